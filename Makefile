@@ -1,0 +1,62 @@
+# `make run` and `make test` do everything on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# What `make run` loads: a sample of this size, or a CSV of listings.
+LISTINGS ?= 10000
+DAYS ?= 365
+LAST_DAY ?= 2026-06-30
+CSV ?=
+DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-day $(LAST_DAY))
+
+export PYTHONPATH := plugins:.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock airflow stop clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Options of make run: LISTINGS=$(LISTINGS) DAYS=$(DAYS) LAST_DAY=$(LAST_DAY), or CSV=path"
+
+run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
+	@$(BIN)/python -m sandbox.run $(DATA)
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style, types and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy plugins/feature_store sandbox dags
+	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox
+
+format: $(READY) ## Format Python
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## Renew requirements.lock from the direct requirements
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --quiet requirements-dev.txt -o requirements.lock
+
+airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
+	@test -f .run/environment || { echo "Run make run first."; exit 1; }
+	@. ./.run/environment; AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True $(BIN)/airflow standalone
+
+stop: $(READY) ## Stop the embedded PostgreSQL; its data stay in .run
+	@$(BIN)/python -m sandbox.stop
+
+clean: ## Remove the environment and everything that make run made
+	@if test -x $(BIN)/python; then $(BIN)/python -m sandbox.stop; fi
+	rm -rf $(VENV) .run
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one with make PYTHON=…"; exit 1; }
+	@echo "Setting up $(VENV): about a minute, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	@touch $@

@@ -1,0 +1,75 @@
+"""Errors that tell a person what is wrong and what to do next.
+
+Two families, never mixed: a `StoreError` is about the store, its files or its input and does not
+pass on its own; an infrastructure error (lost connection, lock timeout) is psycopg's own or
+`CannotConnect`, and `passes_on_its_own` says whether another try can help.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+# SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
+# server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),
+# lock timeout (55P03).
+_TRANSIENT_CLASSES = ("08", "40", "53")
+_TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03")
+
+
+class StoreError(Exception):
+    """Something about the store that a person must mend.
+
+    Attributes:
+        problem: what is wrong, where, observed against expected.
+        readers: what readers of the store still get.
+        next_step: the command or the act that mends it.
+    """
+
+    def __init__(
+        self, problem: str, *, readers: str | None = None, next_step: str | None = None
+    ) -> None:
+        self.problem = problem
+        self.readers = readers
+        self.next_step = next_step
+        lines = [problem]
+        if readers:
+            lines.append(f"Readers: {readers}")
+        if next_step:
+            lines.append(f"Next: {next_step}")
+        super().__init__("\n".join(lines))
+
+
+class BadInput(StoreError):
+    """A file, setting or argument that cannot be used. Raised before any work."""
+
+
+class NotReady(StoreError):
+    """The database is not in the state that a refresh needs. Raised before any work."""
+
+
+class ContractBroken(StoreError):
+    """A feature set is not what its contract says."""
+
+
+class RunFailed(StoreError):
+    """Something failed earlier in this run."""
+
+
+class LeaseTaken(StoreError):
+    """Another run or command has the store's lease."""
+
+
+class CannotConnect(StoreError):
+    """The database cannot be reached or refuses the login. Says nothing about the data."""
+
+
+def passes_on_its_own(error: BaseException) -> bool:
+    """Whether trying again, with nothing mended, can succeed."""
+    if isinstance(error, CannotConnect | LeaseTaken):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        # No answer from the server at all: the connection broke.
+        return isinstance(error, psycopg.OperationalError)
+    return error.sqlstate.startswith(_TRANSIENT_CLASSES) or error.sqlstate in _TRANSIENT_CODES

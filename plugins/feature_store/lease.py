@@ -1,0 +1,133 @@
+"""The store's lease: two runs never interleave.
+
+One row says whose turn it is. Every change of holder raises its token, the fence: whoever works
+under an older token is refused. While a refresh works it keeps the row locked FOR KEY SHARE, in the
+very transaction that refreshes, so that the lease cannot change hands under it and a dead worker's
+lock goes with its connection. Nobody has to send a heartbeat.
+
+A lease is free when it was released, when its holder's run is over, or when nobody can say and it
+has shown no sign of life for a while. In each case only if no refresh still works under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.errors import LeaseTaken
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who may hold the lease: a run of a DAG."""
+
+    dag_id: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.dag_id}, run {self.run_id}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that was taken.
+
+    Attributes:
+        holder: who has it.
+        token: its fence.
+    """
+
+    holder: Holder
+    token: int
+
+
+# Whether a holder's run is over: True, False, or None where nobody can say.
+IsOver = Callable[[Holder], bool | None]
+
+
+def take_lease(
+    connection: Connection[Any], holder: Holder, is_over: IsOver, grace: timedelta
+) -> Lease:
+    """Take the lease, or confirm that this holder has it.
+
+    Args:
+        connection: a session in autocommit mode.
+        holder: who asks.
+        is_over: asked about another holder in whose name the lease stands.
+        grace: how long a holder that nobody can ask about may be silent.
+
+    Raises:
+        LeaseTaken: another holder has it.
+    """
+    confirmed = connection.execute(
+        "UPDATE feature_store_audit.lease SET seen_at = clock_timestamp() "
+        "WHERE dag_id = %s AND run_id = %s RETURNING token",
+        (holder.dag_id, holder.run_id),
+    ).fetchone()
+    if confirmed:
+        return Lease(holder, confirmed[0])
+    with connection.transaction():
+        lock_free_lease(connection, is_over, grace)
+        taken = connection.execute(
+            "UPDATE feature_store_audit.lease SET token = token + 1, dag_id = %s, run_id = %s, "
+            "taken_at = clock_timestamp(), seen_at = clock_timestamp() RETURNING token",
+            (holder.dag_id, holder.run_id),
+        ).fetchone()
+    if taken is None:
+        raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
+    return Lease(holder, taken[0])
+
+
+def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> None:
+    """Lock the lease for the rest of the transaction, if nobody has it.
+
+    Raises:
+        LeaseTaken: somebody has it.
+    """
+    try:
+        row = connection.execute(
+            "SELECT dag_id, run_id, taken_at, seen_at < clock_timestamp() - %s AS silent "
+            "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
+            (grace,),
+        ).fetchone()
+    except psycopg.errors.LockNotAvailable:
+        raise LeaseTaken("Another run is working on the store at this moment.") from None
+    if row is None or row[0] is None:
+        return
+    holder = Holder(row[0], row[1])
+    over = is_over(holder)
+    if over or (over is None and row[3]):
+        return
+    raise LeaseTaken(
+        f"The store's lease belongs to {holder}, since {row[2]:%Y-%m-%d %H:%M:%S %Z}.",
+        next_step="Wait until that run is over, or stop it.",
+    )
+
+
+def hold_lease(connection: Connection[Any], lease: Lease) -> None:
+    """Keep the lease from changing hands until the current transaction ends.
+
+    Raises:
+        LeaseTaken: it has changed hands since it was taken.
+    """
+    row = connection.execute(
+        "SELECT 1 FROM feature_store_audit.lease WHERE token = %s AND run_id = %s FOR KEY SHARE",
+        (lease.token, lease.holder.run_id),
+    ).fetchone()
+    if row is None:
+        raise LeaseTaken(f"{lease.holder} has lost the lease to another run.")
+
+
+def release_lease(connection: Connection[Any], holder: Holder) -> bool:
+    """Give the lease back. False if it was not this holder's."""
+    released = connection.execute(
+        "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL, "
+        "seen_at = clock_timestamp() WHERE dag_id = %s AND run_id = %s RETURNING token",
+        (holder.dag_id, holder.run_id),
+    ).fetchone()
+    return released is not None

@@ -1,0 +1,243 @@
+"""The DAG's operators: take the turn and look, refresh one relation, give the verdict.
+
+Each opens its own session and works under the store's lease. What may pass on its own (a lost
+connection, a lock timeout) is raised as it is and retried by Airflow; what cannot is raised as
+`AirflowFailException`, which Airflow does not retry. While another run has the lease a task waits
+without holding a worker slot: it is rescheduled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+
+from feature_store.errors import LeaseTaken, NotReady, RunFailed, StoreError, passes_on_its_own
+from feature_store.lease import Holder, Lease, release_lease, take_lease
+from feature_store.objects import has_audit
+from feature_store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from psycopg import Connection
+
+log = logging.getLogger(__name__)
+
+_RETRIES = 3
+_RETRY_DELAY = timedelta(seconds=30)
+
+
+class StoreOperator(BaseOperator):
+    """An operator with a session on the store, whose SQL stops when the task is stopped."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("retries", _RETRIES)
+        kwargs.setdefault("retry_delay", _RETRY_DELAY)
+        super().__init__(**kwargs)
+        self._connection: Connection[Any] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Open the session, do the work, sort the errors.
+
+        Raises:
+            AirflowRescheduleException: another run has the lease; look again later.
+            AirflowFailException: what another try cannot help.
+        """
+        settings = read_settings()
+        try:
+            with self._session(settings) as connection:
+                return self.work(connection, settings, context)
+        except LeaseTaken as error:
+            log.info("Waiting for the store's lease. %s", error.problem)
+            again = datetime.now(UTC) + timedelta(seconds=settings.lease_poll)
+            raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
+        except (StoreError, psycopg.Error) as error:
+            if passes_on_its_own(error):
+                raise
+            raise AirflowFailException(str(error)) from error
+
+    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
+        """Do the task's work in an open session."""
+        raise NotImplementedError
+
+    def on_kill(self) -> None:
+        """Stop the SQL on the server, too: a killed client alone would leave it running."""
+        if self._connection is not None:
+            log.info("Stopping the statement on the server.")
+            self._connection.cancel_safe(timeout=5)
+
+    @contextmanager
+    def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
+        from feature_store.session import open_session
+
+        with open_session(settings, self.task_id) as connection:
+            self._connection = connection
+            try:
+                yield connection
+            finally:
+                self._connection = None
+
+
+class PrepareOperator(StoreOperator):
+    """Take the lease, then check that a refresh can start. Changes nothing of the store.
+
+    Returns (XCom): the run's as-of day as YYYY-MM-DD.
+    """
+
+    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
+        """Take the lease, look at everything, and open the run's record."""
+        from feature_store.prepare import check_ready
+        from feature_store.runs import open_run
+        from feature_store.store import read_store
+
+        if has_audit(connection):
+            _take_lease(connection, settings, context)
+        check_ready(connection, read_store(settings.include_dir), settings)
+        day = _as_of_day(context, settings)
+        open_run(connection, _holder(context), str(context["dag_run"].run_type), day, settings.zone)
+        log.info("Ready. This run answers for %s (%s).", day, settings.zone)
+        return day.isoformat()
+
+
+class RefreshOperator(StoreOperator):
+    """Refresh one relation.
+
+    Args:
+        relation: its name, ``schema.name``.
+
+    Returns (XCom): mode, rows, bytes and seconds.
+    """
+
+    template_fields = ("relation",)
+
+    def __init__(self, *, relation: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.relation = relation
+
+    def work(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, Any]:
+        """Refresh the relation under the lease."""
+        from feature_store.refresh import refresh
+        from feature_store.store import read_store
+
+        relation = read_store(settings.include_dir).find(self.relation)
+        lease = _take_lease(connection, settings, context)
+        done = refresh(connection, relation, lease, settings.zone)
+        return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
+
+
+class AssertContractOperator(StoreOperator):
+    """The verdict: fail if anything failed before, else hold the store to its contracts.
+
+    Runs whatever happened before (give it ``trigger_rule="all_done"``), gives the lease back, and
+    raises by itself: a last task that succeeds would turn a failed run green.
+
+    Returns (XCom): the hash of each feature set.
+    """
+
+    def work(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, str | None]:
+        """Give the verdict, record it and release the lease."""
+        from feature_store.runs import close_run
+
+        if not has_audit(connection):
+            raise _failed_before(context) or NotReady("The store has not been created.")
+        holder = _holder(context)
+        try:
+            hashes = self._assert(connection, settings, context)
+        except StoreError:
+            close_run(connection, holder, "failed")
+            raise
+        finally:
+            release_lease(connection, holder)
+        close_run(connection, holder, "passed")
+        return hashes
+
+    def _assert(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, str | None]:
+        from feature_store.contracts import read_feature_sets
+        from feature_store.stamps import assert_contract
+
+        failed = _failed_before(context)
+        if failed:
+            raise failed
+        hashes = {}
+        for feature_set in read_feature_sets(settings.include_dir):
+            checked = assert_contract(connection, feature_set)
+            log.info(
+                "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+                checked.name,
+                checked.live_n,
+                checked.live_hash,
+                checked.relation,
+            )
+            hashes[checked.name] = checked.live_hash
+        return hashes
+
+
+def _holder(context: Context) -> Holder:
+    run = context["dag_run"]
+    return Holder(run.dag_id, run.run_id)
+
+
+def _take_lease(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
+    grace = timedelta(seconds=settings.lease_grace)
+    return take_lease(connection, _holder(context), _asks_airflow(context), grace)
+
+
+def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
+    def is_over(holder: Holder) -> bool | None:
+        states = {"success": True, "failed": True, "running": False, "queued": False}
+        try:
+            state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
+        except RuntimeError as error:
+            # Airflow has forgotten the run, or it was another Airflow's.
+            log.info("Airflow cannot say how %s stands: %s", holder, error)
+            return None
+        return states.get(str(state))
+
+    return is_over
+
+
+def _as_of_day(context: Context, settings: Settings) -> date:
+    from feature_store.asof import as_of_day
+
+    run = context["dag_run"]
+    return as_of_day(
+        logical_date=run.logical_date,
+        run_after=run.run_after,
+        zone=settings.zone,
+        override=context["params"].get("as_of_day"),
+    )
+
+
+def _failed_before(context: Context) -> RunFailed | None:
+    run, task = context["dag_run"], context["task"]
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    by_task = states.get(run.run_id, {})
+    failed = sorted(t for t, state in by_task.items() if state == "failed")
+    never_ran = sorted(
+        t
+        for t, state in by_task.items()
+        if t != task.task_id and state not in ("success", "failed")
+    )
+    if not failed and not never_ran:
+        return None
+    problem = f"Failed: {', '.join(failed) or 'no task'}."
+    if never_ran:
+        problem += f" Did not run: {', '.join(never_ran)}."
+    return RunFailed(
+        problem,
+        readers="layers that were refreshed before the failure show new rows, the others old.",
+        next_step="Read the log of the task that failed, mend it, then clear that task with what "
+        "follows it.",
+    )

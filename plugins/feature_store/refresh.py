@@ -1,0 +1,218 @@
+"""Refreshing one relation, and recording what the refresh did and saw."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel, sql
+
+from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.lease import Lease, hold_lease
+from feature_store.store import Refresh, Relation
+
+log = logging.getLogger(__name__)
+
+# A sibling task that confirms the lease just then makes the first statement of a REPEATABLE READ
+# transaction fail, before any work. It takes a few milliseconds, so a few tries are plenty.
+_TRIES_TO_BEGIN = 20
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did.
+
+    Attributes:
+        relation: its name.
+        mode: ``blocking`` or ``concurrent``.
+        rows: rows that it holds now.
+        bytes: its size with indexes.
+        seconds: from the start of its transaction to the end of the refresh; a blocking refresh
+            keeps readers away for at most this long.
+    """
+
+    relation: str
+    mode: str
+    rows: int
+    bytes: int
+    seconds: float
+
+
+def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone: str) -> Refreshed:
+    """Refresh a relation in one transaction with its audit row, then gather its statistics.
+
+    The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
+    sources at one moment. It either takes effect as a whole or leaves the relation as it was.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        relation: what to refresh.
+        lease: held until the transaction ends.
+        zone: the session's time zone, for the record.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        StoreError: the relation cannot be refreshed until somebody mends something.
+        psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
+    """
+    mode = _mode(connection, relation)
+    log.info("Refreshing %s, %s.", relation.name, _explained(mode))
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        done = _refresh_in_transaction(connection, relation, mode, lease, zone)
+    except psycopg.Error as error:
+        if passes_on_its_own(error):
+            log.warning(
+                "%s was not refreshed: %s", relation.name, error.diag.message_primary or error
+            )
+            raise
+        raise _explain(connection, relation, error) from error
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+    connection.execute(sql.SQL("ANALYZE {}").format(relation.name.identifier))
+    log.info(
+        "%s: %s rows, %.1f MB, %.2f s.",
+        relation.name,
+        f"{done.rows:,}",
+        done.bytes / 1e6,
+        done.seconds,
+    )
+    return done
+
+
+def _mode(connection: Connection[Any], relation: Relation) -> str:
+    row = connection.execute(
+        "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'm'",
+        (relation.name.schema, relation.name.relation),
+    ).fetchone()
+    if row is None:
+        raise NotReady(
+            f"{relation.name} is not a materialized view of this database.",
+            next_step="Run `bin/feature-store plan` to see what is missing.",
+        )
+    # A view that was never filled cannot be refreshed concurrently, and has no readers to spare.
+    return "concurrent" if relation.refresh is Refresh.CONCURRENT and row[0] else "blocking"
+
+
+def _explained(mode: str) -> str:
+    if mode == "concurrent":
+        return "concurrently: readers keep the old rows until it is done"
+    return "blocking: readers wait while it runs"
+
+
+def _refresh_in_transaction(
+    connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
+) -> Refreshed:
+    for attempt in range(_TRIES_TO_BEGIN):
+        with connection.transaction():
+            try:
+                hold_lease(connection, lease)
+            except psycopg.errors.SerializationFailure:
+                if attempt == _TRIES_TO_BEGIN - 1:
+                    raise
+                raise psycopg.Rollback from None
+            return _refresh_and_record(connection, relation, mode, lease, zone)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _refresh_and_record(
+    connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
+) -> Refreshed:
+    started = _clock(connection)
+    concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
+    connection.execute(
+        sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)
+    )
+    finished = _clock(connection)
+    refresh_id, rows, size = _record(connection, relation, mode, lease, zone, started, finished)
+    if relation.witness:
+        witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
+        connection.execute(witness.encode(), {"refresh_id": refresh_id})
+    seconds = (finished - started).total_seconds()
+    return Refreshed(str(relation.name), mode, rows, size, seconds)
+
+
+def _record(
+    connection: Connection[Any],
+    relation: Relation,
+    mode: str,
+    lease: Lease,
+    zone: str,
+    started: datetime,
+    finished: datetime,
+) -> tuple[int, int, int]:
+    row = connection.execute(
+        sql.SQL(
+            """
+            INSERT INTO feature_store_audit.refresh (
+                relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone,
+                started_at, finished_at
+            )
+            SELECT %s, %s, %s, %s, %s, count(*), pg_total_relation_size(%s::regclass), %s,
+                pg_current_snapshot(), %s, %s, %s
+            FROM {}
+            RETURNING refresh_id, row_count, bytes
+            """
+        ).format(relation.name.identifier),
+        (
+            str(relation.name),
+            lease.holder.dag_id,
+            lease.holder.run_id,
+            lease.token,
+            mode,
+            relation.name.identifier.as_string(connection),
+            (finished - started).total_seconds(),
+            zone,
+            started,
+            finished,
+        ),
+    ).fetchone()
+    assert row is not None  # INSERT … RETURNING of one row
+    return row[0], row[1], row[2]
+
+
+def _clock(connection: Connection[Any]) -> datetime:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None  # a SELECT without FROM
+    moment: datetime = row[0]
+    return moment
+
+
+def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Error) -> StoreError:
+    details = [error.diag.message_primary or str(error), error.diag.message_detail]
+    return StoreError(
+        f"{relation.name} was not refreshed: {' '.join(d for d in details if d)}",
+        readers=_what_readers_get(connection, relation),
+        next_step=_REMEDIES.get(
+            error.sqlstate or "", f"Mend the cause, then clear this task; SQL: {relation.file.path}"
+        ),
+    )
+
+
+def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
+    try:
+        row = connection.execute(
+            "SELECT max(finished_at) FROM feature_store_audit.refresh WHERE relation = %s",
+            (str(relation.name),),
+        ).fetchone()
+    except psycopg.Error:
+        return f"the last rows that {relation.name} had."
+    if not row or row[0] is None:
+        return f"nothing yet: {relation.name} has never been filled."
+    return f"the rows of the refresh of {row[0]:%Y-%m-%d %H:%M:%S %Z}."
+
+
+_REMEDIES = {
+    "23505": "Find the rows with that key in the sources, mend them, then clear this task.",
+    "21000": "Find the identical rows in the sources, mend them, then clear this task.",
+    "55000": "Run `bin/feature-store plan`: the unique index that the refresh needs is not usable.",
+    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT; "
+    "raise it or find out what slowed it down, then clear this task.",
+    "42501": "Grant what is missing to the role of the Airflow connection, then clear this task.",
+}

@@ -1,0 +1,106 @@
+"""Sessions on the store's database: one Airflow connection, everything pinned that decides results.
+
+``timestamptz::date`` depends on the session's zone, unqualified names on its search_path, and the
+text form of values on several settings more. Every session of ours sets them all, so that results
+never depend on who runs a refresh, and from where.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from feature_store.errors import BadInput, CannotConnect
+from feature_store.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SUPPORTED_SERVERS = (15, 18)
+
+
+@contextmanager
+def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
+    """Open a pinned session in autocommit mode; close it at the end.
+
+    Args:
+        settings: names the Airflow connection, the zone and the timeouts.
+        purpose: shown to the DBA as part of application_name.
+
+    Raises:
+        BadInput: Airflow does not know the connection.
+        CannotConnect: the server cannot be reached or refuses the login.
+    """
+    connection = _connect(settings.conn_id)
+    try:
+        connection.autocommit = True
+        connection.row_factory = tuple_row  # whatever the Airflow connection asks for
+        pin(connection, settings, purpose)
+        yield connection
+    finally:
+        connection.close()
+
+
+def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
+    """Set all that decides results, and the timeouts, for the rest of the session."""
+    values = {
+        "application_name": f"feature_store {purpose}",
+        "TimeZone": settings.zone,
+        "search_path": "pg_catalog",
+        "DateStyle": "ISO, YMD",
+        "IntervalStyle": "postgres",
+        "extra_float_digits": "1",
+        "bytea_output": "hex",
+        "transform_null_equals": "off",
+        "quote_all_identifiers": "off",
+        "lock_timeout": f"{settings.lock_timeout}s",
+        "statement_timeout": f"{settings.statement_timeout}s",
+    }
+    for name, value in values.items():
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+    try:
+        # A client that died without a word: the server notices within a second and stops its SQL.
+        # Not every platform that PostgreSQL runs on can do that.
+        connection.execute("SET client_connection_check_interval = '1s'")
+    except psycopg.errors.InvalidParameterValue as error:
+        log.info("The server cannot watch its clients: %s", error)
+
+
+def server_major(connection: Connection[Any]) -> int:
+    """The server's major version."""
+    return connection.info.server_version // 10000
+
+
+def _connect(conn_id: str) -> Connection[Any]:
+    # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    hook = PostgresHook(conn_id, enable_log_db_messages=True)
+    try:
+        connection = hook.get_conn()
+    except AirflowNotFoundException as error:
+        raise BadInput(
+            f"Airflow knows no connection called {conn_id!r}.",
+            next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
+            f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
+        ) from error
+    except psycopg.OperationalError as error:
+        described = hook.connection
+        where = f"{described.host or 'localhost'}:{described.port or 5432}/{described.schema or ''}"
+        raise CannotConnect(
+            f"Cannot connect to {where} as {described.login}: {str(error).strip()}",
+            readers="nothing was changed.",
+            next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
+        ) from error
+    if not isinstance(connection, Connection):
+        raise BadInput(
+            "Airflow connects with psycopg2; this package needs psycopg 3.",
+            next_step="Install what requirements.txt names.",
+        )
+    return connection

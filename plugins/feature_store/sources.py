@@ -1,0 +1,93 @@
+"""The source tables: which of their columns we read, and whether the database has them."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.errors import BadInput
+from feature_store.names import Name
+
+_INT = frozenset({"smallint", "integer", "bigint"})
+FAMILIES = {
+    "int": _INT,
+    "numeric": _INT | {"numeric", "real", "double precision"},
+    "text": frozenset({"text", "character varying"}),
+    "boolean": frozenset({"boolean"}),
+    "timestamp": frozenset({"timestamp with time zone", "timestamp without time zone"}),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that belongs to the user.
+
+    Attributes:
+        name: the table (or view).
+        columns: the columns that our SQL reads, each with its type family.
+    """
+
+    name: Name
+    columns: dict[str, str]
+
+
+def read_sources(path: Path) -> tuple[Source, ...]:
+    """Read ``sources.toml``.
+
+    Raises:
+        BadInput: the file is missing or malformed, or names an unknown type family.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    for table, columns in tables.items():
+        for column, family in columns.items():
+            if family not in FAMILIES:
+                raise BadInput(
+                    f"{path}: {table}.{column} has the unknown type family {family!r}; "
+                    f"expected one of {', '.join(FAMILIES)}."
+                )
+    return tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
+
+
+def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
+    """Name every source column that the database lacks or has with another type family."""
+    problems: list[str] = []
+    for source in sources:
+        live = live_columns(connection, source.name)
+        if not live:
+            problems.append(f"The source table {source.name} is missing.")
+            continue
+        for column, family in source.columns.items():
+            if column not in live:
+                problems.append(f"The source column {source.name}.{column} is missing.")
+            elif live[column] not in FAMILIES[family]:
+                problems.append(
+                    f"The source column {source.name}.{column} has the type {live[column]}; "
+                    f"expected one of {', '.join(sorted(FAMILIES[family]))}."
+                )
+    return problems
+
+
+def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:
+    """The columns of a live relation and their types without modifiers, in column order.
+
+    Empty where the relation does not exist.
+    """
+    rows = connection.execute(
+        """
+        SELECT a.attname, format_type(a.atttypid, NULL)
+        FROM pg_catalog.pg_attribute AS a
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+        """,
+        (name.schema, name.relation),
+    ).fetchall()
+    return dict(rows)

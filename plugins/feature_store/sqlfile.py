@@ -1,0 +1,225 @@
+"""Reading one SQL file: its statements, and the relation that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlglot
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import SqlglotError
+
+from feature_store.errors import BadInput
+from feature_store.names import Name
+
+_QUOTED = {TokenType.STRING, TokenType.IDENTIFIER, TokenType.NATIONAL_STRING}
+_NO_DATA = ["with", "no", "data"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a file.
+
+    Attributes:
+        text: as it stands in the file, without the closing semicolon.
+        normal: the same without comments, line breaks and the case of unquoted words: equal for
+            two statements that PostgreSQL would read alike.
+    """
+
+    text: str
+    normal: str
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """A file that creates one relation.
+
+    Attributes:
+        path: where it is.
+        name: the relation that it creates; also the file's name.
+        materialized: whether that is a materialized view, else it is a plain view.
+        create: the statement that creates it.
+        indexes: the statements that create its indexes, by index name.
+        unique_indexes: names of its plain unique indexes (columns only, no condition).
+        comments: the statements that comment on it.
+        reads: every relation that its query names.
+        shows: those of them that the outermost SELECT names itself, in that order: a column that
+            keeps its name comes from the first of these that has it.
+    """
+
+    path: Path
+    name: Name
+    materialized: bool
+    create: Statement
+    indexes: dict[str, Statement]
+    unique_indexes: frozenset[str]
+    comments: tuple[Statement, ...]
+    reads: frozenset[Name]
+    shows: tuple[Name, ...]
+
+    @property
+    def definition(self) -> str:
+        """What makes the relation what it is: its query and its indexes, normalised."""
+        return ";\n".join([self.create.normal, *(i.normal for i in self.indexes.values())])
+
+    @property
+    def dictionary(self) -> str:
+        """The comments, normalised."""
+        return ";\n".join(c.normal for c in self.comments)
+
+
+def read_sql_file(path: Path) -> SqlFile:
+    """Read a file that creates one relation, its indexes and its comments.
+
+    Raises:
+        BadInput: the file is not that; the message names the file and what is wrong in it.
+    """
+    statements = split_statements(path)
+    parsed = [_parse(path, statement) for statement in statements]
+    creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
+    if len(creates) != 1:
+        made = ", ".join(str(_name(path, parsed[i].this)) for i in creates) or "none"
+        raise BadInput(
+            f"{path} must create exactly one relation, {path.stem}; it creates {made}.",
+            next_step="Keep one CREATE [MATERIALIZED] VIEW in each file.",
+        )
+    create = parsed[creates[0]]
+    name = _name(path, create.this)
+    if str(name) != path.stem:
+        raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
+    materialized = create.find(exp.MaterializedProperty) is not None
+    if materialized and not _without_data(statements[creates[0]]):
+        raise BadInput(
+            f"{path} fills {name} while it creates it.",
+            next_step="End the query with WITH NO DATA: the first refresh fills it.",
+        )
+    indexes: dict[str, Statement] = {}
+    unique: set[str] = set()
+    comments: list[Statement] = []
+    for statement, p in zip(statements, parsed, strict=True):
+        if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
+            indexes[p.this.name] = statement
+            if p.args.get("unique") and _plain_index(p):
+                unique.add(p.this.name)
+        elif isinstance(p, exp.Comment) and _commented(path, p) == name:
+            comments.append(statement)
+        elif p is not create:
+            raise BadInput(
+                f"{path}: a statement that does not belong to {name}: {statement.text[:80]!r}.",
+                next_step=f"Keep what creates {name}, its indexes and its comments; move the rest.",
+            )
+    return SqlFile(
+        path=path,
+        name=name,
+        materialized=materialized,
+        create=statements[creates[0]],
+        indexes=indexes,
+        unique_indexes=frozenset(unique),
+        comments=tuple(comments),
+        reads=frozenset(_reads(path, create, name)),
+        shows=tuple(_shows(path, create)),
+    )
+
+
+def split_statements(path: Path) -> list[Statement]:
+    """Split a file into its statements.
+
+    Raises:
+        BadInput: the file cannot be read as SQL.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+        tokens = sqlglot.tokenize(source, dialect="postgres")
+    except (OSError, UnicodeDecodeError, SqlglotError) as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    return [
+        Statement(
+            text=source[group[0].start : group[-1].end + 1],
+            normal=" ".join(_normal(source, token) for token in group),
+        )
+        for group in _groups(tokens)
+    ]
+
+
+def _groups(tokens: list[Token]) -> Iterator[list[Token]]:
+    group: list[Token] = []
+    for token in tokens:
+        if token.token_type is not TokenType.SEMICOLON:
+            group.append(token)
+        elif group:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _normal(source: str, token: Token) -> str:
+    text = source[token.start : token.end + 1]
+    return text if token.token_type in _QUOTED else text.lower()
+
+
+def _without_data(statement: Statement) -> bool:
+    return statement.normal.split(" ")[-3:] == _NO_DATA
+
+
+def _parse(path: Path, statement: Statement) -> exp.Expr:
+    # sqlglot does not know WITH NO DATA behind a query, and nothing here depends on it.
+    text = statement.text
+    if _without_data(statement):
+        text = text[: text.upper().rindex("WITH")]
+    try:
+        return sqlglot.parse_one(text, dialect="postgres")
+    except SqlglotError as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+
+
+def _is_create(parsed: exp.Expr, kind: str) -> bool:
+    return isinstance(parsed, exp.Create) and parsed.args.get("kind") == kind
+
+
+def _plain_index(parsed: exp.Expr) -> bool:
+    parameters = parsed.this.args["params"]
+    columns = parameters.args.get("columns") or []
+    return not parameters.args.get("where") and all(
+        isinstance(c.this if isinstance(c, exp.Ordered) else c, exp.Column) for c in columns
+    )
+
+
+def _commented(path: Path, comment: exp.Comment) -> Name:
+    target = comment.this
+    if isinstance(target, exp.Column):
+        return Name(target.text("db"), target.text("table"))
+    return _name(path, target)
+
+
+def _name(path: Path, node: exp.Expr) -> Name:
+    table = node if isinstance(node, exp.Table) else node.find(exp.Table)
+    if table is None or not table.db:
+        raise BadInput(
+            f"{path}: {node.sql('postgres')} has no schema.",
+            next_step="Write schema.relation everywhere: a session's search_path must not matter.",
+        )
+    return Name(table.db, table.name)
+
+
+def _reads(path: Path, create: exp.Expr, name: Name) -> Iterator[Name]:
+    query = create.expression
+    named_here = {cte.alias for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            continue  # a function in FROM
+        if table.db or table.name not in named_here:
+            read = _name(path, table)
+            if read == name:
+                raise BadInput(f"{path}: {name} reads itself.")
+            yield read
+
+
+def _shows(path: Path, create: exp.Expr) -> Iterator[Name]:
+    query = create.expression
+    clauses = [query.args.get("from_"), *query.args.get("joins", [])]
+    for clause in clauses:
+        table = clause and clause.this
+        if isinstance(table, exp.Table) and table.db:
+            yield _name(path, table)

@@ -1,0 +1,174 @@
+"""The whole store as its files define it: relations, how each refreshes, and what reads what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from feature_store.errors import BadInput
+from feature_store.names import Name
+from feature_store.sources import Source, read_sources
+from feature_store.sqlfile import SqlFile, read_sql_file
+
+
+class Refresh(StrEnum):
+    """How a relation is refreshed. The values are the folders of ``include/sql``."""
+
+    BLOCKING = "base"
+    CONCURRENT = "read"
+    NEVER = "views"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One relation of the store.
+
+    Attributes:
+        file: the SQL file that defines it.
+        refresh: how it is refreshed.
+        witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
+    """
+
+    file: SqlFile
+    refresh: Refresh
+    witness: str | None
+
+    @property
+    def name(self) -> Name:
+        """The relation's name."""
+        return self.file.name
+
+
+@dataclass(frozen=True)
+class Store:
+    """Every relation, each after all that it reads, and the sources below them.
+
+    Attributes:
+        relations: in an order in which they can be created and refreshed.
+        sources: the user's tables that they read.
+    """
+
+    relations: tuple[Relation, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def refreshed(self) -> tuple[Relation, ...]:
+        """The materialized views, in an order in which they can be refreshed."""
+        return tuple(r for r in self.relations if r.refresh is not Refresh.NEVER)
+
+    def find(self, text: str) -> Relation:
+        """The relation of that name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        for relation in self.relations:
+            if str(relation.name) == text:
+                return relation
+        raise BadInput(
+            f"{text!r} is not a relation of the store.",
+            next_step="Use one of " + ", ".join(str(r.name) for r in self.relations) + ".",
+        )
+
+    def refreshed_before(self, relation: Relation) -> tuple[Relation, ...]:
+        """The materialized views that a relation reads, directly or through plain views."""
+        by_name = {r.name: r for r in self.relations}
+        found: dict[Name, Relation] = {}
+        pending = list(relation.file.reads)
+        while pending:
+            read = by_name.get(pending.pop())
+            if read is None:
+                continue
+            if read.refresh is Refresh.NEVER:
+                pending.extend(read.file.reads)
+            else:
+                found[read.name] = read
+        return tuple(r for r in self.relations if r.name in found)
+
+
+def read_store(include_dir: Path) -> Store:
+    """Read ``include/sql`` and ``include/sources.toml``.
+
+    Raises:
+        BadInput: a file that cannot be used, a cycle between files, or a relation that reads what
+            is neither a relation nor a source.
+    """
+    sources = read_sources(include_dir / "sources.toml")
+    relations = {r.name: r for r in _relations(include_dir / "sql")}
+    _check_reads(relations, {source.name for source in sources})
+    store = Store(tuple(relations[name] for name in _ordered(relations)), sources)
+    _check_layers(store)
+    return store
+
+
+def _relations(sql_dir: Path) -> Iterable[Relation]:
+    seen: set[str] = set()
+    for refresh in Refresh:
+        for path in sorted((sql_dir / refresh.value).glob("*.sql")):
+            file = read_sql_file(path)
+            _check_kind(file, refresh)
+            if file.name.relation in seen:
+                raise BadInput(
+                    f"{path}: another file defines a relation called {file.name.relation} too.",
+                    next_step="Give it another name: tasks are called by it, without the schema.",
+                )
+            seen.add(file.name.relation)
+            witness = sql_dir / "witness" / path.name
+            yield Relation(file, refresh, witness.read_text() if witness.exists() else None)
+    if not seen:
+        raise BadInput(
+            f"{sql_dir} has no relation.",
+            next_step="Point FEATURE_STORE_INCLUDE_DIR at the package's include folder.",
+        )
+
+
+def _check_kind(file: SqlFile, refresh: Refresh) -> None:
+    wants_materialized = refresh is not Refresh.NEVER
+    if file.materialized is not wants_materialized:
+        kind = "materialized views" if wants_materialized else "plain views"
+        raise BadInput(f"{file.path}: the folder {refresh.value} is for {kind}.")
+    if refresh is Refresh.CONCURRENT and not file.unique_indexes:
+        raise BadInput(
+            f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
+            f"concurrently.",
+            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
+        )
+
+
+def _check_reads(relations: dict[Name, Relation], sources: set[Name]) -> None:
+    for relation in relations.values():
+        unknown = relation.file.reads - relations.keys() - sources
+        if unknown:
+            raise BadInput(
+                f"{relation.file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
+                f"neither a relation of the store nor a source.",
+                next_step="Mend the name, or declare the source in include/sources.toml.",
+            )
+
+
+def _ordered(relations: dict[Name, Relation]) -> list[Name]:
+    graph = {name: r.file.reads & relations.keys() for name, r in relations.items()}
+    sorter: TopologicalSorter[Name] = TopologicalSorter()
+    for name in relations:
+        sorter.add(name, *sorted(graph[name]))
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise BadInput(
+            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
+        ) from None
+
+
+def _check_layers(store: Store) -> None:
+    for relation in store.refreshed:
+        if relation.refresh is Refresh.BLOCKING:
+            above = [r for r in store.refreshed_before(relation) if r.refresh is Refresh.CONCURRENT]
+            if above:
+                raise BadInput(
+                    f"{relation.file.path} is a base layer and reads the read layer "
+                    f"{above[0].name}; every base layer is done before a read layer starts.",
+                    next_step="Move the file to the folder read.",
+                )

@@ -1,0 +1,42 @@
+"""Differences and lists in words, for messages that a person reads."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+
+_CONTEXT = 4
+_MOST = 6
+
+
+def difference(before: str, after: str) -> str:
+    """The places where two texts differ, word by word: ``… WHERE a [-= 1-] {+= 2+} AND …``.
+
+    White space does not count. At most six places are shown.
+    """
+    a, b = before.split(), after.split()
+    changes = [
+        op for op in SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if op[0] != "equal"
+    ]
+    shown = []
+    for _, a_from, a_to, b_from, b_to in changes[:_MOST]:
+        words = a[max(0, a_from - _CONTEXT) : a_from]
+        if a_to > a_from:
+            words.append(f"[-{_shortened(a[a_from:a_to])}-]")
+        if b_to > b_from:
+            words.append(f"{{+{_shortened(b[b_from:b_to])}+}}")
+        words += a[a_to : a_to + _CONTEXT]
+        shown.append("… " + " ".join(words) + " …")
+    if len(changes) > _MOST:
+        shown.append(f"and {len(changes) - _MOST} more places")
+    return "\n".join(shown)
+
+
+def bullets(lines: list[str]) -> str:
+    """A list with a dash before each line; further lines of an item are indented."""
+    return "\n".join("  - " + line.replace("\n", "\n    ") for line in lines)
+
+
+def _shortened(words: list[str]) -> str:
+    if len(words) <= 24:
+        return " ".join(words)
+    return " ".join([*words[:12], f"({len(words) - 24} words)", *words[-12:]])

@@ -1,0 +1,152 @@
+"""Reads listings from a CSV file, plain or gzipped (a name that ends in ``.gz``).
+
+The first line names the columns: any of the listing table's, in any order, of which ``listing_id``
+and ``edited_date`` are required. Columns that the file lacks are NULL, and so is an empty field.
+UTF-8, commas, double quotes. A date without a time is midnight, and a time without an offset is
+local, in the session's zone. Decimals are rounded to the column's digits.
+
+Where texts may not be passed on, ``title_chars`` and ``description_chars`` give their lengths
+instead: the text column is then filled with that many ``x``, so that lengths, which are what the
+store computes from texts, are kept. Nothing else about such a filler means anything.
+"""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sandbox.csv_values import PARSERS, Parser, Value, filler
+from sandbox.source_tables import LISTING_COLUMNS, LISTING_TYPES
+
+REQUIRED = ("listing_id", "edited_date")
+FILLERS = {"title_chars": "title", "description_chars": "description"}
+"""Columns that hold a length, and the text column that is filled to that length."""
+
+Row = tuple[Value | None, ...]
+
+_LONGEST_SHOWN = 40
+
+
+class CsvError(Exception):
+    """The file cannot be loaded; the message says which file, where, and what was expected."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """How the fields below one header are read, and the place of their values in a row."""
+
+    header: str
+    position: int
+    parse: Parser
+    required: bool
+
+
+def csv_rows(path: Path) -> Iterator[Row]:
+    """Yield the file's rows in the order of ``LISTING_COLUMNS``, checking every field.
+
+    Rows are yielded as they are read: a consumer must discard them all when an error follows.
+
+    Raises:
+        CsvError: the file cannot be read, or something in it is not as described above.
+    """
+    fields: list[_Field] | None = None
+    rows = 0
+    for line, record in _records(path):
+        if fields is None:
+            fields = _fields(path, record)
+            continue
+        if len(record) != len(fields):
+            raise CsvError(
+                f"{path}, line {line}: {len(record)} fields, expected {len(fields)} as in the "
+                "header. A comma or a line break inside a field needs double quotes around it."
+            )
+        rows += 1
+        yield _row(path, line, fields, record)
+    if not rows:
+        what = "empty" if fields is None else "without rows below its header"
+        raise CsvError(f"{path}: the file is {what}. Expected a header line and listings below it.")
+
+
+def _row(path: Path, line: int, fields: list[_Field], record: list[str]) -> Row:
+    row: list[Value | None] = [None] * len(LISTING_COLUMNS)
+    for field, text in zip(fields, record, strict=True):
+        try:
+            if text:
+                row[field.position] = field.parse(text)
+            elif field.required:
+                raise ValueError("a value, as the column is NOT NULL")
+        except ValueError as expected:
+            raise CsvError(
+                f"{path}, line {line}, column {field.header}: got {_shortened(text)}, "
+                f"expected {expected}."
+            ) from None
+    return tuple(row)
+
+
+def _fields(path: Path, header: list[str]) -> list[_Field]:
+    known = (*LISTING_COLUMNS, *FILLERS)
+    _refuse(path, "unknown column", [name for name in header if name not in known], known)
+    targets = [FILLERS.get(name, name) for name in header]
+    _refuse(path, "duplicate column", [name for name in known if targets.count(name) > 1])
+    _refuse(path, "missing column", [name for name in REQUIRED if name not in header])
+    return [
+        _Field(
+            header=name,
+            position=LISTING_COLUMNS.index(target),
+            parse=filler if name in FILLERS else PARSERS[LISTING_TYPES[name]],
+            required=name == "listing_id",
+        )
+        for name, target in zip(header, targets, strict=True)
+    ]
+
+
+def _refuse(path: Path, problem: str, names: list[str], expected: Sequence[str] = ()) -> None:
+    if names:
+        among = f" Expected columns among: {', '.join(expected)}." if expected else ""
+        shown = ", ".join(_shortened(name) for name in names)
+        raise CsvError(f"{path}, line 1: {problem} {shown}.{among}")
+
+
+def _shortened(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 3] + "..."
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the number of the line on which it starts; blank lines are skipped."""
+    read = 0
+    try:
+        with _opened(path) as file:
+            reader = csv.reader(_lines(path, file), strict=True)
+            for record in reader:
+                if record:
+                    yield read + 1, record
+                read = reader.line_num
+    except csv.Error as error:
+        raise CsvError(f"{path}, line {read + 1}: not well-formed CSV: {error}.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CsvError(
+            f"{path}: not a complete gzip file ({error}). A plain CSV must not be named .gz."
+        ) from None
+    except OSError as error:
+        raise CsvError(f"{path}: cannot be read: {error.strerror or error}.") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # typed as GzipFile
+    return path.open("rb")
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+    """Decode line by line, since a text file decodes in blocks and could not say which line."""
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise CsvError(
+                f"{path}, line {number}: not UTF-8 text. Save the file as UTF-8."
+            ) from None

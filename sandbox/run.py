@@ -1,0 +1,165 @@
+"""`make run`: from nothing to a refreshed store, through the real DAG.
+
+Starts the embedded PostgreSQL, loads a sample (or a CSV of listings), applies the schema, stamps
+the contracts, runs the DAG once and says what came of it. What is there already is kept: a second
+run with the same data only refreshes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.apply import apply
+from feature_store.contracts import read_feature_sets
+from feature_store.errors import StoreError
+from feature_store.session import pin
+from feature_store.settings import Settings, read_settings
+from feature_store.stamps import stamp
+from feature_store.store import read_store
+from sandbox.csv_listings import CsvError
+from sandbox.home import AIRFLOW, ENVIRONMENT, HOME, LOG, POSTGRES, airflow_environment
+from sandbox.load import load_csv, load_sample
+from sandbox.progress import follow
+from sandbox.sample.options import SampleOptions
+from sandbox.server import Server, airflow_connection, start_server
+from sandbox.summary import print_summary
+
+Load = Callable[[Connection[Any]], dict[str, int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do everything; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        name, load = _data(options)
+        settings = read_settings()
+        HOME.mkdir(exist_ok=True)
+        _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
+        server = start_server(POSTGRES, keep=True)
+        conninfo = _database(server, name, load)
+        _create_store(conninfo, settings)
+    except (StoreError, CsvError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    environment = airflow_environment(airflow_connection(conninfo))
+    _write_environment(environment)
+    _migrate_airflow(environment)
+    code = _run_dag(conninfo, environment)
+    print_summary(conninfo, succeeded=code == 0)
+    return code
+
+
+def _data(options: argparse.Namespace) -> tuple[str, Load]:
+    """The database's name and what fills it: one database for each set of data."""
+    if options.csv:
+        path = Path(options.csv)
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        return f"csv_{digest}", lambda connection: load_csv(connection, path)
+    sample = SampleOptions(options.listings, options.days, options.last_day)
+    name = f"sample_{sample.listings}_{sample.days}d_{sample.last_day:%Y%m%d}"
+    return name, lambda connection: load_sample(connection, sample)
+
+
+def _database(server: Server, name: str, load: Load) -> str:
+    if server.has_database(name):
+        _say(f"The database {name} is there already.")
+        return server.database(name)
+    # Loaded under another name, so that a database of this name is never half-loaded.
+    loading = f"loading_{name}"
+    server.drop_database(loading)
+    with psycopg.connect(server.create_database(loading), autocommit=True) as connection:
+        _say(f"Loading listings into the new database {name}.")
+        connection.execute("SET TimeZone = 'UTC'")
+        for table, rows in load(connection).items():
+            _say(f"  {table}: {rows:,} rows")
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(loading), sql.Identifier(name)
+            )
+        )
+    return server.database(name)
+
+
+def _create_store(conninfo: str, settings: Settings) -> None:
+    store = read_store(settings.include_dir)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "sandbox")
+        plan = apply(connection, store, settings)
+        if plan.creates:
+            _say(f"Applied the schema: {len(plan.creates)} objects.")
+        for feature_set in read_feature_sets(settings.include_dir):
+            # On a database of your own this is an act of yours: bin/feature-store stamp-contract
+            checked = stamp(connection, feature_set, replace=False)
+            _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
+
+
+def _write_environment(environment: dict[str, str]) -> None:
+    ours = {k: v for k, v in environment.items() if os.environ.get(k) != v}
+    ENVIRONMENT.write_text("".join(f"export {k}='{v}'\n" for k, v in sorted(ours.items())))
+
+
+def _migrate_airflow(environment: dict[str, str]) -> None:
+    if (AIRFLOW / "airflow.db").exists():
+        return
+    _say("Airflow makes its own database (once).")
+    AIRFLOW.mkdir(exist_ok=True)
+    with LOG.open("w") as log:
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        subprocess.run(command, env=environment, check=True, stdout=log, stderr=log)
+
+
+def _run_dag(conninfo: str, environment: dict[str, str]) -> int:
+    with psycopg.connect(conninfo) as connection:
+        newest = connection.execute(
+            'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
+        ).fetchone()
+    as_of_day = newest[0] if newest and newest[0] else date.today()  # noqa: DTZ011  # any day will do
+    _say(f"The DAG feature_store_refresh runs for {as_of_day}; its log is {_shown(LOG)}.")
+    with LOG.open("w") as log:
+        command = [sys.executable, "-m", "sandbox.dag_run", as_of_day.isoformat()]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            follow(process, AIRFLOW / "airflow.db")
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+    return process.returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--listings", type=int, default=SampleOptions.listings)
+    parser.add_argument("--days", type=int, default=SampleOptions.days)
+    parser.add_argument("--last-day", type=date.fromisoformat, default=SampleOptions.last_day)
+    parser.add_argument("--csv", help="a CSV of listings, plain or .gz, instead of the sample")
+    return parser
+
+
+def _shown(path: Path) -> str:
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
