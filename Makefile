@@ -13,6 +13,8 @@ CSV ?=
 DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-day $(LAST_DAY))
 
 export PYTHONPATH := plugins:.
+# The embedded server's launcher says this on machines without a desktop session.
+export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format lock airflow stop clean

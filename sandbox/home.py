@@ -13,20 +13,29 @@ LOG = HOME / "last_run.log"
 ENVIRONMENT = HOME / "environment"
 
 
+def airflow_settings(home: Path) -> dict[str, str]:
+    """The environment variables with which Airflow finds the package.
+
+    Args:
+        home: the folder for Airflow's own database and logs.
+    """
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
+    }
+
+
 def airflow_environment(connection: str) -> dict[str, str]:
-    """The environment in which Airflow finds the package and the embedded database.
+    """The whole environment for Airflow on the embedded database.
 
     Args:
         connection: the Airflow connection ``feature_store``, as JSON.
     """
     return {
         **os.environ,
-        "AIRFLOW_HOME": str(AIRFLOW),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+        **airflow_settings(AIRFLOW),
         "AIRFLOW_CONN_FEATURE_STORE": connection,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
     }

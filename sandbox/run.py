@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do everything; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        name, load = _data(options)
+        data, load = _data(options)
         settings = read_settings()
         HOME.mkdir(exist_ok=True)
         _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
         server = start_server(POSTGRES, keep=True)
-        conninfo = _database(server, name, load)
+        conninfo = _database(server, _database_name(data, settings.include_dir), load)
         _create_store(conninfo, settings)
     except (StoreError, CsvError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _data(options: argparse.Namespace) -> tuple[str, Load]:
-    """The database's name and what fills it: one database for each set of data."""
+    """The name of the data and what loads them."""
     if options.csv:
         path = Path(options.csv)
         try:
@@ -73,6 +73,17 @@ def _data(options: argparse.Namespace) -> tuple[str, Load]:
     sample = SampleOptions(options.listings, options.days, options.last_day)
     name = f"sample_{sample.listings}_{sample.days}d_{sample.last_day:%Y%m%d}"
     return name, lambda connection: load_sample(connection, sample)
+
+
+def _database_name(data: str, include_dir: Path) -> str:
+    """One database for each set of data and each state of the SQL files.
+
+    So that a changed file (an upgrade, an experiment) starts on a database of its own.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(include_dir.rglob("*.sql")):
+        digest.update(path.read_bytes())
+    return f"{data}_{digest.hexdigest()[:8]}"
 
 
 def _database(server: Server, name: str, load: Load) -> str:

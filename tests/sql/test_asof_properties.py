@@ -42,7 +42,7 @@ _SOLD_ANCHORS = (
     "delta_vs_sold_median_30d",
 )
 _few = settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # shrinking would refresh hundreds of times, to say little more

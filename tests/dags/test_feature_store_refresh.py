@@ -1,0 +1,232 @@
+"""The DAG's policy, and whole runs of it against a real database."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store.store import Refresh, Store
+
+GATE = "assert_contract"
+
+
+def task_name(relation: Any) -> str:
+    return f"{relation.refresh.value}.{relation.name.relation}"
+
+
+class TestPolicy:
+    def test_it_runs_nightly_at_0320_in_oslo_and_never_catches_up(self, dag: Any) -> None:
+        assert dag.timetable.expression == "20 3 * * *"
+        assert str(dag.timetable.timezone) == "Europe/Oslo"
+        assert not dag.catchup
+        assert dag.max_active_runs == 1
+
+    def test_each_materialized_view_is_one_task_in_its_folders_group(
+        self, dag: Any, store_files: Store
+    ) -> None:
+        refreshes = {task_name(r) for r in store_files.refreshed}
+        assert set(dag.task_ids) == refreshes | {"prepare", GATE}
+
+    def test_edges_are_what_the_sql_reads(self, dag: Any, store_files: Store) -> None:
+        for relation in store_files.refreshed:
+            above = dag.get_task(task_name(relation)).get_flat_relative_ids(upstream=True)
+            for read in store_files.refreshed_before(relation):
+                assert task_name(read) in above, f"{relation.name} reads {read.name}"
+
+    def test_independent_relations_refresh_side_by_side(self, dag: Any) -> None:
+        speed = "read.tom_features_v1_enriched_speed_mv"
+        device = "read.device_meta_gmc_stats_t0_v1_mv"
+        assert device not in dag.get_task(speed).get_flat_relative_ids(upstream=True)
+        assert speed not in dag.get_task(device).get_flat_relative_ids(upstream=True)
+
+    def test_no_read_layer_starts_before_the_base_group_is_done(
+        self, dag: Any, store_files: Store
+    ) -> None:
+        base = {task_name(r) for r in store_files.refreshed if r.refresh is Refresh.BLOCKING}
+        for relation in store_files.refreshed:
+            if relation.refresh is Refresh.CONCURRENT:
+                above = dag.get_task(task_name(relation)).get_flat_relative_ids(upstream=True)
+                assert base <= above
+
+    def test_the_verdict_comes_last_and_always(self, dag: Any) -> None:
+        gate = dag.get_task(GATE)
+        assert gate.trigger_rule == "all_done"
+        assert not gate.downstream_task_ids
+        assert gate.get_flat_relative_ids(upstream=True) == set(dag.task_ids) - {GATE}
+
+    def test_its_page_says_what_to_do_when_it_fails(self, dag: Any) -> None:
+        assert "When it fails" in dag.doc_md
+
+    def test_parsing_it_imports_nothing_heavy_and_needs_no_database(self) -> None:
+        code = (
+            "import sys, runpy; runpy.run_path(sys.argv[1]);"
+            "heavy = {'great_expectations', 'pandas', 'airflow.providers.postgres.hooks.postgres'};"
+            "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "dags/feature_store_refresh.py"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+class TestAGoodRun:
+    def test_it_refreshes_everything_and_records_it(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
+    ) -> None:
+        run = run_dag(database, as_of_day="2026-06-30")
+
+        assert set(run.tasks.values()) == {"success"}
+        refreshed = connection.execute(
+            "SELECT relation, row_count, run_id, zone FROM feature_store_audit.refresh"
+        ).fetchall()
+        assert {r[0] for r in refreshed} == {str(r.name) for r in store_files.refreshed}
+        assert {r[2:] for r in refreshed} == {(run.run_id, "UTC")}
+        for relation, rows, _, _ in refreshed:
+            found = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
+            assert found == (rows,)
+        assert connection.execute(
+            "SELECT as_of_day::text, verdict FROM feature_store_audit.run"
+        ).fetchall() == [("2026-06-30", "passed")]
+        assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
+            None,
+        )
+        assert run.returned["prepare"] == "2026-06-30"
+        assert run.returned[GATE]["tom_features_v1"].startswith("33d030da")
+
+    def test_the_first_run_is_blocking_and_later_ones_spare_the_readers_of_read_layers(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
+    ) -> None:
+        run_dag(database)
+        again = run_dag(database)
+
+        modes = dict(
+            connection.execute(
+                "SELECT relation, mode FROM feature_store_audit.refresh WHERE run_id = %s",
+                (again.run_id,),
+            ).fetchall()
+        )
+        assert modes == {
+            str(r.name): "concurrent" if r.refresh is Refresh.CONCURRENT else "blocking"
+            for r in store_files.refreshed
+        }
+        first = connection.execute(
+            "SELECT DISTINCT mode FROM feature_store_audit.refresh WHERE run_id <> %s",
+            (again.run_id,),
+        ).fetchall()
+        assert first == [("blocking",)]
+
+    def test_the_refresh_of_e_clean_leaves_the_spam_that_it_saw(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        run_dag(database)
+        run_dag(database)
+
+        seen = connection.execute(
+            "SELECT refresh_id, count(*) FROM feature_store_audit.spam_seen GROUP BY refresh_id"
+        ).fetchall()
+        spam = connection.execute("SELECT count(*) FROM ml.spam_listings_v1").fetchone()
+        latest = connection.execute(
+            "SELECT max(refresh_id) FROM feature_store_audit.refresh "
+            "WHERE relation = 'ml.tom_features_v1_enriched_clean_mv'"
+        ).fetchone()
+        assert seen == [(latest[0], spam[0])]
+        assert spam[0] > 0
+
+    def test_a_run_answers_for_the_day_of_its_logical_date(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        run_dag(database, logical_date=datetime(2026, 6, 12, 23, 30, tzinfo=UTC))
+
+        day = connection.execute("SELECT as_of_day::text FROM feature_store_audit.run").fetchone()
+        assert day == ("2026-06-12",)
+
+
+class TestABadRun:
+    def test_bad_data_fails_the_run_once_and_leaves_the_layer_readable(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        run_dag(database)
+        target = "ml.tom_features_v1_enriched_ai_clean_mv"
+        before = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
+        connection.execute(
+            'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
+        )
+        connection.execute(
+            'INSERT INTO "iPhone".iphone_ai_enrich (listing_id, opening_offer_nok) '
+            f"SELECT listing_id, 987654 FROM {target} LIMIT 1"
+        )
+
+        run = run_dag(database)
+
+        assert run.state == "failed"
+        failed = {task for task, state in run.tasks.items() if state == "failed"}
+        assert failed == {"read.tom_features_v1_enriched_ai_clean_mv", GATE}
+        assert connection.execute(f"SELECT count(*) FROM {target}").fetchone() == before
+        assert connection.execute(
+            "SELECT verdict FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
+        ).fetchone() == ("failed",)
+        # Mended at the source, the next run succeeds without hand work.
+        connection.execute('DELETE FROM "iPhone".iphone_ai_enrich WHERE opening_offer_nok = 987654')
+        assert run_dag(database).state == "success"
+
+    def test_a_contract_that_drifted_fails_the_run_at_its_end(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        connection.execute(
+            "UPDATE ml.feature_contract SET dtype = 'int8' WHERE feature_name = 'price'"
+        )
+
+        run = run_dag(database)
+
+        assert run.state == "failed"
+        assert [t for t, state in run.tasks.items() if state == "failed"] == [GATE]
+
+    def test_what_prepare_finds_stops_the_run_before_any_work(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        connection.execute('ALTER TABLE "iPhone".iphone_ai_enrich RENAME COLUMN sale_mode TO mode')
+
+        run = run_dag(database)
+
+        assert run.tasks["prepare"] == "failed"
+        assert run.tasks[GATE] == "failed"
+        assert connection.execute(
+            "SELECT count(*) FROM feature_store_audit.refresh"
+        ).fetchone() == (0,)
+        assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
+            None,
+        )
+
+    def test_without_a_store_the_run_fails_and_creates_nothing(
+        self, run_dag: Any, sources_database: str
+    ) -> None:
+        run = run_dag(sources_database)
+
+        assert run.tasks["prepare"] == "failed"
+        assert run.tasks[GATE] == "failed"
+        with psycopg.connect(sources_database) as session:
+            ours = session.execute(
+                "SELECT to_regclass('ml.tom_features_v1_mv'), "
+                "to_regclass('feature_store_audit.lease')"
+            ).fetchone()
+        assert ours == (None, None)
+
+    @pytest.mark.parametrize("day", ["2026-13-01", "yesterday"])
+    def test_a_malformed_as_of_day_is_refused(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, day: str
+    ) -> None:
+        from airflow.sdk.exceptions import ParamValidationError
+
+        with pytest.raises(ParamValidationError):
+            run_dag(database, as_of_day=day)
+        assert connection.execute(
+            "SELECT count(*) FROM feature_store_audit.refresh"
+        ).fetchone() == (0,)

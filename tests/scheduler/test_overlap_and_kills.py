@@ -1,0 +1,124 @@
+"""On a real scheduler: runs that overlap, a task that is stopped, a machine that dies.
+
+The tests build on each other's runs, in this order, on one Airflow: starting one takes a while.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import psycopg
+
+from .conftest import RealAirflow, wait_until
+
+Session = psycopg.Connection[Any]
+E = "read.tom_features_v1_enriched_mv"
+GATE = "assert_contract"
+
+
+def refreshes_by_run(session: Session) -> list[str]:
+    """The runs in the order of their refreshes, neighbours of the same run once."""
+    rows = session.execute("SELECT run_id FROM feature_store_audit.refresh ORDER BY refresh_id")
+    return [run for run, _ in groupby(run_id for (run_id,) in rows)]
+
+
+def working_on_e(session: Session) -> list[int]:
+    """The server's processes that refresh E for us."""
+    rows = session.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = %s AND state = 'active'",
+        (f"feature_store {E}",),
+    )
+    return [pid for (pid,) in rows]
+
+
+def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
+    real_airflow: RealAirflow, session: Session
+) -> None:
+    # Unpaused, the DAG starts the latest missed nightly run by itself, just now.
+    real_airflow.command(
+        "backfill", "create", "--dag-id", "feature_store_refresh", "--max-active-runs", "2",
+        "--from-date", "2026-06-11T00:00:00", "--to-date", "2026-06-12T23:59:59",
+    )  # fmt: skip
+
+    wait_until(lambda: len(real_airflow.runs()) == 3, 30, real_airflow.logs)
+    overlapping = 0
+
+    def all_ended() -> bool:
+        nonlocal overlapping
+        states = list(real_airflow.runs().values())
+        overlapping = max(overlapping, states.count("running"))
+        return all(state in ("success", "failed") for state in states)
+
+    wait_until(all_ended, 300, real_airflow.logs)
+    assert overlapping >= 2, "the runs did not overlap, so this proved nothing"
+    assert set(real_airflow.runs().values()) == {"success"}
+    order = refreshes_by_run(session)
+    assert sorted(order) == sorted(set(order)) == sorted(real_airflow.runs())
+    days = session.execute(
+        "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_type = 'backfill' "
+        "ORDER BY as_of_day"
+    ).fetchall()
+    assert days == [("2026-06-11",), ("2026-06-12",)]
+
+
+def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
+    real_airflow: RealAirflow, session: Session, real_database: str
+) -> None:
+    run = "stopped_in_the_middle_of_E"
+    with psycopg.connect(real_database) as blocker:
+        _wait_in_the_middle_of_e(real_airflow, session, blocker, run)
+
+        real_airflow.mark_failed(run, E)
+
+        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        blocker.rollback()
+    assert real_airflow.wait_for_run(run) == "failed"
+    assert session.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (None,)
+
+    real_airflow.clear(run, E, downstream=True)
+    wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 30, real_airflow.logs)
+    assert real_airflow.wait_for_run(run) == "success"
+
+
+def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_work(
+    real_airflow: RealAirflow, session: Session, real_database: str
+) -> None:
+    run = "cut_off_in_the_middle_of_E"
+    rows = session.execute("SELECT count(*) FROM ml.tom_features_v1_enriched_mv").fetchone()
+    with psycopg.connect(real_database) as blocker:
+        _wait_in_the_middle_of_e(real_airflow, session, blocker, run)
+
+        real_airflow.kill_scheduler()
+
+        # The server notices by itself that its client is gone, while it still waits for the lock.
+        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        blocker.rollback()
+    readable = session.execute("SELECT count(*) FROM ml.tom_features_v1_enriched_mv").fetchone()
+    assert readable == rows
+    records = session.execute(
+        "SELECT count(*) FROM feature_store_audit.refresh "
+        "WHERE run_id = %s AND relation = 'ml.tom_features_v1_enriched_mv'",
+        (run,),
+    ).fetchone()
+    assert records == (0,)
+
+    real_airflow.start_scheduler()
+
+    assert real_airflow.wait_for_run(run) == "success"
+
+
+def _wait_in_the_middle_of_e(
+    airflow: RealAirflow, session: Session, blocker: Session, run: str
+) -> None:
+    """Start a run and hold it where E's refresh has begun and waits for one of its sources."""
+    airflow.trigger(run)
+
+    def d2_is_fresh() -> bool:
+        return airflow.tasks(run)["base.ask_daily_median_v1"] == "success"
+
+    wait_until(d2_is_fresh, 120, airflow.logs)
+    # E reads D2: it waits behind this until the transaction ends.
+    blocker.execute("REFRESH MATERIALIZED VIEW ml.ask_daily_median_v1")
+    wait_until(lambda: bool(working_on_e(session)), 120, airflow.logs)
