@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from feature_store.errors import NotReady
+from feature_store.errors import LeaseTaken, NotReady
 from feature_store.lease import lock_free_lease
 from feature_store.migrations import migrate
 from feature_store.names import Name
@@ -37,41 +37,56 @@ def apply(connection: Connection[Any], store: Store, settings: Settings) -> Plan
 
     Raises:
         NotReady: the sources or the server are not fit, or something is not as its file.
-        LeaseTaken: a run is working on the store.
+        LeaseTaken: a run, or another apply, is working on the store.
     """
-    with connection.transaction():
-        plan = make_plan(connection, store, settings.include_dir)
-        problems = server_problems(connection) or source_problems(connection, store.sources)
-        problems += blockages(plan)
-        if problems:
-            raise NotReady(
-                f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
-            )
-        if plan.empty:
-            return plan
-        if has_audit(connection):
-            grace = timedelta(seconds=settings.lease_grace)
-            # From a command line nobody can ask Airflow whether the holder's run is over.
-            lock_free_lease(connection, lambda _: None, grace)
-        _carry_out(connection, plan, store)
-    return plan
-
-
-def _carry_out(connection: Connection[Any], plan: Plan, store: Store) -> None:
     try:
-        for schema in plan.schemas:
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-        migrate(connection, plan.migrations)
-        for thing in plan.creates:
-            _create(connection, thing)
-        for thing in (*plan.creates, *plan.comments):
-            _comment(connection, thing)
+        with connection.transaction():
+            return _apply_in_transaction(connection, store, settings)
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}.",
             readers="what they had before.",
             next_step="Apply as a role that may create in this database and read the sources.",
         ) from error
+
+
+def _apply_in_transaction(connection: Connection[Any], store: Store, settings: Settings) -> Plan:
+    _wait_for_other_applies(connection)
+    plan = make_plan(connection, store, settings.include_dir)
+    problems = server_problems(connection) or source_problems(connection, store.sources)
+    problems += blockages(plan)
+    if problems:
+        raise NotReady(
+            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
+        )
+    if plan.empty:
+        return plan
+    if has_audit(connection):
+        # From a command line nobody can ask Airflow whether the holder's run is over.
+        grace = timedelta(seconds=settings.lease_grace)
+        lock_free_lease(connection, lambda _: None, grace)
+    _carry_out(connection, plan, store)
+    return plan
+
+
+def _wait_for_other_applies(connection: Connection[Any]) -> None:
+    # The first apply has no lease to take yet, so this lock needs no table.
+    try:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('feature_store apply'))")
+    except psycopg.errors.LockNotAvailable:
+        raise LeaseTaken(
+            "Another apply is at work in this database.", next_step="Apply again when it is done."
+        ) from None
+
+
+def _carry_out(connection: Connection[Any], plan: Plan, store: Store) -> None:
+    for schema in plan.schemas:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    migrate(connection, plan.migrations)
+    for thing in plan.creates:
+        _create(connection, thing)
+    for thing in (*plan.creates, *plan.comments):
+        _comment(connection, thing)
     for relation in store.relations:
         _hand_down_comments(connection, relation)
 
@@ -109,26 +124,26 @@ def _hand_down_comments(connection: Connection[Any], relation: Relation) -> None
         """
         SELECT DISTINCT ON (mine.attname)
             mine.attname,
-            col_description(theirs.attrelid, theirs.attnum)
-        FROM unnest(%s::regclass[]) WITH ORDINALITY AS shown (relation, place)
-        INNER JOIN pg_catalog.pg_attribute AS theirs ON shown.relation = theirs.attrelid
-        INNER JOIN pg_catalog.pg_attribute AS mine ON theirs.attname = mine.attname
-        WHERE mine.attrelid = %s::regclass
-            AND mine.attnum > 0
-            AND col_description(mine.attrelid, mine.attnum) IS NULL
+            col_description(theirs.attrelid, theirs.attnum),
+            col_description(mine.attrelid, mine.attnum)
+        FROM pg_catalog.pg_attribute AS mine
+        LEFT JOIN (
+            unnest(%s::regclass[]) WITH ORDINALITY AS shown (relation, place)
+            INNER JOIN pg_catalog.pg_attribute AS theirs ON shown.relation = theirs.attrelid
+        ) ON mine.attname = theirs.attname
+        WHERE mine.attrelid = %s::regclass AND mine.attnum > 0 AND mine.attname <> ALL(%s)
         ORDER BY mine.attname, shown.place
         """,
-        (shown, _quoted(connection, relation.name)),
+        (shown, _quoted(connection, relation.name), list(relation.file.described)),
     ).fetchall()
-    for column, words in rows:
-        if words is None:
-            continue
-        connection.execute(
-            sql.SQL("COMMENT ON COLUMN {} IS {}").format(
-                sql.Identifier(relation.name.schema, relation.name.relation, column),
-                sql.Literal(words),
+    for column, words, words_now in rows:
+        if words != words_now:
+            connection.execute(
+                sql.SQL("COMMENT ON COLUMN {} IS {}").format(
+                    sql.Identifier(relation.name.schema, relation.name.relation, column),
+                    sql.Literal(words),
+                )
             )
-        )
 
 
 def _quoted(connection: Connection[Any], name: Name) -> str:

@@ -28,9 +28,12 @@ def as_of_day(
     """
     if override:
         try:
-            return date.fromisoformat(override)
+            day = date.fromisoformat(override)
         except ValueError:
+            day = None
+        if day is None or day.isoformat() != override:
             raise BadInput(
                 f"The parameter as_of_day is {override!r}; expected a day as YYYY-MM-DD."
-            ) from None
+            )
+        return day
     return (logical_date or run_after).astimezone(ZoneInfo(zone)).date()

@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 3)
     except StoreError as error:
         return _fail(error, 1)
+    except psycopg.errors.InsufficientPrivilege as error:
+        problem = f"{error.diag.message_primary}."
+        return _fail(StoreError(problem, next_step="Ask as a role that has that privilege."), 1)
     except psycopg.Error as error:
         return _fail(error, 3 if passes_on_its_own(error) else 1)
 

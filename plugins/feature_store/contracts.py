@@ -11,6 +11,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from feature_store.errors import BadInput
 from feature_store.names import Name
 
@@ -73,6 +75,10 @@ def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
         BadInput: a file that cannot be used; the message names it and the row.
     """
     paths = sorted((include_dir / "contracts").glob("*.toml"))
+    if not paths:
+        raise BadInput(
+            f"{include_dir / 'contracts'} has no contract; without one any store would pass."
+        )
     return tuple(read_feature_set(path) for path in paths)
 
 
@@ -81,38 +87,80 @@ def read_feature_set(path: Path) -> FeatureSet:
 
     Raises:
         BadInput: the file is malformed, empty, has a duplicate ordinal or name, ordinals that are
-            not 1, 2, 3…, an unknown dtype, or a ``|`` in a hashed field.
+            not 1, 2, 3…, an unknown dtype, an unknown field, or a ``|`` in a hashed field.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        rule = content["leakage_rule"]
-        features = tuple(
-            Feature(
-                ordinal=row["ordinal"],
-                name=row["name"],
-                dtype=row["dtype"],
-                expr_sql=row.get("expr_sql", row["name"]),
-                leakage_rule=row.get("leakage_rule", rule),
-                is_nullable=row.get("is_nullable", True),
-                description=row["description"],
-            )
-            for row in content["features"]
-        )
-        feature_set = FeatureSet(
-            path=path,
-            name=content["name"],
-            schema=content["schema"],
-            relation=Name.parse(content["relation"]),
-            other_columns=tuple(content["other_columns"]),
-            integer_columns=tuple(content.get("integer_columns", ())),
-            features=features,
-        )
+        content = _SetInFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        relation = Name.parse(content.relation)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    except KeyError as error:
-        raise BadInput(f"{path}: the field {error.args[0]!r} is missing.") from None
+    except ValidationError as error:
+        raise BadInput(f"{path}: {_first_complaint(error)}") from None
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.problem}") from None
+    feature_set = FeatureSet(
+        path=path,
+        name=content.name,
+        schema=content.schema_name,
+        relation=relation,
+        other_columns=tuple(content.other_columns),
+        integer_columns=tuple(content.integer_columns),
+        features=tuple(_feature(row, content.leakage_rule) for row in content.features),
+    )
     _validate(feature_set)
     return feature_set
+
+
+class _RowInFile(BaseModel):
+    """A feature as a contract file writes it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ordinal: int
+    name: str
+    dtype: str
+    description: str
+    expr_sql: str | None = None
+    leakage_rule: str | None = None
+    is_nullable: bool = True
+
+
+class _SetInFile(BaseModel):
+    """A contract file, field by field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    schema_name: str = Field(alias="schema")
+    relation: str
+    other_columns: list[str]
+    integer_columns: list[str] = []
+    leakage_rule: str
+    features: list[_RowInFile]
+
+
+def _feature(row: _RowInFile, leakage_rule: str) -> Feature:
+    return Feature(
+        ordinal=row.ordinal,
+        name=row.name,
+        dtype=row.dtype,
+        expr_sql=row.name if row.expr_sql is None else row.expr_sql,
+        leakage_rule=leakage_rule if row.leakage_rule is None else row.leakage_rule,
+        is_nullable=row.is_nullable,
+        description=row.description,
+    )
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    *place, field = first["loc"]
+    # Rows are counted from 1 in messages, as their ordinals are.
+    where = "".join(f"{part + 1}: " if isinstance(part, int) else f"{part}, " for part in place)
+    if first["type"] == "missing":
+        return f"{where}the field {field!r} is missing."
+    if first["type"] == "extra_forbidden":
+        return f"{where}the field {field!r} is unknown."
+    return f"{where}{field}: {first['msg']}, got {first['input']!r}."
 
 
 def _validate(feature_set: FeatureSet) -> None:

@@ -57,7 +57,9 @@ def pending_migrations(
     """
     if not has_audit(connection):
         return migrations
-    row = connection.execute("SELECT max(version) FROM feature_store_audit.migration").fetchone()
+    row = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
+    ).fetchone()
     latest = row[0] if row else 0
     if latest > len(migrations):
         raise BadInput(

@@ -100,7 +100,8 @@ class PrepareOperator(StoreOperator):
             _take_lease(connection, settings, context)
         check_ready(connection, read_store(settings.include_dir), settings)
         day = _as_of_day(context, settings)
-        open_run(connection, _holder(context), context["dag_run"].run_type.value, day, settings.zone)
+        run_type = context["dag_run"].run_type.value
+        open_run(connection, _holder(context), run_type, day, settings.zone)
         log.info("Ready. This run answers for %s (%s).", day, settings.zone)
         return day.isoformat()
 

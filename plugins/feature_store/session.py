@@ -90,6 +90,11 @@ def _connect(conn_id: str) -> Connection[Any]:
             next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
             f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
         ) from error
+    except psycopg.ProgrammingError as error:
+        raise BadInput(
+            f"The Airflow connection {conn_id!r} cannot be used: {str(error).strip()}",
+            next_step="Mend its extra: every field there must be an option of libpq.",
+        ) from error
     except psycopg.OperationalError as error:
         described = hook.connection
         where = f"{described.host or 'localhost'}:{described.port or 5432}/{described.schema or ''}"

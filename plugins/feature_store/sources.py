@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
@@ -20,6 +21,9 @@ FAMILIES = {
     "boolean": frozenset({"boolean"}),
     "timestamp": frozenset({"timestamp with time zone", "timestamp without time zone"}),
 }
+
+
+_TABLES = TypeAdapter(dict[str, dict[str, str]], config=ConfigDict(strict=True))
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,24 @@ def read_sources(path: Path) -> tuple[Source, ...]:
         BadInput: the file is missing or malformed, or names an unknown type family.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = _TABLES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+        sources = tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    for table, columns in tables.items():
-        for column, family in columns.items():
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path}: {where}: {first['msg']}, got {first['input']!r}.") from None
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.problem}") from None
+    for source in sources:
+        for column, family in source.columns.items():
             if family not in FAMILIES:
                 raise BadInput(
-                    f"{path}: {table}.{column} has the unknown type family {family!r}; "
+                    f"{path}: {source.name}.{column} has the unknown type family {family!r}; "
                     f"expected one of {', '.join(FAMILIES)}."
                 )
-    return tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
+    return sources
 
 
 def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:

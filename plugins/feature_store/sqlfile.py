@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from sqlglot.errors import SqlglotError
 from feature_store.errors import BadInput
 from feature_store.names import Name
 
-_QUOTED = {TokenType.STRING, TokenType.IDENTIFIER, TokenType.NATIONAL_STRING}
-_NO_DATA = ["with", "no", "data"]
+_NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class SqlFile:
         indexes: the statements that create its indexes, by index name.
         unique_indexes: names of its plain unique indexes (columns only, no condition).
         comments: the statements that comment on it.
+        described: the columns that they describe.
         reads: every relation that its query names.
         shows: those of them that the outermost SELECT names itself, in that order: a column that
             keeps its name comes from the first of these that has it.
@@ -55,6 +56,7 @@ class SqlFile:
     indexes: dict[str, Statement]
     unique_indexes: frozenset[str]
     comments: tuple[Statement, ...]
+    described: frozenset[str]
     reads: frozenset[Name]
     shows: tuple[Name, ...]
 
@@ -89,7 +91,7 @@ def read_sql_file(path: Path) -> SqlFile:
     if str(name) != path.stem:
         raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
     materialized = create.find(exp.MaterializedProperty) is not None
-    if materialized and not _without_data(statements[creates[0]]):
+    if materialized and not _NO_DATA.search(statements[creates[0]].text):
         raise BadInput(
             f"{path} fills {name} while it creates it.",
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
@@ -97,6 +99,7 @@ def read_sql_file(path: Path) -> SqlFile:
     indexes: dict[str, Statement] = {}
     unique: set[str] = set()
     comments: list[Statement] = []
+    described: set[str] = set()
     for statement, p in zip(statements, parsed, strict=True):
         if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
             indexes[p.this.name] = statement
@@ -104,6 +107,8 @@ def read_sql_file(path: Path) -> SqlFile:
                 unique.add(p.this.name)
         elif isinstance(p, exp.Comment) and _commented(path, p) == name:
             comments.append(statement)
+            if isinstance(p.this, exp.Column):
+                described.add(p.this.name)
         elif p is not create:
             raise BadInput(
                 f"{path}: a statement that does not belong to {name}: {statement.text[:80]!r}.",
@@ -117,6 +122,7 @@ def read_sql_file(path: Path) -> SqlFile:
         indexes=indexes,
         unique_indexes=frozenset(unique),
         comments=tuple(comments),
+        described=frozenset(described),
         reads=frozenset(_reads(path, create, name)),
         shows=tuple(_shows(path, create)),
     )
@@ -156,22 +162,22 @@ def _groups(tokens: list[Token]) -> Iterator[list[Token]]:
 
 def _normal(source: str, token: Token) -> str:
     text = source[token.start : token.end + 1]
-    return text if token.token_type in _QUOTED else text.lower()
-
-
-def _without_data(statement: Statement) -> bool:
-    return statement.normal.split(" ")[-3:] == _NO_DATA
+    # Values and quoted names count letter by letter, whichever way they are quoted. Other words do
+    # not, nor do the blanks inside a phrase that is one token, such as ORDER BY.
+    quoted = any(mark in text for mark in "'\"$")
+    return text if quoted else " ".join(text.lower().split())
 
 
 def _parse(path: Path, statement: Statement) -> exp.Expr:
     # sqlglot does not know WITH NO DATA behind a query, and nothing here depends on it.
-    text = statement.text
-    if _without_data(statement):
-        text = text[: text.upper().rindex("WITH")]
+    text = _NO_DATA.sub("", statement.text)
     try:
-        return sqlglot.parse_one(text, dialect="postgres")
+        parsed = sqlglot.parse_one(text, dialect="postgres")
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    if isinstance(parsed, exp.Command):
+        raise BadInput(f"{path} cannot be read as SQL: {statement.text[:80]!r}")
+    return parsed
 
 
 def _is_create(parsed: exp.Expr, kind: str) -> bool:

@@ -74,6 +74,7 @@ def check(connection: Connection[Any], feature_set: FeatureSet) -> Check:
         live_hash=live_hash,
         problems=(
             *_stamp_problems(feature_set, stamped_n, stamped_hash, live_n, live_hash),
+            *_binding_problems(connection, feature_set),
             *problems,
         ),
     )
@@ -157,13 +158,15 @@ def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
         )  # fmt: skip
     connection.execute(
         sql.SQL(
-            "INSERT INTO {}.feature_set_binding VALUES (%s, %s, %s, %s) "
+            "INSERT INTO {}.feature_set_binding "
+            "VALUES (%s, format('%%I.%%I', %s::text, %s::text), %s, %s) "
             "ON CONFLICT (set_id) DO UPDATE SET relation_name = excluded.relation_name, "
             "other_columns = excluded.other_columns, integer_columns = excluded.integer_columns"
         ).format(schema),
         (
             set_id,
-            str(feature_set.relation),
+            feature_set.relation.schema,
+            feature_set.relation.relation,
             list(feature_set.other_columns),
             list(feature_set.integer_columns),
         ),
@@ -196,6 +199,33 @@ def _stamp_problems(
             f"the file {feature_set.hash}"
         ]
     return []
+
+
+def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> list[str]:
+    # The hash does not cover the binding, so it is held to the file itself.
+    row = connection.execute(
+        sql.SQL(
+            "SELECT b.relation_name = format('%%I.%%I', %s::text, %s::text), "
+            "b.other_columns = %s, b.integer_columns = %s "
+            "FROM {0}.feature_set_binding AS b INNER JOIN {0}.feature_set AS s "
+            "ON b.set_id = s.set_id WHERE s.name = %s"
+        ).format(sql.Identifier(feature_set.schema)),
+        (
+            feature_set.relation.schema,
+            feature_set.relation.relation,
+            list(feature_set.other_columns),
+            list(feature_set.integer_columns),
+            feature_set.name,
+        ),
+    ).fetchone()
+    if row is None:
+        return []
+    parts = ("relation", "other_columns", "integer_columns")
+    return [
+        f"{part} in the database is not what the file says"
+        for part, same in zip(parts, row, strict=True)
+        if not same
+    ]
 
 
 def _require_governance(connection: Connection[Any], feature_set: FeatureSet) -> None:

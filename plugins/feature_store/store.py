@@ -123,6 +123,20 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
             f"{sql_dir} has no relation.",
             next_step="Point FEATURE_STORE_INCLUDE_DIR at the package's include folder.",
         )
+    _check_nothing_is_ignored(sql_dir, seen)
+
+
+def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
+    known = {*Refresh, "audit", "governance", "witness"}
+    for path in sorted(sql_dir.rglob("*.sql")):
+        folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder not in known:
+            raise BadInput(
+                f"{path} is in no folder that is read.",
+                next_step=f"Move it to one of {', '.join(sorted(known))}.",
+            )
+        if folder == "witness" and path.stem.partition(".")[2] not in relations:
+            raise BadInput(f"{path} is the witness of {path.stem}, which no file defines.")
 
 
 def _check_kind(file: SqlFile, refresh: Refresh) -> None:

@@ -20,14 +20,16 @@ Session = psycopg.Connection[Any]
 
 @pytest.fixture
 def session(store_database: str) -> Iterator[Session]:
-    with psycopg.connect(store_database, autocommit=True) as connection:
-        yield connection
+    connection = psycopg.connect(store_database, autocommit=True)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture
 def other(store_database: str) -> Iterator[Session]:
-    with psycopg.connect(store_database, autocommit=True) as connection:
-        yield connection
+    connection = psycopg.connect(store_database, autocommit=True)
+    yield connection
+    connection.close()
 
 
 def running(_: Holder) -> bool:

@@ -1,0 +1,154 @@
+"""Privileges: what the session's role, and the owners of the views, may do.
+
+A refresh runs with the privileges of the view's owner, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.names import Name
+from feature_store.objects import AUDIT_SCHEMA, GOVERNED_SCHEMAS
+from feature_store.session import server_major
+from feature_store.sources import Source
+from feature_store.store import Refresh, Relation, Store
+
+_MAINTAIN_SINCE = 17
+_AUDIT_PRIVILEGES = {
+    "definition": ["SELECT"],
+    "lease": ["SELECT", "UPDATE"],
+    "migration": ["SELECT"],
+    "refresh": ["SELECT", "INSERT"],
+    "run": ["SELECT", "INSERT", "UPDATE"],
+    "spam_seen": ["SELECT", "INSERT", "DELETE"],
+}
+
+
+def access_problems(connection: Connection[Any]) -> list[str]:
+    """Name what the session's role may not even look at: schemas and audit tables of ours.
+
+    Asks the catalog only, so it needs no privilege itself.
+    """
+    schemas = connection.execute(
+        "SELECT current_user, nspname FROM pg_catalog.pg_namespace "
+        "WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname",
+        ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA],),
+    ).fetchall()
+    problems = [
+        f"{me} may not use the schema {schema}.\nNext: GRANT USAGE ON SCHEMA {schema} TO {me}"
+        for me, schema in schemas
+    ]
+    for table, privileges in _AUDIT_PRIVILEGES.items():
+        lacking = connection.execute(
+            "SELECT current_user FROM pg_catalog.pg_class AS c "
+            "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+            "CROSS JOIN unnest(%s::text[]) AS p "
+            "WHERE n.nspname = %s AND c.relname = %s AND NOT has_table_privilege(c.oid, p)",
+            (privileges, AUDIT_SCHEMA, table),
+        ).fetchone()
+        if lacking:
+            problems.append(
+                f"{lacking[0]} lacks privileges on {AUDIT_SCHEMA}.{table}: "
+                f"{', '.join(privileges)} are needed."
+            )
+    return problems
+
+
+def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
+    """Name what keeps the session's role, or a view's owner, from refreshing.
+
+    Every relation must exist.
+    """
+    sources = {source.name: source for source in store.sources}
+    problems = []
+    for relation in store.relations:
+        if relation.refresh is not Refresh.NEVER:
+            problems += _role_problems(connection, relation)
+        problems += _owner_problems(connection, relation, sources)
+    return problems
+
+
+def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]:
+    row = connection.execute(
+        """
+        SELECT
+            current_user,
+            pg_get_userbyid(c.relowner),
+            pg_has_role(c.relowner, 'USAGE'),
+            has_database_privilege(c.relowner, current_database(), 'TEMP'),
+            has_table_privilege(c.oid, 'SELECT'),
+            quote_ident(current_database())
+        FROM pg_catalog.pg_class AS c
+        WHERE c.oid = %s::regclass
+        """,
+        (_quoted(connection, relation.name),),
+    ).fetchone()
+    assert row is not None  # the caller promises that the relation exists
+    me, owner, is_owner, owner_may_create_temporary, may_read, database = row
+    problems = []
+    if not is_owner and not _may_maintain(connection, relation):
+        problems.append(
+            f"{me} may not refresh {relation.name}.\n"
+            f"Next: GRANT MAINTAIN ON {relation.name} TO {me} (PostgreSQL 17 and later), "
+            f"or GRANT {owner} TO {me}"
+        )
+    if not may_read:
+        problems.append(f"{me} may not read {relation.name}, so it cannot count its rows.")
+    if relation.refresh is Refresh.CONCURRENT and not owner_may_create_temporary:
+        problems.append(
+            f"{owner}, who owns {relation.name}, may not create temporary tables, which a "
+            f"concurrent refresh needs.\nNext: GRANT TEMPORARY ON DATABASE {database} TO {owner}"
+        )
+    return problems
+
+
+def _owner_problems(
+    connection: Connection[Any], relation: Relation, sources: dict[Name, Source]
+) -> list[str]:
+    problems = []
+    for read in sorted(relation.file.reads):
+        columns = list(sources[read].columns) if read in sources else None
+        row = connection.execute(
+            """
+            SELECT
+                pg_get_userbyid(mine.relowner),
+                has_schema_privilege(mine.relowner, theirs.relnamespace, 'USAGE')
+                AND (
+                    has_table_privilege(mine.relowner, theirs.oid, 'SELECT')
+                    -- A source may be granted column by column.
+                    OR (
+                        SELECT bool_and(
+                            has_column_privilege(mine.relowner, theirs.oid, c, 'SELECT')
+                        )
+                        FROM unnest(%s::text[]) AS c
+                    ) IS TRUE
+                )
+            FROM pg_catalog.pg_class AS mine
+            CROSS JOIN pg_catalog.pg_class AS theirs
+            INNER JOIN pg_catalog.pg_namespace AS n ON theirs.relnamespace = n.oid
+            WHERE mine.oid = %s::regclass AND n.nspname = %s AND theirs.relname = %s
+            """,
+            (columns, _quoted(connection, relation.name), read.schema, read.relation),
+        ).fetchone()
+        if row and not row[1]:
+            problems.append(
+                f"{row[0]}, who owns {relation.name}, may not read {read}.\n"
+                f"Next: GRANT SELECT ON {_quoted(connection, read)} TO {row[0]}, and USAGE on its "
+                f"schema"
+            )
+    return problems
+
+
+def _may_maintain(connection: Connection[Any], relation: Relation) -> bool:
+    if server_major(connection) < _MAINTAIN_SINCE:
+        return False
+    row = connection.execute(
+        "SELECT has_table_privilege(%s, 'MAINTAIN')", (_quoted(connection, relation.name),)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _quoted(connection: Connection[Any], name: Name) -> str:
+    return name.identifier.as_string(connection)

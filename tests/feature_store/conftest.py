@@ -1,0 +1,198 @@
+"""Helpers of the package's tests: a database with a pinned session, and a copy of include/."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+
+from feature_store.session import pin
+from feature_store.settings import Settings
+from feature_store.store import Store, read_store
+from sandbox.server import Server
+
+_numbers = itertools.count(1)
+
+# Everything of the user's schemas that a statement could alter, one line each.
+_CATALOG = """
+WITH ours AS (
+    SELECT oid, nspname FROM pg_namespace
+    WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+)
+SELECT format('schema %s %s %s', nspname, oid, obj_description(oid, 'pg_namespace')) FROM ours
+UNION ALL
+SELECT format('relation %s.%s %s %s %s %s %s %s %s', nspname, relname, c.oid, relkind, relowner,
+    relfilenode, relispopulated, reloptions::text, relacl::text)
+FROM pg_class AS c INNER JOIN ours ON relnamespace = ours.oid
+UNION ALL
+SELECT format('column %s.%s %s %s %s', attrelid::regclass, attname, attnum,
+    format_type(atttypid, atttypmod), attnotnull)
+FROM pg_attribute INNER JOIN pg_class AS c ON attrelid = c.oid
+INNER JOIN ours ON relnamespace = ours.oid
+UNION ALL
+SELECT format('query %s %s', c.oid::regclass, pg_get_viewdef(c.oid))
+FROM pg_class AS c INNER JOIN ours ON relnamespace = ours.oid WHERE relkind IN ('v', 'm')
+UNION ALL
+SELECT format('constraint %s %s', conname, pg_get_constraintdef(pg_constraint.oid))
+FROM pg_constraint INNER JOIN ours ON connamespace = ours.oid
+UNION ALL
+SELECT format('function %s %s', p.oid::regprocedure, prosrc)
+FROM pg_proc AS p INNER JOIN ours ON pronamespace = ours.oid
+UNION ALL
+SELECT format('comment %s %s %s %s', classoid, objoid, objsubid, description) FROM pg_description
+WHERE objoid >= 16384
+"""
+_TABLES = """
+SELECT c.oid::regclass::text FROM pg_class AS c INNER JOIN pg_namespace AS n
+ON relnamespace = n.oid
+WHERE relkind = 'r' AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+"""
+
+
+class Database:
+    """One scratch database and a pinned session of its superuser."""
+
+    def __init__(self, conninfo: str, settings: Settings) -> None:
+        self.conninfo = conninfo
+        self._settings = settings
+        self.connection: Connection[Any] = psycopg.connect(conninfo, autocommit=True)
+        pin(self.connection, settings, "tests")
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.connection.execute(statement.encode())
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query.encode(), values or None).fetchall()
+
+    def value(self, query: str, *values: Any) -> Any:
+        return self.rows(query, *values)[0][0]
+
+    def snapshot(self) -> list[str]:
+        """All that exists and all rows of its tables: equal before and after, nothing changed."""
+        lines = [line for (line,) in self.rows(_CATALOG)]
+        for (table,) in self.rows(_TABLES):
+            rows = self.rows(f"SELECT t::text FROM {table} AS t")
+            lines += [f"row of {table} {row}" for (row,) in rows]
+        return sorted(lines)
+
+    @contextmanager
+    def session(self, role: str | None = None) -> Iterator[Connection[Any]]:
+        """Another pinned session, of this role."""
+        conninfo = make_conninfo(self.conninfo, user=role) if role else self.conninfo
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            pin(connection, self._settings, "tests")
+            yield connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _opened(conninfo: str, settings: Settings) -> Iterator[Database]:
+    database = Database(conninfo, settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store_db(store_database: str, settings: Settings) -> Iterator[Database]:
+    """The store, applied and empty."""
+    yield from _opened(store_database, settings)
+
+
+@pytest.fixture
+def sources_db(sources_database: str, settings: Settings) -> Iterator[Database]:
+    """The sources and nothing of ours."""
+    yield from _opened(sources_database, settings)
+
+
+@pytest.fixture(scope="session")
+def _scratch_stores(server: Server, settings: Settings) -> Iterator[dict[str, Database]]:
+    scratch = {
+        template: Database(server.create_database(f"scratch_{template}", template), settings)
+        for template in ("store", "sources_only")
+    }
+    yield scratch
+    for database in scratch.values():
+        database.close()
+
+
+def _rolled_back(database: Database) -> Iterator[Database]:
+    with database.connection.transaction(force_rollback=True):
+        yield database
+
+
+@pytest.fixture
+def scratch(_scratch_stores: dict[str, Database]) -> Iterator[Database]:
+    """Like ``store_db``, much faster: one transaction, rolled back. No second session."""
+    yield from _rolled_back(_scratch_stores["store"])
+
+
+@pytest.fixture
+def scratch_sources(_scratch_stores: dict[str, Database]) -> Iterator[Database]:
+    """Like ``sources_db``, in one transaction that is rolled back."""
+    yield from _rolled_back(_scratch_stores["sources_only"])
+
+
+@pytest.fixture
+def empty_db(empty_database: str, settings: Settings) -> Iterator[Database]:
+    """Nothing at all."""
+    yield from _opened(empty_database, settings)
+
+
+@pytest.fixture
+def new_role(server: Server) -> Callable[[], str]:
+    """Create a role that may log in and do nothing else; it goes with the server."""
+
+    def create() -> str:
+        role = f"role_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(server.conninfo, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        return role
+
+    return create
+
+
+class Include:
+    """A copy of include/ that a test may edit."""
+
+    def __init__(self, directory: Path, store: Store) -> None:
+        self.directory = directory
+        self.settings = replace(Settings(), include_dir=directory)
+        self._read: Store | None = store
+
+    def edit(self, path: str, old: str, new: str) -> Path:
+        """Replace the first ``old``; fails where there is none."""
+        text = (self.directory / path).read_text()
+        assert old in text, f"{path} does not hold {old!r}"
+        return self.write(path, text.replace(old, new, 1))
+
+    def write(self, path: str, text: str) -> Path:
+        self._read = None
+        file = self.directory / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    @property
+    def store(self) -> Store:
+        """What the files say now; read again only after an edit."""
+        if self._read is None:
+            self._read = read_store(self.directory)
+        return self._read
+
+
+@pytest.fixture
+def include(tmp_path: Path, settings: Settings, store_files: Store) -> Include:
+    shutil.copytree(settings.include_dir, tmp_path / "include")
+    return Include(tmp_path / "include", store_files)
