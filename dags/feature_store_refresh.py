@@ -1,10 +1,11 @@
 """### Nightly refresh of the feature store
 
-    prepare ─► base (blocking) ─► read (concurrent) ─► assert_contract
+    prepare ─► base (blocking) ─► read (concurrent) ─► expectations ─► assert_contract
 
 **What it does.** `prepare` takes the store's lease and checks, without changing anything, that a
 refresh can start. `base` refreshes the base materialized views; readers wait while each is
-refreshed. `read` refreshes the read layers concurrently; readers never wait. `assert_contract`
+refreshed. `read` refreshes the read layers concurrently; readers never wait. `expectations` proves
+and checks what was refreshed, by what the refreshes saw, never by live sources. `assert_contract`
 always runs, last: it fails if anything failed before, else it holds the feature sets to their
 contracts. Order within the groups comes from what the SQL files read.
 
@@ -21,9 +22,14 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup
 
-from feature_store.operators import AssertContractOperator, PrepareOperator, RefreshOperator
+from feature_store.operators import (
+    AssertContractOperator,
+    PrepareOperator,
+    RefreshOperator,
+    SuiteOperator,
+)
 from feature_store.settings import read_settings
-from feature_store.store import Refresh, read_store
+from feature_store.store import SUITES, Refresh, read_store
 
 settings = read_settings()
 store = read_store(settings.include_dir)
@@ -50,7 +56,9 @@ with DAG(
         Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
-    # The suites take their place here, after the read layers.
+    with TaskGroup("expectations", tooltip="Side by side, each to its end.") as expectations:
+        for suite in SUITES:
+            SuiteOperator(task_id=suite, suite=suite)
     assert_contract = AssertContractOperator(task_id="assert_contract", trigger_rule="all_done")
 
     refreshes = {}
@@ -62,4 +70,5 @@ with DAG(
         )
         refreshes[relation.name] << [refreshes[r.name] for r in store.refreshed_before(relation)]
 
-    prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> assert_contract
+    prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
+    expectations >> assert_contract

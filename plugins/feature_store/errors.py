@@ -51,6 +51,14 @@ class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 
 
+class ExpectationsBroken(StoreError):
+    """The data are not as they must be."""
+
+
+class NotChecked(StoreError):
+    """An expectation could not be checked. Says nothing about the data."""
+
+
 class RunFailed(StoreError):
     """Something failed earlier in this run."""
 

@@ -40,7 +40,7 @@ class StoreOperator(BaseOperator):
         kwargs.setdefault("retries", _RETRIES)
         kwargs.setdefault("retry_delay", _RETRY_DELAY)
         super().__init__(**kwargs)
-        self._connection: Connection[Any] | None = None
+        self._connections: list[Connection[Any]] = []
 
     def execute(self, context: Context) -> Any:
         """Open the session, do the work, sort the errors.
@@ -68,20 +68,27 @@ class StoreOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the SQL on the server, too: a killed client alone would leave it running."""
-        if self._connection is not None:
-            log.info("Stopping the statement on the server.")
-            self._connection.cancel_safe(timeout=5)
+        log.info("Stopping this task's statements on the server.")
+        for connection in self._connections:
+            if not connection.closed:
+                connection.cancel_safe(timeout=5)
+
+    def connect(self, settings: Settings) -> Connection[Any]:
+        """Open a session that stops with the task."""
+        from feature_store.session import connect
+
+        connection = connect(settings, self.task_id)
+        self._connections.append(connection)
+        return connection
 
     @contextmanager
     def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
-        from feature_store.session import open_session
-
-        with open_session(settings, self.task_id) as connection:
-            self._connection = connection
-            try:
-                yield connection
-            finally:
-                self._connection = None
+        try:
+            yield self.connect(settings)
+        finally:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
 
 
 class PrepareOperator(StoreOperator):
@@ -134,6 +141,51 @@ class RefreshOperator(StoreOperator):
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
 
 
+class SuiteOperator(StoreOperator):
+    """Check one suite of expectations, each to its end although another fails.
+
+    Args:
+        suite: its name, one of `store.SUITES`.
+
+    Returns (XCom): how many expectations were met, and the names of those that were not.
+    """
+
+    template_fields = ("suite",)
+
+    def __init__(self, *, suite: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.suite = suite
+
+    def work(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, Any]:
+        """Run the suite's proofs, then its expectations, under the lease."""
+        from feature_store.expectations import read_expectations
+        from feature_store.lease import hold_lease
+        from feature_store.proofs import read_proofs, run_proof
+        from feature_store.store import read_store
+        from feature_store.suites import record, run_suite, verdict
+
+        store = read_store(settings.include_dir)
+        proofs = read_proofs(settings.include_dir)
+        expectations = read_expectations(settings.include_dir, store, proofs, self.suite)
+        lease = _take_lease(connection, settings, context)
+        if self.suite == "as_of_counts":
+            for proof in proofs:
+                run_proof(connection, proof, lease)
+
+        def connect() -> Connection[Any]:
+            another = self.connect(settings)
+            another.autocommit = False  # what Great Expectations counts on
+            return another
+
+        with connection.transaction():
+            hold_lease(connection, lease)
+            findings = run_suite(expectations, connect)
+            record(connection, lease.holder, findings)
+        return verdict(self.suite, findings)
+
+
 class AssertContractOperator(StoreOperator):
     """The verdict: fail if anything failed before, else hold the store to its contracts.
 
@@ -168,7 +220,7 @@ class AssertContractOperator(StoreOperator):
         from feature_store.contracts import read_feature_sets
         from feature_store.stamps import assert_contract
 
-        failed = _failed_before(context)
+        failed = _failed_before(context, connection)
         if failed:
             raise failed
         hashes = {}
@@ -221,7 +273,7 @@ def _as_of_day(context: Context, settings: Settings) -> date:
     )
 
 
-def _failed_before(context: Context) -> RunFailed | None:
+def _failed_before(context: Context, connection: Connection[Any] | None = None) -> RunFailed | None:
     run, task = context["dag_run"], context["task"]
     states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
     by_task = states.get(run.run_id, {})
@@ -236,6 +288,10 @@ def _failed_before(context: Context) -> RunFailed | None:
     problem = f"Failed: {', '.join(failed) or 'no task'}."
     if never_ran:
         problem += f" Did not run: {', '.join(never_ran)}."
+    if connection is not None:
+        from feature_store.suites import breaches
+
+        problem += breaches(connection, _holder(context))
     return RunFailed(
         problem,
         readers="layers that were refreshed before the failure show new rows, the others old.",

@@ -18,11 +18,16 @@ from feature_store.store import Refresh, Relation, Store
 _MAINTAIN_SINCE = 17
 _AUDIT_PRIVILEGES = {
     "definition": ["SELECT"],
+    "expectation": ["SELECT", "INSERT", "DELETE"],
+    "fact": ["SELECT", "INSERT"],
+    "latest_refresh": ["SELECT"],
     "lease": ["SELECT", "UPDATE"],
     "migration": ["SELECT"],
+    "proof": ["SELECT", "INSERT", "UPDATE"],
     "refresh": ["SELECT", "INSERT"],
     "run": ["SELECT", "INSERT", "UPDATE"],
     "spam_seen": ["SELECT", "INSERT", "DELETE"],
+    "this_run": ["SELECT"],
 }
 
 
@@ -62,12 +67,40 @@ def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
     Every relation must exist.
     """
     sources = {source.name: source for source in store.sources}
-    problems = []
+    problems = [
+        problem for source in store.sources for problem in _witness_problems(connection, source)
+    ]
     for relation in store.relations:
         if relation.refresh is not Refresh.NEVER:
             problems += _role_problems(connection, relation)
         problems += _owner_problems(connection, relation, sources)
     return problems
+
+
+def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
+    # What a refresh saw is recorded with the session's own privileges, not with the owner's.
+    row = connection.execute(
+        """
+        SELECT
+            current_user,
+            has_schema_privilege(n.oid, 'USAGE')
+            AND (
+                SELECT bool_and(has_column_privilege(c.oid, s, 'SELECT'))
+                FROM unnest(%s::text[]) AS s
+            )
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s
+        """,
+        (list(source.columns), source.name.schema, source.name.relation),
+    ).fetchone()
+    if row is None or row[1]:
+        return []
+    return [
+        f"{row[0]} may not read {source.name}, so it cannot record what a refresh saw.\n"
+        f"Next: GRANT SELECT ON {_quoted(connection, source.name)} TO {row[0]}, and USAGE on its "
+        f"schema"
+    ]
 
 
 def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]:

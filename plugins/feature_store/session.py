@@ -36,14 +36,24 @@ def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
         BadInput: Airflow does not know the connection.
         CannotConnect: the server cannot be reached or refuses the login.
     """
+    connection = connect(settings, purpose)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect(settings: Settings, purpose: str) -> Connection[Any]:
+    """Open a pinned session as `open_session` does; the caller closes it."""
     connection = _connect(settings.conn_id)
     try:
         connection.autocommit = True
         connection.row_factory = tuple_row  # whatever the Airflow connection asks for
         pin(connection, settings, purpose)
-        yield connection
-    finally:
+    except psycopg.Error:
         connection.close()
+        raise
+    return connection
 
 
 def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:

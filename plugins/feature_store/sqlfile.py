@@ -15,6 +15,7 @@ from feature_store.errors import BadInput
 from feature_store.names import Name
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
+_NULLS = re.compile(r"\bNULLS\s+NOT\s+DISTINCT\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class SqlFile:
         materialized: whether that is a materialized view, else it is a plain view.
         create: the statement that creates it.
         indexes: the statements that create its indexes, by index name.
-        unique_indexes: names of its plain unique indexes (columns only, no condition).
+        unique_indexes: the columns of its plain unique indexes (columns only, no condition), by
+            index name.
         comments: the statements that comment on it.
         described: the columns that they describe.
         reads: every relation that its query names.
@@ -54,7 +56,7 @@ class SqlFile:
     materialized: bool
     create: Statement
     indexes: dict[str, Statement]
-    unique_indexes: frozenset[str]
+    unique_indexes: dict[str, tuple[str, ...]]
     comments: tuple[Statement, ...]
     described: frozenset[str]
     reads: frozenset[Name]
@@ -97,14 +99,15 @@ def read_sql_file(path: Path) -> SqlFile:
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
         )
     indexes: dict[str, Statement] = {}
-    unique: set[str] = set()
+    unique: dict[str, tuple[str, ...]] = {}
     comments: list[Statement] = []
     described: set[str] = set()
     for statement, p in zip(statements, parsed, strict=True):
         if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
             indexes[p.this.name] = statement
-            if p.args.get("unique") and _plain_index(p):
-                unique.add(p.this.name)
+            columns = _plain_columns(p)
+            if p.args.get("unique") and columns:
+                unique[p.this.name] = columns
         elif isinstance(p, exp.Comment) and _commented(path, p) == name:
             comments.append(statement)
             if isinstance(p.this, exp.Column):
@@ -120,7 +123,7 @@ def read_sql_file(path: Path) -> SqlFile:
         materialized=materialized,
         create=statements[creates[0]],
         indexes=indexes,
-        unique_indexes=frozenset(unique),
+        unique_indexes=unique,
         comments=tuple(comments),
         described=frozenset(described),
         reads=frozenset(_reads(path, create, name)),
@@ -169,8 +172,8 @@ def _normal(source: str, token: Token) -> str:
 
 
 def _parse(path: Path, statement: Statement) -> exp.Expr:
-    # sqlglot does not know WITH NO DATA behind a query, and nothing here depends on it.
-    text = _NO_DATA.sub("", statement.text)
+    # sqlglot does not know these two endings, and what is read here does not depend on them.
+    text = _NULLS.sub("", _NO_DATA.sub("", statement.text))
     try:
         parsed = sqlglot.parse_one(text, dialect="postgres")
     except SqlglotError as error:
@@ -184,12 +187,13 @@ def _is_create(parsed: exp.Expr, kind: str) -> bool:
     return isinstance(parsed, exp.Create) and parsed.args.get("kind") == kind
 
 
-def _plain_index(parsed: exp.Expr) -> bool:
+def _plain_columns(parsed: exp.Expr) -> tuple[str, ...]:
+    """The columns of an index over columns alone; empty for any other."""
     parameters = parsed.this.args["params"]
-    columns = parameters.args.get("columns") or []
-    return not parameters.args.get("where") and all(
-        isinstance(c.this if isinstance(c, exp.Ordered) else c, exp.Column) for c in columns
-    )
+    keys = [k.this if isinstance(k, exp.Ordered) else k for k in parameters.args["columns"]]
+    if parameters.args.get("where") or not all(isinstance(key, exp.Column) for key in keys):
+        return ()
+    return tuple(key.name for key in keys)
 
 
 def _commented(path: Path, comment: exp.Comment) -> Name:

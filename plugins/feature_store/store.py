@@ -13,6 +13,8 @@ from feature_store.names import Name
 from feature_store.sources import Source, read_sources
 from feature_store.sqlfile import SqlFile, read_sql_file
 
+SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+
 
 class Refresh(StrEnum):
     """How a relation is refreshed. The values are the folders of ``include/sql``."""
@@ -127,7 +129,8 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
-    known = {*Refresh, "audit", "governance", "witness"}
+    known = {*Refresh, "audit", "governance", "proofs", "witness"}
+    known |= {f"expectations/{suite}" for suite in SUITES}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()
         if folder not in known:

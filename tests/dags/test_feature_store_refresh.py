@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.store import Refresh, Store
+from feature_store.store import SUITES, Refresh, Store
 
 GATE = "assert_contract"
 
@@ -30,7 +30,14 @@ class TestPolicy:
         self, dag: Any, store_files: Store
     ) -> None:
         refreshes = {task_name(r) for r in store_files.refreshed}
-        assert set(dag.task_ids) == refreshes | {"prepare", GATE}
+        suites = {f"expectations.{suite}" for suite in SUITES}
+        assert set(dag.task_ids) == refreshes | suites | {"prepare", GATE}
+
+    def test_suites_run_side_by_side_after_every_layer(self, dag: Any, store_files: Store) -> None:
+        layers = {task_name(r) for r in store_files.refreshed}
+        for suite in SUITES:
+            above = dag.get_task(f"expectations.{suite}").get_flat_relative_ids(upstream=True)
+            assert above == layers | {"prepare"}
 
     def test_edges_are_what_the_sql_reads(self, dag: Any, store_files: Store) -> None:
         for relation in store_files.refreshed:
@@ -176,6 +183,33 @@ class TestABadRun:
         # Mended at the source, the next run succeeds without hand work.
         connection.execute('DELETE FROM "iPhone".iphone_ai_enrich WHERE opening_offer_nok = 987654')
         assert run_dag(database).state == "success"
+
+    def test_broken_expectations_fail_the_run_and_the_other_suites_still_run(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        """Two alike AI rows: a concurrent refresh drops one without a word, the suite does not."""
+        run_dag(database)
+        connection.execute(
+            'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
+        )
+        connection.execute(
+            'INSERT INTO "iPhone".iphone_ai_enrich '
+            'SELECT a.* FROM "iPhone".iphone_ai_enrich AS a '
+            "INNER JOIN ml.tom_features_v1_enriched_ai_clean_mv AS e USING (listing_id) "
+            "WHERE a.storage_gb_fixed_ai IS NULL LIMIT 1"
+        )
+
+        run = run_dag(database)
+
+        failed = {task for task, state in run.tasks.items() if state == "failed"}
+        assert failed == {"expectations.uniqueness", GATE}
+        assert run.tasks["expectations.as_of_counts"] == "success"
+        found = connection.execute(
+            "SELECT suite, count(*) FILTER (WHERE outcome = 'broken' AND severity = 'critical') "
+            "FROM feature_store_audit.expectation WHERE run_id = %s GROUP BY suite ORDER BY suite",
+            (run.run_id,),
+        ).fetchall()
+        assert found == [("as_of_counts", 0), ("spam_absence", 0), ("uniqueness", 1)]
 
     def test_a_contract_that_drifted_fails_the_run_at_its_end(
         self, run_dag: Any, database: str, connection: psycopg.Connection

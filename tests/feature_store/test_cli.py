@@ -43,16 +43,16 @@ def _refused(run, database, code: int, *arguments: str, user: str | None = None)
 def test_from_nothing_to_a_stamped_store(sources_db, run):
     code, out, _ = run(sources_db, "plan")
     assert code == 0
-    assert out.startswith("To create: 21\n")
+    assert out.startswith("To create: 24\n")
     code, out, _ = run(sources_db, "apply")
     assert code == 0
-    assert out.startswith("Applied, in one transaction.\nTo create: 21\n")
+    assert out.startswith("Applied, in one transaction.\nTo create: 24\n")
     assert out.endswith(
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
         "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
     )
     assert run(sources_db, "apply") == (0, "Nothing to do: everything is as its file.\n", "")
-    assert run(sources_db, "plan") == (0, "In place, as their file: 19.\n", "")
+    assert run(sources_db, "plan") == (0, "In place, as their file: 21.\n", "")
     code, out, _ = run(sources_db, "check-contract")
     assert code == 1
     assert f"{_TOM}: MISMATCH\n  bound to  nothing yet\n  stamped   n=None never\n" in out
@@ -109,7 +109,7 @@ def test_changed_words_are_written_without_the_hint_of_empty_relations(
     assert code == 0
     assert out == (
         "Applied, in one transaction.\nComments to write: 1\n  - ml.spam_listings_v1\n"
-        "In place, as their file: 19.\n"
+        "In place, as their file: 21.\n"
     )
 
 
@@ -132,7 +132,7 @@ def test_status_of_one_relation_shows_it_alone(store_db, run):
 def test_status_before_apply_says_missing_and_returns_0(sources_db, run):
     code, out, _ = run(sources_db, "status")
     assert code == 0
-    assert out.count("  missing") == 17
+    assert out.count("  missing") == 19
 
 
 def test_an_unknown_relation_is_bad_input(store_db, run):

@@ -14,11 +14,16 @@ _E = "ml.tom_features_v1_enriched_mv"
 _NEXT = "Mend the above, look at `bin/feature-store plan`, then run again."
 _AUDIT = {
     "definition": ["SELECT"],
+    "expectation": ["SELECT", "INSERT", "DELETE"],
+    "fact": ["SELECT", "INSERT"],
+    "latest_refresh": ["SELECT"],
     "lease": ["SELECT", "UPDATE"],
     "migration": ["SELECT"],
+    "proof": ["SELECT", "INSERT", "UPDATE"],
     "refresh": ["SELECT", "INSERT"],
     "run": ["SELECT", "INSERT", "UPDATE"],
     "spam_seen": ["SELECT", "INSERT", "DELETE"],
+    "this_run": ["SELECT"],
 }
 
 
@@ -46,6 +51,9 @@ def refresher(store_db, new_role, store_files):
     store_db.run(
         f"GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {audit} TO {role}",
+        f'GRANT USAGE ON SCHEMA "iPhone" TO {role}',
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone" TO {role}',
+        f"GRANT SELECT ON feature_store.device_image_features_unified_v1 TO {role}",
     )
     for relation in store_files.refreshed:
         store_db.run(f"GRANT SELECT, MAINTAIN ON {relation.name} TO {role}")
@@ -142,8 +150,8 @@ def test_all_problems_are_told_at_once(store_db, include):
 
 
 def test_an_audit_schema_of_a_newer_package_stops_the_run(scratch, include):
-    scratch.run("INSERT INTO feature_store_audit.migration (version, name) VALUES (2, 'x')")
-    with pytest.raises(BadInput, match="at version 2; this package knows 1"):
+    scratch.run("INSERT INTO feature_store_audit.migration (version, name) VALUES (3, 'x')")
+    with pytest.raises(BadInput, match="at version 3; this package knows 2"):
         check_ready(scratch.connection, include.store, include.settings)
 
 

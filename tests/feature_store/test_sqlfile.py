@@ -40,7 +40,7 @@ def test_a_file_tells_its_relation_indexes_comments_and_reads(read):
     assert file.name == Name("ml", "v")
     assert file.materialized
     assert list(file.indexes) == ["v_uq", "v_x"]
-    assert file.unique_indexes == {"v_uq"}
+    assert file.unique_indexes == {"v_uq": ("x",)}
     assert [c.text for c in file.comments] == [
         "COMMENT ON MATERIALIZED VIEW ml.v IS 'all'",
         "COMMENT ON COLUMN ml.v.x IS 'x'",

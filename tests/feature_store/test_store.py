@@ -25,7 +25,8 @@ _READS = {
     "ml.tom_features_v1_enriched_mv": (
         "ml.tom_features_v1_mv ml.sold_durations_v1_mv ml.ask_daily_median_v1 ml.sold_prices_v1_mv"
     ),
-    "ml.spam_listings_v1": "listings",
+    "ml.spam_token_v1": "",
+    "ml.spam_listings_v1": "listings ml.spam_token_v1",
     "ml.tom_features_v1_enriched_clean_mv": "ml.tom_features_v1_enriched_mv ml.spam_listings_v1",
     "ml.tom_speed_cohort_v1": "ml.tom_features_v1_enriched_mv",
     "ml.tom_speed_anchor_v1_mv": (
@@ -39,7 +40,8 @@ _READS = {
     "feature_store.v_device_meta_base_t0_v1": (
         "feature_store.listing_device_features_clean_mv images"
     ),
-    "feature_store.device_meta_gmc_stats_t0_v1_mv": "feature_store.v_device_meta_base_t0_v1",
+    "feature_store.device_count_day_v1_mv": "feature_store.v_device_meta_base_t0_v1",
+    "feature_store.device_meta_gmc_stats_t0_v1_mv": "feature_store.device_count_day_v1_mv",
     "feature_store.device_meta_encoded_t0_v1": (
         "feature_store.v_device_meta_base_t0_v1 feature_store.device_meta_gmc_stats_t0_v1_mv"
     ),
@@ -102,17 +104,19 @@ def test_folders_say_how_a_relation_refreshes(store_files):
     )
 
 
-def test_only_e_clean_has_a_witness(store_files):
-    assert [str(r.name) for r in store_files.relations if r.witness] == [
-        "ml.tom_features_v1_enriched_clean_mv"
-    ]
+def test_the_layers_that_read_flags_ai_rows_and_images_have_a_witness(store_files):
+    assert {str(r.name) for r in store_files.relations if r.witness} == {
+        "ml.tom_features_v1_enriched_clean_mv",
+        "ml.tom_features_v1_enriched_ai_clean_mv",
+        "feature_store.device_count_day_v1_mv",
+    }
 
 
 def test_refreshed_before_looks_through_plain_views(store_files):
     def before(name: str) -> set[str]:
         return {str(r.name) for r in store_files.refreshed_before(store_files.find(name))}
 
-    assert before("feature_store.device_meta_gmc_stats_t0_v1_mv") == {
+    assert before("feature_store.device_count_day_v1_mv") == {
         "feature_store.listing_device_features_clean_mv"
     }
     assert before("ml.tom_features_v1_enriched_clean_mv") == {"ml.tom_features_v1_enriched_mv"}

@@ -21,9 +21,8 @@ listing_count AS (
         b.gen_key,
         b.model_variant,
         b.color_bucket,
-        count(*)::float8 AS n
-    FROM feature_store.v_device_meta_base_t0_v1 AS b
-    GROUP BY b.t0_day, b.gen_key, b.model_variant, b.color_bucket
+        b.n::float8 AS n
+    FROM feature_store.device_count_day_v1_mv AS b
 ),
 
 segment AS (

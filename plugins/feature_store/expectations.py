@@ -1,0 +1,116 @@
+"""Expectations as files, ``include/sql/expectations/SUITE/NAME.sql``: queries of unexpected rows.
+
+The header says what must hold, of which relation, and how severe a breach is. Two kinds more come
+from what is there already: every unique key of a relation, and every proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from feature_store.errors import BadInput
+from feature_store.header import read_header
+from feature_store.proofs import Proof
+from feature_store.store import Store
+
+SEVERITIES = ("critical", "warning")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Something that must hold.
+
+    Attributes:
+        suite: one of `store.SUITES`.
+        name: unique within the suite.
+        relation: the relation that it is about.
+        severity: ``critical`` fails the run, ``warning`` is reported.
+        expected: what must hold, in words.
+        query: selects the rows that breach it, the telling columns first; none if it holds.
+    """
+
+    suite: str
+    name: str
+    relation: str
+    severity: str
+    expected: str
+    query: str
+
+
+def read_expectations(
+    include_dir: Path, store: Store, proofs: tuple[Proof, ...], suite: str
+) -> tuple[Expectation, ...]:
+    """All expectations of a suite.
+
+    Raises:
+        BadInput: a file without the header, or with an unknown severity.
+    """
+    found = [_read(path, suite) for path in _files(include_dir, suite)]
+    if suite == "uniqueness":
+        found += _keys(store)
+    if suite == "as_of_counts":
+        found += [_of_proof(proof) for proof in proofs if proof.decides]
+    return tuple(found)
+
+
+def _files(include_dir: Path, suite: str) -> list[Path]:
+    return sorted((include_dir / "sql" / "expectations" / suite).glob("*.sql"))
+
+
+def _read(path: Path, suite: str) -> Expectation:
+    text = path.read_text(encoding="utf-8")
+    header = read_header(path, text, ("Expectation", "Relation", "Severity"))
+    if header["Severity"] not in SEVERITIES:
+        raise BadInput(
+            f"{path}: the severity is {header['Severity']!r}; expected one of "
+            f"{', '.join(SEVERITIES)}."
+        )
+    return Expectation(
+        suite=suite,
+        name=path.stem,
+        relation=header["Relation"],
+        severity=header["Severity"],
+        expected=header["Expectation"],
+        query=text.rstrip().removesuffix(";"),
+    )
+
+
+def _keys(store: Store) -> Iterator[Expectation]:
+    for relation in store.refreshed:
+        for index, columns in sorted(relation.file.unique_indexes.items()):
+            key = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+            query = sql.SQL(
+                "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"
+            )
+            yield Expectation(
+                suite="uniqueness",
+                name=f"key_{index}",
+                relation=str(relation.name),
+                severity="critical",
+                expected=f"one row per {', '.join(columns)}",
+                query=query.format(key, relation.name.identifier).as_string(),
+            )
+
+
+def _of_proof(proof: Proof) -> Expectation:
+    # A proof that compared nothing proves nothing, and neither does one that never ran.
+    query = sql.SQL(
+        "SELECT coalesce(p.broken, 0) AS broken, coalesce(p.compared, 0) AS compared, p.sample "
+        "FROM (SELECT {} AS proof) AS wanted "
+        "LEFT JOIN feature_store_audit.this_run AS t ON TRUE "
+        "LEFT JOIN feature_store_audit.proof AS p "
+        "ON p.dag_id = t.dag_id AND p.run_id = t.run_id AND p.proof = wanted.proof "
+        "WHERE p.broken IS DISTINCT FROM 0 OR p.compared = 0"
+    )
+    return Expectation(
+        suite="as_of_counts",
+        name=proof.name,
+        relation=proof.relation,
+        severity="critical",
+        expected=proof.title,
+        query=query.format(sql.Literal(proof.name)).as_string(),
+    )

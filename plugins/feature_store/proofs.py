@@ -1,0 +1,92 @@
+"""Proofs: every row recomputed by another route, once per run, before its suite looks at it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.header import read_header
+from feature_store.lease import Lease, hold_lease
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A file of ``include/sql/proofs``.
+
+    Attributes:
+        name: the file's.
+        relation: the relation whose rows it recomputes.
+        title: what it proves, in words.
+        decides: whether a row that differs breaks the suite; else it is only counted.
+        query: gives one row: rows compared, rows that differ, and up to 20 of them as JSON.
+    """
+
+    name: str
+    relation: str
+    title: str
+    decides: bool
+    query: str
+
+
+def read_proofs(include_dir: Path) -> tuple[Proof, ...]:
+    """Read all proofs.
+
+    Raises:
+        BadInput: a file without the header.
+    """
+    proofs: list[Proof] = []
+    for path in sorted((include_dir / "sql" / "proofs").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        header = read_header(path, text, ("Proof", "Relation", "Rule", "Route"))
+        proofs.append(
+            Proof(
+                name=path.stem,
+                relation=header["Relation"].split()[0],
+                title=header["Proof"],
+                decides=header.get("Severity") != "information",
+                query=text,
+            )
+        )
+    return tuple(proofs)
+
+
+def run_proof(connection: Connection[Any], proof: Proof, lease: Lease) -> None:
+    """Run one proof and keep what it found.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        psycopg.Error: the proof could not be run.
+    """
+    with connection.transaction():
+        hold_lease(connection, lease)
+        started = time.monotonic()
+        row = connection.execute(proof.query.encode()).fetchone()
+        assert row is not None  # a proof is one aggregate row
+        compared, broken, sample = row
+        seconds = time.monotonic() - started
+        connection.execute(
+            "INSERT INTO feature_store_audit.proof "
+            "(dag_id, run_id, proof, compared, broken, sample, seconds) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (dag_id, run_id, proof) DO UPDATE SET compared = excluded.compared, "
+            "broken = excluded.broken, sample = excluded.sample, seconds = excluded.seconds, "
+            "proven_at = now()",
+            (
+                lease.holder.dag_id,
+                lease.holder.run_id,
+                proof.name,
+                compared,
+                broken,
+                json.dumps(sample),
+                seconds,
+            ),
+        )
+    log.info("%s: %s rows compared, %s differ, %.2f s.", proof.name, compared, broken, seconds)

@@ -1,0 +1,213 @@
+"""Running a suite of expectations with Great Expectations, pushed down to SQL.
+
+Every expectation is a query of unexpected rows, of which Great Expectations expects none. A query
+that could not run is an error with its cause: never "no unexpected rows", never "broken".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.expectations import Expectation
+from feature_store.lease import Holder
+from feature_store.wording import bullets
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 20
+# Great Expectations asks for a URL; the connections come from our own session, so that every option
+# of the Airflow connection reaches them and no password has to stand in a URL.
+_UNUSED_URL = "postgresql+psycopg://session@localhost/session"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What checking an expectation came to.
+
+    Attributes:
+        expectation: what was checked.
+        outcome: ``met``, ``broken`` or ``error``.
+        observed: in words: how many rows breach it, or why it could not be checked.
+        sample: up to 20 of those rows.
+        seconds: that it took.
+    """
+
+    expectation: Expectation
+    outcome: str
+    observed: str
+    sample: list[dict[str, Any]]
+    seconds: float
+
+
+def run_suite(
+    expectations: Sequence[Expectation], connect: Callable[[], Connection[Any]]
+) -> list[Finding]:
+    """Check every expectation, all of them although one fails.
+
+    Args:
+        expectations: of one suite.
+        connect: opens a session; called as often as connections are needed.
+    """
+    # Slow to import, so only where a suite runs.
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    source = context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
+        "store", connection_string=_UNUSED_URL, kwargs={"creator": connect, "pool_size": 1}
+    )
+    return [_check(source, expectation) for expectation in expectations]
+
+
+def record(connection: Connection[Any], holder: Holder, findings: Sequence[Finding]) -> None:
+    """Keep the findings of a suite; those of an earlier try of the same run are replaced."""
+    with connection.transaction(), connection.cursor() as cursor:
+        for suite in {finding.expectation.suite for finding in findings}:
+            cursor.execute(
+                "DELETE FROM feature_store_audit.expectation "
+                "WHERE dag_id = %s AND run_id = %s AND suite = %s",
+                (holder.dag_id, holder.run_id, suite),
+            )
+        cursor.executemany(
+            "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
+            "relation, severity, outcome, expected, observed, sample, seconds) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    holder.dag_id,
+                    holder.run_id,
+                    finding.expectation.suite,
+                    finding.expectation.name,
+                    finding.expectation.relation,
+                    finding.expectation.severity,
+                    finding.outcome,
+                    finding.expectation.expected,
+                    finding.observed,
+                    json.dumps(finding.sample, default=str),
+                    finding.seconds,
+                )
+                for finding in findings
+            ],
+        )
+
+
+def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Sum a suite up, or raise if it does not hold.
+
+    Raises:
+        NotChecked: an expectation could not be checked.
+        ExpectationsBroken: a critical one is broken.
+    """
+    errors = [f for f in findings if f.outcome == "error"]
+    broken = [f for f in findings if f.outcome == "broken"]
+    critical = [f for f in broken if f.expectation.severity == "critical"]
+    told = bullets([_told(f) for f in (*critical, *errors)])
+    if critical:
+        raise ExpectationsBroken(
+            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.\n{told}",
+            readers="the rows that broke them; they were refreshed before they were checked.",
+            next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
+        )
+    if errors:
+        raise NotChecked(
+            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
+            f"says nothing about the data.\n{told}",
+            next_step="Mend the cause, then clear this task with what follows.",
+        )
+    return {
+        "met": sum(f.outcome == "met" for f in findings),
+        "warnings": [f.expectation.name for f in broken],
+    }
+
+
+def breaches(connection: Connection[Any], holder: Holder) -> str:
+    """What a run's suites found wrong, for its verdict; empty if nothing."""
+    rows = connection.execute(
+        "SELECT suite, relation, expected, observed FROM feature_store_audit.expectation "
+        "WHERE dag_id = %s AND run_id = %s AND outcome <> 'met' AND severity = 'critical' "
+        "ORDER BY suite, relation, expectation",
+        (holder.dag_id, holder.run_id),
+    ).fetchall()
+    if not rows:
+        return ""
+    return "\n" + bullets(
+        [
+            f"{suite}, {relation}: expected {expected}; {found}"
+            for suite, relation, expected, found in rows
+        ]
+    )
+
+
+def _told(finding: Finding) -> str:
+    line = (
+        f"{finding.expectation.relation}: expected {finding.expectation.expected}; "
+        f"observed {finding.observed}"
+    )
+    if finding.sample:
+        line += f"\nfor example {json.dumps(finding.sample[0], default=str)[:300]}"
+    return line
+
+
+def _check(source: Any, expectation: Expectation) -> Finding:
+    import great_expectations as gx
+    from great_expectations.expectations.core.unexpected_rows_expectation import (
+        UnexpectedRowsExpectation,
+    )
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    started = time.monotonic()
+    suite = gx.ExpectationSuite(f"{expectation.suite}/{expectation.name}")
+    suite.add_expectation(
+        UnexpectedRowsExpectation(
+            unexpected_rows_query="SELECT * FROM {batch}",
+            description=expectation.expected,
+            severity=FailureSeverity(expectation.severity),
+        )
+    )
+    # A query asset must begin with SELECT; ours begin with their header.
+    query = "\n".join(("SELECT * FROM (", expectation.query, ") AS unexpected"))
+    asset = source.add_query_asset(suite.name, query=query)
+    batch = asset.add_batch_definition_whole_table("all").get_batch()
+    result = batch.validate(suite, result_format="COMPLETE").results[0].to_json_dict()
+    outcome, observed, sample = _read(result)
+    finding = Finding(expectation, outcome, observed, sample, time.monotonic() - started)
+    level = logging.INFO if outcome == "met" else logging.ERROR
+    if outcome == "broken" and expectation.severity == "warning":
+        level = logging.WARNING
+    log.log(
+        level,
+        "%s, %s, %s: expected %s; observed %s.",
+        outcome.upper(),
+        expectation.relation,
+        expectation.name,
+        expectation.expected,
+        observed,
+    )
+    return finding
+
+
+def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:
+    found = result["result"].get("observed_value")
+    if found is None:
+        return "error", f"it could not be checked: {_cause(result['exception_info'])}", []
+    if result["success"]:
+        return "met", "no row that breaches it", []
+    sample = result["result"]["details"]["unexpected_rows"][:_SAMPLE]
+    return "broken", f"{found:,} row{'s' if found != 1 else ''} that breach it", sample
+
+
+def _cause(info: dict[str, Any]) -> str:
+    """The message inside Great Expectations' nested account of an exception."""
+    if "exception_message" in info:
+        return str(info["exception_message"]).strip().splitlines()[0]
+    causes = [_cause(inner) for inner in info.values() if isinstance(inner, dict)]
+    return causes[0] if causes else "no cause was given"

@@ -1,0 +1,321 @@
+"""The suites: each breakage gives the one right verdict, and only what is broken is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.expectations import read_expectations
+from feature_store.lease import Holder, take_lease
+from feature_store.proofs import read_proofs, run_proof
+from feature_store.refresh import refresh
+from feature_store.session import pin
+from feature_store.settings import Settings
+from feature_store.store import Store
+from feature_store.suites import Finding, breaches, record, run_suite, verdict
+from sandbox.server import Server
+
+E = "ml.tom_features_v1_enriched_mv"
+E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
+E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
+COUNTS = "feature_store.device_count_day_v1_mv"
+RUN = Holder("feature_store_refresh", "tonight")
+LISTINGS = '"iPhone".iphone_listings'
+
+
+class Night:
+    """A store over a small sample, refreshed by one run, and what that run's suites find."""
+
+    def __init__(self, conninfo: str, files: Store, settings: Settings) -> None:
+        self._conninfo = conninfo
+        self._files = files
+        self._settings = settings
+        self.session = self.open()
+        self.lease = take_lease(self.session, RUN, lambda _: True, timedelta(0))
+
+    def open(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._conninfo, autocommit=True)
+        pin(connection, self._settings, "tests")
+        return connection
+
+    def refresh(self, *names: str) -> None:
+        for relation in self._files.refreshed:
+            if not names or str(relation.name) in names:
+                refresh(self.session, relation, self.lease, "UTC")
+
+    def run(self, suite: str) -> list[Finding]:
+        proofs = read_proofs(self._settings.include_dir)
+        if suite == "as_of_counts":
+            for proof in proofs:
+                run_proof(self.session, proof, self.lease)
+        expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = self.open()
+            connection.autocommit = False
+            return connection
+
+        findings = run_suite(expectations, connect)
+        record(self.session, RUN, findings)
+        return findings
+
+    def broken(self, suite: str) -> dict[str, Finding]:
+        findings = self.run(suite)
+        assert {f.outcome for f in findings} <= {"met", "broken"}, findings
+        return {
+            f.expectation.name: f
+            for f in findings
+            if f.outcome == "broken" and f.expectation.severity == "critical"
+        }
+
+    def replace_by_table(self, relation: str) -> None:
+        """Put a table with the same rows in the place of a view, so that rows can be broken."""
+        schema, name = relation.split(".")
+        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_kept")
+        self.session.execute(f"CREATE TABLE {relation} AS TABLE {schema}.{name}_kept")
+
+
+@pytest.fixture(scope="module")
+def refreshed_template(
+    server: Server, filled_template: str, store_files: Store, settings: Settings
+) -> str:
+    conninfo = server.create_database("night", filled_template)
+    night = Night(conninfo, store_files, settings)
+    night.refresh()
+    night.session.close()
+    return "night"
+
+
+@pytest.fixture
+def night(
+    server: Server,
+    refreshed_template: str,
+    store_files: Store,
+    settings: Settings,
+    request: pytest.FixtureRequest,
+) -> Iterator[Night]:
+    name = f"night_{abs(hash(request.node.nodeid))}"
+    tonight = Night(server.create_database(name, refreshed_template), store_files, settings)
+    yield tonight
+    tonight.session.close()
+    server.drop_database(name)
+
+
+SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
+    findings = night.run(suite)
+
+    assert night.broken(suite) == {}
+    assert verdict(suite, findings)["met"] >= 5
+    assert breaches(night.session, RUN) == ""
+
+
+def test_every_row_is_compared(night: Night) -> None:
+    night.run("as_of_counts")
+
+    for relation, compared in night.session.execute(
+        "SELECT substring(proof FROM '^[^.]+\\.[^.]+'), compared FROM feature_store_audit.proof"
+    ).fetchall():
+        rows = night.session.execute(f"SELECT count(*) FROM {relation}").fetchone()
+        assert rows == (compared,)
+        assert compared > 0
+
+
+def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None:
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"INSERT INTO {E_CLEAN} SELECT * FROM {E_CLEAN} LIMIT 1")
+    repeated = night.session.execute(
+        f"SELECT listing_id FROM {E_CLEAN} GROUP BY 1 HAVING count(*) > 1"
+    ).fetchone()
+
+    broken = night.broken("uniqueness")
+
+    assert list(broken) == ["key_tom_features_v1_enriched_clean_mv_uq"]
+    (finding,) = broken.values()
+    assert finding.sample == [{"listing_id": repeated[0], "found": 2}]
+    with pytest.raises(ExpectationsBroken, match=r"1 of \d+ expectations are broken"):
+        verdict("uniqueness", [finding])
+
+
+def test_two_alike_ai_rows_that_a_concurrent_refresh_hides_are_found(night: Night) -> None:
+    """The refresh keeps one of two identical rows with a NULL and says nothing."""
+    night.session.execute(
+        'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
+    )
+    night.session.execute(
+        'INSERT INTO "iPhone".iphone_ai_enrich SELECT a.* FROM "iPhone".iphone_ai_enrich AS a '
+        f"INNER JOIN {E_AI} AS e USING (listing_id) WHERE a.storage_gb_fixed_ai IS NULL LIMIT 1"
+    )
+    night.refresh(E_AI)
+
+    assert list(night.broken("uniqueness")) == ["one_ai_row_per_listing"]
+
+
+@pytest.mark.parametrize("token", ["wtb", "  WTB ", "Duplicate-JUNK"])
+def test_a_flag_that_was_there_before_the_refresh_cannot_escape(night: Night, token: str) -> None:
+    listing = night.session.execute(f"SELECT min(listing_id) FROM {E_CLEAN}").fetchone()[0]
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = %s WHERE listing_id = %s", (token, listing)
+    )
+    night.session.execute(f"CREATE TABLE ml.kept AS TABLE {E_CLEAN}")
+    night.refresh(E_CLEAN)
+    # A layer that kept what its refresh saw flagged: the rows of before, the witness of now.
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"TRUNCATE {E_CLEAN}")
+    night.session.execute(f"INSERT INTO {E_CLEAN} TABLE ml.kept")
+
+    broken = night.broken("spam_absence")
+
+    assert set(broken) == {
+        "no_spam_in_e_clean",
+        "no_spam_in_e_speed",
+        "no_spam_in_e_ai",
+        "no_spam_in_f0",
+    }
+    assert broken["no_spam_in_e_clean"].sample == [{"listing_id": listing}]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_arrives_between_refresh_and_check_fails_nothing(night: Night, suite: str) -> None:
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = 'wtb' "
+        f"WHERE listing_id = (SELECT min(listing_id) FROM {E_CLEAN})"
+    )
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET sold_date = now(), sold_price = 1 WHERE sold_date IS NULL"
+    )
+    night.session.execute(
+        f"INSERT INTO {LISTINGS} (listing_id, generation, storage_gb, price, edited_date) "
+        "SELECT -1, 15, 128, 5000, min(edited_date) FROM " + LISTINGS
+    )
+    night.session.execute(
+        "UPDATE feature_store.device_image_features_unified_v1 SET body_color_key_main = 'gold'"
+    )
+
+    assert night.broken(suite) == {}
+
+
+def test_a_count_off_by_one_in_a_single_row_of_f2_is_named(night: Night) -> None:
+    night.replace_by_table(F2)
+    row = night.session.execute(
+        f"UPDATE {F2} SET gmc_color_n_in_seg = gmc_color_n_in_seg + 1 WHERE ctid = "
+        f"(SELECT ctid FROM {F2} WHERE gmc_color_n_in_seg > 0 LIMIT 1) "
+        "RETURNING t0_day::text, gen_key, model_variant, color_bucket"
+    ).fetchone()
+
+    broken = night.broken("as_of_counts")
+
+    assert list(broken) == [f"{F2}.prior_counts"]
+    told = json.dumps(broken[f"{F2}.prior_counts"].sample, default=str)
+    assert all(str(part) in told for part in row)
+
+
+def test_a_median_of_e_that_is_off_is_found(night: Night) -> None:
+    night.replace_by_table(E)
+    night.session.execute(
+        f"UPDATE {E} SET sold_median_price_30d = sold_median_price_30d + 0.5 WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {E} WHERE sold_cnt_30d > 0)"
+    )
+
+    assert list(night.broken("as_of_counts")) == [f"{E}.anchors"]
+
+
+def test_an_embargo_broken_by_one_day_is_found(night: Night) -> None:
+    definition = night.session.execute(f"SELECT pg_get_viewdef('{E}'::regclass)").fetchone()[0]
+    leaky = definition.replace("sold_day < c.t0_day", "sold_day <= c.t0_day")
+    assert leaky != definition
+    night.session.execute(f"ALTER MATERIALIZED VIEW {E} RENAME TO honest")
+    night.session.execute(f"CREATE MATERIALIZED VIEW {E} AS {leaky}")
+
+    assert f"{E}.anchors" in night.broken("as_of_counts")
+
+
+def test_a_layer_that_this_run_did_not_refresh_is_named(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+
+    broken = night.broken("as_of_counts")
+
+    assert list(broken) == ["every_layer_was_refreshed_by_this_run"]
+    assert broken["every_layer_was_refreshed_by_this_run"].sample == [{"relation": E_AI}]
+
+
+def test_a_proof_that_compared_nothing_proves_nothing(night: Night) -> None:
+    night.replace_by_table(F2)
+    night.session.execute(f"TRUNCATE {F2}")
+    night.session.execute(
+        "ALTER MATERIALIZED VIEW feature_store.device_count_day_v1_mv RENAME TO x"
+    )
+    night.session.execute(
+        "CREATE TABLE feature_store.device_count_day_v1_mv AS TABLE feature_store.x"
+    )
+    night.session.execute("TRUNCATE feature_store.device_count_day_v1_mv")
+
+    assert f"{F2}.prior_counts" in night.broken("as_of_counts")
+
+
+def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_the_data(
+    night: Night,
+) -> None:
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"ALTER TABLE {E_CLEAN} RENAME COLUMN listing_id TO id")
+
+    findings = {f.expectation.name: f for f in night.run("spam_absence")}
+
+    finding = findings["no_spam_in_e_clean"]
+    assert finding.outcome == "error"
+    assert "listing_id" in finding.observed
+    assert findings["no_spam_in_e_ai"].outcome == "met"
+    with pytest.raises(NotChecked, match="says nothing about the data"):
+        verdict("spam_absence", list(findings.values()))
+
+
+def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None:
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = 'Kanskje ' WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {LISTINGS})"
+    )
+    night.refresh(E_CLEAN)
+
+    findings = night.run("spam_absence")
+
+    assert "every_spam_token_is_known" in verdict("spam_absence", findings)["warnings"]
+    warned = next(f for f in findings if f.expectation.name == "every_spam_token_is_known")
+    assert {"token": "kanskje"}.items() <= warned.sample[-1].items() or any(
+        row["token"] == "kanskje" for row in warned.sample
+    )
+
+
+def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> None:
+    night.run("uniqueness")
+    night.run("uniqueness")
+
+    kept = night.session.execute(
+        "SELECT count(*), count(DISTINCT expectation), min(outcome) "
+        "FROM feature_store_audit.expectation WHERE run_id = 'tonight'"
+    ).fetchone()
+    assert kept[0] == kept[1] > 15
+    assert kept[2] == "met"
+
+
+def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+    night.run("as_of_counts")
+
+    told = breaches(night.session, RUN)
+
+    assert "every materialized view has a refresh of this run" in told
+    assert "1 row that breach" in told
