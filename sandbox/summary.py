@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import psycopg
 
@@ -12,18 +13,16 @@ from sandbox.home import ENVIRONMENT, LOG, ROOT
 _LAST_RUN = """
 SELECT r.relation, r.mode, r.row_count, r.bytes, r.seconds
 FROM feature_store_audit.refresh AS r
-INNER JOIN (
-    SELECT dag_id, run_id FROM feature_store_audit.run ORDER BY prepared_at DESC LIMIT 1
-) AS latest ON r.dag_id = latest.dag_id AND r.run_id = latest.run_id
+WHERE r.started_at >= %s
 ORDER BY r.refresh_id
 """
 
 
-def print_summary(conninfo: str, *, succeeded: bool) -> None:
-    """Print each refresh of the last run, the contracts and where to look next."""
+def print_summary(conninfo: str, started: datetime | None, *, succeeded: bool) -> None:
+    """Print each refresh since a moment, the contracts and where to look next."""
     print()
     with psycopg.connect(conninfo) as connection:
-        rows = connection.execute(_LAST_RUN).fetchall()
+        rows = connection.execute(_LAST_RUN, (started,)).fetchall()
         contracts = connection.execute(
             "SELECT name, n_features, features_hash FROM ml.feature_set "
             "UNION ALL SELECT name, n_features, features_hash FROM feature_store.feature_set"

@@ -42,6 +42,16 @@ def apply(connection: Connection[Any], store: Store, settings: Settings) -> Plan
     try:
         with connection.transaction():
             return _apply_in_transaction(connection, store, settings)
+    except (
+        psycopg.errors.DuplicateTable,
+        psycopg.errors.DuplicateFunction,
+        psycopg.errors.DuplicateObject,
+    ) as error:
+        raise NotReady(
+            f"Nothing was applied: {error.diag.message_primary}, and apply did not create it.",
+            readers="what they had before.",
+            next_step="Rename or drop it yourself; we never touch what we did not create.",
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}.",
@@ -99,7 +109,8 @@ def _create(connection: Connection[Any], thing: StoreObject) -> None:
         "(object, file_definition, live_definition, dictionary) VALUES (%s, %s, %s, '') "
         # A row may be left of an object that somebody dropped by hand.
         "ON CONFLICT (object) DO UPDATE SET file_definition = excluded.file_definition, "
-        "live_definition = excluded.live_definition, applied_at = now(), "
+        "live_definition = excluded.live_definition, server_major = excluded.server_major, "
+        "applied_at = now(), "
         "applied_by = current_user",
         (thing.label, thing.definition, thing.describe(connection)),
     )

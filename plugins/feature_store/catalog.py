@@ -13,6 +13,10 @@ from feature_store.names import Name
 from feature_store.sources import live_columns
 from feature_store.sqlfile import SqlFile
 
+# Each major version of the server words a query in its own way, so its text is marked.
+QUERY_BEGINS = "query:"
+QUERY_ENDS = "end of query"
+
 _KINDS = {
     "r": "table",
     "p": "partitioned table",
@@ -42,7 +46,7 @@ def describe_relation(connection: Connection[Any], file: SqlFile) -> str | None:
     lines = [_KINDS.get(kind, f"relation of kind {kind}"), f"options {options}"]
     columns = live_columns(connection, file.name)
     lines += [f"column {column} {type_name}" for column, type_name in columns.items()]
-    lines.append(query or "no query")
+    lines += [QUERY_BEGINS, query or "no query", QUERY_ENDS]
     indexes = connection.execute(
         """
         SELECT c.relname, pg_get_indexdef(c.oid), i.indisvalid
@@ -70,7 +74,7 @@ def describe_governance(connection: Connection[Any], schema: str) -> str | None:
         INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
         WHERE n.nspname = %s
             AND p.proname IN ('check_feature_contract', 'assert_feature_contract')
-            AND pg_get_function_identity_arguments(p.oid) = 'p_set text'
+            AND oidvectortypes(p.proargtypes) = 'text'
         ORDER BY p.proname
         """,
         (schema,),

@@ -6,6 +6,7 @@ definition when it was applied, and the server's description then and now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.catalog import describe_governance, describe_relation
+from feature_store.catalog import (
+    QUERY_BEGINS,
+    QUERY_ENDS,
+    describe_governance,
+    describe_relation,
+)
+from feature_store.session import server_major
 from feature_store.sqlfile import split_statements
 from feature_store.store import Relation, Store
 from feature_store.wording import difference
@@ -83,12 +90,12 @@ def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
 
 def examine(connection: Connection[Any], things: tuple[StoreObject, ...]) -> list[Condition]:
     """Find the state of each object."""
-    recorded: dict[str, tuple[str, str, str]] = {}
+    recorded: dict[str, tuple[str, str, str, int]] = {}
     if has_audit(connection):
         recorded = {
-            label: (file_definition, live_definition, dictionary)
-            for label, file_definition, live_definition, dictionary in connection.execute(
-                "SELECT object, file_definition, live_definition, dictionary "
+            label: rest
+            for label, *rest in connection.execute(
+                "SELECT object, file_definition, live_definition, dictionary, server_major "
                 "FROM feature_store_audit.definition"
             )
         }
@@ -99,26 +106,36 @@ def has_audit(connection: Connection[Any]) -> bool:
     """Whether the audit schema exists."""
     # Asked of the catalog, which answers whatever privileges the session has.
     row = connection.execute(
-        "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (AUDIT_SCHEMA,)
+        "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
+        "ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = 'migration'",
+        (AUDIT_SCHEMA,),
     ).fetchone()
     return row is not None
 
 
 def _condition(
-    connection: Connection[Any], thing: StoreObject, recorded: tuple[str, str, str] | None
+    connection: Connection[Any], thing: StoreObject, recorded: tuple[str, str, str, int] | None
 ) -> Condition:
     live = thing.describe(connection)
     if live is None:
         return Condition(thing, State.MISSING, "", False)
     if recorded is None:
         return Condition(thing, State.FOREIGN, "apply did not create it", False)
-    file_then, live_then, dictionary_then = recorded
-    if live != live_then:
+    file_then, live_then, dictionary_then, server_then = recorded
+    if live != live_then and not (
+        server_then != server_major(connection) and _alike(live, live_then)
+    ):
         return Condition(thing, State.ALTERED_LIVE, difference(live_then, live), False)
     if thing.definition != file_then:
         details = difference(file_then, thing.definition)
         return Condition(thing, State.FILE_CHANGED, details, False)
     return Condition(thing, State.AS_FILE, "", thing.dictionary != dictionary_then)
+
+
+def _alike(live: str, live_then: str) -> bool:
+    """Whether two descriptions by different major versions agree in all but a query's wording."""
+    queries = re.compile(f"{QUERY_BEGINS}\n.*?\n{QUERY_ENDS}", re.DOTALL)
+    return queries.sub("", live) == queries.sub("", live_then)
 
 
 def _relation(relation: Relation) -> StoreObject:

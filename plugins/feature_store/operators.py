@@ -206,12 +206,13 @@ class AssertContractOperator(StoreOperator):
         holder = _holder(context)
         try:
             hashes = self._assert(connection, settings, context)
-        except StoreError:
-            close_run(connection, holder, "failed")
+        except (StoreError, psycopg.Error) as error:
+            if not passes_on_its_own(error):  # else this task is tried again, still in its turn
+                close_run(connection, holder, "failed")
+                release_lease(connection, holder)
             raise
-        finally:
-            release_lease(connection, holder)
         close_run(connection, holder, "passed")
+        release_lease(connection, holder)
         return hashes
 
     def _assert(
@@ -249,14 +250,14 @@ def _take_lease(connection: Connection[Any], settings: Settings, context: Contex
 
 def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
     def is_over(holder: Holder) -> bool | None:
-        states = {"success": True, "failed": True, "running": False, "queued": False}
         try:
             state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
         except RuntimeError as error:
             # Airflow has forgotten the run, or it was another Airflow's.
             log.info("Airflow cannot say how %s stands: %s", holder, error)
             return None
-        return states.get(str(state))
+        # A queued run (a cleared one) does no work; its tasks take the lease anew.
+        return state in ("success", "failed", "queued")
 
     return is_over
 

@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from feature_store.migrations import Migration, pending_migrations, read_migrations
 from feature_store.objects import (
+    AUDIT_SCHEMA,
     GOVERNED_SCHEMAS,
     Condition,
     State,
@@ -73,16 +74,17 @@ def make_plan(connection: Connection[Any], store: Store, include_dir: Path) -> P
     """
     migrations = pending_migrations(connection, read_migrations(include_dir))
     conditions = examine(connection, store_objects(store, include_dir))
+    schemas = (*GOVERNED_SCHEMAS, AUDIT_SCHEMA)
     existing = {
         name
         for (name,) in connection.execute(
             "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%s)",
-            (list(GOVERNED_SCHEMAS),),
+            (list(schemas),),
         )
     }
     in_place = [c for c in conditions if c.state is State.AS_FILE]
     return Plan(
-        schemas=tuple(s for s in GOVERNED_SCHEMAS if s not in existing),
+        schemas=tuple(s for s in schemas if s not in existing),
         migrations=migrations,
         creates=tuple(c.thing for c in conditions if c.state is State.MISSING),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),

@@ -8,7 +8,11 @@ from psycopg import Connection
 
 from feature_store.errors import NotReady
 from feature_store.plan import blockages, make_plan
-from feature_store.privileges import access_problems, refresh_problems
+from feature_store.privileges import (
+    access_problems,
+    contract_problems,
+    refresh_problems,
+)
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings
 from feature_store.sources import source_problems
@@ -35,7 +39,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
             *source_problems(connection, store.sources),
             *_definition_problems(connection, store, settings),
         ]
-        or refresh_problems(connection, store)
+        or [*refresh_problems(connection, store), *contract_problems(connection)]
     )
     if problems:
         raise NotReady(

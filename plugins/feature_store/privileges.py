@@ -37,7 +37,7 @@ def access_problems(connection: Connection[Any]) -> list[str]:
     Asks the catalog only, so it needs no privilege itself.
     """
     schemas = connection.execute(
-        "SELECT current_user, nspname FROM pg_catalog.pg_namespace "
+        "SELECT quote_ident(current_user), nspname FROM pg_catalog.pg_namespace "
         "WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname",
         ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA],),
     ).fetchall()
@@ -61,6 +61,37 @@ def access_problems(connection: Connection[Any]) -> list[str]:
     return problems
 
 
+_GOVERNANCE_TABLES = (
+    "feature_set",
+    "feature_contract",
+    "feature_set_current",
+    "feature_set_binding",
+)
+
+
+def contract_problems(connection: Connection[Any]) -> list[str]:
+    """Name what keeps the session's role from asserting the contracts.
+
+    The governance tables and functions must exist.
+    """
+    rows = connection.execute(
+        """
+        SELECT n.nspname, c.relname, quote_ident(current_user)
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = ANY(%s) AND c.relname = ANY(%s)
+            AND NOT has_table_privilege(c.oid, 'SELECT')
+        ORDER BY n.nspname, c.relname
+        """,
+        (list(GOVERNED_SCHEMAS), list(_GOVERNANCE_TABLES)),
+    ).fetchall()
+    return [
+        f"{me} may not read {schema}.{table}, so it cannot assert the contract.\n"
+        f"Next: GRANT SELECT ON {schema}.{table} TO {me}"
+        for schema, table, me in rows
+    ]
+
+
 def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
     """Name what keeps the session's role, or a view's owner, from refreshing.
 
@@ -82,7 +113,7 @@ def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
     row = connection.execute(
         """
         SELECT
-            current_user,
+            quote_ident(current_user),
             has_schema_privilege(n.oid, 'USAGE')
             AND (
                 SELECT bool_and(has_column_privilege(c.oid, s, 'SELECT'))
@@ -107,8 +138,8 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
     row = connection.execute(
         """
         SELECT
-            current_user,
-            pg_get_userbyid(c.relowner),
+            quote_ident(current_user),
+            quote_ident(pg_get_userbyid(c.relowner)),
             pg_has_role(c.relowner, 'USAGE'),
             has_database_privilege(c.relowner, current_database(), 'TEMP'),
             has_table_privilege(c.oid, 'SELECT'),
@@ -146,7 +177,7 @@ def _owner_problems(
         row = connection.execute(
             """
             SELECT
-                pg_get_userbyid(mine.relowner),
+                quote_ident(pg_get_userbyid(mine.relowner)),
                 has_schema_privilege(mine.relowner, theirs.relnamespace, 'USAGE')
                 AND (
                     has_table_privilege(mine.relowner, theirs.oid, 'SELECT')

@@ -189,10 +189,15 @@ def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Err
     return StoreError(
         f"{relation.name} was not refreshed: {' '.join(d for d in details if d)}",
         readers=_what_readers_get(connection, relation),
-        next_step=_REMEDIES.get(
-            error.sqlstate or "", f"Mend the cause, then clear this task; SQL: {relation.file.path}"
-        ),
+        next_step=_remedy(relation, error),
     )
+
+
+def _remedy(relation: Relation, error: psycopg.Error) -> str:
+    if "has not been populated" in (error.diag.message_primary or ""):
+        return f"Refresh what {relation.name} reads first: clear its task, then this one."
+    default = f"Mend the cause, then clear this task; SQL: {relation.file.path}"
+    return _REMEDIES.get(error.sqlstate or "", default)
 
 
 def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:

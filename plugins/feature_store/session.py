@@ -8,6 +8,7 @@ never depend on who runs a refresh, and from where.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -96,7 +97,7 @@ def _connect(conn_id: str) -> Connection[Any]:
         connection = hook.get_conn()
     except AirflowNotFoundException as error:
         raise BadInput(
-            f"Airflow knows no connection called {conn_id!r}.",
+            f"Airflow knows no connection called {conn_id!r}{_unreadable(conn_id)}.",
             next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
             f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
         ) from error
@@ -113,9 +114,21 @@ def _connect(conn_id: str) -> Connection[Any]:
             readers="nothing was changed.",
             next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
         ) from error
+    if hook.connection.conn_type not in ("postgres", "postgresql"):
+        connection.close()
+        raise BadInput(
+            f"The Airflow connection {conn_id!r} has the type {hook.connection.conn_type!r}; "
+            f"expected 'postgres'."
+        )
     if not isinstance(connection, Connection):
         raise BadInput(
             "Airflow connects with psycopg2; this package needs psycopg 3.",
             next_step="Install what requirements.txt names.",
         )
     return connection
+
+
+def _unreadable(conn_id: str) -> str:
+    """Said of a variable that is set and that Airflow could not read; never with its value."""
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    return f", or cannot read the variable {variable}" if variable in os.environ else ""

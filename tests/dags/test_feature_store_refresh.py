@@ -156,6 +156,20 @@ class TestAGoodRun:
         assert day == ("2026-06-12",)
 
 
+class TestTheLease:
+    def test_a_run_that_ended_without_giving_the_lease_back_does_not_keep_it(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        crashed = run_dag(database)
+        connection.execute(
+            "UPDATE feature_store_audit.lease SET dag_id = 'feature_store_refresh', run_id = %s, "
+            "taken_at = now(), seen_at = now()",
+            (crashed.run_id,),
+        )
+
+        assert run_dag(database).state == "success"
+
+
 class TestABadRun:
     def test_bad_data_fails_the_run_once_and_leaves_the_layer_readable(
         self, run_dag: Any, database: str, connection: psycopg.Connection

@@ -43,10 +43,10 @@ def _refused(run, database, code: int, *arguments: str, user: str | None = None)
 def test_from_nothing_to_a_stamped_store(sources_db, run):
     code, out, _ = run(sources_db, "plan")
     assert code == 0
-    assert out.startswith("To create: 24\n")
+    assert out.startswith("To create: 25\n")
     code, out, _ = run(sources_db, "apply")
     assert code == 0
-    assert out.startswith("Applied, in one transaction.\nTo create: 24\n")
+    assert out.startswith("Applied, in one transaction.\nTo create: 25\n")
     assert out.endswith(
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
         "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"

@@ -231,3 +231,18 @@ def test_examining_alters_nothing(store_db, include):
 def test_objects_stand_in_an_order_in_which_they_can_be_created(scratch_sources, include):
     apply(scratch_sources.connection, include.store, include.settings)
     assert make_plan(scratch_sources.connection, include.store, include.directory).empty
+
+
+def test_another_major_version_may_word_a_query_in_its_own_way(scratch, include):
+    """PostgreSQL 16 and later leave out table names that 15 writes."""
+    scratch.run(
+        "UPDATE feature_store_audit.definition SET server_major = 14, live_definition = "
+        "regexp_replace(live_definition, 'query:.*end of query', E'query:\\nelse\\nend of query') "
+        "WHERE object = 'ml.tom_features_v1_mv'"
+    )
+    things = store_objects(include.store, include.directory)
+    states = {c.thing.label: c.state for c in examine(scratch.connection, things)}
+    assert states["ml.tom_features_v1_mv"] is State.AS_FILE
+    scratch.run("DROP INDEX ml.tfeat_v1_listing_uq")
+    states = {c.thing.label: c.state for c in examine(scratch.connection, things)}
+    assert states["ml.tom_features_v1_mv"] is State.ALTERED_LIVE

@@ -65,8 +65,9 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
     assert sources_db.snapshot() == before
     labels = [f"  - {relation.name}" for relation in include.store.relations]
     assert str(plan).splitlines() == [
-        "To create: 24",
+        "To create: 25",
         "  - schema ml",
+        "  - schema feature_store_audit",
         "  - audit schema, step 1: lease_and_refreshes",
         "  - audit schema, step 2: expectations",
         "  - the feature contracts of ml",

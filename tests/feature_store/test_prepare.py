@@ -54,6 +54,16 @@ def refresher(store_db, new_role, store_files):
         f'GRANT USAGE ON SCHEMA "iPhone" TO {role}',
         f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone" TO {role}',
         f"GRANT SELECT ON feature_store.device_image_features_unified_v1 TO {role}",
+        *(
+            f"GRANT SELECT ON {schema}.{table} TO {role}"
+            for schema in ("ml", "feature_store")
+            for table in (
+                "feature_set",
+                "feature_contract",
+                "feature_set_current",
+                "feature_set_binding",
+            )
+        ),
     )
     for relation in store_files.refreshed:
         store_db.run(f"GRANT SELECT, MAINTAIN ON {relation.name} TO {role}")
@@ -106,7 +116,9 @@ def test_a_server_that_is_too_old_or_too_new_stops_the_run(store_db, include, mo
 
 def test_a_database_without_the_store_names_all_that_is_missing_and_apply(sources_db, include):
     (problem,) = _problems(_not_ready(sources_db, include))
-    assert problem.startswith("Missing: schema ml, step 1 of the audit schema, ")
+    assert problem.startswith(
+        "Missing: schema ml, schema feature_store_audit, step 1 of the audit schema, "
+    )
     for relation in include.store.relations:
         assert str(relation.name) in problem
     assert problem.endswith("Next: bin/feature-store apply")
@@ -257,3 +269,13 @@ def test_an_owner_who_may_not_read_a_source_is_named(store_db, include, new_role
     problem = _not_ready(store_db, include).problem
     assert owner in problem
     assert "iphone_listings" in problem
+
+
+@pytest.mark.parametrize("table", ["ml.feature_set", "feature_store.feature_contract"])
+def test_a_role_that_may_not_read_a_contract_is_named(store_db, include, refresher, table):
+    """Else every layer would be refreshed, and only the last task would fail."""
+    store_db.run(f"REVOKE SELECT ON {table} FROM {refresher}")
+    assert _problems(_not_ready(store_db, include, refresher)) == [
+        f"{refresher} may not read {table}, so it cannot assert the contract.\n"
+        f"    Next: GRANT SELECT ON {table} TO {refresher}"
+    ]

@@ -1,6 +1,5 @@
 -- The audit schema: what we created, whose turn it is, and what every refresh did.
 -- Migrations are applied once each, in the order of their numbers, and never edited afterwards.
-CREATE SCHEMA feature_store_audit;
 COMMENT ON SCHEMA feature_store_audit IS
 'Bookkeeping of the feature store: definitions, the lease, runs and refreshes.';
 
@@ -18,6 +17,7 @@ CREATE TABLE feature_store_audit.definition (
     file_definition text NOT NULL,
     live_definition text NOT NULL,
     dictionary text NOT NULL,
+    server_major integer NOT NULL DEFAULT current_setting('server_version_num')::integer / 10000,
     applied_at timestamptz NOT NULL DEFAULT now(),
     applied_by text NOT NULL DEFAULT current_user
 );
