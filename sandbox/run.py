@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -53,6 +54,8 @@ Load = Callable[[Connection[Any]], dict[str, int]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do everything; return the exit code."""
     options = _parser().parse_args(arguments)
+    # Whoever ends this process ends the DAG's with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _only_one() as lock:
             return _run(options, lock)
