@@ -130,11 +130,17 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def breaches(connection: Connection[Any], holder: Holder) -> str:
-    """What a run's suites found wrong, for its verdict; empty if nothing."""
+    """What a run's suites found wrong, for its verdict; empty if nothing.
+
+    Findings from before the run was prepared anew are of an earlier try and do not count.
+    """
     rows = connection.execute(
-        "SELECT suite, relation, expected, observed FROM feature_store_audit.expectation "
-        "WHERE dag_id = %s AND run_id = %s AND outcome <> 'met' AND severity = 'critical' "
-        "ORDER BY suite, relation, expectation",
+        "SELECT e.suite, e.relation, e.expected, e.observed "
+        "FROM feature_store_audit.expectation AS e "
+        "LEFT JOIN feature_store_audit.run AS r ON e.dag_id = r.dag_id AND e.run_id = r.run_id "
+        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' "
+        "AND e.severity = 'critical' AND (r.prepared_at IS NULL OR e.checked_at >= r.prepared_at) "
+        "ORDER BY e.suite, e.relation, e.expectation",
         (holder.dag_id, holder.run_id),
     ).fetchall()
     if not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -15,6 +15,7 @@ from feature_store.expectations import read_expectations
 from feature_store.lease import Holder, take_lease
 from feature_store.proofs import read_proofs, run_proof
 from feature_store.refresh import refresh
+from feature_store.runs import open_run
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
@@ -319,3 +320,15 @@ def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
 
     assert "every materialized view has a refresh of this run" in told
     assert "1 row that breach" in told
+
+
+def test_the_verdict_does_not_repeat_what_an_earlier_try_found(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+    night.run("as_of_counts")
+    assert breaches(night.session, RUN) != ""
+
+    open_run(night.session, RUN, "manual", date(2026, 6, 30), "UTC")
+
+    assert breaches(night.session, RUN) == ""
