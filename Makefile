@@ -12,22 +12,28 @@ LAST_DAY ?= 2026-06-30
 CSV ?=
 DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-day $(LAST_DAY))
 
+# Which breakages `make breakages` does; all of them if none is named.
+NAMES ?=
+
 export PYTHONPATH := plugins:.
 # The embedded server's launcher says this on machines without a desktop session.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock airflow stop clean
+.PHONY: help run breakages test lint format lock airflow stop clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Options of make run: LISTINGS=$(LISTINGS) DAYS=$(DAYS) LAST_DAY=$(LAST_DAY), or CSV=path"
 
 run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
 	@$(BIN)/python -m sandbox.run $(DATA)
 
+breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
+	@$(BIN)/python -m sandbox.breakages $(NAMES)
+
 test: $(READY) ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## Check style, types and SQL
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ HOME = ROOT / ".run"
 POSTGRES = HOME / "postgres"
 AIRFLOW = HOME / "airflow"
 LOG = HOME / "last_run.log"
+MAILS = HOME / "mails"
+REPORTS = HOME / "reports"
 ENVIRONMENT = HOME / "environment"
 
 
@@ -36,7 +38,8 @@ def airflow_environment(connection: str) -> dict[str, str]:
     """
     # Whoever tries this may have an Airflow of his own in his environment: nothing of it is used.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
-    inherited.pop("FEATURE_STORE_CONN_ID", None)
+    for ours in ("CONN_ID", "SMTP_CONN_ID", "MAIL_TO", "MAIL_FROM", "LINKS_BASE"):
+        inherited.pop(f"FEATURE_STORE_{ours}", None)
     return {**inherited, **sandbox_settings(connection)}
 
 
@@ -46,4 +49,5 @@ def sandbox_settings(connection: str) -> dict[str, str]:
         **airflow_settings(AIRFLOW),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW / 'airflow.db'}",
         "AIRFLOW_CONN_FEATURE_STORE": connection,
+        "FEATURE_STORE_REPORT_DIR": str(REPORTS),
     }

@@ -38,11 +38,13 @@ from sandbox.home import (
     ENVIRONMENT,
     HOME,
     LOG,
+    MAILS,
     POSTGRES,
     airflow_environment,
     sandbox_settings,
 )
 from sandbox.load import TablesNotEmptyError, load_csv, load_sample
+from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.progress import follow
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
@@ -83,8 +85,11 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     _migrate_airflow(environment)
     with psycopg.connect(conninfo) as session:
         started = session.execute("SELECT clock_timestamp()").fetchone()
-    code = _run_dag(conninfo, environment, lock)
-    print_summary(conninfo, started[0] if started else None, succeeded=code == 0)
+    with Mailbox(MAILS) as mailbox:
+        before = mailbox.mails()
+        code = _run_dag(conninfo, environment | mail_settings(mailbox), lock)
+        came = [path for path in mailbox.mails() if path not in before]
+    print_summary(conninfo, started[0] if started else None, came, succeeded=code == 0)
     return code
 
 

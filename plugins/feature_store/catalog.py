@@ -5,6 +5,7 @@ Call with a pinned session (see `session`): the server's words depend on its set
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -61,23 +62,33 @@ def describe_relation(connection: Connection[Any], file: SqlFile) -> str | None:
     return "\n".join(lines)
 
 
-def describe_governance(connection: Connection[Any], schema: str) -> str | None:
-    """Columns of a schema's contract tables and the text of its functions; None if it has none."""
+def describe_governance(
+    connection: Connection[Any],
+    schema: str,
+    tables: Sequence[str],
+    functions: Sequence[tuple[str, str]],
+) -> str | None:
+    """Columns of a schema's governance tables and the text of its functions; None if it has none.
+
+    Args:
+        connection: a pinned session.
+        schema: where they are.
+        tables: their names.
+        functions: their names, each with its argument types as the server spells them.
+    """
     lines: list[str] = []
-    for table in ("feature_set", "feature_contract", "feature_set_current", "feature_set_binding"):
+    for table in tables:
         columns = live_columns(connection, Name(schema, table))
         lines += [f"{table}.{column} {type_name}" for column, type_name in columns.items()]
-    functions = connection.execute(
-        """
-        SELECT pg_get_functiondef(p.oid)
-        FROM pg_catalog.pg_proc AS p
-        INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
-        WHERE n.nspname = %s
-            AND p.proname IN ('check_feature_contract', 'assert_feature_contract')
-            AND oidvectortypes(p.proargtypes) = 'text'
-        ORDER BY p.proname
-        """,
-        (schema,),
-    ).fetchall()
-    lines += [text for (text,) in functions]
+    for name, arguments in functions:
+        found = connection.execute(
+            """
+            SELECT pg_get_functiondef(p.oid)
+            FROM pg_catalog.pg_proc AS p
+            INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+            WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s
+            """,
+            (schema, name, arguments),
+        ).fetchall()
+        lines += [text for (text,) in found]
     return "\n".join(lines) or None

@@ -1,4 +1,4 @@
-"""The command line: ``bin/feature-store plan | apply | status | check-contract | stamp-contract``.
+"""The command line: ``bin/feature-store plan | apply | status | report | …``.
 
 Exit codes: 0 all is well, 1 something about the store must be mended, 2 input that cannot be used,
 3 the database cannot be reached.
@@ -7,8 +7,11 @@ Exit codes: 0 all is well, 1 something about the store must be mended, 2 input t
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,13 +19,27 @@ from psycopg import Connection
 
 from feature_store.apply import apply
 from feature_store.contracts import FeatureSet, read_feature_sets
-from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
+from feature_store.errors import (
+    BadInput,
+    CannotConnect,
+    NotReady,
+    StoreError,
+    passes_on_its_own,
+)
+from feature_store.history.acceptance import accept_history
+from feature_store.history.text import history_text
+from feature_store.leaks.gates import check_gates
+from feature_store.leaks.rules import read_exceptions, read_rules
+from feature_store.leaks.scene import FAILURE
+from feature_store.lease import Holder
+from feature_store.objects import has_audit
 from feature_store.plan import make_plan
 from feature_store.session import open_session
 from feature_store.settings import Settings, read_settings
 from feature_store.stamps import Check, check, stamp
 from feature_store.status import as_table, read_status
 from feature_store.store import Store, read_store
+from feature_store.wording import bullets
 
 Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], int]
 
@@ -87,6 +104,9 @@ def _status(
     lines = read_status(connection, store, settings.include_dir)
     wanted = set(options.relations)
     print(as_table([line for line in lines if not wanted or line.relation in wanted]))
+    if not wanted:
+        print("\nDeclared exceptions, where features see more than was known at t0:")
+        print(bullets([str(e) for e in read_exceptions(settings.include_dir)]))
     return 0
 
 
@@ -106,6 +126,51 @@ def _stamp_contract(
         _print_check(
             stamp(connection, _find_set(settings, name), replace=options.replace), "stamped, "
         )
+    return 0
+
+
+def _report(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    # Brings in the drawing library, which no other command needs.
+    from feature_store.report.read import latest_run
+    from feature_store.report.write import write_report
+
+    dag_id, run_id = latest_run(connection)
+    holder = Holder(options.dag or dag_id, options.run_id or run_id)
+    exceptions = read_exceptions(settings.include_dir)
+    print(write_report(connection, holder, options.to or settings.report_dir, exceptions))
+    return 0
+
+
+def _check_leaks(
+    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+) -> int:
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    sets = read_feature_sets(settings.include_dir)
+    findings = check_gates(connection, store, sets, rules, exceptions)
+    for finding in findings:
+        print(f"{finding.severity}, {finding.gate}: {finding}")
+    leaks = sum(finding.severity == FAILURE for finding in findings)
+    print(f"Leaks: {leaks}. Declared exceptions: {len(exceptions)}.")
+    return 1 if leaks else 0
+
+
+def _history(connection: Connection[Any], *_: object) -> int:
+    if not has_audit(connection):
+        raise NotReady(
+            "The store has not been created.", next_step="Run `bin/feature-store apply`."
+        )
+    print(history_text(connection))
+    return 0
+
+
+def _accept_history(
+    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+) -> int:
+    by = options.by or getpass.getuser()
+    for accepted in accept_history(connection, options.day, options.reason, by, options.layer):
+        print(f"Accepted: {accepted}")
     return 0
 
 
@@ -140,6 +205,16 @@ def _fail(error: Exception, code: int) -> int:
     return code
 
 
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day; expected YYYY-MM-DD")
+    return day
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="feature-store",
@@ -157,6 +232,19 @@ def _parser() -> argparse.ArgumentParser:
     add("apply", _apply, "Create what is missing, in one transaction. Drops and replaces nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
+    report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")
+    report.add_argument(
+        "--run", dest="run_id", metavar="RUN_ID", help="the run; default: the latest"
+    )
+    report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
+    report.add_argument("--to", type=Path, metavar="FOLDER", help="default: the report_dir setting")
+    add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
+    add("history", _history, "Show what moved in the past and waits for a person.")
+    accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
+    accept.add_argument("--day", type=_day, required=True, metavar="YYYY-MM-DD")
+    accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
+    accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
+    accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
     look = add("check-contract", _check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     mark = add("stamp-contract", _stamp_contract, "Write a contract and its hash to the database.")

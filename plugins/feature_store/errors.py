@@ -51,12 +51,24 @@ class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 
 
+class LeakFound(StoreError):
+    """A feature can see what was not known at t0, or nobody has proven that it cannot."""
+
+
 class ExpectationsBroken(StoreError):
     """The data are not as they must be."""
 
 
+class HistoryLeak(StoreError):
+    """The past of an output moved although nothing that it may depend on did."""
+
+
 class NotChecked(StoreError):
     """An expectation could not be checked. Says nothing about the data."""
+
+
+class CheckInterrupted(NotChecked):
+    """The database went away while expectations were checked. Says nothing about the data."""
 
 
 class RunFailed(StoreError):
@@ -73,7 +85,7 @@ class CannotConnect(StoreError):
 
 def passes_on_its_own(error: BaseException) -> bool:
     """Whether trying again, with nothing mended, can succeed."""
-    if isinstance(error, CannotConnect | LeaseTaken):
+    if isinstance(error, CannotConnect | CheckInterrupted | LeaseTaken):
         return True
     if not isinstance(error, psycopg.Error):
         return False

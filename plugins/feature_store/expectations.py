@@ -1,16 +1,20 @@
 """Expectations as files, ``include/sql/expectations/SUITE/NAME.sql``: queries of unexpected rows.
 
-The header says what must hold, of which relation, and how severe a breach is. Two kinds more come
-from what is there already: every unique key of a relation, and every proof.
+The header says what must hold, of which relation, and how severe a breach is. ``:name`` in a query
+stands for a number of ``include/thresholds.toml``, as it does in psql. Two kinds more come from
+what is there already: every unique key of a relation, and every proof.
 """
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg import sql
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
@@ -18,6 +22,9 @@ from feature_store.proofs import Proof
 from feature_store.store import Store
 
 SEVERITIES = ("critical", "warning")
+_THRESHOLDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True))
+# Not the second colon of a cast, and not a word inside one.
+_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,10 @@ def read_expectations(
     """All expectations of a suite.
 
     Raises:
-        BadInput: a file without the header, or with an unknown severity.
+        BadInput: a file without the header, with an unknown severity or an unknown threshold.
     """
-    found = [_read(path, suite) for path in _files(include_dir, suite)]
+    thresholds = read_thresholds(include_dir)
+    found = [_read(path, suite, thresholds) for path in _files(include_dir, suite)]
     if suite == "uniqueness":
         found += _keys(store)
     if suite == "as_of_counts":
@@ -57,11 +65,29 @@ def read_expectations(
     return tuple(found)
 
 
+def read_thresholds(include_dir: Path) -> dict[str, float]:
+    """Read ``thresholds.toml``: when a warning is given, number by number.
+
+    Raises:
+        BadInput: the file is missing or holds anything but numbers.
+    """
+    path = include_dir / "thresholds.toml"
+    try:
+        return _THRESHOLDS.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            f"{path}: {first['loc'][0]}: {first['msg']}, got {first['input']!r}."
+        ) from None
+
+
 def _files(include_dir: Path, suite: str) -> list[Path]:
     return sorted((include_dir / "sql" / "expectations" / suite).glob("*.sql"))
 
 
-def _read(path: Path, suite: str) -> Expectation:
+def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
     text = path.read_text(encoding="utf-8")
     header = read_header(path, text, ("Expectation", "Relation", "Severity"))
     if header["Severity"] not in SEVERITIES:
@@ -75,8 +101,20 @@ def _read(path: Path, suite: str) -> Expectation:
         relation=header["Relation"],
         severity=header["Severity"],
         expected=header["Expectation"],
-        query=text.rstrip().removesuffix(";"),
+        query=_filled_in(path, text.rstrip().removesuffix(";"), thresholds),
     )
+
+
+def _filled_in(path: Path, query: str, thresholds: dict[str, float]) -> str:
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in thresholds:
+            raise BadInput(
+                f"{path}: :{match[1]} is not a threshold.",
+                next_step=f"Use one of {', '.join(thresholds)}, or add it to thresholds.toml.",
+            )
+        return str(thresholds[match[1]])
+
+    return _PLACEHOLDER.sub(number, query)
 
 
 def _keys(store: Store) -> Iterator[Expectation]:

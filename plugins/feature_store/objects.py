@@ -30,6 +30,32 @@ GOVERNED_SCHEMAS = ("ml", "feature_store")
 AUDIT_SCHEMA = "feature_store_audit"
 
 
+@dataclass(frozen=True)
+class _Governance:
+    """A governance file: what it makes in each schema, its functions by their argument types."""
+
+    file: str
+    label: str
+    tables: tuple[str, ...]
+    functions: tuple[tuple[str, str], ...]
+
+
+_GOVERNANCE = (
+    _Governance(
+        "feature_contract.sql",
+        "feature contracts",
+        ("feature_set", "feature_contract", "feature_set_current", "feature_set_binding"),
+        (("assert_feature_contract", "text"), ("check_feature_contract", "text")),
+    ),
+    _Governance(
+        "certification.sql",
+        "certification guard",
+        (),
+        (("require_certified", "text, interval"),),
+    ),
+)
+
+
 class State(StrEnum):
     """How an object stands to its file."""
 
@@ -84,7 +110,11 @@ def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
     Raises:
         BadInput: the governance file cannot be read.
     """
-    governance = [_governance(include_dir, schema) for schema in GOVERNED_SCHEMAS]
+    governance = [
+        _governance(include_dir, schema, kind)
+        for kind in _GOVERNANCE
+        for schema in GOVERNED_SCHEMAS
+    ]
     return (*governance, *(_relation(relation) for relation in store.relations))
 
 
@@ -150,8 +180,8 @@ def _relation(relation: Relation) -> StoreObject:
     )
 
 
-def _governance(include_dir: Path, schema: str) -> StoreObject:
-    path = include_dir / "sql" / "governance" / "feature_contract.sql"
+def _governance(include_dir: Path, schema: str, kind: _Governance) -> StoreObject:
+    path = include_dir / "sql" / "governance" / kind.file
     create, comment, definition, dictionary = [], [], [], []
     for statement in split_statements(path):
         # The file is written for psql, which puts the quoted schema in place of :"schema".
@@ -163,10 +193,12 @@ def _governance(include_dir: Path, schema: str) -> StoreObject:
             create.append(text)
             definition.append(statement.normal)
     return StoreObject(
-        label=f"the feature contracts of {schema}",
+        label=f"the {kind.label} of {schema}",
         definition=";\n".join(definition),
         dictionary=";\n".join(dictionary),
         create=tuple(create),
         comment=tuple(comment),
-        describe=lambda connection: describe_governance(connection, schema),
+        describe=lambda connection: describe_governance(
+            connection, schema, kind.tables, kind.functions
+        ),
     )

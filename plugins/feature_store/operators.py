@@ -18,8 +18,16 @@ import psycopg
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from feature_store.errors import LeaseTaken, NotReady, RunFailed, StoreError, passes_on_its_own
+from feature_store.errors import (
+    BadInput,
+    LeaseTaken,
+    NotReady,
+    RunFailed,
+    StoreError,
+    passes_on_its_own,
+)
 from feature_store.lease import Holder, Lease, release_lease, take_lease
+from feature_store.mail.mails import REPORT, leave_cause, mail_reviews
 from feature_store.objects import has_audit
 from feature_store.settings import Settings, read_settings
 
@@ -27,7 +35,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
 
+    from feature_store.history.findings import Finding
+    from feature_store.store import Store
+
 log = logging.getLogger(__name__)
+
+FINDINGS = "findings"
+"""The XCom key under which a suite leaves what each of its expectations came to."""
 
 _RETRIES = 3
 _RETRY_DELAY = timedelta(seconds=30)
@@ -58,6 +72,7 @@ class StoreOperator(BaseOperator):
             again = datetime.now(UTC) + timedelta(seconds=settings.lease_poll)
             raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
         except (StoreError, psycopg.Error) as error:
+            leave_cause(context, error)
             if passes_on_its_own(error):
                 raise
             raise AirflowFailException(str(error)) from error
@@ -114,12 +129,14 @@ class PrepareOperator(StoreOperator):
 
 
 class RefreshOperator(StoreOperator):
-    """Refresh one relation.
+    """Refresh one relation, unless it is already what a refresh would make of it.
+
+    It never skips: a skip would turn a run green that nobody validated.
 
     Args:
         relation: its name, ``schema.name``.
 
-    Returns (XCom): mode, rows, bytes and seconds.
+    Returns (XCom): mode, rows, bytes and seconds; or mode ``reused`` and the reason.
     """
 
     template_fields = ("relation",)
@@ -131,12 +148,20 @@ class RefreshOperator(StoreOperator):
     def work(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
-        """Refresh the relation under the lease."""
+        """Refresh the relation under the lease, or record why it need not be."""
         from feature_store.refresh import refresh
+        from feature_store.reuse.reusable import record_reuse, reusable
         from feature_store.store import read_store
 
-        relation = read_store(settings.include_dir).find(self.relation)
+        store = read_store(settings.include_dir)
+        relation = store.find(self.relation)
         lease = _take_lease(connection, settings, context)
+        reuse = None
+        if not context["params"].get("refresh_unchanged"):
+            reuse = reusable(connection, store, relation, settings.zone, _asked_at(context))
+        if reuse:
+            record_reuse(connection, lease, relation, reuse)
+            return {"mode": "reused", "reason": reuse.reason}
         done = refresh(connection, relation, lease, settings.zone)
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
 
@@ -160,17 +185,21 @@ class SuiteOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
         """Run the suite's proofs, then its expectations, under the lease."""
+        from feature_store.contracts import read_feature_sets
         from feature_store.expectations import read_expectations
         from feature_store.lease import hold_lease
+        from feature_store.nulls import record_nulls
         from feature_store.proofs import read_proofs, run_proof
         from feature_store.store import read_store
-        from feature_store.suites import record, run_suite, verdict
+        from feature_store.suites import in_short, record, run_suite, verdict
 
         store = read_store(settings.include_dir)
         proofs = read_proofs(settings.include_dir)
         expectations = read_expectations(settings.include_dir, store, proofs, self.suite)
         lease = _take_lease(connection, settings, context)
         if self.suite == "as_of_counts":
+            for feature_set in read_feature_sets(settings.include_dir):
+                record_nulls(connection, lease, feature_set)
             for proof in proofs:
                 run_proof(connection, proof, lease)
 
@@ -183,14 +212,17 @@ class SuiteOperator(StoreOperator):
             hold_lease(connection, lease)
             findings = run_suite(expectations, connect)
             record(connection, lease.holder, findings)
+        context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
         return verdict(self.suite, findings)
 
 
 class AssertContractOperator(StoreOperator):
     """The verdict: fail if anything failed before, else hold the store to its contracts.
 
-    Runs whatever happened before (give it ``trigger_rule="all_done"``), gives the lease back, and
-    raises by itself: a last task that succeeds would turn a failed run green.
+    Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
+    gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
+    green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
+    of what readers read, get their events.
 
     Returns (XCom): the hash of each feature set.
     """
@@ -199,43 +231,134 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Give the verdict, record it and release the lease."""
-        from feature_store.runs import close_run
-
         if not has_audit(connection):
             raise _failed_before(context) or NotReady("The store has not been created.")
-        holder = _holder(context)
         try:
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:
             if not passes_on_its_own(error):  # else this task is tried again, still in its turn
-                close_run(connection, holder, "failed")
-                release_lease(connection, holder)
+                self._fail(connection, settings, context)
             raise
-        close_run(connection, holder, "passed")
-        release_lease(connection, holder)
+        self._announce(connection, context)
+        self._report(connection, settings, context)
+        release_lease(connection, _holder(context))
         return hashes
 
     def _assert(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
-        from feature_store.contracts import read_feature_sets
-        from feature_store.stamps import assert_contract
+        from feature_store.certification import certify
+        from feature_store.runs import close_run
+        from feature_store.store import read_store
 
         failed = _failed_before(context, connection)
         if failed:
             raise failed
-        hashes = {}
-        for feature_set in read_feature_sets(settings.include_dir):
-            checked = assert_contract(connection, feature_set)
-            log.info(
-                "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
-                checked.name,
-                checked.live_n,
-                checked.live_hash,
-                checked.relation,
-            )
-            hashes[checked.name] = checked.live_hash
+        store = read_store(settings.include_dir)
+        lease = _take_lease(connection, settings, context)
+        hashes = _assert_contracts(connection, store, settings)
+        reviews = _assert_history(connection, store, lease, settings, context)
+        with connection.transaction():
+            certify(connection, lease, store)
+            close_run(connection, lease.holder, "passed")
+        log.info("Certified: what readers read now is proven.")
+        if reviews:
+            mail_reviews(context, reviews)
         return hashes
+
+    def _fail(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        from feature_store.certification import withdraw
+        from feature_store.runs import close_run
+
+        holder = _holder(context)
+        with connection.transaction():
+            close_run(connection, holder, "failed")
+            withdraw(connection, holder)
+        self._report(connection, settings, context)
+        release_lease(connection, holder)
+
+    def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        """Write the run's report. The verdict does not depend on it."""
+        from feature_store.leaks.rules import read_exceptions
+        from feature_store.report.write import write_report
+
+        try:
+            exceptions = read_exceptions(settings.include_dir)
+            path = write_report(connection, _holder(context), settings.report_dir, exceptions)
+            context["ti"].xcom_push(key=REPORT, value=str(path))
+        except Exception as error:
+            log.warning("The report could not be written: %s", error)
+        else:
+            log.info("The run's report: %s", path)
+
+    def _announce(self, connection: Connection[Any], context: Context) -> None:
+        """Say in the event of each relation's asset what was certified."""
+        from feature_store.certification import read_certified
+
+        certified = read_certified(connection)
+        for outlet in self.outlets:
+            extra = {"run_id": context["dag_run"].run_id}
+            context["outlet_events"][outlet].extra = extra | certified.get(outlet.name, {})
+
+
+def _assert_contracts(
+    connection: Connection[Any], store: Store, settings: Settings
+) -> dict[str, str | None]:
+    """Hold each feature set to its contract, and all that they reach to the leak gates."""
+    from feature_store.contracts import read_feature_sets
+    from feature_store.leaks.gates import assert_no_leak
+    from feature_store.leaks.rules import read_exceptions, read_rules
+    from feature_store.stamps import assert_contract
+
+    feature_sets = read_feature_sets(settings.include_dir)
+    hashes = {}
+    for feature_set in feature_sets:
+        checked = assert_contract(connection, feature_set)
+        log.info(
+            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+            checked.name,
+            checked.live_n,
+            checked.live_hash,
+            checked.relation,
+        )
+        hashes[checked.name] = checked.live_hash
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    warnings = assert_no_leak(connection, store, feature_sets, rules, exceptions)
+    for warning in warnings:
+        log.warning("%s: %s", warning.gate, warning)
+    log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
+    return hashes
+
+
+def _assert_history(
+    connection: Connection[Any],
+    store: Store,
+    lease: Lease,
+    settings: Settings,
+    context: Context,
+) -> tuple[Finding, ...]:
+    """Judge history; give back what this run found for review and nobody has accepted."""
+    from feature_store.history.acceptance import accept_days
+    from feature_store.history.findings import pending_reviews
+    from feature_store.history.judgement import judge_history
+    from feature_store.history.layers import read_history
+    from feature_store.history.verdict import assert_history
+
+    layers = read_history(settings.include_dir, store)
+    day = _as_of_day(context, settings)
+    verdict = judge_history(connection, layers, lease, day, settings)
+    if context["dag_run"].run_type.value == "backfill":
+        # The backfill of a day is what accepts late data of that day, and of no other.
+        for accepted in accept_days(connection, [day], lease.holder):
+            log.info("Accepted by this backfill: %s", accepted)
+    assert_history(verdict)
+    for change in verdict.definition_changes:
+        log.warning("History begins anew: %s", change)
+    pending = {review.finding_id for review in pending_reviews(connection)}
+    new = tuple(review for review in verdict.new_reviews if review.finding_id in pending)
+    for review in new:
+        log.warning("For review: %s", review)
+    return new
 
 
 def _holder(context: Context) -> Holder:
@@ -262,10 +385,22 @@ def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
     return is_over
 
 
+def _asked_at(context: Context) -> datetime | None:
+    """When a backfill's run was asked for, at the latest; None of other runs."""
+    run = context["dag_run"]
+    return run.start_date if run.run_type.value == "backfill" else None
+
+
 def _as_of_day(context: Context, settings: Settings) -> date:
     from feature_store.asof import as_of_day
 
     run = context["dag_run"]
+    if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
+        raise BadInput(
+            "A backfill answers for the days of its range; as_of_day is for manual runs.",
+            readers="nothing was changed.",
+            next_step="Create the backfill again without as_of_day in its conf.",
+        )
     return as_of_day(
         logical_date=run.logical_date,
         run_after=run.run_after,

@@ -17,14 +17,23 @@ from feature_store.store import Refresh, Relation, Store
 
 _MAINTAIN_SINCE = 17
 _AUDIT_PRIVILEGES = {
+    "certified": ["SELECT", "INSERT", "UPDATE"],
     "definition": ["SELECT"],
     "expectation": ["SELECT", "INSERT", "DELETE"],
     "fact": ["SELECT", "INSERT"],
+    "feature_nulls": ["SELECT", "INSERT", "UPDATE"],
+    "history_change": ["SELECT", "INSERT", "DELETE"],
+    "history_day": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+    "history_finding": ["SELECT", "INSERT", "UPDATE"],
+    "history_judgement": ["SELECT", "INSERT", "UPDATE"],
+    "history_layer": ["SELECT", "INSERT", "UPDATE"],
+    "history_row": ["SELECT", "INSERT", "DELETE"],
     "latest_refresh": ["SELECT"],
     "lease": ["SELECT", "UPDATE"],
     "migration": ["SELECT"],
     "proof": ["SELECT", "INSERT", "UPDATE"],
     "refresh": ["SELECT", "INSERT"],
+    "reuse": ["SELECT", "INSERT", "UPDATE"],
     "run": ["SELECT", "INSERT", "UPDATE"],
     "spam_seen": ["SELECT", "INSERT", "DELETE"],
     "this_run": ["SELECT"],

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection, IsolationLevel, sql
+from psycopg.types.json import Jsonb
 
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.lease import Lease, hold_lease
+from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome
 from feature_store.store import Refresh, Relation
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     """Refresh a relation in one transaction with its audit row, then gather its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
-    sources at one moment. It either takes effect as a whole or leaves the relation as it was.
+    sources at one moment. The states of its inputs are read first, while its readers still need
+    not wait. It either takes effect as a whole or leaves the relation as it was.
 
     Args:
         connection: a pinned session in autocommit mode.
@@ -124,13 +127,16 @@ def _refresh_in_transaction(
 def _refresh_and_record(
     connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
 ) -> Refreshed:
-    started = _clock(connection)
+    started = _moment(connection, "transaction_timestamp()")
+    inputs = read_inputs(connection, relation, zone)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     connection.execute(
         sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)
     )
-    finished = _clock(connection)
-    refresh_id, rows, size = _record(connection, relation, mode, lease, zone, started, finished)
+    finished = _moment(connection, "clock_timestamp()")
+    refresh_id, rows, size = _record(
+        connection, relation, mode, lease, zone, started, finished, inputs
+    )
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})
@@ -146,16 +152,17 @@ def _record(
     zone: str,
     started: datetime,
     finished: datetime,
+    inputs: Inputs | None,
 ) -> tuple[int, int, int]:
     row = connection.execute(
         sql.SQL(
             """
             INSERT INTO feature_store_audit.refresh (
                 relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone,
-                started_at, finished_at
+                started_at, finished_at, inputs, outcome
             )
             SELECT %s, %s, %s, %s, %s, count(*), pg_total_relation_size(%s::regclass), %s,
-                pg_current_snapshot(), %s, %s, %s
+                pg_current_snapshot(), %s, %s, %s, %s, %s
             FROM {}
             RETURNING refresh_id, row_count, bytes
             """
@@ -171,14 +178,16 @@ def _record(
             zone,
             started,
             finished,
+            Jsonb(inputs.states) if inputs else None,
+            read_outcome(connection, relation),
         ),
     ).fetchone()
     assert row is not None  # INSERT … RETURNING of one row
     return row[0], row[1], row[2]
 
 
-def _clock(connection: Connection[Any]) -> datetime:
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
+def _moment(connection: Connection[Any], function: LiteralString) -> datetime:
+    row = connection.execute(f"SELECT {function}").fetchone()
     assert row is not None  # a SELECT without FROM
     moment: datetime = row[0]
     return moment

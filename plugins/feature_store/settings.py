@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +12,14 @@ from zoneinfo import ZoneInfo
 from feature_store.errors import BadInput
 
 PREFIX = "FEATURE_STORE_"
+
+# Loose on purpose: the mail server knows best. They keep out what would break a header or a link.
+_ADDRESS = r"[^\s@,<>]+@[^\s@,<>]+"
+_PERSON = rf"(?:{_ADDRESS}|[^\r\n@,<>]*<{_ADDRESS}>)"
+_NAME = re.compile(r"\S+")
+_SENDER = re.compile(rf"(?:{_PERSON})?")
+_ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
+_WEB = re.compile(r"(?:https?://[^\s\"'<>]+)?")
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,15 @@ class Settings:
         lease_grace: seconds without a sign of life after which a lease whose holder nobody can
             ask about counts as abandoned.
         lease_poll: seconds between two looks at a lease that another run holds.
+        settling_days: days before a run's as-of day in which sales, flags and edits still arrive.
+            What changes on an older day is reviewed by a person.
         include_dir: the folder with ``sql`` and ``contracts``.
+        smtp_conn_id: the Airflow connection to the mail server.
+        mail_to: who gets the mail of a failed run, addresses separated by commas; empty: no mail.
+        mail_from: its sender; empty: ``from_email`` of the mail server's connection, or its login.
+        links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
+            a mail; empty: Airflow's own ``[api] base_url``.
+        report_dir: the folder in which each run leaves its report, made if it is missing.
     """
 
     conn_id: str = "feature_store"
@@ -40,9 +57,15 @@ class Settings:
     statement_timeout: int = 7200
     lease_grace: int = 900
     lease_poll: int = 30
+    settling_days: int = 30
     include_dir: Path = field(
         default_factory=lambda: Path(__file__).resolve().parents[2] / "include"
     )
+    smtp_conn_id: str = "smtp_default"
+    mail_to: str = ""
+    mail_from: str = ""
+    links_base: str = ""
+    report_dir: Path = field(default_factory=lambda: _airflow_home() / "feature_store_reports")
 
     def __post_init__(self) -> None:
         for name in ("zone", "schedule_zone"):
@@ -52,11 +75,16 @@ class Settings:
             ("statement_timeout", 0),
             ("lease_grace", 1),
             ("lease_poll", 1),
+            ("settling_days", 0),
         ):
             if getattr(self, name) < least:
                 raise BadInput(
                     f"{PREFIX}{name.upper()} is {getattr(self, name)}; expected {least} or more."
                 )
+        _require("smtp_conn_id", self.smtp_conn_id, _NAME, "a connection's name")
+        _require("mail_to", self.mail_to, _ADDRESSES, "addresses separated by commas")
+        _require("mail_from", self.mail_from, _SENDER, "one address")
+        _require("links_base", self.links_base, _WEB, "an address that begins with https://")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -88,6 +116,15 @@ def _parse(variable: str, type_name: str, text: str) -> object:
     if type_name == "Path":
         return Path(text)
     return text
+
+
+def _airflow_home() -> Path:
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+
+
+def _require(name: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
+    if not pattern.fullmatch(value):
+        raise BadInput(f"{PREFIX}{name.upper()} is {value!r}; expected {expected}.")
 
 
 def _require_zone(name: str, zone: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import sqlglot
@@ -79,7 +80,13 @@ def read_sql_file(path: Path) -> SqlFile:
     Raises:
         BadInput: the file is not that; the message names the file and what is wrong in it.
     """
-    statements = split_statements(path)
+    return _sql_file(path, _source(path))
+
+
+# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
+@lru_cache(maxsize=256)
+def _sql_file(path: Path, source: str) -> SqlFile:
+    statements = _split(path, source)
     parsed = [_parse(path, statement) for statement in statements]
     creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
     if len(creates) != 1:
@@ -137,10 +144,20 @@ def split_statements(path: Path) -> list[Statement]:
     Raises:
         BadInput: the file cannot be read as SQL.
     """
+    return _split(path, _source(path))
+
+
+def _source(path: Path) -> str:
     try:
-        source = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+
+
+def _split(path: Path, source: str) -> list[Statement]:
+    try:
         tokens = sqlglot.tokenize(source, dialect="postgres")
-    except (OSError, UnicodeDecodeError, SqlglotError) as error:
+    except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {error}") from error
     return [
         Statement(

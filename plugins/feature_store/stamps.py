@@ -90,8 +90,7 @@ def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Che
     checked = check(connection, feature_set)
     if checked.problems:
         raise ContractBroken(
-            f"The feature set {feature_set.name} is not what its contract says:\n"
-            + bullets(list(checked.problems)),
+            f"The contract of {feature_set.name} is broken:\n" + bullets(list(checked.problems)),
             readers="the rows that the views have now; assert_feature_contract refuses them.",
             next_step=f"Look at `bin/feature-store check-contract {feature_set.name}`; mend the "
             f"relation, or, if the change is meant, stamp the contract and train again.",

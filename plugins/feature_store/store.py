@@ -129,7 +129,7 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
-    known = {*Refresh, "audit", "governance", "proofs", "witness"}
+    known = {*Refresh, "audit", "governance", "history", "proofs", "witness"}
     known |= {f"expectations/{suite}" for suite in SUITES}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()

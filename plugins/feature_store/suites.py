@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
-from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.errors import (
+    CheckInterrupted,
+    ExpectationsBroken,
+    NotChecked,
+    passes_on_its_own,
+)
 from feature_store.expectations import Expectation
 from feature_store.lease import Holder
 from feature_store.wording import bullets
@@ -36,6 +43,7 @@ class Finding:
         expectation: what was checked.
         outcome: ``met``, ``broken`` or ``error``.
         observed: in words: how many rows breach it, or why it could not be checked.
+        passes: whether what kept it from being checked may pass on its own.
         sample: up to 20 of those rows.
         seconds: that it took.
     """
@@ -45,6 +53,7 @@ class Finding:
     observed: str
     sample: list[dict[str, Any]]
     seconds: float
+    passes: bool = False
 
 
 def run_suite(
@@ -104,8 +113,9 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
     """Sum a suite up, or raise if it does not hold.
 
     Raises:
-        NotChecked: an expectation could not be checked.
         ExpectationsBroken: a critical one is broken.
+        CheckInterrupted: the database went away; another try may help.
+        NotChecked: an expectation could not be checked.
     """
     errors = [f for f in findings if f.outcome == "error"]
     broken = [f for f in findings if f.outcome == "broken"]
@@ -118,7 +128,8 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
             next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
         )
     if errors:
-        raise NotChecked(
+        unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
+        raise unchecked(
             f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
             f"says nothing about the data.\n{told}",
             next_step="Mend the cause, then clear this task with what follows.",
@@ -127,6 +138,21 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
         "met": sum(f.outcome == "met" for f in findings),
         "warnings": [f.expectation.name for f in broken],
     }
+
+
+def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The findings for XCom, as plain values and without sample rows, which may be anything."""
+    return [
+        {
+            "expectation": f.expectation.name,
+            "relation": f.expectation.relation,
+            "severity": f.expectation.severity,
+            "outcome": f.outcome,
+            "observed": f.observed[:300],
+            "seconds": round(f.seconds, 3),
+        }
+        for f in findings
+    ]
 
 
 def breaches(connection: Connection[Any], holder: Holder) -> str:
@@ -185,7 +211,9 @@ def _check(source: Any, expectation: Expectation) -> Finding:
     batch = asset.add_batch_definition_whole_table("all").get_batch()
     result = batch.validate(suite, result_format="COMPLETE").results[0].to_json_dict()
     outcome, observed, sample = _read(result)
-    finding = Finding(expectation, outcome, observed, sample, time.monotonic() - started)
+    passes = outcome == "error" and _passes(observed)
+    seconds = time.monotonic() - started
+    finding = Finding(expectation, outcome, observed, sample, seconds, passes)
     level = logging.INFO if outcome == "met" else logging.ERROR
     if outcome == "broken" and expectation.severity == "warning":
         level = logging.WARNING
@@ -208,7 +236,17 @@ def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:
     if result["success"]:
         return "met", "no row that breaches it", []
     sample = result["result"]["details"]["unexpected_rows"][:_SAMPLE]
-    return "broken", f"{found:,} row{'s' if found != 1 else ''} that breach it", sample
+    breach = "row that breaches it" if found == 1 else "rows that breach it"
+    return "broken", f"{found:,} {breach}", sample
+
+
+def _passes(observed: str) -> bool:
+    """Whether a cause as SQLAlchemy words it, ``(psycopg.errors.Name) …``, may pass on its own."""
+    named = re.search(r"\(psycopg\.(?:errors\.)?(\w+)\)", observed)
+    if not named:
+        return False
+    kind = getattr(psycopg.errors, named[1], None) or getattr(psycopg, named[1], None)
+    return kind is not None and passes_on_its_own(kind())
 
 
 def _cause(info: dict[str, Any]) -> str:

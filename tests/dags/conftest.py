@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.server import Server
 
 DAG_ID = "feature_store_refresh"
@@ -66,6 +68,15 @@ def run_dag(airflow_database: None, airflow_conn: Callable[..., None]) -> Callab
         )
 
     return run
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    """A mail server to which failed runs send their mail."""
+    with Mailbox(tmp_path / "mails") as running:
+        for variable, value in mail_settings(running).items():
+            monkeypatch.setenv(variable, value)
+        yield running
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +16,11 @@ import pytest
 from feature_store.store import SUITES, Refresh, Store
 
 GATE = "assert_contract"
+
+
+def _reports(run_id: str) -> list[Path]:
+    folder = Path(os.environ["AIRFLOW_HOME"]) / "feature_store_reports"
+    return [path for path in folder.glob("*.html") if run_id in path.read_text()]
 
 
 def task_name(relation: Any) -> str:
@@ -112,7 +120,7 @@ class TestAGoodRun:
         self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
     ) -> None:
         run_dag(database)
-        again = run_dag(database)
+        again = run_dag(database, refresh_unchanged=True)
 
         modes = dict(
             connection.execute(
@@ -134,7 +142,7 @@ class TestAGoodRun:
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
         run_dag(database)
-        run_dag(database)
+        run_dag(database, refresh_unchanged=True)
 
         seen = connection.execute(
             "SELECT refresh_id, count(*) FROM feature_store_audit.spam_seen GROUP BY refresh_id"
@@ -147,6 +155,34 @@ class TestAGoodRun:
         assert seen == [(latest[0], spam[0])]
         assert spam[0] > 0
 
+    def test_a_run_over_unchanged_sources_refreshes_nothing_and_is_proven_all_the_same(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
+    ) -> None:
+        first = run_dag(database)
+        again = run_dag(database)
+
+        assert set(again.tasks.values()) == {"success"}
+        reasons = {again.returned[task_name(r)]["reason"] for r in store_files.refreshed}
+        assert reasons == {f"unchanged since run {first.run_id}"}
+        assert connection.execute(
+            "SELECT count(*) FROM feature_store_audit.refresh WHERE run_id = %s", (again.run_id,)
+        ).fetchone() == (0,)
+        assert connection.execute(
+            "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
+        ).fetchone() == (again.run_id,)
+
+    def test_only_what_a_change_reaches_is_refreshed(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        run_dag(database)
+        connection.execute('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+
+        again = run_dag(database)
+
+        assert connection.execute(
+            "SELECT relation FROM feature_store_audit.refresh WHERE run_id = %s", (again.run_id,)
+        ).fetchall() == [("ml.tom_features_v1_enriched_ai_clean_mv",)]
+
     def test_a_run_answers_for_the_day_of_its_logical_date(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
@@ -154,6 +190,57 @@ class TestAGoodRun:
 
         day = connection.execute("SELECT as_of_day::text FROM feature_store_audit.run").fetchone()
         assert day == ("2026-06-12",)
+
+    def test_it_certifies_the_store_and_reports_itself_without_a_mail(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        run = run_dag(database, as_of_day="2026-06-30")
+
+        for schema, feature_set in (
+            ("ml", "tom_features_v1"),
+            ("feature_store", "iphone_device_meta_encoded_v2_model"),
+        ):
+            assert connection.execute(
+                f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, '1 hour')",
+                (feature_set,),
+            ).fetchone() == ("2026-06-30", run.run_id)
+        (report,) = _reports(run.run_id)
+        assert "<h1>Passed: feature store, as of 2026-06-30</h1>" in report.read_text()
+        assert mailbox.mails() == []
+
+    def test_each_suite_leaves_its_findings_in_short(self, run_dag: Any, database: str) -> None:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        run = run_dag(database)
+
+        with create_session() as session:
+            found = session.query(XComModel).filter_by(run_id=run.run_id, key="findings").all()
+        by_task = {x.task_id: XComModel.deserialize_value(x) for x in found}
+        assert set(by_task) == {f"expectations.{suite}" for suite in SUITES}
+        for findings in by_task.values():
+            assert {f["outcome"] for f in findings if f["severity"] == "critical"} == {"met"}
+
+    def test_only_the_verdict_sends_asset_events_one_for_each_relation_that_readers_read(
+        self, run_dag: Any, database: str, store_files: Store
+    ) -> None:
+        from airflow.models.asset import AssetEvent, AssetModel
+        from airflow.utils.session import create_session
+
+        run = run_dag(database, as_of_day="2026-06-30")
+
+        with create_session() as session:
+            events = (
+                session.query(AssetModel.name, AssetEvent.source_task_id, AssetEvent.extra)
+                .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+                .filter(AssetEvent.source_run_id == run.run_id)
+                .all()
+            )
+        read = {str(r.name) for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
+        assert {name for name, _, _ in events} == read | {"feature_store.device_meta_encoded_t0_v1"}
+        assert {task for _, task, _ in events} == {GATE}
+        assert {extra["run_id"] for _, _, extra in events} == {run.run_id}
+        assert {extra["as_of_day"] for n, _, extra in events if n in read} == {"2026-06-30"}
 
 
 class TestTheLease:
@@ -199,7 +286,7 @@ class TestABadRun:
         assert run_dag(database).state == "success"
 
     def test_broken_expectations_fail_the_run_and_the_other_suites_still_run(
-        self, run_dag: Any, database: str, connection: psycopg.Connection
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
         """Two alike AI rows: a concurrent refresh drops one without a word, the suite does not."""
         run_dag(database)
@@ -224,6 +311,13 @@ class TestABadRun:
             (run.run_id,),
         ).fetchall()
         assert found == [("as_of_counts", 0), ("spam_absence", 0), ("uniqueness", 1)]
+        (mail,) = mailbox.mails()
+        message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+        assert "uniqueness broken, 1 row" in message["Subject"]
+        (report,) = _reports(run.run_id)
+        assert "<h1>FAILED: feature store" in report.read_text()
+        with pytest.raises(psycopg.errors.RaiseException, match="has not been certified"):
+            connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
     def test_a_contract_that_drifted_fails_the_run_at_its_end(
         self, run_dag: Any, database: str, connection: psycopg.Connection
@@ -254,9 +348,12 @@ class TestABadRun:
         )
 
     def test_without_a_store_the_run_fails_and_creates_nothing(
-        self, run_dag: Any, sources_database: str
+        self, run_dag: Any, sources_database: str, mailbox: Any
     ) -> None:
         run = run_dag(sources_database)
+
+        (mail,) = mailbox.mails()
+        assert "prepare-failed" in mail.name
 
         assert run.tasks["prepare"] == "failed"
         assert run.tasks[GATE] == "failed"
@@ -278,3 +375,69 @@ class TestABadRun:
         assert connection.execute(
             "SELECT count(*) FROM feature_store_audit.refresh"
         ).fetchone() == (0,)
+
+
+class TestHistory:
+    """Runs that answer for a day long after the sample's, so that all of its days are settled."""
+
+    DAY = "2026-09-30"
+
+    def test_an_old_day_that_changed_passes_and_is_mailed_once(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        assert run_dag(database, as_of_day=self.DAY).state == "success"
+        assert mailbox.mails() == []
+        connection.execute(
+            'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id = '
+            "(SELECT min(listing_id) FROM ml.tom_features_v1_enriched_ai_clean_mv)"
+        )
+
+        assert run_dag(database, as_of_day=self.DAY).state == "success"
+
+        (mail,) = mailbox.mails()
+        message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+        assert "changed, for review" in message["Subject"]
+        text = message.get_body(("plain",)).get_content()
+        assert "bin/feature-store accept-history --day 2026-06-" in text
+        assert "A (ml.tom_features_v1_mv) of 2026-06-" in text
+        # The next night says nothing new: it is pending still.
+        assert run_dag(database, as_of_day=self.DAY).state == "success"
+        assert len(mailbox.mails()) == 1
+
+    def test_a_feature_that_moved_without_cause_fails_the_run_and_loses_its_certification(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        run_dag(database, as_of_day=self.DAY)
+        # As if the night before had seen other anchors on some day.
+        connection.execute(
+            "UPDATE feature_store_audit.history_day SET fingerprint = '\\x00' "
+            "WHERE (layer, day) = (SELECT layer, max(day) FROM feature_store_audit.history_day "
+            "WHERE layer = 'E' GROUP BY layer)"
+        )
+
+        run = run_dag(database, as_of_day=self.DAY)
+
+        assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
+        (mail,) = mailbox.mails()
+        message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+        assert "The past moved without cause: E of 2026-" in message["Subject"]
+        with pytest.raises(psycopg.errors.RaiseException, match="was found broken"):
+            connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
+
+
+def test_a_leak_in_the_catalog_fails_the_verdict(
+    run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+) -> None:
+    """A policy on a source asks who reads it: no file of ours says so, the catalog does."""
+    run_dag(database)
+    connection.execute('ALTER TABLE "iPhone".iphone_listings ENABLE ROW LEVEL SECURITY')
+    connection.execute(
+        "CREATE POLICY nosy ON \"iPhone\".iphone_listings USING (current_user <> 'nobody')"
+    )
+
+    run = run_dag(database)
+
+    assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
+    (mail,) = mailbox.mails()
+    message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+    assert "may see what was not known at t0" in message["Subject"]

@@ -16,6 +16,8 @@ import pytest
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
+from feature_store.migrations import Migration, read_migrations
+from feature_store.objects import store_objects
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store, read_store
@@ -183,6 +185,16 @@ class Include:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
         return file
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """The audit schema's, as the files say now."""
+        return read_migrations(self.directory)
+
+    @property
+    def objects(self) -> int:
+        """How many objects apply creates."""
+        return len(store_objects(self.store, self.directory))
 
     @property
     def store(self) -> Store:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from pendulum import parse
 
 from feature_store.asof import as_of_day
 from feature_store.errors import BadInput
@@ -114,3 +115,48 @@ def test_a_parameter_that_is_no_day_is_refused_with_what_was_given(text):
     assert str(caught.value) == (
         f"The parameter as_of_day is {text!r}; expected a day as YYYY-MM-DD."
     )
+
+
+def _filled(first: str, last: str, zone: str, schedule_zone: str = "Europe/Oslo") -> list[str]:
+    """The days that a backfill of a range fills, by the logical dates that Airflow gives it."""
+    from airflow.timetables.base import TimeRestriction
+    from airflow.timetables.trigger import CronTriggerTimetable
+
+    timetable = CronTriggerTimetable("20 3 * * *", timezone=schedule_zone)
+    ends = TimeRestriction(parse(first), parse(last), catchup=True)
+    days, run = [], None
+    while run := timetable.next_dagrun_info(
+        last_automated_data_interval=run and run.data_interval, restriction=ends
+    ):
+        days.append(str(_day(run.logical_date, zone)))
+    return days
+
+
+_JUNE_12_TO_14 = ["2026-06-12", "2026-06-13", "2026-06-14"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [
+        ("UTC", "Z"),
+        ("Europe/Oslo", "+02:00"),
+        ("America/Los_Angeles", "-07:00"),  # 03:20 in Oslo is the evening before
+        ("Pacific/Kiritimati", "+14:00"),
+    ],
+)
+@pytest.mark.parametrize("schedule_zone", ["Europe/Oslo", "Pacific/Auckland"])
+def test_a_backfill_fills_the_days_of_its_range_if_the_range_is_given_in_the_stores_zone(
+    zone, offset, schedule_zone
+):
+    first, last = f"2026-06-12T00:00:00{offset}", f"2026-06-14T23:59:59{offset}"
+    assert _filled(first, last, zone, schedule_zone) == _JUNE_12_TO_14
+
+
+def test_a_range_in_utc_misses_a_day_of_a_store_whose_day_is_another_one_at_the_nightly_hour():
+    first, last = "2026-06-12T00:00:00Z", "2026-06-14T23:59:59Z"
+    assert _filled(first, last, "UTC") == _JUNE_12_TO_14
+    assert _filled(first, last, "America/Los_Angeles") == ["2026-06-11", "2026-06-12", "2026-06-13"]
+
+
+def test_a_range_that_ends_at_midnight_leaves_its_last_day_out():
+    assert _filled("2026-06-12T00:00:00Z", "2026-06-14T00:00:00Z", "UTC") == _JUNE_12_TO_14[:2]

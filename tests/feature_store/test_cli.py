@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -40,19 +41,24 @@ def _refused(run, database, code: int, *arguments: str, user: str | None = None)
     return err.removeprefix("Error: ")
 
 
-def test_from_nothing_to_a_stamped_store(sources_db, run):
+def test_from_nothing_to_a_stamped_store(sources_db, run, include):
+    steps = include.objects + len(include.migrations) + 2  # two schemas that are missing
     code, out, _ = run(sources_db, "plan")
     assert code == 0
-    assert out.startswith("To create: 25\n")
+    assert out.startswith(f"To create: {steps}\n")
     code, out, _ = run(sources_db, "apply")
     assert code == 0
-    assert out.startswith("Applied, in one transaction.\nTo create: 25\n")
+    assert out.startswith(f"Applied, in one transaction.\nTo create: {steps}\n")
     assert out.endswith(
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
         "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
     )
     assert run(sources_db, "apply") == (0, "Nothing to do: everything is as its file.\n", "")
-    assert run(sources_db, "plan") == (0, "In place, as their file: 21.\n", "")
+    assert run(sources_db, "plan") == (
+        0,
+        f"In place, as their file: {include.objects}.\n",
+        "",
+    )
     code, out, _ = run(sources_db, "check-contract")
     assert code == 1
     assert f"{_TOM}: MISMATCH\n  bound to  nothing yet\n  stamped   n=None never\n" in out
@@ -109,7 +115,7 @@ def test_changed_words_are_written_without_the_hint_of_empty_relations(
     assert code == 0
     assert out == (
         "Applied, in one transaction.\nComments to write: 1\n  - ml.spam_listings_v1\n"
-        "In place, as their file: 21.\n"
+        f"In place, as their file: {include.objects}.\n"
     )
 
 
@@ -120,7 +126,8 @@ def test_status_shows_every_relation(store_db, run, store_files):
     assert lines[0].split() == [
         "relation", "layer", "rows", "MB", "last", "refresh", "seconds", "state",
     ]  # fmt: skip
-    assert [line.split()[0] for line in lines[2:]] == [str(r.name) for r in store_files.relations]
+    relations = lines[2 : lines.index("")]
+    assert [line.split()[0] for line in relations] == [str(r.name) for r in store_files.relations]
 
 
 def test_status_of_one_relation_shows_it_alone(store_db, run):
@@ -248,3 +255,52 @@ def test_a_command_line_that_cannot_be_read_returns_2(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: feature-store" in capsys.readouterr().err
+
+
+def test_report_writes_the_latest_runs_report_or_any_others(store_db, run, tmp_path):
+    code, _, err = run(store_db, "report", "--to", str(tmp_path))
+    assert (code, "No run has been recorded" in err) == (1, True)
+    for name, minute in (("monday", 0), ("tuesday", 1)):
+        store_db.run(
+            "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
+            "prepared_at, server_version) VALUES ('nightly', "
+            f"'{name}', 'manual', '2026-06-30', 'UTC', '2026-07-01 03:0{minute} UTC', '18')"
+        )
+    code, out, _ = run(store_db, "report", "--to", str(tmp_path))
+    assert code == 0
+    assert "tuesday" in Path(out.strip()).read_text()
+    code, out, _ = run(store_db, "report", "--run", "monday", "--to", str(tmp_path))
+    assert "monday" in Path(out.strip()).read_text()
+    code, _, err = run(store_db, "report", "--run", "sunday", "--to", str(tmp_path))
+    assert code == 2
+    assert "'tuesday' of nightly, 'monday' of nightly" in err
+
+
+def test_check_leaks_finds_none_in_the_store_as_shipped(store_db, run):
+    code, out, _ = run(store_db, "check-leaks")
+    assert (code, out) == (0, "Leaks: 0. Declared exceptions: 4.\n")
+
+
+def test_check_leaks_names_a_leak(store_db, run):
+    store_db.run(
+        "CREATE OR REPLACE VIEW ml.spam_token_v1 AS "
+        "SELECT CASE WHEN now() > '2020-01-01' THEN 'spam' END AS token, TRUE AS is_spam"
+    )
+    code, out, _ = run(store_db, "check-leaks")
+    assert code == 1
+    assert "failure, time of query: ml.spam_token_v1" in out
+
+
+def test_history_says_what_waits_and_accepting_takes_a_day_and_a_reason(store_db, run):
+    code, out, _ = run(store_db, "history")
+    assert (code, "History has not been judged yet." in out) == (0, True)
+    code, _, err = run(store_db, "accept-history", "--day", "2026-01-02", "--reason", "late data")
+    assert (code, "Nothing is pending for 2026-01-02" in err) == (2, True)
+    for day in ("2026-1-2", "yesterday"):
+        with pytest.raises(SystemExit):
+            run(store_db, "accept-history", "--day", day, "--reason", "late data")
+
+
+def test_status_names_the_declared_exceptions(store_db, run):
+    _, out, _ = run(store_db, "status")
+    assert "Same-day ask median (same-day-ask): ml.tom_features_v1_enriched_mv reads" in out

@@ -64,14 +64,17 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
     sources_db.run("ROLLBACK")
     assert sources_db.snapshot() == before
     labels = [f"  - {relation.name}" for relation in include.store.relations]
+    steps = [f"  - audit schema, step {m.version}: {m.name}" for m in include.migrations]
+    assert steps[0] == "  - audit schema, step 1: lease_and_refreshes"
     assert str(plan).splitlines() == [
-        "To create: 25",
+        f"To create: {2 + len(steps) + 4 + len(labels)}",
         "  - schema ml",
         "  - schema feature_store_audit",
-        "  - audit schema, step 1: lease_and_refreshes",
-        "  - audit schema, step 2: expectations",
+        *steps,
         "  - the feature contracts of ml",
         "  - the feature contracts of feature_store",
+        "  - the certification guard of ml",
+        "  - the certification guard of feature_store",
         *labels,
         "In place, as their file: 0.",
     ]
@@ -80,7 +83,7 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
 def test_the_plan_of_an_applied_store_is_empty(scratch, include):
     plan = _plan(scratch, include)
     assert plan.empty
-    assert str(plan) == "In place, as their file: 21."
+    assert str(plan) == f"In place, as their file: {include.objects}."
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_one_blocked_object_keeps_all_others_from_being_created(scratch, include
 
 def test_apply_creates_everything_empty_and_records_it(scratch_sources, include):
     done = _apply(scratch_sources, include)
-    assert len(done.creates) == 21
+    assert len(done.creates) == include.objects
     assert _plan(scratch_sources, include).empty
     populated = scratch_sources.rows(
         "SELECT relname FROM pg_class WHERE relkind = 'm' AND relispopulated"
@@ -152,8 +155,7 @@ def test_apply_creates_everything_empty_and_records_it(scratch_sources, include)
     assert {label for label, _ in recorded} == {thing.label for thing in done.creates}
     assert {by_us for _, by_us in recorded} == {True}
     assert scratch_sources.rows("SELECT version, name FROM feature_store_audit.migration") == [
-        (1, "lease_and_refreshes"),
-        (2, "expectations"),
+        (m.version, m.name) for m in include.migrations
     ]
 
 
@@ -216,7 +218,9 @@ def test_changed_words_are_planned_and_written_and_nothing_else(scratch, include
     include.edit(_D1_FILE, "The sold listing.", "What was sold.")
     plan = _plan(scratch, include)
     assert not plan.empty
-    assert str(plan) == f"Comments to write: 1\n  - {_D1}\nIn place, as their file: 21."
+    assert str(plan) == (
+        f"Comments to write: 1\n  - {_D1}\nIn place, as their file: {include.objects}."
+    )
     oid = scratch.value("SELECT %s::regclass::oid", _D1)
     _apply(scratch, include)
     assert scratch.value("SELECT %s::regclass::oid", _D1) == oid
@@ -464,21 +468,26 @@ def _apply_into_a_running_apply(database, include) -> None:
 
 
 def test_a_database_of_a_newer_package_is_refused(scratch, include):
-    scratch.run("INSERT INTO feature_store_audit.migration (version, name) VALUES (3, 'x')")
+    known = len(include.migrations)
+    scratch.run(f"INSERT INTO feature_store_audit.migration VALUES ({known + 1}, 'x')")
     error = _refused(scratch, include, BadInput)
-    assert error.problem == "The audit schema is at version 3; this package knows 2."
+    assert error.problem == (
+        f"The audit schema is at version {known + 1}; this package knows {known}."
+    )
     assert error.next_step == ("Run the newer version of the package that was used here before.")
 
 
 def test_a_new_migration_runs_once(scratch, include):
-    include.write("sql/audit/0003_more.sql", "CREATE TABLE feature_store_audit.more (x int);")
-    assert "audit schema, step 3: more" in str(_plan(scratch, include))
+    step = len(include.migrations) + 1
+    more = f"sql/audit/{step:04d}_more.sql"
+    include.write(more, "CREATE TABLE feature_store_audit.more (x int);")
+    assert f"audit schema, step {step}: more" in str(_plan(scratch, include))
     _apply(scratch, include)
     assert _plan(scratch, include).empty
-    assert scratch.value("SELECT max(version) FROM feature_store_audit.migration") == 3
+    assert scratch.value("SELECT max(version) FROM feature_store_audit.migration") == step
 
 
-@pytest.mark.parametrize("name", ["0004_gap.sql", "0001_again.sql", "more.sql", "2_more.sql"])
+@pytest.mark.parametrize("name", ["0099_gap.sql", "0001_again.sql", "more.sql", "2_more.sql"])
 def test_a_migration_with_a_wrong_number_is_refused(scratch, include, name):
     path = include.write(f"sql/audit/{name}", "SELECT 1;")
     error = _refused(scratch, include, BadInput)

@@ -13,14 +13,23 @@ _D1 = "ml.sold_durations_v1_mv"
 _E = "ml.tom_features_v1_enriched_mv"
 _NEXT = "Mend the above, look at `bin/feature-store plan`, then run again."
 _AUDIT = {
+    "certified": ["SELECT", "INSERT", "UPDATE"],
     "definition": ["SELECT"],
     "expectation": ["SELECT", "INSERT", "DELETE"],
     "fact": ["SELECT", "INSERT"],
+    "feature_nulls": ["SELECT", "INSERT", "UPDATE"],
+    "history_change": ["SELECT", "INSERT", "DELETE"],
+    "history_day": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+    "history_finding": ["SELECT", "INSERT", "UPDATE"],
+    "history_judgement": ["SELECT", "INSERT", "UPDATE"],
+    "history_layer": ["SELECT", "INSERT", "UPDATE"],
+    "history_row": ["SELECT", "INSERT", "DELETE"],
     "latest_refresh": ["SELECT"],
     "lease": ["SELECT", "UPDATE"],
     "migration": ["SELECT"],
     "proof": ["SELECT", "INSERT", "UPDATE"],
     "refresh": ["SELECT", "INSERT"],
+    "reuse": ["SELECT", "INSERT", "UPDATE"],
     "run": ["SELECT", "INSERT", "UPDATE"],
     "spam_seen": ["SELECT", "INSERT", "DELETE"],
     "this_run": ["SELECT"],
@@ -162,8 +171,9 @@ def test_all_problems_are_told_at_once(store_db, include):
 
 
 def test_an_audit_schema_of_a_newer_package_stops_the_run(scratch, include):
-    scratch.run("INSERT INTO feature_store_audit.migration (version, name) VALUES (3, 'x')")
-    with pytest.raises(BadInput, match="at version 3; this package knows 2"):
+    known = len(include.migrations)
+    scratch.run(f"INSERT INTO feature_store_audit.migration VALUES ({known + 1}, 'x')")
+    with pytest.raises(BadInput, match=f"at version {known + 1}; this package knows {known}"):
         check_ready(scratch.connection, include.store, include.settings)
 
 

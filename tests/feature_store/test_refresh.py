@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -269,8 +270,9 @@ def _wait_for_lock(session: Session) -> None:
     for _ in range(200):
         waiting = session.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-            "AND datname = current_database() AND pg_sleep(0.02) IS NOT NULL"
+            "AND datname = current_database()"
         ).fetchone()
         if waiting and waiting[0]:
             return
+        time.sleep(0.02)
     pytest.fail("the refresh never came to wait for the lock")

@@ -29,11 +29,31 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_STATEMENT_TIMEOUT": "0",
         "FEATURE_STORE_LEASE_GRACE": "2",
         "FEATURE_STORE_LEASE_POLL": "3",
+        "FEATURE_STORE_SMTP_CONN_ID": "mailer",
+        "FEATURE_STORE_MAIL_TO": "Ann <ann@example.org>, bo@example.org",
+        "FEATURE_STORE_MAIL_FROM": "store@example.org",
+        "FEATURE_STORE_LINKS_BASE": "https://airflow.example",
+        "FEATURE_STORE_REPORT_DIR": "/reports",
+        "FEATURE_STORE_SETTLING_DAYS": "4",
         "FEATURE_STORE_INCLUDE_DIR": "/elsewhere",
     }
     assert set(environment) == {PREFIX + f.name.upper() for f in fields(Settings)}
     assert read_settings(environment) == Settings(
-        "warehouse", "Pacific/Auckland", "0 1 * * *", "UTC", 1, 0, 2, 3, Path("/elsewhere")
+        conn_id="warehouse",
+        zone="Pacific/Auckland",
+        schedule="0 1 * * *",
+        schedule_zone="UTC",
+        lock_timeout=1,
+        statement_timeout=0,
+        lease_grace=2,
+        lease_poll=3,
+        settling_days=4,
+        smtp_conn_id="mailer",
+        mail_to="Ann <ann@example.org>, bo@example.org",
+        mail_from="store@example.org",
+        links_base="https://airflow.example",
+        report_dir=Path("/reports"),
+        include_dir=Path("/elsewhere"),
     )
 
 
@@ -67,6 +87,7 @@ def test_a_number_that_is_none_is_named_with_what_was_given(text):
         ("FEATURE_STORE_STATEMENT_TIMEOUT", -1, 0),
         ("FEATURE_STORE_LEASE_GRACE", 0, 1),
         ("FEATURE_STORE_LEASE_POLL", -5, 1),
+        ("FEATURE_STORE_SETTLING_DAYS", -1, 0),
     ],
 )
 def test_a_number_that_is_too_small_is_named_with_the_least(variable, value, least):
@@ -82,3 +103,18 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
         read_settings({variable: zone})
     assert caught.value.problem == f"{variable} is {zone!r}; expected a time zone's name."
     assert caught.value.next_step == "Give a name such as UTC or Europe/Oslo."
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("FEATURE_STORE_MAIL_TO", "nobody"),
+        ("FEATURE_STORE_MAIL_TO", "a@example.org\nBcc: c@example.org"),
+        ("FEATURE_STORE_MAIL_FROM", "a@example.org, b@example.org"),
+        ("FEATURE_STORE_LINKS_BASE", "javascript:alert(1)"),
+        ("FEATURE_STORE_SMTP_CONN_ID", ""),
+    ],
+)
+def test_what_would_break_a_mail_is_refused_by_name(variable, text):
+    with pytest.raises(BadInput, match=f"^{variable} is "):
+        read_settings({variable: text})

@@ -86,9 +86,7 @@ def _broken(database, feature_set: FeatureSet) -> tuple[str, ...]:
         assert_contract(database.connection, feature_set)
     for problem in checked.problems:
         assert problem in caught.value.problem
-    assert caught.value.problem.startswith(
-        f"The feature set {feature_set.name} is not what its contract says:\n"
-    )
+    assert caught.value.problem.startswith(f"The contract of {feature_set.name} is broken:\n")
     assert caught.value.readers == (
         "the rows that the views have now; assert_feature_contract refuses them."
     )

@@ -318,7 +318,7 @@ def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
 
     told = breaches(night.session, RUN)
 
-    assert "every materialized view has a refresh of this run" in told
+    assert "every materialized view was refreshed by this run" in told
     assert "1 row that breach" in told
 
 

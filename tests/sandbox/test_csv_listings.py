@@ -213,7 +213,9 @@ def test_a_file_without_usable_header_or_rows_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content", [VALID, gzip.compress(VALID)[:-9], b"\x1f\x8b\x08" + b"\0" * 30]
+    "content",
+    [VALID, gzip.compress(VALID)[:-9], b"\x1f\x8b\x08" + b"\0" * 30],
+    ids=["plain", "cut off", "empty blocks"],
 )
 def test_a_gz_file_that_is_no_whole_gzip_is_refused(
     empty_database: str, tmp_path: Path, content: bytes

@@ -27,6 +27,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from sandbox.home import airflow_settings
+from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.server import Server, airflow_connection
 
 DAG_ID = "feature_store_refresh"
@@ -36,13 +37,14 @@ _COMPONENTS = ("api-server", "scheduler", "dag-processor")
 class RealAirflow:
     """The components, and what a person does to them through the REST API."""
 
-    def __init__(self, home: Path, conninfo: str, own_database: str) -> None:
+    def __init__(self, home: Path, conninfo: str, own_database: str, mailbox: Mailbox) -> None:
         self._home = home
         self._port = _free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
             **airflow_settings(home),
+            **mail_settings(mailbox),
             "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(own_database),
             "AIRFLOW__API__PORT": str(self._port),
@@ -99,8 +101,9 @@ class RealAirflow:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def trigger(self, run_id: str) -> None:
-        self._call("POST", f"dags/{DAG_ID}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+    def trigger(self, run_id: str, logical_date: str | None = None, **conf: Any) -> None:
+        run = {"dag_run_id": run_id, "logical_date": logical_date, "conf": conf}
+        self._call("POST", f"dags/{DAG_ID}/dagRuns", run)
 
     def runs(self) -> dict[str, str]:
         found = self._call("GET", f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
@@ -211,10 +214,16 @@ def real_database(server: Server, filled_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def real_airflow(server: Server, real_database: str) -> Iterator[RealAirflow]:
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
+    with Mailbox(tmp_path_factory.mktemp("mails")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterator[RealAirflow]:
     home = Path(tempfile.mkdtemp(prefix="feature-store-scheduler-"))
     own_database = f"airflow_{os.getpid()}"
-    airflow = RealAirflow(home, real_database, server.create_database(own_database))
+    airflow = RealAirflow(home, real_database, server.create_database(own_database), mailbox)
     try:
         airflow.start()
         yield airflow

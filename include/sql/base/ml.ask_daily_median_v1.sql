@@ -29,6 +29,6 @@ COMMENT ON COLUMN ml.ask_daily_median_v1.storage_gb IS
 COMMENT ON COLUMN ml.ask_daily_median_v1.ask_day IS
 'Day of the asks (edited_date) in the store''s zone.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.ask_median_price IS
-'Median price asked for the cohort on the listing''s own day; includes later asks of that day and its own.';
+'Median price asked for the cohort on the listing''s own day; includes later asks of that day and its own. Same-day source.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.ask_cnt IS
-'Asks (source rows, several per listing) behind ask_median_price, rows without a price included.';
+'Asks (source rows, several per listing) behind ask_median_price, rows without a price included. Same-day source.';

@@ -127,4 +127,4 @@ COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.delta_vs_sold_median_30d IS
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.delta_vs_ask_median_day IS
 'price - ask_median_price. Same-day source.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.ptv_final IS
-'ptv_sold_30d where it rests on 10 sales or more, else ptv_ask_day where it rests on 5 asks or more, else NULL.';
+'ptv_sold_30d where it rests on 10 sales or more, else ptv_ask_day (same-day source) where it rests on 5 asks or more, else NULL.';

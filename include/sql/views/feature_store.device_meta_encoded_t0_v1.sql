@@ -77,17 +77,17 @@ LEFT JOIN feature_store.device_meta_gmc_stats_t0_v1_mv AS g
 COMMENT ON VIEW feature_store.device_meta_encoded_t0_v1 IS
 'F3: the device features of each listing of F0, encoded. Feature set iphone_device_meta_encoded_v2_model is bound to it.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_13 IS
-'1 if gen_key is 13, else 0; NULL where gen_key is NULL.';
+'1 if gen_key is 13, else 0; NULL where gen_key is NULL. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_14 IS
-'1 if gen_key is 14, else 0; NULL where gen_key is NULL.';
+'1 if gen_key is 14, else 0; NULL where gen_key is NULL. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_15 IS
-'1 if gen_key is 15, else 0; NULL where gen_key is NULL.';
+'1 if gen_key is 15, else 0; NULL where gen_key is NULL. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_16 IS
-'1 if gen_key is 16, else 0; NULL where gen_key is NULL.';
+'1 if gen_key is 16, else 0; NULL where gen_key is NULL. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_17 IS
-'1 if gen_key is 17, else 0; NULL where gen_key is NULL.';
+'1 if gen_key is 17, else 0; NULL where gen_key is NULL. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_gen_other IS
-'1 if gen_key is none of 13 to 17 or NULL, else 0.';
+'1 if gen_key is none of 13 to 17 or NULL, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_var_base IS
 '1 if model_variant is base, else 0.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_var_pro IS
@@ -103,48 +103,74 @@ COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_var_air IS
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_var_other IS
 '1 if model_variant is other, else 0.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_graphite IS
-'1 if color_bucket is graphite, else 0.';
+'1 if color_bucket is graphite, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_black_titanium IS
-'1 if color_bucket is black_titanium, else 0.';
+'1 if color_bucket is black_titanium, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_silver IS
-'1 if color_bucket is silver, else 0.';
+'1 if color_bucket is silver, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_space_black IS
-'1 if color_bucket is space_black, else 0.';
+'1 if color_bucket is space_black, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_midnight IS
-'1 if color_bucket is midnight, else 0.';
+'1 if color_bucket is midnight, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_sierra_blue IS
-'1 if color_bucket is sierra_blue, else 0.';
+'1 if color_bucket is sierra_blue, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_blue IS
-'1 if color_bucket is blue, else 0.';
+'1 if color_bucket is blue, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_natural_titanium IS
-'1 if color_bucket is natural_titanium, else 0.';
+'1 if color_bucket is natural_titanium, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_gold IS
-'1 if color_bucket is gold, else 0.';
+'1 if color_bucket is gold, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_deep_purple IS
-'1 if color_bucket is deep_purple, else 0.';
+'1 if color_bucket is deep_purple, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_white_titanium IS
-'1 if color_bucket is white_titanium, else 0.';
+'1 if color_bucket is white_titanium, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_starlight IS
-'1 if color_bucket is starlight, else 0.';
+'1 if color_bucket is starlight, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_desert_titanium IS
-'1 if color_bucket is desert_titanium, else 0.';
+'1 if color_bucket is desert_titanium, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_blue_titanium IS
-'1 if color_bucket is blue_titanium, else 0.';
+'1 if color_bucket is blue_titanium, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_black IS
-'1 if color_bucket is black, else 0.';
+'1 if color_bucket is black, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_alpine_green IS
-'1 if color_bucket is alpine_green, else 0.';
+'1 if color_bucket is alpine_green, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_pink IS
-'1 if color_bucket is pink, else 0.';
+'1 if color_bucket is pink, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_green IS
-'1 if color_bucket is green, else 0.';
+'1 if color_bucket is green, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_deep_blue IS
-'1 if color_bucket is deep_blue, else 0.';
+'1 if color_bucket is deep_blue, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_cosmic_orange IS
-'1 if color_bucket is cosmic_orange, else 0.';
+'1 if color_bucket is cosmic_orange, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_missing IS
-'1 if color_bucket is _MISSING, else 0.';
+'1 if color_bucket is _MISSING, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_color_other IS
-'1 if color_bucket is _OTHER, else 0.';
+'1 if color_bucket is _OTHER, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.dev_image_count IS
-'Images of the listing; NULL without an image row.';
+'Images of the listing; NULL without an image row. Image row as of the query.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_n IS
+'Listings of the same segment (gen_key, model_variant) first seen on earlier days. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_share IS
+'Smoothed share of the segment among all earlier listings that have a gen_key. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_n_in_seg IS
+'Listings of the same segment and colour first seen on earlier days. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_share_in_seg IS
+'Smoothed share of the colour within the segment''s earlier listings. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_rarity_score IS
+'-ln(gmc_color_share_in_seg): the rarer within the segment, the higher. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_n_global IS
+'Listings of the same colour, in any segment that has a gen_key, first seen on earlier days. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_share_global IS
+'Smoothed share of the colour among all earlier listings that have a gen_key. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_rarity_global IS
+'-ln(gmc_color_share_global): the rarer overall, the higher. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_color_rank_in_seg IS
+'Dense rank of the colour within the segment by earlier listings; all 1 on a segment''s first day. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_n_distinct_colors IS
+'Colours seen in the segment on earlier days. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_color_entropy IS
+'Entropy (natural log) of the segment''s colours over earlier listings; 0 on its first day. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_top_color_share IS
+'Share of the segment''s most common colour over earlier listings; NULL on its first day. Image row as of the query, reader''s time zone.';
+COMMENT ON COLUMN feature_store.device_meta_encoded_t0_v1.gmc_seg_missing_color_share IS
+'Share of the segment''s earlier listings without a colour; 0 on its first day. Image row as of the query, reader''s time zone.';

@@ -84,32 +84,32 @@ COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.listing_id IS
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.t0 IS
 't0: the listing''s edited_date.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.t0_day IS
-'Day of t0 in the store''s zone; NULL without t0.';
+'Day of t0 in the reader''s time zone, which is to be the store''s; NULL without t0.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.gen_key IS
-'Generation that the images show, else the listing''s own; NULL where neither is known.';
+'Generation that the images show, else the listing''s own; NULL where neither is known. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.model_variant IS
 'pro_max, pro, plus, mini, air, base; other where the listing names no model.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.color_bucket IS
-'One of 20 known colour keys, _OTHER for any other spelling (case counts), _MISSING for none.';
+'One of 20 known colour keys, _OTHER for any other spelling (case counts), _MISSING for none. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.image_count IS
-'Images of the listing; NULL without an image row.';
+'Images of the listing; NULL without an image row. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_has_images IS
-'1 if the listing has an image, else 0.';
+'1 if the listing has an image, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_color_is_missing IS
-'1 if no colour was read, else 0.';
+'1 if no colour was read, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_color_known IS
-'1 if the colour counts as known, else 0.';
+'1 if the colour counts as known, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_color_conflict IS
-'1 if images disagree on the colour, else 0.';
+'1 if images disagree on the colour, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_n_color_votes IS
-'Images that voted for a colour; NULL without an image row.';
+'Images that voted for a colour; NULL without an image row. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_color_vote_share IS
-'Share, 0 to 1, of the votes for the main colour.';
+'Share, 0 to 1, of the votes for the main colour. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_color_vote_margin IS
-'Margin, 0 to 1, of the main colour over the next.';
+'Margin, 0 to 1, of the main colour over the next. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_model_fixed_any IS
-'1 if the images corrected the model, else 0.';
+'1 if the images corrected the model, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_model_generation_mismatch IS
-'1 if images and listing name different generations, else 0.';
+'1 if images and listing name different generations, else 0. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.dev_is_spam_below13 IS
-'1 if the images show an iPhone older than the 13, else 0.';
+'1 if the images show an iPhone older than the 13, else 0. Image row as of the query.';

@@ -23,6 +23,71 @@ newer AS (
     FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
     INNER JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id
     WHERE u.updated_at > e.edited_date
+),
+
+disparate AS (
+    -- Each AI column back to what it says of the AI row, and that held against the AI row.
+    SELECT e.listing_id
+    FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
+    LEFT JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id
+    WHERE
+        (
+            CASE
+                WHEN e.ai_sale_mode_obo = 1 THEN 'obo'
+                WHEN e.ai_sale_mode_firm = 1 THEN 'firm'
+                WHEN e.ai_sale_mode_bids = 1 THEN 'bids'
+            END,
+            e.ai_sale_mode_obo + e.ai_sale_mode_firm + e.ai_sale_mode_bids
+            + e.ai_sale_mode_unspecified
+        ) IS DISTINCT FROM (substring(lower(u.sale_mode) FROM '^(?:obo|firm|bids)$'), 1)
+        OR (
+            CASE
+                WHEN e.ai_owner_private = 1 THEN 'private'
+                WHEN e.ai_owner_work = 1 THEN 'work_phone'
+            END,
+            e.ai_owner_private + e.ai_owner_work + e.ai_owner_unknown
+        ) IS DISTINCT FROM (substring(lower(u.owner_type) FROM '^(?:private|work_phone)$'), 1)
+        OR (
+            CASE
+                WHEN e.ai_rep_apple = 1 THEN 'apple'
+                WHEN e.ai_rep_authorized = 1 THEN 'authorized'
+                WHEN e.ai_rep_independent = 1 THEN 'independent'
+            END,
+            e.ai_rep_apple + e.ai_rep_authorized + e.ai_rep_independent + e.ai_rep_unknown
+        ) IS DISTINCT FROM (
+            substring(lower(u.repair_provider) FROM '^(?:apple|authorized|independent)$'), 1
+        )
+        OR (
+            e.ai_can_ship_bin = 1, e.ai_pickup_only_bin = 1, e.ai_vat_invoice_bin = 1,
+            e.ai_first_owner_bin = 1, e.ai_used_with_case_bin = 1
+        ) IS DISTINCT FROM (
+            u.can_ship IS TRUE, u.pickup_only IS TRUE, u.vat_invoice IS TRUE,
+            u.first_owner IS TRUE, u.used_with_case_claim IS TRUE
+        )
+        OR (e.ai_ship_can = 1, e.ai_ship_pickup = 1, e.ai_ship_unspecified = 1) IS DISTINCT FROM (
+            u.can_ship IS TRUE AND u.pickup_only IS NOT TRUE,
+            u.pickup_only IS TRUE,
+            u.can_ship IS NOT TRUE AND u.pickup_only IS NOT TRUE
+        )
+        OR (
+            e.ai_negotiability_f, e.ai_urgency_f, e.ai_lqs_textonly_f, e.ai_opening_offer_nok_f
+        ) IS DISTINCT FROM (
+            least(greatest(u.negotiability_ai::float8, 0), 1),
+            least(greatest(u.urgency_ai::float8, 0), 1),
+            least(greatest(u.lqs_textonly::float8, 0), 1),
+            greatest(u.opening_offer_nok::float8, 0)
+        )
+        OR e.ai_opening_offer_ratio IS DISTINCT FROM (
+            CASE WHEN e.price > 0 THEN least(5, e.ai_opening_offer_nok_f / e.price) END
+        )
+        OR e.ai_storage_gb_fixed IS DISTINCT FROM u.storage_gb_fixed_ai
+),
+
+disparate_example AS (
+    SELECT to_jsonb(d) AS example
+    FROM disparate AS d
+    ORDER BY d.listing_id
+    LIMIT 20
 )
 
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
@@ -37,4 +102,10 @@ SELECT
     'AI rows written after t0' AS fact,
     w.n,
     '[]' AS sample
-FROM newer AS w;
+FROM newer AS w
+UNION ALL
+SELECT
+    :refresh_id AS refresh_id,
+    'rows out of parity with the AI table' AS fact,
+    (SELECT count(*) FROM disparate) AS n,
+    coalesce((SELECT jsonb_agg(x.example) FROM disparate_example AS x), '[]') AS sample;

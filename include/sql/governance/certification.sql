@@ -1,0 +1,108 @@
+-- Certification, for readers of one schema's feature sets: are the rows that I am about to read the
+-- very rows that a whole run has proven, and recently enough? The same file serves both schemas:
+--   psql -v schema=ml -f certification.sql
+--   psql -v schema=feature_store -f certification.sql
+-- It runs with its owner's privileges, so a reader needs none on the audit schema.
+CREATE FUNCTION :"schema".require_certified(p_set text, p_max_age interval)
+RETURNS TABLE (as_of_day date, run_id text, certified_at timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, :"schema", pg_temp
+AS $function$
+DECLARE
+    v_carrier text;
+    v_relations oid[];
+    v_problem text;
+BEGIN
+    IF p_max_age IS NULL OR p_max_age < interval '0' THEN
+        RAISE EXCEPTION 'max_age is %; expected an interval such as ''30 hours''', p_max_age
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    SELECT b.relation_name INTO v_carrier
+    FROM feature_set AS s
+    INNER JOIN feature_set_binding AS b ON s.set_id = b.set_id
+    WHERE s.name = p_set;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'feature_set % not found', p_set;
+    END IF;
+    IF to_regclass(v_carrier) IS NULL THEN
+        RAISE EXCEPTION 'NOT CERTIFIED: % does not exist', v_carrier;
+    END IF;
+
+    -- Every materialized view that the set's rows come from, by the catalog.
+    WITH RECURSIVE carrier (relation) AS (
+        SELECT to_regclass(v_carrier)::oid
+        UNION
+        SELECT d.refobjid
+        FROM carrier AS c
+        INNER JOIN pg_rewrite AS r ON c.relation = r.ev_class
+        INNER JOIN pg_depend AS d
+            ON r.oid = d.objid
+            AND d.classid = 'pg_rewrite'::regclass
+            AND d.refclassid = 'pg_class'::regclass
+    )
+
+    SELECT array_agg(k.oid) INTO v_relations
+    FROM carrier AS c
+    INNER JOIN pg_class AS k ON c.relation = k.oid
+    WHERE k.relkind = 'm';
+
+    SELECT
+        format(
+            '%s.%s %s',
+            n.nspname,
+            k.relname,
+            CASE
+                WHEN c.relation IS NULL THEN 'has never been certified'
+                WHEN c.refresh_id IS DISTINCT FROM l.refresh_id
+                    THEN format(
+                        'was refreshed at %s by run %s, which has not been certified',
+                        l.finished_at, l.run_id
+                    )
+                WHEN c.withdrawn_by IS NOT NULL
+                    THEN format('was found broken by run %s', c.withdrawn_by)
+                ELSE 'was rewritten since it was certified: refreshed by hand, or by VACUUM FULL'
+            END
+        )
+    INTO v_problem
+    FROM unnest(v_relations) AS v (relation)
+    INNER JOIN pg_class AS k ON v.relation = k.oid
+    INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+    LEFT JOIN feature_store_audit.certified AS c ON c.relation = n.nspname || '.' || k.relname
+    LEFT JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation
+    WHERE
+        c.relation IS NULL
+        OR c.refresh_id IS DISTINCT FROM l.refresh_id
+        OR c.withdrawn_by IS NOT NULL
+        OR c.file_node IS DISTINCT FROM pg_relation_filenode(k.oid)
+    ORDER BY n.nspname, k.relname
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'NOT CERTIFIED: %', v_problem
+        USING HINT = 'Wait for the run under way, or look at the latest run of feature_store_refresh.';
+    END IF;
+
+    SELECT
+        c.as_of_day,
+        c.run_id,
+        c.certified_at
+    INTO as_of_day, run_id, certified_at
+    FROM unnest(v_relations) AS v (relation)
+    INNER JOIN pg_class AS k ON v.relation = k.oid
+    INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+    INNER JOIN feature_store_audit.certified AS c ON c.relation = n.nspname || '.' || k.relname
+    ORDER BY c.certified_at
+    LIMIT 1;
+    IF certified_at IS NULL THEN
+        RAISE EXCEPTION 'NOT CERTIFIED: % reads no materialized view of the store', v_carrier;
+    END IF;
+    IF certified_at < statement_timestamp() - p_max_age THEN
+        RAISE EXCEPTION 'CERTIFICATION TOO OLD: % was last certified at %, more than % ago',
+            p_set, certified_at, p_max_age
+        USING HINT = 'Look at the latest run of feature_store_refresh.';
+    END IF;
+    RETURN NEXT;
+END;
+$function$;
+COMMENT ON FUNCTION :"schema".require_certified(text, interval) IS
+'Raises unless the feature set''s rows were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';

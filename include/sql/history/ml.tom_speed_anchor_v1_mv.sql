@@ -1,0 +1,22 @@
+-- History:    D4, the speed anchors
+-- Role:       output
+-- Relation:   ml.tom_speed_anchor_v1_mv
+-- Day:        the anchor day
+-- Key:        generation, sbucket, ptv_bucket
+-- Depends:    D1 by cohort -90..-1
+-- Appears:    A. An anchor day is there if a listing has its t0 on it, and nothing else of that day
+--             counts.
+SELECT
+    d.anchor_day AS day,
+    d.generation,
+    d.sbucket,
+    d.ptv_bucket,
+    d.sum_w,
+    d.speed_fast7_anchor,
+    d.speed_fast24_anchor,
+    d.speed_slow21_anchor,
+    d.speed_median_hours_ptv,
+    d.speed_n_eff_ptv,
+    d.min_sold_day_used,
+    d.max_sold_day_used
+FROM ml.tom_speed_anchor_v1_mv AS d

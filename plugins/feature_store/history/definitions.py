@@ -1,0 +1,108 @@
+"""The definitions that a layer's history stands on, and whether it was refreshed on top of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.errors import NotChecked
+from feature_store.history.findings import Kind, open_finding
+from feature_store.history.layers import HistoryLayer
+from feature_store.history.rows import DIGEST_VERSION
+from feature_store.lease import Holder
+
+
+class Standing(Enum):
+    """How a layer's baseline stands to its definitions."""
+
+    FIRST = auto()  # there is no baseline yet
+    REDEFINED = auto()  # the baseline was made under other definitions
+    KEPT = auto()
+
+
+def take_standing(
+    connection: Connection[Any], layer: HistoryLayer, zone: str, run: Holder
+) -> Standing:
+    """Compare a layer's definitions with those of its baseline, record them, and say what changed.
+
+    What counts is what apply created, the query by which the history looks, and the zone.
+    """
+    now = _definitions(connection, layer, zone)
+    row = connection.execute(
+        "SELECT definitions FROM feature_store_audit.history_layer WHERE layer = %s",
+        (layer.name,),
+    ).fetchone()
+    if row and row[0] == now:
+        return Standing.KEPT
+    connection.execute(
+        "INSERT INTO feature_store_audit.history_layer (layer, definitions, dag_id, run_id) "
+        "VALUES (%s, %s, %s, %s) ON CONFLICT (layer) DO UPDATE SET "
+        "definitions = excluded.definitions, dag_id = excluded.dag_id, "
+        "run_id = excluded.run_id, set_at = now()",
+        (layer.name, json.dumps(now), run.dag_id, run.run_id),
+    )
+    if row is None:
+        return Standing.FIRST
+    then = row[0]
+    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
+    open_finding(connection, run, Kind.DEFINITION, layer, None, details=details)
+    return Standing.REDEFINED
+
+
+def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) -> dict[str, str]:
+    applied = dict(
+        connection.execute(
+            "SELECT object, file_definition FROM feature_store_audit.definition "
+            "WHERE object = ANY(%s)",
+            (list(layer.closure),),
+        ).fetchall()
+    )
+    own = f"{layer.normal}\n{', '.join(layer.key)}\n{DIGEST_VERSION}"
+    return {
+        **{name: _digest(applied.get(name, "not created by apply")) for name in layer.closure},
+        "the query of its history": _digest(own),
+        "the zone": zone,
+    }
+
+
+def check_refreshed_in_order(connection: Connection[Any], layers: Iterable[HistoryLayer]) -> None:
+    """Refuse to hold outputs to inputs that they have not seen.
+
+    Raises:
+        NotChecked: a layer has never been refreshed, or not since something that it reads.
+    """
+    latest = {
+        relation: (refresh_id, inputs or {}, outcome)
+        for relation, refresh_id, inputs, outcome in connection.execute(
+            "SELECT r.relation, r.refresh_id, r.inputs, r.outcome "
+            "FROM feature_store_audit.latest_refresh AS l "
+            "INNER JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id"
+        )
+    }
+    problems = set()
+    for layer in layers:
+        for name, below in layer.stands_on:
+            if name not in latest:
+                problems.add(f"{name} has never been refreshed")
+                continue
+            refresh_id, inputs, _ = latest[name]
+            for lower in below:
+                below_id, _, outcome = latest.get(lower, (0, {}, None))
+                # A later refresh that left the rows as they were read is nothing new.
+                if below_id > refresh_id and (outcome is None or inputs.get(lower) != outcome):
+                    problems.add(f"{name} was last refreshed before {lower}, which it reads")
+    if problems:
+        raise NotChecked(
+            f"History cannot be judged: {'; '.join(sorted(problems))}.",
+            next_step="Refresh what is missing (clear its task), then clear this one.",
+        )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,272 @@
+"""The judgement of history: has the past moved, and may it?
+
+What happened on a day is an input; what the store makes of it is an output. Inputs are held to
+their age: a day within the settling window moves on, an older one is reviewed. Outputs are held to
+their inputs: a day that moved although nothing that it may depend on did is a leak.
+
+The baseline moves in the judgement's own transaction, all or nothing, and is compared with what the
+same transaction sees. So a killed judgement leaves no trace, and a second one finds nothing new.
+What is open (a review, a leak) keeps the baseline of its day until it is accepted or undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+
+from feature_store.history.changes import apply_changes
+from feature_store.history.definitions import Standing, check_refreshed_in_order, take_standing
+from feature_store.history.findings import (
+    Kind,
+    close_findings,
+    find,
+    lock_history,
+    open_finding,
+    open_leaks,
+    pending_reviews,
+)
+from feature_store.history.layers import HistoryLayer, Role
+from feature_store.history.moves import Look, Moves, cause, reaches
+from feature_store.history.rows import Fingerprint, LayerRows, set_days
+from feature_store.history.verdict import HistoryVerdict
+from feature_store.lease import Holder, Lease, hold_lease
+from feature_store.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Inputs and what stands between go first: the outputs are held to what they did.
+_ORDER = (Role.INPUT, Role.LINK, Role.AI, Role.OUTPUT)
+_TRIES_TO_BEGIN = 20
+
+
+def judge_history(
+    connection: Connection[Any],
+    layers: Sequence[HistoryLayer],
+    lease: Lease,
+    as_of_day: date,
+    settings: Settings,
+) -> HistoryVerdict:
+    """Compare every day of every layer with its baseline, judge what moved, and move the baseline.
+
+    Run it after every layer was refreshed. Asked again for the same run, it says the same again.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        layers: what `layers.read_history` read.
+        lease: held until the transaction ends.
+        as_of_day: the day that the run answers for.
+        settings: zone and settling window.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        NotChecked: a layer was not refreshed after what it reads.
+        psycopg.Error: the judgement could not be made.
+    """
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        for attempt in range(_TRIES_TO_BEGIN):
+            with connection.transaction():
+                lock_history(connection)
+                try:
+                    hold_lease(connection, lease)
+                except psycopg.errors.SerializationFailure:
+                    # A sibling task confirmed the lease at this very moment.
+                    if attempt == _TRIES_TO_BEGIN - 1:
+                        raise
+                    raise psycopg.Rollback from None
+                return _Judgement(connection, layers, lease.holder, settings).give(as_of_day)
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class _Judgement:
+    """One judgement, within its transaction."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        layers: Sequence[HistoryLayer],
+        run: Holder,
+        settings: Settings,
+    ) -> None:
+        self._connection = connection
+        self._layers = sorted(layers, key=lambda layer: _ORDER.index(layer.role))
+        self._run = run
+        self._settings = settings
+        self._moves: dict[str, Moves] = {}
+
+    def give(self, as_of_day: date) -> HistoryVerdict:
+        started = time.monotonic()
+        check_refreshed_in_order(self._connection, self._layers)
+        settled_before = self._settled_before(as_of_day)
+        first, days = [], 0
+        reviews: list[tuple[Look, list[date]]] = []
+        for layer in self._layers:
+            standing = take_standing(self._connection, layer, self._settings.zone, self._run)
+            look = self._look(layer)
+            days += len(look.seen)
+            if standing is not Standing.KEPT:
+                self._moves[layer.name] = Moves(layer, None)
+                self._start_anew(look)
+                first += [layer.name] if standing is Standing.FIRST else []
+                continue
+            self._moves[layer.name] = Moves(layer, look.moved)
+            to_review = self._judge(look, settled_before)
+            reviews.append((look, to_review))
+        for look, to_review in reviews:
+            self._open_reviews(look, to_review)
+        return self._record(as_of_day, settled_before, tuple(first), days, started)
+
+    def _settled_before(self, as_of_day: date) -> date:
+        # A backfill answers for a day of the past; it makes no later day young again.
+        row = self._connection.execute(
+            "SELECT max(as_of_day) FROM feature_store_audit.history_judgement "
+            "WHERE as_of_day <= current_date"
+        ).fetchone()
+        newest = max(as_of_day, row[0]) if row and row[0] else as_of_day
+        return newest - timedelta(days=self._settings.settling_days)
+
+    def _look(self, layer: HistoryLayer) -> Look:
+        rows = LayerRows(self._connection, layer)
+        baseline = {
+            day: Fingerprint(count, digest)
+            for day, count, digest in self._connection.execute(
+                "SELECT day, row_count, fingerprint FROM feature_store_audit.history_day "
+                "WHERE layer = %s",
+                (layer.name,),
+            )
+        }
+        opened = {
+            day: Fingerprint(count, digest)
+            for day, count, digest in self._connection.execute(
+                "SELECT day, row_count, fingerprint FROM feature_store_audit.history_finding "
+                "WHERE layer = %s AND outcome IS NULL",
+                (layer.name,),
+            )
+        }
+        return Look(layer, rows, rows.fingerprints(), baseline, opened)
+
+    def _start_anew(self, look: Look) -> None:
+        close_findings(self._connection, look.layer.name, None, "redefined")
+        if look.layer.role is not Role.LINK:
+            look.rows.set_baseline()
+        self._set_days(look, set(look.baseline) | set(look.seen))
+
+    def _judge(self, look: Look, settled_before: date) -> list[date]:
+        """Move what may move, open what leaks; the days to review are given back."""
+        layer = look.layer
+        close_findings(self._connection, layer.name, look.undone, "undone")
+        differs = look.differs
+        if layer.role is Role.LINK:
+            self._set_days(look, differs)
+            return []
+        # What is open and as it was seen before has been said already.
+        news = differs - look.said
+        look.rows.find_changes(sorted(news))
+        if layer.role is Role.OUTPUT:
+            held = {d for d in differs if d in look.opened or cause(look, d, self._moves) is None}
+            self._open_leaks(look, sorted(held & news))
+        elif layer.role is Role.INPUT:
+            held = {d for d in differs if d in look.opened or d < settled_before}
+        else:
+            held = set()
+            self._report_ai(look, sorted(news))
+        free = differs - held
+        apply_changes(self._connection, layer.name, sorted(free))
+        self._set_days(look, free)
+        return sorted(held & news) if layer.role is Role.INPUT else []
+
+    def _open_leaks(self, look: Look, days: list[date]) -> None:
+        differences = look.rows.differences(days)
+        for day in days:
+            windows = "; ".join(map(str, look.layer.depends))
+            open_finding(
+                self._connection,
+                self._run,
+                Kind.LEAK,
+                look.layer,
+                day,
+                seen=look.seen_on(day),
+                difference=differences[day],
+                details=f"Nothing that it may depend on had changed when it moved ({windows}, "
+                f"counted in days from its own).",
+            )
+
+    def _open_reviews(self, look: Look, days: list[date]) -> None:
+        differences = look.rows.differences(days)
+        for day in days:
+            open_finding(
+                self._connection,
+                self._run,
+                Kind.REVIEW,
+                look.layer,
+                day,
+                seen=look.seen_on(day),
+                difference=differences[day],
+                reaches=reaches(self._layers, look.layer, day, self._moves),
+            )
+
+    def _report_ai(self, look: Look, days: list[date]) -> None:
+        differences = look.rows.differences(days)
+        for day, difference in sorted(differences.items()):
+            if difference.changed:
+                open_finding(
+                    self._connection,
+                    self._run,
+                    Kind.AI,
+                    look.layer,
+                    day,
+                    seen=look.seen_on(day),
+                    difference=difference,
+                )
+
+    def _set_days(self, look: Look, days: set[date]) -> None:
+        seen = {day: look.seen_on(day) for day in sorted(days)}
+        set_days(self._connection, look.layer.name, seen, self._run)
+
+    def _record(
+        self,
+        as_of_day: date,
+        settled_before: date,
+        first: tuple[str, ...],
+        days: int,
+        started: float,
+    ) -> HistoryVerdict:
+        of_run = "kind = %s AND dag_id = %s AND run_id = %s"
+        run = (self._run.dag_id, self._run.run_id)
+        seconds = time.monotonic() - started
+        self._connection.execute(
+            "INSERT INTO feature_store_audit.history_judgement "
+            "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
+            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (dag_id, run_id) DO UPDATE SET "
+            "as_of_day = excluded.as_of_day, settled_before = excluded.settled_before, "
+            "days = excluded.days, seconds = excluded.seconds, judged_at = now()",
+            (*run, as_of_day, settled_before, days, seconds),
+        )
+        verdict = HistoryVerdict(
+            run=self._run,
+            as_of_day=as_of_day,
+            settled_before=settled_before,
+            leaks=open_leaks(self._connection),
+            reviews=pending_reviews(self._connection),
+            definition_changes=find(self._connection, of_run, "definition", *run),
+            ai_changes=find(self._connection, of_run, "ai", *run),
+            first=first,
+            seconds=seconds,
+        )
+        log.info(
+            "History: %s days, %s leaks, %s reviews pending, %.2f s.",
+            f"{days:,}",
+            len(verdict.leaks),
+            len(verdict.reviews),
+            seconds,
+        )
+        return verdict

@@ -1,0 +1,79 @@
+"""The leak gates that read the catalog: time of query, outcomes, declared exceptions.
+
+They judge what the database will really run, down to the source tables, and not what files say.
+Whatever they cannot prove harmless fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.contracts import FeatureSet
+from feature_store.errors import LeakFound
+from feature_store.leaks.closure import read_closure
+from feature_store.leaks.exception_gate import exception_findings
+from feature_store.leaks.outcome_gate import outcome_findings
+from feature_store.leaks.rules import DeclaredException, LeakRules
+from feature_store.leaks.scene import FAILURE, LeakFinding, Scene
+from feature_store.leaks.time_gate import judge_calls, time_findings
+from feature_store.store import Store
+from feature_store.wording import bullets
+
+
+def check_gates(
+    connection: Connection[Any],
+    store: Store,
+    feature_sets: Iterable[FeatureSet],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> tuple[LeakFinding, ...]:
+    """Find every leak in all that the feature sets reach. Reads the catalog only.
+
+    Args:
+        connection: a pinned session of any role.
+        store: what the files say.
+        feature_sets: the sets whose relations are looked at; one that does not exist is left out.
+        rules: what the gates are told of outcomes and sources.
+        exceptions: what is declared.
+
+    Returns:
+        Failures first; none and no warning where all is well.
+    """
+    sets = tuple(feature_sets)
+    closure = read_closure(connection, [s.relation for s in sets])
+    scene = Scene(closure, store, sets, rules, tuple(exceptions))
+    judged = judge_calls(connection, scene)
+    findings = [
+        *time_findings(scene, judged),
+        *outcome_findings(scene),
+        *exception_findings(scene, judged),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))
+
+
+def assert_no_leak(
+    connection: Connection[Any],
+    store: Store,
+    feature_sets: Iterable[FeatureSet],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> tuple[LeakFinding, ...]:
+    """Check as `check_gates` does and fail at a leak; return the warnings.
+
+    Raises:
+        LeakFound: a gate failed; the message names every leak.
+    """
+    findings = check_gates(connection, store, feature_sets, rules, exceptions)
+    leaks = [f"{f.gate}: {f}" for f in findings if f.severity == FAILURE]
+    if leaks:
+        raise LeakFound(
+            "A feature may see what was not known at t0:\n" + bullets(leaks),
+            readers="the rows that the views have now; do not train on them.",
+            next_step="Mend the file that is named and run `bin/feature-store apply`. If it is "
+            "meant, declare it with its reason in include/leak_rules.toml or "
+            "include/exceptions.toml.",
+        )
+    return findings

@@ -1,0 +1,1 @@
+"""The mails: what broke, for somebody who reads it at breakfast."""

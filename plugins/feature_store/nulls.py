@@ -1,0 +1,45 @@
+"""How full every feature is: its rows without a value, kept run by run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.contracts import FeatureSet
+from feature_store.lease import Lease, hold_lease
+
+
+def record_nulls(connection: Connection[Any], lease: Lease, feature_set: FeatureSet) -> None:
+    """Count the NULLs of every feature of a set; those of an earlier try are replaced.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: held until the counts are recorded.
+        feature_set: its relation is read once.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        psycopg.Error: the relation could not be read, or lacks a feature.
+    """
+    names = [feature.name for feature in feature_set.features]
+    counts = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(n)) for n in names)
+    with connection.transaction(), connection.cursor() as cursor:
+        hold_lease(connection, lease)
+        row = cursor.execute(
+            sql.SQL("SELECT count(*), {} FROM {}").format(counts, feature_set.relation.identifier)
+        ).fetchone()
+        assert row is not None  # an aggregate
+        total, *filled = row
+        run = (lease.holder.dag_id, lease.holder.run_id)
+        cursor.executemany(
+            "INSERT INTO feature_store_audit.feature_nulls "
+            "(dag_id, run_id, feature_set, feature, row_count, null_count) "
+            "VALUES (%s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (dag_id, run_id, feature_set, feature) DO UPDATE SET "
+            "row_count = excluded.row_count, null_count = excluded.null_count",
+            [
+                (*run, feature_set.name, name, total, total - n)
+                for name, n in zip(names, filled, strict=True)
+            ],
+        )

@@ -1,0 +1,1 @@
+"""Whether an earlier refresh can be used again, because nothing that it read has changed."""

@@ -1,0 +1,1 @@
+"""Breaking a store on purpose, to see that each breakage gives the one right verdict and mail."""

@@ -1,0 +1,122 @@
+"""`make breakages`: break a store in every way that we know, and say what came of each.
+
+``python -m sandbox.breakages [NAME…]`` does some of them. Each gets a database of its own, the real
+DAG and a mail server; what they leave (mails, reports) is kept in ``.run/breakages``. The exit code
+is 1 if anything is not as expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from feature_store.status import columns
+from sandbox.breakages.breakage import Breakage
+from sandbox.breakages.catalogue import BREAKAGES
+from sandbox.breakages.outcome import Outcome, differences
+from sandbox.home import HOME, ROOT, airflow_settings
+from sandbox.server import start_server, stop_server
+
+if TYPE_CHECKING:
+    from sandbox.breakages.lab import Lab
+
+_HEADER = ("breakage", "expected", "verdict", "failed tasks", "mails", "subject", "as expected")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Break what is named, or everything; return the exit code."""
+    chosen = _chosen(arguments)
+    home = HOME / "breakages"
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "log"
+    wrong: dict[str, list[str]] = {}
+    rows: list[tuple[str, ...]] = [_HEADER]
+    # Not below the project: the servers' system users may not be let in there.
+    with tempfile.TemporaryDirectory(prefix="feature-store-breakages-") as directory:
+        place = Path(directory)
+        place.chmod(0o755)
+        print(f"A PostgreSQL and an Airflow of their own; the log is {log.relative_to(ROOT)}.")
+        with log.open("w") as file:
+            with _output_to(file):
+                lab = _lab(place, home)
+            try:
+                for breakage in chosen:
+                    print(f"  {breakage.name}: {breakage.title}", flush=True)
+                    with _output_to(file):
+                        outcome = lab.run(breakage)
+                    wrong[breakage.name] = differences(breakage.expected, outcome)
+                    rows.append(_row(breakage, outcome, wrong[breakage.name]))
+            finally:
+                with _output_to(file):
+                    stop_server(place / "postgres")
+    print(f"\n{columns(rows, right=(4,))}\n")
+    for name, found in wrong.items():
+        for line in found:
+            print(f"NOT as expected, {name}: {line}")
+    bad = sum(bool(found) for found in wrong.values())
+    print(f"{len(wrong) - bad} of {len(wrong)} breakages are as expected.")
+    print(f"Mails and reports: {home.relative_to(ROOT)}")
+    return 1 if bad else 0
+
+
+@contextmanager
+def _output_to(file: TextIO) -> Iterator[None]:
+    """Send all output to a file, that of libraries which know only the descriptors, too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    try:
+        for number, _ in kept:
+            os.dup2(file.fileno(), number)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _lab(place: Path, home: Path) -> Lab:
+    os.environ.update(airflow_settings(place / "airflow"))
+    for name in [n for n in os.environ if n.startswith(("AIRFLOW_CONN_", "FEATURE_STORE_"))]:
+        del os.environ[name]  # a person's own settings are not what is tried here
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, check=True, capture_output=True)
+    from sandbox.breakages.lab import Lab  # imports Airflow, which reads the environment then
+
+    return Lab(start_server(place / "postgres", keep=True), home, place)
+
+
+def _chosen(arguments: Sequence[str] | None) -> list[Breakage]:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.breakages", description=__doc__)
+    names = [breakage.name for breakage in BREAKAGES]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    given = parser.parse_args(arguments).names
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(names)}")
+    return [breakage for breakage in BREAKAGES if not given or breakage.name in given]
+
+
+def _row(breakage: Breakage, outcome: Outcome, wrong: list[str]) -> tuple[str, ...]:
+    return (
+        breakage.name,
+        "failed" if breakage.expected.failed else "passed",
+        "passed" if outcome.state == "success" else outcome.state,
+        ", ".join(task.rpartition(".")[2] for task in outcome.failed) or "none",
+        str(len(outcome.mails)),
+        outcome.subject or "",
+        "NOT" if wrong else "OK",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Where stores are broken: databases to break, and the real DAG that runs on them.
+
+Airflow reads its environment when it is first imported, so import this module after that is set.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+
+from feature_store.apply import apply
+from feature_store.contracts import read_feature_sets
+from feature_store.session import pin
+from feature_store.settings import Settings
+from feature_store.stamps import stamp
+from feature_store.store import read_store
+from sandbox.breakages.breakage import Breakage, Scene
+from sandbox.breakages.one_run import run_dag
+from sandbox.breakages.outcome import Outcome, read_outcome
+from sandbox.load import load_sample
+from sandbox.mailbox import Mailbox, mail_settings
+from sandbox.sample.options import SampleOptions
+from sandbox.server import Server, airflow_connection, start_again, start_server, stop_server
+
+_INCLUDE = Settings().include_dir
+_NOWHERE = '{"conn_type": "smtp", "host": "127.0.0.1", "port": 1, "extra": {"retry_limit": 1}}'
+
+
+class Lab:
+    """Breaks stores on a server.
+
+    Each breakage gets a database of its own, copied from one that has had a good run.
+    """
+
+    def __init__(self, server: Server, home: Path, place: Path) -> None:
+        """Prepare it.
+
+        Args:
+            server: where the databases are made; they are dropped afterwards.
+            home: where mails, reports and edited files are left, a folder per breakage.
+            place: a folder for servers, which their system users may enter.
+        """
+        self._server = server
+        self._home = home
+        self._place = place
+        self._templates: dict[SampleOptions, str] = {}
+
+    def run(self, breakage: Breakage) -> Outcome:
+        """Break a store, run the DAG on it, and say what came of it."""
+        home = self._home / breakage.name
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        include = _INCLUDE
+        if breakage.edit:
+            include = home / "include"
+            shutil.copytree(_INCLUDE, include)
+            breakage.edit(include)
+        if not breakage.own_server:
+            with self._database(self._server, breakage, include) as conninfo:
+                return _break_and_run(breakage, conninfo, home, include)
+        own = self._place / breakage.name
+        server = start_server(own, keep=True)
+        try:
+            with self._database(server, breakage, include) as conninfo:
+                return _break_and_run(breakage, conninfo, home, include, own)
+        finally:
+            stop_server(own)
+
+    @contextmanager
+    def _database(self, server: Server, breakage: Breakage, include: Path) -> Iterator[str]:
+        name = f"breakage_{breakage.name.replace('-', '_')}"
+        server.drop_database(name)
+        if breakage.rebuilt or breakage.own_server:
+            conninfo = _build(server, name, breakage.sample, include)
+        else:
+            conninfo = server.create_database(name, self._template(breakage.sample))
+        yield conninfo
+        if not breakage.own_server:
+            server.drop_database(name)
+
+    def _template(self, sample: SampleOptions) -> str:
+        """A database with this sample that has had a good run."""
+        if sample not in self._templates:
+            name = f"good_{sample.listings}_{sample.days}"
+            self._server.drop_database(name)
+            conninfo = _build(self._server, name, sample, _INCLUDE)
+            with _environment(_settings(conninfo, self._home / name, _INCLUDE)):
+                ended = run_dag()
+            if ended.state != "success":
+                raise RuntimeError(f"The run that nothing disturbed ended as {ended.state}.")
+            self._templates[sample] = name
+        return self._templates[sample]
+
+
+def _build(server: Server, name: str, sample: SampleOptions, include: Path) -> str:
+    conninfo = server.create_database(name)
+    settings = Settings(include_dir=include)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "breakages")
+        load_sample(connection, sample)
+        apply(connection, read_store(include), settings)
+        for feature_set in read_feature_sets(include):
+            stamp(connection, feature_set, replace=False)
+    return conninfo
+
+
+def _break_and_run(
+    breakage: Breakage, conninfo: str, home: Path, include: Path, own: Path | None = None
+) -> Outcome:
+    mailbox = Mailbox(home / "mails")
+    settings = _settings(conninfo, home, include) | mail_settings(mailbox)
+    with ExitStack() as stack:
+        if breakage.mail_server:
+            stack.enter_context(mailbox)
+        else:
+            settings["AIRFLOW_CONN_SMTP_DEFAULT"] = _NOWHERE
+        stack.enter_context(_environment(settings))
+        connection = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
+        afterwards = stack.enter_context(ExitStack())
+        scene = Scene(connection, conninfo, lambda: _stop(own), afterwards)
+        if breakage.before:
+            breakage.before(scene)
+        ended = run_dag(breakage, scene)
+        afterwards.close()
+        if own:
+            start_again(own)
+        holds = breakage.expected.holds
+        return read_outcome(ended, conninfo, mailbox.mails(), home / "reports", holds)
+
+
+def _stop(own: Path | None) -> None:
+    if own is None:
+        raise RuntimeError("Only a server of the breakage's own may be stopped.")
+    stop_server(own)
+
+
+def _settings(conninfo: str, home: Path, include: Path) -> dict[str, str]:
+    return {
+        "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
+        "FEATURE_STORE_INCLUDE_DIR": str(include),
+        "FEATURE_STORE_REPORT_DIR": str(home / "reports"),
+    }
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

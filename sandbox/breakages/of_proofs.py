@@ -1,0 +1,97 @@
+"""Breakages of what the proofs hold: counts, medians, the embargo, and the run's own refreshes."""
+
+from __future__ import annotations
+
+from sandbox.breakages.breakage import GATE, Breakage, Expected, Scene
+from sandbox.breakages.harm import edit, into_view, together
+from sandbox.sample.options import SampleOptions
+
+E = "ml.tom_features_v1_enriched_mv"
+D1 = "ml.sold_durations_v1_mv"
+D4 = "ml.tom_speed_anchor_v1_mv"
+F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
+_AS_OF = "expectations.as_of_counts"
+_LARGE = 100_000
+_WIDE = SampleOptions(listings=400, days=300)
+
+
+def _require_many_rows(scene: Scene) -> None:
+    row = scene.connection.execute(f"SELECT count(*) FROM {F2}".encode()).fetchone()
+    if not row or row[0] < _LARGE:
+        raise RuntimeError(f"{F2} has {row} rows; this breakage is about one of {_LARGE:,}.")
+
+
+OF_PROOFS = (
+    Breakage(
+        "count-off-by-one",
+        "one count of F2 is off by one, in one row of more than 100,000",
+        Expected(
+            failed=(GATE, _AS_OF),
+            broken=(f"as_of_counts/{F2}.prior_counts",),
+            subject=f"as_of_counts broken, 1 row of {F2} (F2's counts are…",
+        ),
+        during=together(
+            _require_many_rows,
+            into_view(
+                F2,
+                f"UPDATE {F2} SET gmc_color_n_global = gmc_color_n_global + 1 WHERE ctid = "
+                f"(SELECT ctid FROM {F2} WHERE gmc_color_n_global > 0 "
+                "ORDER BY t0_day, gen_key, model_variant, color_bucket OFFSET 999 LIMIT 1)",
+            ),
+        ),
+        sample=_WIDE,
+        rebuilt=True,
+    ),
+    Breakage(
+        "median-off",
+        "one median of E is off in the last digit",
+        Expected(
+            failed=(GATE, _AS_OF),
+            broken=(f"as_of_counts/{E}.anchors",),
+            subject=f"as_of_counts broken, 1 row of {E} (E's anchors count sales of…",
+        ),
+        during=into_view(
+            E,
+            f"UPDATE {E} SET sold_median_price_30d = sold_median_price_30d + 1e-9 WHERE listing_id "
+            f"= (SELECT min(listing_id) FROM {E} WHERE sold_median_price_30d IS NOT NULL)",
+        ),
+    ),
+    Breakage(
+        "own-day-in-an-anchor",
+        "E's SQL counts sales of the listing's own day: the embargo is broken by one day",
+        Expected(
+            failed=(GATE, _AS_OF),
+            broken=(f"as_of_counts/{E}.anchors",),
+            subject=f"as_of_counts broken, 138 rows of {E} (E's anchors count sales of…",
+        ),
+        edit=edit(
+            f"sql/read/{E}.sql",
+            "AND s.sold_day < c.t0_day\n            AND s.sold_day >= c.t0_day - 14",
+            "AND s.sold_day <= c.t0_day\n            AND s.sold_day >= c.t0_day - 14",
+        ),
+        rebuilt=True,
+    ),
+    Breakage(
+        "own-day-in-a-speed-anchor",
+        "D4's SQL counts sales of the anchor's own day: the embargo is broken by one day",
+        Expected(
+            failed=(GATE, _AS_OF),
+            broken=(f"as_of_counts/{D4}.embargo", f"as_of_counts/{D4}.sums"),
+            subject=f"as_of_counts broken, 45 rows of {D4} and 1 more",
+            mail_says=("max_sold_day_used", "2026-06-16, not 2026-06-15"),
+        ),
+        edit=edit(f"sql/read/{D4}.sql", "generate_series(1, 90)", "generate_series(0, 90)"),
+        rebuilt=True,
+    ),
+    Breakage(
+        "layer-not-refreshed",
+        "a layer's task was marked successful and did no work",
+        Expected(
+            failed=(GATE, _AS_OF),
+            broken=("as_of_counts/every_layer_was_refreshed_by_this_run",),
+            subject=f"as_of_counts broken: {D1} (every materialized view was refreshed by this...",
+            mail_says=(D1,),
+        ),
+        marked=r"base\.sold_durations_v1_mv",
+    ),
+)

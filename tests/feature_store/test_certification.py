@@ -1,0 +1,233 @@
+"""Certification: a reader is let through only to rows that a whole run has proven."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from feature_store.certification import certify, read_certified, withdraw
+from feature_store.contracts import read_feature_sets
+from feature_store.errors import LeaseTaken, NotReady
+from feature_store.lease import Holder, Lease, take_lease
+from feature_store.runs import open_run
+from feature_store.stamps import stamp
+from feature_store.store import SUITES
+
+_TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+_E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
+
+
+class Nights:
+    """Nights over an empty store: which run refreshed what, and what its suites found."""
+
+    def __init__(self, database, store, settings) -> None:
+        self.database, self.store = database, store
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(database.connection, feature_set, replace=False)
+
+    def begin(self, run_id: str, day: str = "2026-06-30") -> Lease:
+        holder = Holder("feature_store_refresh", run_id)
+        lease = take_lease(self.database.connection, holder, lambda _: True, timedelta(0))
+        open_run(self.database.connection, holder, "scheduled", day, "UTC")
+        return lease
+
+    def refreshed(self, lease: Lease, *relations: str) -> None:
+        for relation in relations or [str(r.name) for r in self.store.refreshed]:
+            self.database.run(
+                "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
+                "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) "
+                f"VALUES ('{relation}', '{lease.holder.dag_id}', '{lease.holder.run_id}', "
+                f"{lease.token}, 'blocking', 7, 0, 0, pg_current_snapshot(), 'UTC', "
+                "clock_timestamp(), clock_timestamp())"
+            )
+
+    def checked(
+        self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"
+    ) -> None:
+        for suite in suites or SUITES:
+            self.database.run(
+                "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
+                "relation, severity, outcome, expected, observed, seconds, checked_at) "
+                f"VALUES ('{lease.holder.dag_id}', '{lease.holder.run_id}', '{suite}', 'x', "
+                f"'{relation}', 'critical', '{outcome}', 'x', 'x', 0, clock_timestamp())"
+            )
+
+    def certify(self, lease: Lease) -> None:
+        with self.database.connection.transaction():
+            certify(self.database.connection, lease, self.store)
+
+    def good(self, run_id: str) -> Lease:
+        lease = self.begin(run_id)
+        self.refreshed(lease)
+        self.checked(lease)
+        self.certify(lease)
+        return lease
+
+    def required(self, feature_set: str, age: str = "1 day") -> tuple:
+        schema = "feature_store" if feature_set == _DEVICE else "ml"
+        (row,) = self.database.rows(
+            f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, %s::interval)",
+            feature_set,
+            age,
+        )
+        return row
+
+    def refusal(self, feature_set: str, age: str = "1 day") -> str:
+        with pytest.raises(psycopg.Error) as caught, self.database.connection.transaction():
+            self.required(feature_set, age)
+        return caught.value.diag.message_primary
+
+
+@pytest.fixture
+def nights(scratch, store_files, settings):
+    return Nights(scratch, store_files, settings)
+
+
+def test_a_store_that_no_run_has_proven_is_refused(nights):
+    assert "has never been certified" in nights.refusal(_TOM)
+
+
+def test_after_a_whole_run_readers_are_let_through_and_told_which_run(nights):
+    nights.good("monday")
+    assert nights.required(_TOM) == ("2026-06-30", "monday")
+    assert nights.required(_DEVICE) == ("2026-06-30", "monday")
+    assert read_certified(nights.database.connection)[_E] == {
+        "run_id": "monday",
+        "as_of_day": "2026-06-30",
+        "rows": 7,
+    }
+
+
+def test_from_the_moment_that_a_refresh_replaces_certified_rows_until_they_are_proven(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    assert nights.required(_TOM) == ("2026-06-30", "monday")  # nothing is replaced yet
+    nights.refreshed(tuesday, _E)
+    assert "by run tuesday, which has not been certified" in nights.refusal(_TOM)
+    nights.refreshed(tuesday)
+    nights.checked(tuesday)
+    assert "NOT CERTIFIED" in nights.refusal(_TOM)  # checked, but the verdict is not spoken yet
+    nights.certify(tuesday)
+    assert nights.required(_TOM) == ("2026-06-30", "tuesday")
+
+
+def test_a_set_whose_rows_nobody_touched_stays_certified(nights):
+    nights.good("monday")
+    nights.refreshed(nights.begin("tuesday"), _F2)
+    assert nights.required(_TOM) == ("2026-06-30", "monday")
+    assert _F2 in nights.refusal(_DEVICE)
+
+
+def test_a_certification_older_than_max_age_is_refused(nights):
+    nights.good("monday")
+    nights.database.run(
+        "UPDATE feature_store_audit.certified SET certified_at = now() - interval '31 hours'"
+    )
+    assert nights.required(_TOM, "32 hours")
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
+
+
+def test_rows_found_broken_later_lose_their_certification(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
+    nights.checked(tuesday, "spam_absence", outcome="error", relation=_E)
+    withdraw(nights.database.connection, tuesday.holder)
+    assert nights.refusal(_DEVICE) == f"NOT CERTIFIED: {_F2} was found broken by run tuesday"
+    assert nights.required(_TOM)  # not checked is not broken
+    nights.good("wednesday")
+    assert nights.required(_DEVICE) == ("2026-06-30", "wednesday")
+
+
+def test_rows_rewritten_by_hand_are_refused(nights):
+    nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+    nights.good("monday")
+    nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+    assert "ml.tom_features_v1_mv was rewritten since it was certified" in nights.refusal(_TOM)
+
+
+@pytest.mark.parametrize("age", [None, "-1 hour"])
+def test_a_max_age_that_means_nothing_is_refused(nights, age):
+    nights.good("monday")
+    assert "expected an interval" in nights.refusal(_TOM, age)
+
+
+def test_an_unknown_set_is_refused(nights):
+    assert nights.refusal("tom_features_v9") == "feature_set tom_features_v9 not found"
+
+
+def test_a_reader_needs_no_privilege_on_the_audit_schema(store_db, store_files, settings, new_role):
+    Nights(store_db, store_files, settings).good("monday")
+    reader = new_role()
+    store_db.run(f"GRANT USAGE ON SCHEMA ml TO {reader}")
+    with store_db.session(reader) as connection:
+        row = connection.execute(
+            f"SELECT run_id FROM ml.require_certified('{_TOM}', '1 day')"
+        ).fetchone()
+        assert row == ("monday",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT 1 FROM feature_store_audit.certified")
+
+
+def test_a_run_that_found_everything_unchanged_certifies_what_is_there(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday", day="2026-07-01")
+    nights.database.run(
+        "INSERT INTO feature_store_audit.reuse (dag_id, run_id, relation, refresh_id, reason) "
+        f"SELECT '{tuesday.holder.dag_id}', 'tuesday', relation, refresh_id, 'unchanged' "
+        "FROM feature_store_audit.latest_refresh"
+    )
+    nights.checked(tuesday)
+    nights.certify(tuesday)
+    assert nights.required(_TOM) == ("2026-07-01", "tuesday")
+
+
+class TestWhatARunMayCertify:
+    def refusal(self, nights, lease) -> str:
+        with pytest.raises(NotReady) as caught:
+            nights.certify(lease)
+        assert read_certified(nights.database.connection) == {}
+        return caught.value.problem
+
+    def test_not_what_another_run_refreshed(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        tuesday = nights.begin("tuesday")
+        nights.refreshed(tuesday, _E)
+        nights.checked(tuesday)
+        problem = self.refusal(nights, tuesday)
+        assert f"{_F2} was last refreshed by run monday, not by this run." in problem
+        assert _E not in problem
+
+    def test_not_what_was_refreshed_after_it_was_checked(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.refreshed(monday, _E)
+        assert "The suite uniqueness has not been checked since" in self.refusal(nights, monday)
+
+    def test_not_without_every_suite(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday, "uniqueness", "spam_absence")
+        assert self.refusal(nights, monday).splitlines()[1:] == [
+            "  - The suite as_of_counts has not been checked since the last refresh."
+        ]
+
+    @pytest.mark.parametrize("outcome", ["broken", "error"])
+    def test_not_with_a_critical_finding(self, nights, outcome):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday, "uniqueness", "spam_absence")
+        nights.checked(monday, "as_of_counts", outcome=outcome)
+        assert "as_of_counts has critical findings: 1." in self.refusal(nights, monday)
+
+    def test_not_without_the_lease(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.begin("tuesday")
+        with pytest.raises(LeaseTaken):
+            nights.certify(monday)
