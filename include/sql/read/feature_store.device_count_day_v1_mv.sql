@@ -14,6 +14,8 @@ SELECT
     count(*) AS n
 FROM feature_store.v_device_meta_base_t0_v1 AS b
 GROUP BY b.t0_day, b.gen_key, b.model_variant, b.color_bucket
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY b.t0_day, b.gen_key, b.model_variant COLLATE "C", b.color_bucket COLLATE "C"
 WITH NO DATA;
 
 -- A concurrent refresh deletes and inserts rows with a NULL key anew each time, never twice.

@@ -5,60 +5,55 @@
 -- Never sees: a listing of its own day or later
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW feature_store.device_meta_gmc_stats_t0_v1_mv AS
-WITH color (color_bucket) AS (
-    VALUES
-    ('graphite'), ('black_titanium'), ('silver'), ('space_black'),
-    ('midnight'), ('sierra_blue'), ('blue'), ('natural_titanium'),
-    ('gold'), ('deep_purple'), ('white_titanium'), ('starlight'),
-    ('desert_titanium'), ('blue_titanium'), ('black'), ('alpine_green'),
-    ('pink'), ('green'), ('deep_blue'), ('cosmic_orange'),
-    ('_MISSING'), ('_OTHER')
-),
-
-listing_count AS (
+WITH color AS (
+    -- Numbered, like the segments: numbers sort faster than names, and in the same order anywhere.
     SELECT
-        b.t0_day,
-        b.gen_key,
-        b.model_variant,
-        b.color_bucket,
-        b.n::float8 AS n
-    FROM feature_store.device_count_day_v1_mv AS b
+        row_number() OVER (ORDER BY c.color_bucket COLLATE "C") AS color_no,
+        c.color_bucket
+    FROM (
+        VALUES
+        ('graphite'), ('black_titanium'), ('silver'), ('space_black'),
+        ('midnight'), ('sierra_blue'), ('blue'), ('natural_titanium'),
+        ('gold'), ('deep_purple'), ('white_titanium'), ('starlight'),
+        ('desert_titanium'), ('blue_titanium'), ('black'), ('alpine_green'),
+        ('pink'), ('green'), ('deep_blue'), ('cosmic_orange'),
+        ('_MISSING'), ('_OTHER')
+    ) AS c (color_bucket)
 ),
 
 segment AS (
     -- A segment without a generation has no rows here, but it counts among the segments seen.
     SELECT
+        row_number() OVER (ORDER BY n.gen_key, n.model_variant COLLATE "C") AS segment_no,
         n.gen_key,
         n.model_variant,
         min(n.t0_day) AS first_day
-    FROM listing_count AS n
+    FROM feature_store.device_count_day_v1_mv AS n
     GROUP BY n.gen_key, n.model_variant
 ),
 
-day AS (
+day AS MATERIALIZED (
     SELECT
         d.t0_day,
-        (
-            SELECT count(*) FROM segment AS s
-            WHERE s.first_day < d.t0_day
-        )::float8 AS n_segs
+        count(s.first_day)::float8 AS n_segs
     FROM (
-        SELECT DISTINCT n.t0_day FROM listing_count AS n
+        SELECT DISTINCT n.t0_day FROM feature_store.device_count_day_v1_mv AS n
         WHERE n.t0_day IS NOT NULL
     ) AS d
+    LEFT JOIN segment AS s ON d.t0_day > s.first_day
+    GROUP BY d.t0_day
 ),
 
 color_prior AS (
     -- Walk each colour of each segment through the days; a day gets what was counted before it.
     SELECT
         d.t0_day,
-        s.gen_key,
-        s.model_variant,
-        c.color_bucket,
+        s.segment_no,
+        c.color_no,
         d.n_segs,
         coalesce(
-            sum(n.n) OVER (
-                PARTITION BY s.gen_key, s.model_variant, c.color_bucket
+            sum(n.n::float8) OVER (
+                PARTITION BY s.segment_no, c.color_no
                 ORDER BY d.t0_day
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ),
@@ -67,7 +62,7 @@ color_prior AS (
     FROM day AS d
     CROSS JOIN segment AS s
     CROSS JOIN color AS c
-    LEFT JOIN listing_count AS n
+    LEFT JOIN feature_store.device_count_day_v1_mv AS n
         ON
             d.t0_day = n.t0_day
             AND s.gen_key = n.gen_key
@@ -80,14 +75,13 @@ prior AS (
     -- A day's totals are sums over its own rows: whole numbers, exact in any order.
     SELECT
         p.t0_day,
-        p.gen_key,
-        p.model_variant,
-        p.color_bucket,
+        p.segment_no,
+        p.color_no,
         p.n_segs,
         p.n_color_in_seg,
         sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day) AS n_total,
-        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.color_bucket) AS n_color,
-        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.gen_key, p.model_variant) AS n_seg
+        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.color_no) AS n_color,
+        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.segment_no) AS n_seg
     FROM color_prior AS p
 ),
 
@@ -95,9 +89,11 @@ share AS (
     -- Half a listing more for every possibility, so that nothing is impossible.
     SELECT
         p.t0_day,
-        p.gen_key,
-        p.model_variant,
-        p.color_bucket,
+        p.segment_no,
+        p.color_no,
+        s.gen_key,
+        s.model_variant,
+        c.color_bucket,
         p.n_seg,
         p.n_color_in_seg,
         p.n_color,
@@ -106,6 +102,8 @@ share AS (
         (p.n_color + 0.5) / (p.n_total + 0.5 * 22) AS color_share,
         CASE WHEN p.n_seg > 0 THEN p.n_color_in_seg / p.n_seg END AS raw_share
     FROM prior AS p
+    INNER JOIN segment AS s ON p.segment_no = s.segment_no
+    INNER JOIN color AS c ON p.color_no = c.color_no
 )
 
 SELECT
@@ -135,10 +133,12 @@ SELECT
 FROM share AS s
 WINDOW
     by_color AS (
-        PARTITION BY s.t0_day, s.gen_key, s.model_variant
+        PARTITION BY s.t0_day, s.segment_no
         ORDER BY s.n_color_in_seg DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
+-- In the order of the key, byte by byte: a concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY s.t0_day, s.segment_no, s.color_no
 WITH NO DATA;
 
 CREATE UNIQUE INDEX ux_device_meta_gmc_stats_t0_v1

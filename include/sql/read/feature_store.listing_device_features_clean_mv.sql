@@ -10,6 +10,8 @@ SELECT
     e.edited_date,
     e.model
 FROM ml.tom_features_v1_enriched_clean_mv AS e
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY e.generation, e.listing_id
 WITH NO DATA;
 
 CREATE UNIQUE INDEX listing_device_features_clean_uq

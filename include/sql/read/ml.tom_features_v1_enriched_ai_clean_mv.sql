@@ -77,6 +77,8 @@ SELECT
     ai.storage_gb_fixed_ai::int AS ai_storage_gb_fixed
 FROM ml.tom_features_v1_enriched_speed_mv AS e
 LEFT JOIN "iPhone".iphone_ai_enrich AS ai ON e.listing_id = ai.listing_id
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY e.listing_id
 WITH NO DATA;
 
 CREATE UNIQUE INDEX tfeat_enr_ai_clean_uq ON ml.tom_features_v1_enriched_ai_clean_mv (listing_id);

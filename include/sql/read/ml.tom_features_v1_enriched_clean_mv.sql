@@ -42,6 +42,8 @@ WHERE
         FROM ml.spam_listings_v1 AS s
         WHERE s.listing_id = e.listing_id
     )
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY e.listing_id
 WITH NO DATA;
 
 CREATE UNIQUE INDEX tom_features_v1_enriched_clean_mv_uq

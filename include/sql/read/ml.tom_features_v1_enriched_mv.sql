@@ -17,40 +17,63 @@ WITH cohort_day AS (
         AND f.edited_date IS NOT NULL
 ),
 
-anchor AS (
-    -- The embargo stands here: sold_day is before the t0 day, always. Each window is one stretch of
-    -- the source's index.
+sold AS (
+    -- A cohort's sales, oldest first: the nth day and the nth hours are of one sale.
+    SELECT
+        d.generation,
+        d.storage_gb,
+        array_agg(d.sold_day ORDER BY d.sold_day) AS days,
+        array_agg(d.duration_hours::float8 ORDER BY d.sold_day) AS hours
+    FROM ml.sold_durations_v1_mv AS d
+    GROUP BY d.generation, d.storage_gb
+),
+
+paid AS (
+    SELECT
+        d.generation,
+        d.storage_gb,
+        array_agg(d.sold_day ORDER BY d.sold_day) AS days,
+        array_agg(d.sold_price::float8 ORDER BY d.sold_day) AS prices
+    FROM ml.sold_prices_v1_mv AS d
+    GROUP BY d.generation, d.storage_gb
+),
+
+known AS (
+    -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
+    -- it, so a window starts after those of fifteen days ago and ends with those of yesterday.
     SELECT
         c.generation,
         c.storage_gb,
         c.t0_day,
+        sold.hours[width_bucket(c.t0_day - 15, sold.days) + 1:width_bucket(c.t0_day - 1, sold.days)] AS hours_14d,
+        paid.prices[width_bucket(c.t0_day - 31, paid.days) + 1:width_bucket(c.t0_day - 1, paid.days)] AS prices_30d
+    FROM cohort_day AS c
+    LEFT JOIN sold ON c.generation = sold.generation AND c.storage_gb = sold.storage_gb
+    LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
+),
+
+anchor AS (
+    SELECT
+        k.generation,
+        k.storage_gb,
+        k.t0_day,
         speed.median_hours AS anchor_median_hours_14d,
         speed.n AS anchor_14d_n,
-        paid.median_price AS sold_median_price_30d,
-        paid.n AS sold_cnt_30d
-    FROM cohort_day AS c
+        price.median_price AS sold_median_price_30d,
+        price.n AS sold_cnt_30d
+    FROM known AS k
     INNER JOIN LATERAL (
         SELECT
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.duration_hours) AS median_hours,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.hours) AS median_hours,
             count(*) AS n
-        FROM ml.sold_durations_v1_mv AS s
-        WHERE
-            s.generation = c.generation
-            AND s.storage_gb = c.storage_gb
-            AND s.sold_day < c.t0_day
-            AND s.sold_day >= c.t0_day - 14
+        FROM unnest(k.hours_14d) AS s (hours)
     ) AS speed ON TRUE
     INNER JOIN LATERAL (
         SELECT
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.sold_price) AS median_price,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.price) AS median_price,
             count(*) AS n
-        FROM ml.sold_prices_v1_mv AS s
-        WHERE
-            s.generation = c.generation
-            AND s.storage_gb = c.storage_gb
-            AND s.sold_day < c.t0_day
-            AND s.sold_day >= c.t0_day - 30
-    ) AS paid ON TRUE
+        FROM unnest(k.prices_30d) AS s (price)
+    ) AS price ON TRUE
 )
 
 SELECT
@@ -103,6 +126,8 @@ LEFT JOIN ml.ask_daily_median_v1 AS ask
         f.generation = ask.generation
         AND f.storage_gb = ask.storage_gb
         AND f.edited_date::date = ask.ask_day
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY f.listing_id
 WITH NO DATA;
 
 CREATE UNIQUE INDEX tfeat_enr_v1_uq ON ml.tom_features_v1_enriched_mv (listing_id);

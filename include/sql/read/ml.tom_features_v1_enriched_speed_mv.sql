@@ -48,6 +48,8 @@ LEFT JOIN ml.tom_speed_anchor_v1_mv AS anchor
         AND cohort.generation = anchor.generation
         AND cohort.sbucket = anchor.sbucket
         AND cohort.ptv_bucket = anchor.ptv_bucket
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY e.listing_id
 WITH NO DATA;
 
 CREATE UNIQUE INDEX tfeat_enr_speed_v1_uq ON ml.tom_features_v1_enriched_speed_mv (listing_id);

@@ -10,55 +10,72 @@ WITH anchor_day AS (
     WHERE e.edited_date IS NOT NULL
 ),
 
-known_sale AS (
-    -- A sale is known to the ninety days after its own, and its weight halves over them.
+sold AS (
+    -- A cohort's sales, oldest first: the nth day and the nth hours are of one sale.
     SELECT
-        d.anchor_day,
         c.generation,
         c.sbucket,
         c.ptv_bucket,
-        s.sold_day,
-        s.duration_hours::float8 AS hours,
-        power(0.5::float8, later.days / 90.0::float8) AS weight
+        array_agg(s.sold_day ORDER BY s.sold_day, s.duration_hours) AS days,
+        array_agg(s.duration_hours::float8 ORDER BY s.sold_day, s.duration_hours) AS hours
     FROM ml.sold_durations_v1_mv AS s
     INNER JOIN ml.tom_speed_cohort_v1 AS c ON s.listing_id = c.listing_id
-    CROSS JOIN generate_series(1, 90) AS later (days)
-    INNER JOIN anchor_day AS d ON s.sold_day + later.days = d.anchor_day
+    GROUP BY c.generation, c.sbucket, c.ptv_bucket
 ),
 
-cohort AS (
-    -- Floats add up differently in another order, so the order is part of the definition.
+known AS (
+    -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
+    -- it, so what is known starts after those of 91 days ago and ends with those of yesterday.
     SELECT
-        k.anchor_day,
-        k.generation,
-        k.sbucket,
-        k.ptv_bucket,
-        sum(k.weight ORDER BY k.sold_day, k.hours) AS sum_w,
-        sum(k.weight * k.weight ORDER BY k.sold_day, k.hours) AS sum_w_squared,
-        sum(k.weight ORDER BY k.sold_day, k.hours) FILTER (WHERE k.hours <= 168) AS sum_w_fast7,
-        sum(k.weight ORDER BY k.sold_day, k.hours) FILTER (WHERE k.hours <= 24) AS sum_w_fast24,
-        sum(k.weight ORDER BY k.sold_day, k.hours) FILTER (WHERE k.hours > 504) AS sum_w_slow21,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY k.hours) AS median_hours,
-        min(k.sold_day) AS min_sold_day_used,
-        max(k.sold_day) AS max_sold_day_used
-    FROM known_sale AS k
-    GROUP BY k.anchor_day, k.generation, k.sbucket, k.ptv_bucket
+        d.anchor_day,
+        s.generation,
+        s.sbucket,
+        s.ptv_bucket,
+        s.days,
+        s.hours,
+        width_bucket(d.anchor_day - 91, s.days) + 1 AS first_sale,
+        width_bucket(d.anchor_day - 1, s.days) AS last_sale
+    FROM anchor_day AS d
+    CROSS JOIN sold AS s
 )
 
 SELECT
-    c.anchor_day,
-    c.generation,
-    c.sbucket,
-    c.ptv_bucket,
-    c.sum_w,
-    coalesce(c.sum_w_fast7, 0) / c.sum_w AS speed_fast7_anchor,
-    coalesce(c.sum_w_fast24, 0) / c.sum_w AS speed_fast24_anchor,
-    coalesce(c.sum_w_slow21, 0) / c.sum_w AS speed_slow21_anchor,
-    c.median_hours AS speed_median_hours_ptv,
-    c.sum_w * c.sum_w / c.sum_w_squared AS speed_n_eff_ptv,
-    c.min_sold_day_used,
-    c.max_sold_day_used
-FROM cohort AS c
+    k.anchor_day,
+    k.generation,
+    k.sbucket,
+    k.ptv_bucket,
+    cohort.sum_w,
+    coalesce(cohort.sum_w_fast7, 0) / cohort.sum_w AS speed_fast7_anchor,
+    coalesce(cohort.sum_w_fast24, 0) / cohort.sum_w AS speed_fast24_anchor,
+    coalesce(cohort.sum_w_slow21, 0) / cohort.sum_w AS speed_slow21_anchor,
+    cohort.median_hours AS speed_median_hours_ptv,
+    cohort.sum_w * cohort.sum_w / cohort.sum_w_squared AS speed_n_eff_ptv,
+    k.days[k.first_sale] AS min_sold_day_used,
+    k.days[k.last_sale] AS max_sold_day_used
+FROM known AS k
+INNER JOIN LATERAL ( -- noqa: ST05
+    WITH weighted AS (
+        SELECT
+            unnest(k.hours[k.first_sale:k.last_sale]) AS hours,
+            power(
+                0.5::float8,
+                (k.anchor_day - unnest(k.days[k.first_sale:k.last_sale])) / 90.0::float8
+            ) AS weight
+    )
+
+    -- Floats add up differently in another order: oldest first, as the sales come.
+    SELECT
+        sum(w.weight) AS sum_w,
+        sum(w.weight * w.weight) AS sum_w_squared,
+        sum(w.weight) FILTER (WHERE w.hours <= 168) AS sum_w_fast7,
+        sum(w.weight) FILTER (WHERE w.hours <= 24) AS sum_w_fast24,
+        sum(w.weight) FILTER (WHERE w.hours > 504) AS sum_w_slow21,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY w.hours) AS median_hours
+    FROM weighted AS w
+) AS cohort ON TRUE
+WHERE k.first_sale <= k.last_sale
+-- A concurrent refresh sorts whole rows, and finds them sorted.
+ORDER BY k.anchor_day, k.generation, k.sbucket, k.ptv_bucket
 WITH NO DATA;
 
 CREATE UNIQUE INDEX tom_speed_anchor_v1_uq
