@@ -26,14 +26,10 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup
 
 from feature_store.contracts import read_feature_sets
 from feature_store.mail.mails import mail_failure
-from feature_store.operators import (
-    AssertContractOperator,
-    PrepareOperator,
-    RefreshOperator,
-    SuiteOperator,
-)
+from feature_store.operators import PrepareOperator, RefreshOperator, SuiteOperator
 from feature_store.settings import read_settings
 from feature_store.store import SUITES, Refresh, read_store
+from feature_store.verdict import AssertContractOperator
 
 settings = read_settings()
 store = read_store(settings.include_dir)

@@ -26,6 +26,7 @@ from feature_store.errors import (
     StoreError,
     passes_on_its_own,
 )
+from feature_store.freshness import require_fresh
 from feature_store.history.acceptance import accept_history
 from feature_store.history.text import history_text
 from feature_store.leaks.gates import check_gates
@@ -165,6 +166,14 @@ def _history(connection: Connection[Any], *_: object) -> int:
     return 0
 
 
+def _freshness(
+    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+) -> int:
+    for one in require_fresh(connection, options.max_age):
+        print(one)
+    return 0
+
+
 def _accept_history(
     connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
 ) -> int:
@@ -245,6 +254,10 @@ def _parser() -> argparse.ArgumentParser:
     accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
     accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
+    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
+    fresh.add_argument(
+        "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
+    )
     look = add("check-contract", _check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     mark = add("stamp-contract", _stamp_contract, "Write a contract and its hash to the database.")

@@ -47,6 +47,13 @@ def read_migrations(include_dir: Path) -> tuple[Migration, ...]:
     return tuple(migrations)
 
 
+def audit_is_current(connection: Connection[Any], include_dir: Path) -> bool:
+    """Whether the audit schema exists and is at this package's version, so that runs can record."""
+    if not has_audit(connection):
+        return False
+    return _latest(connection) == len(read_migrations(include_dir))
+
+
 def pending_migrations(
     connection: Connection[Any], migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
@@ -57,10 +64,7 @@ def pending_migrations(
     """
     if not has_audit(connection):
         return migrations
-    row = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
-    ).fetchone()
-    latest = row[0] if row else 0
+    latest = _latest(connection)
     if latest > len(migrations):
         raise BadInput(
             f"The audit schema is at version {latest}; this package knows {len(migrations)}.",
@@ -77,3 +81,12 @@ def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> N
             "INSERT INTO feature_store_audit.migration (version, name) VALUES (%s, %s)",
             (migration.version, migration.name),
         )
+
+
+def _latest(connection: Connection[Any]) -> int:
+    row = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
+    ).fetchone()
+    assert row is not None  # an aggregate
+    latest: int = row[0]
+    return latest

@@ -53,6 +53,12 @@ _GOVERNANCE = (
         (),
         (("require_certified", "text, interval"),),
     ),
+    _Governance(
+        "freshness.sql",
+        "freshness guard",
+        (),
+        (("store_freshness", "interval"),),
+    ),
 )
 
 

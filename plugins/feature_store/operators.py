@@ -1,15 +1,16 @@
-"""The DAG's operators: take the turn and look, refresh one relation, give the verdict.
+"""The DAG's operators: take the turn and look, refresh one relation, check one suite.
 
-Each opens its own session and works under the store's lease. What may pass on its own (a lost
-connection, a lock timeout) is raised as it is and retried by Airflow; what cannot is raised as
-`AirflowFailException`, which Airflow does not retry. While another run has the lease a task waits
-without holding a worker slot: it is rescheduled.
+The last one, which gives the verdict, is in `verdict`. Each opens its own session and works under
+the store's lease. What may pass on its own (a lost connection, a lock timeout) is raised as it is
+and retried by Airflow; what cannot is raised as `AirflowFailException`, which Airflow does not
+retry. While another run has the lease a task waits without holding a worker slot: it is
+rescheduled.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,25 +19,15 @@ import psycopg
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from feature_store.errors import (
-    BadInput,
-    LeaseTaken,
-    NotReady,
-    RunFailed,
-    StoreError,
-    passes_on_its_own,
-)
-from feature_store.lease import Holder, Lease, release_lease, take_lease
-from feature_store.mail.mails import REPORT, leave_cause, mail_reviews
+from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
+from feature_store.mail.mails import leave_cause
 from feature_store.objects import has_audit
+from feature_store.run_context import as_of_day_of, asked_at, holder_of, take_turn
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
-
-    from feature_store.history.findings import Finding
-    from feature_store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -115,17 +106,35 @@ class PrepareOperator(StoreOperator):
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
         from feature_store.prepare import check_ready
-        from feature_store.runs import open_run
         from feature_store.store import read_store
 
         if has_audit(connection):
-            _take_lease(connection, settings, context)
-        check_ready(connection, read_store(settings.include_dir), settings)
-        day = _as_of_day(context, settings)
-        run_type = context["dag_run"].run_type.value
-        open_run(connection, _holder(context), run_type, day, settings.zone)
+            take_turn(connection, settings, context)
+        try:
+            check_ready(connection, read_store(settings.include_dir), settings)
+        except (StoreError, psycopg.Error):
+            self._record_stop(connection, settings, context)
+            raise
+        day = self._open_run(connection, settings, context)
         log.info("Ready. This run answers for %s (%s).", day, settings.zone)
         return day.isoformat()
+
+    def _open_run(self, connection: Connection[Any], settings: Settings, context: Context) -> date:
+        from feature_store.runs import open_run
+
+        day = as_of_day_of(context, settings)
+        run_type = context["dag_run"].run_type.value
+        open_run(connection, holder_of(context), run_type, day, settings.zone)
+        return day
+
+    def _record_stop(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> None:
+        """Open the record of a run that goes no further, so that it has a verdict and a report."""
+        try:
+            self._open_run(connection, settings, context)
+        except (StoreError, psycopg.Error) as error:
+            log.info("This run leaves no record: %s", str(error).strip())
 
 
 class RefreshOperator(StoreOperator):
@@ -155,10 +164,10 @@ class RefreshOperator(StoreOperator):
 
         store = read_store(settings.include_dir)
         relation = store.find(self.relation)
-        lease = _take_lease(connection, settings, context)
+        lease = take_turn(connection, settings, context)
         reuse = None
         if not context["params"].get("refresh_unchanged"):
-            reuse = reusable(connection, store, relation, settings.zone, _asked_at(context))
+            reuse = reusable(connection, store, relation, settings.zone, asked_at(context))
         if reuse:
             record_reuse(connection, lease, relation, reuse)
             return {"mode": "reused", "reason": reuse.reason}
@@ -196,7 +205,7 @@ class SuiteOperator(StoreOperator):
         store = read_store(settings.include_dir)
         proofs = read_proofs(settings.include_dir)
         expectations = read_expectations(settings.include_dir, store, proofs, self.suite)
-        lease = _take_lease(connection, settings, context)
+        lease = take_turn(connection, settings, context)
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set)
@@ -214,223 +223,3 @@ class SuiteOperator(StoreOperator):
             record(connection, lease.holder, findings)
         context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
         return verdict(self.suite, findings)
-
-
-class AssertContractOperator(StoreOperator):
-    """The verdict: fail if anything failed before, else hold the store to its contracts.
-
-    Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
-    gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
-    green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
-    of what readers read, get their events.
-
-    Returns (XCom): the hash of each feature set.
-    """
-
-    def work(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, str | None]:
-        """Give the verdict, record it and release the lease."""
-        if not has_audit(connection):
-            raise _failed_before(context) or NotReady("The store has not been created.")
-        try:
-            hashes = self._assert(connection, settings, context)
-        except (StoreError, psycopg.Error) as error:
-            if not passes_on_its_own(error):  # else this task is tried again, still in its turn
-                self._fail(connection, settings, context)
-            raise
-        self._announce(connection, context)
-        self._report(connection, settings, context)
-        release_lease(connection, _holder(context))
-        return hashes
-
-    def _assert(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, str | None]:
-        from feature_store.certification import certify
-        from feature_store.runs import close_run
-        from feature_store.store import read_store
-
-        failed = _failed_before(context, connection)
-        if failed:
-            raise failed
-        store = read_store(settings.include_dir)
-        lease = _take_lease(connection, settings, context)
-        hashes = _assert_contracts(connection, store, settings)
-        reviews = _assert_history(connection, store, lease, settings, context)
-        with connection.transaction():
-            certify(connection, lease, store)
-            close_run(connection, lease.holder, "passed")
-        log.info("Certified: what readers read now is proven.")
-        if reviews:
-            mail_reviews(context, reviews)
-        return hashes
-
-    def _fail(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
-        from feature_store.certification import withdraw
-        from feature_store.runs import close_run
-
-        holder = _holder(context)
-        with connection.transaction():
-            close_run(connection, holder, "failed")
-            withdraw(connection, holder)
-        self._report(connection, settings, context)
-        release_lease(connection, holder)
-
-    def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
-        """Write the run's report. The verdict does not depend on it."""
-        from feature_store.leaks.rules import read_exceptions
-        from feature_store.report.write import write_report
-
-        try:
-            exceptions = read_exceptions(settings.include_dir)
-            path = write_report(connection, _holder(context), settings.report_dir, exceptions)
-            context["ti"].xcom_push(key=REPORT, value=str(path))
-        except Exception as error:
-            log.warning("The report could not be written: %s", error)
-        else:
-            log.info("The run's report: %s", path)
-
-    def _announce(self, connection: Connection[Any], context: Context) -> None:
-        """Say in the event of each relation's asset what was certified."""
-        from feature_store.certification import read_certified
-
-        certified = read_certified(connection)
-        for outlet in self.outlets:
-            extra = {"run_id": context["dag_run"].run_id}
-            context["outlet_events"][outlet].extra = extra | certified.get(outlet.name, {})
-
-
-def _assert_contracts(
-    connection: Connection[Any], store: Store, settings: Settings
-) -> dict[str, str | None]:
-    """Hold each feature set to its contract, and all that they reach to the leak gates."""
-    from feature_store.contracts import read_feature_sets
-    from feature_store.leaks.gates import assert_no_leak
-    from feature_store.leaks.rules import read_exceptions, read_rules
-    from feature_store.stamps import assert_contract
-
-    feature_sets = read_feature_sets(settings.include_dir)
-    hashes = {}
-    for feature_set in feature_sets:
-        checked = assert_contract(connection, feature_set)
-        log.info(
-            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
-            checked.name,
-            checked.live_n,
-            checked.live_hash,
-            checked.relation,
-        )
-        hashes[checked.name] = checked.live_hash
-    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
-    warnings = assert_no_leak(connection, store, feature_sets, rules, exceptions)
-    for warning in warnings:
-        log.warning("%s: %s", warning.gate, warning)
-    log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
-    return hashes
-
-
-def _assert_history(
-    connection: Connection[Any],
-    store: Store,
-    lease: Lease,
-    settings: Settings,
-    context: Context,
-) -> tuple[Finding, ...]:
-    """Judge history; give back what this run found for review and nobody has accepted."""
-    from feature_store.history.acceptance import accept_days
-    from feature_store.history.findings import pending_reviews
-    from feature_store.history.judgement import judge_history
-    from feature_store.history.layers import read_history
-    from feature_store.history.verdict import assert_history
-
-    layers = read_history(settings.include_dir, store)
-    day = _as_of_day(context, settings)
-    verdict = judge_history(connection, layers, lease, day, settings)
-    if context["dag_run"].run_type.value == "backfill":
-        # The backfill of a day is what accepts late data of that day, and of no other.
-        for accepted in accept_days(connection, [day], lease.holder):
-            log.info("Accepted by this backfill: %s", accepted)
-    assert_history(verdict)
-    for change in verdict.definition_changes:
-        log.warning("History begins anew: %s", change)
-    pending = {review.finding_id for review in pending_reviews(connection)}
-    new = tuple(review for review in verdict.new_reviews if review.finding_id in pending)
-    for review in new:
-        log.warning("For review: %s", review)
-    return new
-
-
-def _holder(context: Context) -> Holder:
-    run = context["dag_run"]
-    return Holder(run.dag_id, run.run_id)
-
-
-def _take_lease(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
-    grace = timedelta(seconds=settings.lease_grace)
-    return take_lease(connection, _holder(context), _asks_airflow(context), grace)
-
-
-def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
-    def is_over(holder: Holder) -> bool | None:
-        try:
-            state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
-        except RuntimeError as error:
-            # Airflow has forgotten the run, or it was another Airflow's.
-            log.info("Airflow cannot say how %s stands: %s", holder, error)
-            return None
-        # A queued run (a cleared one) does no work; its tasks take the lease anew.
-        return state in ("success", "failed", "queued")
-
-    return is_over
-
-
-def _asked_at(context: Context) -> datetime | None:
-    """When a backfill's run was asked for, at the latest; None of other runs."""
-    run = context["dag_run"]
-    return run.start_date if run.run_type.value == "backfill" else None
-
-
-def _as_of_day(context: Context, settings: Settings) -> date:
-    from feature_store.asof import as_of_day
-
-    run = context["dag_run"]
-    if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
-        raise BadInput(
-            "A backfill answers for the days of its range; as_of_day is for manual runs.",
-            readers="nothing was changed.",
-            next_step="Create the backfill again without as_of_day in its conf.",
-        )
-    return as_of_day(
-        logical_date=run.logical_date,
-        run_after=run.run_after,
-        zone=settings.zone,
-        override=context["params"].get("as_of_day"),
-    )
-
-
-def _failed_before(context: Context, connection: Connection[Any] | None = None) -> RunFailed | None:
-    run, task = context["dag_run"], context["task"]
-    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-    by_task = states.get(run.run_id, {})
-    failed = sorted(t for t, state in by_task.items() if state == "failed")
-    never_ran = sorted(
-        t
-        for t, state in by_task.items()
-        if t != task.task_id and state not in ("success", "failed")
-    )
-    if not failed and not never_ran:
-        return None
-    problem = f"Failed: {', '.join(failed) or 'no task'}."
-    if never_ran:
-        problem += f" Did not run: {', '.join(never_ran)}."
-    if connection is not None:
-        from feature_store.suites import breaches
-
-        problem += breaches(connection, _holder(context))
-    return RunFailed(
-        problem,
-        readers="layers that were refreshed before the failure show new rows, the others old.",
-        next_step="Read the log of the task that failed, mend it, then clear that task with what "
-        "follows it.",
-    )

@@ -13,7 +13,7 @@ from feature_store.lease import Holder
 def open_run(
     connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
 ) -> None:
-    """Record that a run was let through. A run that is cleared and run again starts anew."""
+    """Record that a run has its turn. A run that is cleared and run again starts anew."""
     connection.execute(
         """
         INSERT INTO feature_store_audit.run (
@@ -27,16 +27,19 @@ def open_run(
             prepared_at = excluded.prepared_at,
             server_version = excluded.server_version,
             verdict = NULL,
-            verdict_at = NULL
+            verdict_at = NULL,
+            problem = NULL
         """,
         (holder.dag_id, holder.run_id, run_type, as_of_day, zone),
     )
 
 
-def close_run(connection: Connection[Any], holder: Holder, verdict: str) -> None:
-    """Record a run's verdict, if it was let through."""
+def close_run(
+    connection: Connection[Any], holder: Holder, verdict: str, problem: str | None = None
+) -> None:
+    """Record a run's verdict, and of one that failed the problem, if the run ever had its turn."""
     connection.execute(
-        "UPDATE feature_store_audit.run SET verdict = %s, verdict_at = now() "
+        "UPDATE feature_store_audit.run SET verdict = %s, verdict_at = now(), problem = %s "
         "WHERE dag_id = %s AND run_id = %s",
-        (verdict, holder.dag_id, holder.run_id),
+        (verdict, problem, holder.dag_id, holder.run_id),
     )

@@ -47,6 +47,10 @@ class Settings:
         links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
             a mail; empty: Airflow's own ``[api] base_url``.
         report_dir: the folder in which each run leaves its report, made if it is missing.
+        keep_days: days after which a run's audit rows are deleted, except what is still needed (see
+            `retention`); 0 keeps all.
+        keep_report_days: days after which a report's file is deleted; 0 keeps all. While its audit
+            rows are there it can be written again.
     """
 
     conn_id: str = "feature_store"
@@ -66,6 +70,8 @@ class Settings:
     mail_from: str = ""
     links_base: str = ""
     report_dir: Path = field(default_factory=lambda: _airflow_home() / "feature_store_reports")
+    keep_days: int = 750
+    keep_report_days: int = 90
 
     def __post_init__(self) -> None:
         for name in ("zone", "schedule_zone"):
@@ -76,6 +82,8 @@ class Settings:
             ("lease_grace", 1),
             ("lease_poll", 1),
             ("settling_days", 0),
+            ("keep_days", 0),
+            ("keep_report_days", 0),
         ):
             if getattr(self, name) < least:
                 raise BadInput(

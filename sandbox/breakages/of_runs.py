@@ -24,8 +24,6 @@ OF_RUNS = (
         "a column of a source was dropped, and all that read it",
         Expected(
             failed=(GATE, "prepare"),
-            verdict=None,
-            report=False,
             subject="prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode "
             "is missing, and 1 more",
             mail_says=(f"require_certified raises for feature sets that read them: {E_AI}.",),

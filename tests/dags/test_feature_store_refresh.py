@@ -336,13 +336,25 @@ class TestABadRun:
     ) -> None:
         connection.execute('ALTER TABLE "iPhone".iphone_ai_enrich RENAME COLUMN sale_mode TO mode')
 
-        run = run_dag(database)
+        run = run_dag(database, as_of_day="2026-06-30")
 
         assert run.tasks["prepare"] == "failed"
         assert run.tasks[GATE] == "failed"
         assert connection.execute(
             "SELECT count(*) FROM feature_store_audit.refresh"
         ).fetchone() == (0,)
+        day, verdict, problem = connection.execute(
+            "SELECT as_of_day::text, verdict, problem FROM feature_store_audit.run"
+        ).fetchone()
+        assert (day, verdict) == ("2026-06-30", "failed")
+        assert (
+            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing" in problem
+        )
+        (report,) = _reports(run.run_id)
+        assert (
+            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+            in report.read_text()
+        )
         assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
             None,
         )

@@ -35,6 +35,8 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_LINKS_BASE": "https://airflow.example",
         "FEATURE_STORE_REPORT_DIR": "/reports",
         "FEATURE_STORE_SETTLING_DAYS": "4",
+        "FEATURE_STORE_KEEP_DAYS": "0",
+        "FEATURE_STORE_KEEP_REPORT_DAYS": "5",
         "FEATURE_STORE_INCLUDE_DIR": "/elsewhere",
     }
     assert set(environment) == {PREFIX + f.name.upper() for f in fields(Settings)}
@@ -48,6 +50,8 @@ def test_every_setting_is_read_from_its_variable():
         lease_grace=2,
         lease_poll=3,
         settling_days=4,
+        keep_days=0,
+        keep_report_days=5,
         smtp_conn_id="mailer",
         mail_to="Ann <ann@example.org>, bo@example.org",
         mail_from="store@example.org",
@@ -88,6 +92,8 @@ def test_a_number_that_is_none_is_named_with_what_was_given(text):
         ("FEATURE_STORE_LEASE_GRACE", 0, 1),
         ("FEATURE_STORE_LEASE_POLL", -5, 1),
         ("FEATURE_STORE_SETTLING_DAYS", -1, 0),
+        ("FEATURE_STORE_KEEP_DAYS", -1, 0),
+        ("FEATURE_STORE_KEEP_REPORT_DAYS", -1, 0),
     ],
 )
 def test_a_number_that_is_too_small_is_named_with_the_least(variable, value, least):

@@ -157,6 +157,7 @@ def open_finding(
             details = excluded.details,
             row_count = excluded.row_count,
             fingerprint = excluded.fingerprint,
+            mailed_at = NULL,
             latest_dag_id = excluded.latest_dag_id,
             latest_run_id = excluded.latest_run_id
         """,

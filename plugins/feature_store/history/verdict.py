@@ -37,11 +37,6 @@ class HistoryVerdict:
     first: tuple[str, ...]
     seconds: float
 
-    @property
-    def new_reviews(self) -> tuple[Finding, ...]:
-        """The reviews that this run opened, or found changed again."""
-        return tuple(review for review in self.reviews if review.latest == self.run)
-
 
 def assert_history(verdict: HistoryVerdict) -> None:
     """Pass unless an output moved without cause. Reviews wait for a person and fail nothing.

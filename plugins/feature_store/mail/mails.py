@@ -64,12 +64,13 @@ def mail_failure(context: Context) -> None:
         log.error("No failure mail was sent: %s", _hide(_reason(problem)))
 
 
-def mail_reviews(context: Context, reviews: Sequence[Finding]) -> None:
-    """Mail that a good run found old days changed. Never raises."""
+def mail_reviews(context: Context, reviews: Sequence[Finding]) -> bool:
+    """Mail that a good run found old days changed. Never raises; False if no mail went out."""
     try:
-        _mail_reviews(context, reviews)
+        return _mail_reviews(context, reviews)
     except Exception as problem:
         log.error("No mail was sent about old days that changed: %s", _hide(_reason(problem)))
+        return False
 
 
 def send(mail: Mail, hook: SmtpHook, settings: Settings) -> None:
@@ -109,14 +110,14 @@ def _mail(context: Context) -> None:
     _send(compose(facts, _hide), settings)
 
 
-def _mail_reviews(context: Context, reviews: Sequence[Finding]) -> None:
+def _mail_reviews(context: Context, reviews: Sequence[Finding]) -> bool:
     from feature_store.mail.text import RunFacts, compose_review
     from feature_store.settings import read_settings
 
     settings = read_settings()
     if not settings.mail_to:
         log.info("No mail about old days that changed: FEATURE_STORE_MAIL_TO names nobody.")
-        return
+        return False
     _mask(settings.smtp_conn_id)
     run, ti = context["dag_run"], context["ti"]
     facts = RunFacts(
@@ -130,10 +131,10 @@ def _mail_reviews(context: Context, reviews: Sequence[Finding]) -> None:
     commands = ["bin/feature-store history   shows what is pending; accept a day, if it is right:"]
     texts = [str(review) for review in reviews]
     mail = compose_review(facts, days, texts, [*commands, *accept], _hide)
-    _send(mail, settings)
+    return _send(mail, settings)
 
 
-def _send(mail: Mail, settings: Settings) -> None:
+def _send(mail: Mail, settings: Settings) -> bool:
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
     hook = SmtpHook(settings.smtp_conn_id)
@@ -147,8 +148,9 @@ def _send(mail: Mail, settings: Settings) -> None:
             _server(hook, settings),
             _hide(_reason(problem)),
         )
-        return
+        return False
     log.info("Sent to %s: %s", settings.mail_to, mail.subject)
+    return True
 
 
 def _failed_run(context: Context, settings: Settings) -> FailedRun:

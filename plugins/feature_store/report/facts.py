@@ -20,6 +20,7 @@ class RunFacts:
     server_version: str
     verdict: str | None
     verdict_at: datetime | None
+    problem: str | None
     holds_lease: bool
 
 

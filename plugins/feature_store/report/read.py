@@ -26,7 +26,7 @@ _CONTRACT_SCHEMAS = ("ml", "feature_store")
 
 
 def latest_run(connection: Connection[Any]) -> tuple[str, str]:
-    """The DAG and the run that prepare let through last.
+    """The DAG and the run that had its turn last.
 
     Raises:
         NotReady: there is none yet.
@@ -35,7 +35,7 @@ def latest_run(connection: Connection[Any]) -> tuple[str, str]:
     if not runs:
         raise NotReady(
             "No run has been recorded in this database yet.",
-            next_step="Run the DAG once; a run that prepare stops leaves no record.",
+            next_step="Run the DAG once; a run that could not reach the database leaves no record.",
         )
     return runs[0]
 
@@ -74,7 +74,7 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
     with connection.cursor(row_factory=class_row(RunFacts)) as cursor:
         run = cursor.execute(
             "SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.zone, r.prepared_at, "
-            "r.server_version, r.verdict, r.verdict_at, EXISTS (SELECT FROM "
+            "r.server_version, r.verdict, r.verdict_at, r.problem, EXISTS (SELECT FROM "
             "feature_store_audit.lease AS l WHERE l.dag_id = r.dag_id AND l.run_id = r.run_id) "
             "AS holds_lease FROM feature_store_audit.run AS r WHERE dag_id = %s AND run_id = %s",
             (dag_id, run_id),
@@ -82,7 +82,7 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
     if run is None:
         known = ", ".join(f"{known_run!r} of {dag}" for dag, known_run in latest)
         raise BadInput(
-            f"No run {run_id!r} of {dag_id} is recorded; a run that prepare stops leaves none.",
+            f"No run {run_id!r} of {dag_id} is recorded, or its record is past retention.",
             next_step=f"Use one of the latest: {known}." if known else "Run the DAG once.",
         )
     return run

@@ -18,6 +18,7 @@ import pytest
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.history.acceptance import accept_days, accept_history
 from feature_store.history.findings import pending_reviews
+from feature_store.history.mailing import mark_mailed, unmailed_reviews
 from feature_store.history.text import history_text
 from feature_store.history.verdict import HistoryVerdict, assert_history
 from feature_store.lease import Holder, Lease
@@ -165,12 +166,13 @@ def test_a_late_flag_on_an_old_listing_is_reviewed(nights):
     assert not verdict.leaks
 
 
-def test_a_review_waits_and_is_not_new_twice(nights):
+def test_a_review_waits_and_is_not_told_twice(nights):
     nights.find(6)["price"] = 8000
-    assert len(nights.night(AS_OF).new_reviews) == 2
+    assert len(nights.night(AS_OF).reviews) == 2
+    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
     before = nights.kept()
-    verdict = nights.night(AS_OF)
-    assert (len(verdict.reviews), verdict.new_reviews) == (2, ())
+    assert len(nights.night(AS_OF).reviews) == 2
+    assert unmailed_reviews(nights.connection) == ()
     assert {k: v for k, v in nights.kept().items() if k != "judgement"} == {
         k: v for k, v in before.items() if k != "judgement"
     }
@@ -303,14 +305,42 @@ def test_a_new_segment_moves_no_past_day(nights):
     assert rows == [(44,)], "the grid of 10 March has the new segment's rows all the same"
 
 
+def test_a_review_that_was_mailed_and_changes_again_is_told_again(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    nights.find(6)["price"] = 8001
+    nights.night(AS_OF)
+    assert [(r.layer, r.day) for r in unmailed_reviews(nights.connection)] == [
+        ("A", MARCH_10),
+        ("D2", MARCH_10),
+    ]
+
+
+def test_a_run_that_is_cleared_and_run_again_has_nothing_more_to_mail(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    assert len(nights.judge(nights.lease("night 2"), AS_OF).reviews) == 2
+    assert unmailed_reviews(nights.connection) == ()
+
+
+def test_a_review_whose_mail_did_not_go_out_waits_for_the_next(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    told = unmailed_reviews(nights.connection)
+    nights.night(AS_OF)
+    assert unmailed_reviews(nights.connection) == told
+
+
 def test_a_judgement_of_the_same_run_says_the_same_again(nights):
     nights.find(6)["price"] = 8000
     nights.ai = [{"listing_id": 2, "sale_mode": "firm"}]
     first = nights.night(AS_OF)
     again = nights.judge(nights.lease("night 2"), AS_OF)
-    for name in ("leaks", "reviews", "new_reviews", "ai_changes", "definition_changes"):
+    for name in ("leaks", "reviews", "ai_changes", "definition_changes"):
         assert getattr(again, name) == getattr(first, name), name
-    assert first.new_reviews
+    assert first.reviews
     assert first.ai_changes
 
 
@@ -324,7 +354,7 @@ def test_a_judgement_that_dies_leaves_no_trace(nights):
         nights.night(AS_OF)
     assert nights.kept() == before
     nights.connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT dies")
-    assert len(nights.judge(nights.lease("night 2"), AS_OF).new_reviews) == 2
+    assert len(nights.judge(nights.lease("night 2"), AS_OF).reviews) == 2
 
 
 def test_a_judgement_without_the_lease_is_refused(nights):
@@ -399,7 +429,7 @@ def test_the_privileges_that_prepare_asks_for_are_enough(nights, new_role):
     lease = nights.lease("night 2")
     nights.refresh(lease)
     nights.connection.execute(f"SET ROLE {role}".encode())
-    assert len(nights.judge(lease, AS_OF).new_reviews) == 2
+    assert len(nights.judge(lease, AS_OF).reviews) == 2
     accept_history(nights.connection, MARCH_10, "seen", "ann")
     assert quiet(nights.judge(lease, AS_OF))
     assert "by ann" in history_text(nights.connection)

@@ -143,6 +143,17 @@ def test_the_verdict_comes_first(store, verdict, word):
     assert ("no longer holds the store's lease" in top) == (verdict is None)
 
 
+def test_a_run_that_prepare_stopped_says_why(store):
+    store.run_row(verdict="failed")
+    store.connection.execute(
+        "UPDATE feature_store_audit.run SET problem = %s", (f"Failed: prepare. {_EVIL}",)
+    )
+    page = store.page()
+    failed = page.section("What failed")
+    assert f"The verdict Failed: prepare. {_EVIL}" in failed
+    assert "Nothing has been refreshed." in failed
+
+
 def test_a_run_that_goes_on_holds_the_lease(store):
     store.run_row()
     store.connection.execute(

@@ -9,7 +9,7 @@ import pytest
 from airflow.utils.types import DagRunType
 
 from feature_store.errors import BadInput
-from feature_store.operators import _as_of_day, _asked_at
+from feature_store.run_context import as_of_day_of, asked_at
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
@@ -20,17 +20,17 @@ def _context(run_type: DagRunType):
 
 
 def test_a_run_of_a_backfill_was_asked_for_by_the_time_it_started():
-    assert _asked_at(_context(DagRunType.BACKFILL_JOB)) == _STARTED
+    assert asked_at(_context(DagRunType.BACKFILL_JOB)) == _STARTED
 
 
 @pytest.mark.parametrize(
     "run_type", [kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB], ids=str
 )
 def test_any_other_run_uses_only_what_has_not_changed(run_type):
-    assert _asked_at(_context(run_type)) is None
+    assert asked_at(_context(run_type)) is None
 
 
 def test_one_day_for_all_runs_of_a_backfill_is_refused():
     context = {**_context(DagRunType.BACKFILL_JOB), "params": {"as_of_day": "2026-06-12"}}
     with pytest.raises(BadInput, match="answers for the days of its range"):
-        _as_of_day(context, Settings())
+        as_of_day_of(context, Settings())

@@ -1,0 +1,56 @@
+-- Freshness, for whoever watches the store: how long ago did a whole run certify it? A run that fails
+-- sends a mail. A DAG that cannot be imported and a scheduler that is down send none: ask from
+-- outside of Airflow. The same file serves both schemas:
+--   psql -v schema=ml -f freshness.sql
+--   psql -v schema=feature_store -f freshness.sql
+-- One row, whatever the state of the store. It runs with its owner's privileges, so a monitor needs
+-- none on the audit schema.
+CREATE FUNCTION :"schema".store_freshness(p_max_age interval)
+RETURNS TABLE (
+    ok boolean,
+    certified_at timestamptz,
+    age interval,
+    as_of_day date,
+    run_id text,
+    feature_set text,
+    readable boolean,
+    problem text
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, :"schema", pg_temp
+AS $function$
+BEGIN
+    SELECT s.name INTO feature_set
+    FROM feature_set_current AS a
+    INNER JOIN feature_set AS s ON a.set_id = s.set_id;
+
+    -- A run certifies all relations or none.
+    SELECT
+        c.certified_at,
+        c.as_of_day,
+        c.run_id
+    INTO certified_at, as_of_day, run_id
+    FROM feature_store_audit.certified AS c
+    ORDER BY c.certified_at DESC
+    LIMIT 1;
+    age := statement_timestamp() - certified_at;
+
+    -- While a run is under way its rows are not certified yet. That is no reason for an alarm, so ok
+    -- goes by the age alone.
+    BEGIN
+        PERFORM require_certified(feature_set, p_max_age);
+        readable := TRUE;
+    EXCEPTION
+        WHEN raise_exception THEN
+            readable := FALSE;
+            problem := SQLERRM;
+    END;
+    IF feature_set IS NULL THEN
+        problem := 'no feature set is active: its contract has never been stamped';
+    END IF;
+    ok := coalesce(feature_set IS NOT NULL AND age <= p_max_age, FALSE);
+    RETURN NEXT;
+END;
+$function$;
+COMMENT ON FUNCTION :"schema".store_freshness(interval) IS
+'ok: a whole run certified the store at most max_age ago. readable: require_certified lets readers of the active set through; problem: why not.';

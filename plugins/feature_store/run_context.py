@@ -1,0 +1,77 @@
+"""What a task's Airflow context says of its run: who it is, its turn, and its day."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from feature_store.errors import BadInput
+from feature_store.lease import Holder, Lease, take_lease
+from feature_store.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from psycopg import Connection
+
+log = logging.getLogger(__name__)
+
+
+def holder_of(context: Context) -> Holder:
+    """The run, as the lease and the audit tables know it."""
+    run = context["dag_run"]
+    return Holder(run.dag_id, run.run_id)
+
+
+def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
+    """Take the store's lease for the run, or confirm that it has it.
+
+    Raises:
+        LeaseTaken: another run has it.
+    """
+    grace = timedelta(seconds=settings.lease_grace)
+    return take_lease(connection, holder_of(context), _asks_airflow(context), grace)
+
+
+def asked_at(context: Context) -> datetime | None:
+    """When a backfill's run was asked for, at the latest; None of other runs."""
+    run = context["dag_run"]
+    return run.start_date if run.run_type.value == "backfill" else None
+
+
+def as_of_day_of(context: Context, settings: Settings) -> date:
+    """The day that the run answers for.
+
+    Raises:
+        BadInput: the parameter ``as_of_day`` is no day, or was given to a backfill.
+    """
+    from feature_store.asof import as_of_day
+
+    run = context["dag_run"]
+    if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
+        raise BadInput(
+            "A backfill answers for the days of its range; as_of_day is for manual runs.",
+            readers="nothing was changed.",
+            next_step="Create the backfill again without as_of_day in its conf.",
+        )
+    return as_of_day(
+        logical_date=run.logical_date,
+        run_after=run.run_after,
+        zone=settings.zone,
+        override=context["params"].get("as_of_day"),
+    )
+
+
+def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
+    def is_over(holder: Holder) -> bool | None:
+        try:
+            state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
+        except RuntimeError as error:
+            # Airflow has forgotten the run, or it was another Airflow's.
+            log.info("Airflow cannot say how %s stands: %s", holder, error)
+            return None
+        # A queued run (a cleared one) does no work; its tasks take the lease anew.
+        return state in ("success", "failed", "queued")
+
+    return is_over

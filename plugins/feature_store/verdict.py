@@ -1,0 +1,220 @@
+"""The DAG's last operator: the verdict on the whole run."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from feature_store.errors import NotReady, RunFailed, StoreError, passes_on_its_own
+from feature_store.lease import Lease, release_lease
+from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
+from feature_store.objects import has_audit
+from feature_store.operators import StoreOperator
+from feature_store.run_context import as_of_day_of, holder_of, take_turn
+from feature_store.settings import Settings
+from feature_store.wording import bullets
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from psycopg import Connection
+
+    from feature_store.store import Store
+
+log = logging.getLogger(__name__)
+
+_MOST_CAUSES = 10
+
+
+class AssertContractOperator(StoreOperator):
+    """The verdict: fail if anything failed before, else hold the store to its contracts.
+
+    Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
+    gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
+    green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
+    of what readers read, get their events.
+
+    Returns (XCom): the hash of each feature set.
+    """
+
+    def work(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, str | None]:
+        """Give the verdict, record it and release the lease."""
+        if not has_audit(connection):
+            raise _failed_before(context) or NotReady("The store has not been created.")
+        try:
+            hashes = self._assert(connection, settings, context)
+        except (StoreError, psycopg.Error) as error:
+            if not passes_on_its_own(error):  # else this task is tried again, still in its turn
+                self._fail(connection, settings, context, error)
+            raise
+        self._announce(connection, context)
+        self._end(connection, settings, context)
+        return hashes
+
+    def _assert(
+        self, connection: Connection[Any], settings: Settings, context: Context
+    ) -> dict[str, str | None]:
+        from feature_store.certification import certify
+        from feature_store.history.mailing import mark_mailed, unmailed_reviews
+        from feature_store.runs import close_run
+        from feature_store.store import read_store
+
+        failed = _failed_before(context, connection)
+        if failed:
+            raise failed
+        store = read_store(settings.include_dir)
+        lease = take_turn(connection, settings, context)
+        hashes = _assert_contracts(connection, store, settings)
+        _assert_history(connection, store, lease, settings, context)
+        with connection.transaction():
+            certify(connection, lease, store)
+            close_run(connection, lease.holder, "passed")
+        log.info("Certified: what readers read now is proven.")
+        reviews = unmailed_reviews(connection)
+        for review in reviews:
+            log.warning("For review: %s", review)
+        if reviews and mail_reviews(context, reviews):
+            mark_mailed(connection, reviews)
+        return hashes
+
+    def _fail(
+        self,
+        connection: Connection[Any],
+        settings: Settings,
+        context: Context,
+        error: StoreError | psycopg.Error,
+    ) -> None:
+        from feature_store.certification import withdraw
+        from feature_store.migrations import audit_is_current
+        from feature_store.runs import close_run
+
+        holder = holder_of(context)
+        if not audit_is_current(connection, settings.include_dir):
+            release_lease(connection, holder)  # prepare stopped the run, and has said so
+            return
+        problem = error.problem if isinstance(error, StoreError) else str(error).strip()
+        with connection.transaction():
+            close_run(connection, holder, "failed", problem)
+            withdraw(connection, holder)
+        self._end(connection, settings, context)
+
+    def _end(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        """What follows the verdict and cannot change it; then the lease is given back."""
+        from feature_store.retention import forget
+
+        self._report(connection, settings, context)
+        try:
+            log.info("Retention: %s.", forget(connection, settings))
+        except Exception as error:
+            log.warning("Retention was not applied: %s", error)
+        release_lease(connection, holder_of(context))
+
+    def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        """Write the run's report. The verdict does not depend on it."""
+        from feature_store.leaks.rules import read_exceptions
+        from feature_store.report.write import write_report
+
+        try:
+            exceptions = read_exceptions(settings.include_dir)
+            path = write_report(connection, holder_of(context), settings.report_dir, exceptions)
+            context["ti"].xcom_push(key=REPORT, value=str(path))
+        except Exception as error:
+            log.warning("The report could not be written: %s", error)
+        else:
+            log.info("The run's report: %s", path)
+
+    def _announce(self, connection: Connection[Any], context: Context) -> None:
+        """Say in the event of each relation's asset what was certified."""
+        from feature_store.certification import read_certified
+
+        certified = read_certified(connection)
+        for outlet in self.outlets:
+            extra = {"run_id": context["dag_run"].run_id}
+            context["outlet_events"][outlet].extra = extra | certified.get(outlet.name, {})
+
+
+def _assert_contracts(
+    connection: Connection[Any], store: Store, settings: Settings
+) -> dict[str, str | None]:
+    """Hold each feature set to its contract, and all that they reach to the leak gates."""
+    from feature_store.contracts import read_feature_sets
+    from feature_store.leaks.gates import assert_no_leak
+    from feature_store.leaks.rules import read_exceptions, read_rules
+    from feature_store.stamps import assert_contract
+
+    feature_sets = read_feature_sets(settings.include_dir)
+    hashes = {}
+    for feature_set in feature_sets:
+        checked = assert_contract(connection, feature_set)
+        log.info(
+            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+            checked.name,
+            checked.live_n,
+            checked.live_hash,
+            checked.relation,
+        )
+        hashes[checked.name] = checked.live_hash
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    warnings = assert_no_leak(connection, store, feature_sets, rules, exceptions)
+    for warning in warnings:
+        log.warning("%s: %s", warning.gate, warning)
+    log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
+    return hashes
+
+
+def _assert_history(
+    connection: Connection[Any],
+    store: Store,
+    lease: Lease,
+    settings: Settings,
+    context: Context,
+) -> None:
+    """Judge history; what a backfill answers for is accepted by it."""
+    from feature_store.history.acceptance import accept_days
+    from feature_store.history.judgement import judge_history
+    from feature_store.history.layers import read_history
+    from feature_store.history.verdict import assert_history
+
+    layers = read_history(settings.include_dir, store)
+    day = as_of_day_of(context, settings)
+    verdict = judge_history(connection, layers, lease, day, settings)
+    if context["dag_run"].run_type.value == "backfill":
+        # The backfill of a day is what accepts late data of that day, and of no other.
+        for accepted in accept_days(connection, [day], lease.holder):
+            log.info("Accepted by this backfill: %s", accepted)
+    assert_history(verdict)
+    for change in verdict.definition_changes:
+        log.warning("History begins anew: %s", change)
+
+
+def _failed_before(context: Context, connection: Connection[Any] | None = None) -> RunFailed | None:
+    run, task = context["dag_run"], context["task"]
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    by_task = states.get(run.run_id, {})
+    failed = sorted(t for t, state in by_task.items() if state == "failed")
+    never_ran = sorted(
+        t
+        for t, state in by_task.items()
+        if t != task.task_id and state not in ("success", "failed")
+    )
+    if not failed and not never_ran:
+        return None
+    problem = f"Failed: {', '.join(failed) or 'no task'}."
+    if never_ran:
+        problem += f" Did not run: {', '.join(never_ran)}."
+    causes = {t: context["ti"].xcom_pull(task_ids=t, key=CAUSE) for t in failed[:_MOST_CAUSES]}
+    if any(causes.values()):
+        problem += "\n" + bullets([f"{task}: {cause}" for task, cause in causes.items() if cause])
+    if connection is not None:
+        from feature_store.suites import breaches
+
+        problem += breaches(connection, holder_of(context))
+    return RunFailed(
+        problem,
+        readers="layers that were refreshed before the failure show new rows, the others old.",
+        next_step="Read the log of the task that failed, mend it, then clear that task with what "
+        "follows it.",
+    )

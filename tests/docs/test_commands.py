@@ -1,0 +1,72 @@
+"""The pages' commands and SQL are taken by the programs and the server that they are for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+
+from feature_store.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+_NOBODY = '{"conn_type": "postgres", "host": "127.0.0.1", "port": 1}'
+_CANNOT_CONNECT = 3
+
+
+def _lines(program: str) -> list[str]:
+    """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
+    found = []
+    for text in PAGES.values():
+        joined = text.replace("\\\n", " ")
+        found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
+    return sorted({" ".join(line.split()) for line in found})
+
+
+def _blocks(language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return [
+        block
+        for _, text in sorted(PAGES.items())
+        for block in re.findall(pattern, text, flags=re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize("line", _lines("bin/feature-store"))
+def test_the_command_line_takes_what_the_pages_type(line, monkeypatch, capsys):
+    """With no database to be reached: whoever comes so far has understood every word."""
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", _NOBODY)
+    arguments = shlex.split(line, comments=True)[1:]
+    assert main(arguments) == _CANNOT_CONNECT, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", _lines("airflow"))
+def test_airflow_takes_what_the_pages_type(line):
+    from airflow.cli.cli_parser import get_parser
+
+    get_parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+def test_the_server_takes_the_sql_of_the_pages(store_database):
+    statements = [s for block in _blocks("sql") for s in block.split(";\n") if s.strip()]
+    assert len(statements) > 10
+    with psycopg.connect(store_database, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_the_metrics_of_the_pages_are_airflows():
+    import airflow
+
+    registry = next(Path(airflow.__file__).parent.rglob("metrics_template.yaml"))
+    metrics = yaml.safe_load(registry.read_text())["metrics"]
+    known = {m["name"] if m["legacy_name"] == "-" else m["legacy_name"] for m in metrics}
+    patterns = [re.sub(r"\\\{\w+\\\}", r"[\\w.]+", re.escape(name)) for name in known]
+    named = re.findall(r"`airflow\.([a-z_]+[.\w]*)`", PAGES["operations.md"])
+    assert len(named) > 5
+    for name in named:
+        assert any(re.fullmatch(pattern, name) for pattern in patterns), name

@@ -1,0 +1,22 @@
+"""The audit schema's migrations: whether a database has had all that this package brings."""
+
+from __future__ import annotations
+
+from feature_store.migrations import audit_is_current
+
+
+def test_after_apply_runs_can_record(scratch, settings):
+    assert audit_is_current(scratch.connection, settings.include_dir)
+
+
+def test_while_a_step_waits_for_apply_they_cannot(scratch, settings):
+    """As after an upgrade of the package: prepare stops the run, and nothing of it is recorded."""
+    scratch.run(
+        "DELETE FROM feature_store_audit.migration "
+        "WHERE version = (SELECT max(version) FROM feature_store_audit.migration)"
+    )
+    assert not audit_is_current(scratch.connection, settings.include_dir)
+
+
+def test_without_the_schema_they_cannot(scratch_sources, settings):
+    assert not audit_is_current(scratch_sources.connection, settings.include_dir)
