@@ -38,7 +38,7 @@ test: $(READY) ## Run all tests
 lint: $(READY) ## Check style, types and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy plugins/feature_store sandbox dags
+	$(BIN)/mypy plugins/feature_store sandbox dags config bench
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox
 
 format: $(READY) ## Format Python
@@ -51,7 +51,8 @@ lock: $(READY) ## Renew requirements.lock from the direct requirements
 
 airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }
-	@. ./.run/environment; AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True $(BIN)/airflow standalone
+	@. ./.run/environment; PATH="$(CURDIR)/$(BIN):$$PATH" \
+		AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True airflow standalone
 
 stop: $(READY) ## Stop the embedded PostgreSQL; its data stay in .run
 	@$(BIN)/python -m sandbox.stop

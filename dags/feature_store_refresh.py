@@ -15,75 +15,119 @@ of `assert_contract`, which also names the run's report, an HTML file. A failure
 changed nothing. After mending, clear the failed task with what follows it; the store is readable
 meanwhile.
 
-**Parameters of a manual run.** `as_of_day` (YYYY-MM-DD): the day that the run answers for, instead
-of its logical date's day.
+**A manual run** may be given its as-of day and told to refresh even what has not changed; the
+trigger form says how. **More:** README.md and docs/ beside this DAG's folder.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pendulum
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup
 
-from feature_store.contracts import read_feature_sets
-from feature_store.mail.mails import mail_failure
-from feature_store.operators import PrepareOperator, RefreshOperator, SuiteOperator
-from feature_store.settings import read_settings
-from feature_store.store import SUITES, Refresh, read_store
-from feature_store.verdict import AssertContractOperator
+# In a bundle, such as a git checkout, Airflow knows this file and not the package beside it. The
+# package of this very checkout comes first, so that a bundle's version is one version throughout.
+PACKAGE = str(Path(__file__).resolve().parents[1] / "plugins")
+if PACKAGE not in sys.path:
+    sys.path.insert(0, PACKAGE)
+
+from feature_store.contracts import read_feature_sets  # noqa: E402
+from feature_store.mail.mails import mail_failure  # noqa: E402
+from feature_store.operators import (  # noqa: E402
+    PrepareOperator,
+    RefreshOperator,
+    SuiteOperator,
+)
+from feature_store.outline import Outline, Refresh, read_outlines, refreshed_before  # noqa: E402
+from feature_store.settings import read_settings  # noqa: E402
+from feature_store.verdict import AssertContractOperator  # noqa: E402
+
+SUITE_PAGES = {
+    "uniqueness": "Every declared key, and no row that a concurrent refresh dropped silently.",
+    "spam_absence": "No flagged listing in any layer that models read, by the flags that the "
+    "refresh saw.",
+    "as_of_counts": "Every row recomputed by another route from strictly earlier days; and the "
+    "warnings about rows, NULLs and freshness.",
+}
 
 settings = read_settings()
-store = read_store(settings.include_dir)
+outlines = read_outlines(settings.include_dir)
 carriers = {feature_set.relation for feature_set in read_feature_sets(settings.include_dir)}
+
+
+def page(outline: Outline) -> str:
+    """What Airflow shows of a refresh: the header of its SQL file."""
+    fields = (f"- **{field}:** {words}" for field, words in outline.header.items())
+    return "\n".join((*fields, "", f"`include/sql/{outline.refresh}/{outline.name}.sql`"))
+
 
 with DAG(
     dag_id="feature_store_refresh",
+    description="Refresh the feature store, prove it, hold it to its contracts, certify it.",
     schedule=CronTriggerTimetable(settings.schedule, timezone=settings.schedule_zone),
     start_date=pendulum.datetime(2025, 1, 1, tz=settings.schedule_zone),
     catchup=False,
     max_active_runs=1,
-    tags=["feature-store"],
+    # No pool: it would have to be made by hand before the first run, and the lease in the database
+    # keeps runs apart already. No weights: Airflow's own put the task first that most others
+    # wait for.
+    default_args={"owner": "feature-store"},
+    tags=["feature-store", "postgresql"],
     doc_md=__doc__,
     params={
         "as_of_day": Param(
             None,
             type=["null", "string"],
             format="date",
+            title="As-of day",
             description="The day that the run answers for; empty: its logical date's day.",
         ),
         "refresh_unchanged": Param(
             False,
             type="boolean",
+            title="Refresh unchanged",
             description="Refresh every relation, even one of which nothing that it reads changed.",
         ),
     },
 ) as dag:
-    prepare = PrepareOperator(task_id="prepare")
+    prepare = PrepareOperator(
+        task_id="prepare",
+        doc_md="Takes the store's lease, and checks that a refresh can start. Changes nothing.",
+    )
     groups = {
         Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
     with TaskGroup("expectations", tooltip="Side by side, each to its end.") as expectations:
-        for suite in SUITES:
-            SuiteOperator(task_id=suite, suite=suite)
+        for suite, words in SUITE_PAGES.items():
+            SuiteOperator(task_id=suite, suite=suite, doc_md=words)
     assert_contract = AssertContractOperator(
         task_id="assert_contract",
         trigger_rule="all_done",
         outlets=[
-            Asset(str(relation.name))
-            for relation in store.relations
-            if relation.refresh is Refresh.CONCURRENT or relation.name in carriers
+            Asset(str(name))
+            for name, outline in outlines.items()
+            if outline.refresh is Refresh.CONCURRENT or name in carriers
         ],
         on_failure_callback=mail_failure,
+        doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
+        "contracts, the leak gates and history, and certifies the store.",
     )
 
-    refreshes = {}
-    for relation in store.refreshed:
-        refreshes[relation.name] = RefreshOperator(
-            task_id=relation.name.relation,
-            relation=str(relation.name),
-            task_group=groups[relation.refresh],
+    refreshes = {
+        name: RefreshOperator(
+            task_id=name.relation,
+            relation=str(name),
+            task_group=groups[outline.refresh],
+            doc_md=page(outline),
         )
-        refreshes[relation.name] << [refreshes[r.name] for r in store.refreshed_before(relation)]
+        for name, outline in outlines.items()
+        if outline.refresh is not Refresh.NEVER
+    }
+    for name, refresh in refreshes.items():
+        refresh << [refreshes[before] for before in sorted(refreshed_before(name, outlines))]
 
     prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
     expectations >> assert_contract

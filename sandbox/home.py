@@ -13,21 +13,28 @@ LOG = HOME / "last_run.log"
 MAILS = HOME / "mails"
 REPORTS = HOME / "reports"
 ENVIRONMENT = HOME / "environment"
+CONFIG = ROOT / "config"
 
 
 def airflow_settings(home: Path) -> dict[str, str]:
-    """The environment variables with which Airflow finds the package.
+    """The environment variables with which Airflow finds the package, and those that we ship.
 
     Args:
         home: the folder for Airflow's own database and logs.
     """
     return {
+        **shipped_settings(),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(CONFIG), str(ROOT)]),
     }
+
+
+def shipped_settings() -> dict[str, str]:
+    """The settings of Airflow in ``config/airflow.env``, which production uses too."""
+    lines = (CONFIG / "airflow.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def airflow_environment(connection: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from psycopg import Connection
 
 from feature_store.errors import NotReady
 from feature_store.lease import Holder, Lease, hold_lease
-from feature_store.store import SUITES, Store
+from feature_store.outline import SUITES
+from feature_store.store import Store
 from feature_store.wording import bullets
 
 

@@ -32,7 +32,7 @@ class Expectation:
     """Something that must hold.
 
     Attributes:
-        suite: one of `store.SUITES`.
+        suite: one of `outline.SUITES`.
         name: unique within the suite.
         relation: the relation that it is about.
         severity: ``critical`` fails the run, ``warning`` is reported.

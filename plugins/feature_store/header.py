@@ -8,7 +8,7 @@ from pathlib import Path
 
 from feature_store.errors import BadInput
 
-_FIELD = re.compile(r"-- (?P<field>[A-Z][A-Za-z-]*): +(?P<words>\S.*)")
+_FIELD = re.compile(r"-- (?P<field>[A-Z][A-Za-z -]*): +(?P<words>\S.*)")
 
 
 def read_header(path: Path, text: str, required: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.mail.mails import leave_cause
-from feature_store.objects import has_audit
 from feature_store.run_context import as_of_day_of, asked_at, holder_of, take_turn
 from feature_store.settings import Settings, read_settings
 
@@ -105,6 +104,7 @@ class PrepareOperator(StoreOperator):
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
+        from feature_store.objects import has_audit
         from feature_store.prepare import check_ready
         from feature_store.store import read_store
 
@@ -179,7 +179,7 @@ class SuiteOperator(StoreOperator):
     """Check one suite of expectations, each to its end although another fails.
 
     Args:
-        suite: its name, one of `store.SUITES`.
+        suite: its name, one of `outline.SUITES`.
 
     Returns (XCom): how many expectations were met, and the names of those that were not.
     """

@@ -11,9 +11,10 @@ from psycopg import Connection
 
 from feature_store.names import Name
 from feature_store.objects import AUDIT_SCHEMA, GOVERNED_SCHEMAS
+from feature_store.outline import Refresh
 from feature_store.session import server_major
 from feature_store.sources import Source
-from feature_store.store import Refresh, Relation, Store
+from feature_store.store import Relation, Store
 
 _MAINTAIN_SINCE = 17
 _AUDIT_PRIVILEGES = {

@@ -13,8 +13,9 @@ from psycopg.types.json import Jsonb
 
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.lease import Lease, hold_lease
+from feature_store.outline import Refresh
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome
-from feature_store.store import Refresh, Relation
+from feature_store.store import Relation
 
 log = logging.getLogger(__name__)
 

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.outline import SUITES, Refresh, read_outlines, refreshed_before
 from feature_store.sources import Source, read_sources
 from feature_store.sqlfile import SqlFile, read_sql_file
-
-SUITES = ("uniqueness", "spam_absence", "as_of_counts")
-
-
-class Refresh(StrEnum):
-    """How a relation is refreshed. The values are the folders of ``include/sql``."""
-
-    BLOCKING = "base"
-    CONCURRENT = "read"
-    NEVER = "views"
 
 
 @dataclass(frozen=True)
@@ -42,6 +32,11 @@ class Relation:
     def name(self) -> Name:
         """The relation's name."""
         return self.file.name
+
+    @property
+    def reads(self) -> frozenset[Name]:
+        """Every relation and source that its query names."""
+        return self.file.reads
 
 
 @dataclass(frozen=True)
@@ -77,17 +72,7 @@ class Store:
 
     def refreshed_before(self, relation: Relation) -> tuple[Relation, ...]:
         """The materialized views that a relation reads, directly or through plain views."""
-        by_name = {r.name: r for r in self.relations}
-        found: dict[Name, Relation] = {}
-        pending = list(relation.file.reads)
-        while pending:
-            read = by_name.get(pending.pop())
-            if read is None:
-                continue
-            if read.refresh is Refresh.NEVER:
-                pending.extend(read.file.reads)
-            else:
-                found[read.name] = read
+        found = refreshed_before(relation.name, {r.name: r for r in self.relations})
         return tuple(r for r in self.relations if r.name in found)
 
 
@@ -95,12 +80,13 @@ def read_store(include_dir: Path) -> Store:
     """Read ``include/sql`` and ``include/sources.toml``.
 
     Raises:
-        BadInput: a file that cannot be used, a cycle between files, or a relation that reads what
-            is neither a relation nor a source.
+        BadInput: a file that cannot be used, a cycle between files, a relation that reads what is
+            neither a relation nor a source, or one whose reads its outline does not show.
     """
     sources = read_sources(include_dir / "sources.toml")
     relations = {r.name: r for r in _relations(include_dir / "sql")}
     _check_reads(relations, {source.name for source in sources})
+    _check_outlines(relations, include_dir)
     store = Store(tuple(relations[name] for name in _ordered(relations)), sources)
     _check_layers(store)
     return store
@@ -163,6 +149,23 @@ def _check_reads(relations: dict[Name, Relation], sources: set[Name]) -> None:
                 f"{relation.file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
                 f"neither a relation of the store nor a source.",
                 next_step="Mend the name, or declare the source in include/sources.toml.",
+            )
+
+
+def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
+    """Hold the DAG's edges, which come from the outlines, to what the SQL reads."""
+    for name, outline in read_outlines(include_dir).items():
+        reads = relations[name].file.reads & relations.keys()
+        for other in sorted(outline.reads - reads):
+            raise BadInput(
+                f"{relations[name].file.path} names {other} without reading it.",
+                next_step=f"Call that alias, column or function of {name} otherwise.",
+            )
+        for other in sorted(reads - outline.reads):
+            raise BadInput(
+                f"{relations[name].file.path} reads {other} in a way that the DAG cannot see.",
+                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
+                "what follows it.",
             )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 
-from feature_store.store import SUITES
+from feature_store.outline import SUITES
 from sandbox.breakages.breakage import DEVICES, Breakage, Scene
 from sandbox.home import ROOT
 

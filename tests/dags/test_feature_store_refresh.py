@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.store import SUITES, Refresh, Store
+from feature_store.outline import SUITES, Refresh
+from feature_store.store import Store
 
 GATE = "assert_contract"
 
@@ -77,19 +79,71 @@ class TestPolicy:
     def test_its_page_says_what_to_do_when_it_fails(self, dag: Any) -> None:
         assert "When it fails" in dag.doc_md
 
+    def test_a_task_shows_who_answers_for_it_and_what_it_does(
+        self, dag: Any, store_files: Store
+    ) -> None:
+        for task in dag.tasks:
+            assert (task.owner, task.pool) == ("feature-store", "default_pool")
+            assert task.doc_md
+        for relation in store_files.refreshed:
+            page = dag.get_task(task_name(relation)).doc_md
+            assert f"**Relation:** {relation.name}" in page
+            assert "**Never sees:**" in page
+            assert f"`include/sql/{relation.refresh}/{relation.name}.sql`" in page
+
+    def test_the_trigger_form_explains_every_parameter(self, dag: Any) -> None:
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert {"type", "title"} <= param.schema.keys(), name
+            assert param.description, name
+            assert not param.value, "nothing has to be filled in"
+
     def test_parsing_it_imports_nothing_heavy_and_needs_no_database(self) -> None:
+        """Every task parses it again. What tasks need beyond this they import as they work."""
         code = (
-            "import sys, runpy; runpy.run_path(sys.argv[1]);"
-            "heavy = {'great_expectations', 'pandas', 'airflow.providers.postgres.hooks.postgres'};"
-            "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
+            "import runpy, sys\n"
+            "from airflow.sdk import DAG, Asset, BaseOperator, CronTriggerTimetable, TaskGroup\n"
+            "before = set(sys.modules)\n"
+            "runpy.run_path(sys.argv[1])\n"
+            "brought = {module.split('.')[0] for module in sys.modules.keys() - before}\n"
+            "heavy = {'great_expectations', 'matplotlib', 'numpy', 'pandas', 'sqlalchemy', "
+            "'sqlglot'}\n"
+            "providers = {m for m in sys.modules if m.startswith('airflow.providers.')} - before\n"
+            "print(*sorted(brought & heavy | providers))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, "dags/feature_store_refresh.py"],
-            capture_output=True,
-            text=True,
-            check=False,
+        assert _run_python(code, "dags/feature_store_refresh.py") == ""
+
+    def test_a_checkout_anywhere_brings_its_own_package_and_files(self, tmp_path: Path) -> None:
+        """A bundle is a folder that Airflow chose; beside it may lie an older package."""
+        for folder in ("dags", "include", "plugins"):
+            shutil.copytree(folder, tmp_path / folder)
+        (tmp_path / "include/sql/views/ml.only_here_v1.sql").write_text("SELECT 1")
+        code = (
+            "import runpy, sys\n"
+            "of_the_file = runpy.run_path(sys.argv[1])\n"
+            "import feature_store\n"
+            "print(feature_store.__file__, 'ml.only_here_v1' in map(str, of_the_file['outlines']))"
         )
-        assert done.returncode == 0, done.stderr
+        told = _run_python(code, str(tmp_path / "dags/feature_store_refresh.py"))
+        assert told == f"{tmp_path}/plugins/feature_store/__init__.py True"
+
+    def test_a_bundle_that_is_the_whole_checkout_has_no_other_dag_file(self) -> None:
+        """Airflow would import whatever else it took for one, tests included."""
+        from airflow.utils.file import list_py_file_paths
+
+        root = Path(__file__).resolve().parents[2]
+        assert [Path(path) for path in list_py_file_paths(root)] == [
+            root / "dags/feature_store_refresh.py"
+        ]
+
+
+def _run_python(code: str, *arguments: str) -> str:
+    """What a process of its own prints last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
 
 
 class TestAGoodRun:

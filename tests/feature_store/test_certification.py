@@ -11,9 +11,9 @@ from feature_store.certification import certify, read_certified, withdraw
 from feature_store.contracts import read_feature_sets
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.lease import Holder, Lease, take_lease
+from feature_store.outline import SUITES
 from feature_store.runs import open_run
 from feature_store.stamps import stamp
-from feature_store.store import SUITES
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"

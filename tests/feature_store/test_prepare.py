@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from feature_store.errors import BadInput, NotReady
+from feature_store.outline import Refresh
 from feature_store.prepare import check_ready, server_problems
-from feature_store.store import Refresh
 
 _D1 = "ml.sold_durations_v1_mv"
 _E = "ml.tom_features_v1_enriched_mv"

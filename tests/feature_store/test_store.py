@@ -6,7 +6,8 @@ import pytest
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
-from feature_store.store import Refresh, read_store
+from feature_store.outline import Refresh
+from feature_store.store import read_store
 
 _A = "sql/base/ml.tom_features_v1_mv.sql"
 _D1 = "sql/base/ml.sold_durations_v1_mv.sql"

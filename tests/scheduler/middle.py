@@ -6,7 +6,9 @@ from typing import Any
 
 import psycopg
 
-from .conftest import RealAirflow, wait_until
+from sandbox.components import wait_until
+
+from .conftest import RealAirflow
 
 Session = psycopg.Connection[Any]
 E = "read.tom_features_v1_enriched_mv"

@@ -16,9 +16,10 @@ from email.message import EmailMessage
 import psycopg
 import pytest
 
+from sandbox.components import DAG_ID, wait_until
 from sandbox.mailbox import Mailbox
 
-from .conftest import DAG_ID, RealAirflow, wait_until
+from .conftest import RealAirflow
 from .middle import Session, hold_in_the_middle_of_e
 
 # Four runs one after the other, on a machine that may have other work.

@@ -8,9 +8,12 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+import psutil
 import psycopg
 
-from .conftest import RealAirflow, wait_until
+from sandbox.components import wait_until
+
+from .conftest import RealAirflow
 from .middle import E, hold_in_the_middle_of_e, working_on_e
 
 Session = psycopg.Connection[Any]
@@ -55,6 +58,17 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
     assert days == [("2026-06-11",), ("2026-06-12",)]
 
 
+def test_what_tasks_are_forked_from_has_the_slow_libraries_already(
+    real_airflow: RealAirflow,
+) -> None:
+    scheduler = psutil.Process(real_airflow.process("scheduler").pid)
+    workers = [p for p in scheduler.children() if "LocalExecutor" in " ".join(p.cmdline())]
+    assert workers
+    for worker in workers:
+        mapped = " ".join(library.path for library in worker.memory_maps())
+        assert "/pandas/" in mapped, "Great Expectations was not imported ahead"
+
+
 def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
     real_airflow: RealAirflow, session: Session, real_database: str
 ) -> None:
@@ -96,6 +110,6 @@ def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_wor
     ).fetchone()
     assert records == (0,)
 
-    real_airflow.start_scheduler()
+    real_airflow.start_component("scheduler")
 
     assert real_airflow.wait_for_run(run) == "success"

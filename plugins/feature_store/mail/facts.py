@@ -17,7 +17,7 @@ from feature_store.history.findings import pending_reviews
 from feature_store.lease import Holder
 from feature_store.mail.causes import told_by
 from feature_store.mail.text import MOST_ROWS, FailedTask, Finding, RunFacts
-from feature_store.store import SUITES
+from feature_store.outline import SUITES
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from psycopg import Connection
 from feature_store.errors import BadInput
 from feature_store.leaks.rules import DeclaredException
 from feature_store.lease import Holder
+from feature_store.outline import SUITES
 from feature_store.report.charts import sparkline
 from feature_store.report.facts import (
     ExpectationFacts,
@@ -33,7 +34,6 @@ from feature_store.report.facts import (
     ReportFacts,
 )
 from feature_store.report.read import read_report_facts
-from feature_store.store import SUITES
 
 SAMPLE = 20
 _NAME = 80
