@@ -46,6 +46,7 @@ from sandbox.home import (
 from sandbox.load import TablesNotEmptyError, load_csv, load_sample
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.progress import follow
+from sandbox.roles import OWNER, REFRESHER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
 from sandbox.summary import print_summary
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     server = start_server(POSTGRES, keep=True)
     conninfo = _database(server, _database_name(data, settings.include_dir), load)
     _create_store(conninfo, settings)
-    connection = airflow_connection(conninfo)
+    connection = airflow_connection(as_role(conninfo, REFRESHER))
     environment = airflow_environment(connection)
     _write_environment(connection)
     _migrate_airflow(environment)
@@ -152,8 +153,10 @@ def _database(server: Server, name: str, load: Load) -> str:
 
 
 def _create_store(conninfo: str, settings: Settings) -> None:
+    # As in production: an administrator grants, the owner applies, the refresher runs the DAG.
+    grant_roles(conninfo)
     store = read_store(settings.include_dir)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with psycopg.connect(as_role(conninfo, OWNER), autocommit=True) as connection:
         pin(connection, settings, "sandbox")
         plan = apply(connection, store, settings)
         if plan.creates:
@@ -162,6 +165,7 @@ def _create_store(conninfo: str, settings: Settings) -> None:
             # On a database of your own this is an act of yours: bin/feature-store stamp-contract
             checked = stamp(connection, feature_set, replace=False)
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
+    grant_roles(conninfo)
 
 
 def _write_environment(connection: str) -> None:

@@ -108,6 +108,23 @@ def start_again(data_dir: Path) -> None:
     _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
 
 
+def run_psql(conninfo: str, script: Path, **variables: str) -> None:
+    """Run a file with psql, as the role of the connection string.
+
+    Args:
+        conninfo: which database, and as whom.
+        script: the file.
+        variables: psql's, as with its option ``-v``.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; ``stderr`` says why.
+    """
+    psql = POSTGRES_VERSIONS[DEFAULT_VERSION] / "psql"
+    command = [str(psql), "--no-psqlrc", "--dbname", conninfo, "--file", str(script)]
+    command += [f"--set={name}={value}" for name, value in variables.items()]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
 def airflow_connection(conninfo: str) -> str:
     """A libpq connection string as the JSON of an Airflow connection."""
     parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
@@ -123,7 +140,9 @@ def airflow_connection(conninfo: str) -> str:
     return json.dumps({**known, "extra": parts})
 
 
-def _start_debian_server(data_dir: Path, version: int) -> Server:
+def _start_debian_server(
+    data_dir: Path, version: int, options: str = "-c listen_addresses=''"
+) -> Server:
     if not Path(_DEBIAN_BINARIES.format(version)).is_dir():
         raise FileNotFoundError(f"There are no binaries of PostgreSQL {version} here.")
     socket_dir = data_dir.parent / f"{data_dir.name}.socket"
@@ -134,8 +153,8 @@ def _start_debian_server(data_dir: Path, version: int) -> Server:
     if not (data_dir / "PG_VERSION").exists():
         _run(version, "initdb", "-D", str(data_dir), "-U", "postgres", "-A", "trust", "-E", "UTF8")
     if not (data_dir / "postmaster.pid").exists():
-        options = f"-k {socket_dir} -c listen_addresses=''"
         log = str(data_dir / "log")
+        options = f"-k {socket_dir} {options}"
         _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
     return Server(make_conninfo(host=str(socket_dir), user="postgres", dbname="postgres"))
 

@@ -32,6 +32,7 @@ from feature_store.stamps import stamp
 from feature_store.store import Store, read_store
 from sandbox.home import airflow_settings
 from sandbox.load import load_sample
+from sandbox.roles import OWNER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, available_versions, start_server, stop_server
 
@@ -145,14 +146,28 @@ def store_database(server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def filled_template(server: Server, settings: Settings, store_files: Store) -> str:
-    """The name of a database to copy: a small sample, the store applied and stamped, not filled."""
+    """The name of a database to copy: a small sample, the store applied and stamped, not filled.
+
+    As in production: the owner applied and stamped, and the other roles have what they need.
+    """
     name = "filled"
-    with psycopg.connect(server.create_database(name, "store"), autocommit=True) as connection:
+    conninfo = server.create_database(name, "sources_only")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "tests")
         load_sample(connection, SampleOptions(listings=300, days=20))
+    create_store(conninfo, store_files, settings)
+    return name
+
+
+def create_store(conninfo: str, store_files: Store, settings: Settings) -> None:
+    """Let the owner apply and stamp, between two runs of the file that grants."""
+    grant_roles(conninfo)
+    with psycopg.connect(as_role(conninfo, OWNER), autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        apply(connection, store_files, settings)
         for feature_set in read_feature_sets(settings.include_dir):
             stamp(connection, feature_set, replace=False)
-    return name
+    grant_roles(conninfo)
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         raise NotReady(
             f"The store cannot be refreshed:\n{bullets(problems)}",
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Mend the above, look at `bin/feature-store plan`, then run again.",
+            next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
+            "look at `bin/feature-store plan`, then run again.",
         )
 
 

@@ -1,6 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
-A refresh runs with the privileges of the view's owner, whoever asks for it.
+A refresh runs with the privileges of the view's owner, whoever asks for it. ``include/roles.sql``
+grants all that is asked for here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def access_problems(connection: Connection[Any]) -> list[str]:
     ]
     for table, privileges in _AUDIT_PRIVILEGES.items():
         lacking = connection.execute(
-            "SELECT current_user FROM pg_catalog.pg_class AS c "
+            "SELECT quote_ident(current_user) FROM pg_catalog.pg_class AS c "
             "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
             "CROSS JOIN unnest(%s::text[]) AS p "
             "WHERE n.nspname = %s AND c.relname = %s AND NOT has_table_privilege(c.oid, p)",
@@ -66,7 +67,8 @@ def access_problems(connection: Connection[Any]) -> list[str]:
         if lacking:
             problems.append(
                 f"{lacking[0]} lacks privileges on {AUDIT_SCHEMA}.{table}: "
-                f"{', '.join(privileges)} are needed."
+                f"{', '.join(privileges)} are needed.\n"
+                f"Next: GRANT {', '.join(privileges)} ON {AUDIT_SCHEMA}.{table} TO {lacking[0]}"
             )
     return problems
 
@@ -95,10 +97,25 @@ def contract_problems(connection: Connection[Any]) -> list[str]:
         """,
         (list(GOVERNED_SCHEMAS), list(_GOVERNANCE_TABLES)),
     ).fetchall()
+    functions = connection.execute(
+        """
+        SELECT p.oid::regprocedure::text, quote_ident(current_user)
+        FROM pg_catalog.pg_proc AS p
+        INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+        WHERE n.nspname = ANY(%s) AND p.proname = 'check_feature_contract'
+            AND NOT has_function_privilege(p.oid, 'EXECUTE')
+        ORDER BY n.nspname
+        """,
+        (list(GOVERNED_SCHEMAS),),
+    ).fetchall()
     return [
         f"{me} may not read {schema}.{table}, so it cannot assert the contract.\n"
         f"Next: GRANT SELECT ON {schema}.{table} TO {me}"
         for schema, table, me in rows
+    ] + [
+        f"{me} may not call {function}, so it cannot assert the contract.\n"
+        f"Next: GRANT EXECUTE ON FUNCTION {function} TO {me}"
+        for function, me in functions
     ]
 
 
@@ -124,6 +141,8 @@ def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
         """
         SELECT
             quote_ident(current_user),
+            c.oid::regclass::text,
+            quote_ident(n.nspname),
             has_schema_privilege(n.oid, 'USAGE')
             AND (
                 SELECT bool_and(has_column_privilege(c.oid, s, 'SELECT'))
@@ -135,12 +154,12 @@ def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
         """,
         (list(source.columns), source.name.schema, source.name.relation),
     ).fetchone()
-    if row is None or row[1]:
+    if row is None or row[3]:
         return []
+    me, table, schema, _ = row
     return [
-        f"{row[0]} may not read {source.name}, so it cannot record what a refresh saw.\n"
-        f"Next: GRANT SELECT ON {_quoted(connection, source.name)} TO {row[0]}, and USAGE on its "
-        f"schema"
+        f"{me} may not read {source.name}, so it cannot record what a refresh saw.\n"
+        f"{_grant_read(me, table, schema)}"
     ]
 
 
@@ -153,23 +172,31 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
             pg_has_role(c.relowner, 'USAGE'),
             has_database_privilege(c.relowner, current_database(), 'TEMP'),
             has_table_privilege(c.oid, 'SELECT'),
-            quote_ident(current_database())
+            quote_ident(current_database()),
+            c.oid::regclass::text
         FROM pg_catalog.pg_class AS c
         WHERE c.oid = %s::regclass
         """,
         (_quoted(connection, relation.name),),
     ).fetchone()
     assert row is not None  # the caller promises that the relation exists
-    me, owner, is_owner, owner_may_create_temporary, may_read, database = row
+    me, owner, is_owner, owner_may_create_temporary, may_read, database, view = row
     problems = []
-    if not is_owner and not _may_maintain(connection, relation):
+    if not is_owner and server_major(connection) < _MAINTAIN_SINCE:
         problems.append(
-            f"{me} may not refresh {relation.name}.\n"
-            f"Next: GRANT MAINTAIN ON {relation.name} TO {me} (PostgreSQL 17 and later), "
-            f"or GRANT {owner} TO {me}"
+            f"{me} may not refresh {relation.name}, which {owner} owns: before PostgreSQL "
+            f"{_MAINTAIN_SINCE} only the owner of a view may.\n"
+            f"Next: run include/roles.sql, which hands it over, or GRANT {owner} TO {me}"
+        )
+    elif not is_owner and not _may_maintain(connection, relation):
+        problems.append(
+            f"{me} may not refresh {relation.name}.\nNext: GRANT MAINTAIN ON {view} TO {me}"
         )
     if not may_read:
-        problems.append(f"{me} may not read {relation.name}, so it cannot count its rows.")
+        problems.append(
+            f"{me} may not read {relation.name}, so it cannot count its rows.\n"
+            f"Next: GRANT SELECT ON {view} TO {me}"
+        )
     if relation.refresh is Refresh.CONCURRENT and not owner_may_create_temporary:
         problems.append(
             f"{owner}, who owns {relation.name}, may not create temporary tables, which a "
@@ -188,6 +215,8 @@ def _owner_problems(
             """
             SELECT
                 quote_ident(pg_get_userbyid(mine.relowner)),
+                theirs.oid::regclass::text,
+                quote_ident(n.nspname),
                 has_schema_privilege(mine.relowner, theirs.relnamespace, 'USAGE')
                 AND (
                     has_table_privilege(mine.relowner, theirs.oid, 'SELECT')
@@ -206,18 +235,20 @@ def _owner_problems(
             """,
             (columns, _quoted(connection, relation.name), read.schema, read.relation),
         ).fetchone()
-        if row and not row[1]:
+        if row and not row[3]:
+            owner, table, schema, _ = row
             problems.append(
-                f"{row[0]}, who owns {relation.name}, may not read {read}.\n"
-                f"Next: GRANT SELECT ON {_quoted(connection, read)} TO {row[0]}, and USAGE on its "
-                f"schema"
+                f"{owner}, who owns {relation.name}, may not read {read}.\n"
+                f"{_grant_read(owner, table, schema)}"
             )
     return problems
 
 
+def _grant_read(role: str, table: str, schema: str) -> str:
+    return f"Next: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {table} TO {role}"
+
+
 def _may_maintain(connection: Connection[Any], relation: Relation) -> bool:
-    if server_major(connection) < _MAINTAIN_SINCE:
-        return False
     row = connection.execute(
         "SELECT has_table_privilege(%s, 'MAINTAIN')", (_quoted(connection, relation.name),)
     ).fetchone()

@@ -21,6 +21,19 @@ _SENDER = re.compile(rf"(?:{_PERSON})?")
 _ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
 _WEB = re.compile(r"(?:https?://[^\s\"'<>]+)?")
 
+# PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time are held
+# to the same, which nobody will miss.
+_MOST_SECONDS = (2**31 - 1) // 1000
+_BOUNDS = {
+    "lock_timeout": (1, _MOST_SECONDS),
+    "statement_timeout": (0, _MOST_SECONDS),
+    "lease_grace": (1, _MOST_SECONDS),
+    "lease_poll": (1, _MOST_SECONDS),
+    "settling_days": (0, 36_500),
+    "keep_days": (0, 36_500),
+    "keep_report_days": (0, 36_500),
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -76,19 +89,13 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("zone", "schedule_zone"):
             _require_zone(name, getattr(self, name))
-        for name, least in (
-            ("lock_timeout", 1),
-            ("statement_timeout", 0),
-            ("lease_grace", 1),
-            ("lease_poll", 1),
-            ("settling_days", 0),
-            ("keep_days", 0),
-            ("keep_report_days", 0),
-        ):
-            if getattr(self, name) < least:
+        _require_cron("schedule", self.schedule)
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
                 raise BadInput(
-                    f"{PREFIX}{name.upper()} is {getattr(self, name)}; expected {least} or more."
+                    f"{PREFIX}{name.upper()} is {getattr(self, name)}; expected {least} to {most}."
                 )
+        _require("conn_id", self.conn_id, _NAME, "a connection's name")
         _require("smtp_conn_id", self.smtp_conn_id, _NAME, "a connection's name")
         _require("mail_to", self.mail_to, _ADDRESSES, "addresses separated by commas")
         _require("mail_from", self.mail_from, _SENDER, "one address")
@@ -133,6 +140,17 @@ def _airflow_home() -> Path:
 def _require(name: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
     if not pattern.fullmatch(value):
         raise BadInput(f"{PREFIX}{name.upper()} is {value!r}; expected {expected}.")
+
+
+def _require_cron(name: str, expression: str) -> None:
+    # What Airflow itself reads it with; only where settings are read, because it is slow to import.
+    from croniter import croniter
+
+    if not croniter.is_valid(expression):
+        raise BadInput(
+            f"{PREFIX}{name.upper()} is {expression!r}; expected a schedule in cron's words.",
+            next_step="Give five fields such as '20 3 * * *': minute, hour, day, month, weekday.",
+        )
 
 
 def _require_zone(name: str, zone: str) -> None:

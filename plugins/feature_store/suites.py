@@ -64,16 +64,23 @@ def run_suite(
     Args:
         expectations: of one suite.
         connect: opens a session; called as often as connections are needed.
+
+    Raises:
+        CannotConnect: the first session could not be opened; or whatever else ``connect`` raised.
     """
     # Slow to import, so only where a suite runs.
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.datasource.fluent.interfaces import TestConnectionError
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    source = context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
-        "store", connection_string=_UNUSED_URL, kwargs={"creator": connect, "pool_size": 1}
-    )
+    try:
+        source = context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
+            "store", connection_string=_UNUSED_URL, kwargs={"creator": connect, "pool_size": 1}
+        )
+    except TestConnectionError as error:
+        raise error.cause or error from error
     return [_check(source, expectation) for expectation in expectations]
 
 

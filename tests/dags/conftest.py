@@ -1,4 +1,7 @@
-"""Running the real DAG in this process (``dag.test``) against a real database."""
+"""Running the real DAG in this process (``dag.test``) against a real database.
+
+As in production it runs as the refresher, who owns nothing; the tests look as a superuser.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import psycopg
 import pytest
 
 from sandbox.mailbox import Mailbox, mail_settings
+from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
 
 DAG_ID = "feature_store_refresh"
@@ -53,7 +57,7 @@ class Outcome:
 @pytest.fixture
 def run_dag(airflow_database: None, airflow_conn: Callable[..., None]) -> Callable[..., Outcome]:
     def run(conninfo: str, logical_date: datetime | None = None, **conf: Any) -> Outcome:
-        airflow_conn(conninfo)
+        airflow_conn(as_role(conninfo, REFRESHER))
         dag = load_dag()  # anew: dag.test leaves a run's parameters in the DAG that it ran
         for task in dag.tasks:
             task.retry_delay = timedelta(0)

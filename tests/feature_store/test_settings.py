@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from feature_store.errors import BadInput
-from feature_store.settings import PREFIX, Settings, read_settings
+from feature_store.session import pin
+from feature_store.settings import _BOUNDS, PREFIX, Settings, read_settings
+from tests.conftest import ROOT
 
 
 def test_without_variables_the_defaults_hold():
@@ -85,21 +88,42 @@ def test_a_number_that_is_none_is_named_with_what_was_given(text):
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "least"),
+    ("variable", "least", "most"),
     [
-        ("FEATURE_STORE_LOCK_TIMEOUT", 0, 1),
-        ("FEATURE_STORE_STATEMENT_TIMEOUT", -1, 0),
-        ("FEATURE_STORE_LEASE_GRACE", 0, 1),
-        ("FEATURE_STORE_LEASE_POLL", -5, 1),
-        ("FEATURE_STORE_SETTLING_DAYS", -1, 0),
-        ("FEATURE_STORE_KEEP_DAYS", -1, 0),
-        ("FEATURE_STORE_KEEP_REPORT_DAYS", -1, 0),
+        ("FEATURE_STORE_LOCK_TIMEOUT", 1, 2147483),
+        ("FEATURE_STORE_STATEMENT_TIMEOUT", 0, 2147483),
+        ("FEATURE_STORE_LEASE_GRACE", 1, 2147483),
+        ("FEATURE_STORE_LEASE_POLL", 1, 2147483),
+        ("FEATURE_STORE_SETTLING_DAYS", 0, 36500),
+        ("FEATURE_STORE_KEEP_DAYS", 0, 36500),
+        ("FEATURE_STORE_KEEP_REPORT_DAYS", 0, 36500),
     ],
 )
-def test_a_number_that_is_too_small_is_named_with_the_least(variable, value, least):
+def test_a_number_out_of_bounds_is_named_with_its_bounds(variable, least, most):
+    for value in (least - 1, most + 1, 10**30):
+        with pytest.raises(BadInput) as caught:
+            read_settings({variable: str(value)})
+        assert caught.value.problem == f"{variable} is {value}; expected {least} to {most}."
+    for value in (least, most):
+        assert read_settings({variable: str(value)})
+
+
+def test_the_longest_timeouts_are_what_the_server_takes(empty_db):
+    longest = read_settings(
+        {"FEATURE_STORE_LOCK_TIMEOUT": "2147483", "FEATURE_STORE_STATEMENT_TIMEOUT": "2147483"}
+    )
+    pin(empty_db.connection, longest, "tests")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        empty_db.run("SET lock_timeout = '2147484s'")
+
+
+@pytest.mark.parametrize("text", ["", "nightly", "61 3 * * *", "3 * * *"])
+def test_a_schedule_that_cron_would_not_take_is_named(text):
     with pytest.raises(BadInput) as caught:
-        read_settings({variable: str(value)})
-    assert caught.value.problem == f"{variable} is {value}; expected {least} or more."
+        read_settings({"FEATURE_STORE_SCHEDULE": text})
+    assert caught.value.problem == (
+        f"FEATURE_STORE_SCHEDULE is {text!r}; expected a schedule in cron's words."
+    )
 
 
 @pytest.mark.parametrize("variable", ["FEATURE_STORE_ZONE", "FEATURE_STORE_SCHEDULE_ZONE"])
@@ -119,8 +143,47 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
         ("FEATURE_STORE_MAIL_FROM", "a@example.org, b@example.org"),
         ("FEATURE_STORE_LINKS_BASE", "javascript:alert(1)"),
         ("FEATURE_STORE_SMTP_CONN_ID", ""),
+        ("FEATURE_STORE_CONN_ID", ""),
     ],
 )
-def test_what_would_break_a_mail_is_refused_by_name(variable, text):
+def test_what_would_break_a_mail_or_a_connection_is_refused_by_name(variable, text):
     with pytest.raises(BadInput, match=f"^{variable} is "):
         read_settings({variable: text})
+
+
+_DOCUMENTED = [
+    [cell.strip() for cell in line.strip("| ").split("|")]
+    for line in (ROOT / "docs" / "settings.md").read_text().splitlines()
+    if line.startswith(f"| `{PREFIX}")
+]
+
+
+class TestTheDocumentedTable:
+    """docs/settings.md has every setting, in order, with its default: it cannot drift."""
+
+    def test_it_has_every_setting_in_the_order_of_the_code(self):
+        assert [row[0] for row in _DOCUMENTED] == [
+            f"`{PREFIX}{f.name.upper()}`" for f in fields(Settings)
+        ]
+
+    def test_its_defaults_are_those_of_the_code(self):
+        elsewhere = {  # what a default comes from, where it is no value of its own
+            "include_dir": "`include` beside `plugins`",
+            "report_dir": "`$AIRFLOW_HOME/feature_store_reports`",
+            "mail_to": "nobody",
+            "mail_from": "the connection's",
+            "links_base": "Airflow's own",
+        }
+        shown = {f.name: row[1] for f, row in zip(fields(Settings), _DOCUMENTED, strict=True)}
+        assert shown == {f.name: elsewhere.get(f.name, f"`{f.default}`") for f in fields(Settings)}
+        empty = {f.name for f in fields(Settings) if f.default == ""}
+        assert empty == {"mail_to", "mail_from", "links_base"}
+
+    def test_its_bounds_are_those_of_the_code(self):
+        shown = {row[0].strip("`"): row[2] for row in _DOCUMENTED}
+        for name, (least, most) in _BOUNDS.items():
+            assert shown[PREFIX + name.upper()].endswith(f"{least:,} to {most:,}")
+
+    def test_every_setting_is_explained_in_the_code_too(self):
+        for f in fields(Settings):
+            assert f"        {f.name}: " in (Settings.__doc__ or "")

@@ -18,6 +18,7 @@ import pytest
 
 from sandbox.components import DAG_ID, Components
 from sandbox.mailbox import Mailbox, mail_settings
+from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
 
 # Beside the settings that we ship: no test waits for what takes its time in production.
@@ -86,7 +87,7 @@ def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterat
     own_database = f"airflow_{os.getpid()}"
     airflow = RealAirflow(
         home,
-        real_database,
+        as_role(real_database, REFRESHER),
         server.create_database(own_database),
         {**mail_settings(mailbox), **_IMPATIENT},
     )

@@ -16,7 +16,10 @@ WITH done AS (
 
 SELECT d.object AS relation
 FROM feature_store_audit.definition AS d
-INNER JOIN pg_catalog.pg_class AS c ON to_regclass(d.object) = c.oid AND c.relkind = 'm'
+-- Not every object is called like a relation, and PostgreSQL 15 raises if it is asked for one.
+INNER JOIN pg_catalog.pg_namespace AS n ON split_part(d.object, '.', 1) = n.nspname
+INNER JOIN pg_catalog.pg_class AS c
+    ON n.oid = c.relnamespace AND d.object = n.nspname || '.' || c.relname AND c.relkind = 'm'
 LEFT JOIN done AS x ON d.object = x.relation
 WHERE x.relation IS NULL
 ORDER BY d.object;

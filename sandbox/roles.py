@@ -1,0 +1,27 @@
+"""The store's roles on an embedded server: who applies, who runs the DAG, who reads."""
+
+from __future__ import annotations
+
+from psycopg.conninfo import make_conninfo
+
+from sandbox.home import ROOT
+from sandbox.server import run_psql
+
+OWNER = "feature_store_owner"
+REFRESHER = "feature_store_refresher"
+READER = "feature_store_reader"
+
+
+def grant_roles(conninfo: str, **names: str) -> None:
+    """Create the roles and grant what they need, as ``include/roles.sql`` says.
+
+    Args:
+        conninfo: a superuser's, for a database that has the source tables.
+        names: of roles called otherwise than by default.
+    """
+    run_psql(conninfo, ROOT / "include" / "roles.sql", **names)
+
+
+def as_role(conninfo: str, role: str) -> str:
+    """The same database, as another role."""
+    return make_conninfo(conninfo, user=role)
