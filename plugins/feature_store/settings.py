@@ -19,6 +19,7 @@ _PERSON = rf"(?:{_ADDRESS}|[^\r\n@,<>]*<{_ADDRESS}>)"
 _NAME = re.compile(r"\S+")
 _SENDER = re.compile(rf"(?:{_PERSON})?")
 _ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
+_MEMORY = re.compile(r"[1-9]\d{0,3}MB")
 _WEB = re.compile(r"(?:https?://[^\s\"'<>]+)?")
 
 # PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time are held
@@ -48,6 +49,9 @@ class Settings:
         lock_timeout: seconds that a refresh waits for a lock. Readers who arrive while a blocking
             refresh waits queue behind it, at most for this long.
         statement_timeout: seconds that one statement may take; 0 is no limit.
+        work_mem: memory that one sort or hash of a session may use before it goes to disk, as
+            PostgreSQL writes it; a session takes a few of these at once, and as much again for the
+            new rows of a concurrent refresh.
         lease_grace: seconds without a sign of life after which a lease whose holder nobody can
             ask about counts as abandoned.
         lease_poll: seconds between two looks at a lease that another run holds.
@@ -72,6 +76,7 @@ class Settings:
     schedule_zone: str = "Europe/Oslo"
     lock_timeout: int = 10
     statement_timeout: int = 7200
+    work_mem: str = "64MB"
     lease_grace: int = 900
     lease_poll: int = 30
     settling_days: int = 30
@@ -95,6 +100,7 @@ class Settings:
                 raise BadInput(
                     f"{PREFIX}{name.upper()} is {getattr(self, name)}; expected {least} to {most}."
                 )
+        _require("work_mem", self.work_mem, _MEMORY, "a size such as 64MB, 1MB to 9999MB")
         _require("conn_id", self.conn_id, _NAME, "a connection's name")
         _require("smtp_conn_id", self.smtp_conn_id, _NAME, "a connection's name")
         _require("mail_to", self.mail_to, _ADDRESSES, "addresses separated by commas")

@@ -244,6 +244,52 @@ def test_a_median_is_held_to_its_last_bit(full: Store) -> None:
         assert prove(full, SUMS).broken == 1
 
 
+@pytest.mark.parametrize(
+    ("hours", "median"),
+    [([10, 20], 15), ([10, 10, 20], 10), ([10, 20, 20, 30], 20), ([10, 15, 15, 40, 50], 15)],
+    ids=lambda value: "_".join(map(str, value)) if isinstance(value, list) else str(value),
+)
+def test_a_median_is_told_from_the_values_around_it(
+    store: Store, hours: list[int], median: int
+) -> None:
+    """A median is proven by counting what lies below it: no other of these values may pass."""
+    t0 = at("2026-03-10 12:00")
+    phone = {"generation": 15, "storage_gb": 128, "price": 9000}
+    sold = [
+        {
+            **phone,
+            "listing_id": n,
+            "edited_date": at("2026-03-02 00:00"),
+            "sold_date": at("2026-03-02 00:00") + timedelta(hours=taken),
+        }
+        for n, taken in enumerate(hours)
+    ]
+    load(store, [*sold, {**phone, "listing_id": 99, "edited_date": t0}])
+    assert prove(store, ANCHORS).broken == 0
+    for claim in {5, *hours, 15, 25, 60} - {median}:
+        with replaced(store, ENRICHED):
+            update = f"UPDATE {ENRICHED} SET anchor_median_hours_14d = {claim}"
+            assert run(store, f"{update} WHERE listing_id = 99") == 1
+            found = prove(store, ANCHORS)
+        assert found.keys == [(99,)], claim
+        assert found.sample[0]["expected"]["anchor_median_hours_14d"] == median
+
+
+@pytest.mark.parametrize(
+    ("edge", "moved"),
+    [("0.80", "0.85"), ("1.40", "1.25"), ("THEN 128", "THEN 129")],
+    ids=["lowest", "highest", "storage"],
+)
+def test_speed_anchors_of_other_cohorts(full: Store, edge: str, moved: str) -> None:
+    """The proof knows the buckets by itself, so it sees their one definition change."""
+    cohorts = "ml.tom_speed_cohort_v1"
+    other = definition(full, cohorts, edge, moved)
+    with full.connection.transaction(force_rollback=True):
+        run(full, f"CREATE OR REPLACE VIEW {cohorts} AS {other}")
+        with replaced(full, D4, definition(full, D4, "0.5", "0.5")):
+            assert prove(full, SUMS).broken > 0
+
+
 def test_speed_anchors_that_include_their_own_day(full: Store) -> None:
     """Exactly those rows whose own day has a sale, by the days that they used."""
     leak = definition(full, D4, "generate_series(1, 90)", "generate_series(0, 90)")

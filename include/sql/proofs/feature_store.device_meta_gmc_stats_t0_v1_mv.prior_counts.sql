@@ -81,7 +81,8 @@ segment AS MATERIALIZED (
     GROUP BY n.gen_key, n.model_variant
 ),
 
-total AS (
+total AS MATERIALIZED (
+    -- Materialized: once a day, not once for every row that needs it.
     SELECT
         d.t0_day,
         d.day_no,

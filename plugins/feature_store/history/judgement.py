@@ -33,7 +33,8 @@ from feature_store.history.findings import (
 )
 from feature_store.history.layers import HistoryLayer, Role
 from feature_store.history.moves import Look, Moves, cause, reaches
-from feature_store.history.rows import Fingerprint, LayerRows, set_days
+from feature_store.history.rows import Fingerprint, LayerRows, forget_days, set_days
+from feature_store.history.seen import SeenRows
 from feature_store.history.verdict import HistoryVerdict
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.settings import Settings
@@ -68,6 +69,19 @@ def judge_history(
         NotChecked: a layer was not refreshed after what it reads.
         psycopg.Error: the judgement could not be made.
     """
+    verdict = _judge_in_transaction(connection, layers, lease, as_of_day, settings)
+    if verdict.first or verdict.definition_changes:
+        connection.execute("ANALYZE feature_store_audit.history_row")
+    return verdict
+
+
+def _judge_in_transaction(
+    connection: Connection[Any],
+    layers: Sequence[HistoryLayer],
+    lease: Lease,
+    as_of_day: date,
+    settings: Settings,
+) -> HistoryVerdict:
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         for attempt in range(_TRIES_TO_BEGIN):
@@ -102,6 +116,7 @@ class _Judgement:
         self._run = run
         self._settings = settings
         self._moves: dict[str, Moves] = {}
+        self._rows = SeenRows(connection)
 
     def give(self, as_of_day: date) -> HistoryVerdict:
         started = time.monotonic()
@@ -111,13 +126,13 @@ class _Judgement:
         reviews: list[tuple[Look, list[date]]] = []
         for layer in self._layers:
             standing = take_standing(self._connection, layer, self._settings.zone, self._run)
-            look = self._look(layer)
-            days += len(look.seen)
             if standing is not Standing.KEPT:
                 self._moves[layer.name] = Moves(layer, None)
-                self._start_anew(look)
+                days += self._start_anew(layer)
                 first += [layer.name] if standing is Standing.FIRST else []
                 continue
+            look = self._look(layer)
+            days += len(look.seen)
             self._moves[layer.name] = Moves(layer, look.moved)
             to_review = self._judge(look, settled_before)
             reviews.append((look, to_review))
@@ -152,13 +167,24 @@ class _Judgement:
                 (layer.name,),
             )
         }
-        return Look(layer, rows, rows.fingerprints(), baseline, opened)
+        # Each day is as its baseline, unless something about it was left open.
+        before = {day: seen for day, seen in {**baseline, **opened}.items() if seen.rows}
+        if self._rows.are(layer, before):
+            log.info("%s: the very rows that were judged before.", layer.name)
+            return Look(layer, rows, before, baseline, opened)
+        seen = rows.fingerprints()
+        self._rows.remember(layer, seen)
+        return Look(layer, rows, seen, baseline, opened)
 
-    def _start_anew(self, look: Look) -> None:
-        close_findings(self._connection, look.layer.name, None, "redefined")
-        if look.layer.role is not Role.LINK:
-            look.rows.set_baseline()
-        self._set_days(look, set(look.baseline) | set(look.seen))
+    def _start_anew(self, layer: HistoryLayer) -> int:
+        """Make a layer's days, as they are now, its baseline; how many they are."""
+        close_findings(self._connection, layer.name, None, "redefined")
+        rows = LayerRows(self._connection, layer)
+        seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
+        self._rows.remember(layer, seen)
+        forget_days(self._connection, layer.name)
+        set_days(self._connection, layer.name, seen, self._run)
+        return len(seen)
 
     def _judge(self, look: Look, settled_before: date) -> list[date]:
         """Move what may move, open what leaks; the days to review are given back."""

@@ -16,12 +16,12 @@ from typing import Any
 from psycopg import Connection, sql
 
 from feature_store.errors import BadInput
-from feature_store.history.changes import BYTES_PER_COLUMN, Difference, differences, drop_baseline
+from feature_store.history.changes import Difference, differences, drop_baseline
 from feature_store.history.layers import HistoryLayer
 from feature_store.lease import Holder
 
 # Raised whenever digests are made in another way: then every baseline is made anew.
-DIGEST_VERSION = 1
+DIGEST_VERSION = 2
 
 # How values of a type enter a digest, by the type's OID. Any other type enters as its text.
 _EXACT = {
@@ -35,6 +35,12 @@ _EXACT = {
     1700: "trim_scale({})",
 }
 _AS_TEXT = "convert_to({}::text, 'UTF8')"
+
+_DAYS = """
+    SELECT r.day, count(*), sha256(string_agg(r.digest, ''::bytea ORDER BY r.digest))
+    FROM {rows} AS r
+    GROUP BY r.day
+"""
 
 
 @dataclass(frozen=True)
@@ -80,34 +86,41 @@ class LayerRows:
 
     def fingerprints(self) -> dict[date, Fingerprint]:
         """Every day's, as the layer is now. Rows without a day belong to none and are left out."""
-        rows = self._connection.execute(
-            sql.SQL(
-                """
-                SELECT r.day, count(*), sha256(string_agg(r.digest, ''::bytea ORDER BY r.digest))
-                FROM (
-                    SELECT h.day, {digest} AS digest FROM ({query}) AS h
-                    WHERE h.day BETWEEN '0001-01-01' AND '9999-12-31'
-                ) AS r
-                GROUP BY r.day
-                """
-            ).format(digest=self._digest(self._columns), query=self._query),
-            {},
-        ).fetchall()
-        return {day: Fingerprint(count, digest) for day, count, digest in rows}
+        rows = sql.SQL(
+            """
+            (
+                SELECT h.day, {digest} AS digest FROM ({query}) AS h
+                WHERE h.day BETWEEN '0001-01-01' AND '9999-12-31'
+            )
+            """
+        ).format(digest=self._digest(self._columns), query=self._query)
+        return _by_day(self._connection.execute(sql.SQL(_DAYS).format(rows=rows), {}).fetchall())
 
-    def set_baseline(self) -> None:
-        """Make the layer's rows, as they are now, the baseline."""
+    def set_baseline(self) -> dict[date, Fingerprint]:
+        """Make the layer's rows, as they are now, the baseline.
+
+        Returns:
+            What `fingerprints` gives, without looking at the rows a second time.
+        """
         drop_baseline(self._connection, self._layer.name)
-        self._connection.execute(
+        found = self._connection.execute(
             sql.SQL(
                 """
-                INSERT INTO feature_store_audit.history_row
-                    (layer, day, copy, row_key, digest, columns)
-                SELECT %(layer)s, r.* FROM ({rows}) AS r
+                WITH written AS (
+                    INSERT INTO feature_store_audit.history_row
+                        (layer, day, copy, row_key, digest, columns)
+                    SELECT %(layer)s, r.* FROM ({rows}) AS r
+                    RETURNING day, digest
+                )
+                {days}
                 """
-            ).format(rows=self._rows("h.day BETWEEN '0001-01-01' AND '9999-12-31'")),
+            ).format(
+                rows=self._rows("h.day BETWEEN '0001-01-01' AND '9999-12-31'"),
+                days=sql.SQL(_DAYS).format(rows=sql.SQL("written")),
+            ),
             {"layer": self._layer.name},
         )
+        return _by_day(found.fetchall())
 
     def find_changes(self, days: Iterable[date]) -> None:
         """Keep which rows of these days came and went since the baseline."""
@@ -153,7 +166,11 @@ class LayerRows:
         key = self._layer.key or tuple(self._columns)
         # Only where equal rows are legal does it take a number to tell them apart.
         copy = "1" if self._layer.key else "row_number() OVER (PARTITION BY h.day, h.digest)"
-        pieces = [self._digest([name], BYTES_PER_COLUMN) for name in self._values]
+        # They are many, and compared of rows only that are known to differ: a quick hash will do.
+        pieces = [
+            sql.SQL("int4send(hash_record(ROW({})))").format(self._value(name))
+            for name in self._values
+        ]
         return sql.SQL(
             """
             SELECT h.day, {copy} AS copy, h.row_key, h.digest, h.columns
@@ -174,14 +191,19 @@ class LayerRows:
             condition=sql.SQL(condition),
         )
 
-    def _digest(self, columns: Iterable[str], length: int = 16) -> sql.Composed:
-        values = [
-            sql.SQL(_EXACT.get(self._columns[name], _AS_TEXT)).format(sql.Identifier("h", name))
-            for name in columns
-        ]
-        return sql.SQL("substr(sha256(record_send(ROW({}))), 1, {})").format(
-            sql.SQL(", ").join(values), sql.Literal(length)
+    def _digest(self, columns: Iterable[str]) -> sql.Composed:
+        values = [self._value(name) for name in columns]
+        return sql.SQL("substr(sha256(record_send(ROW({}))), 1, 16)").format(
+            sql.SQL(", ").join(values)
         )
+
+    def _value(self, column: str) -> sql.Composed:
+        exact = _EXACT.get(self._columns[column], _AS_TEXT)
+        return sql.SQL(exact).format(sql.Identifier("h", column))
+
+
+def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
+    return {day: Fingerprint(count, digest) for day, count, digest in rows}
 
 
 def set_days(
@@ -222,3 +244,8 @@ def set_days(
             "run_id": run.run_id,
         },
     )
+
+
+def forget_days(connection: Connection[Any], layer: str) -> None:
+    """Forget the baseline's fingerprints of a layer."""
+    connection.execute("DELETE FROM feature_store_audit.history_day WHERE layer = %s", (layer,))

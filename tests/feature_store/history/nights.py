@@ -105,10 +105,14 @@ class Nights:
         return next(row for row in self.listings if row["listing_id"] == listing_id)
 
     def kept(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that the audit schema keeps of history."""
+        """All that the audit schema keeps of history, but for which row versions it saw last."""
         tables = ("day", "row", "change", "finding", "layer", "judgement")
         return {
-            t: sorted(self.rows(f"SELECT h::text FROM feature_store_audit.history_{t} AS h"))
+            t: sorted(
+                self.rows(
+                    f"SELECT (to_jsonb(h) - 'seen')::text FROM feature_store_audit.history_{t} AS h"
+                )
+            )
             for t in tables
         }
 
