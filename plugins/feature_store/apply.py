@@ -1,47 +1,80 @@
-"""Making the database agree with the files: one transaction, nothing dropped, nothing replaced."""
+"""Making the database agree with the files, in one transaction.
+
+Nothing is altered that apply did not create, and nothing replaced that was not named.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 
+from feature_store.contracts import FeatureSet
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.lease import lock_free_lease
 from feature_store.migrations import migrate
-from feature_store.names import Name
-from feature_store.objects import StoreObject, has_audit
-from feature_store.plan import Plan, blockages, make_plan
+from feature_store.objects import Condition, State, StoreObject, has_audit
+from feature_store.plan import Plan, make_plan
 from feature_store.prepare import server_problems
+from feature_store.records import (
+    hand_down_words,
+    record,
+    record_wording,
+    words_of_files,
+    write_words,
+)
+from feature_store.replacement.beside import build, fill, naming
+from feature_store.replacement.scope import Replacement
+from feature_store.replacement.swap import swap
 from feature_store.settings import Settings
 from feature_store.sources import source_problems
-from feature_store.store import Relation, Store
+from feature_store.stamps import stamp
+from feature_store.store import Store
 from feature_store.wording import bullets
 
+# Readers who hold what is to be swapped are waited for this many lock timeouts.
+_PATIENCE = 12
 
-def apply(connection: Connection[Any], store: Store, settings: Settings) -> Plan:
-    """Create what is missing and write changed comments. Relations are created empty.
 
-    Runs as the role of the session, which becomes the owner. Either all of the plan takes effect
-    or none of it.
+def apply(
+    connection: Connection[Any],
+    store: Store,
+    settings: Settings,
+    replace: Collection[str] = (),
+    stamps: Collection[FeatureSet] = (),
+) -> Plan:
+    """Create what is missing, adopt what fits, replace what was named, write changed comments.
+
+    New relations are created empty; one that takes the place of a filled one is filled before.
+    Runs as the role of the session, which becomes the owner of what is new. Either all of the plan
+    takes effect or none of it. The store's lease is kept from everybody else meanwhile.
 
     Args:
         connection: a pinned session in autocommit mode.
         store: what the files say.
         settings: where the files are, and how long a silent lease counts.
+        replace: relations and governance functions to replace, by name.
+        stamps: feature sets to stamp anew, so that no reader finds new columns without them.
 
     Returns:
         What was done.
 
     Raises:
-        NotReady: the sources or the server are not fit, or something is not as its file.
+        BadInput: a name that cannot be replaced.
+        ContractBroken: a live relation does not carry a set that was to be stamped.
+        NotReady: the sources or the server are not fit, something is neither as its file nor named,
+            or something that stands on a named relation cannot be kept.
         LeaseTaken: a run, or another apply, is working on the store.
     """
     try:
         with connection.transaction():
-            return _apply_in_transaction(connection, store, settings)
+            plan = _apply_in_transaction(connection, store, settings, replace)
+            for feature_set in stamps:
+                stamp(connection, feature_set, replace=True)
+            return plan
     except (
         psycopg.errors.DuplicateTable,
         psycopg.errors.DuplicateFunction,
@@ -60,11 +93,13 @@ def apply(connection: Connection[Any], store: Store, settings: Settings) -> Plan
         ) from error
 
 
-def _apply_in_transaction(connection: Connection[Any], store: Store, settings: Settings) -> Plan:
+def _apply_in_transaction(
+    connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
+) -> Plan:
     _wait_for_other_applies(connection)
-    plan = make_plan(connection, store, settings.include_dir)
+    plan = make_plan(connection, store, settings.include_dir, replace)
     problems = server_problems(connection) or source_problems(connection, store.sources)
-    problems += blockages(plan)
+    problems += plan.problems
     if problems:
         raise NotReady(
             f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
@@ -75,7 +110,7 @@ def _apply_in_transaction(connection: Connection[Any], store: Store, settings: S
         # From a command line nobody can ask Airflow whether the holder's run is over.
         grace = timedelta(seconds=settings.lease_grace)
         lock_free_lease(connection, lambda _: None, grace)
-    _carry_out(connection, plan, store)
+    _carry_out(connection, plan, store, settings)
     return plan
 
 
@@ -89,73 +124,55 @@ def _wait_for_other_applies(connection: Connection[Any]) -> None:
         ) from None
 
 
-def _carry_out(connection: Connection[Any], plan: Plan, store: Store) -> None:
+def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
     for schema in plan.schemas:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     migrate(connection, plan.migrations)
-    for thing in plan.creates:
-        _create(connection, thing)
-    for thing in (*plan.creates, *plan.comments):
-        _comment(connection, thing)
-    for relation in store.relations:
-        _hand_down_comments(connection, relation)
+    written = words_of_files(connection)
+    for condition in (*plan.completes, *plan.adopts):
+        _complete(connection, condition)
+    beside = set()
+    if plan.replacement:
+        beside = {str(one.name) for one in plan.replacement.rebuilt}
+    created = [thing for thing in plan.creates if thing.label not in beside]
+    for thing in created:
+        _run(connection, thing.create)
+    if plan.replacement:
+        _replace(connection, plan.replacement, settings, written)
+    _record(connection, plan, created)
+    hand_down_words(connection, store, written)
 
 
-def _create(connection: Connection[Any], thing: StoreObject) -> None:
-    for statement in thing.create:
+def _record(connection: Connection[Any], plan: Plan, created: list[StoreObject]) -> None:
+    for thing in (*plan.creates, *plan.replaces):
+        record(connection, thing)
+    for thing in (*created, *plan.comments):
+        write_words(connection, thing)
+    for thing in plan.reworded:
+        record_wording(connection, thing)
+
+
+def _replace(
+    connection: Connection[Any], replacement: Replacement, settings: Settings, written: str
+) -> None:
+    build(connection, replacement, written)
+    patience = settings.lock_timeout * _PATIENCE
+    swap(connection, replacement, patience, rehearsal=True)
+    fill(connection, replacement)
+    swap(connection, replacement, patience, rehearsal=False)
+
+
+def _complete(connection: Connection[Any], condition: Condition) -> None:
+    parts = condition.standing
+    for part in parts.create if parts else ():
+        _run(connection, (part.create, *part.comments))
+    for part in parts.replace if parts else ():
+        with naming(f"{part.name} cannot be replaced"):
+            _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
+            _run(connection, part.comments)
+    record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
+
+
+def _run(connection: Connection[Any], statements: Iterable[str]) -> None:
+    for statement in statements:
         connection.execute(statement.encode())
-    connection.execute(
-        "INSERT INTO feature_store_audit.definition "
-        "(object, file_definition, live_definition, dictionary) VALUES (%s, %s, %s, '') "
-        # A row may be left of an object that somebody dropped by hand.
-        "ON CONFLICT (object) DO UPDATE SET file_definition = excluded.file_definition, "
-        "live_definition = excluded.live_definition, server_major = excluded.server_major, "
-        "applied_at = now(), "
-        "applied_by = current_user",
-        (thing.label, thing.definition, thing.describe(connection)),
-    )
-
-
-def _comment(connection: Connection[Any], thing: StoreObject) -> None:
-    for statement in thing.comment:
-        connection.execute(statement.encode())
-    connection.execute(
-        "UPDATE feature_store_audit.definition SET dictionary = %s WHERE object = %s",
-        (thing.dictionary, thing.label),
-    )
-
-
-def _hand_down_comments(connection: Connection[Any], relation: Relation) -> None:
-    """Give a column that its file does not describe the words of the column that it passes on.
-
-    A column that goes from layer to layer under one name is described once, where it is made.
-    """
-    shown = [_quoted(connection, name) for name in relation.file.shows]
-    rows = connection.execute(
-        """
-        SELECT DISTINCT ON (mine.attname)
-            mine.attname,
-            col_description(theirs.attrelid, theirs.attnum),
-            col_description(mine.attrelid, mine.attnum)
-        FROM pg_catalog.pg_attribute AS mine
-        LEFT JOIN (
-            unnest(%s::regclass[]) WITH ORDINALITY AS shown (relation, place)
-            INNER JOIN pg_catalog.pg_attribute AS theirs ON shown.relation = theirs.attrelid
-        ) ON mine.attname = theirs.attname
-        WHERE mine.attrelid = %s::regclass AND mine.attnum > 0 AND mine.attname <> ALL(%s)
-        ORDER BY mine.attname, shown.place
-        """,
-        (shown, _quoted(connection, relation.name), list(relation.file.described)),
-    ).fetchall()
-    for column, words, words_now in rows:
-        if words != words_now:
-            connection.execute(
-                sql.SQL("COMMENT ON COLUMN {} IS {}").format(
-                    sql.Identifier(relation.name.schema, relation.name.relation, column),
-                    sql.Literal(words),
-                )
-            )
-
-
-def _quoted(connection: Connection[Any], name: Name) -> str:
-    return name.identifier.as_string(connection)

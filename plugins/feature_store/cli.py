@@ -76,21 +76,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(
-    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    plan = make_plan(connection, store, settings.include_dir)
+    plan = make_plan(connection, store, settings.include_dir, options.replace)
     print(plan)
-    return 1 if plan.blocked else 0
+    return 1 if plan.problems else 0
 
 
 def _apply(
-    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    done = apply(connection, store, settings)
+    stamps = [_find_set(settings, name) for name in options.sets]
+    done = apply(connection, store, settings, options.replace, stamps)
     if done.empty:
         print("Nothing to do: everything is as its file.")
-        return 0
-    print(f"Applied, in one transaction.\n{done}")
+    else:
+        print(f"Applied, in one transaction.\n{done}")
+    for feature_set in stamps:
+        _print_check(check(connection, feature_set), "stamped, ")
+    if done.replacement:
+        print(
+            "What was replaced is not certified: require_certified refuses it until the next run."
+        )
     if done.creates:
         print(
             "New relations are empty until the next run of the DAG feature_store_refresh.\n"
@@ -237,8 +244,29 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("plan", _plan, "Show what apply would change. Changes nothing.")
-    add("apply", _apply, "Create what is missing, in one transaction. Drops and replaces nothing.")
+    plan = add("plan", _plan, "Show what apply would change. Changes nothing.")
+    make = add(
+        "apply",
+        _apply,
+        "Create what is missing, adopt what fits, replace what is named; in one transaction.",
+    )
+    for command in (plan, make):
+        command.add_argument(
+            "--replace",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="a relation, or a contract function, to replace with what its file says, "
+            "keeping all that stands on it; may be given several times",
+        )
+    make.add_argument(
+        "--stamp-contract",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="SET",
+        help="a feature set to stamp anew in the same transaction; may be given several times",
+    )
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
     report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")

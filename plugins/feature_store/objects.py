@@ -1,13 +1,14 @@
 """What apply creates, one by one, and the state in which each of it is.
 
 An object's state is found by comparing three texts: the file's definition now, the file's
-definition when it was applied, and the server's description then and now.
+definition when it was applied, and the server's description then and now. What apply did not create
+is adopted as it is, where it can be, and then held to the server's description alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,51 +16,25 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.catalog import (
-    QUERY_BEGINS,
-    QUERY_ENDS,
-    describe_governance,
-    describe_relation,
+from feature_store.adoption import collisions, misfits
+from feature_store.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
+from feature_store.contracts import read_feature_sets
+from feature_store.governance import (
+    GOVERNED_SCHEMAS,
+    Governance,
+    Standing,
+    read_governance,
+    standing,
 )
 from feature_store.session import server_major
-from feature_store.sqlfile import split_statements
 from feature_store.store import Relation, Store
 from feature_store.wording import difference
 
-GOVERNED_SCHEMAS = ("ml", "feature_store")
+__all__ = ["AUDIT_SCHEMA", "GOVERNED_SCHEMAS", "Condition", "State", "StoreObject", "examine"]
+
 AUDIT_SCHEMA = "feature_store_audit"
-
-
-@dataclass(frozen=True)
-class _Governance:
-    """A governance file: what it makes in each schema, its functions by their argument types."""
-
-    file: str
-    label: str
-    tables: tuple[str, ...]
-    functions: tuple[tuple[str, str], ...]
-
-
-_GOVERNANCE = (
-    _Governance(
-        "feature_contract.sql",
-        "feature contracts",
-        ("feature_set", "feature_contract", "feature_set_current", "feature_set_binding"),
-        (("assert_feature_contract", "text"), ("check_feature_contract", "text")),
-    ),
-    _Governance(
-        "certification.sql",
-        "certification guard",
-        (),
-        (("require_certified", "text, interval"),),
-    ),
-    _Governance(
-        "freshness.sql",
-        "freshness guard",
-        (),
-        (("store_freshness", "interval"),),
-    ),
-)
+ADOPTED = "adopted as it was:\n"
+"""How the record of an object that apply did not create begins."""
 
 
 class State(StrEnum):
@@ -67,9 +42,13 @@ class State(StrEnum):
 
     MISSING = "missing"
     AS_FILE = "as its file"
+    ADOPTED = "adopted as it is"
+    ADOPTABLE = "there before us, and fit to be adopted"
+    INCOMPLETE = "not all there, or not all as its file"
     FILE_CHANGED = "its file has changed since it was applied"
     ALTERED_LIVE = "altered in the database since it was applied"
-    FOREIGN = "there before us"
+    FOREIGN = "there before us, and different"
+    TAKEN = "missing, and a name that it needs is taken"
 
 
 @dataclass(frozen=True)
@@ -83,6 +62,10 @@ class StoreObject:
         create: the statements that create it.
         comment: the statements that comment on it.
         describe: gives the server's description of it, None if it does not exist.
+        misfits: gives what keeps it from being adopted as it is, in words.
+        collisions: gives what keeps it from being created, in words.
+        relation: the relation that it is; None for a governance file.
+        governance: the governance file that it is; None for a relation.
     """
 
     label: str
@@ -91,6 +74,10 @@ class StoreObject:
     create: tuple[str, ...]
     comment: tuple[str, ...]
     describe: Callable[[Connection[Any]], str | None]
+    misfits: Callable[[Connection[Any]], list[str]]
+    collisions: Callable[[Connection[Any]], list[str]]
+    relation: Relation | None
+    governance: Governance | None
 
 
 @dataclass(frozen=True)
@@ -102,40 +89,70 @@ class Condition:
         state: its state.
         details: where file and database differ, in words; empty where they do not.
         dictionary_differs: whether its comments in the file are not those that were applied.
+        reworded: whether another major version of the server described it when it was applied.
+        standing: of a governance file that is not as it should be, its parts.
     """
 
     thing: StoreObject
     state: State
-    details: str
-    dictionary_differs: bool
+    details: str = ""
+    dictionary_differs: bool = False
+    reworded: bool = False
+    standing: Standing | None = None
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What the audit schema knows of an object."""
+
+    file_definition: str
+    live_definition: str
+    dictionary: str
+    server_major: int
+
+    @property
+    def adopted(self) -> bool:
+        return self.file_definition.startswith(ADOPTED)
 
 
 def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
     """Every object of the store, in an order in which they can be created.
 
     Raises:
-        BadInput: the governance file cannot be read.
+        BadInput: a governance or contract file cannot be read.
     """
-    governance = [
-        _governance(include_dir, schema, kind)
-        for kind in _GOVERNANCE
-        for schema in GOVERNED_SCHEMAS
-    ]
-    return (*governance, *(_relation(relation) for relation in store.relations))
+    bound = {feature_set.relation for feature_set in read_feature_sets(include_dir)}
+    return (
+        *(_governance(governance) for governance in read_governance(include_dir)),
+        *(_relation(store, r, exact=r.name in bound) for r in store.relations),
+    )
 
 
-def examine(connection: Connection[Any], things: tuple[StoreObject, ...]) -> list[Condition]:
-    """Find the state of each object."""
-    recorded: dict[str, tuple[str, str, str, int]] = {}
+def examine(
+    connection: Connection[Any], things: tuple[StoreObject, ...], named: Collection[str] = ()
+) -> list[Condition]:
+    """Find the state of each object.
+
+    Args:
+        connection: a pinned session.
+        things: the objects.
+        named: functions that may be replaced.
+    """
+    recorded: dict[str, _Recorded] = {}
     if has_audit(connection):
         recorded = {
-            label: rest
+            label: _Recorded(*rest)
             for label, *rest in connection.execute(
                 "SELECT object, file_definition, live_definition, dictionary, server_major "
                 "FROM feature_store_audit.definition"
             )
         }
-    return [_condition(connection, thing, recorded.get(thing.label)) for thing in things]
+    return [
+        _governance_condition(connection, thing, thing.governance, recorded.get(thing.label), named)
+        if thing.governance
+        else _condition(connection, thing, recorded.get(thing.label))
+        for thing in things
+    ]
 
 
 def has_audit(connection: Connection[Any]) -> bool:
@@ -150,22 +167,81 @@ def has_audit(connection: Connection[Any]) -> bool:
 
 
 def _condition(
-    connection: Connection[Any], thing: StoreObject, recorded: tuple[str, str, str, int] | None
+    connection: Connection[Any], thing: StoreObject, recorded: _Recorded | None
 ) -> Condition:
     live = thing.describe(connection)
     if live is None:
-        return Condition(thing, State.MISSING, "", False)
+        taken = thing.collisions(connection)
+        return Condition(thing, State.TAKEN if taken else State.MISSING, "\n".join(taken))
     if recorded is None:
-        return Condition(thing, State.FOREIGN, "apply did not create it", False)
-    file_then, live_then, dictionary_then, server_then = recorded
-    if live != live_then and not (
-        server_then != server_major(connection) and _alike(live, live_then)
-    ):
-        return Condition(thing, State.ALTERED_LIVE, difference(live_then, live), False)
-    if thing.definition != file_then:
-        details = difference(file_then, thing.definition)
-        return Condition(thing, State.FILE_CHANGED, details, False)
-    return Condition(thing, State.AS_FILE, "", thing.dictionary != dictionary_then)
+        return _there_before(connection, thing, "")
+    changed = _change(connection, live, recorded)
+    if changed is not None and recorded.adopted:
+        # It is not ours, so its owner may change it; then it is looked at anew.
+        return _there_before(connection, thing, changed)
+    if changed is not None:
+        return Condition(thing, State.ALTERED_LIVE, changed)
+    reworded = recorded.server_major != server_major(connection)
+    if recorded.adopted:
+        return Condition(thing, State.ADOPTED, reworded=reworded)
+    if thing.definition != recorded.file_definition:
+        details = difference(recorded.file_definition, thing.definition)
+        return Condition(thing, State.FILE_CHANGED, details)
+    differs = thing.dictionary != recorded.dictionary
+    return Condition(thing, State.AS_FILE, dictionary_differs=differs, reworded=reworded)
+
+
+def _there_before(connection: Connection[Any], thing: StoreObject, changed: str) -> Condition:
+    problems = thing.misfits(connection)
+    if problems:
+        return Condition(thing, State.FOREIGN, "\n".join(problems))
+    return Condition(
+        thing, State.ADOPTABLE, changed and f"changed since it was adopted:\n{changed}"
+    )
+
+
+def _governance_condition(
+    connection: Connection[Any],
+    thing: StoreObject,
+    governance: Governance,
+    recorded: _Recorded | None,
+    named: Collection[str],
+) -> Condition:
+    live = thing.describe(connection)
+    if live is None:
+        return Condition(thing, State.MISSING)
+    then = None
+    if recorded:
+        file_then = recorded.file_definition.removeprefix(ADOPTED)
+        changed = _change(connection, live, recorded)
+        if changed is None and thing.definition == file_then and not _any_named(governance, named):
+            state = State.ADOPTED if recorded.adopted else State.AS_FILE
+            differs = not recorded.adopted and thing.dictionary != recorded.dictionary
+            reworded = recorded.server_major != server_major(connection)
+            return Condition(thing, state, "", differs, reworded)
+        then = (file_then, recorded.live_definition)
+    parts = standing(connection, governance, named, then)
+    if not parts.misfits:
+        ours = recorded is not None and not recorded.adopted
+        state = State.INCOMPLETE if ours else State.ADOPTABLE
+        return Condition(thing, state, standing=parts)
+    state = State.FOREIGN
+    if recorded:
+        state = State.ALTERED_LIVE if changed is not None else State.FILE_CHANGED
+    return Condition(thing, state, "\n".join(parts.misfits), standing=parts)
+
+
+def _any_named(governance: Governance, named: Collection[str]) -> bool:
+    return any(str(part.name) in named for part in governance.parts)
+
+
+def _change(connection: Connection[Any], live: str, recorded: _Recorded) -> str | None:
+    """What the server describes otherwise than then, in words; None if nothing."""
+    then = recorded.live_definition
+    another_server = recorded.server_major != server_major(connection)
+    if live == then or (another_server and _alike(live, then)):
+        return None
+    return difference(then, live)
 
 
 def _alike(live: str, live_then: str) -> bool:
@@ -174,7 +250,7 @@ def _alike(live: str, live_then: str) -> bool:
     return queries.sub("", live) == queries.sub("", live_then)
 
 
-def _relation(relation: Relation) -> StoreObject:
+def _relation(store: Store, relation: Relation, *, exact: bool) -> StoreObject:
     file = relation.file
     return StoreObject(
         label=str(file.name),
@@ -183,28 +259,23 @@ def _relation(relation: Relation) -> StoreObject:
         create=(file.create.text, *(i.text for i in file.indexes.values())),
         comment=tuple(c.text for c in file.comments),
         describe=lambda connection: describe_relation(connection, file),
+        misfits=lambda connection: misfits(connection, store, relation, exact=exact),
+        collisions=lambda connection: collisions(connection, relation),
+        relation=relation,
+        governance=None,
     )
 
 
-def _governance(include_dir: Path, schema: str, kind: _Governance) -> StoreObject:
-    path = include_dir / "sql" / "governance" / kind.file
-    create, comment, definition, dictionary = [], [], [], []
-    for statement in split_statements(path):
-        # The file is written for psql, which puts the quoted schema in place of :"schema".
-        text = statement.text.replace(':"schema"', f'"{schema}"')
-        if statement.normal.startswith("comment on "):
-            comment.append(text)
-            dictionary.append(statement.normal)
-        else:
-            create.append(text)
-            definition.append(statement.normal)
+def _governance(governance: Governance) -> StoreObject:
     return StoreObject(
-        label=f"the {kind.label} of {schema}",
-        definition=";\n".join(definition),
-        dictionary=";\n".join(dictionary),
-        create=tuple(create),
-        comment=tuple(comment),
-        describe=lambda connection: describe_governance(
-            connection, schema, kind.tables, kind.functions
-        ),
+        label=governance.label,
+        definition=governance.definition,
+        dictionary=governance.dictionary,
+        create=tuple(part.create for part in governance.parts),
+        comment=tuple(text for part in governance.parts for text in part.comments),
+        describe=governance.describe,
+        misfits=lambda _: [],
+        collisions=lambda _: [],
+        relation=None,
+        governance=governance,
     )

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from psycopg import Connection
 
+from feature_store.errors import BadInput
+from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.migrations import Migration, pending_migrations, read_migrations
 from feature_store.objects import (
     AUDIT_SCHEMA,
-    GOVERNED_SCHEMAS,
     Condition,
     State,
     StoreObject,
     examine,
     store_objects,
 )
+from feature_store.replacement.scope import Replacement, plan_replacement
 from feature_store.store import Store
 from feature_store.wording import bullets
 
@@ -30,50 +34,193 @@ class Plan:
         schemas: to create.
         migrations: of the audit schema, to apply.
         creates: objects to create, in order.
+        completes: governance files of which parts are missing, or were named to be replaced.
+        adopts: objects that were there before us, to be used as they are; of a governance file
+            what is missing is created, too.
+        replaces: the relations that were named.
+        replacement: what replacing them takes; None where none was named.
         comments: objects whose comments to write again.
-        blocked: objects that are neither missing nor as their file; nothing is applied while there
-            is one.
+        reworded: objects whose description by this major version of the server to record.
+        blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
+            nothing is applied while there is one.
         in_place: how many objects are as their file.
+        adopted: how many were adopted before.
     """
 
     schemas: tuple[str, ...]
     migrations: tuple[Migration, ...]
     creates: tuple[StoreObject, ...]
+    completes: tuple[Condition, ...]
+    adopts: tuple[Condition, ...]
+    replaces: tuple[StoreObject, ...]
+    replacement: Replacement | None
     comments: tuple[StoreObject, ...]
+    reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
     in_place: int
+    adopted: int
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.schemas or self.migrations or self.creates or self.comments)
+        return not (
+            self.schemas
+            or self.migrations
+            or self.creates
+            or self.completes
+            or self.adopts
+            or self.replacement
+            or self.comments
+            or self.reworded
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps apply from doing anything, each with the way out."""
+        return blockages(self) + list(self.replacement.refusals if self.replacement else ())
 
     def __str__(self) -> str:
-        parts = []
-        if self.blocked:
-            parts.append(
-                f"Blocked: {len(self.blocked)} not as their file.\n{bullets(blockages(self))}"
-            )
-        steps = [f"schema {name}" for name in self.schemas]
-        steps += [f"audit schema, step {m.version}: {m.name}" for m in self.migrations]
-        steps += [thing.label for thing in self.creates]
-        if steps:
-            parts.append(f"To create: {len(steps)}\n{bullets(steps)}")
-        if self.comments:
-            labels = [thing.label for thing in self.comments]
-            parts.append(f"Comments to write: {len(labels)}\n{bullets(labels)}")
-        parts.append(f"In place, as their file: {self.in_place}.")
-        return "\n".join(parts)
+        return "\n".join(_parts(self))
 
 
-def make_plan(connection: Connection[Any], store: Store, include_dir: Path) -> Plan:
+def make_plan(
+    connection: Connection[Any], store: Store, include_dir: Path, replace: Collection[str] = ()
+) -> Plan:
     """Compare the files with the database.
 
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        include_dir: where they are.
+        replace: relations and governance functions that may be replaced, by name.
+
     Raises:
-        BadInput: a file that cannot be used.
+        BadInput: a file that cannot be used, or a name that cannot be replaced.
     """
     migrations = pending_migrations(connection, read_migrations(include_dir))
-    conditions = examine(connection, store_objects(store, include_dir))
+    things = store_objects(store, include_dir)
+    _check_names(things, replace)
+    conditions = examine(connection, things, replace)
+    creates = tuple(c.thing for c in conditions if c.state is State.MISSING)
+    relations = {c.thing.label: c for c in conditions if c.thing.relation}
+    named = [label for label in relations if label in replace]
+    _check_states(relations, named)
+    in_place = [c for c in conditions if c.state is State.AS_FILE]
+    rest = [c for c in conditions if c.thing.label not in named]
+    replacement = None
+    if named:
+        created = [t.label for t in creates if t.relation]
+        replacement = plan_replacement(connection, store, named, created)
+    return Plan(
+        schemas=_missing_schemas(connection),
+        migrations=migrations,
+        creates=creates,
+        completes=tuple(c for c in rest if c.state is State.INCOMPLETE),
+        adopts=tuple(c for c in rest if c.state is State.ADOPTABLE),
+        replaces=tuple(relations[label].thing for label in named),
+        replacement=replacement,
+        comments=tuple(c.thing for c in in_place if c.dictionary_differs),
+        reworded=tuple(c.thing for c in rest if c.reworded),
+        blocked=tuple(c for c in rest if c.state in _WAY_OUT),
+        in_place=len(in_place),
+        adopted=sum(c.state is State.ADOPTED for c in rest),
+    )
+
+
+def blockages(plan: Plan) -> list[str]:
+    """Each blocked object with its state, where it differs, and the way out."""
+    return [
+        f"{c.thing.label}: {c.state}\n{c.details}"
+        + ("" if c.standing else f"\nNext: {_WAY_OUT[c.state].format(c.thing.label)}")
+        for c in plan.blocked
+    ]
+
+
+_REPLACE = "bin/feature-store apply --replace {0}"
+_WAY_OUT = {
+    State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
+    State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
+    State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
+    State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
+}
+
+
+def _parts(plan: Plan) -> Iterator[str]:
+    if plan.blocked:
+        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
+    if plan.replacement and plan.replacement.refusals:
+        refusals = plan.replacement.refusals
+        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
+    steps = [f"schema {name}" for name in plan.schemas]
+    steps += [f"audit schema, step {m.version}: {m.name}" for m in plan.migrations]
+    steps += [thing.label for thing in plan.creates]
+    if steps:
+        yield f"To create: {len(steps)}\n{bullets(steps)}"
+    if plan.completes:
+        labels = [_parted(condition) for condition in plan.completes]
+        yield f"To complete: {len(labels)}\n{bullets(labels)}"
+    if plan.adopts:
+        plain = [c.thing.label for c in plan.adopts if not (c.details or c.standing)]
+        told = [_parted(c) for c in plan.adopts if c.details or c.standing]
+        told += ["\n".join(wrap(", ".join(plain), 92))] if plain else []
+        yield f"To adopt as they are, and never alter: {len(plan.adopts)}\n{bullets(told)}"
+    if plan.replacement:
+        yield from _replaced(plan.replacement)
+    if plan.comments:
+        labels = [thing.label for thing in plan.comments]
+        yield f"Comments to write: {len(labels)}\n{bullets(labels)}"
+    if plan.reworded:
+        yield (
+            f"Descriptions by this server to record: {len(plan.reworded)}, after its new major "
+            "version. Their queries are taken to be what they were."
+        )
+    yield f"In place, as their file: {plan.in_place}."
+    if plan.adopted:
+        yield f"In place, adopted as they are: {plan.adopted}."
+
+
+def _replaced(replacement: Replacement) -> Iterator[str]:
+    yield f"To replace, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
+    if replacement.along:
+        words = "To build anew with them, unchanged"
+        yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
+    if replacement.views:
+        names = [str(view.name) for view in replacement.views]
+        yield f"Views of yours to bind to the new ones: {len(names)}\n{bullets(names)}"
+
+
+def _parted(condition: Condition) -> str:
+    words = [condition.thing.label]
+    if condition.details:
+        words.append(condition.details)
+    if condition.standing:
+        words += [f"creates {part.name}" for part in condition.standing.create]
+        words += [f"replaces {part.name}" for part in condition.standing.replace]
+        words += [f"keeps your {kept}" for kept in condition.standing.kept]
+    return "\n".join(words)
+
+
+def _check_names(things: tuple[StoreObject, ...], replace: Collection[str]) -> None:
+    parts = [str(p.name) for t in things if t.governance for p in t.governance.parts]
+    known = [t.label for t in things if t.relation] + parts
+    if unknown := sorted(set(replace) - set(known)):
+        raise BadInput(
+            f"{unknown[0]!r} is nothing that could be replaced.",
+            next_step=f"Use one of {', '.join(known)}.",
+        )
+
+
+def _check_states(relations: dict[str, Condition], named: list[str]) -> None:
+    for label in named:
+        state = relations[label].state
+        if state in (State.MISSING, State.TAKEN):
+            raise BadInput(
+                f"{label} is missing, so there is nothing to replace.",
+                next_step="Apply without naming it.",
+            )
+
+
+def _missing_schemas(connection: Connection[Any]) -> tuple[str, ...]:
     schemas = (*GOVERNED_SCHEMAS, AUDIT_SCHEMA)
     existing = {
         name
@@ -82,30 +229,4 @@ def make_plan(connection: Connection[Any], store: Store, include_dir: Path) -> P
             (list(schemas),),
         )
     }
-    in_place = [c for c in conditions if c.state is State.AS_FILE]
-    return Plan(
-        schemas=tuple(s for s in schemas if s not in existing),
-        migrations=migrations,
-        creates=tuple(c.thing for c in conditions if c.state is State.MISSING),
-        comments=tuple(c.thing for c in in_place if c.dictionary_differs),
-        blocked=tuple(c for c in conditions if c.state not in (State.MISSING, State.AS_FILE)),
-        in_place=len(in_place),
-    )
-
-
-def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out."""
-    return [
-        f"{c.thing.label}: {c.state}\n{c.details}\nNext: {_WAY_OUT[c.state].format(c.thing.label)}"
-        for c in plan.blocked
-    ]
-
-
-_WAY_OUT = {
-    State.FOREIGN: "rename or drop it yourself, then `bin/feature-store apply` creates ours; "
-    "we never touch what we did not create.",
-    State.FILE_CHANGED: "put the file back, or drop {0} and what reads it yourself, then "
-    "`bin/feature-store apply`.",
-    State.ALTERED_LIVE: "undo the change in the database, or drop {0} and what reads it "
-    "yourself, then `bin/feature-store apply`.",
-}
+    return tuple(s for s in schemas if s not in existing)

@@ -67,6 +67,10 @@ def _definition_problems(
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
     missing += [thing.label for thing in plan.creates]
+    for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):
+        if waiting:
+            labels = ", ".join(condition.thing.label for condition in waiting)
+            problems.append(f"{words}: {labels}.\nNext: bin/feature-store apply")
     if missing:
         problems.append(f"Missing: {', '.join(missing)}.\nNext: bin/feature-store apply")
     return problems

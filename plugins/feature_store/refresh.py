@@ -131,8 +131,8 @@ def _refresh_and_record(
     started = _moment(connection, "transaction_timestamp()")
     inputs = read_inputs(connection, relation, zone)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
-    # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins that
-    # need next to none. What planners use afterwards is gathered below, in full.
+    # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
+    # that need next to none. What planners use afterwards is gathered below, in full.
     connection.execute("SET LOCAL default_statistics_target = 10")
     connection.execute(
         sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)

@@ -16,6 +16,7 @@ from feature_store.errors import BadInput
 from feature_store.names import Name
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
+_BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
 _NULLS = re.compile(r"\bNULLS\s+NOT\s+DISTINCT\Z", re.IGNORECASE)
 
 
@@ -69,6 +70,11 @@ class SqlFile:
         return ";\n".join([self.create.normal, *(i.normal for i in self.indexes.values())])
 
     @property
+    def query(self) -> str:
+        """The query alone."""
+        return _NO_DATA.sub("", _BEFORE_QUERY.sub("", self.create.text))
+
+    @property
     def dictionary(self) -> str:
         """The comments, normalised."""
         return ";\n".join(c.normal for c in self.comments)
@@ -100,11 +106,7 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     if str(name) != path.stem:
         raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
     materialized = create.find(exp.MaterializedProperty) is not None
-    if materialized and not _NO_DATA.search(statements[creates[0]].text):
-        raise BadInput(
-            f"{path} fills {name} while it creates it.",
-            next_step="End the query with WITH NO DATA: the first refresh fills it.",
-        )
+    _check_form(path, name, statements[creates[0]].text, materialized=materialized)
     indexes: dict[str, Statement] = {}
     unique: dict[str, tuple[str, ...]] = {}
     comments: list[Statement] = []
@@ -136,6 +138,19 @@ def _sql_file(path: Path, source: str) -> SqlFile:
         reads=frozenset(_reads(path, create, name)),
         shows=tuple(_shows(path, create)),
     )
+
+
+def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> None:
+    if not _BEFORE_QUERY.match(create):
+        raise BadInput(
+            f"{path}: something stands between {name} and its query.",
+            next_step="Name the columns in the query; leave options to the database.",
+        )
+    if materialized and not _NO_DATA.search(create):
+        raise BadInput(
+            f"{path} fills {name} while it creates it.",
+            next_step="End the query with WITH NO DATA: the first refresh fills it.",
+        )
 
 
 def split_statements(path: Path) -> list[Statement]:

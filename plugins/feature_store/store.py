@@ -76,6 +76,19 @@ class Store:
         return tuple(r for r in self.relations if r.name in found)
 
 
+def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
+    """A relation and all of ours that it reads, directly or not, each after what it reads."""
+    by_name = {r.name: r for r in store.relations}
+    found: set[Name] = set()
+    pending = [relation.name]
+    while pending:
+        name = pending.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            pending.extend(by_name[name].file.reads)
+    return tuple(r for r in store.relations if r.name in found)
+
+
 def read_store(include_dir: Path) -> Store:
     """Read ``include/sql`` and ``include/sources.toml``.
 

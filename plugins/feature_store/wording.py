@@ -8,17 +8,17 @@ _CONTEXT = 4
 _MOST = 6
 
 
-def difference(before: str, after: str) -> str:
+def difference(before: str, after: str, most: int = _MOST) -> str:
     """The places where two texts differ, word by word: ``… WHERE a [-= 1-] {+= 2+} AND …``.
 
-    White space does not count. At most six places are shown.
+    White space does not count. At most six places are shown, or as many as are asked for.
     """
     a, b = before.split(), after.split()
     changes = [
         op for op in SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if op[0] != "equal"
     ]
     shown = []
-    for _, a_from, a_to, b_from, b_to in changes[:_MOST]:
+    for _, a_from, a_to, b_from, b_to in changes[:most]:
         words = a[max(0, a_from - _CONTEXT) : a_from]
         if a_to > a_from:
             words.append(f"[-{_shortened(a[a_from:a_to])}-]")
@@ -26,14 +26,21 @@ def difference(before: str, after: str) -> str:
             words.append(f"{{+{_shortened(b[b_from:b_to])}+}}")
         words += a[a_to : a_to + _CONTEXT]
         shown.append("… " + " ".join(words) + " …")
-    if len(changes) > _MOST:
-        shown.append(f"and {len(changes) - _MOST} more places")
+    if len(changes) > most:
+        shown.append(f"and {len(changes) - most} more places")
     return "\n".join(shown)
 
 
 def bullets(lines: list[str]) -> str:
     """A list with a dash before each line; further lines of an item are indented."""
     return "\n".join("  - " + line.replace("\n", "\n    ") for line in lines)
+
+
+def in_words(names: list[str]) -> str:
+    """Names in one line, at most six of them."""
+    if len(names) <= _MOST:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST])} and {len(names) - _MOST} more"
 
 
 def _shortened(words: list[str]) -> str:

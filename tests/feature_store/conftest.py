@@ -21,7 +21,10 @@ from feature_store.objects import store_objects
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store, read_store
+from sandbox.load import load_sample
+from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
+from tests.feature_store.hand_built import OWNER, READER, build_by_hand, stand_on_it
 
 _numbers = itertools.count(1)
 
@@ -116,6 +119,41 @@ def store_db(store_database: str, settings: Settings) -> Iterator[Database]:
 def sources_db(sources_database: str, settings: Settings) -> Iterator[Database]:
     """The sources and nothing of ours."""
     yield from _opened(sources_database, settings)
+
+
+@pytest.fixture(scope="session")
+def _hand_built(server: Server, settings: Settings, store_files: Store) -> str:
+    """The name of a database to copy: a store built by hand, its owner, and what stands on it."""
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        for role in (OWNER, READER):
+            connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+    conninfo = server.create_database("hand_built", "sources_only")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        load_sample(connection, SampleOptions(listings=300, days=20))
+        for statement in (
+            f"GRANT CREATE ON DATABASE hand_built TO {OWNER}",
+            f'GRANT USAGE ON SCHEMA "iPhone" TO {OWNER}',
+            f"GRANT USAGE, CREATE ON SCHEMA feature_store TO {OWNER}",
+            f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone", feature_store TO {OWNER}',
+            f"SET SESSION AUTHORIZATION {OWNER}",
+        ):
+            connection.execute(statement.encode())
+        build_by_hand(connection, store_files)
+        stand_on_it(connection, READER)
+    return "hand_built"
+
+
+@pytest.fixture
+def hand_built(server: Server, settings: Settings, _hand_built: str) -> Iterator[Database]:
+    """A store that somebody built by hand, without speed columns; the session is a superuser's."""
+    name = f"hand_built_{next(_numbers)}"
+    database = Database(server.create_database(name, _hand_built), settings)
+    # Privileges on a database are not copied with it.
+    database.run(f"GRANT CREATE, TEMPORARY ON DATABASE {name} TO {OWNER}")
+    yield database
+    database.close()
+    server.drop_database(name)
 
 
 @pytest.fixture(scope="session")

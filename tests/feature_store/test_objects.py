@@ -129,7 +129,6 @@ def test_a_changed_text_of_a_comment_is_no_change_of_the_definition(scratch, inc
             "SELECT",
         ),
         (_ML, ["ALTER TABLE ml.feature_contract ADD COLUMN more text"], "feature_contract.more"),
-        (_ML, ["DROP FUNCTION ml.assert_feature_contract"], "assert_feature_contract"),
     ],
 )
 def test_an_alteration_in_the_database_is_seen_and_shown(
@@ -168,26 +167,46 @@ def test_grants_do_not_count(scratch, include):
 
 
 @pytest.mark.parametrize(
-    ("label", "statements"),
+    ("label", "statements", "details"),
     [
-        (_D1, ["CREATE SCHEMA ml", f"CREATE MATERIALIZED VIEW {_D1} AS SELECT 1 AS x"]),
-        (_F3, [f"CREATE TABLE {_F3} (listing_id bigint)"]),
-        (_ML, ["CREATE SCHEMA ml", "CREATE TABLE ml.feature_set (name text)"]),
         (
-            _ML,
+            _D1,
+            ["CREATE SCHEMA ml", f"CREATE MATERIALIZED VIEW {_D1} AS SELECT 1 AS generation"],
+            "it lacks listing_id, storage_gb, sold_day, duration_hours",
+        ),
+        (
+            _D1,
             [
                 "CREATE SCHEMA ml",
-                "CREATE FUNCTION ml.assert_feature_contract(p_set text) RETURNS void "
-                "LANGUAGE sql AS 'SELECT NULL::void'",
+                f"CREATE MATERIALIZED VIEW {_D1} AS SELECT listing_id, generation, storage_gb, "
+                'edited_date AS sold_day, 1 AS duration_hours FROM "iPhone".iphone_listings',
             ],
+            "its column sold_day is timestamp with time zone, not date\n"
+            "its column duration_hours is integer, not numeric",
+        ),
+        (_F3, [f"CREATE TABLE {_F3} (listing_id bigint)"], "it is no plain view"),
+        (
+            _ML,
+            ["CREATE SCHEMA ml", "CREATE TABLE ml.feature_set_binding (set_id text)"],
+            "ml.feature_set_binding.set_id has the type text, not bigint.\n"
+            "ml.feature_set_binding has no column relation_name (text).\n"
+            "ml.feature_set_binding has no column other_columns (text[]).\n"
+            "ml.feature_set_binding has no column integer_columns (text[]).",
         ),
     ],
 )
-def test_what_apply_did_not_create_was_there_before_us(scratch_sources, include, label, statements):
+def test_what_was_there_before_us_and_is_different_cannot_be_adopted(
+    scratch_sources, include, label, statements, details
+):
     scratch_sources.run(*statements)
     condition = _examine(scratch_sources, include)[label]
     assert condition.state is State.FOREIGN
-    assert condition.details == "apply did not create it"
+    assert condition.details == details
+
+
+def test_a_governance_file_of_which_a_part_was_dropped_is_incomplete(scratch, include):
+    scratch.run("DROP FUNCTION ml.assert_feature_contract")
+    assert _only(_examine(scratch, include), _ML).state is State.INCOMPLETE
 
 
 def test_a_function_of_our_name_with_other_arguments_is_not_ours(scratch, include):

@@ -93,22 +93,21 @@ def test_the_plan_of_an_applied_store_is_empty(scratch, include):
             "file",
             _D1,
             "its file has changed since it was applied",
-            f"put the file back, or drop {_D1} and what reads it yourself, then "
-            "`bin/feature-store apply`.",
+            f"`bin/feature-store apply --replace {_D1}` builds it anew beside the old one; "
+            "or put the file back.",
         ),
         (
             "database",
             _D1,
             "altered in the database since it was applied",
-            f"undo the change in the database, or drop {_D1} and what reads it yourself, then "
-            "`bin/feature-store apply`.",
+            f"undo the change in the database, or `bin/feature-store apply --replace {_D1}`.",
         ),
         (
             "before us",
             _NEW,
-            "there before us",
-            "rename or drop it yourself, then `bin/feature-store apply` creates ours; "
-            "we never touch what we did not create.",
+            "there before us, and different",
+            f"`bin/feature-store apply --replace {_NEW}` builds ours beside it and swaps them; "
+            "or rename it yourself.",
         ),
     ],
 )

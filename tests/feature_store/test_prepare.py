@@ -148,7 +148,7 @@ def test_an_alteration_in_the_database_stops_the_run_with_the_way_out(store_db, 
     (problem,) = _problems(_not_ready(store_db, include))
     assert problem.startswith(f"{_D1}: altered in the database since it was applied\n")
     assert "sold_dur_v1_idx" in problem
-    assert "Next: undo the change in the database, or drop" in problem
+    assert "Next: undo the change in the database, or `bin/feature-store apply --replace" in problem
 
 
 def test_a_changed_file_stops_the_run_and_changed_words_do_not(store_db, include):

@@ -61,7 +61,7 @@ BEGIN
                     )
                 WHEN c.withdrawn_by IS NOT NULL
                     THEN format('was found broken by run %s', c.withdrawn_by)
-                ELSE 'was rewritten since it was certified: refreshed by hand, or by VACUUM FULL'
+                ELSE 'was rewritten since it was certified: replaced by apply, refreshed by hand, or by VACUUM FULL'
             END
         )
     INTO v_problem

@@ -1,0 +1,187 @@
+"""Whether a relation that was there before us can be refreshed as it is.
+
+It can if it has the file's columns, is refreshed in the file's way, and reads nothing that the DAG
+refreshes later. How it computes its rows is its owner's affair: the proofs and the leak gates judge
+them like ours. It is never altered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, errors, sql
+from psycopg.pq import ExecStatus
+
+from feature_store.errors import BadInput
+from feature_store.names import Name
+from feature_store.outline import Refresh
+from feature_store.requalify import moved
+from feature_store.sources import live_columns
+from feature_store.store import Relation, Store, closure
+from feature_store.wording import in_words
+
+# Nobody knows how others make their F0. All that reads it joins by both columns.
+_ALSO_UNIQUE_BY = {
+    Name("feature_store", "listing_device_features_clean_mv"): {"generation", "listing_id"}
+}
+
+
+def misfits(
+    connection: Connection[Any], store: Store, relation: Relation, *, exact: bool
+) -> list[str]:
+    """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
+
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        relation: the file's.
+        exact: whether it must have no further columns, because a feature set is bound to it.
+    """
+    row = connection.execute(
+        "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (relation.name.schema, relation.name.relation),
+    ).fetchone()
+    assert row is not None  # the caller has seen it
+    oid, kind = row
+    wanted = "m" if relation.file.materialized else "v"
+    if kind != wanted:
+        words = "materialized view" if wanted == "m" else "plain view"
+        return [f"it is no {words}"]
+    problems = _column_misfits(connection, store, relation, exact=exact)
+    if relation.refresh is Refresh.CONCURRENT and not _has_key(connection, relation, oid):
+        keys = " or ".join(", ".join(key) for key in relation.file.unique_indexes.values())
+        problems.append(f"it has no valid unique index over {keys}: no concurrent refresh")
+    return problems + _order_misfits(connection, store, relation, oid)
+
+
+def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
+    """Name the relation's index names that something else in its schema has."""
+    rows = connection.execute(
+        """
+        SELECT c.relname, coalesce(i.indrelid::regclass::text, 'something else')
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        LEFT JOIN pg_catalog.pg_index AS i ON c.oid = i.indexrelid
+        LEFT JOIN pg_catalog.pg_class AS t ON i.indrelid = t.oid
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND t.relname IS DISTINCT FROM %s
+        ORDER BY c.relname
+        """,
+        (relation.name.schema, list(relation.file.indexes), relation.name.relation),
+    ).fetchall()
+    return [f"its index {name} cannot be created: {of} has one of that name" for name, of in rows]
+
+
+def expected_columns(
+    connection: Connection[Any], store: Store, relation: Relation
+) -> dict[str, str]:
+    """The columns that a file's query gives, with their types, as the server reads it.
+
+    The query is only parsed, over the files' queries below it down to the sources, so that nothing
+    but the sources must exist and no privilege is needed.
+
+    Raises:
+        BadInput: the server cannot read it.
+    """
+    below = closure(store, relation)
+    names = {r.name: None for r in below}
+    queries = [f"{_quoted(r.name.relation)} AS (\n{moved(r.file.query, names)}\n)" for r in below]
+    text = f"WITH {', '.join(queries)} SELECT * FROM {_quoted(relation.name.relation)}"  # noqa: S608
+    with connection.transaction():
+        for result in (
+            connection.pgconn.prepare(b"", text.encode()),
+            connection.pgconn.describe_prepared(b""),
+        ):
+            if result.status != ExecStatus.COMMAND_OK:
+                reason = errors.error_from_result(result).diag.message_primary
+                raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.")
+    places = range(result.nfields)
+    types = connection.execute(
+        "SELECT format_type(t.oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS t (oid, place) "
+        "ORDER BY t.place",
+        ([result.ftype(i) for i in places],),
+    ).fetchall()
+    names_of = [(result.fname(i) or b"").decode() for i in places]
+    return dict(zip(names_of, (t for (t,) in types), strict=True))
+
+
+def _column_misfits(
+    connection: Connection[Any], store: Store, relation: Relation, *, exact: bool
+) -> list[str]:
+    try:
+        wanted = expected_columns(connection, store, relation)
+    except BadInput as error:
+        return [error.problem]
+    live = live_columns(connection, relation.name)
+    problems = []
+    if missing := [column for column in wanted if column not in live]:
+        problems.append(f"it lacks {in_words(missing)}")
+    problems += [
+        f"its column {column} is {live[column]}, not {wanted[column]}"
+        for column in wanted
+        if column in live and live[column] != wanted[column]
+    ]
+    more = [column for column in live if column not in wanted]
+    if exact and more:
+        problems.append(f"a feature set is bound to it, and it has {in_words(more)} more")
+    return problems
+
+
+def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
+    keys = [set(key) for key in relation.file.unique_indexes.values()]
+    if relation.name in _ALSO_UNIQUE_BY:
+        keys.append(_ALSO_UNIQUE_BY[relation.name])
+    rows = connection.execute(
+        """
+        SELECT array_agg(a.attname::text)
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_attribute AS a
+            ON i.indrelid = a.attrelid AND a.attnum = ANY(i.indkey)
+        WHERE i.indrelid = %s AND i.indisunique AND i.indimmediate AND i.indisvalid
+            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts
+        GROUP BY i.indexrelid
+        """,
+        (oid,),
+    ).fetchall()
+    return any(set(columns) <= key for (columns,) in rows for key in keys)
+
+
+def _order_misfits(
+    connection: Connection[Any], store: Store, relation: Relation, oid: int
+) -> list[str]:
+    """Say if it reads what the DAG refreshes at the same time or later."""
+    before = {r.name for r in closure(store, relation)} - {relation.name}
+    if relation.refresh is Refresh.CONCURRENT:
+        before |= {r.name for r in store.relations if r.refresh is Refresh.BLOCKING}
+    rows = connection.execute(
+        """
+        WITH RECURSIVE below (oid) AS (
+            SELECT %s::oid
+            UNION
+            SELECT d.refobjid
+            FROM below AS b
+            INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+            INNER JOIN pg_catalog.pg_rewrite AS r ON c.oid = r.ev_class
+            INNER JOIN pg_catalog.pg_depend AS d
+                ON r.oid = d.objid
+                AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+                AND d.refclassid = 'pg_catalog.pg_class'::regclass
+            WHERE c.oid = %s OR c.relkind = 'v'
+        )
+        SELECT n.nspname, c.relname
+        FROM below AS b
+        INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE c.relkind = 'm' AND c.oid <> %s
+        ORDER BY 1, 2
+        """,
+        (oid, oid, oid),
+    ).fetchall()
+    reads = {Name(schema, name) for schema, name in rows}
+    late = [str(r.name) for r in store.refreshed if r.name in reads - before]
+    return [f"it reads {in_words(late)}, which the DAG does not refresh before it"] if late else []
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string()

@@ -1,0 +1,270 @@
+"""The governance files: tables and functions that each of our two schemas has.
+
+They come as a whole, but part by part into a database that has some of them: a table that was there
+before us and has our columns is kept with its rows, a function is replaced only by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+from psycopg import Connection
+from sqlglot import exp
+
+from feature_store.catalog import describe_governance
+from feature_store.names import Name
+from feature_store.sources import FAMILIES, live_columns
+from feature_store.sqlfile import Statement, split_statements
+from feature_store.wording import difference
+
+GOVERNED_SCHEMAS = ("ml", "feature_store")
+
+_KINDS = {
+    "feature_contract.sql": "feature contracts",
+    "certification.sql": "certification guard",
+    "freshness.sql": "freshness guard",
+}
+# Readers call these and nothing of ours does, so a reader's own may stay.
+_FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
+# What stamping relies on in tables that it did not create.
+_UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
+_MADE = re.compile(r'CREATE (?P<kind>TABLE|FUNCTION) "\w+"\.(?P<name>\w+)')
+_ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
+_BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
+_ARGUMENT = re.compile(r"p_\w+ (\w+)")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table or a function of a governance file, in one schema.
+
+    Attributes:
+        name: its name.
+        create: the statement that creates it.
+        normal: the same, normalised.
+        arguments: of a function, as the server spells their types; None for a table.
+        comments: the statements that comment on it.
+    """
+
+    name: Name
+    create: str
+    normal: str
+    arguments: str | None
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def body(self) -> str:
+        """A function's text between its dollar quotes."""
+        match = _BODY.search(self.create)
+        return match[1] if match else ""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """A table's columns and the types that the file gives them."""
+        table = sqlglot.parse_one(self.create, dialect="postgres")
+        return {
+            column.name: column.args["kind"].sql("postgres").lower()
+            for column in table.find_all(exp.ColumnDef)
+        }
+
+
+@dataclass(frozen=True)
+class Governance:
+    """A governance file as it is for one schema.
+
+    Attributes:
+        schema: whose.
+        label: how it is called in messages and in the audit schema.
+        parts: its tables and functions, in an order in which they can be created.
+        dictionary: its comments, normalised.
+    """
+
+    schema: str
+    label: str
+    parts: tuple[Part, ...]
+    dictionary: str
+
+    @property
+    def definition(self) -> str:
+        """What makes it what it is, normalised."""
+        return ";\n".join(part.normal for part in self.parts)
+
+    def describe(self, connection: Connection[Any]) -> str | None:
+        """The server's description of what exists of it; None if nothing does."""
+        tables = [p.name.relation for p in self.parts if p.arguments is None]
+        functions = [(p.name.relation, p.arguments) for p in self.parts if p.arguments]
+        return describe_governance(connection, self.schema, tables, functions)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the parts of a governance file stand to what a database has of them.
+
+    Attributes:
+        create: parts that are missing.
+        replace: functions to replace: they differ, and were named.
+        misfits: what stands in the way, in words with the way out.
+        kept: what differs and may, in words.
+    """
+
+    create: tuple[Part, ...]
+    replace: tuple[Part, ...]
+    misfits: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def read_governance(include_dir: Path) -> tuple[Governance, ...]:
+    """Read the governance files, for each of our schemas.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    return tuple(
+        _governance(include_dir / "sql" / "governance" / file, kind, schema)
+        for file, kind in _KINDS.items()
+        for schema in GOVERNED_SCHEMAS
+    )
+
+
+def standing(
+    connection: Connection[Any],
+    governance: Governance,
+    named: Collection[str],
+    recorded: tuple[str, str] | None,
+) -> Standing:
+    """Compare part by part.
+
+    Args:
+        connection: a pinned session.
+        governance: what the file says.
+        named: functions that may be replaced, and tables that were altered as the file says.
+        recorded: the file's and the server's description when it was applied; None before that.
+    """
+    create: list[Part] = []
+    replace: list[Part] = []
+    misfits: list[str] = []
+    kept: list[str] = []
+    for part in governance.parts:
+        if part.arguments is None:
+            live = live_columns(connection, part.name)
+            if not live:
+                create.append(part)
+            else:
+                if recorded and str(part.name) not in named:
+                    misfits += _table_changes(part, live, recorded)
+                misfits += _table_misfits(connection, part, live)
+            continue
+        now = _live_function(connection, part)
+        if now is None:
+            create.append(part)
+        elif _differs(part, now, recorded):
+            words = (
+                f"{part.name}({part.arguments}), which is not ours:\n"
+                f"{difference(now['body'], part.body, most=2)}\n"
+                f"To have ours: `bin/feature-store apply --replace {part.name}`"
+            )
+            if str(part.name) in named:
+                replace.append(part)
+            elif recorded is None and part.name.relation in _FOR_READERS:
+                kept.append(words)
+            else:
+                misfits.append(words)
+    return Standing(tuple(create), tuple(replace), tuple(misfits), tuple(kept))
+
+
+def _governance(path: Path, kind: str, schema: str) -> Governance:
+    parts: dict[str, Part] = {}
+    dictionary = []
+    for statement in split_statements(path):
+        # The file is written for psql, which puts the quoted schema in place of :"schema".
+        text = statement.text.replace(':"schema"', f'"{schema}"')
+        if on := _ON.match(text):
+            parts[on["name"]].comments.append(text)
+            dictionary.append(statement.normal)
+        else:
+            part = _part(text, statement, schema)
+            parts[part.name.relation] = part
+    return Governance(
+        schema, f"the {kind} of {schema}", tuple(parts.values()), ";\n".join(dictionary)
+    )
+
+
+def _part(text: str, statement: Statement, schema: str) -> Part:
+    made = _MADE.match(text)
+    assert made, f"a governance file creates tables and functions only, not {text[:60]!r}"
+    arguments = None
+    if made["kind"] == "FUNCTION":
+        arguments = ", ".join(_ARGUMENT.findall(text.partition("RETURNS")[0]))
+    return Part(Name(schema, made["name"]), text, statement.normal, arguments)
+
+
+def _table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]) -> list[str]:
+    """Say if a table of ours is not what it was, or not what its file says now."""
+    file_then, live_then = recorded
+    table = part.name.relation
+    lines = [line for line in live_then.splitlines() if line.startswith(f"{table}.")]
+    now = [f"{table}.{column} {type_name}" for column, type_name in live.items()]
+    way_out = (
+        "It holds your rows: make it what its file says with ALTER TABLE, then\n"
+        f"`bin/feature-store apply --replace {part.name}`, which keeps the rows."
+    )
+    if part.normal not in file_then:
+        return [f"The file now creates {part.name} otherwise. {way_out}"]
+    if now != lines:
+        return [f"{difference(chr(10).join(lines), chr(10).join(now))}\n{way_out}"]
+    return []
+
+
+def _table_misfits(connection: Connection[Any], part: Part, live: Mapping[str, str]) -> list[str]:
+    families: Callable[[str], set[str]] = lambda type_name: {  # noqa: E731
+        family for family, types in FAMILIES.items() if family != "numeric" and type_name in types
+    }
+    problems = []
+    for column, wanted in part.columns.items():
+        spelled = {"int": "integer", "timestamptz": "timestamp with time zone"}.get(wanted, wanted)
+        if column not in live:
+            problems.append(f"{part.name} has no column {column} ({wanted}).")
+        elif live[column] != spelled and not families(live[column]) & families(spelled):
+            problems.append(f"{part.name}.{column} has the type {live[column]}, not {spelled}.")
+    for column in _UNIQUE.get(part.name.relation, ()):
+        if not problems and not _is_unique(connection, part.name, column):
+            problems.append(f"{part.name}.{column} has no unique index of its own.")
+    return problems
+
+
+def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
+    row = connection.execute(
+        """
+        SELECT 1
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_attribute AS a
+            ON i.indrelid = a.attrelid AND i.indkey[0] = a.attnum
+        WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indnkeyatts = 1
+            AND i.indpred IS NULL AND i.indisvalid AND a.attname = %s
+        """,
+        (table.identifier.as_string(connection), column),
+    ).fetchone()
+    return row is not None
+
+
+def _live_function(connection: Connection[Any], part: Part) -> dict[str, str] | None:
+    row = connection.execute(
+        "SELECT p.prosrc, pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc AS p "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid "
+        "WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s "
+        "AND p.prokind = 'f'",
+        (part.name.schema, part.name.relation, part.arguments),
+    ).fetchone()
+    return None if row is None else {"body": row[0], "definition": row[1]}
+
+
+def _differs(part: Part, now: Mapping[str, str], recorded: tuple[str, str] | None) -> bool:
+    if recorded is None:
+        return now["body"] != part.body
+    file_then, live_then = recorded
+    return part.normal not in file_then or now["definition"] not in live_then
