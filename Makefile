@@ -15,15 +15,26 @@ DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-
 # Which breakages `make breakages` does; all of them if none is named.
 NAMES ?=
 
+# What the benchmark measures: sizes in listings (each with :runs of its own if wanted), how often,
+# on which server (a libpq connection string; an embedded one if empty), and where results go.
+SIZES ?=
+RUNS ?= 3
+DSN ?=
+OUT ?= .run/bench/results
+BENCH = BENCH_DSN="$$DSN" $(BIN)/python -m bench
+BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --out "$(OUT)"
+
+# Handed on by the environment: an argument of a program is there for all to read.
+export DSN
 export PYTHONPATH := plugins:.
 # The embedded server's launcher says this on machines without a desktop session.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages test lint format lock airflow stop clean
+.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test lint format lock airflow stop clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Options of make run: LISTINGS=$(LISTINGS) DAYS=$(DAYS) LAST_DAY=$(LAST_DAY), or CSV=path"
 
 run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
@@ -32,6 +43,23 @@ run: $(READY) ## Refresh a complete store through the real DAG, on an embedded P
 breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
 	@$(BIN)/python -m sandbox.breakages $(NAMES)
 
+bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, DSN, OUT)
+	@$(BENCH) refresh $(BENCHED)
+
+bench-readers: $(READY) ## Measure what readers notice of a refresh
+	@$(BENCH) readers $(BENCHED)
+
+bench-bloat: $(READY) ## Measure sizes over thirty nights of concurrent refreshes
+	@$(BENCH) bloat $(BENCHED)
+
+bench-plans: $(READY) ## Show how the server carries out E, F2 and D4
+	@$(BENCH) plans $(BENCHED)
+
+bench-tables: $(READY) ## Make the tables and the plot of the published results anew
+	@$(BENCH) refresh --render --out bench/results
+	@$(BENCH) readers --render --out bench/results
+	@$(BENCH) bloat --render --out bench/results
+
 test: $(READY) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -39,7 +67,7 @@ lint: $(READY) ## Check style, types and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy plugins/feature_store sandbox dags config bench
-	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox
+	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox bench
 
 format: $(READY) ## Format Python
 	$(BIN)/ruff check --fix .

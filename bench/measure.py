@@ -1,0 +1,139 @@
+"""Measuring one size: all variants in turn, several times, and what a night costs around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+
+from bench.machine import describe_server, describe_session
+from bench.nights import time_checks, time_unchanged_night
+from bench.options import Size
+from bench.reference import Reference
+from bench.scratch import Scratch, SessionKind
+from bench.server import BenchServer
+from bench.variants import (
+    ALL,
+    FLOOR_SCHEMA,
+    SHIPPED,
+    UNDER_DEFAULTS,
+    WITHOUT_REFERENCE,
+    Variant,
+    create_reference,
+    run_variant,
+)
+from bench.verify import verify
+
+
+def measure_size(
+    server: BenchServer, scratch: Scratch, size: Size, reference: Reference, *, compare: bool
+) -> dict[str, Any]:
+    """Measure one size under every profile of the server.
+
+    Args:
+        server: whose settings are changed between the profiles.
+        scratch: a store with the size's sample, never refreshed.
+        size: how often everything is measured.
+        reference: the reference's relations and ours.
+        compare: whether the reference is built and measured, too.
+
+    Raises:
+        RowsDiffer: the reference does not give our rows.
+    """
+    with scratch.session(SHIPPED.session) as connection:
+        _fill(connection, scratch, reference, compare=compare)
+        found: dict[str, Any] = {
+            "listings": size.listings,
+            "runs": size.runs,
+            "rows": _catalog_numbers(connection, reference, "count"),
+            "bytes": _catalog_numbers(connection, reference, "bytes"),
+        }
+        if compare:
+            found["verified"] = verify(connection, reference)
+            say(f"the reference gives our rows: {sum(found['verified'].values()):,} compared")
+    found["passes"] = {}
+    main, *others = server.profiles
+    found["passes"][main.name] = measure_variants(
+        scratch, ALL if compare else WITHOUT_REFERENCE, size.runs, reference
+    )
+    found["unchanged"] = time_unchanged_night(scratch, size.runs)
+    found["checks"] = time_checks(scratch, size.runs)
+    for profile in others:
+        server.use(profile)
+        found["passes"][profile.name] = measure_variants(
+            scratch, UNDER_DEFAULTS, size.runs, reference
+        )
+    if others:
+        server.use(main)
+    return found
+
+
+def measure_variants(
+    scratch: Scratch, variants: Sequence[Variant], runs: int, reference: Reference
+) -> dict[str, dict[str, list[float]]]:
+    """Time every variant so many times, one after another, each round beginning with another one.
+
+    Returns:
+        By variant and relation: seconds, run by run.
+    """
+    seconds: dict[str, dict[str, list[float]]] = {v.name: {} for v in variants}
+    for run in range(runs):
+        first = run % len(variants)
+        for variant in (*variants[first:], *variants[:first]):
+            with scratch.session(variant.session) as connection:
+                connection.execute("CHECKPOINT")
+                took = run_variant(connection, variant, reference, scratch.settings.zone)
+            for relation, figure in took.items():
+                seconds[variant.name].setdefault(relation, []).append(round(figure, 4))
+            say(f"run {run + 1} of {runs}, {variant.name}: {sum(took.values()):.2f} s")
+    return seconds
+
+
+def describe_conditions(server: BenchServer, scratch: Scratch) -> dict[str, Any]:
+    """The settings of every profile, and of the two kinds of session."""
+    profiles = {}
+    for profile in reversed(server.profiles):  # the first one stays in force
+        server.use(profile)
+        with scratch.session(SessionKind.PLAIN) as connection:
+            profiles[profile.name] = describe_server(connection)
+    sessions = {}
+    for kind in SessionKind:
+        with scratch.session(kind) as connection:
+            sessions[kind.value] = describe_session(connection)
+    return {"profiles": profiles, "sessions": sessions}
+
+
+def say(words: str) -> None:
+    """Tell the person who waits."""
+    print(f"  {words}", flush=True)
+
+
+def _fill(
+    connection: Connection[Any], scratch: Scratch, reference: Reference, *, compare: bool
+) -> None:
+    """The first refresh of everything, which no variant counts: a relation is created once."""
+    run_variant(connection, SHIPPED, reference, scratch.settings.zone)
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(FLOOR_SCHEMA)))
+    if compare:
+        create_reference(connection, reference)
+        bare = Variant("first", "reference", SessionKind.OURS)
+        run_variant(connection, bare, reference, scratch.settings.zone)
+    say("filled")
+
+
+def _catalog_numbers(
+    connection: Connection[Any], reference: Reference, what: str
+) -> dict[str, int]:
+    queries = {
+        "count": sql.SQL("SELECT count(*) FROM {0}"),
+        "bytes": sql.SQL("SELECT pg_total_relation_size({1}::regclass)"),
+    }
+    names: Iterable[Any] = (relation.name for relation in reference.store.refreshed)
+    numbers = {}
+    for name in names:
+        quoted = sql.Literal(name.identifier.as_string(connection))
+        row = connection.execute(queries[what].format(name.identifier, quoted)).fetchone()
+        assert row is not None  # an aggregate, or a SELECT without FROM
+        numbers[str(name)] = row[0]
+    return numbers

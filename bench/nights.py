@@ -1,0 +1,130 @@
+"""What a night costs around its refresh: finding that nothing changed, and checking what did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from bench.scratch import Scratch
+from bench.variants import HOLDER, Stopwatch, take_the_lease
+from feature_store.contracts import read_feature_sets
+from feature_store.errors import StoreError
+from feature_store.expectations import Expectation, read_expectations
+from feature_store.history.judgement import judge_history
+from feature_store.history.layers import read_history
+from feature_store.nulls import record_nulls
+from feature_store.outline import SUITES
+from feature_store.proofs import read_proofs, run_proof
+from feature_store.refresh import refresh
+from feature_store.reuse.reusable import record_reuse, reusable
+from feature_store.runs import open_run
+from feature_store.suites import run_suite
+
+
+class NotMeasured(StoreError):
+    """What was to be measured did not happen."""
+
+
+def time_unchanged_night(scratch: Scratch, runs: int) -> list[dict[str, float]]:
+    """Time the refresh tasks of nights in which nothing changed.
+
+    Returns:
+        Night by night and by relation: seconds to find that it is unchanged and to record that.
+
+    Raises:
+        NotMeasured: a relation would have been refreshed.
+    """
+    with scratch.session() as connection:
+        _refresh_all(connection, scratch)
+        return [_unchanged_night(connection, scratch) for _ in range(runs)]
+
+
+def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]]:
+    """Time the three suites with their proofs, and the judgement of history.
+
+    Returns:
+        ``first``: the first night's seconds by step, which lays history's baseline; ``later``:
+        those of later nights, each after a refresh.
+
+    Raises:
+        NotMeasured: an expectation is not met, so that not all was looked at.
+    """
+    # Its import is slow, and a matter of the process, not of the data.
+    import great_expectations  # noqa: F401
+
+    nights = []
+    with scratch.session() as connection:
+        for _ in range(runs + 1):
+            _refresh_all(connection, scratch)
+            nights.append(_check_all(connection, scratch))
+    return {"first": nights[:1], "later": nights[1:]}
+
+
+def _refresh_all(connection: Connection[Any], scratch: Scratch) -> None:
+    lease = take_the_lease(connection)
+    day = scratch.newest_day(connection)
+    open_run(connection, HOLDER, "manual", day, scratch.settings.zone)
+    for relation in scratch.store.refreshed:
+        refresh(connection, relation, lease, scratch.settings.zone)
+
+
+def _unchanged_night(connection: Connection[Any], scratch: Scratch) -> dict[str, float]:
+    watch = Stopwatch()
+    for relation in scratch.store.refreshed:
+        with watch.time(str(relation.name)):
+            lease = take_the_lease(connection)
+            reuse = reusable(connection, scratch.store, relation, scratch.settings.zone)
+            if reuse:
+                record_reuse(connection, lease, relation, reuse)
+        if not reuse:
+            raise NotMeasured(f"{relation.name} counts as changed although nothing did.")
+    return _rounded(watch)
+
+
+def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float]:
+    settings, store = scratch.settings, scratch.store
+    watch = Stopwatch()
+    lease = take_the_lease(connection)
+    proofs = read_proofs(settings.include_dir)
+    for feature_set in read_feature_sets(settings.include_dir):
+        with watch.time("counts of NULLs"):
+            record_nulls(connection, lease, feature_set)
+    for proof in proofs:
+        with watch.time(f"proof {proof.name}"):
+            run_proof(connection, proof, lease)
+
+    for suite in SUITES:
+        expectations = read_expectations(settings.include_dir, store, proofs, suite)
+        with watch.time(f"suite {suite}"):
+            _run_suite(scratch, expectations)
+    layers = read_history(settings.include_dir, store)
+    with watch.time("history"):
+        judge_history(
+            connection, layers, lease, scratch.newest_day(connection) + timedelta(1), settings
+        )
+    return _rounded(watch)
+
+
+def _run_suite(scratch: Scratch, expectations: Sequence[Expectation]) -> None:
+    with ExitStack() as opened:
+
+        def connect() -> Connection[Any]:
+            connection = opened.enter_context(psycopg.connect(scratch.conninfo, autocommit=True))
+            scratch.pin(connection)
+            connection.autocommit = False  # what Great Expectations counts on
+            return connection
+
+        findings = run_suite(expectations, connect)
+    for found in findings:
+        broken = found.outcome == "broken" and found.expectation.severity == "critical"
+        if broken or found.outcome == "error":
+            raise NotMeasured(f"{found.expectation.name}: {found.observed}.")
+
+
+def _rounded(watch: Stopwatch) -> dict[str, float]:
+    return {name: round(seconds, 4) for name, seconds in watch.seconds.items()}

@@ -1,0 +1,50 @@
+"""Seconds against size: ours, the reference and the floor, as one drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import variants
+from bench.summary import SizeSummary
+
+_LINES = (
+    ("reference", variants.REFERENCE, variants.REFERENCE_PLAIN, "#b2452f", "s"),
+    ("ours", variants.SHIPPED, variants.SHIPPED_PLAIN, "#1f4e79", "o"),
+    ("floor", variants.FLOOR, variants.FLOOR, "#7a7a7a", "^"),
+)
+_PANELS = ("E", "F2", "D4")
+
+
+def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
+    """Draw the whole refresh and the three relations with a reference of their own, log-log.
+
+    Args:
+        sizes: ascending.
+        path: an SVG file, replaced.
+    """
+    # Slow to import, so only where something is drawn.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    panels = figure.subplots(1, 1 + len(_PANELS))
+    for axes, label in zip(panels, (None, *_PANELS), strict=True):
+        for words, whole, plain, color, marker in _LINES:
+            points = [
+                (size.listings, seconds)
+                for size in sizes
+                if (
+                    seconds := size.seconds(plain, size.name(label) or "")
+                    if label
+                    else size.total(whole)
+                )
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=color, marker=marker, label=words)
+        axes.set(xscale="log", yscale="log", xlabel="listings", title=label or "whole refresh")
+        axes.grid(visible=True, which="major", alpha=0.3)
+    panels[0].set_ylabel("seconds")
+    panels[0].legend()
+    with rc_context({"svg.hashsalt": "bench"}):
+        figure.savefig(path, format="svg", metadata={"Date": None})

@@ -1,0 +1,170 @@
+"""`make bench-readers`: do readers wait, and what does a refresh cost them?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from bench.lock_watch import INTERVAL, LockWatch
+from bench.machine import describe_machine
+from bench.measure import describe_conditions, say
+from bench.options import Options
+from bench.read_load import ReadLoad, percentiles
+from bench.reference import read_reference
+from bench.refresh_command import label
+from bench.results import conditions, markdown_table, number, read_result, write_result
+from bench.same_load import work_without_locks
+from bench.scratch import Scratch, check_disk, need_bytes, scratch_store
+from bench.server import open_server
+from bench.tables import target_table
+from bench.targets import judge_readers
+from bench.variants import SHIPPED, run_variant
+from feature_store.outline import Refresh
+from feature_store.settings import Settings
+from feature_store.store import Relation, Store, read_store
+
+NAME = "readers"
+READERS = 3
+IDLE_SECONDS = 15.0
+
+
+def run_readers(options: Options) -> None:
+    """Measure readers of the largest size asked for: idle, in refreshes, and under equal load.
+
+    Raises:
+        NotReady: the disk is too small, or the server lets us create no database.
+    """
+    settings = Settings()
+    store = read_store(settings.include_dir)
+    size = options.sizes[-1]
+    if not options.dsn:
+        check_disk(need_bytes(size.listings, reference=False))
+    result: dict[str, Any] = {"machine": describe_machine(), "listings": size.listings}
+    with open_server(options.dsn) as server:
+        server.use(server.profiles[0])
+        print(f"{size.listings:,} listings:", flush=True)
+        with scratch_store(server, size.sample, store, settings) as scratch:
+            result["conditions"] = describe_conditions(server, scratch)
+            result |= measure_readers(scratch, refreshes=size.runs)
+    write_result(options.out, NAME, result)
+    render_readers(options.out)
+
+
+def measure_readers(
+    scratch: Scratch, refreshes: int, idle_seconds: float = IDLE_SECONDS
+) -> dict[str, Any]:
+    """Let readers read the whole time, and see what they saw in each phase."""
+    store = scratch.store
+    with scratch.session() as connection:
+        _refresh(scratch, connection)
+        say("filled")
+        found = {"idle": _phase(scratch, lambda: time.sleep(idle_seconds))}
+        say("read while nothing happened")
+        took = time.perf_counter()
+        found["refresh"] = _phase(scratch, lambda: _refresh(scratch, connection, refreshes))
+        took = time.perf_counter() - took
+        say(f"read during {refreshes} refreshes, {took:.1f} s")
+        found["load"] = _phase(scratch, lambda: work_without_locks(connection, store, took))
+        say("read during the same work without its locks")
+    return {
+        "refreshes": refreshes,
+        "readers": READERS,
+        "seconds": round(took, 2),
+        "lock_timeout": scratch.settings.lock_timeout,
+        "labels": {str(r.name): label(r) for r in store.refreshed},
+        "phases": found,
+    }
+
+
+def render_readers(out: Path) -> None:
+    """Make the tables of the result in a folder, and print them.
+
+    Raises:
+        BadInput: the folder holds no result.
+    """
+    result = read_result(out / f"{NAME}.json")
+    tables = reader_tables(result)
+    words = "# Readers during a refresh\n\nWritten by `make bench-readers`.\n\n"
+    (out / f"{NAME}.md").write_text(words + tables, encoding="utf-8")
+    print(f"\n{tables}\nWritten to {out}: {NAME}.json, {NAME}.md")
+
+
+def reader_tables(result: dict[str, Any]) -> str:
+    """The tables of a result."""
+    phases = result["phases"]
+    latency = [
+        (f"{phase}, {layer} layers, by {kind}", str(found["reads"]),
+         *(number(found[p], 2) for p in ("p50", "p95", "p99", "max")))
+        for layer in ("read", "base")
+        for kind in ("key", "range")
+        for phase in phases
+        if (found := phases[phase][layer]["latency"][kind])
+    ]  # fmt: skip
+    waits = [
+        (f"{phase}, {layer} layers", str(phases[phase]["looks"]),
+         str(phases[phase][layer]["seen_waiting"]), _reported(phases[phase][layer]))
+        for layer in ("read", "base")
+        for phase in phases
+    ]  # fmt: skip
+    held = [
+        (result["labels"][name], number(seconds, 3))
+        for name, seconds in phases["refresh"]["held"].items()
+    ]
+    sections = [
+        f"{result['listings']:,} listings, {result['readers']} readers of read layers and one of "
+        f"base layers, {result['refreshes']} full refreshes in {result['seconds']:.0f} s.",
+        "## Targets\n\n" + target_table(judge_readers(phases)),
+        "## Latency in milliseconds\n\n"
+        + markdown_table(("phase", "reads", "p50", "p95", "p99", "max"), latency),
+        "## Waits for a lock\n\nReaders seen waiting by looking into the server every "
+        f"{INTERVAL * 1000:.0f} ms, and the server's own reports of waits of 1 ms and more. Base "
+        "layers are the control: there readers do wait.\n\n"
+        + markdown_table(("phase", "looks", "seen waiting", "reported"), waits),
+        "## ACCESS EXCLUSIVE held, the longest time\n\nA refresh waits at most "
+        f"{result['lock_timeout']} s for this lock (lock_timeout), and holds it as long as "
+        "follows.\n\n" + markdown_table(("relation", "seconds"), held),
+        "## Measured on\n\n" + conditions(result),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _reported(layer: dict[str, Any]) -> str:
+    return str(layer["reported_waits"]) if layer["could_report"] else "not allowed to ask"
+
+
+def _refresh(scratch: Scratch, connection: Connection[Any], times: int = 1) -> None:
+    reference = read_reference(scratch.store)
+    for _ in range(times):
+        run_variant(connection, SHIPPED, reference, scratch.settings.zone)
+
+
+def _phase(scratch: Scratch, work: Callable[[], object]) -> dict[str, Any]:
+    refreshed = scratch.store.refreshed
+    read = ReadLoad(scratch, _layers(scratch.store, Refresh.CONCURRENT), READERS, "read")
+    base = ReadLoad(scratch, _layers(scratch.store, Refresh.BLOCKING), 1, "base")
+    with LockWatch(scratch, refreshed) as watch, read, base:
+        work()
+    return {
+        "looks": watch.seen.looks,
+        "held": watch.seen.held,
+        "read": _seen(read, watch, "read"),
+        "base": _seen(base, watch, "base"),
+    }
+
+
+def _layers(store: Store, refresh: Refresh) -> Sequence[Relation]:
+    return [relation for relation in store.refreshed if relation.refresh is refresh]
+
+
+def _seen(load: ReadLoad, watch: LockWatch, layer: str) -> dict[str, Any]:
+    seconds = load.reads.seconds
+    return {
+        "latency": {kind: percentiles(found) for kind, found in seconds.items() if found},
+        "seen_waiting": sum(n for name, n in watch.seen.waits.items() if name.endswith(layer)),
+        "reported_waits": len(load.reads.waits),
+        "could_report": load.reads.reported,
+    }

@@ -1,0 +1,65 @@
+"""The work of a refresh without its locks: the same queries, into temporary tables."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from psycopg import Connection, sql
+
+from bench.reference import in_schema
+from feature_store.outline import Refresh
+from feature_store.store import Relation, Store
+
+_TEMPORARY = "pg_temp"
+
+
+def work_without_locks(connection: Connection[Any], store: Store, seconds: float) -> int:
+    """Do what a refresh of the store does, again and again, and touch no relation of it.
+
+    Args:
+        connection: a session of ours.
+        store: filled.
+        seconds: to go on for, at least; the relation begun last is finished.
+
+    Returns:
+        How many relations were worked through.
+    """
+    until = time.perf_counter() + seconds
+    done = 0
+    while True:
+        for relation in store.refreshed:
+            if time.perf_counter() >= until:
+                return done
+            _work(connection, relation)
+            done += 1
+
+
+def _work(connection: Connection[Any], relation: Relation) -> None:
+    row = connection.execute(
+        "SELECT pg_get_viewdef(%s::regclass)", (relation.name.identifier.as_string(connection),)
+    ).fetchone()
+    assert row is not None  # a SELECT without FROM
+    query = sql.SQL(row[0].rstrip(";"))
+    table = sql.Identifier(_TEMPORARY, relation.name.relation)
+    connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(table, query))
+    if relation.refresh is Refresh.CONCURRENT:
+        connection.execute(sql.SQL("ANALYZE {}").format(table))
+        connection.execute(_comparison(relation, table))
+    else:
+        for index in relation.file.indexes.values():
+            connection.execute(in_schema(index.text, {relation.name: _TEMPORARY}).encode())
+    connection.execute(sql.SQL("DROP TABLE {}").format(table))
+
+
+def _comparison(relation: Relation, table: sql.Identifier) -> sql.Composed:
+    """Finds, as a concurrent refresh does, which rows came and went."""
+    key = next(iter(relation.file.unique_indexes.values()))
+    same = sql.SQL(" AND ").join(
+        sql.SQL("new.{0} = old.{0}").format(sql.Identifier(column)) for column in key
+    )
+    return sql.SQL(
+        "SELECT count(*) FROM {new} AS new FULL JOIN {old} AS old "
+        "ON {same} AND new.* OPERATOR(pg_catalog.*=) old.* "
+        "WHERE new.* IS NULL OR old.* IS NULL"
+    ).format(new=table, old=relation.name.identifier, same=same)

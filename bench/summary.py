@@ -1,0 +1,132 @@
+"""From the seconds of every run to medians, sums and ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench import variants
+from bench.variants import Variant
+
+# Left out of the total "without the speed layer", which the documents do not define.
+SPEED_LAYER = ("D4", "E-speed")
+
+Seconds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class SizeSummary:
+    """The figures of one size.
+
+    Attributes:
+        found: what `measure.measure_size` gave.
+        labels: how relations are called in tables, by name.
+        helpers: our relations that the reference lacks, each with the relations that they serve.
+    """
+
+    found: dict[str, Any]
+    labels: dict[str, str]
+    helpers: dict[str, list[str]]
+
+    @property
+    def listings(self) -> int:
+        """The size."""
+        listings: int = self.found["listings"]
+        return listings
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The server's profiles, the one with all variants first."""
+        return tuple(self.found["passes"])
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """All materialized views of the store, in order."""
+        return tuple(self.found["rows"])
+
+    def name(self, label: str) -> str | None:
+        """The relation of that label; None if the store has none."""
+        return next((name for name, its in self.labels.items() if its == label), None)
+
+    def has(self, variant: Variant, profile: str | None = None) -> bool:
+        """Whether a variant was measured."""
+        return bool(self.found["passes"].get(profile or self.profiles[0], {}).get(variant.name))
+
+    def seconds(self, variant: Variant, relation: str, profile: str | None = None) -> float | None:
+        """The median of one relation, with the helpers that serve it; None if not measured."""
+        runs = self._runs(variant, profile)
+        if relation not in runs:
+            return None
+        # The reference has none of our helpers.
+        serving = [h for h, served in self.helpers.items() if relation in served and h in runs]
+        return _median_sum(runs, [relation, *serving])
+
+    def total(
+        self, variant: Variant, profile: str | None = None, *, speed: bool = True
+    ) -> float | None:
+        """The median of the whole; each helper counts once."""
+        runs = self._runs(variant, profile)
+        left_out = () if speed else SPEED_LAYER
+        names = [name for name in runs if self.labels.get(name) not in left_out]
+        return _median_sum(runs, names) if names else None
+
+    def unchanged(self) -> float:
+        """Seconds of a night in which nothing changed."""
+        return _median_night(self.found["unchanged"])
+
+    def checks(self) -> float:
+        """Seconds of the suites and of the judgement of history, on a later night."""
+        return _median_night(self.found["checks"]["later"])
+
+    def _runs(self, variant: Variant, profile: str | None) -> Seconds:
+        passes = self.found["passes"].get(profile or self.profiles[0], {})
+        runs: Seconds = passes.get(variant.name, {})
+        return runs
+
+
+def read_sizes(result: dict[str, Any]) -> list[SizeSummary]:
+    """The sizes of a result, ascending."""
+    return [SizeSummary(found, result["labels"], result["helpers"]) for found in result["sizes"]]
+
+
+def ratio(above: float | None, below: float | None) -> float | None:
+    """How many times more; None where either is not known."""
+    return above / below if above is not None and below else None
+
+
+def against_reference(size: SizeSummary, label: str) -> dict[str, float | None]:
+    """The three ratios of one relation refreshed plainly, as it is when it is created."""
+    name = size.name(label) or ""
+    reference = size.seconds(variants.REFERENCE_PLAIN, name)
+    return {
+        "as shipped": ratio(reference, size.seconds(variants.SHIPPED_PLAIN, name)),
+        "by SQL alone": ratio(reference, size.seconds(variants.SQL_ALONE_PLAIN, name)),
+        "both in our session": ratio(
+            size.seconds(variants.REFERENCE_OURS_PLAIN, name),
+            size.seconds(variants.SHIPPED_PLAIN, name),
+        ),
+    }
+
+
+def whole_against_reference(size: SizeSummary, *, speed: bool) -> dict[str, float | None]:
+    """The three ratios of a whole refresh with concurrent read layers."""
+    reference = size.total(variants.REFERENCE, speed=speed)
+    return {
+        "as shipped": ratio(reference, size.total(variants.SHIPPED, speed=speed)),
+        "by SQL alone": ratio(reference, size.total(variants.SQL_ALONE, speed=speed)),
+        "both in our session": ratio(
+            size.total(variants.REFERENCE_OURS, speed=speed),
+            size.total(variants.SHIPPED, speed=speed),
+        ),
+    }
+
+
+def _median_night(nights: Iterable[dict[str, float]]) -> float:
+    return median(sum(night.values()) for night in nights)
+
+
+def _median_sum(runs: Seconds, names: Iterable[str]) -> float:
+    """Sums run by run, then the median: sums of medians would mix runs."""
+    return median(map(sum, zip(*(runs[name] for name in names), strict=True)))

@@ -1,0 +1,166 @@
+"""What is timed: one relation, in each of the ways that are compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, LiteralString
+
+from psycopg import Connection, sql
+
+from bench.reference import SCHEMA as REFERENCE_SCHEMA
+from bench.reference import Reference, in_schema, moved
+from bench.scratch import SessionKind
+from feature_store.lease import Holder, Lease, take_lease
+from feature_store.outline import Refresh
+from feature_store.refresh import refresh
+from feature_store.store import Relation
+
+FLOOR_SCHEMA = "floor"
+HOLDER = Holder("bench", "bench")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to bring relations up to date.
+
+    Attributes:
+        name: what the results call it.
+        of: ``ours``, ``reference`` or ``floor``.
+        session: how its session is set up.
+        concurrent: whether read layers are refreshed concurrently, else everything plainly.
+        packaged: whether the package refreshes, with its lease and its record; else it is the bare
+            statements REFRESH and ANALYZE.
+        only_own: whether only the relations with SQL of the reference's own are refreshed.
+    """
+
+    name: str
+    of: str
+    session: SessionKind
+    concurrent: bool = False
+    packaged: bool = False
+    only_own: bool = False
+
+
+SHIPPED = Variant("shipped", "ours", SessionKind.OURS, concurrent=True, packaged=True)
+SHIPPED_PLAIN = Variant("shipped, plain", "ours", SessionKind.OURS, packaged=True)
+SQL_ALONE = Variant("our SQL in a plain session", "ours", SessionKind.PLAIN, concurrent=True)
+SQL_ALONE_PLAIN = Variant("our SQL in a plain session, plain", "ours", SessionKind.PLAIN)
+REFERENCE = Variant("reference", "reference", SessionKind.PLAIN, concurrent=True)
+REFERENCE_PLAIN = Variant("reference, plain", "reference", SessionKind.PLAIN, only_own=True)
+REFERENCE_OURS = Variant("reference in our session", "reference", SessionKind.OURS, concurrent=True)
+REFERENCE_OURS_PLAIN = Variant(
+    "reference in our session, plain", "reference", SessionKind.OURS, only_own=True
+)
+FLOOR = Variant("floor", "floor", SessionKind.OURS)
+
+# In an order that puts what is compared side by side.
+ALL = (
+    REFERENCE,
+    SQL_ALONE,
+    REFERENCE_OURS,
+    SHIPPED,
+    FLOOR,
+    SHIPPED_PLAIN,
+    REFERENCE_PLAIN,
+    SQL_ALONE_PLAIN,
+    REFERENCE_OURS_PLAIN,
+)
+WITHOUT_REFERENCE = tuple(v for v in ALL if v.of != "reference")
+UNDER_DEFAULTS = (SHIPPED, SHIPPED_PLAIN)
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def create_reference(connection: Connection[Any], reference: Reference) -> None:
+    """Create the reference's relations, empty, in their schema."""
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(REFERENCE_SCHEMA)))
+    names = {relation.name: REFERENCE_SCHEMA for relation in reference.relations}
+    for relation in reference.relations:
+        for statement in moved(relation, names):
+            connection.execute(statement.encode())
+
+
+def take_the_lease(connection: Connection[Any]) -> Lease:
+    """The lease of the benchmark's store, which nobody else works on."""
+    return take_lease(connection, HOLDER, lambda _: True, timedelta(0))
+
+
+def run_variant(
+    connection: Connection[Any], variant: Variant, reference: Reference, zone: str
+) -> dict[str, float]:
+    """Bring all relations of a variant up to date, in order.
+
+    Args:
+        connection: a session of the variant's kind, in autocommit mode.
+        variant: the way.
+        reference: the reference's relations and ours.
+        zone: the store's time zone.
+
+    Returns:
+        Seconds by relation: the refresh, its record if it has one, and its ANALYZE.
+    """
+    watch = Stopwatch()
+    lease = take_the_lease(connection) if variant.packaged else None
+    for relation in _relations(variant, reference):
+        with watch.time(str(relation.name)):
+            if variant.of == "floor":
+                _build_floor(connection, relation)
+            elif lease:
+                how = relation if variant.concurrent else _plainly(relation)
+                refresh(connection, how, lease, zone)
+            else:
+                _refresh_bare(connection, variant, relation)
+        if variant.of == "floor":
+            connection.execute(sql.SQL("DROP TABLE {}").format(_floor_name(relation)))
+    return watch.seconds
+
+
+def _relations(variant: Variant, reference: Reference) -> tuple[Relation, ...]:
+    if variant.of != "reference":
+        return reference.store.refreshed
+    own = [r for r in reference.refreshed if r.name in reference.own]
+    return tuple(own) if variant.only_own else reference.refreshed
+
+
+def _plainly(relation: Relation) -> Relation:
+    return replace(relation, refresh=Refresh.BLOCKING)
+
+
+def _refresh_bare(connection: Connection[Any], variant: Variant, relation: Relation) -> None:
+    schema = REFERENCE_SCHEMA if variant.of == "reference" else relation.name.schema
+    name = sql.Identifier(schema, relation.name.relation)
+    concurrent = variant.concurrent and relation.refresh is Refresh.CONCURRENT
+    how: LiteralString = "CONCURRENTLY " if concurrent else ""
+    connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW " + how + "{}").format(name))
+    connection.execute(sql.SQL("ANALYZE {}").format(name))
+
+
+def _build_floor(connection: Connection[Any], relation: Relation) -> None:
+    """The finished rows as a new table: no query could be faster, nor do without."""
+    table = _floor_name(relation)
+    connection.execute(
+        sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(table, relation.name.identifier)
+    )
+    for index in relation.file.indexes.values():
+        connection.execute(in_schema(index.text, {relation.name: FLOOR_SCHEMA}).encode())
+    connection.execute(sql.SQL("ANALYZE {}").format(table))
+
+
+def _floor_name(relation: Relation) -> sql.Identifier:
+    return sql.Identifier(FLOOR_SCHEMA, relation.name.relation)

@@ -1,0 +1,229 @@
+"""The benchmark on a real server: what it compares is equal, what it refuses it refuses at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bench import cli
+from bench.bloat import measure_bloat
+from bench.bloat_command import bloat_table
+from bench.lock_watch import LockWatch
+from bench.machine import describe_machine
+from bench.measure import measure_variants
+from bench.nights import time_checks, time_unchanged_night
+from bench.options import Size, parse_sizes
+from bench.read_load import ReadLoad, percentiles
+from bench.readers_command import measure_readers, reader_tables
+from bench.reference import Reference, in_schema, read_reference
+from bench.scratch import Scratch, SessionKind, check_disk, scratch_store
+from bench.server import BenchServer, open_server
+from bench.targets import Judged
+from bench.variants import FLOOR, REFERENCE_PLAIN, SHIPPED, Variant, create_reference, run_variant
+from bench.verify import RowsDiffer, verify
+from feature_store.errors import BadInput, NotReady
+from feature_store.names import Name
+from feature_store.settings import Settings
+from feature_store.store import Refresh, Store
+from sandbox.sample.options import SampleOptions
+from sandbox.server import Server
+
+E = Name("ml", "tom_features_v1_enriched_mv")
+D4 = Name("ml", "tom_speed_anchor_v1_mv")
+F2 = Name("feature_store", "device_meta_gmc_stats_t0_v1_mv")
+
+_ABOUT = {"machine": describe_machine(), "conditions": {"profiles": {}, "sessions": {}}}
+
+
+@pytest.fixture(scope="module")
+def reference(store_files: Store) -> Reference:
+    return read_reference(store_files)
+
+
+@pytest.fixture(scope="module")
+def scratch(
+    server: Server, settings: Settings, store_files: Store, reference: Reference
+) -> Iterator[Scratch]:
+    """500 listings over four weeks: ours filled, the reference created and filled."""
+    ours = BenchServer(server, None)
+    with scratch_store(ours, SampleOptions(listings=500, days=28), store_files, settings) as store:
+        with store.session() as connection:
+            run_variant(connection, SHIPPED, reference, settings.zone)
+            create_reference(connection, reference)
+            connection.execute("CREATE SCHEMA floor")
+            first = Variant("first", "reference", SessionKind.PLAIN)
+            run_variant(connection, first, reference, settings.zone)
+        yield store
+
+
+def test_the_reference_gives_our_rows_in_every_relation(
+    scratch: Scratch, reference: Reference
+) -> None:
+    with scratch.session() as connection:
+        compared = verify(connection, reference)
+    assert set(compared) == {str(r.name) for r in reference.refreshed}
+    assert all(rows > 0 for rows in compared.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        pytest.param(E, "interval '14 days'", "interval '13 days'", id="a shorter window in E"),
+        pytest.param(D4, "<= 168", "<= 100", id="another weighted share in D4"),
+        pytest.param(F2, "ln(r.n_color_in_seg", "ln(1e-8 + r.n_color_in_seg", id="entropy in F2"),
+    ],
+)
+def test_a_reference_with_other_rows_is_noticed(
+    scratch: Scratch, reference: Reference, name: Name, right: str, wrong: str
+) -> None:
+    names = {relation.name: "reference" for relation in reference.relations}
+    broken = next(r for r in reference.relations if r.name == name)
+    text = in_schema(broken.file.create.text, names)
+    assert right in text
+    with scratch.session() as connection, connection.transaction(force_rollback=True):
+        connection.execute(f"DROP MATERIALIZED VIEW reference.{name.relation} CASCADE")
+        connection.execute(text.replace(right, wrong).encode())
+        connection.execute(f"REFRESH MATERIALIZED VIEW reference.{name.relation}")
+        alone = Reference((broken,), reference.own, reference.store)
+        with pytest.raises(RowsDiffer, match=name.relation):
+            verify(connection, alone)
+
+
+def test_the_reference_does_without_what_only_helps_ours(reference: Reference) -> None:
+    assert reference.own == {E, D4, F2}
+    names = {relation.name for relation in reference.refreshed}
+    assert names.isdisjoint(reference.helpers)
+    assert all(served for served in reference.helpers.values())
+
+
+def test_every_variant_times_the_relations_that_it_is_about(
+    scratch: Scratch, reference: Reference
+) -> None:
+    seconds = measure_variants(scratch, (SHIPPED, REFERENCE_PLAIN, FLOOR), 2, reference)
+    ours = {str(r.name) for r in scratch.store.refreshed}
+    assert set(seconds["shipped"]) == set(seconds["floor"]) == ours
+    assert set(seconds["reference, plain"]) == {str(name) for name in reference.own}
+    assert all(len(runs) == 2 for figures in seconds.values() for runs in figures.values())
+
+
+def test_an_unchanged_night_is_found_unchanged(scratch: Scratch) -> None:
+    (night,) = time_unchanged_night(scratch, 1)
+    assert set(night) == {str(r.name) for r in scratch.store.refreshed}
+
+
+def test_suites_and_history_are_timed_step_by_step(scratch: Scratch) -> None:
+    nights = time_checks(scratch, 1)
+    (first,), (later,) = nights["first"], nights["later"]
+    assert first.keys() == later.keys()
+    assert {"suite uniqueness", "suite spam_absence", "suite as_of_counts", "history"} <= set(later)
+
+
+def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> None:
+    measured = measure_readers(scratch, refreshes=1, idle_seconds=0.2)
+    found = measured["phases"]
+    for phase in found.values():
+        assert phase["read"]["latency"]["key"]["reads"] > 0
+        assert phase["read"]["reported_waits"] == phase["read"]["seen_waiting"] == 0
+    read_layers = {str(r.name) for r in scratch.store.refreshed if r.refresh is Refresh.CONCURRENT}
+    assert read_layers.isdisjoint(found["refresh"]["held"])
+    tables = reader_tables({**_ABOUT, **measured, "listings": 500})
+    assert "| lock waits of readers of read layers " in tables
+
+
+def test_a_reader_that_waits_is_seen_and_reported(scratch: Scratch) -> None:
+    relation = scratch.store.refreshed[0]
+    load = ReadLoad(scratch, [relation], 1, "base")
+    with LockWatch(scratch, [relation]) as watch, load, scratch.session() as connection:
+        with connection.transaction():
+            connection.execute(f"REFRESH MATERIALIZED VIEW {relation.name}")
+            time.sleep(0.5)
+        time.sleep(0.1)
+    assert load.reads.waits
+    assert watch.seen.waits["bench reader base"] > 0
+    assert watch.seen.held[str(relation.name)] >= 0.4
+
+
+def test_nights_change_a_little_and_sizes_are_kept(scratch: Scratch) -> None:
+    nights = measure_bloat(scratch, 2, longest_wait=0)
+    names = {str(r.name) for r in scratch.store.refreshed}
+    assert set(nights["nights"][1]["bytes"]) == set(nights["compact"]["last"]) == names
+    table = bloat_table({**_ABOUT, **nights, "listings": 500, "labels": {n: n for n in names}})
+    assert all(f"| {name} " in table for name in names)
+
+
+def test_names_move_whole_or_not_at_all() -> None:
+    moved = in_schema('SELECT ml.a, ml.ab, xml.a FROM ml.a AS "ml.b"', {Name("ml", "a"): "r"})
+    assert moved == 'SELECT r.a, ml.ab, xml.a FROM r.a AS "ml.b"'
+
+
+@pytest.mark.parametrize(
+    ("target", "observed", "at_least", "verdict"),
+    [
+        (20.0, 21.0, True, "reached"),
+        (20.0, 15.0, True, "NOT reached, short by 25%"),
+        (2.0, 3.0, False, "NOT reached, over by 50%"),
+        (0.0, 3.0, False, "NOT reached, 3 too many"),
+        (2.0, None, False, "not measured"),
+    ],
+)
+def test_a_target_is_reached_or_missed_by_so_much(
+    target: float, observed: float | None, at_least: bool, verdict: str
+) -> None:
+    assert Judged("what", target, observed, at_least=at_least).verdict == verdict
+
+
+def test_percentiles_are_in_milliseconds() -> None:
+    found = percentiles([n / 1000 for n in range(1, 101)])
+    assert found == {"reads": 100, "p50": 51.0, "p95": 96.0, "p99": 100.0, "max": 100.0}
+
+
+def test_sizes_are_read_with_their_runs() -> None:
+    assert parse_sizes("100000:1, 1000", 3) == (Size(1000, 3), Size(100_000, 1))
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "x", "", "10 10", "10:0", "2000000", "1:2:3"])
+def test_a_size_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse_sizes(text, 3)
+
+
+def test_a_disk_too_small_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="disk is too small"):
+        check_disk(10**18, tmp_path)
+
+
+def test_a_role_that_may_not_create_databases_is_told_so(server: Server) -> None:
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute("CREATE ROLE bench_reader LOGIN")
+    theirs = BenchServer(Server(make_conninfo(server.conninfo, user="bench_reader")), None)
+    with pytest.raises(NotReady, match="CREATEDB"), theirs.scratch_database("1"):
+        pass
+
+
+def test_on_a_server_of_the_user_only_its_own_database_comes_and_goes(server: Server) -> None:
+    with open_server(server.conninfo) as theirs, theirs.scratch_database("1") as conninfo:
+        name = conninfo_to_dict(conninfo)["dbname"]
+        assert str(name).startswith("feature_store_bench_")
+        assert server.has_database(str(name))
+        assert theirs.data_dir is None
+    assert not server.has_database(str(name))
+
+
+def test_bad_input_is_one_line_and_nothing_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "BENCH_HOME", tmp_path)
+    monkeypatch.setenv("BENCH_DSN", "host=127.0.0.1 port=1 user=u password=geheim")
+    out = ["--out", str(tmp_path / "results")]
+    assert cli.main(["refresh", "--sizes", "0", *out]) == 2
+    assert "size of 0" in capsys.readouterr().err
+    assert cli.main(["refresh", "--sizes", "10", *out]) == 3
+    told = capsys.readouterr().err
+    assert "cannot be reached" in told
+    assert "geheim" not in told
+    assert not (tmp_path / "results").exists()

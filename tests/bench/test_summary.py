@@ -1,0 +1,80 @@
+"""Medians, sums and ratios of figures small enough to check by hand, and the tables of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import variants
+from bench.plot import draw
+from bench.summary import against_reference, read_sizes, whole_against_reference
+from bench.tables import refresh_tables
+from bench.targets import judge
+
+
+def _size(listings: int, times: float, *, reference: bool = True) -> dict[str, Any]:
+    """Two relations and a helper below the second; of three runs the last is ten times slower."""
+
+    def runs(**seconds: float) -> dict[str, list[float]]:
+        return {name: [s * times, s * times, 10 * s * times] for name, s in seconds.items()}
+
+    ours = {"e": 1.0, "helper": 0.5, "f2": 1.5}
+    passes = {v.name: runs(**ours) for v in variants.WITHOUT_REFERENCE}
+    if reference:
+        passes |= {v.name: runs(e=30.0, f2=10.0) for v in variants.ALL if v.of == "reference"}
+    return {
+        "listings": listings,
+        "runs": 3,
+        "rows": {"e": 9, "helper": 2, "f2": 4},
+        "bytes": {},
+        "passes": {"tuned": passes, "default": {"shipped": runs(e=2.0, helper=1.0, f2=3.0)}},
+        "unchanged": [{"e": 0.06, "f2": 0.06}],
+        "checks": {"first": [{"history": 9.0}], "later": [{"proof": 1.0, "history": 0.5}]},
+    }
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    return {
+        "machine": {
+            "at": "2026-07-01", "commit": "abc", "uncommitted_changes": False, "cpu": "one",
+            "cores": 2, "memory_gb": 8, "system": "Linux", "python": "3.11", "load_before": 0.1,
+        },
+        "conditions": {"profiles": {"tuned": {"version": "18"}}, "sessions": {"plain": {}}},
+        "labels": {"e": "E", "helper": "helper", "f2": "F2"},
+        "helpers": {"helper": ["f2"]},
+        "sizes": [_size(10_000, 1.0), _size(100_000, 13.0, reference=False)],
+    }  # fmt: skip
+
+
+def test_a_helper_counts_as_part_of_what_it_serves_and_once_in_the_whole(
+    result: dict[str, Any],
+) -> None:
+    size = read_sizes(result)[0]
+    assert size.seconds(variants.SHIPPED, "f2") == 2.0
+    assert size.total(variants.SHIPPED) == 3.0
+    assert against_reference(size, "F2")["as shipped"] == 5.0
+    assert against_reference(size, "E")["as shipped"] == 30.0
+    assert whole_against_reference(size, speed=True)["by SQL alone"] == pytest.approx(40 / 3)
+
+
+def test_targets_are_judged_where_they_were_measured(result: dict[str, Any]) -> None:
+    judged = {one.what: one for one in judge(read_sizes(result))}
+    assert judged["F2 at 10,000, reference / ours as shipped"].verdict.startswith("NOT reached")
+    assert judged["growth of the whole from 10,000 to 100,000"].observed == 13.0
+    assert judged["total at 10,000 under default server settings / tuned"].observed == 2.0
+    assert judged["unchanged night at 10,000 / full refresh"].observed == pytest.approx(0.04)
+    assert judged["suites, proofs and history at 10,000 / refresh"].observed == 0.5
+    assert not any(what.startswith("E at 100,000") for what in judged), "there is no reference"
+
+
+def test_the_tables_and_the_plot_are_made_from_the_result(
+    result: dict[str, Any], tmp_path: Path
+) -> None:
+    tables = refresh_tables(result)
+    assert "## 100,000 listings: seconds, plain refreshes (median of 3)" in tables
+    assert "helper is ours alone and counts as part of F2." in tables
+    draw(read_sizes(result), tmp_path / "plot.svg")
+    assert "<svg" in (tmp_path / "plot.svg").read_text()
