@@ -26,6 +26,9 @@ BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --out "$(OUT)"
 
 # Handed on by the environment: an argument of a program is there for all to read.
 export DSN
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" --quiet
+
 export PYTHONPATH := plugins:.
 # The embedded server's launcher says this on machines without a desktop session.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
@@ -66,16 +69,16 @@ test: $(READY) ## Run all tests
 lint: $(READY) ## Check style, types and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy plugins/feature_store sandbox dags config bench
+	$(BIN)/mypy plugins/feature_store sandbox dags config bench bin
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox bench
 
 format: $(READY) ## Format Python
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(READY) ## Renew requirements.lock from the direct requirements
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" --quiet requirements-dev.txt -o requirements.lock
+lock: $(READY) ## Renew the locks from the direct requirements
+	$(LOCK) requirements-dev.txt -o requirements.lock
+	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
 
 airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }

@@ -29,7 +29,8 @@ from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.stamps import stamp
 from feature_store.store import read_store
-from sandbox.components import DAG_ID, Components, wait_until
+from sandbox.airflow_api import DAG_ID, wait_until
+from sandbox.components import Components
 from sandbox.home import HOME
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions

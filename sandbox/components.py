@@ -6,30 +6,26 @@ beside its SQL.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
 from sandbox.home import airflow_settings
 from sandbox.server import airflow_connection
 
-DAG_ID = "feature_store_refresh"
 _STARTS_WITHIN = 120
 
 
-class Components:
+class Components(AirflowApi):
     """A real Airflow on a metadata database of its own, reached through its REST API.
 
     Attributes:
@@ -50,17 +46,18 @@ class Components:
             metadata: an empty database for Airflow itself.
             extra: environment variables beside, or instead of, those that we ship.
         """
+        port = _free_port()
+        address = f"http://localhost:{port}"
+        super().__init__(address, self.logs)
         self._home = home
-        self._port = _free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        address = f"http://localhost:{self._port}"
         self.environment = {
             **os.environ,
             **airflow_settings(home),
             "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(metadata),
             "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(self._port),
+            "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__BASE_URL": address,
             "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this machine's trials and of nobody else",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
@@ -131,66 +128,12 @@ class Components:
             raise RuntimeError(f"airflow {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def trigger(self, run_id: str, logical_date: str | None = None, **conf: Any) -> None:
-        """Start a manual run of the DAG."""
-        run = {"dag_run_id": run_id, "logical_date": logical_date, "conf": conf}
-        self.call("POST", f"dags/{DAG_ID}/dagRuns", run)
-
-    def runs(self) -> dict[str, str]:
-        """The states of all runs."""
-        found = self.call("GET", f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
-        return {run["dag_run_id"]: run["state"] for run in found}
-
-    def wait_for_run(self, run_id: str, seconds: int = 240) -> str:
-        """Wait for a run's end; its state.
-
-        Raises:
-            TimeoutError: it has not ended.
-        """
-        wait_until(lambda: self.runs().get(run_id) in ("success", "failed"), seconds, self.logs)
-        return self.runs()[run_id]
-
     def logs(self) -> str:
         """The ends of the components' logs, for a person who has to find out."""
         return "\n".join(
             f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
             for path in sorted(self._home.glob("*.out"))
         )
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the REST API and give back its answer.
-
-        Raises:
-            RuntimeError: it refused, and said why.
-        """
-        base = f"http://localhost:{self._port}"
-        with urllib.request.urlopen(f"{base}/auth/token") as answer:  # noqa: S310  # our own
-            token = json.load(answer)["access_token"]
-        request = urllib.request.Request(  # noqa: S310
-            f"{base}/api/v2/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            told = error.read().decode()
-            raise RuntimeError(f"{method} {path}: {error.code} {told}") from error
-
-
-def wait_until(happened: Callable[[], bool], seconds: int, explain: Callable[[], str]) -> None:
-    """Look again and again until something has happened.
-
-    Raises:
-        TimeoutError: it has not within that time; with the explanation.
-    """
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"It did not happen within {seconds} s.\n{explain()}")
-        time.sleep(0.3)  # between two looks at another process
 
 
 def _sqlalchemy_url(conninfo: str) -> str:

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.apply import apply
+from feature_store.bootstrap import bootstrap
 from feature_store.contracts import FeatureSet, read_feature_sets
 from feature_store.errors import (
     BadInput,
@@ -103,6 +104,16 @@ def _apply(
             "New relations are empty until the next run of the DAG feature_store_refresh.\n"
             "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME"
         )
+    return 0
+
+
+def _bootstrap(
+    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+) -> int:
+    if bootstrap(connection, store, settings):
+        print("Created the store and stamped its contracts.")
+    else:
+        print("There is a store already: nothing was changed. See what differs with plan.")
     return 0
 
 
@@ -267,6 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SET",
         help="a feature set to stamp anew in the same transaction; may be given several times",
     )
+    add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
     report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")

@@ -16,7 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-from sandbox.components import DAG_ID, Components
+from sandbox.airflow_api import DAG_ID
+from sandbox.components import Components
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server

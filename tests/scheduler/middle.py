@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from sandbox.components import wait_until
+from sandbox.airflow_api import wait_until
 
 from .conftest import RealAirflow
 

@@ -16,7 +16,7 @@ from email.message import EmailMessage
 import psycopg
 import pytest
 
-from sandbox.components import DAG_ID, wait_until
+from sandbox.airflow_api import DAG_ID, wait_until
 from sandbox.mailbox import Mailbox
 
 from .conftest import RealAirflow

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from sandbox.components import wait_until
+from sandbox.airflow_api import wait_until
 
 from .conftest import RealAirflow
 from .middle import E, hold_in_the_middle_of_e, working_on_e

@@ -1,0 +1,11 @@
+-- The logins of a new feature-store database, with the passwords of .env. PostgreSQL's image runs
+-- the files of this folder once, on an empty data volume, and never again.
+
+\getenv owner_password STORE_OWNER_PASSWORD
+\getenv refresher_password STORE_PASSWORD
+
+-- What each may do is said in include/roles.sql, which runs after this.
+CREATE ROLE feature_store_owner LOGIN PASSWORD :'owner_password';
+CREATE ROLE feature_store_refresher LOGIN PASSWORD :'refresher_password';
+-- Nobody can log in as this one before you give it a password.
+CREATE ROLE feature_store_reader LOGIN;

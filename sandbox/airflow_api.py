@@ -1,0 +1,98 @@
+"""What a person does to a running Airflow, through its REST API."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+DAG_ID = "feature_store_refresh"
+
+
+class AirflowApi:
+    """A running Airflow."""
+
+    def __init__(
+        self, address: str, explain: Callable[[], str], account: tuple[str, str] | None = None
+    ) -> None:
+        """Nothing is asked of it yet.
+
+        Args:
+            address: such as ``http://localhost:8080``.
+            explain: what to tell where something does not happen, such as the ends of its logs.
+            account: name and password; none where everybody is an administrator.
+        """
+        self._address = address
+        self._explain = explain
+        self._account = account
+
+    def trigger(self, run_id: str, logical_date: str | None = None, **conf: Any) -> None:
+        """Start a manual run of the DAG."""
+        run = {"dag_run_id": run_id, "logical_date": logical_date, "conf": conf}
+        self.call("POST", f"dags/{DAG_ID}/dagRuns", run)
+
+    def runs(self) -> dict[str, str]:
+        """The states of all runs."""
+        found = self.call("GET", f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+        return {run["dag_run_id"]: run["state"] for run in found}
+
+    def wait_for_run(self, run_id: str, seconds: int = 240) -> str:
+        """Wait for a run's end; its state.
+
+        Raises:
+            TimeoutError: it has not ended.
+        """
+        wait_until(lambda: self.runs().get(run_id) in ("success", "failed"), seconds, self._explain)
+        return self.runs()[run_id]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API and give back its answer.
+
+        Raises:
+            RuntimeError: it refused, and said why.
+        """
+        request = urllib.request.Request(  # noqa: S310  # our own
+            f"{self._address}/api/v2/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            told = error.read().decode()
+            raise RuntimeError(f"{method} {path}: {error.code} {told}") from error
+
+    def token(self) -> str:
+        """Log in.
+
+        Raises:
+            urllib.error.HTTPError: Airflow does not know the account, or another password.
+        """
+        body = None
+        if self._account:
+            name, password = self._account
+            body = json.dumps({"username": name, "password": password}).encode()
+        request = urllib.request.Request(  # noqa: S310
+            f"{self._address}/auth/token", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            token: str = json.load(answer)["access_token"]
+        return token
+
+
+def wait_until(happened: Callable[[], bool], seconds: int, explain: Callable[[], str]) -> None:
+    """Look again and again until something has happened.
+
+    Raises:
+        TimeoutError: it has not within that time; with the explanation.
+    """
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"It did not happen within {seconds} s.\n{explain()}")
+        time.sleep(0.3)  # between two looks at another process

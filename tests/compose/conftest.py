@@ -1,0 +1,71 @@
+"""The whole stack, started once: its store holds a sample, created as a new one is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from sandbox.airflow_api import AirflowApi
+from sandbox.load import load_sample
+from sandbox.mailbox import Mailbox
+from sandbox.sample.options import SampleOptions
+
+from .rendering import changed, new_env, render, values
+from .stack import Stack
+
+ODD = 'p@ss"w\\o$r:d/#% é'
+"""A password with what trips shells, JSON, addresses and .env files."""
+
+ADDRESS = "https://airflow.example"
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = new_env(tmp_path_factory.mktemp("env"))
+    return changed(made, STORE_PASSWORD=ODD, STORE_OWNER_PASSWORD=f"{ODD}!", AIRFLOW_URL=ADDRESS)
+
+
+@pytest.fixture(scope="module")
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
+    with Mailbox(tmp_path_factory.mktemp("mails")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(env: Path, mailbox: Mailbox) -> Iterator[Stack]:
+    """As .env.example has it: LocalExecutor, and a new database that gets a sample."""
+    # Not below pytest's own directory: that is closed to the servers' system user.
+    folder = Path(tempfile.mkdtemp(prefix="feature-store-compose-"))
+    folder.chmod(0o755)
+    running = Stack(render(env), folder, mailbox)
+    try:
+        running.up("store-roles")
+        with psycopg.connect(store_conninfo(running, env)) as connection:
+            load_sample(connection, SampleOptions(listings=300, days=20))
+        running.up(*running.services)
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def api(stack: Stack, env: Path) -> AirflowApi:
+    return stack.api(("admin", values(env)["AIRFLOW_ADMIN_PASSWORD"]))
+
+
+def store_conninfo(stack: Stack, env: Path) -> str:
+    """The store, as its superuser, from this machine."""
+    return make_conninfo(
+        host="127.0.0.1",
+        port=stack.localhost.port("store", 5432),
+        user="postgres",
+        password=values(env)["STORE_ADMIN_PASSWORD"],
+        dbname="scrapes",
+    )

