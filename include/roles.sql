@@ -77,7 +77,8 @@ INSERT INTO pg_temp.store_relation (relation, for_reader) VALUES
 ('feature_store.device_meta_gmc_stats_t0_v1_mv', TRUE),
 ('feature_store.device_meta_encoded_t0_v1', TRUE);
 
--- The contract: only the owner stamps. Readers need no privilege on it to have it asserted.
+-- The contract: only the owner stamps. Readers need no privilege on it to have it asserted; they read
+-- in it which columns are features.
 CREATE TEMPORARY TABLE contract_table (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.contract_table (relation)
 SELECT concat_ws('.', s.name, t.name)
@@ -121,7 +122,7 @@ SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'reader')
 FROM pg_temp.store_relation AS r
 WHERE r.for_reader AND to_regclass(r.relation) IS NOT NULL
 UNION ALL
-SELECT format('GRANT SELECT ON %s TO %I', to_regclass(t.relation), :'refresher')
+SELECT format('GRANT SELECT ON %s TO %I, %I', to_regclass(t.relation), :'refresher', :'reader')
 FROM pg_temp.contract_table AS t
 WHERE to_regclass(t.relation) IS NOT NULL
 UNION ALL
@@ -187,7 +188,30 @@ GRANT SELECT ON TABLES TO :"refresher";
 
 SELECT bool_and(to_regclass(r.relation) IS NOT NULL) AS complete
 FROM pg_temp.store_relation AS r \gset
+
+-- Whoever may create where those functions look can slip them something of their own, which then runs
+-- as the owner. What others were granted is yours to take back.
+SELECT
+    coalesce(
+        string_agg(
+            format('%s may create in the schema %I', coalesce(a.rolname, 'everybody'), n.nspname),
+            '; ' ORDER BY n.nspname, a.rolname
+        ), ''
+    ) AS others,
+    count(*) > 0 AS has_others
+FROM pg_namespace AS n
+CROSS JOIN aclexplode(n.nspacl) AS g
+LEFT JOIN pg_roles AS a ON g.grantee = a.oid
+WHERE
+    n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
+    AND g.privilege_type = 'CREATE'
+    AND g.grantee <> n.nspowner
+    AND a.rolname IS DISTINCT FROM :'owner'
+    AND a.rolsuper IS NOT TRUE \gset
 COMMIT;
+\if :has_others
+\echo Warning: :others. The functions that run as :owner look there: REVOKE CREATE ON SCHEMA from them.
+\endif
 \if :complete
 \echo The roles have what they need.
 \else

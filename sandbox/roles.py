@@ -12,14 +12,14 @@ REFRESHER = "feature_store_refresher"
 READER = "feature_store_reader"
 
 
-def grant_roles(conninfo: str, **names: str) -> None:
-    """Create the roles and grant what they need, as ``include/roles.sql`` says.
+def grant_roles(conninfo: str, **names: str) -> str:
+    """Create the roles and grant what they need, as ``include/roles.sql`` says. Gives its words.
 
     Args:
         conninfo: a superuser's, for a database that has the source tables.
         names: of roles called otherwise than by default.
     """
-    run_psql(conninfo, ROOT / "include" / "roles.sql", **names)
+    return run_psql(conninfo, ROOT / "include" / "roles.sql", **names)
 
 
 def as_role(conninfo: str, role: str) -> str:

@@ -108,8 +108,8 @@ def start_again(data_dir: Path) -> None:
     _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
 
 
-def run_psql(conninfo: str, script: Path, **variables: str) -> None:
-    """Run a file with psql, as the role of the connection string.
+def run_psql(conninfo: str, script: Path, **variables: str) -> str:
+    """Run a file with psql, as the role of the connection string. Gives what it printed.
 
     Args:
         conninfo: which database, and as whom.
@@ -122,7 +122,7 @@ def run_psql(conninfo: str, script: Path, **variables: str) -> None:
     psql = POSTGRES_VERSIONS[DEFAULT_VERSION] / "psql"
     command = [str(psql), "--no-psqlrc", "--dbname", conninfo, "--file", str(script)]
     command += [f"--set={name}={value}" for name, value in variables.items()]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def airflow_connection(conninfo: str) -> str:

@@ -79,6 +79,7 @@ def apply(
         psycopg.errors.DuplicateTable,
         psycopg.errors.DuplicateFunction,
         psycopg.errors.DuplicateObject,
+        psycopg.errors.DuplicateSchema,
     ) as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}, and apply did not create it.",

@@ -186,7 +186,7 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
         problems.append(
             f"{me} may not refresh {relation.name}, which {owner} owns: before PostgreSQL "
             f"{_MAINTAIN_SINCE} only the owner of a view may.\n"
-            f"Next: run include/roles.sql, which hands it over, or GRANT {owner} TO {me}"
+            f"Next: {_hand_over(connection, relation, view)}"
         )
     elif not is_owner and not _may_maintain(connection, relation):
         problems.append(
@@ -203,6 +203,24 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
             f"concurrent refresh needs.\nNext: GRANT TEMPORARY ON DATABASE {database} TO {owner}"
         )
     return problems
+
+
+def _hand_over(connection: Connection[Any], relation: Relation, view: str) -> str:
+    """The way to the view's ownership, which is never to become a superuser."""
+    row = connection.execute(
+        "SELECT r.rolsuper, quote_ident(r.rolname), quote_ident(current_user) "
+        "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
+        "WHERE c.oid = %s::regclass",
+        (_quoted(connection, relation.name),),
+    ).fetchone()
+    assert row is not None  # the caller has seen it
+    is_superuser, owner, me = row
+    if is_superuser:
+        return (
+            f"ALTER MATERIALIZED VIEW {view} OWNER TO the role that applies, then run "
+            f"include/roles.sql"
+        )
+    return f"run include/roles.sql, which hands it over, or GRANT {owner} TO {me}"
 
 
 def _owner_problems(

@@ -10,7 +10,6 @@ import psycopg
 from feature_store.errors import NotReady, RunFailed, StoreError, passes_on_its_own
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
-from feature_store.objects import has_audit
 from feature_store.operators import StoreOperator
 from feature_store.run_context import as_of_day_of, holder_of, take_turn
 from feature_store.settings import Settings
@@ -42,6 +41,8 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Give the verdict, record it and release the lease."""
+        from feature_store.objects import has_audit
+
         if not has_audit(connection):
             raise _failed_before(context) or NotReady("The store has not been created.")
         try:

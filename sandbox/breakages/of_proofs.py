@@ -66,8 +66,8 @@ OF_PROOFS = (
         ),
         edit=edit(
             f"sql/read/{E}.sql",
-            "AND s.sold_day < c.t0_day\n            AND s.sold_day >= c.t0_day - 14",
-            "AND s.sold_day <= c.t0_day\n            AND s.sold_day >= c.t0_day - 14",
+            "width_bucket(c.t0_day - 1, sold.days)",
+            "width_bucket(c.t0_day, sold.days)",
         ),
         rebuilt=True,
     ),
@@ -80,7 +80,11 @@ OF_PROOFS = (
             subject=f"as_of_counts broken, 45 rows of {D4} and 1 more",
             mail_says=("max_sold_day_used", "2026-06-16, not 2026-06-15"),
         ),
-        edit=edit(f"sql/read/{D4}.sql", "generate_series(1, 90)", "generate_series(0, 90)"),
+        edit=edit(
+            f"sql/read/{D4}.sql",
+            "width_bucket(d.anchor_day - 1, s.days)",
+            "width_bucket(d.anchor_day, s.days)",
+        ),
         rebuilt=True,
     ),
     Breakage(

@@ -87,9 +87,12 @@ def test_the_dag_runs_as_a_role_that_can_create_nothing(stack: Stack, env: Path)
         session.execute("CREATE TABLE ml.mine ()")
 
 
-def test_the_first_nightly_run_starts_by_itself_and_a_triggered_one_tells_the_assets(
+def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_triggered_run_does(
     stack: Stack, api: AirflowApi, store_files: Store, settings: Settings
 ) -> None:
+    wait_until(lambda: bool(api.call("GET", "dags")["dags"]), 60, stack.logs)
+    assert api.runs() == {}, "nothing runs before its owner has filled the sources"
+    api.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
     wait_until(lambda: len(api.runs()) == 1, 60, stack.logs)
     (nightly,) = api.runs()
     assert api.wait_for_run(nightly) == "success"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -36,9 +37,22 @@ def _blocks(language: str) -> list[str]:
     ]
 
 
+@pytest.fixture
+def include_with_a_second_version(tmp_path):
+    """As docs/upgrades.md has it when it stamps one."""
+    include = shutil.copytree(ROOT / "include", tmp_path / "include")
+    first = include / "contracts" / "tom_features_v1.toml"
+    second = first.read_text().replace("tom_features_v1", "tom_features_v2")
+    first.with_name("tom_features_v2.toml").write_text(second)
+    return include
+
+
 @pytest.mark.parametrize("line", _lines("bin/feature-store"))
-def test_the_command_line_takes_what_the_pages_type(line, monkeypatch, capsys):
+def test_the_command_line_takes_what_the_pages_type(
+    line, include_with_a_second_version, monkeypatch, capsys
+):
     """With no database to be reached: whoever comes so far has understood every word."""
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include_with_a_second_version))
     monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", _NOBODY)
     arguments = shlex.split(line, comments=True)[1:]
     assert main(arguments) == _CANNOT_CONNECT, capsys.readouterr().err

@@ -100,12 +100,12 @@ class TestOptions:
     def test_options_reach_every_session(
         self, seen_by: See, empty_database: str, airflow_conn: Any, settings: Settings
     ) -> None:
-        airflow_conn(empty_database, options="-c work_mem=7MB -c geqo=off")
+        airflow_conn(empty_database, options="-c vacuum_cost_limit=77 -c geqo=off")
         seen = seen_by(
             settings,
-            "SELECT current_setting('work_mem') AS work_mem, current_setting('geqo') AS geqo",
+            "SELECT current_setting('vacuum_cost_limit') AS cost, current_setting('geqo') AS geqo",
         )
-        assert seen == {"work_mem": "7MB", "geqo": "off"}
+        assert seen == {"cost": "77", "geqo": "off"}
 
     def test_options_that_the_server_does_not_see_reach_libpq(
         self, empty_database: str, airflow_conn: Any, settings: Settings

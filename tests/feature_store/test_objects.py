@@ -30,7 +30,7 @@ def _only(conditions: dict[str, Condition], label: str) -> Condition:
 def test_before_apply_everything_is_missing_and_there_is_no_audit_schema(scratch_sources, include):
     conditions = _examine(scratch_sources, include)
     assert {c.state for c in conditions.values()} == {State.MISSING}
-    assert len(conditions) == len(include.store.relations) + 4
+    assert len(conditions) == len(include.store.relations) + 6
     assert not has_audit(scratch_sources.connection)
 
 

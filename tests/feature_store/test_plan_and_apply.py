@@ -67,7 +67,7 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
     steps = [f"  - audit schema, step {m.version}: {m.name}" for m in include.migrations]
     assert steps[0] == "  - audit schema, step 1: lease_and_refreshes"
     assert str(plan).splitlines() == [
-        f"To create: {2 + len(steps) + 4 + len(labels)}",
+        f"To create: {2 + len(steps) + 6 + len(labels)}",
         "  - schema ml",
         "  - schema feature_store_audit",
         *steps,
@@ -75,6 +75,8 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
         "  - the feature contracts of feature_store",
         "  - the certification guard of ml",
         "  - the certification guard of feature_store",
+        "  - the freshness guard of ml",
+        "  - the freshness guard of feature_store",
         *labels,
         "In place, as their file: 0.",
     ]

@@ -30,6 +30,7 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_SCHEDULE_ZONE": "UTC",
         "FEATURE_STORE_LOCK_TIMEOUT": "1",
         "FEATURE_STORE_STATEMENT_TIMEOUT": "0",
+        "FEATURE_STORE_WORK_MEM": "8MB",
         "FEATURE_STORE_LEASE_GRACE": "2",
         "FEATURE_STORE_LEASE_POLL": "3",
         "FEATURE_STORE_SMTP_CONN_ID": "mailer",
@@ -50,6 +51,7 @@ def test_every_setting_is_read_from_its_variable():
         schedule_zone="UTC",
         lock_timeout=1,
         statement_timeout=0,
+        work_mem="8MB",
         lease_grace=2,
         lease_poll=3,
         settling_days=4,
@@ -61,6 +63,15 @@ def test_every_setting_is_read_from_its_variable():
         links_base="https://airflow.example",
         report_dir=Path("/reports"),
         include_dir=Path("/elsewhere"),
+    )
+
+
+@pytest.mark.parametrize("size", ["", "64", "0MB", "64 MB", "1GB", "64mb", "99999MB"])
+def test_a_memory_that_is_no_number_of_megabytes_is_named(size):
+    with pytest.raises(BadInput) as caught:
+        read_settings({"FEATURE_STORE_WORK_MEM": size})
+    assert caught.value.problem == (
+        f"FEATURE_STORE_WORK_MEM is {size!r}; expected a size such as 64MB, 1MB to 9999MB."
     )
 
 

@@ -11,8 +11,7 @@ WITH listing AS (
         b.listing_id,
         b.edited_date AS t0,
         b.edited_date::date AS t0_day,
-        -- Runs of blanks count as one; a blank name is 'base', an empty or missing one 'other'.
-        lower(regexp_replace(b.model, '\s+', ' ', 'g')) AS model_norm
+        lower(b.model) AS model_name
     FROM feature_store.listing_device_features_clean_mv AS b
 ),
 
@@ -40,13 +39,14 @@ SELECT
     l.t0,
     l.t0_day,
     coalesce(i.model_effective_generation, l.generation) AS gen_key,
+    -- Runs of blanks count as one; a blank name is 'base', an empty or missing one 'other'.
     CASE
-        WHEN l.model_norm IS NULL OR l.model_norm = '' THEN 'other'
-        WHEN l.model_norm LIKE '%pro max%' THEN 'pro_max'
-        WHEN l.model_norm LIKE '%pro%' THEN 'pro'
-        WHEN l.model_norm LIKE '%plus%' THEN 'plus'
-        WHEN l.model_norm LIKE '%mini%' THEN 'mini'
-        WHEN l.model_norm LIKE '%air%' THEN 'air'
+        WHEN l.model_name IS NULL OR l.model_name = '' THEN 'other'
+        WHEN l.model_name ~ 'pro\s+max' THEN 'pro_max'
+        WHEN l.model_name LIKE '%pro%' THEN 'pro'
+        WHEN l.model_name LIKE '%plus%' THEN 'plus'
+        WHEN l.model_name LIKE '%mini%' THEN 'mini'
+        WHEN l.model_name LIKE '%air%' THEN 'air'
         ELSE 'base'
     END AS model_variant,
     CASE

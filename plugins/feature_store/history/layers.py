@@ -71,6 +71,7 @@ class HistoryLayer:
         appears: the layer with whose day a day of it appears or goes as a whole.
         query: gives ``day`` and the columns.
         normal: the query, normalised.
+        shows: the relations of ours that the query reads.
         stands_on: the materialized views that the query's rows come from, each with those that it
             reads itself.
         closure: every relation of ours that the query shows, and what it is made of.
@@ -85,6 +86,7 @@ class HistoryLayer:
     appears: str | None
     query: str
     normal: str
+    shows: tuple[Name, ...]
     stands_on: tuple[tuple[str, tuple[str, ...]], ...]
     closure: tuple[str, ...]
 
@@ -161,6 +163,7 @@ def _read(path: Path, store: Store) -> HistoryLayer:
         appears=header["Appears"].partition(".")[0] if "Appears" in header else None,
         query=statements[0].text,
         normal=statements[0].normal,
+        shows=tuple(relation.name for relation in reads),
         stands_on=tuple(_stands_on(store, reads)),
         closure=_closure(store, reads),
     )

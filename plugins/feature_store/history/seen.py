@@ -1,8 +1,9 @@
 """Whether a layer still consists of the very rows that were fingerprinted before.
 
 To fingerprint a row takes some microseconds, to tell that it is the same version of the same row a
-tenth of that. So the states of the materialized views under a layer are kept with what was seen;
-where all are as they were, the days are, too. A layer's definitions are compared elsewhere.
+tenth of that. So the states of the materialized views that a layer shows, directly or through plain
+views, are kept with what was seen; where all are as they were, the days are, too. A layer's
+definitions are compared elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from psycopg import Connection
 
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import Fingerprint
-from feature_store.names import Name
 from feature_store.reuse.row_state import find_relations, row_state
 
 # Transaction numbers come round: after half their range a state proves nothing any more.
@@ -29,7 +29,7 @@ class SeenRows:
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
-        self._states: dict[str, str | None] = {}
+        self._states: dict[int, str | None] = {}
         row = connection.execute(
             "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         ).fetchone()
@@ -57,20 +57,38 @@ class SeenRows:
         )
 
     def _under(self, layer: HistoryLayer) -> dict[str, str | None]:
-        return {name: self._state(name) for name, _ in layer.stands_on}
+        """The states of all that the layer's rows come from; None where one cannot be told."""
+        shown = [name.identifier.as_string(self._connection) for name in layer.shows]
+        oids = [oid for (oid,) in self._connection.execute(_SOURCES, (shown,)).fetchall()]
+        return {str(oid): self._state(oid) for oid in oids}
 
-    def _state(self, name: str) -> str | None:
-        if name not in self._states:
-            self._states[name] = self._read(Name.parse(name))
-        return self._states[name]
+    def _state(self, oid: int) -> str | None:
+        if oid not in self._states:
+            found = find_relations(self._connection, [oid])
+            told = found and not found[0].doubt and found[0].kind == "m"
+            self._states[oid] = row_state(self._connection, found[0]) if told else None
+        return self._states[oid]
 
-    def _read(self, name: Name) -> str | None:
-        quoted = name.identifier.as_string(self._connection)
-        row = self._connection.execute("SELECT to_regclass(%s)::oid", (quoted,)).fetchone()
-        found = find_relations(self._connection, [row[0]]) if row and row[0] else []
-        if not found or found[0].doubt or found[0].kind != "m":
-            return None
-        return row_state(self._connection, found[0])
+
+# Seen through plain views as they are now: one that was adopted may read whatever its owner likes.
+_SOURCES = """
+WITH RECURSIVE below (oid) AS (
+    SELECT to_regclass(s)::oid FROM unnest(%s::text[]) AS s
+    UNION
+    SELECT d.refobjid
+    FROM below AS b
+    INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid AND c.relkind = 'v'
+    INNER JOIN pg_catalog.pg_rewrite AS r ON c.oid = r.ev_class
+    INNER JOIN pg_catalog.pg_depend AS d
+        ON r.oid = d.objid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass
+)
+SELECT b.oid
+FROM below AS b
+LEFT JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+WHERE c.relkind IS DISTINCT FROM 'v'
+"""
 
 
 def _digest(days: Mapping[date, Fingerprint]) -> str:

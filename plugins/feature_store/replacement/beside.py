@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 
 from feature_store.errors import NotReady, passes_on_its_own
-from feature_store.replacement.kept import keep
+from feature_store.replacement.kept import given_by_default, keep
 from feature_store.replacement.scope import Rebuilt, Replacement
 from feature_store.requalify import moved
 
@@ -48,10 +49,15 @@ def build(connection: Connection[Any], replacement: Replacement, written: str) -
                 for comment in one.relation.file.comments:
                     connection.execute(moved(comment.text, schemas).encode())
         if one.old:
+            # A view of the user may give way to a materialized view of ours.
+            had = replace(one.old, materialized=one.relation.file.materialized)
             own = (one.relation.file.indexes, written) if one.from_file else ((), "")
-            for statement, what in keep(connection, one.old, BESIDE, *own):
-                with naming(f"{one.name}: {what} cannot be kept"):
-                    connection.execute(statement)
+            steps = keep(connection, had, BESIDE, *own)
+        else:
+            steps = list(given_by_default(connection, one.name, BESIDE))
+        for statement, what in steps:
+            with naming(f"{one.name}: {what} cannot be kept"):
+                connection.execute(statement)
 
 
 def fill(connection: Connection[Any], replacement: Replacement) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from feature_store.names import Name
 from feature_store.records import quoted
 from feature_store.replacement.scope import Old
 from feature_store.requalify import moved
@@ -29,7 +30,7 @@ def keep(
 
     Args:
         connection: a pinned session.
-        old: the old relation.
+        old: the old relation, of the new one's kind.
         schema: where the new one is.
         own_indexes: indexes that the new one has already.
         own_words: what files have said in comments, which the new one's file says anew.
@@ -38,10 +39,28 @@ def keep(
     readers: list[Callable[..., Iterator[Step]]] = [_owner, _options, _columns, _grants]
     steps = [step for read in readers for step in read(connection, old, new, schema)]
     steps += _words(connection, old, schema, own_words)
-    if old.materialized:
-        steps += _tablespace(connection, old, new)
-        steps += _indexes(connection, old, new, schema, own_indexes)
+    steps += _tablespace(connection, old, new)
+    steps += _indexes(connection, old, new, schema, own_indexes)
     return steps
+
+
+def given_by_default(connection: Connection[Any], name: Name, schema: str) -> Iterator[Step]:
+    """Read what a new relation is granted by default in its own schema, for one made in another.
+
+    Args:
+        connection: a pinned session, as the role that creates it.
+        name: the new relation.
+        schema: where it is made.
+    """
+    new = sql.Identifier(schema, name.relation)
+    for grantee, privilege, grantable in connection.execute(
+        "SELECT p.grantee, p.privilege_type, p.is_grantable FROM pg_catalog.pg_default_acl AS d "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON d.defaclnamespace = n.oid "
+        "CROSS JOIN aclexplode(d.defaclacl) AS p WHERE d.defaclobjtype = 'r' "
+        "AND n.nspname = %s AND pg_get_userbyid(d.defaclrole) = current_user",
+        (name.schema,),
+    ).fetchall():
+        yield _grant(new, sql.SQL(privilege), _role(connection, grantee), grantable)
 
 
 def _alter(old: Old, new: sql.Composable, what: sql.Composable) -> sql.Composed:
@@ -162,16 +181,18 @@ def _grants(connection: Connection[Any], old: Old, new: sql.Composable, _: str) 
         """,
         (old.oid, as_born, old.oid),
     ).fetchall():
-        role = _role(connection, grantee)
-        columns = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
-        grant = sql.SQL("GRANT {}{} ON {} TO {}{}").format(
-            sql.SQL(privilege),
-            columns,
-            new,
-            role,
-            sql.SQL(" WITH GRANT OPTION" if grantable else ""),
-        )
-        yield grant, f"the privilege {privilege} of {role.as_string(connection)}"
+        what: sql.Composable = sql.SQL(privilege)
+        if column:
+            what += sql.SQL(" ({})").format(sql.Identifier(column))
+        yield _grant(new, what, _role(connection, grantee), grantable)
+
+
+def _grant(
+    new: sql.Composable, privilege: sql.Composable, role: sql.Composable, grantable: bool
+) -> Step:
+    option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}{}").format(privilege, new, role, option)
+    return grant, f"the privilege {privilege.as_string()} of {role.as_string()}"
 
 
 def _revokes(connection: Connection[Any], old: Old, new: sql.Composable) -> Iterator[Step]:
@@ -209,7 +230,7 @@ def _indexes(
     old: Old,
     new: sql.Composable,
     schema: str,
-    without: Collection[str],
+    own: Collection[str],
 ) -> Iterator[Step]:
     for index, definition, space, clustered, words in connection.execute(
         """
@@ -219,14 +240,15 @@ def _indexes(
         FROM pg_catalog.pg_index AS i
         INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
         LEFT JOIN pg_catalog.pg_tablespace AS s ON c.reltablespace = s.oid
-        WHERE i.indrelid = %s AND c.relname <> ALL(%s)
+        WHERE i.indrelid = %s
         ORDER BY c.relname
         """,
-        (old.oid, list(without)),
+        (old.oid,),
     ).fetchall():
         name = sql.Identifier(schema, index)
         kept = f"the index {index}"
-        yield sql.SQL("{}").format(sql.SQL(moved(definition, {old.name: schema}))), kept
+        if index not in own:
+            yield sql.SQL("{}").format(sql.SQL(moved(definition, {old.name: schema}))), kept
         if space:
             to = sql.SQL("ALTER INDEX {} SET TABLESPACE {}").format(name, sql.Identifier(space))
             yield to, kept

@@ -100,11 +100,10 @@ def plan_replacement(
     """
     olds: dict[Name, Old] = {}
     views: dict[Name, Old] = {}
-    refusals: list[str] = []
     reads: dict[Name, set[Name]] = {r.name: set() for r in store.relations}
     ours = {r.name: r for r in store.relations}
-    pending = [old for r in store.relations if str(r.name) in named
-               for old in [_find(connection, r.name)] if old]  # fmt: skip
+    refusals = _no_views(connection, named)
+    pending = [old for name in ours if str(name) in named for old in _find(connection, name)]
     while pending:
         old = pending.pop()
         if old.name in olds:
@@ -161,12 +160,27 @@ INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 """
 
 
-def _find(connection: Connection[Any], name: Name) -> Old | None:
-    row = connection.execute(
+def _find(connection: Connection[Any], name: Name) -> list[Old]:
+    rows = connection.execute(
         _OLD + "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('v', 'm')",
         (name.schema, name.relation),
-    ).fetchone()
-    return None if row is None else _old(row)
+    ).fetchall()
+    return [_old(row) for row in rows]
+
+
+def _no_views(connection: Connection[Any], named: Collection[str]) -> list[str]:
+    rows = connection.execute(
+        "SELECT concat_ws('.', n.nspname, c.relname) FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE concat_ws('.', n.nspname, c.relname) = ANY(%s) AND c.relkind NOT IN ('v', 'm') "
+        "ORDER BY 1",
+        (list(named),),
+    ).fetchall()
+    return [
+        f"{name} is no view of any kind, and what holds rows of its own is never dropped.\n"
+        f"Next: rename it yourself, then apply without naming it"
+        for (name,) in rows
+    ]
 
 
 def _old(row: tuple[Any, ...]) -> Old:
@@ -241,14 +255,16 @@ def _refusals(connection: Connection[Any], old: Old) -> list[str]:
 
 def _owner_refusals(connection: Connection[Any], old: Old) -> list[str]:
     row = connection.execute(
-        "SELECT quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user) "
-        "FROM pg_catalog.pg_class WHERE oid = %s AND NOT pg_has_role(relowner, 'USAGE')",
+        "SELECT quote_ident(r.rolname), quote_ident(current_user), r.rolsuper "
+        "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
+        "WHERE c.oid = %s AND NOT pg_has_role(r.oid, 'USAGE')",
         (old.oid,),
     ).fetchone()
     if row is None:
         return []
-    owner, me = row
+    owner, me, is_superuser = row
+    otherwise = "" if is_superuser else f", or GRANT {owner} TO {me}"
     return [
         f"{old.name} belongs to {owner}, and {me} may not replace it.\n"
-        f"Next: apply as {owner}, or GRANT {owner} TO {me}"
+        f"Next: apply as {owner}{otherwise}"
     ]

@@ -43,6 +43,7 @@ def swap(
         NotReady: something cannot be kept, or others kept reading for too long.
     """
     until = time.monotonic() + patience
+    (lock_timeout,) = connection.execute("SHOW lock_timeout").fetchone() or ("0",)
     order = [*replacement.views, *_from_the_top(replacement)]
     while True:
         try:
@@ -51,6 +52,8 @@ def swap(
                 _swap(connection, replacement)
                 if rehearsal:
                     raise psycopg.Rollback
+            # What follows waits for locks as it did before.
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() > until:

@@ -17,8 +17,12 @@ from feature_store.apply import apply
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.lease import Holder, take_lease
 from feature_store.plan import Plan, make_plan
+from feature_store.replacement.beside import build
+from feature_store.replacement.scope import plan_replacement
+from feature_store.replacement.swap import swap
 from tests.feature_store.hand_built import E_AI, E_CLEAN, F1, OWNER, READER, A, E
 
+D3 = "ml.sold_prices_v1_mv"
 _AI_FILE = f"sql/read/{E_AI}.sql"
 
 # Of everything that stands on a store: what it is and what it has, without OIDs.
@@ -51,6 +55,11 @@ def _standing(database) -> set[str]:
 def _apply(database, include, *replace: str) -> Plan:
     with database.session(OWNER) as connection:
         return apply(connection, include.store, include.settings, replace)
+
+
+def _apply_as_superuser(database, include, *replace: str) -> None:
+    with database.session() as connection:
+        apply(connection, include.store, include.settings, replace)
 
 
 def _refused(database, include, *replace: str) -> str:
@@ -98,6 +107,17 @@ def test_what_every_new_relation_is_granted_by_default_is_not_granted_here(hand_
     assert not hand_built.value(readable)
 
 
+def test_what_is_new_is_granted_what_its_schema_grants_by_default(hand_built, include):
+    """Before PostgreSQL 17 the refresher owns E-AI, and reads the new speed layer to fill it."""
+    hand_built.run(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA ml GRANT SELECT ON TABLES TO {READER}"
+    )
+    _apply(hand_built, include, E_AI)
+    readable = "SELECT has_table_privilege(%s, %s, 'SELECT')"
+    assert hand_built.value(readable, READER, "ml.tom_features_v1_enriched_speed_mv")
+    assert not hand_built.value(readable, READER, E_CLEAN)
+
+
 def test_what_of_ours_reads_it_is_built_anew_and_is_what_it_was(adopted, include):
     plan = make_plan(adopted.connection, include.store, include.directory, [E])
     assert plan.replacement
@@ -139,7 +159,58 @@ def test_words_of_the_file_are_new_and_words_of_others_stay(adopted, include):
     assert adopted.value(words, E_AI, "price") == "In kroner."
 
 
+def test_what_was_put_on_an_index_of_the_file_stays_on_it(store_db, include):
+    store_db.run(
+        "COMMENT ON INDEX ml.tfeat_enr_v1_uq IS 'For the dashboard.'",
+        f"ALTER MATERIALIZED VIEW {E} CLUSTER ON tfeat_enr_v1_uq",
+    )
+    _apply_as_superuser(store_db, include, E)
+    assert store_db.rows(
+        "SELECT obj_description(indexrelid, 'pg_class'), indisclustered FROM pg_index "
+        "WHERE indexrelid = 'ml.tfeat_enr_v1_uq'::regclass"
+    ) == [("For the dashboard.", True)]
+
+
+def test_a_plain_view_gives_way_to_a_materialized_view_with_what_was_put_on_it(sources_db, include):
+    sources_db.run(
+        "CREATE SCHEMA ml",
+        f'CREATE VIEW {D3} AS SELECT listing_id, sold_price FROM "iPhone".iphone_listings',
+        f"COMMENT ON VIEW {D3} IS 'Read by the nightly scorer.'",
+        f"COMMENT ON COLUMN {D3}.sold_price IS 'In kroner.'",
+        f"GRANT SELECT ON {D3} TO PUBLIC",
+    )
+    _apply_as_superuser(sources_db, include, D3)
+    assert sources_db.rows(
+        "SELECT relkind::text, obj_description(oid, 'pg_class'), relacl::text LIKE '%%=r/%%' "
+        "FROM pg_class WHERE oid = %s::regclass",
+        D3,
+    ) == [("m", "Read by the nightly scorer.", True)]
+
+
+def test_locks_are_waited_for_as_before_once_the_places_are_taken(store_db, include):
+    with store_db.connection.transaction():
+        found = plan_replacement(store_db.connection, include.store, [E], [])
+        before = store_db.value("SHOW lock_timeout")
+        build(store_db.connection, found, "")
+        swap(store_db.connection, found, 1, rehearsal=False)
+        assert store_db.value("SHOW lock_timeout") == before
+
+
 # What cannot be kept
+
+
+def test_a_table_in_the_place_of_a_relation_is_never_replaced(sources_db, include):
+    sources_db.run("CREATE SCHEMA ml", f"CREATE TABLE {D3} AS SELECT 1 AS sold_price")
+    before = sources_db.snapshot()
+    with pytest.raises(NotReady, match="what holds rows of its own is never dropped"):
+        _apply_as_superuser(sources_db, include, D3)
+    assert sources_db.snapshot() == before
+
+
+def test_a_schema_that_has_our_name_is_not_used(store_db, include):
+    store_db.run("CREATE SCHEMA feature_store_beside")
+    with pytest.raises(NotReady, match='"feature_store_beside" already exists'):
+        _apply_as_superuser(store_db, include, E)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +276,13 @@ def test_what_depends_on_it_and_cannot_be_kept_is_refused_by_name(
         assert words in _refused(hand_built, include, E_AI)
 
 
+def test_nobody_is_told_to_become_a_superuser(hand_built, include):
+    hand_built.run(f"CREATE VIEW mine.root AS SELECT listing_id FROM {E_AI}")
+    text = _refused(hand_built, include, E_AI)
+    assert "mine.root belongs to postgres" in text
+    assert "GRANT postgres" not in text
+
+
 def test_a_trigger_on_a_view_of_the_store_is_refused_and_on_a_view_of_yours_kept(adopted, include):
     adopted.run(
         "CREATE FUNCTION mine.t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
@@ -241,7 +319,7 @@ def test_an_index_or_a_grant_on_a_column_that_goes_is_refused(adopted, include):
     assert "the index hurried cannot be kept" in text
     adopted.run("DROP INDEX ml.hurried", f"GRANT SELECT (ai_urgency_f) ON {E_AI} TO {READER}")
     text = _refused(adopted, include, E_AI)
-    assert f'the privilege SELECT of "{READER}" cannot be kept' in text
+    assert f'the privilege SELECT ("ai_urgency_f") of "{READER}" cannot be kept' in text
 
 
 def test_a_query_that_fails_on_the_rows_leaves_everything_as_it_was(adopted, include):

@@ -1,0 +1,93 @@
+"""A store that somebody built by hand, adopted in the README's steps, and the DAG over it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store.cli import main
+from feature_store.objects import State
+from feature_store.session import pin
+from feature_store.settings import Settings
+from feature_store.status import read_status
+from feature_store.store import Store
+from sandbox.load import load_sample
+from sandbox.roles import as_role, grant_roles
+from sandbox.sample.options import SampleOptions
+from sandbox.server import Server
+from tests.feature_store.hand_built import E_AI, build_by_hand, stand_on_it
+
+_OWNER = "etl"
+_READER = "analysts"
+_SETS = {"ml": "tom_features_v1", "feature_store": "iphone_device_meta_encoded_v2_model"}
+_FIT = 12  # the documents' fifteen relations without the speed layers and the E-AI that lacks them
+
+# Views of its owner: which, whose, open to whom, with what options, query and words.
+_VIEWS = b"""
+SELECT oid, relname, pg_get_userbyid(relowner), relacl::text, reloptions, pg_get_viewdef(oid),
+    obj_description(oid, 'pg_class')
+FROM pg_class WHERE relnamespace = 'mine'::regnamespace ORDER BY relname
+"""
+
+
+@pytest.fixture
+def theirs(server: Server, settings: Settings, store_files: Store) -> Iterator[str]:
+    """A database with a store that its owner built, and views on it; its connection string."""
+    name = f"adopted_{os.getpid()}"
+    conninfo = server.create_database(name, "sources_only")
+    grant_roles(conninfo, owner=_OWNER, reader=_READER)  # the roles must be there to own and read
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        load_sample(connection, SampleOptions(listings=300, days=20))
+        connection.execute(f"GRANT CREATE ON DATABASE {name} TO {_OWNER}".encode())
+        connection.execute(f"SET SESSION AUTHORIZATION {_OWNER}".encode())
+        build_by_hand(connection, store_files)
+        stand_on_it(connection, _READER)
+        connection.execute(f"GRANT USAGE ON SCHEMA mine TO {_READER}".encode())
+    yield conninfo
+    server.drop_database(name)
+
+
+def test_an_adopted_store_is_refreshed_proven_and_certified_and_its_views_stay(
+    theirs: str,
+    airflow_conn: Callable[..., None],
+    run_dag: Callable[..., Any],
+    store_files: Store,
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def typed(*arguments: str) -> tuple[int, str]:
+        code = main(arguments)
+        return code, capsys.readouterr().out
+
+    with psycopg.connect(theirs, autocommit=True) as connection:
+        views = connection.execute(_VIEWS).fetchall()
+        grant_roles(theirs, owner=_OWNER, reader=_READER)
+        airflow_conn(as_role(theirs, _OWNER))
+        code, plan = typed("plan")
+        named = re.findall(r"Next: `bin/feature-store apply --replace (\S+)`", plan)
+        assert (code, named) == (1, [E_AI])
+        assert typed("apply", "--replace", E_AI)[0] == 0
+        assert typed("stamp-contract", *_SETS.values())[0] == 0
+        grant_roles(theirs, owner=_OWNER, reader=_READER)
+
+        run = run_dag(theirs, as_of_day="2026-06-30")
+
+        assert set(run.tasks.values()) == {"success"}
+        for schema, feature_set in _SETS.items():
+            certified = f"SELECT run_id FROM {schema}.require_certified(%s, '1 hour')"
+            found = connection.execute(certified.encode(), (feature_set,)).fetchone()
+            assert found == (run.run_id,)
+        code, contracts = typed("check-contract")  # as the refresher, whom the DAG runs as
+        assert (code, contracts.count(": OK\n")) == (0, 2)
+        states = [line.state for line in read_status(connection, store_files, settings.include_dir)]
+        assert states.count(State.ADOPTED) == _FIT
+        assert set(states) == {State.ADOPTED, State.AS_FILE}
+        assert connection.execute(_VIEWS).fetchall() == views
+    with psycopg.connect(as_role(theirs, _READER)) as reader:
+        assert reader.execute("SELECT count(*) FROM mine.prices").fetchone() != (0,)
