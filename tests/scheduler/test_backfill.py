@@ -138,10 +138,8 @@ def test_a_backfill_beside_another_run_accepts_exactly_its_days_with_one_refresh
     assert_nothing_interleaved(session)
     assert_accepted_exactly(session, backfill)
     session.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
-    # The run that had found the late days was run again, and says again what is still pending.
-    _, again = (str(mail["Subject"]) for mail in mails(mailbox))
-    assert again.startswith("feature store 2026-06-13: "), again
-    assert again.endswith("changed, for review"), again
+    # The run that had found the late days was run again; what is still pending was mailed once.
+    assert len(mails(mailbox)) == 1
 
 
 def assert_days_of_the_range(session: Session, backfill: list[str]) -> None:
