@@ -17,7 +17,7 @@ DAY = "date '2026-03-01'"
 
 
 def _layer(query: str, *key: str) -> HistoryLayer:
-    return HistoryLayer("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), ())
+    return HistoryLayer("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), (), ())
 
 
 def _fingerprint(connection: psycopg.Connection[Any], values: str, types: str) -> Any:
