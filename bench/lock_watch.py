@@ -66,7 +66,7 @@ class LockWatch:
         try:
             with self._scratch.session() as connection:
                 self._watch(connection)
-        except Exception as error:
+        except Exception as error:  # raised again by whoever waits for this thread
             self._error = error
 
     def _watch(self, connection: Connection[Any]) -> None:

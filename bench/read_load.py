@@ -98,7 +98,7 @@ class ReadLoad:
                 )
                 self._ask_for_reports(connection)
                 self._read_on(connection, random.Random(number))  # noqa: S311  # which row is read
-        except Exception as error:
+        except Exception as error:  # raised again by whoever waits for this thread
             self._errors.append(error)
 
     def _ask_for_reports(self, connection: Connection[Any]) -> None:

@@ -53,7 +53,9 @@ SELECT
     k.days[k.first_sale] AS min_sold_day_used,
     k.days[k.last_sale] AS max_sold_day_used
 FROM known AS k
+-- The linter does not see that what follows depends on k.
 INNER JOIN LATERAL ( -- noqa: ST05
+    -- unnest stands in the select list, so that a weight is worked out once a sale, not once a sum.
     WITH weighted AS (
         SELECT
             unnest(k.hours[k.first_sale:k.last_sale]) AS hours,
