@@ -16,13 +16,14 @@ DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-
 NAMES ?=
 
 # What the benchmark measures: sizes in listings (each with :runs of its own if wanted), how often,
-# on which server (a libpq connection string; an embedded one if empty), and where results go.
+# after how many seconds a query of the reference's own is given up, on which server (a libpq connection string; an embedded one if empty), and where results go.
 SIZES ?=
 RUNS ?= 3
+PATIENCE ?= 120
 DSN ?=
 OUT ?= .run/bench/results
 BENCH = BENCH_DSN="$$DSN" $(BIN)/python -m bench
-BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --out "$(OUT)"
+BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --patience $(PATIENCE) --out "$(OUT)"
 
 # Handed on by the environment: an argument of a program is there for all to read.
 export DSN
@@ -46,7 +47,7 @@ run: $(READY) ## Refresh a complete store through the real DAG, on an embedded P
 breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
 	@$(BIN)/python -m sandbox.breakages $(NAMES)
 
-bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, DSN, OUT)
+bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, PATIENCE, DSN, OUT)
 	@$(BENCH) refresh $(BENCHED)
 
 bench-readers: $(READY) ## Measure what readers notice of a refresh

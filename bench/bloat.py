@@ -68,14 +68,14 @@ def measure_bloat(
             waited = _let_autovacuum(connection, longest_wait)
             found.append(
                 {
-                    "seconds": round(sum(took.values()), 3),
+                    "seconds": round(took.total, 3),
                     "autovacuum_seconds": round(waited, 1),
                     "bytes": _sizes(connection, scratch),
                 }
             )
             if night in (1, nights):
                 compact["first" if night == 1 else "last"] = _compact_sizes(connection, scratch)
-            say(f"night {night}: {sum(took.values()):.1f} s")
+            say(f"night {night}: {took.total:.1f} s")
     return {"nights": found, "compact": compact}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from bench.bloat_command import render_bloat, run_bloat
-from bench.options import DEFAULT_RUNS, Options, parse_sizes
+from bench.options import DEFAULT_PATIENCE, DEFAULT_RUNS, Options, parse_sizes
 from bench.plans_command import render_plans, run_plans
 from bench.readers_command import render_readers, run_readers
 from bench.refresh_command import render_refresh, run_refresh
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # From the environment: an argument would show a password in the process list.
             dsn=os.environ.get("BENCH_DSN", ""),
             reference_up_to=parsed.reference_up_to,
+            patience=parsed.patience,
         )
         with _only_one():
             run(options)
@@ -85,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=Options.reference_up_to,
         help="largest size at which the quadratic reference is built",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=DEFAULT_PATIENCE,
+        help="seconds after which a query of the reference's own is given up",
     )
     parser.add_argument("--render", action="store_true", help="only the tables, from --out")
     return parser

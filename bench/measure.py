@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import Connection, sql
@@ -15,10 +16,12 @@ from bench.scratch import Scratch, SessionKind
 from bench.server import BenchServer
 from bench.variants import (
     ALL,
+    FILL_REFERENCE,
     FLOOR_SCHEMA,
     SHIPPED,
     UNDER_DEFAULTS,
     WITHOUT_REFERENCE,
+    Took,
     Variant,
     create_reference,
     run_variant,
@@ -27,7 +30,13 @@ from bench.verify import verify
 
 
 def measure_size(
-    server: BenchServer, scratch: Scratch, size: Size, reference: Reference, *, compare: bool
+    server: BenchServer,
+    scratch: Scratch,
+    size: Size,
+    reference: Reference,
+    patience: float,
+    *,
+    compare: bool,
 ) -> dict[str, Any]:
     """Measure one size under every profile of the server.
 
@@ -36,6 +45,7 @@ def measure_size(
         scratch: a store with the size's sample, never refreshed.
         size: how often everything is measured.
         reference: the reference's relations and ours.
+        patience: seconds after which a query of the reference's own is given up.
         compare: whether the reference is built and measured, too.
 
     Raises:
@@ -52,42 +62,66 @@ def measure_size(
         if compare:
             found["verified"] = verify(connection, reference)
             say(f"the reference gives our rows: {sum(found['verified'].values()):,} compared")
-    found["passes"] = {}
     main, *others = server.profiles
-    found["passes"][main.name] = measure_variants(
-        scratch, ALL if compare else WITHOUT_REFERENCE, size.runs, reference
+    passes = measure_variants(
+        scratch, ALL if compare else WITHOUT_REFERENCE, size.runs, reference, patience
     )
+    found["passes"] = {main.name: passes.seconds}
+    found["given_up"] = {main.name: passes.given_up}
     found["unchanged"] = time_unchanged_night(scratch, size.runs)
     found["checks"] = time_checks(scratch, size.runs)
     for profile in others:
         server.use(profile)
-        found["passes"][profile.name] = measure_variants(
-            scratch, UNDER_DEFAULTS, size.runs, reference
-        )
+        passes = measure_variants(scratch, UNDER_DEFAULTS, size.runs, reference, patience)
+        found["passes"][profile.name] = passes.seconds
     if others:
         server.use(main)
     return found
 
 
-def measure_variants(
-    scratch: Scratch, variants: Sequence[Variant], runs: int, reference: Reference
-) -> dict[str, dict[str, list[float]]]:
-    """Time every variant so many times, one after another, each round beginning with another one.
+@dataclass(frozen=True)
+class Passes:
+    """What was measured of several variants.
 
-    Returns:
-        By variant and relation: seconds, run by run.
+    Attributes:
+        seconds: by variant and relation: run by run.
+        given_up: by variant and relation: the runs, from 0, in which it was given up, so that the
+            seconds are a lower bound. Relations that never were are not in it.
     """
-    seconds: dict[str, dict[str, list[float]]] = {v.name: {} for v in variants}
+
+    seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    given_up: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+
+    def add(self, variant: Variant, run: int, took: Took) -> None:
+        """Add a run of a variant."""
+        seconds = self.seconds.setdefault(variant.name, {})
+        for relation, figure in took.seconds.items():
+            seconds.setdefault(relation, []).append(round(figure, 4))
+        for relation in sorted(took.given_up):
+            runs = self.given_up.setdefault(variant.name, {})
+            runs.setdefault(relation, []).append(run)
+
+
+def measure_variants(
+    scratch: Scratch,
+    variants: Sequence[Variant],
+    runs: int,
+    reference: Reference,
+    patience: float,
+) -> Passes:
+    """Time every variant so many times, in turn, each round beginning with another one."""
+    passes = Passes()
     for run in range(runs):
         first = run % len(variants)
         for variant in (*variants[first:], *variants[:first]):
             with scratch.session(variant.session) as connection:
                 connection.execute("CHECKPOINT")
-                took = run_variant(connection, variant, reference, scratch.settings.zone)
-            for relation, figure in took.items():
-                seconds[variant.name].setdefault(relation, []).append(round(figure, 4))
-            say(f"run {run + 1} of {runs}, {variant.name}: {sum(took.values()):.2f} s")
-    return seconds
+                zone = scratch.settings.zone
+                took = run_variant(connection, variant, reference, zone, patience)
+            passes.add(variant, run, took)
+            ended = f", given up: {', '.join(sorted(took.given_up))}" if took.given_up else ""
+            say(f"run {run + 1} of {runs}, {variant.name}: {took.total:.2f} s{ended}")
+    return passes
 
 
 def describe_conditions(server: BenchServer, scratch: Scratch) -> dict[str, Any]:
@@ -117,8 +151,7 @@ def _fill(
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(FLOOR_SCHEMA)))
     if compare:
         create_reference(connection, reference)
-        bare = Variant("first", "reference", SessionKind.OURS)
-        run_variant(connection, bare, reference, scratch.settings.zone)
+        run_variant(connection, FILL_REFERENCE, reference, scratch.settings.zone)
     say("filled")
 
 

@@ -9,6 +9,9 @@ from feature_store.errors import BadInput
 from sandbox.sample.options import SampleOptions
 
 DEFAULT_RUNS = 3
+DEFAULT_PATIENCE = 120.0
+# What a timeout can be: from a millisecond to the most that a server takes for one.
+_LEAST_PATIENCE, _MOST_PATIENCE = 0.001, 2_147_483
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,24 @@ class Options:
         dsn: a libpq connection string of the user's own server; empty: an embedded one.
         reference_up_to: the largest size at which the reference is built, in listings. It is
             quadratic, so beyond some size nobody can wait for it.
+        patience: seconds after which a query of the reference's own is given up; what it took is
+            then known to be more.
     """
 
     sizes: tuple[Size, ...]
     out: Path
     dsn: str = ""
     reference_up_to: int = 100_000
+    patience: float = DEFAULT_PATIENCE
+
+    def __post_init__(self) -> None:
+        if not _LEAST_PATIENCE <= self.patience <= _MOST_PATIENCE:
+            raise BadInput(
+                f"PATIENCE is {self.patience:g}; expected seconds, from {_LEAST_PATIENCE} to "
+                f"{_MOST_PATIENCE}.",
+                next_step="Leave it out for the usual "
+                f"{DEFAULT_PATIENCE:g} s, or name another, such as PATIENCE=600.",
+            )
 
 
 def parse_sizes(text: str, runs: int) -> tuple[Size, ...]:

@@ -31,17 +31,22 @@ def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
     panels = figure.subplots(1, 1 + len(_PANELS))
     for axes, label in zip(panels, (None, *_PANELS), strict=True):
         for words, whole, plain, color, marker in _LINES:
-            points = [
-                (size.listings, seconds)
-                for size in sizes
-                if (
-                    seconds := size.seconds(plain, size.name(label) or "")
-                    if label
-                    else size.total(whole)
+            found = [
+                (
+                    size.listings,
+                    size.seconds(plain, size.name(label) or "") if label else size.total(whole),
                 )
+                for size in sizes
             ]
+            points = [(at, seconds.value) for at, seconds in found if seconds]
             if points:
                 axes.plot(*zip(*points, strict=True), color=color, marker=marker, label=words)
+            for at, seconds in found:
+                if seconds and seconds.lower_bound:
+                    axes.annotate(
+                        "at least", (at, seconds.value), (0, -14), textcoords="offset points",
+                        ha="center", fontsize="small", color=color,
+                    )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="listings", title=label or "whole refresh")
         axes.grid(visible=True, which="major", alpha=0.3)
     panels[0].set_ylabel("seconds")

@@ -1,9 +1,10 @@
 """The reference: what a refresh written straight from the documents does, in a schema of its own.
 
 Three relations have SQL of their own in ``bench/reference``; every other one of the reference is
-ours as it is. Names are moved to the schema ``reference``, so that both stand in one database, on
-the same sources, with the same indexes. What only serves ours (a helper relation below a relation
-that the reference builds without it) is no part of the reference.
+ours without the order of its rows, which no document asks for. Names are moved to the schema
+``reference``, so that both stand in one database, on the same sources, with the same indexes. What
+only serves ours (a helper relation below a relation that the reference builds without it) is no
+part of the reference.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from bench.unordered import without_order
 from feature_store.errors import BadInput
 from feature_store.names import Name
 from feature_store.outline import Refresh
@@ -85,7 +87,7 @@ def read_reference(store: Store, directory: Path = REFERENCE_DIR) -> Reference:
             ),
         )
         if name in files
-        else relation
+        else replace(relation, file=without_order(relation.file))
         for name, relation in ours.items()
     }
     kept = _needed(ours, mixed)

@@ -39,6 +39,7 @@ def run_refresh(options: Options) -> None:
         "machine": describe_machine(),
         "labels": {str(r.name): label(r) for r in store.refreshed},
         "helpers": _helpers(reference),
+        "patience": options.patience,
         "sizes": [],
     }
     with open_server(options.dsn) as server:
@@ -49,7 +50,9 @@ def run_refresh(options: Options) -> None:
                 if "conditions" not in result:
                     result["conditions"] = describe_conditions(server, scratch)
                 compare = size.listings <= options.reference_up_to
-                found = measure_size(server, scratch, size, reference, compare=compare)
+                found = measure_size(
+                    server, scratch, size, reference, options.patience, compare=compare
+                )
             result["sizes"].append(found)
             write_result(options.out, NAME, result)
     render_refresh(options.out)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import floor
 from pathlib import Path
 from typing import Any
 
+from bench.figure import Figure
 from feature_store.errors import BadInput
 
 
@@ -65,9 +67,16 @@ def conditions(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    """A number for a table; a dash for none."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+def number(value: Figure | float | None, digits: int = 2) -> str:
+    """A number for a table; a dash for none, and ``> 120.0`` for what is at least that."""
+    if value is None:
+        return "–"
+    if not isinstance(value, Figure):
+        return f"{value:,.{digits}f}"
+    if not value.lower_bound:
+        return f"{value.value:,.{digits}f}"
+    # Rounded down, for more is not known.
+    return f"> {floor(value.value * 10**digits) / 10**digits:,.{digits}f}"
 
 
 def _listed(settings: dict[str, str]) -> str:

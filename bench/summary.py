@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from bench import variants
+from bench.figure import Figure, median_figure, ratio
 from bench.variants import Variant
 
 # Left out of the total "without the speed layer", which the documents do not define.
@@ -54,29 +54,34 @@ class SizeSummary:
         """Whether a variant was measured."""
         return bool(self.found["passes"].get(profile or self.profiles[0], {}).get(variant.name))
 
-    def seconds(self, variant: Variant, relation: str, profile: str | None = None) -> float | None:
+    def seconds(self, variant: Variant, relation: str, profile: str | None = None) -> Figure | None:
         """The median of one relation, with the helpers that serve it; None if not measured."""
         runs = self._runs(variant, profile)
         if relation not in runs:
             return None
         # The reference has none of our helpers.
         serving = [h for h, served in self.helpers.items() if relation in served and h in runs]
-        return _median_sum(runs, [relation, *serving])
+        return self._median_sum([relation, *serving], variant, profile)
 
     def total(
         self, variant: Variant, profile: str | None = None, *, speed: bool = True
-    ) -> float | None:
+    ) -> Figure | None:
         """The median of the whole; each helper counts once."""
         runs = self._runs(variant, profile)
         left_out = () if speed else SPEED_LAYER
         names = [name for name in runs if self.labels.get(name) not in left_out]
-        return _median_sum(runs, names) if names else None
+        return self._median_sum(names, variant, profile) if names else None
 
-    def unchanged(self) -> float:
+    @property
+    def given_up(self) -> bool:
+        """Whether anything was given up, so that there are lower bounds."""
+        return any(self.found.get("given_up", {}).values())
+
+    def unchanged(self) -> Figure:
         """Seconds of a night in which nothing changed."""
         return _median_night(self.found["unchanged"])
 
-    def checks(self) -> float:
+    def checks(self) -> Figure:
         """Seconds of the suites and of the judgement of history, on a later night."""
         return _median_night(self.found["checks"]["later"])
 
@@ -85,32 +90,40 @@ class SizeSummary:
         runs: Seconds = passes.get(variant.name, {})
         return runs
 
+    def _median_sum(self, names: Sequence[str], variant: Variant, profile: str | None) -> Figure:
+        """Sums run by run, then the median: sums of medians would mix runs."""
+        runs = self._runs(variant, profile)
+        # Results of before anything was given up do not have the key.
+        passes = self.found.get("given_up", {}).get(profile or self.profiles[0], {})
+        given_up: dict[str, list[int]] = passes.get(variant.name, {})
+        sums = list(map(sum, zip(*(runs[name] for name in names), strict=True)))
+        ended = {run for name in names for run in given_up.get(name, ())}
+        return median_figure(sums, [run in ended for run in range(len(sums))])
+
 
 def read_sizes(result: dict[str, Any]) -> list[SizeSummary]:
     """The sizes of a result, ascending."""
     return [SizeSummary(found, result["labels"], result["helpers"]) for found in result["sizes"]]
 
 
-def ratio(above: float | None, below: float | None) -> float | None:
-    """How many times more; None where either is not known."""
-    return above / below if above is not None and below else None
+def against_reference(size: SizeSummary, label: str) -> dict[str, Figure | None]:
+    """The ratios of one relation refreshed plainly, as it is when it is created.
 
-
-def against_reference(size: SizeSummary, label: str) -> dict[str, float | None]:
-    """The three ratios of one relation refreshed plainly, as it is when it is created."""
+    Three have the reference as it is written; in ``reference spared`` nested loops are forbidden to
+    it, else it is *as shipped*.
+    """
     name = size.name(label) or ""
     reference = size.seconds(variants.REFERENCE_PLAIN, name)
+    shipped = size.seconds(variants.SHIPPED_PLAIN, name)
     return {
-        "as shipped": ratio(reference, size.seconds(variants.SHIPPED_PLAIN, name)),
+        "as shipped": ratio(reference, shipped),
         "by SQL alone": ratio(reference, size.seconds(variants.SQL_ALONE_PLAIN, name)),
-        "both in our session": ratio(
-            size.seconds(variants.REFERENCE_OURS_PLAIN, name),
-            size.seconds(variants.SHIPPED_PLAIN, name),
-        ),
+        "both in our session": ratio(size.seconds(variants.REFERENCE_OURS_PLAIN, name), shipped),
+        "reference spared": ratio(size.seconds(variants.REFERENCE_SPARED, name), shipped),
     }
 
 
-def whole_against_reference(size: SizeSummary, *, speed: bool) -> dict[str, float | None]:
+def whole_against_reference(size: SizeSummary, *, speed: bool) -> dict[str, Figure | None]:
     """The three ratios of a whole refresh with concurrent read layers."""
     reference = size.total(variants.REFERENCE, speed=speed)
     return {
@@ -123,10 +136,6 @@ def whole_against_reference(size: SizeSummary, *, speed: bool) -> dict[str, floa
     }
 
 
-def _median_night(nights: Iterable[dict[str, float]]) -> float:
-    return median(sum(night.values()) for night in nights)
-
-
-def _median_sum(runs: Seconds, names: Iterable[str]) -> float:
-    """Sums run by run, then the median: sums of medians would mix runs."""
-    return median(map(sum, zip(*(runs[name] for name in names), strict=True)))
+def _median_night(nights: Iterable[dict[str, float]]) -> Figure:
+    sums = [sum(night.values()) for night in nights]
+    return median_figure(sums, [False] * len(sums))

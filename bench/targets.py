@@ -8,12 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from bench import variants
-from bench.summary import (
-    SizeSummary,
-    against_reference,
-    ratio,
-    whole_against_reference,
-)
+from bench.figure import Figure, ratio
+from bench.summary import SizeSummary, against_reference, whole_against_reference
 
 # At least so many times faster than the reference: by size, then by relation.
 RELATIONS = {100_000: {"E": 20.0, "D4": 8.0}, 10_000: {"F2": 10.0}}
@@ -38,13 +34,13 @@ class Judged:
     Attributes:
         what: the target in words.
         target: the number to reach.
-        observed: the number reached; None if it was not measured.
+        observed: the number reached, or what it is at least; None if it was not measured.
         at_least: whether more is better.
     """
 
     what: str
     target: float
-    observed: float | None
+    observed: Figure | None
     at_least: bool
 
     @property
@@ -52,12 +48,16 @@ class Judged:
         """Reached or not, and by how much."""
         if self.observed is None:
             return "not measured"
-        reached = self.observed >= self.target if self.at_least else self.observed <= self.target
+        value = self.observed.value
+        reached = value >= self.target if self.at_least else value <= self.target
+        # What is only a lower bound can still become more: that settles nothing but this.
+        if self.observed.lower_bound and reached != self.at_least:
+            return "open, at least this"
         if reached:
             return "reached"
         if not self.target:
-            return f"NOT reached, {self.observed:g} too many"
-        share = self.observed / self.target
+            return f"NOT reached, {value:g} too many"
+        share = value / self.target
         short = 1 - share if self.at_least else share - 1
         return f"NOT reached, {'short' if self.at_least else 'over'} by {short:.0%}"
 
@@ -79,13 +79,14 @@ def judge_readers(phases: dict[str, Any]) -> list[Judged]:
         Judged(
             f"{share} by {kind}, in refreshes / under the same load without locks",
             READER_LATENCY,
-            ratio(its[share], load[kind][share]),
+            ratio(Figure(its[share]), Figure(load[kind][share])),
             at_least=False,
         )
         for kind, its in seen["latency"].items()
         for share in ("p50", "p95", "p99")
     ]
-    return [Judged("lock waits of readers of read layers", 0, waits, at_least=False), *latency]
+    waited = Judged("lock waits of readers of read layers", 0, Figure(waits), at_least=False)
+    return [waited, *latency]
 
 
 def _against_reference(sizes: dict[int, SizeSummary]) -> Iterator[Judged]:
@@ -124,10 +125,11 @@ def _growth(sizes: Sequence[SizeSummary]) -> Iterator[Judged]:
         for name in small.relations:
             before = small.seconds(variants.SHIPPED, name)
             after = large.seconds(variants.SHIPPED, name)
-            if before and after and after >= LEAST_SECONDS_TO_GROW_FROM:
-                rates[small.labels[name]] = after / before
+            rate = ratio(after, before)
+            if rate and after and after.value >= LEAST_SECONDS_TO_GROW_FROM:
+                rates[small.labels[name]] = rate
         if rates:
-            label, most = max(rates.items(), key=lambda item: item[1])
+            label, most = max(rates.items(), key=lambda item: item[1].value)
             what = f"growth of any relation {grew} (the most: {label})"
             yield Judged(what, GROWTH_OF_A_RELATION, most, at_least=False)
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import ceil
 from typing import Any, LiteralString
 
 from psycopg import Connection, sql
+from psycopg.errors import QueryCanceled
 
 from bench.reference import SCHEMA as REFERENCE_SCHEMA
 from bench.reference import Reference, in_schema, moved
@@ -35,6 +37,8 @@ class Variant:
         packaged: whether the package refreshes, with its lease and its record; else it is the bare
             statements REFRESH and ANALYZE.
         only_own: whether only the relations with SQL of the reference's own are refreshed.
+        spared: whether nested loops are forbidden to these. Where a query cannot do without, as in
+            E and D4, it still uses them.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Variant:
     concurrent: bool = False
     packaged: bool = False
     only_own: bool = False
+    spared: bool = False
 
 
 SHIPPED = Variant("shipped", "ours", SessionKind.OURS, concurrent=True, packaged=True)
@@ -51,6 +56,9 @@ SQL_ALONE = Variant("our SQL in a plain session", "ours", SessionKind.PLAIN, con
 SQL_ALONE_PLAIN = Variant("our SQL in a plain session, plain", "ours", SessionKind.PLAIN)
 REFERENCE = Variant("reference", "reference", SessionKind.PLAIN, concurrent=True)
 REFERENCE_PLAIN = Variant("reference, plain", "reference", SessionKind.PLAIN, only_own=True)
+REFERENCE_SPARED = Variant(
+    "reference, spared nested loops", "reference", SessionKind.PLAIN, only_own=True, spared=True
+)
 REFERENCE_OURS = Variant("reference in our session", "reference", SessionKind.OURS, concurrent=True)
 REFERENCE_OURS_PLAIN = Variant(
     "reference in our session, plain", "reference", SessionKind.OURS, only_own=True
@@ -66,11 +74,14 @@ ALL = (
     FLOOR,
     SHIPPED_PLAIN,
     REFERENCE_PLAIN,
+    REFERENCE_SPARED,
     SQL_ALONE_PLAIN,
     REFERENCE_OURS_PLAIN,
 )
 WITHOUT_REFERENCE = tuple(v for v in ALL if v.of != "reference")
 UNDER_DEFAULTS = (SHIPPED, SHIPPED_PLAIN)
+# Fills the reference before anything is timed: in the way that ends, so that every row is compared.
+FILL_REFERENCE = Variant("first", "reference", SessionKind.OURS, spared=True)
 
 
 @dataclass
@@ -85,6 +96,24 @@ class Stopwatch:
         started = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a variant took.
+
+    Attributes:
+        seconds: by relation: the refresh, its record if it has one, and its ANALYZE.
+        given_up: the relations of which the refresh was ended; their seconds are a lower bound.
+    """
+
+    seconds: dict[str, float]
+    given_up: frozenset[str]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all relations."""
+        return sum(self.seconds.values())
 
 
 def create_reference(connection: Connection[Any], reference: Reference) -> None:
@@ -102,50 +131,64 @@ def take_the_lease(connection: Connection[Any]) -> Lease:
 
 
 def run_variant(
-    connection: Connection[Any], variant: Variant, reference: Reference, zone: str
-) -> dict[str, float]:
+    connection: Connection[Any],
+    variant: Variant,
+    reference: Reference,
+    zone: str,
+    patience: float | None = None,
+) -> Took:
     """Bring all relations of a variant up to date, in order.
+
+    A relation that is given up keeps the rows that it has, so that the others go on.
 
     Args:
         connection: a session of the variant's kind, in autocommit mode.
         variant: the way.
         reference: the reference's relations and ours.
         zone: the store's time zone.
-
-    Returns:
-        Seconds by relation: the refresh, its record if it has one, and its ANALYZE.
+        patience: seconds after which a query of the reference's own is given up; None: never.
     """
     watch = Stopwatch()
+    given_up = set()
     lease = take_the_lease(connection) if variant.packaged else None
     for relation in _relations(variant, reference):
         with watch.time(str(relation.name)):
             if variant.of == "floor":
                 _build_floor(connection, relation)
+            elif variant.of == "reference" and relation.name in reference.own:
+                if not _refresh_own(connection, variant, relation, patience):
+                    given_up.add(str(relation.name))
             elif lease:
                 how = relation if variant.concurrent else _plainly(relation)
                 refresh(connection, how, lease, zone)
             else:
-                with _spared_nested_loops(connection, relation, reference, variant):
-                    _refresh_bare(connection, variant, relation)
+                _refresh_bare(connection, variant, relation)
         if variant.of == "floor":
             connection.execute(sql.SQL("DROP TABLE {}").format(_floor_name(relation)))
-    return watch.seconds
+    # The time that an ended query took to end is none of its own.
+    bounds = {name: patience for name in given_up if patience}
+    return Took(watch.seconds | bounds, frozenset(given_up))
 
 
-@contextmanager
-def _spared_nested_loops(
-    connection: Connection[Any], relation: Relation, reference: Reference, variant: Variant
-) -> Iterator[None]:
-    """The reference's own queries, spared the worst plans: F2's would take minutes or hours.
-
-    Where a query cannot do without nested loops, as in E and D4, it still uses them.
-    """
-    if variant.of != "reference" or relation.name not in reference.own:
-        yield
-        return
-    connection.execute("SET enable_nestloop = off")
-    yield
-    connection.execute("RESET enable_nestloop")
+def _refresh_own(
+    connection: Connection[Any], variant: Variant, relation: Relation, patience: float | None
+) -> bool:
+    """Refresh a relation with SQL of the reference's own; False if it was given up."""
+    started = time.perf_counter()
+    try:
+        with connection.transaction():
+            if variant.spared:
+                connection.execute("SET LOCAL enable_nestloop = off")
+            if patience:
+                # Of this transaction alone: our session has a timeout of its own.
+                timeout = f"{ceil(patience * 1000)}ms"
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", (timeout,))
+            _refresh_bare(connection, variant, relation)
+    except QueryCanceled:
+        if patience is None or time.perf_counter() - started < patience:
+            raise  # somebody else ended it
+        return False
+    return True
 
 
 def _relations(variant: Variant, reference: Reference) -> tuple[Relation, ...]:

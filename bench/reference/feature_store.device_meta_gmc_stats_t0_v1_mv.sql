@@ -3,8 +3,9 @@
 --             in a step of its own, and the steps are joined to each other again. No step has
 --             statistics or an index, so a planner takes each join for one of few rows.
 --             Which side of a condition stands left is as in the documents, for it decides the plan.
---             The benchmark forbids nested loops where it runs this: with them, 100,000 listings take
---             more than minutes, and with the sides turned round so do 1,000.
+--             Where it takes nested loops, 100,000 listings take more than minutes, and with the
+--             sides turned round so do 1,000. The benchmark gives it up after its patience, and
+--             times it once more with nested loops forbidden.
 -- noqa: disable=ST09
 CREATE MATERIALIZED VIEW feature_store.device_meta_gmc_stats_t0_v1_mv AS
 WITH color AS (

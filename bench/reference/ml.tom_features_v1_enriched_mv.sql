@@ -1,6 +1,8 @@
 -- Relation:   ml.tom_features_v1_enriched_mv (E), as its documents tell it
 -- Naive:      every listing looks its three anchors up by itself: three sub-selects a row, two of
---             them with a median over a window of sales
+--             them with a median over a window of sales. The third takes the first row that it
+--             finds, as the documents do: there is one at most, but a plan may not count on it, and
+--             so cannot make one join of all these looks.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_enriched_mv AS
 SELECT
     f.listing_id,
@@ -63,6 +65,7 @@ LEFT JOIN LATERAL (
         a.generation = f.generation
         AND a.storage_gb = f.storage_gb
         AND a.ask_day = f.edited_date::date
+    LIMIT 1 -- noqa: AM09
 ) AS ask ON TRUE
 LEFT JOIN LATERAL (
     SELECT

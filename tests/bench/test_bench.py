@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlglot
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import QueryCanceled
 
 from bench import cli
 from bench.bloat import measure_bloat
 from bench.bloat_command import bloat_table
+from bench.figure import Figure
 from bench.lock_watch import LockWatch
 from bench.machine import describe_machine
 from bench.measure import measure_variants
 from bench.nights import time_checks, time_unchanged_night
-from bench.options import Size, parse_sizes
+from bench.options import Options, Size, parse_sizes
 from bench.read_load import ReadLoad, percentiles
 from bench.readers_command import measure_readers, reader_tables
 from bench.reference import Reference, in_schema, read_reference
-from bench.scratch import Scratch, SessionKind, check_disk, scratch_store
+from bench.refresh_command import label
+from bench.scratch import Scratch, check_disk, scratch_store
 from bench.server import BenchServer, open_server
+from bench.tables import refresh_tables
 from bench.targets import Judged
-from bench.variants import FLOOR, REFERENCE_PLAIN, SHIPPED, Variant, create_reference, run_variant
+from bench.variants import (
+    ALL,
+    FILL_REFERENCE,
+    FLOOR,
+    REFERENCE_OURS,
+    REFERENCE_PLAIN,
+    REFERENCE_SPARED,
+    SHIPPED,
+    Variant,
+    create_reference,
+    run_variant,
+)
 from bench.verify import RowsDiffer, verify
 from feature_store.errors import BadInput, NotReady
 from feature_store.names import Name
@@ -56,8 +73,7 @@ def scratch(
             run_variant(connection, SHIPPED, reference, settings.zone)
             create_reference(connection, reference)
             connection.execute("CREATE SCHEMA floor")
-            first = Variant("first", "reference", SessionKind.PLAIN)
-            run_variant(connection, first, reference, settings.zone)
+            run_variant(connection, FILL_REFERENCE, reference, settings.zone)
         yield store
 
 
@@ -68,6 +84,104 @@ def test_the_reference_gives_our_rows_in_every_relation(
         compared = verify(connection, reference)
     assert set(compared) == {str(r.name) for r in reference.refreshed}
     assert all(rows > 0 for rows in compared.values())
+
+
+def test_the_reference_writes_its_rows_in_no_order(reference: Reference) -> None:
+    queries = [sqlglot.parse_one(r.file.query, dialect="postgres") for r in reference.relations]
+    assert not any(query.args.get("order") for query in queries)
+    ours = [sqlglot.parse_one(r.file.query, dialect="postgres") for r in reference.store.relations]
+    assert any(query.args.get("order") for query in ours), "there would be nothing to leave out"
+
+
+def test_a_query_that_takes_too_long_is_given_up_and_keeps_its_rows(
+    scratch: Scratch, reference: Reference, settings: Settings
+) -> None:
+    with scratch.session(REFERENCE_OURS.session) as connection:
+        before = connection.execute("SHOW statement_timeout").fetchone()
+        whole = run_variant(connection, REFERENCE_OURS, reference, settings.zone, patience=600)
+        assert connection.execute("SHOW statement_timeout").fetchone() == before
+        took = run_variant(connection, REFERENCE_OURS, reference, settings.zone, patience=0.002)
+        assert connection.execute("SHOW statement_timeout").fetchone() == before
+        assert verify(connection, reference), "what was given up has other rows than before"
+    assert whole.given_up == frozenset()
+    assert took.given_up == {str(name) for name in reference.own}
+    assert all(took.seconds[name] == 0.002 for name in took.given_up)
+    assert set(took.seconds) == {str(r.name) for r in reference.refreshed}, "the others went on"
+
+
+def test_a_query_that_somebody_ends_is_not_taken_for_a_long_one(
+    scratch: Scratch, reference: Reference, settings: Settings
+) -> None:
+    with (
+        scratch.session() as other,
+        scratch.session() as connection,
+        ThreadPoolExecutor() as pool,
+        other.transaction(),
+    ):
+        other.execute(f"REFRESH MATERIALIZED VIEW reference.{E.relation}")  # which holds a lock
+        waits = pool.submit(run_variant, connection, REFERENCE_PLAIN, reference, settings.zone, 600)
+        cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND pid = %s"
+        while not other.execute(cancel, (connection.info.backend_pid,)).fetchone():
+            assert not waits.done()
+            time.sleep(0.01)
+        with pytest.raises(QueryCanceled):
+            waits.result()
+
+
+@pytest.mark.parametrize(
+    ("variant", "allowed"), [(REFERENCE_PLAIN, "on"), (REFERENCE_SPARED, "off")]
+)
+def test_only_where_it_says_so_a_variant_spares_the_reference_nested_loops(
+    scratch: Scratch, reference: Reference, settings: Settings, variant: Variant, allowed: str
+) -> None:
+    f2 = next(r for r in reference.relations if r.name == F2)
+    alone = Reference((f2,), reference.own, reference.store)
+    with (
+        scratch.session(variant.session) as connection,
+        connection.transaction(force_rollback=True),
+    ):
+        connection.execute(f"DROP MATERIALIZED VIEW reference.{F2.relation} CASCADE")
+        connection.execute(
+            f"CREATE MATERIALIZED VIEW reference.{F2.relation} AS "
+            "SELECT current_setting('enable_nestloop') AS allowed WITH NO DATA"
+        )
+        run_variant(connection, variant, alone, settings.zone)
+        seen = connection.execute(f"SELECT allowed FROM reference.{F2.relation}").fetchone()
+    assert seen == (allowed,)
+
+
+def test_what_was_given_up_is_a_lower_bound_in_the_tables(
+    scratch: Scratch, reference: Reference
+) -> None:
+    passes = measure_variants(scratch, ALL, 1, reference, 0.002)
+    names = [str(r.name) for r in reference.store.refreshed]
+    size = {
+        "listings": 500,
+        "runs": 1,
+        "rows": dict.fromkeys(names, 1),
+        "passes": {"tuned": passes.seconds},
+        "given_up": {"tuned": passes.given_up},
+        "unchanged": [{"all": 1.0}],
+        "checks": {"first": [{"all": 1.0}], "later": [{"all": 1.0}]},
+    }
+    result = {
+        **_ABOUT,
+        "patience": 0.002,
+        "labels": {str(r.name): label(r) for r in reference.store.refreshed},
+        "helpers": {str(h): [str(s) for s in served] for h, served in reference.helpers.items()},
+        "sizes": [size],
+    }
+    tables = refresh_tables(result)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in tables.splitlines()]
+    assert "took longer than 0.002 s was given up" in tables
+    for name in ("E", "D4", "F2", "total"):
+        found = next(row for row in rows if row and row[0] == name)
+        of_reference, of_ours = found[2:5], found[5:]
+        assert name == "total" or of_reference == ["> 0.002"] * 3
+        assert not any(">" in cell for cell in of_ours)
+    for name in ("F2, plain", "whole with speed layer"):
+        ratios = next(row for row in rows if row and row[0] == name)[2:]
+        assert all(cell == "–" or cell.startswith("> ") for cell in ratios)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +218,9 @@ def test_the_reference_does_without_what_only_helps_ours(reference: Reference) -
 def test_every_variant_times_the_relations_that_it_is_about(
     scratch: Scratch, reference: Reference
 ) -> None:
-    seconds = measure_variants(scratch, (SHIPPED, REFERENCE_PLAIN, FLOOR), 2, reference)
+    passes = measure_variants(scratch, (SHIPPED, REFERENCE_PLAIN, FLOOR), 2, reference, 600.0)
+    seconds = passes.seconds
+    assert passes.given_up == {}
     ours = {str(r.name) for r in scratch.store.refreshed}
     assert set(seconds["shipped"]) == set(seconds["floor"]) == ours
     assert set(seconds["reference, plain"]) == {str(name) for name in reference.own}
@@ -164,15 +280,19 @@ def test_names_move_whole_or_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("target", "observed", "at_least", "verdict"),
     [
-        (20.0, 21.0, True, "reached"),
-        (20.0, 15.0, True, "NOT reached, short by 25%"),
-        (2.0, 3.0, False, "NOT reached, over by 50%"),
-        (0.0, 3.0, False, "NOT reached, 3 too many"),
+        (20.0, Figure(21.0), True, "reached"),
+        (20.0, Figure(15.0), True, "NOT reached, short by 25%"),
+        (2.0, Figure(3.0), False, "NOT reached, over by 50%"),
+        (0.0, Figure(3.0), False, "NOT reached, 3 too many"),
         (2.0, None, False, "not measured"),
+        pytest.param(20.0, Figure(21.0, True), True, "reached", id="even its lower bound is"),
+        pytest.param(20.0, Figure(15.0, True), True, "open, at least this", id="may be more"),
+        pytest.param(2.0, Figure(1.0, True), False, "open, at least this", id="may be too much"),
+        pytest.param(2.0, Figure(3.0, True), False, "NOT reached, over by 50%", id="is too much"),
     ],
 )
 def test_a_target_is_reached_or_missed_by_so_much(
-    target: float, observed: float | None, at_least: bool, verdict: str
+    target: float, observed: Figure | None, at_least: bool, verdict: str
 ) -> None:
     assert Judged("what", target, observed, at_least=at_least).verdict == verdict
 
@@ -184,6 +304,12 @@ def test_percentiles_are_in_milliseconds() -> None:
 
 def test_sizes_are_read_with_their_runs() -> None:
     assert parse_sizes("100000:1, 1000", 3) == (Size(1000, 3), Size(100_000, 1))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 0.0001, 1e9, float("nan")])
+def test_a_patience_that_cannot_be_is_refused(seconds: float, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="PATIENCE"):
+        Options(parse_sizes("100", 1), tmp_path, patience=seconds)
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "x", "", "10 10", "10:0", "2000000", "1:2:3"])

@@ -1,0 +1,59 @@
+"""The reference's queries are ours without their outermost order, and with everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlglot
+
+from bench.unordered import without_order
+from feature_store.outline import Refresh
+from feature_store.sqlfile import SqlFile, read_sql_file
+from feature_store.store import Store
+
+
+def _file(folder: Path, query: str) -> SqlFile:
+    path = folder / "ml.made_up.sql"
+    text = f"CREATE MATERIALIZED VIEW ml.made_up AS\n{query}\nWITH NO DATA;"
+    path.write_text(text, encoding="utf-8")
+    return read_sql_file(path)
+
+
+def test_of_our_queries_only_the_outermost_order_goes(store_files: Store) -> None:
+    changed = set()
+    for relation in store_files.relations:
+        without = without_order(relation.file)
+        ours, theirs = (
+            sqlglot.parse_one(file.query, dialect="postgres") for file in (relation.file, without)
+        )
+        if ours.args.get("order"):
+            assert ours != theirs
+            ours.set("order", None)
+            changed.add(relation.name)
+            assert without.create.normal.endswith("with no data") is without.materialized
+        assert ours == theirs, f"{relation.name} is another query"
+    assert changed == {r.name for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
+
+
+def test_an_order_inside_stays(tmp_path: Path) -> None:
+    inside = """WITH t AS (SELECT a FROM ml.x ORDER BY a LIMIT 1)
+        SELECT (SELECT b FROM ml.y ORDER BY b LIMIT 1) AS b, rank() OVER w AS r,
+        array_agg(t.a ORDER BY t.a) FROM t WINDOW w AS (ORDER BY t.a)"""
+    with_order = _file(tmp_path, f"{inside} ORDER BY b, r")
+    assert without_order(with_order).query.split() == _file(tmp_path, inside).query.split()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("SELECT DISTINCT ON (a) a, b FROM ml.x ORDER BY a, b", id="first of each"),
+        pytest.param("SELECT a FROM ml.x ORDER BY a LIMIT 3", id="the first three"),
+        pytest.param("SELECT a FROM ml.x ORDER BY a OFFSET 3", id="all but the first three"),
+        pytest.param("SELECT a FROM ml.x ORDER BY a FETCH FIRST ROW ONLY", id="the first"),
+        pytest.param("SELECT a FROM ml.x", id="there is none"),
+    ],
+)
+def test_a_query_whose_order_chooses_its_rows_stays_as_it_is(tmp_path: Path, query: str) -> None:
+    file = _file(tmp_path, query)
+    assert without_order(file) is file
