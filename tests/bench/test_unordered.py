@@ -8,9 +8,12 @@ import pytest
 import sqlglot
 
 from bench.unordered import without_order
+from feature_store.names import Name
 from feature_store.outline import Refresh
 from feature_store.sqlfile import SqlFile, read_sql_file
 from feature_store.store import Store
+
+F2 = Name("feature_store", "device_meta_gmc_stats_t0_v1_mv")
 
 
 def _file(folder: Path, query: str) -> SqlFile:
@@ -33,7 +36,9 @@ def test_of_our_queries_only_the_outermost_order_goes(store_files: Store) -> Non
             changed.add(relation.name)
             assert without.create.normal.endswith("with no data") is without.materialized
         assert ours == theirs, f"{relation.name} is another query"
-    assert changed == {r.name for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
+    concurrent = {r.name for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
+    # F2 has its order further in. The reference has SQL of its own for it.
+    assert changed == concurrent - {F2}
 
 
 def test_an_order_inside_stays(tmp_path: Path) -> None:

@@ -32,78 +32,201 @@ segment AS (
     GROUP BY n.gen_key, n.model_variant
 ),
 
-day AS MATERIALIZED (
+day AS (
     SELECT
         d.t0_day,
-        count(s.first_day)::float8 AS n_segs
+        row_number() OVER (ORDER BY d.t0_day) AS day_no,
+        (
+            SELECT count(*) FROM segment AS s
+            WHERE s.first_day < d.t0_day
+        )::float8 AS n_segs
     FROM (
         SELECT DISTINCT n.t0_day FROM feature_store.device_count_day_v1_mv AS n
         WHERE n.t0_day IS NOT NULL
     ) AS d
-    LEFT JOIN segment AS s ON d.t0_day > s.first_day
-    GROUP BY d.t0_day
 ),
 
-color_prior AS (
-    -- Walk each colour of each segment through the days; a day gets what was counted before it.
+listed AS (
     SELECT
-        d.t0_day,
+        d.day_no,
         s.segment_no,
         c.color_no,
-        d.n_segs,
+        n.n::float8 AS n
+    FROM feature_store.device_count_day_v1_mv AS n
+    INNER JOIN day AS d ON n.t0_day = d.t0_day
+    INNER JOIN segment AS s ON n.gen_key = s.gen_key AND n.model_variant = s.model_variant
+    INNER JOIN color AS c ON n.color_bucket = c.color_bucket
+),
+
+-- What was listed before each day: of each segment, of each colour, of all. Whole numbers, exact in
+-- any order. Arrays by number, so that one look-up by day brings them all: planners know nothing of
+-- steps like these, and must not be given many to join.
+segment_prior AS (
+    SELECT
+        d.day_no,
+        s.segment_no,
         coalesce(
-            sum(n.n::float8) OVER (
-                PARTITION BY s.segment_no, c.color_no
-                ORDER BY d.t0_day
+            sum(sum(l.n)) OVER (
+                PARTITION BY s.segment_no
+                ORDER BY d.day_no
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ),
             0.0
-        ) AS n_color_in_seg
+        ) AS n
     FROM day AS d
     CROSS JOIN segment AS s
+    LEFT JOIN listed AS l ON d.day_no = l.day_no AND s.segment_no = l.segment_no
+    GROUP BY d.day_no, s.segment_no
+),
+
+color_prior AS (
+    SELECT
+        d.day_no,
+        c.color_no,
+        coalesce(
+            sum(sum(l.n)) OVER (
+                PARTITION BY c.color_no
+                ORDER BY d.day_no
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ),
+            0.0
+        ) AS n
+    FROM day AS d
     CROSS JOIN color AS c
-    LEFT JOIN feature_store.device_count_day_v1_mv AS n
-        ON
-            d.t0_day = n.t0_day
-            AND s.gen_key = n.gen_key
-            AND s.model_variant = n.model_variant
-            AND c.color_bucket = n.color_bucket
-    WHERE s.gen_key IS NOT NULL
+    LEFT JOIN listed AS l ON d.day_no = l.day_no AND c.color_no = l.color_no
+    GROUP BY d.day_no, c.color_no
+),
+
+segment_row AS (
+    SELECT
+        p.day_no,
+        sum(p.n) AS n_total,
+        array_agg(p.n ORDER BY p.segment_no) AS n_by_segment
+    FROM segment_prior AS p
+    GROUP BY p.day_no
+),
+
+color_row AS (
+    SELECT
+        p.day_no,
+        array_agg(p.n ORDER BY p.color_no) AS n_by_color
+    FROM color_prior AS p
+    GROUP BY p.day_no
+),
+
+day_prior AS MATERIALIZED (
+    SELECT
+        d.day_no,
+        d.t0_day,
+        d.n_segs,
+        s.n_total,
+        s.n_by_segment,
+        c.n_by_color
+    FROM day AS d
+    INNER JOIN segment_row AS s ON d.day_no = s.day_no
+    INNER JOIN color_row AS c ON d.day_no = c.day_no
+),
+
+spell AS (
+    -- A colour is listed in a segment on few days: the count at the end of one stands from the next
+    -- day on, to the end of the next one with a listing.
+    SELECT
+        l.segment_no,
+        l.color_no,
+        l.day_no + 1 AS from_day_no,
+        lead(l.day_no, 1, (SELECT count(*) FROM day)) OVER by_day AS to_day_no,
+        sum(l.n) OVER by_day AS n
+    FROM (
+        SELECT
+            l.segment_no,
+            l.color_no,
+            l.day_no,
+            l.n
+        FROM listed AS l
+        UNION ALL
+        -- Before the first day there is nothing of anything.
+        SELECT
+            s.segment_no,
+            c.color_no,
+            0 AS day_no,
+            0.0 AS n
+        FROM segment AS s
+        CROSS JOIN color AS c
+        WHERE s.gen_key IS NOT NULL
+    ) AS l
+    WINDOW by_day AS (PARTITION BY l.segment_no, l.color_no ORDER BY l.day_no)
 ),
 
 prior AS (
-    -- A day's totals are sums over its own rows: whole numbers, exact in any order.
     SELECT
-        p.t0_day,
+        g.day_no,
+        s.segment_no,
+        s.color_no,
+        s.n AS n_color_in_seg,
+        d.n_by_segment[s.segment_no] AS n_seg,
+        CASE
+            WHEN d.n_by_segment[s.segment_no] > 0 THEN s.n / d.n_by_segment[s.segment_no]
+        END AS raw_share
+    FROM spell AS s
+    CROSS JOIN generate_series(s.from_day_no, s.to_day_no) AS g (day_no)
+    INNER JOIN day_prior AS d ON g.day_no = d.day_no
+),
+
+ranked AS MATERIALIZED (
+    SELECT
+        p.day_no,
         p.segment_no,
         p.color_no,
-        p.n_segs,
         p.n_color_in_seg,
-        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day) AS n_total,
-        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.color_no) AS n_color,
-        sum(p.n_color_in_seg) OVER (PARTITION BY p.t0_day, p.segment_no) AS n_seg
-    FROM color_prior AS p
+        p.n_seg,
+        dense_rank() OVER by_color AS color_rank,
+        count(*) FILTER (WHERE p.n_color_in_seg > 0) OVER by_color AS n_distinct_colors,
+        -- Floats add up differently in another order, so the most common colour comes first. Taken
+        -- from zero instead of negated: a segment of one colour gets 0, not -0.
+        0.0 - sum(
+            CASE WHEN p.raw_share > 0 THEN p.raw_share * ln(p.raw_share) ELSE 0.0 END
+        ) OVER by_color AS color_entropy,
+        max(p.raw_share) OVER by_color AS top_color_share,
+        max(p.raw_share) FILTER (
+            WHERE p.color_no = (
+                SELECT c.color_no FROM color AS c
+                WHERE c.color_bucket = '_MISSING'
+            )
+        ) OVER by_color AS missing_color_share
+    FROM prior AS p
+    WINDOW
+        by_color AS (
+            PARTITION BY p.day_no, p.segment_no
+            ORDER BY p.n_color_in_seg DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        )
+    -- In the order of the key, byte by byte: a concurrent refresh sorts whole rows, and finds them
+    -- sorted. Only speed rests on it: names are looked up in what is small, which keeps the order.
+    ORDER BY p.day_no, p.segment_no, p.color_no
 ),
 
 share AS (
     -- Half a listing more for every possibility, so that nothing is impossible.
     SELECT
-        p.t0_day,
-        p.segment_no,
-        p.color_no,
+        d.t0_day,
         s.gen_key,
         s.model_variant,
         c.color_bucket,
-        p.n_seg,
-        p.n_color_in_seg,
-        p.n_color,
-        (p.n_seg + 0.5) / (p.n_total + 0.5 * greatest(p.n_segs, 1.0)) AS seg_share,
-        (p.n_color_in_seg + 0.5) / (p.n_seg + 0.5 * 22) AS color_share_in_seg,
-        (p.n_color + 0.5) / (p.n_total + 0.5 * 22) AS color_share,
-        CASE WHEN p.n_seg > 0 THEN p.n_color_in_seg / p.n_seg END AS raw_share
-    FROM prior AS p
-    INNER JOIN segment AS s ON p.segment_no = s.segment_no
-    INNER JOIN color AS c ON p.color_no = c.color_no
+        r.n_seg,
+        r.n_color_in_seg,
+        d.n_by_color[r.color_no] AS n_color,
+        (r.n_seg + 0.5) / (d.n_total + 0.5 * greatest(d.n_segs, 1.0)) AS seg_share,
+        (r.n_color_in_seg + 0.5) / (r.n_seg + 0.5 * 22) AS color_share_in_seg,
+        (d.n_by_color[r.color_no] + 0.5) / (d.n_total + 0.5 * 22) AS color_share,
+        r.color_rank,
+        r.n_distinct_colors,
+        r.color_entropy,
+        r.top_color_share,
+        r.missing_color_share
+    FROM ranked AS r
+    INNER JOIN day_prior AS d ON r.day_no = d.day_no
+    INNER JOIN segment AS s ON r.segment_no = s.segment_no
+    INNER JOIN color AS c ON r.color_no = c.color_no
 )
 
 SELECT
@@ -119,26 +242,12 @@ SELECT
     s.n_color::int AS gmc_color_n_global,
     s.color_share AS gmc_color_share_global,
     -ln(greatest(s.color_share, 1e-12)) AS gmc_color_rarity_global,
-    (dense_rank() OVER by_color)::int AS gmc_color_rank_in_seg,
-    (count(*) FILTER (WHERE s.n_color_in_seg > 0) OVER by_color)::int
-        AS gmc_seg_n_distinct_colors,
-    -- Floats add up differently in another order, so the most common colour comes first. Taken
-    -- from zero instead of negated: a segment of one colour gets 0, not -0.
-    0.0 - sum(
-        CASE WHEN s.raw_share > 0 THEN s.raw_share * ln(s.raw_share) ELSE 0.0 END
-    ) OVER by_color AS gmc_seg_color_entropy,
-    max(s.raw_share) OVER by_color AS gmc_seg_top_color_share,
-    coalesce(max(s.raw_share) FILTER (WHERE s.color_bucket = '_MISSING') OVER by_color, 0.0)
-        AS gmc_seg_missing_color_share
+    s.color_rank::int AS gmc_color_rank_in_seg,
+    s.n_distinct_colors::int AS gmc_seg_n_distinct_colors,
+    s.color_entropy AS gmc_seg_color_entropy,
+    s.top_color_share AS gmc_seg_top_color_share,
+    coalesce(s.missing_color_share, 0.0) AS gmc_seg_missing_color_share
 FROM share AS s
-WINDOW
-    by_color AS (
-        PARTITION BY s.t0_day, s.segment_no
-        ORDER BY s.n_color_in_seg DESC
-        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    )
--- In the order of the key, byte by byte: a concurrent refresh sorts whole rows, and finds them sorted.
-ORDER BY s.t0_day, s.segment_no, s.color_no
 WITH NO DATA;
 
 CREATE UNIQUE INDEX ux_device_meta_gmc_stats_t0_v1

@@ -53,6 +53,7 @@ known AS (
 ),
 
 anchor AS (
+    -- unnest stands in select lists, which stream: in FROM each array would be stored once more.
     SELECT
         k.generation,
         k.storage_gb,
@@ -62,17 +63,22 @@ anchor AS (
         price.median_price AS sold_median_price_30d,
         price.n AS sold_cnt_30d
     FROM known AS k
-    INNER JOIN LATERAL (
+    -- The linter does not see that what follows depends on k.
+    INNER JOIN LATERAL ( -- noqa: ST05
+        WITH sale AS (SELECT unnest(k.hours_14d) AS hours)
+
         SELECT
             percentile_cont(0.5) WITHIN GROUP (ORDER BY s.hours) AS median_hours,
             count(*) AS n
-        FROM unnest(k.hours_14d) AS s (hours)
+        FROM sale AS s
     ) AS speed ON TRUE
-    INNER JOIN LATERAL (
+    INNER JOIN LATERAL ( -- noqa: ST05
+        WITH sale AS (SELECT unnest(k.prices_30d) AS price)
+
         SELECT
             percentile_cont(0.5) WITHIN GROUP (ORDER BY s.price) AS median_price,
             count(*) AS n
-        FROM unnest(k.prices_30d) AS s (price)
+        FROM sale AS s
     ) AS price ON TRUE
 )
 

@@ -23,6 +23,12 @@ sold AS (
     GROUP BY c.generation, c.sbucket, c.ptv_bucket
 ),
 
+aging AS (
+    -- The first weight is that of a sale of the anchor day itself, which is never used; then one a day.
+    SELECT array_agg(power(0.5::float8, a.age / 90.0::float8) ORDER BY a.age) AS weights
+    FROM generate_series(0, 90) AS a (age)
+),
+
 known AS (
     -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
     -- it, so what is known starts after those of 91 days ago and ends with those of yesterday.
@@ -33,10 +39,12 @@ known AS (
         s.ptv_bucket,
         s.days,
         s.hours,
+        a.weights,
         width_bucket(d.anchor_day - 91, s.days) + 1 AS first_sale,
         width_bucket(d.anchor_day - 1, s.days) AS last_sale
     FROM anchor_day AS d
     CROSS JOIN sold AS s
+    CROSS JOIN aging AS a
 )
 
 SELECT
@@ -55,14 +63,11 @@ SELECT
 FROM known AS k
 -- The linter does not see that what follows depends on k.
 INNER JOIN LATERAL ( -- noqa: ST05
-    -- unnest stands in the select list, so that a weight is worked out once a sale, not once a sum.
+    -- unnest stands in the select list, so that a weight is looked up once a sale, not once a sum.
     WITH weighted AS (
         SELECT
             unnest(k.hours[k.first_sale:k.last_sale]) AS hours,
-            power(
-                0.5::float8,
-                (k.anchor_day - unnest(k.days[k.first_sale:k.last_sale])) / 90.0::float8
-            ) AS weight
+            k.weights[1 + k.anchor_day - unnest(k.days[k.first_sale:k.last_sale])] AS weight
     )
 
     -- Floats add up differently in another order: oldest first, as the sales come.
