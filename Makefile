@@ -35,7 +35,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test lint format lock airflow stop clean
+.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,10 +67,14 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 test: $(READY) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium
+	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
+	$(BIN)/python -m pytest -n 0 tests/browser
+
 lint: $(READY) ## Check style, types and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy plugins/feature_store sandbox dags config bench bin
+	$(BIN)/mypy plugins sandbox dags config bench bin
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox bench
 
 format: $(READY) ## Format Python
@@ -80,6 +84,7 @@ format: $(READY) ## Format Python
 lock: $(READY) ## Renew the locks from the direct requirements
 	$(LOCK) requirements-dev.txt -o requirements.lock
 	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
+	$(LOCK) requirements-browser.txt --constraint requirements.lock -o requirements-browser.lock
 
 airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }

@@ -2,11 +2,12 @@
 -- database (a superuser, or whoever may do all of the below):
 --
 --   psql -d scrapes -f include/roles.sql
---   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -f include/roles.sql
+--   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web -f include/roles.sql
 --
 -- owner      creates the store (bin/feature-store apply, stamp-contract) and owns it
 -- refresher  runs the DAG, every night, and nothing else
 -- reader     trains and predicts: what is certified, and the functions that say so
+-- page       the page in Airflow: the record of what every run did, and nothing of the rows themselves
 --
 -- Run it before the first apply and after every apply that created something. It is one transaction;
 -- run again it changes nothing, and gives back what was taken away. It revokes nothing of yours and
@@ -17,6 +18,7 @@
 \if :{?owner} \else \set owner feature_store_owner \endif
 \if :{?refresher} \else \set refresher feature_store_refresher \endif
 \if :{?reader} \else \set reader feature_store_reader \endif
+\if :{?page} \else \set page feature_store_page \endif
 SELECT current_setting('server_version_num')::integer >= 170000 AS has_maintain \gset
 
 BEGIN;
@@ -26,14 +28,14 @@ SET LOCAL client_min_messages = warning;
 -- The roles. A missing one is created without a password: give it one with \password, or have people
 -- log in as themselves and be members of it (GRANT feature_store_reader TO ann).
 SELECT format('CREATE ROLE %I LOGIN', r.name)
-FROM (VALUES (:'owner'), (:'refresher'), (:'reader')) AS r (name)
+FROM (VALUES (:'owner'), (:'refresher'), (:'reader'), (:'page')) AS r (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name)
 \gexec
 
 -- A materialized view's query runs as the view's owner, whoever refreshes it; and a concurrent
 -- refresh needs that this owner may create temporary tables.
 SELECT current_database() AS database, CASE WHEN :'has_maintain' THEN :'owner' ELSE :'refresher' END AS keeper \gset
-GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader";
+GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader", :"page";
 GRANT TEMPORARY ON DATABASE :"database" TO :"owner", :"keeper";
 
 -- Nobody but the owner may create in these schemas: its functions run with its privileges and find
@@ -42,7 +44,7 @@ CREATE SCHEMA IF NOT EXISTS ml AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store_audit AUTHORIZATION :"owner";
 GRANT USAGE, CREATE ON SCHEMA ml, feature_store, feature_store_audit TO :"owner";
-GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO :"refresher";
+GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO :"refresher", :"page";
 GRANT USAGE ON SCHEMA ml, feature_store TO :"reader";
 
 -- The sources, which belong to you. The owner reads them to fill the views; the refresher to record,
@@ -89,29 +91,30 @@ CROSS JOIN (
 
 -- The record of what every run did: the refresher writes it, because it is what refreshes, proves and
 -- certifies, and what ends the record of old runs. It cannot rewrite a refresh, take a certification
--- away, nor say what apply did.
-CREATE TEMPORARY TABLE audit_table (relation text, privileges text) ON COMMIT DROP;
-INSERT INTO pg_temp.audit_table (relation, privileges) VALUES
-('certified', 'SELECT, INSERT, UPDATE'),
-('definition', 'SELECT'),
-('expectation', 'SELECT, INSERT, DELETE'),
-('fact', 'SELECT, INSERT'),
-('feature_nulls', 'SELECT, INSERT, UPDATE, DELETE'),
-('history_change', 'SELECT, INSERT, DELETE'),
-('history_day', 'SELECT, INSERT, UPDATE, DELETE'),
-('history_finding', 'SELECT, INSERT, UPDATE, DELETE'),
-('history_judgement', 'SELECT, INSERT, UPDATE, DELETE'),
-('history_layer', 'SELECT, INSERT, UPDATE'),
-('history_row', 'SELECT, INSERT, DELETE'),
-('latest_refresh', 'SELECT'),
-('lease', 'SELECT, UPDATE'),
-('migration', 'SELECT'),
-('proof', 'SELECT, INSERT, UPDATE, DELETE'),
-('refresh', 'SELECT, INSERT, DELETE'),
-('reuse', 'SELECT, INSERT, UPDATE, DELETE'),
-('run', 'SELECT, INSERT, UPDATE, DELETE'),
-('spam_seen', 'SELECT, INSERT, DELETE'),
-('this_run', 'SELECT');
+-- away, nor say what apply did. The page reads what it shows.
+CREATE TEMPORARY TABLE audit_table (relation text, privileges text, for_page boolean) ON COMMIT DROP;
+INSERT INTO pg_temp.audit_table (relation, privileges, for_page) VALUES
+('certified', 'SELECT, INSERT, UPDATE', TRUE),
+('definition', 'SELECT', FALSE),
+('expectation', 'SELECT, INSERT, DELETE', TRUE),
+('fact', 'SELECT, INSERT', TRUE),
+('feature_lineage', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('feature_nulls', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('history_change', 'SELECT, INSERT, DELETE', FALSE),
+('history_day', 'SELECT, INSERT, UPDATE, DELETE', FALSE),
+('history_finding', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('history_judgement', 'SELECT, INSERT, UPDATE, DELETE', FALSE),
+('history_layer', 'SELECT, INSERT, UPDATE', FALSE),
+('history_row', 'SELECT, INSERT, DELETE', FALSE),
+('latest_refresh', 'SELECT', TRUE),
+('lease', 'SELECT, UPDATE', TRUE),
+('migration', 'SELECT', FALSE),
+('proof', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('refresh', 'SELECT, INSERT, DELETE', TRUE),
+('reuse', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('run', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
+('spam_seen', 'SELECT, INSERT, DELETE', FALSE),
+('this_run', 'SELECT', FALSE);
 
 -- What of all this is there: nothing of the store before the first apply.
 SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'refresher')
@@ -122,13 +125,17 @@ SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'reader')
 FROM pg_temp.store_relation AS r
 WHERE r.for_reader AND to_regclass(r.relation) IS NOT NULL
 UNION ALL
-SELECT format('GRANT SELECT ON %s TO %I, %I', to_regclass(t.relation), :'refresher', :'reader')
+SELECT format('GRANT SELECT ON %s TO %I, %I, %I', to_regclass(t.relation), :'refresher', :'reader', :'page')
 FROM pg_temp.contract_table AS t
 WHERE to_regclass(t.relation) IS NOT NULL
 UNION ALL
 SELECT format('GRANT %s ON feature_store_audit.%I TO %I', t.privileges, t.relation, :'refresher')
 FROM pg_temp.audit_table AS t
 WHERE to_regclass('feature_store_audit.' || t.relation) IS NOT NULL
+UNION ALL
+SELECT format('GRANT SELECT ON feature_store_audit.%I TO %I', t.relation, :'page')
+FROM pg_temp.audit_table AS t
+WHERE t.for_page AND to_regclass('feature_store_audit.' || t.relation) IS NOT NULL
 UNION ALL
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', to_regprocedure(f.name), f.role)
 FROM (
@@ -137,10 +144,12 @@ FROM (
     ('ml.require_certified(text, interval)', :'reader'),
     ('ml.store_freshness(interval)', :'reader'),
     ('ml.check_feature_contract(text)', :'refresher'),
+    ('ml.check_feature_contract(text)', :'page'),
     ('feature_store.assert_feature_contract(text)', :'reader'),
     ('feature_store.require_certified(text, interval)', :'reader'),
     ('feature_store.store_freshness(interval)', :'reader'),
-    ('feature_store.check_feature_contract(text)', :'refresher')
+    ('feature_store.check_feature_contract(text)', :'refresher'),
+    ('feature_store.check_feature_contract(text)', :'page')
 ) AS f (name, role)
 WHERE to_regprocedure(f.name) IS NOT NULL
 \gexec

@@ -5,15 +5,17 @@ Readers ask through ``require_certified``, in the database (``include/sql/govern
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
 from feature_store.errors import NotReady
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
-from feature_store.store import Store
 from feature_store.wording import bullets
+
+if TYPE_CHECKING:
+    from feature_store.store import Store  # brings a parser of SQL, which few who come here need
 
 
 def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:

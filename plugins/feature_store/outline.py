@@ -52,12 +52,14 @@ class Outline:
         refresh: how it is refreshed.
         header: what its file's header says, field by field.
         reads: the relations of the store that it names.
+        names: every qualified name in it, be it a relation's, a source's or a column's.
     """
 
     name: Name
     refresh: Refresh
     header: Mapping[str, str]
     reads: frozenset[Name]
+    names: frozenset[Name]
 
 
 def read_outlines(include_dir: Path) -> dict[Name, Outline]:
@@ -69,8 +71,9 @@ def read_outlines(include_dir: Path) -> dict[Name, Outline]:
     files = dict(_files(include_dir / "sql"))
     outlines = {}
     for name, (path, refresh, text) in files.items():
-        reads = frozenset(_named(text) & files.keys() - {name})
-        outlines[name] = Outline(name, refresh, read_header(path, text, ()), reads)
+        names = frozenset(_named(text) - {name})
+        header = read_header(path, text, ())
+        outlines[name] = Outline(name, refresh, header, names & files.keys(), names)
     return outlines
 
 

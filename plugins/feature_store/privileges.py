@@ -23,6 +23,7 @@ _AUDIT_PRIVILEGES = {
     "definition": ["SELECT"],
     "expectation": ["SELECT", "INSERT", "DELETE"],
     "fact": ["SELECT", "INSERT"],
+    "feature_lineage": ["SELECT", "INSERT", "UPDATE", "DELETE"],
     "feature_nulls": ["SELECT", "INSERT", "UPDATE", "DELETE"],
     "history_change": ["SELECT", "INSERT", "DELETE"],
     "history_day": ["SELECT", "INSERT", "UPDATE", "DELETE"],

@@ -6,6 +6,8 @@ which changes are detected), the certified refreshes and the runs that certified
 that a run which is kept used again, the history's baseline, open findings, accepted ones with name
 and reason, and the judgement of the newest day, from which the settling window is counted.
 
+Of what the features are made of only the latest run's is ever kept.
+
 A night deletes about what a night writes; after the limit was lowered, a bounded part each night.
 """
 

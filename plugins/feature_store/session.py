@@ -7,6 +7,7 @@ never depend on who runs a refresh, and from where.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -44,9 +45,18 @@ def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
         connection.close()
 
 
-def connect(settings: Settings, purpose: str) -> Connection[Any]:
-    """Open a pinned session as `open_session` does; the caller closes it."""
-    connection = _connect(settings.conn_id)
+def connect(
+    settings: Settings, purpose: str, *, connect_timeout: int | None = None
+) -> Connection[Any]:
+    """Open a pinned session as `open_session` does; the caller closes it.
+
+    Args:
+        settings: as for `open_session`.
+        purpose: as for `open_session`.
+        connect_timeout: seconds for each of the server's addresses, where the Airflow connection
+            does not say itself; None is as long as the network takes.
+    """
+    connection = _connect(settings.conn_id, connect_timeout)
     try:
         connection.autocommit = True
         connection.row_factory = tuple_row  # whatever the Airflow connection asks for
@@ -91,13 +101,16 @@ def server_major(connection: Connection[Any]) -> int:
     return connection.info.server_version // 10000
 
 
-def _connect(conn_id: str) -> Connection[Any]:
+def _connect(conn_id: str, connect_timeout: int | None) -> Connection[Any]:
     # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     hook = PostgresHook(conn_id, enable_log_db_messages=True)
     try:
+        if connect_timeout is not None:
+            options = {"connect_timeout": connect_timeout, **hook.connection.extra_dejson}
+            hook.connection.extra = json.dumps(options)
         connection = hook.get_conn()
     except AirflowNotFoundException as error:
         raise BadInput(

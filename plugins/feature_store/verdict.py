@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
 
+    from feature_store.leaks.scene import Scene
     from feature_store.store import Store
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class AssertContractOperator(StoreOperator):
             raise failed
         store = read_store(settings.include_dir)
         lease = take_turn(connection, settings, context)
-        hashes = _assert_contracts(connection, store, settings)
+        hashes = _assert_contracts(connection, store, lease, settings)
         _assert_history(connection, store, lease, settings, context)
         with connection.transaction():
             certify(connection, lease, store)
@@ -138,11 +139,11 @@ class AssertContractOperator(StoreOperator):
 
 
 def _assert_contracts(
-    connection: Connection[Any], store: Store, settings: Settings
+    connection: Connection[Any], store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
     """Hold each feature set to its contract, and all that they reach to the leak gates."""
     from feature_store.contracts import read_feature_sets
-    from feature_store.leaks.gates import assert_no_leak
+    from feature_store.leaks.gates import assert_no_leak, read_scene
     from feature_store.leaks.rules import read_exceptions, read_rules
     from feature_store.stamps import assert_contract
 
@@ -159,11 +160,25 @@ def _assert_contracts(
         )
         hashes[checked.name] = checked.live_hash
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
-    warnings = assert_no_leak(connection, store, feature_sets, rules, exceptions)
+    scene = read_scene(connection, store, feature_sets, rules, exceptions)
+    warnings = assert_no_leak(connection, scene)
     for warning in warnings:
         log.warning("%s: %s", warning.gate, warning)
     log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
+    _record_provenance(connection, lease, scene)
     return hashes
+
+
+def _record_provenance(connection: Connection[Any], lease: Lease, scene: Scene) -> None:
+    """Keep what each feature is made of. The verdict does not depend on it being told."""
+    from feature_store.provenance import record_provenance, trace_features
+
+    try:
+        traced = trace_features(scene)
+    except Exception as error:
+        log.warning("What the features are made of could not be traced: %s", error)
+        return
+    record_provenance(connection, lease, traced)
 
 
 def _assert_history(

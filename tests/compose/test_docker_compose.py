@@ -33,6 +33,7 @@ WHO_KNOWS = {
     "STORE_ADMIN_PASSWORD": {"store", "store-roles"},
     "STORE_OWNER_PASSWORD": {"store", "store-init"},
     "STORE_PASSWORD": {"store", "scheduler", "worker"},
+    "STORE_PAGE_PASSWORD": {"store", "api-server"},
 }
 
 
@@ -72,7 +73,9 @@ def test_env_example_chooses_the_bundled_store_and_mailbox(env):
     assert render(env) == render(env, PROFILES["as .env.example has it"])
 
 
-@pytest.mark.parametrize("name", [*SECRETS, "STORE_CONNECTION", "SMTP_CONNECTION"])
+@pytest.mark.parametrize(
+    "name", [*SECRETS, "STORE_CONNECTION", "STORE_PAGE_CONNECTION", "SMTP_CONNECTION"]
+)
 def test_without_a_required_value_nothing_starts_and_the_message_says_what_to_do(env, name):
     with pytest.raises(Refused, match=rf"{name}.*run bin/new-env"):
         render(changed(env, **{name: None}))

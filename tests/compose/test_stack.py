@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -105,6 +106,35 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
     assert told_assets(api, nightly) == told_assets(api, "by_hand") == read
     reports = stack.localhost.airflow_home / "feature_store_reports"
     assert len(list(reports.rglob("*.html"))) == 2
+
+
+def test_the_page_shows_what_the_runs_left_and_may_only_look(
+    stack: Stack, api: AirflowApi, env: Path
+) -> None:
+    def page(path: str) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{stack.address}/feature-store/api/{path}",
+            headers={"Authorization": f"Bearer {api.token()}"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    assert page("now")["verdict"]["standing"] == "certified"
+    latest = page("runs")["runs"][0]
+    assert (latest["run_id"], latest["verdict"]) == ("by_hand", "passed")
+    run = page(f"run?dag_id={DAG_ID}&run_id=by_hand")
+    assert {task["task_id"] for task in run["tasks"]} == set(task_states(api, "by_hand"))
+    traced = page("features/tom_features_v1/price")["lineage"]
+    assert traced["run_id"] == "by_hand"
+
+    login = json.loads(stack.environment("api-server")["AIRFLOW_CONN_FEATURE_STORE"])["login"]
+    password = values(env)["STORE_PAGE_PASSWORD"]
+    with (
+        psycopg.connect(store_conninfo(stack, env), user=login, password=password) as session,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        session.execute("SELECT FROM ml.tom_features_v1_enriched_ai_clean_mv")
 
 
 def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(

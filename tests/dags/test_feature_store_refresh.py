@@ -167,6 +167,10 @@ class TestAGoodRun:
         assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
             None,
         )
+        traced = connection.execute(
+            "SELECT run_id, count(*) FROM feature_store_audit.feature_lineage GROUP BY run_id"
+        ).fetchall()
+        assert traced == [(run.run_id, 51 + 61)]
         assert run.returned["prepare"] == "2026-06-30"
         assert run.returned[GATE]["tom_features_v1"].startswith("33d030da")
 

@@ -24,20 +24,23 @@ from feature_store.errors import NotReady
 from feature_store.expectations import read_expectations
 from feature_store.history.judgement import judge_history
 from feature_store.history.layers import read_history
+from feature_store.leaks.gates import assert_no_leak, read_scene
+from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.nulls import record_nulls
 from feature_store.prepare import check_ready
 from feature_store.privileges import _AUDIT_PRIVILEGES
 from feature_store.proofs import read_proofs, run_proof
+from feature_store.provenance import record_provenance, trace_features
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.session import pin
 from feature_store.settings import Settings
-from feature_store.stamps import assert_contract
+from feature_store.stamps import assert_contract, check
 from feature_store.store import SUITES, Refresh, Store
 from feature_store.suites import record, run_suite
 from sandbox.load import load_sample
-from sandbox.roles import OWNER, READER, REFRESHER, as_role, grant_roles
+from sandbox.roles import OWNER, PAGE, READER, REFRESHER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import available_versions
 from tests.conftest import Servers, create_store
@@ -56,6 +59,23 @@ CONTRACT = [
     f"{schema}.{table}"
     for schema in ("ml", "feature_store")
     for table in ("feature_set", "feature_contract", "feature_set_current", "feature_set_binding")
+]
+PAGE_READS = [
+    f"feature_store_audit.{table}"
+    for table in (
+        "certified",
+        "expectation",
+        "fact",
+        "feature_lineage",
+        "feature_nulls",
+        "history_finding",
+        "latest_refresh",
+        "lease",
+        "proof",
+        "refresh",
+        "reuse",
+        "run",
+    )
 ]
 DENIED = "42501"
 
@@ -103,7 +123,7 @@ class Governed:
                 connection.execute(statement.encode())
 
     def given(self) -> set[tuple[str, str, str]]:
-        roles = [OWNER, REFRESHER, READER]
+        roles = [OWNER, REFRESHER, READER, PAGE]
         with self.session() as connection:
             return set(connection.execute(_GIVEN, {"roles": roles}).fetchall())
 
@@ -162,6 +182,10 @@ def _nightly_run(store: Governed, run_id: str) -> None:
             record(connection, holder, findings)
         for feature_set in sets:
             assert_contract(connection, feature_set)
+        rules, exceptions = read_rules(include), read_exceptions(include)
+        scene = read_scene(connection, files, sets, rules, exceptions)
+        assert assert_no_leak(connection, scene) == ()
+        record_provenance(connection, lease, trace_features(scene))
         judge_history(connection, read_history(include, files), lease, day, settings)
         with connection.transaction():
             certify(connection, lease, files)
@@ -204,7 +228,16 @@ class TestWhatTheyMay:
                 ).fetchone()
                 assert vouched == ("second",)
 
-    def test_nothing_else_is_given_to_the_refresher_and_the_reader(
+    def test_the_page_reads_what_it_shows_and_asks_whether_contracts_hold(
+        self, certified: Governed
+    ) -> None:
+        with certified.session(PAGE) as connection:
+            for table in (*PAGE_READS, *CONTRACT):
+                connection.execute(f"SELECT * FROM {table} LIMIT 1".encode())
+            for feature_set in read_feature_sets(certified.settings.include_dir):
+                assert check(connection, feature_set).verdict == "OK"
+
+    def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(
         self, governed: Governed
     ) -> None:
         """Word for word, so that this file and what prepare asks for cannot drift apart."""
@@ -235,9 +268,15 @@ class TestWhatTheyMay:
                 )
             ),
         }
+        page = {
+            *((table, "SELECT") for table in (*PAGE_READS, *CONTRACT)),
+            *((s, "USAGE") for s in ("ml", "feature_store", "feature_store_audit")),
+            *((f"{s}.check_feature_contract(text)", "EXECUTE") for s in ("ml", "feature_store")),
+        }
         given = governed.given()
         assert {x[1:] for x in given if x[0] == REFRESHER} == refresher
         assert {x[1:] for x in given if x[0] == READER} == reader
+        assert {x[1:] for x in given if x[0] == PAGE} == page
         keeper = OWNER if since_17 else REFRESHER
         owners = {x[1]: x[2] for x in given if x[0] == "owner of"}
         assert {owners[view] for view in refreshed} == {keeper}
@@ -274,7 +313,7 @@ class TestWhatTheyMay:
         assert closed == [("accepted", "ann")]
 
 
-NEITHER = [
+NONE_OF_THEM = [
     *(f"INSERT INTO {source} DEFAULT VALUES" for source in SOURCES),
     *(f"DELETE FROM {source}" for source in SOURCES),
     f"TRUNCATE {SOURCES[0]}",
@@ -334,6 +373,13 @@ NOT_THE_READER = [
     "INSERT INTO feature_store_audit.run (dag_id) VALUES ('x')",
     "CREATE TEMPORARY TABLE feature_set (x integer)",
 ]
+NOT_THE_PAGE = [
+    *(s for s in NOT_THE_READER if s.removeprefix("SELECT FROM ") not in PAGE_READS),
+    *(f"SELECT FROM {relation}" for relation in (B, C, E_AI, F3)),
+    *(f"INSERT INTO {table} DEFAULT VALUES" for table in PAGE_READS if "latest" not in table),
+    *(f"DELETE FROM {table}" for table in PAGE_READS if "latest" not in table),
+    "SELECT FROM feature_store_audit.lease FOR UPDATE",
+]
 # Before 17 the refresher owns the materialized views, so there it may do these.
 NOT_SINCE_17 = [
     f"DROP MATERIALIZED VIEW {E_AI}",
@@ -357,17 +403,23 @@ def refusal(store: Governed, role: str, statement: str) -> str:
 
 
 class TestWhatTheyMayNot:
-    @pytest.mark.parametrize("role", [REFRESHER, READER])
-    def test_neither_writes_sources_creates_drops_alters_or_forges(
+    @pytest.mark.parametrize("role", [REFRESHER, READER, PAGE])
+    def test_none_writes_sources_creates_drops_alters_or_forges(
         self, certified: Governed, role: str
     ) -> None:
-        allowed = {s: refusal(certified, role, s) for s in NEITHER}
+        allowed = {s: refusal(certified, role, s) for s in NONE_OF_THEM}
         assert {s: state for s, state in allowed.items() if state != DENIED} == {}
 
     def test_the_reader_reads_no_base_layer_no_outcome_no_source_and_no_bookkeeping(
         self, certified: Governed
     ) -> None:
         allowed = {s: refusal(certified, READER, s) for s in NOT_THE_READER}
+        assert {s: state for s, state in allowed.items() if state != DENIED} == {}
+
+    def test_the_page_reads_no_row_of_the_store_and_writes_nothing_of_the_record(
+        self, certified: Governed
+    ) -> None:
+        allowed = {s: refusal(certified, PAGE, s) for s in NOT_THE_PAGE}
         assert {s: state for s, state in allowed.items() if state != DENIED} == {}
 
     def test_since_17_the_refresher_can_neither_drop_nor_alter_what_it_refreshes(
@@ -393,8 +445,8 @@ class TestWhatTheyMayNot:
         )
         assert {refusal(certified, REFRESHER, s) for s in statements} == {DENIED}
 
-    @pytest.mark.parametrize("role", [REFRESHER, READER])
-    def test_neither_applies_nor_stamps_from_the_command_line(
+    @pytest.mark.parametrize("role", [REFRESHER, READER, PAGE])
+    def test_none_applies_nor_stamps_from_the_command_line(
         self,
         certified: Governed,
         role: str,
@@ -418,7 +470,7 @@ class TestTheFile:
         before = governed.given()
         governed.run(
             f"REVOKE ALL ON ALL TABLES IN SCHEMA ml, feature_store FROM {REFRESHER}, {READER}",
-            f"REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM {REFRESHER}",
+            f"REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM {REFRESHER}, {PAGE}",
             f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ml FROM {READER}",
             f"REVOKE ALL ON SCHEMA ml FROM {REFRESHER}, {READER}",
             f"REVOKE ALL ON SCHEMA feature_store FROM {READER}",
@@ -460,7 +512,12 @@ class TestTheFile:
     ) -> None:
         server = servers[governed.version]
         conninfo = server.create_database("named", "sources_only")
-        names = {"owner": 'It\'s; the "owner"', "refresher": "air flow", "reader": "Readers"}
+        names = {
+            "owner": 'It\'s; the "owner"',
+            "refresher": "air flow",
+            "reader": "Readers",
+            "page": "a page",
+        }
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 connection.execute('CREATE ROLE "air flow" LOGIN')
@@ -470,10 +527,11 @@ class TestTheFile:
                 found = connection.execute(
                     "SELECT has_schema_privilege(%(owner)s, 'ml', 'CREATE'), "
                     "has_schema_privilege(%(refresher)s, 'ml', 'USAGE'), "
-                    "has_schema_privilege(%(reader)s, 'feature_store_audit', 'USAGE')",
+                    "has_schema_privilege(%(reader)s, 'feature_store_audit', 'USAGE'), "
+                    "has_schema_privilege(%(page)s, 'feature_store_audit', 'USAGE')",
                     names,
                 ).fetchone()
-            assert found == (True, True, False)
+            assert found == (True, True, False, True)
         finally:
             server.drop_database("named")
 

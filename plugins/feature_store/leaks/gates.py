@@ -42,9 +42,23 @@ def check_gates(
     Returns:
         Failures first; none and no warning where all is well.
     """
+    return _findings(connection, read_scene(connection, store, feature_sets, rules, exceptions))
+
+
+def read_scene(
+    connection: Connection[Any],
+    store: Store,
+    feature_sets: Iterable[FeatureSet],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> Scene:
+    """Read what the gates look at; the arguments are those of `check_gates`."""
     sets = tuple(feature_sets)
     closure = read_closure(connection, [s.relation for s in sets])
-    scene = Scene(closure, store, sets, rules, tuple(exceptions))
+    return Scene(closure, store, sets, rules, tuple(exceptions))
+
+
+def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
     judged = judge_calls(connection, scene)
     findings = [
         *time_findings(scene, judged),
@@ -54,19 +68,13 @@ def check_gates(
     return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))
 
 
-def assert_no_leak(
-    connection: Connection[Any],
-    store: Store,
-    feature_sets: Iterable[FeatureSet],
-    rules: LeakRules,
-    exceptions: Iterable[DeclaredException],
-) -> tuple[LeakFinding, ...]:
-    """Check as `check_gates` does and fail at a leak; return the warnings.
+def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
+    """Check what `read_scene` read and fail at a leak; return the warnings.
 
     Raises:
         LeakFound: a gate failed; the message names every leak.
     """
-    findings = check_gates(connection, store, feature_sets, rules, exceptions)
+    findings = _findings(connection, scene)
     leaks = [f"{f.gate}: {f}" for f in findings if f.severity == FAILURE]
     if leaks:
         raise LeakFound(

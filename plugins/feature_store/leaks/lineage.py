@@ -15,7 +15,7 @@ from feature_store.leaks.node_tree import Node, Value, walk
 # The catalog numbers columns from 1; 0 is the whole row, and below are the system's columns.
 Column = tuple[int, int]
 Columns = frozenset[Column]
-_NONE: Columns = frozenset()
+NOTHING: Columns = frozenset()
 
 # Sets of columns start at the lowest system column, so bit 8 is column 1.
 _FIRST_BIT = 7
@@ -43,15 +43,15 @@ class Lineage:
 
 def trace(member: Member) -> Lineage:
     """Trace what a relation makes of what it reads, one step down."""
-    own = _Row(member.oid)
+    own = Row(member.oid)
     policies = [own.influences(tree) for tree in member.policies.values()]
-    rows = _NONE.union(*policies)
+    rows = NOTHING.union(*policies)
     columns = {number: own.influences(tree) for number, tree in member.generated.items()}
     reads = rows | selected(list(member.policies.values()))
     if isinstance(member.query, list):
         for query in member.query:
             if isinstance(query, Node):
-                scope = _Query(query, ())
+                scope = Query(query, ())
                 columns |= dict(enumerate(scope.columns, start=1))
                 rows |= scope.rows
                 reads |= selected(query)
@@ -68,20 +68,20 @@ def selected(tree: Value) -> Columns:
     )
 
 
-class _Scope:
+class Scope:
     """Where a column reference is looked up."""
 
-    outer: tuple[_Scope, ...] = ()
+    outer: tuple[Scope, ...] = ()
 
     @property
     def inputs(self) -> Columns:
         """What decides which rows an aggregate gets."""
-        return _NONE
+        return NOTHING
 
     @property
     def window(self) -> Columns:
         """What decides which rows a window function sees together, and in which order."""
-        return _NONE
+        return NOTHING
 
     def column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of the scope's tables."""
@@ -90,34 +90,39 @@ class _Scope:
     def influences(self, value: Value) -> Columns:
         """What reaches an expression's value."""
         if isinstance(value, list):
-            return _NONE.union(*(self.influences(item) for item in value))
+            return NOTHING.union(*(self.influences(item) for item in value))
         if not isinstance(value, Node):
-            return _NONE
+            return NOTHING
         if value.tag == "VAR":
             scope = self.up(value.number("varlevelsup"))
             return scope.column(value.number("varno"), value.number("varattno"))
         if value.tag == "QUERY":
-            query = _Query(value, (*self.outer, self))
+            query = self.inside(value)
             return query.rows | query.output(0)
-        found = _NONE.union(*(self.influences(part) for part in value.fields.values()))
+        found = NOTHING.union(*(self.influences(part) for part in value.fields.values()))
         if value.tag == "AGGREF":
             found |= self.up(value.number("agglevelsup")).inputs
         if value.tag == "WINDOWFUNC":
             found |= self.inputs | self.window
         return found
 
-    def up(self, levels: int) -> _Scope:
+    def inside(self, node: Node) -> Query:
+        """The scope of a query inside this one."""
+        return Query(node, (*self.outer, self))
+
+    def up(self, levels: int) -> Scope:
         """The scope so many levels further out."""
         return self.outer[-levels] if levels else self
 
 
-class _Row(_Scope):
+class Row(Scope):
     """One row of a table: what policies and generated columns speak of."""
 
     def __init__(self, relation: int) -> None:
         self._relation = relation
 
     def column(self, table: int, number: int) -> Columns:  # noqa: ARG002  # there is one table
+        """The column itself."""
         return frozenset({(self._relation, number)})
 
 
@@ -131,32 +136,36 @@ class _Everything:
         return self.rows
 
 
-class _Query(_Scope):
+class Query(Scope):
     """A query, or one inside another."""
 
-    def __init__(self, node: Node, outer: tuple[_Scope, ...]) -> None:
+    def __init__(self, node: Node, outer: tuple[Scope, ...]) -> None:
         self.node = node
         self.outer = outer
         self._tables = node.nodes("rtable")
         self._targets = node.nodes("targetList")
-        self._subqueries: dict[int, _Query] = {}
-        self._ctes: dict[str, _Query | _Everything] = {}
+        self._subqueries: dict[int, Query] = {}
+        self._ctes: dict[str, Query | _Everything] = {}
         self._looking_up: set[int] = set()
 
     def output(self, number: int) -> Columns:
         """What reaches one output column; 0 is all of them."""
-        return self.columns[number - 1] if number > 0 else _NONE.union(*self.columns)
+        return self.columns[number - 1] if number > 0 else NOTHING.union(*self.columns)
 
     @cached_property
     def columns(self) -> list[Columns]:
         """What reaches each output column."""
-        shown = [t for t in self._targets if t.text("resjunk") != "true"]
         if self.node.node("setOperations"):
-            numbers = range(1, len(shown) + 1)
-            return [_NONE.union(*(b.output(n) for b in self._branches)) for n in numbers]
+            numbers = range(1, len(self.shown) + 1)
+            return [NOTHING.union(*(b.output(n) for b in self._branches)) for n in numbers]
         # Where some rows are taken and others not, the order decides what is seen.
-        chosen = self.rows | self._keys(self.node.nodes("sortClause")) if self._chooses else _NONE
-        return [self.influences(target.node("expr")) | chosen for target in shown]
+        chosen = self.rows | self._keys(self.node.nodes("sortClause")) if self._chooses else NOTHING
+        return [self.influences(target.node("expr")) | chosen for target in self.shown]
+
+    @property
+    def shown(self) -> list[Node]:
+        """The targets that are output columns."""
+        return [t for t in self._targets if t.text("resjunk") != "true"]
 
     @cached_property
     def rows(self) -> Columns:
@@ -166,6 +175,9 @@ class _Query(_Scope):
         operation = self.node.node("setOperations")
         if operation and any(n.text("all") == "false" for n in walk(operation)):
             found = found.union(*(branch.output(0) for branch in self._branches))
+        if self.node.text("hasTargetSRFs") == "true":  # each value of such a target is a row
+            many = [target for target in self.shown if _returns_sets(target)]
+            found = found.union(*(self.influences(target.node("expr")) for target in many))
         return found
 
     @cached_property
@@ -192,14 +204,16 @@ class _Query(_Scope):
 
     def column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of its tables, and by what it is looked up."""
-        found = self._entry_column(self._tables[table - 1], number)
+        found = self.entry_column(table, number)
         if table in self._looked_up_by and table not in self._looking_up:
             self._looking_up.add(table)
             found |= self.influences(self._looked_up_by[table])
             self._looking_up.remove(table)
         return found
 
-    def _entry_column(self, entry: Node, number: int) -> Columns:
+    def entry_column(self, table: int, number: int) -> Columns:
+        """What reaches a column of one of its tables, however its row was found."""
+        entry = self._tables[table - 1]
         kind = entry.number("rtekind")
         if kind == _RELATION:
             return frozenset({(entry.number("relid"), number)})
@@ -214,30 +228,30 @@ class _Query(_Scope):
         """What reaches a table that is made on the spot: values, a function's rows."""
         return self.influences([v for f, v in entry.fields.items() if f not in ("alias", "eref")])
 
-    def _inner(self, entry: Node) -> _Query | _Everything:
+    def _inner(self, entry: Node) -> Query | _Everything:
         subquery = entry.node("subquery")
         if subquery is None:
             scope = self.up(entry.number("ctelevelsup"))
-            assert isinstance(scope, _Query)  # only a query has a WITH
+            assert isinstance(scope, Query)  # only a query has a WITH
             return scope._cte(entry.text("ctename"))
         if id(entry) not in self._subqueries:
-            self._subqueries[id(entry)] = _Query(subquery, (*self.outer, self))
+            self._subqueries[id(entry)] = self.inside(subquery)
         return self._subqueries[id(entry)]
 
-    def _cte(self, name: str) -> _Query | _Everything:
+    def _cte(self, name: str) -> Query | _Everything:
         if name not in self._ctes:
             cte = next(c for c in self.node.nodes("cteList") if c.text("ctename") == name)
             query = cte.node("ctequery")
             assert query is not None  # what a WITH of a view holds is a query
             if cte.text("cterecursive") == "true":
-                around = [s.node for s in (*self.outer, self) if isinstance(s, _Query)]
+                around = [s.node for s in (*self.outer, self) if isinstance(s, Query)]
                 self._ctes[name] = _Everything(selected(list(around)))
             else:
-                self._ctes[name] = _Query(query, (*self.outer, self))
+                self._ctes[name] = self.inside(query)
         return self._ctes[name]
 
     @property
-    def _branches(self) -> list[_Query | _Everything]:
+    def _branches(self) -> list[Query | _Everything]:
         return [self._inner(table) for table in self._tables if table.node("subquery")]
 
     @property
@@ -273,3 +287,7 @@ class _Query(_Scope):
         wanted = {key.number("tleSortGroupRef") for key in keys}
         targets = [t for t in self._targets if t.number("ressortgroupref") in wanted]
         return self.influences([t.node("expr") for t in targets])
+
+
+def _returns_sets(target: Node) -> bool:
+    return any("true" in (n.text("funcretset"), n.text("opretset")) for n in walk(target))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from feature_store.errors import LeakFound
-from feature_store.leaks.gates import assert_no_leak, check_gates
+from feature_store.leaks.gates import assert_no_leak, check_gates, read_scene
 from tests.feature_store.leaks.variants import (
     E_CLEAN,
     EXCEPTIONS,
@@ -17,6 +17,12 @@ from tests.feature_store.leaks.variants import (
     SPAM,
     flag_by,
 )
+
+
+def _assert_no_leak(database, store_files, exceptions=EXCEPTIONS):
+    connection = database.connection
+    scene = read_scene(connection, store_files, SETS, RULES, exceptions)
+    return assert_no_leak(connection, scene)
 
 
 def test_the_store_as_shipped_passes_on_every_version(store, store_files):
@@ -61,10 +67,10 @@ def test_a_relation_that_is_not_there_is_the_contract_s_affair(scratch, store_fi
 
 
 def test_a_leak_fails_with_everything_a_person_needs(scratch, store_files):
-    assert assert_no_leak(scratch.connection, store_files, SETS, RULES, EXCEPTIONS) == ()
+    assert _assert_no_leak(scratch, store_files) == ()
     flag_by(scratch, "l.sold_price > 1 AND l.edited_date < now()")
     with pytest.raises(LeakFound) as caught:
-        assert_no_leak(scratch.connection, store_files, SETS, RULES, EXCEPTIONS)
+        _assert_no_leak(scratch, store_files)
     file = store_files.find(SPAM).file.path
     assert caught.value.problem.splitlines()[:3] == [
         "A feature may see what was not known at t0:",
@@ -88,7 +94,7 @@ def test_warnings_are_handed_back_and_do_not_fail(scratch, store_files):
         dataclasses.replace(e, taints={s: (*f, "gone") for s, f in e.taints.items()})
         for e in EXCEPTIONS
     ]
-    warnings = assert_no_leak(scratch.connection, store_files, SETS, RULES, changed)
+    warnings = _assert_no_leak(scratch, store_files, changed)
     assert len(warnings) == len(EXCEPTIONS)
 
 

@@ -1,0 +1,132 @@
+"""Why a request has no answer, in words; what only the operator may know goes to the log."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from feature_store.errors import BadInput, CannotConnect, NotReady, StoreError
+from feature_store.page.models import Problem
+
+log = logging.getLogger(__name__)
+
+_SAID = {
+    401: Problem(
+        problem="Nobody is logged in.",
+        next_step="Log in to Airflow, or send its token: Authorization: Bearer …",
+    ),
+    403: Problem(
+        problem="You may not read the DAG feature_store_refresh, so you may not see its store.",
+        next_step="Ask whoever gives out permissions in Airflow.",
+    ),
+    404: Problem(problem="There is nothing at this address."),
+    405: Problem(problem="This page is only read: GET is all that it knows."),
+}
+
+
+class NotFound(Exception):
+    """What was asked for is not there.
+
+    Attributes:
+        problem: what is not there.
+        next_step: where to look instead.
+    """
+
+    def __init__(self, problem: str, next_step: str = "") -> None:
+        self.problem = problem
+        self.next_step = next_step
+        super().__init__(problem)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let an application answer errors in words."""
+    app.add_exception_handler(StarletteHTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(psycopg.Error, _database)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    said = _SAID.get(error.status_code, Problem(problem=str(error.detail)))
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return _answer(error.status_code, said, headers)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{e['loc'][-1]}: {e['msg']}" for e in error.errors()]
+    return _answer(422, Problem(problem=f"The address cannot be used. {'; '.join(wrong)}."))
+
+
+def _not_found(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NotFound)
+    return _answer(404, Problem(problem=error.problem, next_step=error.next_step))
+
+
+def _store(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StoreError)
+    log.warning("The page has no answer: %s", error)
+    if isinstance(error, CannotConnect):
+        # The error names host and login, which not everybody who may look needs to know.
+        return _unavailable(
+            "The feature store's database cannot be reached, or refuses the API server's login.",
+            "See whether the database is up; the API server's log says what it answered.",
+        )
+    if isinstance(error, NotReady):
+        return _unavailable(error.problem, error.next_step or "")
+    if isinstance(error, BadInput):
+        return _unavailable(
+            "The API server's settings, or the files of the package, cannot be used, "
+            "so the store cannot be asked.",
+            "The API server's log says what is wrong. Most often it lacks the connection "
+            "feature_store: docs/page.md.",
+        )
+    return _unavailable("The store cannot be asked.", "See the API server's log.")
+
+
+def _database(_: Request, error: Exception) -> JSONResponse:
+    log.warning("The page has no answer from the database: %s", error)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return _unavailable(
+            "The API server's login may not read the record of the feature store's runs.",
+            "Run include/roles.sql, and give the API server the role of the page: docs/page.md.",
+        )
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return _unavailable(
+            "The record of the feature store's runs is older than this page.",
+            "Run `bin/feature-store apply`.",
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        return _unavailable(
+            "The feature store's database took too long to answer.", "Try again in a minute."
+        )
+    return _unavailable(
+        "The feature store's database broke off, or could not answer.",
+        "Try again; the API server's log says what it answered.",
+    )
+
+
+def _unavailable(problem: str, next_step: str) -> JSONResponse:
+    return _answer(
+        503,
+        Problem(
+            problem=problem,
+            readers="are not touched by this: it is the page alone that has no answer.",
+            next_step=next_step,
+        ),
+    )
+
+
+def _answer(status: int, problem: Problem, headers: object = None) -> JSONResponse:
+    return JSONResponse(
+        problem.model_dump(),
+        status_code=status,
+        headers=headers if isinstance(headers, dict) else None,
+    )

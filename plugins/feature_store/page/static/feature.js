@@ -1,0 +1,74 @@
+// One feature: what it is, where it comes from, what taints it, and how often it has no value.
+
+import { read } from './api.js';
+import { chart, tooltip } from './charts.js';
+import { exceptionList } from './contracts.js';
+import { el } from './dom.js';
+import { count, percent, stamp, useZone } from './format.js';
+import { lineageGraph } from './lineage.js';
+import { facts, runLink, section, tableInstead } from './parts.js';
+
+const DAYS = 730;
+const CEILINGS = [0.01, 0.05, 0.1, 0.25, 0.5, 1];
+
+export const title = 'Feature';
+
+export async function show({ set, name }, signal) {
+  const path = `features/${encodeURIComponent(set)}/${encodeURIComponent(name)}`;
+  const told = await read(path, { days: DAYS }, signal);
+  useZone(told.zone);
+  const { feature, relation, exceptions, lineage, nulls } = told;
+  return [
+    el('p', {}, el('a', { href: `#features/${encodeURIComponent(set)}` }, `All features of ${set}`)),
+    el('h2', { tabindex: '-1', class: 'break' }, feature.name),
+    el('p', { class: 'lead' }, feature.description),
+    facts([
+      ['Feature set', `${feature.feature_set}, number ${feature.ordinal}`],
+      ['Column of', el('code', { class: 'break' }, relation)],
+      ['Type', feature.dtype],
+      ['May be NULL', feature.is_nullable ? 'yes' : 'no'],
+      ['Leakage rule', feature.leakage_rule],
+    ]),
+    section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None: it sees only what was known at t₀.')),
+    section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
+    section('Share of NULLs', nullShare(feature, nulls, signal)),
+  ];
+}
+
+function nullShare(feature, nulls, signal) {
+  if (!nulls.length) return el('p', { class: 'soft' }, 'No run has counted them yet.');
+  const points = nulls.filter((n) => n.rows > 0).map((n) => [Date.parse(n.prepared_at), n.nulls / n.rows, n]);
+  const shares = points.map(([, share]) => share);
+  const most = Math.max(...shares, 0);
+  const ceiling = CEILINGS.find((c) => most <= c * 0.98) ?? 1;
+  const summary = `${percent(shares.at(-1) ?? 0)} of the rows have no ${feature.name} in the latest run; least ${percent(Math.min(...shares))}, most ${percent(most)} in ${count(points.length)} runs.`;
+  return [
+    el('p', {}, summary),
+    el('p', { class: 'soft' }, `The axis goes up to ${ceiling * 100} %.`),
+    chart({ summary, height: 220, signal, option: (c) => option(c, points, ceiling) }),
+    tableInstead('Share of NULLs', [
+      ['As of', (n) => n.as_of_day, 'still'],
+      ['Run', (n) => runLink(n.dag_id, n.run_id, stamp(n.prepared_at)), 'still'],
+      ['Rows', (n) => count(n.rows), 'number'],
+      ['NULLs', (n) => count(n.nulls), 'number'],
+      ['Share', (n) => (n.rows ? percent(n.nulls / n.rows) : '–'), 'number'],
+    ], [...nulls].reverse()),
+  ];
+}
+
+function option(c, points, ceiling) {
+  const text = { color: c.soft, fontSize: 11 };
+  return {
+    grid: { left: 52, right: 12, top: 12, bottom: 28 },
+    tooltip: { ...tooltip(c, ([{ data }]) => `${stamp(data[0])}\n${percent(data[1])}`), trigger: 'axis', axisPointer: { lineStyle: { color: c.soft } } },
+    xAxis: { type: 'time', axisLabel: { ...text, hideOverlap: true }, axisLine: { lineStyle: { color: c.line } } },
+    yAxis: {
+      type: 'value', min: 0, max: ceiling, interval: ceiling / 4, splitLine: { lineStyle: { color: c.line } },
+      axisLabel: { ...text, formatter: (share) => `${Number((share * 100).toPrecision(3))} %` },
+    },
+    series: [{
+      type: 'line', data: points.map(([at, share]) => [at, share]), showSymbol: points.length === 1, lineStyle: { width: 1.5, color: c.series },
+      itemStyle: { color: c.series }, areaStyle: { color: c.series, opacity: 0.12 },
+    }],
+  };
+}

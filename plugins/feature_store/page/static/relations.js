@@ -1,0 +1,105 @@
+// The store's relations as a graph, from sources to feature sets, and what is known of the chosen one.
+
+import { el } from './dom.js';
+import { bytes, count, plural, seconds, time } from './format.js';
+import { graph } from './graph.js';
+import { facts, runLink } from './parts.js';
+import { badge, contractState, relationState } from './states.js';
+
+const shortName = (name) => name.slice(name.indexOf('.') + 1);
+
+// Names break after dots and underscores, where people would break them.
+export function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part, i) => (i ? [el('wbr'), part] : [part]));
+}
+
+export function storeGraph(now, signal) {
+  const detail = el('div', { class: 'detail', id: 'relation-detail', 'aria-live': 'polite' });
+  const labels = new Map(now.relations.map((r) => [r.name, r.label]));
+  const nodes = [
+    ...now.sources.map((name) => ({ id: name, column: sourceColumn(name, now.relations), reads: [], card: sourceCard(name) })),
+    ...now.relations.map((r) => ({ id: r.name, column: r.level + 1, reads: r.reads, card: relationCard(r, now, labels, detail) })),
+    ...now.contracts.map((c) => ({ id: `set:${c.name}`, column: setColumn(c, now.relations), reads: [c.relation], card: setCard(c, labels) })),
+  ];
+  return [graph('Relations, from sources to feature sets', nodes, signal), detail];
+}
+
+// A source stands just before the first relation that reads it, so that its edges are short.
+function sourceColumn(name, relations) {
+  const readers = relations.filter((r) => r.reads.includes(name)).map((r) => r.level);
+  return readers.length ? Math.min(...readers) : 0;
+}
+
+function setColumn(contract, relations) {
+  return (relations.find((r) => r.name === contract.relation)?.level ?? 0) + 2;
+}
+
+function sourceCard(name) {
+  return el(
+    'div',
+    { class: 'card source', title: name },
+    el('span', { class: 'kind' }, 'Source'),
+    el('span', { class: 'name' }, breakable(shortName(name))),
+  );
+}
+
+function setCard(contract, labels) {
+  return el(
+    'a',
+    { class: 'card set', href: `#features/${encodeURIComponent(contract.name)}` },
+    el('span', { class: 'kind' }, 'Feature set'),
+    el('span', { class: 'name' }, breakable(contract.name)),
+    badge(contractState(contract)),
+    el('span', { class: 'reads' }, `reads: ${labels.get(contract.relation) ?? contract.relation}`),
+  );
+}
+
+function relationCard(relation, now, labels, detail) {
+  const readsLabels = relation.reads.map((name) => labels.get(name) ?? shortName(name));
+  const card = el(
+    'button',
+    { type: 'button', class: `card relation ${relationState(relation.state)[0]}`, 'aria-expanded': 'false', 'aria-controls': 'relation-detail' },
+    relation.label !== shortName(relation.name) && el('span', { class: 'label' }, relation.label),
+    el('span', { class: 'name', title: relation.name }, breakable(shortName(relation.name))),
+    badge(relationState(relation.state)),
+    relation.rows !== null && el('span', { class: 'numbers' }, plural(relation.rows, 'row')),
+    relation.refreshed_at && el('span', { class: 'numbers soft' }, time(relation.refreshed_at, now.read_at), el('span', {}, seconds(relation.seconds))),
+    readsLabels.length > 0 && el('span', { class: 'reads' }, `reads: ${readsLabels.join(', ')}`),
+  );
+  card.addEventListener('click', () => choose(card, relation, now, labels, detail));
+  return card;
+}
+
+function choose(card, relation, now, labels, detail) {
+  const opened = card.getAttribute('aria-expanded') === 'true';
+  const cards = card.closest('.graph').querySelectorAll('[aria-expanded="true"]');
+  for (const other of cards) other.setAttribute('aria-expanded', 'false');
+  card.setAttribute('aria-expanded', String(!opened));
+  // On a phone the graph is a list, and what is said of a card stands right below it.
+  const below = window.matchMedia('(max-width: 56rem)').matches ? card : card.closest('.graph');
+  below.after(detail);
+  detail.replaceChildren(...(opened ? [] : [details(relation, now, labels)]));
+  if (!opened) detail.scrollIntoView({ block: 'nearest' });
+}
+
+function details(relation, now, labels) {
+  const readers = now.relations.filter((r) => r.reads.includes(relation.name)).map((r) => r.label);
+  return el(
+    'div',
+    { class: 'box' },
+    el('h4', {}, el('span', { class: 'break' }, relation.name), ' ', badge(relationState(relation.state))),
+    facts([
+      ['What it is', relation.what],
+      ['One row', relation.grain],
+      ['State', relation.state_words],
+      ['Refresh', relation.mode ?? (relation.layer === 'views' ? 'none: a plain view' : relation.layer)],
+      ['Rows', relation.rows === null ? '' : count(relation.rows)],
+      ['Size', relation.bytes === null ? '' : bytes(relation.bytes)],
+      ['Last refresh', relation.refreshed_at && [time(relation.refreshed_at), ` in ${seconds(relation.seconds)}`]],
+      ['By the run', relation.run_id && runLink(relation.dag_id, relation.run_id)],
+      ['Reused', relation.reused],
+      ['Reads', relation.reads.map((name) => labels.get(name) ?? name).join(', ')],
+      ['Is read by', readers.join(', ')],
+    ]),
+  );
+}
