@@ -37,6 +37,8 @@ WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name)
 SELECT current_database() AS database, CASE WHEN :'has_maintain' THEN :'owner' ELSE :'refresher' END AS keeper \gset
 GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader", :"page";
 GRANT TEMPORARY ON DATABASE :"database" TO :"owner", :"keeper";
+-- apply --replace builds what is new in a schema of its own beside the old, which it drops at the end.
+GRANT CREATE ON DATABASE :"database" TO :"owner";
 
 -- Nobody but the owner may create in these schemas: its functions run with its privileges and find
 -- their tables there.

@@ -264,11 +264,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (plan, make):
         command.add_argument(
             "--replace",
-            action="append",
+            action="extend",
+            nargs="+",
             default=[],
             metavar="NAME",
-            help="a relation, or a contract function, to replace with what its file says, "
-            "keeping all that stands on it; may be given several times",
+            help="relations, or contract functions, to replace with what their files say, "
+            "keeping all that stands on them",
         )
     make.add_argument(
         "--stamp-contract",

@@ -129,11 +129,17 @@ def make_plan(
 
 def blockages(plan: Plan) -> list[str]:
     """Each blocked object with its state, where it differs, and the way out."""
-    return [
-        f"{c.thing.label}: {c.state}\n{c.details}"
-        + ("" if c.standing else f"\nNext: {_WAY_OUT[c.state].format(c.thing.label)}")
-        for c in plan.blocked
+    changed = [
+        c.thing.label for c in plan.blocked if c.state is State.FILE_CHANGED and not c.standing
     ]
+
+    def way_out(condition: Condition) -> str:
+        # A new version changes several files, and apply takes all of them or none.
+        label = condition.thing.label
+        names = " ".join(changed) if label in changed else label
+        return "" if condition.standing else f"\nNext: {_WAY_OUT[condition.state].format(names)}"
+
+    return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
 
 
 _REPLACE = "bin/feature-store apply --replace {0}"

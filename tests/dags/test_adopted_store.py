@@ -44,7 +44,6 @@ def theirs(server: Server, settings: Settings, store_files: Store) -> Iterator[s
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "tests")
         load_sample(connection, SampleOptions(listings=300, days=20))
-        connection.execute(f"GRANT CREATE ON DATABASE {name} TO {_OWNER}".encode())
         connection.execute(f"SET SESSION AUTHORIZATION {_OWNER}".encode())
         build_by_hand(connection, store_files)
         stand_on_it(connection, _READER)

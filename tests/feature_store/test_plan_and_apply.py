@@ -133,6 +133,19 @@ def test_what_is_not_as_its_file_is_blocked_named_and_untouched(
     assert error.readers == "what they had before."
 
 
+def test_several_changed_files_have_one_command_that_replaces_them_all(scratch, include):
+    include.edit(_D1_FILE, "3600.0", "60.0")
+    include.edit(
+        "sql/base/ml.ask_daily_median_v1.sql", "percentile_cont(0.5)", "percentile_cont(0.6)"
+    )
+    plan = str(_plan(scratch, include))
+    command = "bin/feature-store apply --replace ml.ask_daily_median_v1 ml.sold_durations_v1_mv"
+    assert plan.count(f"Next: `{command}` builds it anew") == 2
+    names = command.split("--replace ")[1].split()
+    done = apply(scratch.connection, include.store, include.settings, names)
+    assert len(done.replaces) == 2
+
+
 def test_one_blocked_object_keeps_all_others_from_being_created(scratch, include):
     scratch.run(f"DROP VIEW {_F3}", "DROP INDEX ml.sold_dur_v1_idx")
     _refused(scratch, include)

@@ -17,6 +17,7 @@ import pytest
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
+from feature_store.apply import apply
 from feature_store.certification import certify
 from feature_store.cli import main
 from feature_store.contracts import read_feature_sets
@@ -49,6 +50,7 @@ A = "ml.tom_features_v1_mv"
 B = "ml.tom_labels_v1_mv"
 C = "ml.tom_train_base_v1_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 F3 = "feature_store.device_meta_encoded_t0_v1"
 SOURCES = (
     '"iPhone".iphone_listings',
@@ -498,6 +500,16 @@ class TestTheFile:
             assert refusal(governed, READER, f"SELECT FROM {layer}") == DENIED
         finally:
             governed.run(f"DROP MATERIALIZED VIEW {layer}")
+
+    def test_the_owner_replaces_a_relation_and_the_refresher_goes_on(
+        self, governed: Governed
+    ) -> None:
+        with governed.session(OWNER) as connection:
+            apply(connection, governed.files, governed.settings, [F2])
+        grant_roles(governed.conninfo)
+        assert governed.problems(REFRESHER) == []
+        assert refusal(governed, REFRESHER, f"REFRESH MATERIALIZED VIEW {F2}") == ""
+        assert refusal(governed, READER, f"SELECT FROM {F2}") == ""
 
     def test_it_grants_nothing_on_other_tables_of_yours(self, governed: Governed) -> None:
         governed.run("CREATE TABLE ml.yours (x integer)", 'CREATE TABLE "iPhone".yours (x integer)')
