@@ -172,7 +172,7 @@ prior AS (
     INNER JOIN day_prior AS d ON g.day_no = d.day_no
 ),
 
-ranked AS MATERIALIZED (
+ranked AS (
     SELECT
         p.day_no,
         p.segment_no,
