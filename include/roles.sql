@@ -97,7 +97,7 @@ CROSS JOIN (
 CREATE TEMPORARY TABLE audit_table (relation text, privileges text, for_page boolean) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_table (relation, privileges, for_page) VALUES
 ('certified', 'SELECT, INSERT, UPDATE', TRUE),
-('definition', 'SELECT', FALSE),
+('definition', 'SELECT', TRUE),
 ('expectation', 'SELECT, INSERT, DELETE', TRUE),
 ('fact', 'SELECT, INSERT', TRUE),
 ('feature_lineage', 'SELECT, INSERT, UPDATE, DELETE', TRUE),

@@ -178,7 +178,12 @@ def _record_provenance(connection: Connection[Any], lease: Lease, scene: Scene) 
     except Exception as error:
         log.warning("What the features are made of could not be traced: %s", error)
         return
-    record_provenance(connection, lease, traced)
+    try:
+        record_provenance(connection, lease, traced)
+    except psycopg.errors.QueryCanceled:
+        raise  # somebody stops this task
+    except psycopg.Error as error:
+        log.warning("What the features are made of could not be recorded: %s", error)
 
 
 def _assert_history(

@@ -102,6 +102,24 @@ def test_a_run_that_lost_its_turn_records_nothing(store_db, store_files):
     assert _kept(store_db) == []
 
 
+def test_what_cannot_be_recorded_fails_no_run_and_leaves_its_session_usable(
+    scratch, store_files, caplog
+):
+    scene, lease = _scene(scratch.connection, store_files), _lease(scratch)
+    scratch.run("ALTER TABLE feature_store_audit.feature_lineage ADD CHECK (run_id <> 'run')")
+    with caplog.at_level(logging.WARNING, "feature_store.verdict"):
+        _record_provenance(scratch.connection, lease, scene)
+    assert "could not be recorded" in caplog.text
+    assert _kept(scratch) == []
+
+
+def test_a_run_that_lost_its_turn_is_not_let_through_for_that(scratch, store_files):
+    scene, late = _scene(scratch.connection, store_files), _lease(scratch, "late")
+    _lease(scratch, "next")
+    with pytest.raises(LeaseTaken):
+        _record_provenance(scratch.connection, late, scene)
+
+
 def test_what_cannot_be_traced_fails_no_run(scratch, store_files, caplog):
     scene = _scene(scratch.connection, store_files)
     torn = replace(scene, closure=Closure(scene.closure.roots, {}))

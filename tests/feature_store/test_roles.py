@@ -66,6 +66,7 @@ PAGE_READS = [
     f"feature_store_audit.{table}"
     for table in (
         "certified",
+        "definition",
         "expectation",
         "fact",
         "feature_lineage",

@@ -15,8 +15,9 @@ DAG_ID = "feature_store_refresh"
 may_read_the_dag = Depends(requires_access_dag("GET", param_dag_id=DAG_ID))
 """Answers 401 to whoever is not logged in, 403 to whoever may not read the DAG."""
 
-
-DagId = Annotated[str, Query(description="The DAG of the run.", max_length=250)]
+NO_NUL = r"^[^\x00]*$"
+"""Of names: PostgreSQL's text cannot hold that character."""
+DagId = Annotated[str, Query(description="The DAG of the run.", max_length=250, pattern=NO_NUL)]
 
 
 def _may_see_tasks(dag_id: DagId, user: GetUserDep) -> bool:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from feature_store.page import assets, headers
-from feature_store.page.access import DagId, MaySeeTasks, may_read_the_dag
+from feature_store.page.access import NO_NUL, DagId, MaySeeTasks, may_read_the_dag
 from feature_store.page.database import read_only
 from feature_store.page.features import read_feature, read_features
 from feature_store.page.files import read_files
@@ -56,7 +56,7 @@ class Span(IntEnum):
     TWO_YEARS = 730
 
 
-_RunId = Annotated[str, Query(description="The run.", max_length=250)]
+_RunId = Annotated[str, Query(description="The run.", max_length=250, pattern=NO_NUL)]
 
 
 def create_app() -> FastAPI:

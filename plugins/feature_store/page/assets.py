@@ -45,21 +45,27 @@ def serve(request: Request, name: str) -> Response:
     Raises:
         NotFound: the page has no such file.
     """
-    path = FOLDER / name
-    if path.suffix not in _TYPES or path.parent != FOLDER or not path.is_file():
+    if name not in _names():
         raise NotFound(f"The page has no file {name!r}.")
-    asset = _read(path)
+    asset = _read(FOLDER / name)
     tag = f'"{asset.version}"'
     is_version = request.query_params.get("v") == asset.version
     headers = {
         "ETag": tag,
-        "Cache-Control": "private, max-age=31536000, immutable" if is_version else "no-cache",
+        "Cache-Control": "private, max-age=31536000, immutable"
+        if is_version
+        else "private, no-cache",
     }
     # A proxy may have compressed it, and says so by W/.
     held = request.headers.get("if-none-match", "").removeprefix("W/")
     if held == tag:
         return Response(status_code=304, headers=headers)
-    return Response(asset.content, media_type=_TYPES[path.suffix], headers=headers)
+    return Response(asset.content, media_type=_TYPES[Path(name).suffix], headers=headers)
+
+
+def _names() -> set[str]:
+    # Looked up in a list, so that no name that is asked for is ever given to the file system.
+    return {path.name for path in FOLDER.glob("*") if path.suffix in _TYPES}
 
 
 def _read(path: Path) -> _Asset:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 from psycopg.rows import class_row
@@ -17,8 +16,9 @@ from feature_store.page.files import Files
 from feature_store.page.findings import open_findings
 from feature_store.page.models import ContractNow, FindingLine, Now
 from feature_store.page.runs import latest_runs
-from feature_store.page.standing import Facts, Turn, judge
+from feature_store.page.standing import Facts, Turn, due, judge
 from feature_store.page.states import read_relations, undescribed
+from feature_store.page.views import replaced_views, tell
 from feature_store.settings import Settings
 from feature_store.stamps import check
 
@@ -32,23 +32,24 @@ WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
 
 def read_now(connection: Connection[Any], settings: Settings, files: Files) -> Now:
     """Read the store as it stands; one that has not been created stands empty."""
-    at = datetime.now(ZoneInfo(settings.zone))
+    at = _clock(connection)
     if not has_audit(connection):
         facts = Facts(at, settings, None, None, undescribed(files), [], [], None)
         return _now(facts, files, certified="nothing: the store has not been created.")
     runs = latest_runs(connection, 1)
     latest = runs[0] if runs else None
+    replaced = replaced_views(connection, files)
     facts = Facts(
         at=at,
         settings=settings,
         turn=_turn(connection),
         latest=latest,
-        relations=read_relations(
-            connection, files, (latest.dag_id, latest.run_id) if latest else None
-        ),
+        relations=tell(read_relations(connection, files, latest), replaced),
+        replaced=[files.label(name) for name in sorted(replaced)],
         contracts=[_contract(connection, feature_set) for feature_set in files.feature_sets],
         open_findings=open_findings(connection),
         certified_at=_certified_at(connection),
+        answered_for=_answered_for(connection, due(settings, at)),
     )
     return _now(facts, files, certified=in_words(connection))
 
@@ -76,6 +77,22 @@ def _now(facts: Facts, files: Files, certified: str) -> Now:
 def _turn(connection: Connection[Any]) -> Turn | None:
     with connection.cursor(row_factory=class_row(Turn)) as cursor:
         return cursor.execute(_TURN).fetchone()
+
+
+def _clock(connection: Connection[Any]) -> datetime:
+    row = connection.execute("SELECT now()").fetchone()
+    assert row is not None  # it has no FROM
+    now: datetime = row[0]
+    return now
+
+
+def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
+    row = connection.execute(
+        "SELECT max(as_of_day) FROM feature_store_audit.run "
+        "WHERE verdict = 'passed' AND verdict_at >= %s",
+        (since,),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _certified_at(connection: Connection[Any]) -> datetime | None:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from feature_store.errors import BadInput, CannotConnect, NotReady, StoreError
+from feature_store.page import headers as safe
 from feature_store.page.models import Problem
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(psycopg.Error, _database)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
@@ -111,6 +113,16 @@ def _database(_: Request, error: Exception) -> JSONResponse:
         "The feature store's database broke off, or could not answer.",
         "Try again; the API server's log says what it answered.",
     )
+
+
+def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    """Our own mistake: answered outside of all that adds headers, then raised again for the log."""
+    problem = Problem(
+        problem="The page has made a mistake.",
+        readers="are not touched by this: it is the page alone that has no answer.",
+        next_step="See the API server's log, which names it.",
+    )
+    return _answer(500, problem, safe.ALWAYS)
 
 
 def _unavailable(problem: str, next_step: str) -> JSONResponse:

@@ -25,7 +25,8 @@ SAMPLE = 20
 # The library that draws a report's charts is not made for threads.
 _DRAWING = threading.Lock()
 
-# What an earlier try of a run found says nothing of the run, which began anew.
+# As its report counts: what an earlier try of a run found, or what was found before the run
+# refreshed something once more, says nothing of its rows.
 _RUNS = """
 SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.prepared_at, r.verdict, r.verdict_at,
     r.problem, e.met, e.warnings, e.broken, e.errors
@@ -37,13 +38,18 @@ FROM (
     LIMIT %(most)s
 ) AS r
 CROSS JOIN LATERAL (
+    SELECT greatest(r.prepared_at, max(f.finished_at)) AS since
+    FROM feature_store_audit.refresh AS f
+    WHERE f.dag_id = r.dag_id AND f.run_id = r.run_id
+) AS s
+CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE x.outcome = 'met') AS met,
         count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'warning') AS warnings,
         count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'critical') AS broken,
         count(*) FILTER (WHERE x.outcome = 'error') AS errors
     FROM feature_store_audit.expectation AS x
-    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.checked_at >= r.prepared_at
+    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.checked_at >= s.since
 ) AS e
 ORDER BY r.prepared_at DESC, r.run_id DESC
 """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feature_store.page.models import (
@@ -40,7 +40,7 @@ class Facts:
     """All that the verdict depends on.
 
     Attributes:
-        at: now, in the store's zone.
+        at: now by the database's clock, which also stamps the record, in the store's zone.
         settings: with the schedule, by which freshness is judged.
         turn: the run that has the lease and no verdict yet.
         latest: the run that had its turn last.
@@ -48,6 +48,8 @@ class Facts:
         contracts: every feature set.
         open_findings: of history, that nobody has answered for.
         certified_at: when a run certified the store last.
+        replaced: short names of plain views whose query is not the one that apply recorded.
+        answered_for: the latest day that a run which passed since the last due start answers for.
     """
 
     at: datetime
@@ -58,6 +60,8 @@ class Facts:
     contracts: list[ContractNow]
     open_findings: list[FindingLine]
     certified_at: datetime | None
+    answered_for: date | None = None
+    replaced: list[str] = field(default_factory=list)
 
     def in_state(self, *states: RelationState) -> list[str]:
         """The short names of the relations in one of these states."""
@@ -70,7 +74,17 @@ class Facts:
 
 def judge(facts: Facts) -> Verdict:
     """Give the verdict: what matters most to a reader of the store comes first."""
-    for rule in (_empty, _running, _failed, _leaking, _changed, _broken, _stale, _review):
+    for rule in (
+        _empty,
+        _running,
+        _failed,
+        _leaking,
+        _changed,
+        _replaced,
+        _broken,
+        _stale,
+        _review,
+    ):
         verdict = rule(facts)
         if verdict:
             return verdict
@@ -115,10 +129,13 @@ def _running(facts: Facts) -> Verdict | None:
 
 def _failed(facts: Facts) -> Verdict | None:
     latest = facts.latest
-    if latest is None or latest.verdict == "passed":
+    if latest is not None and latest.verdict == "passed":
         return None
-    if latest.verdict is None:
-        words = f"Run {latest.run_id} has stopped without a verdict."
+    if latest is None or latest.verdict is None:
+        # One that died before it was on record has the lease and nothing else.
+        silent = latest or facts.turn
+        assert silent is not None  # else the store is empty
+        words = f"Run {silent.run_id} has stopped without a verdict."
     else:
         first = (latest.problem or "it does not say why").splitlines()[0]
         words = f"The last run failed: {first.rstrip('.')}."
@@ -156,6 +173,18 @@ def _changed(facts: Facts) -> Verdict | None:
     )
 
 
+def _replaced(facts: Facts) -> Verdict | None:
+    """A view has no rows of its own that could be certified, so readers are let through."""
+    if not facts.replaced:
+        return None
+    return Verdict(
+        standing=Standing.FAILED,
+        words="The last run passed, but somebody has replaced the query of "
+        f"{in_words(facts.replaced)} since apply. Readers who ask are not refused.",
+        next_step="bin/feature-store plan",
+    )
+
+
 def _broken(facts: Facts) -> Verdict | None:
     broken = [contract for contract in facts.contracts if not contract.holds]
     if not broken:
@@ -170,14 +199,29 @@ def _broken(facts: Facts) -> Verdict | None:
 
 def _stale(facts: Facts) -> Verdict | None:
     expected = due(facts.settings, facts.at)
-    if facts.certified_at is None or facts.certified_at >= expected:
+    if facts.certified_at is None:
         return None
+    if facts.certified_at >= expected:
+        return _outdated(facts, expected)
     return Verdict(
         standing=Standing.STALE,
         words=f"Not fresh: no run has certified the store since {_clock(facts, expected)}, "
         f"when one was due. {_proven(facts)}",
         next_step="See whether the scheduler runs and the DAG is imported and not paused: "
         "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors",
+    )
+
+
+def _outdated(facts: Facts, expected: datetime) -> Verdict | None:
+    """A run judges by its own day whether sources are fresh; an old day lets old ones pass."""
+    day = expected.astimezone(ZoneInfo(facts.settings.zone)).date()
+    if facts.answered_for is not None and facts.answered_for >= day:
+        return None
+    return Verdict(
+        standing=Standing.STALE,
+        words=f"Not fresh: no run that passed answers for {day} or later, so nobody has seen "
+        f"whether the sources are fresh. {_proven(facts)}",
+        next_step="Trigger a run of the DAG without as_of_day",
     )
 
 

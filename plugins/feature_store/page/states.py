@@ -13,7 +13,7 @@ from feature_store.errors import NotReady
 from feature_store.names import Name
 from feature_store.objects import has_audit
 from feature_store.page.files import Described, Files
-from feature_store.page.models import RelationNow, RelationState
+from feature_store.page.models import RelationNow, RelationState, RunLine
 
 # From the catalog alone, so that nobody waits for a refresh that has its relation locked.
 _RELATIONS = """
@@ -42,7 +42,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN feature_store_audit.certified AS c ON w.relation = c.relation
 LEFT JOIN feature_store_audit.reuse AS u
     ON w.relation = u.relation AND r.refresh_id = u.refresh_id
-    AND u.dag_id = %(dag)s AND u.run_id = %(run)s
+    AND u.dag_id = %(dag)s AND u.run_id = %(run)s AND u.reused_at >= %(prepared)s
 """
 
 
@@ -81,25 +81,25 @@ def require_store(connection: Connection[Any]) -> None:
 
 
 def read_relations(
-    connection: Connection[Any], files: Files, latest: tuple[str, str] | None
+    connection: Connection[Any], files: Files, latest: RunLine | None
 ) -> list[RelationNow]:
     """Read every relation that has a file, each after what it reads.
 
     Args:
         connection: a session whose search_path has no schema of the store.
         files: what the files say.
-        latest: the DAG and the run that had its turn last.
+        latest: the run that had its turn last; what an earlier try of it reused is past.
     """
     names = list(files.relations)
-    dag_id, run_id = latest or (None, None)
     with connection.cursor(row_factory=class_row(_Row)) as cursor:
         rows = cursor.execute(
             _RELATIONS,
             {
                 "names": names,
                 "quoted": [Name.parse(n).identifier.as_string(connection) for n in names],
-                "dag": dag_id,
-                "run": run_id,
+                "dag": latest and latest.dag_id,
+                "run": latest and latest.run_id,
+                "prepared": latest and latest.prepared_at,
             },
         ).fetchall()
     by_name = {row.relation: row for row in rows}

@@ -19,7 +19,15 @@ ROUTES = (
     f"/api/report?{_RUN}",
     "/api/openapi.json",
 )
-NOWHERE = ("/api/nothing", "/static/nothing.js", "/static/..%2Fmodels.py", "/static/%2e%2e/app.py")
+NOWHERE = (
+    "/api/nothing",
+    "/api/now/",
+    "/static/nothing.js",
+    "/static/..%2Fmodels.py",
+    "/static/%2e%2e/app.py",
+    "/static/x%00.js",
+    f"/static/{'long' * 80}.js",
+)
 
 
 def test_these_are_all_the_routes_that_there_are():

@@ -104,6 +104,31 @@ def test_a_run(airflow):
     assert airflow.get("/" + run["report"]).status_code == 200
 
 
+def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):
+    """What was found before a run refreshed a relation once more is outdated in both."""
+    refreshed = (
+        "UPDATE feature_store_audit.refresh SET finished_at = finished_at {} interval '1 hour' "
+        "WHERE run_id = 'scheduled__3' AND relation = 'ml.tom_features_v1_mv'"
+    )
+    counts = ("met", "warnings", "broken", "errors")
+    asked = "/api/run?dag_id=feature_store_refresh&run_id=scheduled__3"
+
+    def of_list() -> list[int]:
+        runs = _json(airflow, "/api/runs")["runs"]
+        return next([r[c] for c in counts] for r in runs if r["run_id"] == "scheduled__3")
+
+    def of_report() -> list[int]:
+        return [_json(airflow, asked)["run"][c] for c in counts]
+
+    assert sum(of_list()) == EXPECTATIONS
+    assert of_list() == of_report()
+    nightly.run(refreshed.format("+"))
+    try:
+        assert of_list() == of_report() == [0, 0, 0, 0]
+    finally:
+        nightly.run(refreshed.format("-"))
+
+
 def test_the_report_is_that_of_the_run_and_can_run_nothing(airflow):
     answer = airflow.get(f"/api/report?{_RUN}")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -132,7 +157,7 @@ def test_every_answer_has_the_headers_that_keep_it_safe(airflow, route, user):
 def test_a_browser_keeps_the_page_s_files_and_asks_whether_they_changed(airflow):
     first = airflow.get("/static/icon.svg")
     tag = first.headers["etag"]
-    assert first.headers["cache-control"] == "no-cache"
+    assert first.headers["cache-control"] == "private, no-cache"  # no proxy keeps it for others
     again = airflow.get("/static/icon.svg", **{"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
     version = tag.strip('"')
@@ -171,6 +196,8 @@ def test_html_in_data_comes_out_as_text(airflow, nightly):
         "/api/runs?limit=0",
         "/api/runs?before=yesterday",
         "/api/run?dag_id=x",
+        "/api/run?dag_id=x&run_id=%00",
+        "/api/report?dag_id=%00&run_id=x",
         "/api/features/tom_features_v1/price?days=0",
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.feature_store.test_certification import Nights
 
 A = "ml.tom_features_v1_mv"
 E = "ml.tom_features_v1_enriched_mv"
+TOKEN = "ml.spam_token_v1"
 
 
 class Shown(Nights):
@@ -24,6 +26,13 @@ class Shown(Nights):
     def __init__(self, database, store, settings, files) -> None:
         super().__init__(database, store, settings)
         self.settings, self.files = settings, files
+
+    def begin(self, run_id: str, day: str | None = None):
+        return super().begin(run_id, day or self.today)
+
+    @property
+    def today(self) -> str:
+        return str(datetime.now(ZoneInfo(self.settings.zone)).date())
 
     def now(self):
         return read_now(self.database.connection, self.settings, self.files)
@@ -84,7 +93,8 @@ def test_after_a_whole_night_it_is_fresh_and_certified(shown):
     shown.passed("night")
     standing, words = _verdict(shown)
     assert standing is Standing.CERTIFIED
-    assert words.startswith("Fresh and certified: the run of 2026-06-30 proved 14 relations, today")
+    told = f"Fresh and certified: the run of {shown.today} proved 14 relations, today"
+    assert words.startswith(told)
     assert shown.now().verdict.next_step == ""
 
 
@@ -140,6 +150,47 @@ def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):
     standing, words = _verdict(shown)
     assert standing is Standing.STALE
     assert "no run has certified the store since" in words
+
+
+def test_a_run_of_an_old_day_does_not_make_a_store_fresh(shown):
+    """It looks whether sources were fresh on its day: a backfill would hide that they dried up."""
+    shown.end(shown.begin("a night"), "failed", "Failed: as_of_counts.")
+    lease = shown.begin("backfill of June", "2026-06-30")
+    shown.refreshed(lease)
+    shown.checked(lease)
+    shown.certify(lease)
+    shown.end(lease, "passed")
+    standing, words = _verdict(shown)
+    assert standing is Standing.STALE
+    assert words.startswith("Not fresh: no run that passed answers for ")
+    assert shown.state()[0] is RelationState.CERTIFIED
+
+
+def test_a_run_of_an_old_day_after_a_whole_night_takes_nothing_from_it(shown):
+    shown.passed("night")
+    lease = shown.begin("backfill of June", "2026-06-30")
+    shown.refreshed(lease)
+    shown.checked(lease)
+    shown.certify(lease)
+    shown.end(lease, "passed")
+    assert _verdict(shown)[0] is Standing.CERTIFIED
+
+
+def test_a_run_that_died_before_it_was_on_record_has_not_passed(shown):
+    shown.begin("first")
+    shown.database.run(
+        "DELETE FROM feature_store_audit.run",
+        "UPDATE feature_store_audit.lease SET seen_at = now() - interval '7 hours'",
+    )
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words == "Run first has stopped without a verdict. Nothing has been certified yet."
+
+
+def test_the_clock_is_the_database_s_which_stamps_the_record(shown):
+    with shown.database.connection.transaction():
+        (moment,) = shown.database.rows("SELECT now()")[0]
+        assert shown.now().read_at == moment
 
 
 @pytest.mark.parametrize(
@@ -218,12 +269,43 @@ class TestARelation:
         reused = {r.name: r.reused for r in shown.now().relations if r.reused}
         assert reused == {E: "nothing changed"}
 
-    def test_is_asked_about_without_waiting_for_whoever_refreshes_it(self, nightly, files):
+    def test_that_an_earlier_try_of_the_run_found_unchanged_says_nothing(self, shown):
+        shown.passed("night 1")
+        shown.begin("night 2")
+        shown.database.run(
+            "INSERT INTO feature_store_audit.reuse "
+            "(dag_id, run_id, relation, refresh_id, reason, reused_at) "
+            "SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed', "
+            f"now() - interval '1 hour' FROM feature_store_audit.latest_refresh "
+            f"WHERE relation = '{E}'"
+        )
+        shown.begin("night 2")  # cleared, and run again
+        assert not [r.reused for r in shown.now().relations if r.reused]
+
+    def test_that_is_a_view_whose_query_somebody_replaced_is_told_by_name(self, shown):
+        """No file node and no contract tells, for the columns are the same."""
+        shown.passed("night")
+        (query,) = shown.database.rows(f"SELECT pg_get_viewdef('{TOKEN}'::regclass)")[0]
+        query = query.rstrip("; ")
+        shown.database.run(
+            f"CREATE OR REPLACE VIEW {TOKEN} AS SELECT * FROM ({query}) AS q LIMIT 1"
+        )
+        standing, words = _verdict(shown)
+        assert standing is Standing.FAILED
+        assert "somebody has replaced the query of spam_token_v1 since apply" in words
+        assert "bin/feature-store plan" in shown.state(TOKEN)[1]
+        shown.database.run(f"CREATE OR REPLACE VIEW {TOKEN} AS {query}")
+        assert _verdict(shown)[0] is Standing.CERTIFIED
+
+    @pytest.mark.parametrize("locked", [A, "feature_store.listing_device_features_clean_mv"])
+    def test_is_asked_about_without_waiting_for_whoever_refreshes_it(self, nightly, files, locked):
+        """Of the second the server must word the query of a view that reads it."""
         with nightly.session() as refreshing, refreshing.transaction(force_rollback=True):
-            refreshing.execute(f"REFRESH MATERIALIZED VIEW {A}".encode())
+            refreshing.execute(f"REFRESH MATERIALIZED VIEW {locked} WITH NO DATA".encode())
             with nightly.session() as page:
-                page.execute("SET lock_timeout = '100ms'")
+                page.execute("SET lock_timeout = '400ms'")
                 now = read_now(page, Settings(), files)
+                assert page.execute("SHOW lock_timeout").fetchone() == ("400ms",)
         assert now.verdict.standing is Standing.CERTIFIED
 
 
