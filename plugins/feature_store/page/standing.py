@@ -138,7 +138,7 @@ def _failed(facts: Facts) -> Verdict | None:
         words = f"Run {silent.run_id} has stopped without a verdict."
     else:
         first = (latest.problem or "it does not say why").splitlines()[0]
-        words = f"The last run failed: {first.rstrip('.')}."
+        words = f"The last run failed: {first.removeprefix('Failed: ').rstrip('.')}."
     return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=_LOG)
 
 

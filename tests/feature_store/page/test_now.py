@@ -124,7 +124,7 @@ def test_a_run_that_failed_says_why_in_its_first_line(shown):
     shown.end(shown.begin("night 2"), "failed", "Failed: uniqueness.\n  - a long story")
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
-    assert words.startswith("The last run failed: Failed: uniqueness. What was certified today at")
+    assert words.startswith("The last run failed: uniqueness. What was certified today at")
     assert "story" not in words
 
 
