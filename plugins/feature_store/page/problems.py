@@ -130,7 +130,7 @@ def _unavailable(problem: str, next_step: str) -> JSONResponse:
         503,
         Problem(
             problem=problem,
-            readers="are not touched by this: it is the page alone that has no answer.",
+            readers="have what they had, if the database answers them: the page only looks.",
             next_step=next_step,
         ),
     )
