@@ -4,17 +4,17 @@
 -- Never sees: a sale of the listing's own day or later. Declared exception: the same-day ask median.
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_enriched_mv AS
-WITH cohort_day AS (
-    -- Anchors depend on the cohort and the day only: work them out once for each pair that occurs.
-    SELECT DISTINCT
+WITH cohort AS (
+    SELECT
         f.generation,
         f.storage_gb,
-        f.edited_date::date AS t0_day
+        array_agg(DISTINCT f.edited_date::date) AS t0_days
     FROM ml.tom_features_v1_mv AS f
     WHERE
         f.generation IS NOT NULL
         AND f.storage_gb IS NOT NULL
         AND f.edited_date IS NOT NULL
+    GROUP BY f.generation, f.storage_gb
 ),
 
 sold AS (
@@ -38,6 +38,21 @@ paid AS (
     GROUP BY d.generation, d.storage_gb
 ),
 
+cohort_day AS (
+    -- Anchors depend on the cohort and the day only: work them out once for each pair that occurs.
+    SELECT
+        c.generation,
+        c.storage_gb,
+        unnest(c.t0_days) AS t0_day,
+        sold.days AS sold_days,
+        sold.hours,
+        paid.days AS paid_days,
+        paid.prices
+    FROM cohort AS c
+    LEFT JOIN sold ON c.generation = sold.generation AND c.storage_gb = sold.storage_gb
+    LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
+),
+
 known AS (
     -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
     -- it, so a window starts after those of fifteen days ago and ends with those of yesterday.
@@ -45,41 +60,61 @@ known AS (
         c.generation,
         c.storage_gb,
         c.t0_day,
-        sold.hours[width_bucket(c.t0_day - 15, sold.days) + 1:width_bucket(c.t0_day - 1, sold.days)] AS hours_14d,
-        paid.prices[width_bucket(c.t0_day - 31, paid.days) + 1:width_bucket(c.t0_day - 1, paid.days)] AS prices_30d
+        c.hours[width_bucket(c.t0_day - 15, c.sold_days) + 1:width_bucket(c.t0_day - 1, c.sold_days)] AS hours_14d,
+        c.prices[width_bucket(c.t0_day - 31, c.paid_days) + 1:width_bucket(c.t0_day - 1, c.paid_days)] AS prices_30d
     FROM cohort_day AS c
-    LEFT JOIN sold ON c.generation = sold.generation AND c.storage_gb = sold.storage_gb
-    LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
 ),
 
-anchor AS (
+-- Kept apart by MATERIALIZED: joined to listings first, medians would be worked out for each of them.
+anchor AS MATERIALIZED (
     -- unnest stands in select lists, which stream: in FROM each array would be stored once more.
     SELECT
         k.generation,
         k.storage_gb,
         k.t0_day,
         speed.median_hours AS anchor_median_hours_14d,
-        speed.n AS anchor_14d_n,
+        coalesce(cardinality(k.hours_14d), 0)::bigint AS anchor_14d_n,
         price.median_price AS sold_median_price_30d,
-        price.n AS sold_cnt_30d
+        coalesce(cardinality(k.prices_30d), 0)::bigint AS sold_cnt_30d,
+        ask.ask_median_price,
+        ask.ask_cnt
     FROM known AS k
     -- The linter does not see that what follows depends on k.
     INNER JOIN LATERAL ( -- noqa: ST05
         WITH sale AS (SELECT unnest(k.hours_14d) AS hours)
 
-        SELECT
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.hours) AS median_hours,
-            count(*) AS n
+        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY s.hours) AS median_hours
         FROM sale AS s
     ) AS speed ON TRUE
     INNER JOIN LATERAL ( -- noqa: ST05
         WITH sale AS (SELECT unnest(k.prices_30d) AS price)
 
-        SELECT
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY s.price) AS median_price,
-            count(*) AS n
+        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY s.price) AS median_price
         FROM sale AS s
     ) AS price ON TRUE
+    LEFT JOIN ml.ask_daily_median_v1 AS ask
+        ON
+            k.generation = ask.generation
+            AND k.storage_gb = ask.storage_gb
+            AND k.t0_day = ask.ask_day
+),
+
+market AS (
+    -- Narrow rows are sorted and joined here; a listing's own wide one is fetched once, at the end.
+    SELECT
+        f.listing_id,
+        a.anchor_median_hours_14d,
+        a.anchor_14d_n,
+        a.sold_median_price_30d,
+        a.sold_cnt_30d,
+        a.ask_median_price,
+        a.ask_cnt
+    FROM ml.tom_features_v1_mv AS f
+    INNER JOIN anchor AS a
+        ON
+            f.generation = a.generation
+            AND f.storage_gb = a.storage_gb
+            AND f.edited_date::date = a.t0_day
 )
 
 SELECT
@@ -102,36 +137,27 @@ SELECT
     f.description,
     f.title_length,
     f.description_length,
-    anchor.anchor_median_hours_14d,
-    coalesce(anchor.anchor_14d_n, 0) AS anchor_14d_n,
-    ask.ask_median_price,
-    ask.ask_cnt,
-    anchor.sold_median_price_30d,
-    coalesce(anchor.sold_cnt_30d, 0) AS sold_cnt_30d,
+    market.anchor_median_hours_14d,
+    coalesce(market.anchor_14d_n, 0) AS anchor_14d_n,
+    market.ask_median_price,
+    market.ask_cnt,
+    market.sold_median_price_30d,
+    coalesce(market.sold_cnt_30d, 0) AS sold_cnt_30d,
     CASE
-        WHEN anchor.sold_median_price_30d > 0 THEN f.price / anchor.sold_median_price_30d
+        WHEN market.sold_median_price_30d > 0 THEN f.price / market.sold_median_price_30d
     END AS ptv_sold_30d,
-    CASE WHEN ask.ask_median_price > 0 THEN f.price / ask.ask_median_price END AS ptv_ask_day,
-    f.price - anchor.sold_median_price_30d AS delta_vs_sold_median_30d,
-    f.price - ask.ask_median_price AS delta_vs_ask_median_day,
+    CASE WHEN market.ask_median_price > 0 THEN f.price / market.ask_median_price END AS ptv_ask_day,
+    f.price - market.sold_median_price_30d AS delta_vs_sold_median_30d,
+    f.price - market.ask_median_price AS delta_vs_ask_median_day,
     -- The anchor that is reliable: ten sales, else five asks, else none.
     CASE
-        WHEN anchor.sold_cnt_30d >= 10 AND anchor.sold_median_price_30d > 0
-            THEN f.price / anchor.sold_median_price_30d
-        WHEN ask.ask_cnt >= 5 AND ask.ask_median_price > 0
-            THEN f.price / ask.ask_median_price
+        WHEN market.sold_cnt_30d >= 10 AND market.sold_median_price_30d > 0
+            THEN f.price / market.sold_median_price_30d
+        WHEN market.ask_cnt >= 5 AND market.ask_median_price > 0
+            THEN f.price / market.ask_median_price
     END AS ptv_final
 FROM ml.tom_features_v1_mv AS f
-LEFT JOIN anchor
-    ON
-        f.generation = anchor.generation
-        AND f.storage_gb = anchor.storage_gb
-        AND f.edited_date::date = anchor.t0_day
-LEFT JOIN ml.ask_daily_median_v1 AS ask
-    ON
-        f.generation = ask.generation
-        AND f.storage_gb = ask.storage_gb
-        AND f.edited_date::date = ask.ask_day
+LEFT JOIN market ON f.listing_id = market.listing_id
 -- A concurrent refresh sorts whole rows, and finds them sorted.
 ORDER BY f.listing_id
 WITH NO DATA;
@@ -145,6 +171,10 @@ COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.anchor_median_hours_14d IS
 'Median hours to sell of the cohort''s sales in the 14 days before the t0 day; NULL without a sale.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.anchor_14d_n IS
 'Sales (source rows) behind anchor_median_hours_14d; 0 without one.';
+COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.ask_median_price IS
+'Median price asked for the cohort on the listing''s own day; includes later asks of that day and its own. Same-day source.';
+COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.ask_cnt IS
+'Asks (source rows, several per listing) behind ask_median_price, rows without a price included. Same-day source.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.sold_median_price_30d IS
 'Median price of the cohort''s sales in the 30 days before the t0 day; NULL without a sale.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.sold_cnt_30d IS

@@ -21,7 +21,7 @@ from tests.feature_store.leaks.variants import (
 
 _SOURCE = "iPhone.iphone_listings"
 _OUTCOMES = ("sold_date", "sold_price", "real_sold_price", "last_seen", "status")
-_JOIN = "FROM ml.tom_features_v1_mv AS f\nLEFT JOIN anchor"
+_JOIN = "FROM ml.tom_features_v1_mv AS f\nLEFT JOIN market"
 
 
 def _outcomes(findings):
@@ -40,7 +40,7 @@ def _enrich(database, store, join: str, column: str) -> None:
         database,
         store,
         E,
-        (_JOIN, f"FROM ml.tom_features_v1_mv AS f {join}\nLEFT JOIN anchor"),
+        (_JOIN, f"FROM ml.tom_features_v1_mv AS f {join}\nLEFT JOIN market"),
         ("AS ptv_final\n", f"AS ptv_final,\n    {column} AS hint\n"),
     )
 
@@ -174,7 +174,7 @@ def test_a_new_file_that_brings_an_outcome_into_e_is_the_one_that_is_named(scrat
         "sql/read/ml.tom_features_v1_enriched_mv.sql",
         _JOIN,
         f"{_JOIN.splitlines()[0]}\nLEFT JOIN ml.price_hint_v1 AS h ON f.listing_id = h.listing_id"
-        "\nLEFT JOIN anchor",
+        "\nLEFT JOIN market",
     )
     include.edit(
         "sql/read/ml.tom_features_v1_enriched_mv.sql", "AS ptv_final\n", "AS ptv_final, h.paid\n"
