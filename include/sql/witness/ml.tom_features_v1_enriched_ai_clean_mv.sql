@@ -33,29 +33,29 @@ disparate AS (
     WHERE
         (
             CASE
-                WHEN e.ai_sale_mode_obo = 1 THEN 'obo'
-                WHEN e.ai_sale_mode_firm = 1 THEN 'firm'
-                WHEN e.ai_sale_mode_bids = 1 THEN 'bids'
+                WHEN e.ai_sale_mode_obo = 1 THEN 1
+                WHEN e.ai_sale_mode_firm = 1 THEN 2
+                WHEN e.ai_sale_mode_bids = 1 THEN 3
             END,
             e.ai_sale_mode_obo + e.ai_sale_mode_firm + e.ai_sale_mode_bids
             + e.ai_sale_mode_unspecified
-        ) IS DISTINCT FROM (substring(lower(u.sale_mode) FROM '^(?:obo|firm|bids)$'), 1)
+        ) IS DISTINCT FROM (array_position(ARRAY['obo', 'firm', 'bids'], lower(u.sale_mode)), 1)
         OR (
             CASE
-                WHEN e.ai_owner_private = 1 THEN 'private'
-                WHEN e.ai_owner_work = 1 THEN 'work_phone'
+                WHEN e.ai_owner_private = 1 THEN 1
+                WHEN e.ai_owner_work = 1 THEN 2
             END,
             e.ai_owner_private + e.ai_owner_work + e.ai_owner_unknown
-        ) IS DISTINCT FROM (substring(lower(u.owner_type) FROM '^(?:private|work_phone)$'), 1)
+        ) IS DISTINCT FROM (array_position(ARRAY['private', 'work_phone'], lower(u.owner_type)), 1)
         OR (
             CASE
-                WHEN e.ai_rep_apple = 1 THEN 'apple'
-                WHEN e.ai_rep_authorized = 1 THEN 'authorized'
-                WHEN e.ai_rep_independent = 1 THEN 'independent'
+                WHEN e.ai_rep_apple = 1 THEN 1
+                WHEN e.ai_rep_authorized = 1 THEN 2
+                WHEN e.ai_rep_independent = 1 THEN 3
             END,
             e.ai_rep_apple + e.ai_rep_authorized + e.ai_rep_independent + e.ai_rep_unknown
         ) IS DISTINCT FROM (
-            substring(lower(u.repair_provider) FROM '^(?:apple|authorized|independent)$'), 1
+            array_position(ARRAY['apple', 'authorized', 'independent'], lower(u.repair_provider)), 1
         )
         OR (
             e.ai_can_ship_bin = 1, e.ai_pickup_only_bin = 1, e.ai_vat_invoice_bin = 1,
