@@ -15,6 +15,8 @@ from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.lease import Lease, hold_lease
 from feature_store.outline import Refresh
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome
+from feature_store.reuse.left import LeftRows, read_left
+from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Refreshed:
 
 
 def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone: str) -> Refreshed:
-    """Refresh a relation in one transaction with its audit row, then gather its statistics.
+    """Refresh a relation in one transaction with its audit row, then see to its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
     sources at one moment. The states of its inputs are read first, while its readers still need
@@ -77,7 +79,7 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     finally:
         if not connection.closed:
             connection.isolation_level = None
-    connection.execute(sql.SQL("ANALYZE {}").format(relation.name.identifier))
+    gather_statistics(connection, relation.name, written_anew=mode == "blocking")
     log.info(
         "%s: %s rows, %.1f MB, %.2f s.",
         relation.name,
@@ -129,7 +131,8 @@ def _refresh_and_record(
     connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
 ) -> Refreshed:
     started = _moment(connection, "transaction_timestamp()")
-    inputs = read_inputs(connection, relation, zone)
+    left = read_left(connection)
+    inputs = read_inputs(connection, relation, zone, left)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
     # that need next to none. What planners use afterwards is gathered below, in full.
@@ -139,7 +142,7 @@ def _refresh_and_record(
     )
     finished = _moment(connection, "clock_timestamp()")
     refresh_id, rows, size = _record(
-        connection, relation, mode, lease, zone, started, finished, inputs
+        connection, relation, mode, lease, zone, started, finished, inputs, left
     )
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
@@ -157,16 +160,18 @@ def _record(
     started: datetime,
     finished: datetime,
     inputs: Inputs | None,
+    left: LeftRows,
 ) -> tuple[int, int, int]:
+    outcome = read_outcome(connection, relation, left)
     row = connection.execute(
         sql.SQL(
             """
             INSERT INTO feature_store_audit.refresh (
                 relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone,
-                started_at, finished_at, inputs, outcome
+                started_at, finished_at, inputs, outcome, version
             )
             SELECT %s, %s, %s, %s, %s, count(*), pg_total_relation_size(%s::regclass), %s,
-                pg_current_snapshot(), %s, %s, %s, %s, %s
+                pg_current_snapshot(), %s, %s, %s, %s, %s, %s
             FROM {}
             RETURNING refresh_id, row_count, bytes
             """
@@ -183,7 +188,8 @@ def _record(
             started,
             finished,
             Jsonb(inputs.states) if inputs else None,
-            read_outcome(connection, relation),
+            outcome.state if outcome else None,
+            outcome.version if outcome else None,
         ),
     ).fetchone()
     assert row is not None  # INSERT … RETURNING of one row

@@ -505,5 +505,5 @@ def test_a_new_migration_runs_once(scratch, include):
 def test_a_migration_with_a_wrong_number_is_refused(scratch, include, name):
     path = include.write(f"sql/audit/{name}", "SELECT 1;")
     error = _refused(scratch, include, BadInput)
-    assert "expected a migration called 000" in error.problem
+    assert "expected a migration called 00" in error.problem
     assert str(path.parent) in error.problem

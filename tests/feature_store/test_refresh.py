@@ -22,6 +22,7 @@ A = "ml.tom_features_v1_mv"
 D2 = "ml.ask_daily_median_v1"
 E = "ml.tom_features_v1_enriched_mv"
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
+F0 = "feature_store.listing_device_features_clean_mv"
 Session = psycopg.Connection[Any]
 RUN = Holder("feature_store_refresh", "a run")
 
@@ -117,6 +118,68 @@ def test_its_statistics_are_gathered_afterwards(
         "SELECT reltuples FROM pg_class WHERE oid = 'ml.tom_features_v1_mv'::regclass"
     ).fetchone()
     assert found == (1,)
+
+
+def analyzed(session: Session, relation: str) -> int:
+    session.execute("SELECT pg_stat_force_next_flush()")
+    row = session.execute(
+        "SELECT analyze_count FROM pg_stat_all_tables WHERE relid = %s::regclass", (relation,)
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.mark.parametrize(("changed", "again"), [(4, 0), (6, 1)])
+def test_a_concurrent_refresh_gathers_statistics_once_a_twentieth_of_the_rows_changed(
+    session: Session, refresh_one: Callable[..., Any], store_files: Store, changed: int, again: int
+) -> None:
+    for listing_id in range(100):
+        add_listing(session, listing_id)
+    for relation in store_files.refreshed:
+        refresh_one(str(relation.name))
+    before = analyzed(session, F0)
+
+    # Each is one row that goes and one that comes: 2 and 3 listings are 4 and 6 rows of 100.
+    session.execute(
+        'UPDATE "iPhone".iphone_listings SET model = %s WHERE listing_id < %s',
+        ("another", changed // 2),
+    )
+    for name in (A, E, E_CLEAN, F0):
+        refresh_one(name)
+
+    assert analyzed(session, F0) - before == again
+
+
+def test_small_changes_add_up_until_statistics_are_gathered(
+    session: Session, refresh_one: Callable[..., Any], store_files: Store
+) -> None:
+    for listing_id in range(100):
+        add_listing(session, listing_id)
+    for relation in store_files.refreshed:
+        refresh_one(str(relation.name))
+    before = analyzed(session, F0)
+
+    counts = []
+    for night in range(4):
+        session.execute(
+            'UPDATE "iPhone".iphone_listings SET model = %s WHERE listing_id < 2', (f"m{night}",)
+        )
+        for name in (A, E, E_CLEAN, F0):
+            refresh_one(name)
+        counts.append(analyzed(session, F0) - before)
+
+    assert counts == [0, 1, 1, 2]
+
+
+def test_statistics_of_which_nothing_is_known_are_gathered(
+    session: Session, filled: None, refresh_one: Callable[..., Any]
+) -> None:
+    # As after a crash, or an upgrade of the server.
+    session.execute("SELECT pg_stat_reset_single_table_counters(%s::regclass)", (F0,))
+
+    refresh_one(F0)
+
+    assert analyzed(session, F0) == 1
 
 
 def test_a_read_layer_is_filled_plainly_once_and_concurrently_ever_after(

@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import Fingerprint
+from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import find_relations, row_state
 
 # Transaction numbers come round: after half their range a state proves nothing any more.
@@ -30,6 +31,7 @@ class SeenRows:
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
         self._states: dict[int, str | None] = {}
+        self._left = read_left(connection)
         row = connection.execute(
             "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         ).fetchone()
@@ -66,7 +68,7 @@ class SeenRows:
         if oid not in self._states:
             found = find_relations(self._connection, [oid])
             told = found and not found[0].doubt and found[0].kind == "m"
-            self._states[oid] = row_state(self._connection, found[0]) if told else None
+            self._states[oid] = row_state(self._connection, found[0], self._left) if told else None
         return self._states[oid]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from feature_store.reuse.left import Left, LeftRows
 from feature_store.reuse.row_state import Found, find_relations, row_state, with_children
 from feature_store.reuse.stored_query import read_stored_query
 from feature_store.store import Relation
@@ -64,7 +65,9 @@ class Inputs:
         return {one.name: one.state for one in self.all}
 
 
-def read_inputs(connection: Connection[Any], relation: Relation, zone: str) -> Inputs | None:
+def read_inputs(
+    connection: Connection[Any], relation: Relation, zone: str, left: LeftRows
+) -> Inputs | None:
     """Read the inputs of a relation as the open transaction sees them.
 
     A materialized view below it is a table like any other: its rows count, not what it was made of.
@@ -73,6 +76,7 @@ def read_inputs(connection: Connection[Any], relation: Relation, zone: str) -> I
         connection: a pinned session, in a REPEATABLE READ transaction.
         relation: of the store.
         zone: the session's time zone.
+        left: what refreshes left: which materialized views need not be read.
 
     Returns:
         None if they could not be read; the log says why.
@@ -82,19 +86,19 @@ def read_inputs(connection: Connection[Any], relation: Relation, zone: str) -> I
     """
     try:
         with connection.transaction():
-            found = _walk(connection, relation)
+            found = _walk(connection, relation, left)
     except (psycopg.ProgrammingError, psycopg.errors.ObjectNotInPrerequisiteState) as error:
         log.info("What %s reads cannot be told: %s", relation.name, error.diag.message_primary)
         return None
     return Inputs((*_settings(connection, relation, zone), *found))
 
 
-def read_outcome(connection: Connection[Any], relation: Relation) -> str | None:
+def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> Left | None:
     """Read the state of a relation's own rows; None if it has none that can be read."""
     found = find_relations(connection, [_oid(connection, relation)])
     if not found or found[0].doubt:
         return None
-    return row_state(connection, found[0])
+    return Left(found[0].version, row_state(connection, found[0], left))
 
 
 def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:
@@ -108,7 +112,7 @@ def _settings(connection: Connection[Any], relation: Relation, zone: str) -> lis
     ]
 
 
-def _walk(connection: Connection[Any], relation: Relation) -> list[Input]:
+def _walk(connection: Connection[Any], relation: Relation, left: LeftRows) -> list[Input]:
     top = _oid(connection, relation)
     views, tables = {top}, set[int]()
     pending = find_relations(connection, [top])
@@ -127,19 +131,19 @@ def _walk(connection: Connection[Any], relation: Relation) -> list[Input]:
             else:
                 tables.add(read.oid)
     family = find_relations(connection, with_children(connection, tables), readers)
-    return inputs + [_rows(connection, table) for table in family]
+    return inputs + [_rows(connection, table, left) for table in family]
 
 
 def _query_of(view: Found) -> str:
     return f"the query of {view.name}"
 
 
-def _rows(connection: Connection[Any], table: Found) -> Input:
+def _rows(connection: Connection[Any], table: Found, left: LeftRows) -> Input:
     if table.doubt:
         return Input(table.name, Kind.ROWS, None, table.doubt)
     if table.kind == "p":  # its rows are in its partitions
         return Input(table.name, Kind.ROWS, str(table.oid))
-    return Input(table.name, Kind.ROWS, row_state(connection, table))
+    return Input(table.name, Kind.ROWS, row_state(connection, table, left))
 
 
 def _oid(connection: Connection[Any], relation: Relation) -> int:

@@ -19,6 +19,7 @@ from psycopg import Connection, IsolationLevel
 
 from feature_store.lease import Lease, hold_lease
 from feature_store.reuse.inputs import Inputs, Kind, read_inputs, read_outcome
+from feature_store.reuse.left import read_left
 from feature_store.store import Relation, Store
 
 log = logging.getLogger(__name__)
@@ -78,10 +79,12 @@ def reusable(
         if last is None or last.inputs is None or last.outcome is None:
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
             return None
-        if read_outcome(connection, relation) != last.outcome:
+        left = read_left(connection)
+        outcome = read_outcome(connection, relation, left)
+        if outcome is None or outcome.state != last.outcome:
             log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
             return None
-        inputs = read_inputs(connection, relation, zone)
+        inputs = read_inputs(connection, relation, zone, left)
     if inputs is None:
         return None
     changes = _changes(inputs, last.inputs)

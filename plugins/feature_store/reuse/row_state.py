@@ -17,7 +17,10 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from feature_store.reuse.left import LeftRows
 from feature_store.reuse.stored_query import FIRST_USER_OID
+
+_NOTHING: LeftRows = {}
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Found:
         identifier: the name as quoted SQL.
         kind: the catalog's letter.
         owner: its owner's OID.
+        version: the transaction that wrote its row of ``pg_class``; see `left`.
         doubt: why no state can be read, in words; None if it can.
     """
 
@@ -38,6 +42,7 @@ class Found:
     identifier: sql.Identifier
     kind: str
     owner: int
+    version: str
     doubt: str | None
 
 
@@ -60,6 +65,7 @@ def find_relations(
             c.relname,
             c.relkind::text,
             c.relowner,
+            c.xmin::text,
             CASE
                 WHEN c.oid < %(first_user_oid)s THEN 'it belongs to the server itself'
                 WHEN c.relkind = 'f' THEN 'it is a foreign table'
@@ -87,8 +93,8 @@ def find_relations(
         {"oids": list(oids), "readers": list(readers), "first_user_oid": FIRST_USER_OID},
     ).fetchall()
     return [
-        Found(oid, f"{schema}.{relation}", sql.Identifier(schema, relation), kind, owner, doubt)
-        for oid, schema, relation, kind, owner, doubt in rows
+        Found(oid, f"{schema}.{relation}", sql.Identifier(schema, relation), *rest)
+        for oid, schema, relation, *rest in rows
     ]
 
 
@@ -110,13 +116,28 @@ def with_children(connection: Connection[Any], oids: Iterable[int]) -> list[int]
     return [oid for (oid,) in rows]
 
 
-def row_state(connection: Connection[Any], found: Found) -> str:
+def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHING) -> str:
     """Read the state of a table's or materialized view's own rows, as the transaction sees them.
+
+    Args:
+        connection: a pinned session.
+        found: the relation.
+        left: what refreshes left. A materialized view that none has touched since is not read.
 
     Raises:
         psycopg.Error: it cannot be read.
     """
-    row = connection.execute(
+    before = left.get(found.oid)
+    place_and_shape = _place_and_shape(connection, found)
+    untouched = found.kind == "m" and before and before.version == found.version
+    if untouched and before and before.state.startswith(f"{place_and_shape}/"):
+        return before.state
+    return f"{place_and_shape}/{_versions(connection, found)}"
+
+
+def _place_and_shape(connection: Connection[Any], found: Found) -> str:
+    return _text(
+        connection,
         sql.SQL(
             """
             SELECT concat_ws(
@@ -124,18 +145,34 @@ def row_state(connection: Connection[Any], found: Found) -> str:
                 %(oid)s,
                 -- Another file: TRUNCATE, or written anew.
                 coalesce(pg_relation_filenode(%(oid)s::oid), 0),
-                (SELECT shape.hash FROM ({shape}) AS shape),
-                count(*),
-                sum(hashtidextended(t.ctid, t.xmin::text::bigint))
+                (SELECT shape.hash FROM ({shape}) AS shape)
+            )
+            """
+        ).format(shape=sql.SQL(_SHAPE)),
+        found,
+    )
+
+
+def _versions(connection: Connection[Any], found: Found) -> str:
+    return _text(
+        connection,
+        sql.SQL(
+            """
+            SELECT concat_ws(
+                '/', count(*), sum(hashtidextended(t.ctid, t.xmin::text::bigint))
             )
             FROM ONLY {table} AS t
             """
-        ).format(shape=sql.SQL(_SHAPE), table=found.identifier),
-        {"oid": found.oid},
-    ).fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    state: str = row[0]
-    return state
+        ).format(table=found.identifier),
+        found,
+    )
+
+
+def _text(connection: Connection[Any], query: sql.Composed, found: Found) -> str:
+    row = connection.execute(query, {"oid": found.oid}).fetchone()
+    assert row is not None  # an aggregate without GROUP BY, or a SELECT without FROM
+    text: str = row[0]
+    return text
 
 
 # What can change a value without touching its row: a column dropped and added again with a default,

@@ -94,7 +94,7 @@ class Live:
         return reusable(self.session, self.files, self.files.find(name), zone, asked_at)
 
     def inputs(self, name: str) -> Inputs:
-        found = read_inputs(self.session, self.files.find(name), "UTC")
+        found = read_inputs(self.session, self.files.find(name), "UTC", {})
         assert found is not None
         return found
 
@@ -400,7 +400,7 @@ def test_a_table_below_that_we_may_not_read_counts_as_changed(
     live.execute(f'GRANT USAGE ON SCHEMA ml, feature_store, "iPhone", public TO {role}')
     live.execute(f'GRANT SELECT ON ALL TABLES IN SCHEMA ml, "iPhone" TO {role}')
     with live.open(role) as session:
-        inputs = read_inputs(session, live.files.find(E_AI), "UTC")
+        inputs = read_inputs(session, live.files.find(E_AI), "UTC", {})
 
     assert inputs is not None
     (told,) = [one for one in inputs.all if one.name == "public.ai"]
