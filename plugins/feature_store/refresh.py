@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.lease import Lease, hold_lease
 from feature_store.outline import Refresh
-from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome
-from feature_store.reuse.left import LeftRows, read_left
+from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
+from feature_store.reuse.left import read_left
 from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
 
@@ -131,8 +131,8 @@ def _refresh_and_record(
     connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
 ) -> Refreshed:
     started = _moment(connection, "transaction_timestamp()")
-    left = read_left(connection)
-    inputs = read_inputs(connection, relation, zone, left)
+    inputs = read_inputs(connection, relation, zone, read_left(connection))
+    before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
     # that need next to none. What planners use afterwards is gathered below, in full.
@@ -141,8 +141,15 @@ def _refresh_and_record(
         sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)
     )
     finished = _moment(connection, "clock_timestamp()")
+    version = read_version(connection, relation)
+    if version in (None, before):
+        # It wrote after our snapshot and before our lock, so that our rows are compared with rows
+        # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
+        raise psycopg.errors.SerializationFailure(
+            f"somebody else refreshed or altered {relation.name} at the same moment"
+        )
     refresh_id, rows, size = _record(
-        connection, relation, mode, lease, zone, started, finished, inputs, left
+        connection, relation, mode, lease, zone, started, finished, inputs, version
     )
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
@@ -160,9 +167,8 @@ def _record(
     started: datetime,
     finished: datetime,
     inputs: Inputs | None,
-    left: LeftRows,
+    version: str | None,
 ) -> tuple[int, int, int]:
-    outcome = read_outcome(connection, relation, left)
     row = connection.execute(
         sql.SQL(
             """
@@ -188,8 +194,8 @@ def _record(
             started,
             finished,
             Jsonb(inputs.states) if inputs else None,
-            outcome.state if outcome else None,
-            outcome.version if outcome else None,
+            read_outcome(connection, relation, {}),
+            version,
         ),
     ).fetchone()
     assert row is not None  # INSERT … RETURNING of one row

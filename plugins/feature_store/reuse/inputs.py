@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from feature_store.reuse.left import Left, LeftRows
+from feature_store.reuse.left import LeftRows
 from feature_store.reuse.row_state import Found, find_relations, row_state, with_children
 from feature_store.reuse.stored_query import read_stored_query
 from feature_store.store import Relation
@@ -93,12 +93,23 @@ def read_inputs(
     return Inputs((*_settings(connection, relation, zone), *found))
 
 
-def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> Left | None:
+def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> str | None:
     """Read the state of a relation's own rows; None if it has none that can be read."""
     found = find_relations(connection, [_oid(connection, relation)])
     if not found or found[0].doubt:
         return None
-    return Left(found[0].version, row_state(connection, found[0], left))
+    return row_state(connection, found[0], left)
+
+
+def read_version(connection: Connection[Any], relation: Relation) -> str | None:
+    """Read the version of a relation's entry in the catalog, see `left`.
+
+    Returns:
+        None if the transaction sees two: its own, and the one before that which somebody else
+        replaced after the transaction had begun.
+    """
+    found = find_relations(connection, [_oid(connection, relation)])
+    return found[0].version if len(found) == 1 else None
 
 
 def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:

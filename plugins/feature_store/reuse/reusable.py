@@ -80,8 +80,7 @@ def reusable(
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
             return None
         left = read_left(connection)
-        outcome = read_outcome(connection, relation, left)
-        if outcome is None or outcome.state != last.outcome:
+        if read_outcome(connection, relation, left) != last.outcome:
             log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
             return None
         inputs = read_inputs(connection, relation, zone, left)

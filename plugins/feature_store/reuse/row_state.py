@@ -128,6 +128,8 @@ def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHI
         psycopg.Error: it cannot be read.
     """
     before = left.get(found.oid)
+    # Nobody may write it anew until this transaction ends: what is told here is what it will read.
+    connection.execute(sql.SQL("SELECT FROM ONLY {} LIMIT 0").format(found.identifier))
     place_and_shape = _place_and_shape(connection, found)
     untouched = found.kind == "m" and before and before.version == found.version
     if untouched and before and before.state.startswith(f"{place_and_shape}/"):

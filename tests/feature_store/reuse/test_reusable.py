@@ -16,13 +16,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.apply import apply
-from feature_store.errors import LeaseTaken
+from feature_store.errors import LeaseTaken, passes_on_its_own
 from feature_store.expectations import read_expectations
 from feature_store.lease import Holder, Lease, take_lease
 from feature_store.names import Name
 from feature_store.proofs import read_proofs
 from feature_store.refresh import refresh
 from feature_store.reuse.inputs import Inputs, read_inputs
+from feature_store.reuse.left import read_left
 from feature_store.reuse.reusable import Reuse, record_reuse, reusable
 from feature_store.session import pin
 from feature_store.settings import Settings
@@ -244,6 +245,40 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
     assert live.reusable(E_CLEAN) == Reuse(_latest(live, E_CLEAN), "wednesday", _since("wednesday"))
 
 
+def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_should_have(
+    live: Live,
+) -> None:
+    """It adds a listing that our snapshot does not see any more, in E or in what E reads."""
+    hand, found = live.open(), []
+
+    def ours() -> None:
+        try:
+            refresh(live.session, live.files.find(E_AI), lease, "UTC")
+        except psycopg.Error as error:
+            found.append(error)
+
+    live.execute(f"INSERT INTO {AI} (listing_id, can_ship) VALUES (2, true)")
+    lease = live.lease("tuesday")
+    with hand.transaction():
+        hand.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E_AI}")
+        with live.open() as source:
+            source.execute(f"DELETE FROM {AI} WHERE listing_id = 2")
+        worker = threading.Thread(target=ours)
+        worker.start()  # its snapshot sees neither the AI row nor what the hand wrote
+        with live.open() as watcher:
+            _wait_for_lock(watcher)
+    worker.join()
+    hand.close()
+
+    (error,) = found
+    assert passes_on_its_own(error), error
+    assert "somebody else refreshed or altered" in str(error)
+    shipped = f"SELECT count(*) FROM {E_AI} WHERE ai_can_ship_bin = 1"
+    assert live.execute(shipped).fetchone() == (2,)  # as the hand left it
+    assert live.run("wednesday") == {E_AI}
+    assert live.execute(shipped).fetchone() == (1,)
+
+
 def test_a_refresh_by_hand_that_changed_rows_is_made_good(live: Live) -> None:
     live.execute(f"INSERT INTO {AI} (listing_id, can_ship) VALUES (2, true)")
     live.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E_AI}")
@@ -295,6 +330,27 @@ def test_a_state_of_another_count_of_transactions_proves_nothing(live: Live) -> 
     assert live.reusable(A) is not None
     live.execute("UPDATE feature_store_audit.refresh SET snapshot = '5000000000:5000000000:'")
     assert live.reusable(A) is None
+
+
+def test_a_refresh_records_which_version_of_the_catalog_it_left(live: Live) -> None:
+    left = read_left(live.session)
+
+    assert set(left) == {
+        oid
+        for (oid,) in live.execute(
+            "SELECT c.oid FROM pg_class AS c WHERE c.relkind = 'm' "
+            "AND c.relnamespace IN ('ml'::regnamespace, 'feature_store'::regnamespace)"
+        )
+    }
+    for oid, its in left.items():
+        (row,) = live.execute(f"SELECT xmin::text FROM pg_class WHERE oid = {oid}")
+        assert its.version == row[0]
+
+
+def test_what_was_left_another_count_of_transactions_ago_says_nothing(live: Live) -> None:
+    live.execute("UPDATE feature_store_audit.refresh SET snapshot = '5000000000:5000000000:'")
+
+    assert read_left(live.session) == {}
 
 
 def test_what_a_witness_asks_is_among_its_relations_inputs(live: Live) -> None:
