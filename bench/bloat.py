@@ -19,7 +19,7 @@ _NIGHT = """
     SELECT (l).* FROM (
         SELECT jsonb_populate_record(
             s, jsonb_build_object(
-                'listing_id', s.listing_id + %(night)s * 1000000000,
+                'listing_id', s.listing_id + %(night)s::bigint * 1000000000,
                 'edited_date', n.newest + interval '1 day',
                 'last_seen', n.newest + interval '1 day',
                 'spam', NULL, 'sold_date', NULL, 'sold_price', NULL, 'real_sold_price', NULL

@@ -265,7 +265,7 @@ def test_a_reader_that_waits_is_seen_and_reported(scratch: Scratch) -> None:
 
 
 def test_nights_change_a_little_and_sizes_are_kept(scratch: Scratch) -> None:
-    nights = measure_bloat(scratch, 2, longest_wait=0)
+    nights = measure_bloat(scratch, 3, longest_wait=0)
     names = {str(r.name) for r in scratch.store.refreshed}
     assert set(nights["nights"][1]["bytes"]) == set(nights["compact"]["last"]) == names
     table = bloat_table({**_ABOUT, **nights, "listings": 500, "labels": {n: n for n in names}})
