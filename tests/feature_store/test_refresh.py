@@ -120,6 +120,15 @@ def test_its_statistics_are_gathered_afterwards(
     assert found == (1,)
 
 
+@pytest.fixture
+def hundred(session: Session, store_files: Store, refresh_one: Callable[..., Any]) -> None:
+    """A filled store over a hundred listings."""
+    for listing_id in range(100):
+        add_listing(session, listing_id)
+    for relation in store_files.refreshed:
+        refresh_one(str(relation.name))
+
+
 def analyzed(session: Session, relation: str) -> int:
     session.execute("SELECT pg_stat_force_next_flush()")
     row = session.execute(
@@ -131,12 +140,8 @@ def analyzed(session: Session, relation: str) -> int:
 
 @pytest.mark.parametrize(("changed", "again"), [(4, 0), (6, 1)])
 def test_a_concurrent_refresh_gathers_statistics_once_a_twentieth_of_the_rows_changed(
-    session: Session, refresh_one: Callable[..., Any], store_files: Store, changed: int, again: int
+    session: Session, hundred: None, refresh_one: Callable[..., Any], changed: int, again: int
 ) -> None:
-    for listing_id in range(100):
-        add_listing(session, listing_id)
-    for relation in store_files.refreshed:
-        refresh_one(str(relation.name))
     before = analyzed(session, F0)
 
     # Each is one row that goes and one that comes: 2 and 3 listings are 4 and 6 rows of 100.
@@ -151,12 +156,8 @@ def test_a_concurrent_refresh_gathers_statistics_once_a_twentieth_of_the_rows_ch
 
 
 def test_small_changes_add_up_until_statistics_are_gathered(
-    session: Session, refresh_one: Callable[..., Any], store_files: Store
+    session: Session, hundred: None, refresh_one: Callable[..., Any]
 ) -> None:
-    for listing_id in range(100):
-        add_listing(session, listing_id)
-    for relation in store_files.refreshed:
-        refresh_one(str(relation.name))
     before = analyzed(session, F0)
 
     counts = []

@@ -248,7 +248,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
 def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_should_have(
     live: Live,
 ) -> None:
-    """It adds a listing that our snapshot does not see any more, in E or in what E reads."""
+    """What it wrote our snapshot sees neither in E-AI nor, for it is gone, in the AI table."""
     hand, found = live.open(), []
 
     def ours() -> None:
