@@ -66,8 +66,8 @@ OF_PROOFS = (
         ),
         edit=edit(
             f"sql/read/{E}.sql",
-            "width_bucket(c.t0_day - 1, c.sold_days)",
-            "width_bucket(c.t0_day, c.sold_days)",
+            "width_bucket(c.t0_day - 1, sold.days)",
+            "width_bucket(c.t0_day, sold.days)",
         ),
         rebuilt=True,
     ),

@@ -4,20 +4,7 @@
 -- Never sees: a sale of the listing's own day or later. Declared exception: the same-day ask median.
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_enriched_mv AS
-WITH cohort AS (
-    SELECT
-        f.generation,
-        f.storage_gb,
-        array_agg(DISTINCT f.edited_date::date) AS t0_days
-    FROM ml.tom_features_v1_mv AS f
-    WHERE
-        f.generation IS NOT NULL
-        AND f.storage_gb IS NOT NULL
-        AND f.edited_date IS NOT NULL
-    GROUP BY f.generation, f.storage_gb
-),
-
-sold AS (
+WITH sold AS (
     -- A cohort's sales, oldest first: the nth day and the nth hours are of one sale.
     SELECT
         d.generation,
@@ -39,18 +26,19 @@ paid AS (
 ),
 
 cohort_day AS (
-    -- Anchors depend on the cohort and the day only: work them out once for each pair that occurs.
+    -- Anchors depend on the cohort and the day only: work them out once for each pair that occurs,
+    -- and keep the listings that they are for.
     SELECT
-        c.generation,
-        c.storage_gb,
-        unnest(c.t0_days) AS t0_day,
-        sold.days AS sold_days,
-        sold.hours,
-        paid.days AS paid_days,
-        paid.prices
-    FROM cohort AS c
-    LEFT JOIN sold ON c.generation = sold.generation AND c.storage_gb = sold.storage_gb
-    LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
+        f.generation,
+        f.storage_gb,
+        f.edited_date::date AS t0_day,
+        array_agg(f.listing_id) AS listing_ids
+    FROM ml.tom_features_v1_mv AS f
+    WHERE
+        f.generation IS NOT NULL
+        AND f.storage_gb IS NOT NULL
+        AND f.edited_date IS NOT NULL
+    GROUP BY f.generation, f.storage_gb, f.edited_date::date
 ),
 
 known AS (
@@ -60,18 +48,19 @@ known AS (
         c.generation,
         c.storage_gb,
         c.t0_day,
-        c.hours[width_bucket(c.t0_day - 15, c.sold_days) + 1:width_bucket(c.t0_day - 1, c.sold_days)] AS hours_14d,
-        c.prices[width_bucket(c.t0_day - 31, c.paid_days) + 1:width_bucket(c.t0_day - 1, c.paid_days)] AS prices_30d
+        c.listing_ids,
+        sold.hours[width_bucket(c.t0_day - 15, sold.days) + 1:width_bucket(c.t0_day - 1, sold.days)] AS hours_14d,
+        paid.prices[width_bucket(c.t0_day - 31, paid.days) + 1:width_bucket(c.t0_day - 1, paid.days)] AS prices_30d
     FROM cohort_day AS c
+    LEFT JOIN sold ON c.generation = sold.generation AND c.storage_gb = sold.storage_gb
+    LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
 ),
 
 -- Kept apart by MATERIALIZED: joined to listings first, medians would be worked out for each of them.
 anchor AS MATERIALIZED (
     -- unnest stands in select lists, which stream: in FROM each array would be stored once more.
     SELECT
-        k.generation,
-        k.storage_gb,
-        k.t0_day,
+        k.listing_ids,
         speed.median_hours AS anchor_median_hours_14d,
         coalesce(cardinality(k.hours_14d), 0)::bigint AS anchor_14d_n,
         price.median_price AS sold_median_price_30d,
@@ -100,21 +89,15 @@ anchor AS MATERIALIZED (
 ),
 
 market AS (
-    -- Narrow rows are sorted and joined here; a listing's own wide one is fetched once, at the end.
     SELECT
-        f.listing_id,
+        unnest(a.listing_ids) AS listing_id,
         a.anchor_median_hours_14d,
         a.anchor_14d_n,
         a.sold_median_price_30d,
         a.sold_cnt_30d,
         a.ask_median_price,
         a.ask_cnt
-    FROM ml.tom_features_v1_mv AS f
-    INNER JOIN anchor AS a
-        ON
-            f.generation = a.generation
-            AND f.storage_gb = a.storage_gb
-            AND f.edited_date::date = a.t0_day
+    FROM anchor AS a
 )
 
 SELECT

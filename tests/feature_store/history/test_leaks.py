@@ -29,8 +29,8 @@ F2_FILE = "sql/read/feature_store.device_meta_gmc_stats_t0_v1_mv.sql"
 AHEAD = {
     "E sees durations of its own day": (
         E_FILE,
-        "width_bucket(c.t0_day - 1, c.sold_days)",
-        "width_bucket(c.t0_day, c.sold_days)",
+        "width_bucket(c.t0_day - 1, sold.days)",
+        "width_bucket(c.t0_day, sold.days)",
     ),
     "E sees prices of thirty-one days": (E_FILE, "c.t0_day - 31", "c.t0_day - 32"),
     "D4 sees sales of its own day": (
