@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.bloat import measure_bloat
+from bench.labels import label
 from bench.machine import describe_machine
 from bench.measure import describe_conditions
 from bench.options import Options
-from bench.refresh_command import label
 from bench.results import conditions, markdown_table, number, read_result, write_result
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import Profile, open_server

@@ -14,6 +14,7 @@ from bench.options import Size
 from bench.reference import Reference
 from bench.scratch import Scratch, SessionKind
 from bench.server import BenchServer
+from bench.side_by_side import run_side_by_side
 from bench.variants import (
     ALL,
     FILL_REFERENCE,
@@ -116,8 +117,11 @@ def measure_variants(
         for variant in (*variants[first:], *variants[:first]):
             with scratch.session(variant.session) as connection:
                 connection.execute("CHECKPOINT")
-                zone = scratch.settings.zone
-                took = run_variant(connection, variant, reference, zone, patience)
+                if variant.side_by_side:
+                    took = run_side_by_side(scratch, variant)
+                else:
+                    zone = scratch.settings.zone
+                    took = run_variant(connection, variant, reference, zone, patience)
             passes.add(variant, run, took)
             ended = f", given up: {', '.join(sorted(took.given_up))}" if took.given_up else ""
             say(f"run {run + 1} of {runs}, {variant.name}: {took.total:.2f} s{ended}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from psycopg import Connection, sql
 
+from bench.labels import label
 from bench.measure import say
 from bench.options import Options
 from bench.reference import read_reference
-from bench.refresh_command import label
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import open_server
 from bench.variants import SHIPPED, run_variant

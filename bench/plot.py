@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import variants
+from bench.figure import Figure as Seconds
 from bench.summary import SizeSummary
+from bench.variants import Variant
 
 _LINES = (
     ("reference", variants.REFERENCE, variants.REFERENCE_PLAIN, "#b2452f", "s"),
     ("ours", variants.SHIPPED, variants.SHIPPED_PLAIN, "#1f4e79", "o"),
+    ("ours, side by side", variants.NIGHT, None, "#5b9bd5", "D"),
     ("floor", variants.FLOOR, variants.FLOOR, "#7a7a7a", "^"),
 )
 _PANELS = ("E", "F2", "D4")
@@ -31,13 +34,7 @@ def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
     panels = figure.subplots(1, 1 + len(_PANELS))
     for axes, label in zip(panels, (None, *_PANELS), strict=True):
         for words, whole, plain, color, marker in _LINES:
-            found = [
-                (
-                    size.listings,
-                    size.seconds(plain, size.name(label) or "") if label else size.total(whole),
-                )
-                for size in sizes
-            ]
+            found = [(size.listings, _seconds(size, label, whole, plain)) for size in sizes]
             points = [(at, seconds.value) for at, seconds in found if seconds]
             if points:
                 axes.plot(*zip(*points, strict=True), color=color, marker=marker, label=words)
@@ -53,3 +50,12 @@ def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
     panels[0].legend()
     with rc_context({"svg.hashsalt": "bench"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _seconds(
+    size: SizeSummary, label: str | None, whole: Variant, plain: Variant | None
+) -> Seconds | None:
+    """Of the whole where no relation is named; a way without single relations has none of them."""
+    if label is None:
+        return size.total(whole)
+    return size.seconds(plain, size.name(label) or "") if plain else None

@@ -9,13 +9,13 @@ from typing import Any
 
 from psycopg import Connection
 
+from bench.labels import label
 from bench.lock_watch import INTERVAL, LockWatch
 from bench.machine import describe_machine
 from bench.measure import describe_conditions, say
 from bench.options import Options
 from bench.read_load import ReadLoad, percentiles
 from bench.reference import read_reference
-from bench.refresh_command import label
 from bench.results import conditions, markdown_table, number, read_result, write_result
 from bench.same_load import work_without_locks
 from bench.scratch import Scratch, check_disk, need_bytes, scratch_store

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
+from bench.labels import label
 from bench.machine import describe_machine
 from bench.measure import describe_conditions, measure_size
 from bench.options import Options, Size
@@ -16,9 +16,8 @@ from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import open_server
 from bench.summary import read_sizes
 from bench.tables import refresh_tables
-from feature_store.header import read_header
 from feature_store.settings import Settings
-from feature_store.store import Relation, read_store
+from feature_store.store import read_store
 
 NAME = "refresh"
 
@@ -73,14 +72,6 @@ def render_refresh(out: Path) -> None:
     )
     draw(read_sizes(result), out / f"{NAME}.svg")
     print(f"\n{tables}\nWritten to {out}: {NAME}.json, {NAME}.md, {NAME}.svg")
-
-
-def label(relation: Relation) -> str:
-    """The letter by which the documents call a relation, else its name without the schema."""
-    path = relation.file.path
-    words = read_header(path, path.read_text(encoding="utf-8"), ("Relation",))["Relation"]
-    letter = re.match(r"\S+ \((\w[\w-]*)\)", words)
-    return letter[1] if letter else relation.name.relation
 
 
 def _helpers(reference: Reference) -> dict[str, list[str]]:

@@ -22,7 +22,8 @@ LEAST_SECONDS_TO_GROW_FROM = 0.25
 DEFAULT_SETTINGS = 2.0
 FLOOR_PLAIN, FLOOR_CONCURRENT = 2.0, 4.0
 UNCHANGED_NIGHT = 0.05
-CHECKS = 1.0
+# Of the refresh, from so many listings on: below, what a check costs by itself outweighs its rows.
+CHECKS, CHECKS_FROM = 1.0, 100_000
 # Percentiles of one and the same load differ by as much from one minute to the next.
 READER_LATENCY = 1.25
 
@@ -158,9 +159,10 @@ def _within(size: SizeSummary) -> Iterator[Judged]:
         ratio(size.unchanged(), concurrent),
         at_least=False,
     )
-    yield Judged(
-        f"suites, proofs and history {at} / refresh",
-        CHECKS,
-        ratio(size.checks(), concurrent),
-        at_least=False,
-    )
+    if size.listings >= CHECKS_FROM:
+        yield Judged(
+            f"suites, proofs and history {at} / refresh",
+            CHECKS,
+            ratio(size.checks(), concurrent),
+            at_least=False,
+        )

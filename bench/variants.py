@@ -37,6 +37,9 @@ class Variant:
         packaged: whether the package refreshes, with its lease and its record; else it is the bare
             statements REFRESH and ANALYZE.
         only_own: whether only the relations with SQL of the reference's own are refreshed.
+        side_by_side: whether relations that do not read each other are refreshed at once, as the
+            DAG does (see the module of that name); else one after another.
+        speed: whether the speed layer is refreshed, which the documents do not define.
         spared: whether nested loops are forbidden to these. Where a query cannot do without, as in
             E and D4, it still uses them.
     """
@@ -47,11 +50,20 @@ class Variant:
     concurrent: bool = False
     packaged: bool = False
     only_own: bool = False
+    side_by_side: bool = False
+    speed: bool = True
     spared: bool = False
 
 
 SHIPPED = Variant("shipped", "ours", SessionKind.OURS, concurrent=True, packaged=True)
 SHIPPED_PLAIN = Variant("shipped, plain", "ours", SessionKind.OURS, packaged=True)
+NIGHT = Variant(
+    "shipped, side by side", "ours", SessionKind.OURS, concurrent=True, packaged=True,
+    side_by_side=True,
+)  # fmt: skip
+NIGHT_WITHOUT_SPEED = replace(
+    NIGHT, name="shipped, side by side, without the speed layer", speed=False
+)
 SQL_ALONE = Variant("our SQL in a plain session", "ours", SessionKind.PLAIN, concurrent=True)
 SQL_ALONE_PLAIN = Variant("our SQL in a plain session, plain", "ours", SessionKind.PLAIN)
 REFERENCE = Variant("reference", "reference", SessionKind.PLAIN, concurrent=True)
@@ -71,6 +83,8 @@ ALL = (
     SQL_ALONE,
     REFERENCE_OURS,
     SHIPPED,
+    NIGHT,
+    NIGHT_WITHOUT_SPEED,
     FLOOR,
     SHIPPED_PLAIN,
     REFERENCE_PLAIN,

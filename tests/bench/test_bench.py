@@ -17,6 +17,7 @@ from bench import cli
 from bench.bloat import measure_bloat
 from bench.bloat_command import bloat_table
 from bench.figure import Figure
+from bench.labels import label
 from bench.lock_watch import LockWatch
 from bench.machine import describe_machine
 from bench.measure import measure_variants
@@ -25,7 +26,6 @@ from bench.options import Options, Size, parse_sizes
 from bench.read_load import ReadLoad, percentiles
 from bench.readers_command import measure_readers, reader_tables
 from bench.reference import Reference, in_schema, read_reference
-from bench.refresh_command import label
 from bench.scratch import Scratch, check_disk, scratch_store
 from bench.server import BenchServer, open_server
 from bench.tables import refresh_tables
