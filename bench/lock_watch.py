@@ -27,19 +27,22 @@ class Seen:
         looks: how often was looked.
         waits: by the waiting reader's application_name: looks at which it waited for a lock that
             somebody held.
+        waits_for_ours: the same, where the session that refreshes was among those in the way.
         held: by relation: seconds for which ACCESS EXCLUSIVE was held on it, to within two looks.
     """
 
     looks: int = 0
     waits: dict[str, int] = field(default_factory=dict)
+    waits_for_ours: dict[str, int] = field(default_factory=dict)
     held: dict[str, float] = field(default_factory=dict)
 
 
 class LockWatch:
     """A watcher from the beginning of a ``with`` block to its end."""
 
-    def __init__(self, scratch: Scratch, relations: Sequence[Relation]) -> None:
-        """Prepare to watch these relations."""
+    def __init__(self, scratch: Scratch, relations: Sequence[Relation], ours: int) -> None:
+        """Prepare to watch these relations, and who waits for the session of that process id."""
+        self._ours = ours
         self.seen = Seen()
         self._scratch = scratch
         self._names = {r.name.identifier.as_string(None): str(r.name) for r in relations}
@@ -79,8 +82,10 @@ class LockWatch:
         while not self._over.is_set():
             now = time.perf_counter()
             self.seen.looks += 1
-            for name, count in self._waiting(connection):
+            for name, count, for_ours in self._waiting(connection):
                 self.seen.waits[name] = self.seen.waits.get(name, 0) + count
+                found = self.seen.waits_for_ours
+                found[name] = found.get(name, 0) + for_ours
             held = self._held(connection, list(oids))
             for oid in held - since.keys():
                 since[oid] = now
@@ -91,12 +96,14 @@ class LockWatch:
     def _release(self, name: str, seconds: float) -> None:
         self.seen.held[name] = max(self.seen.held.get(name, 0.0), round(seconds, 3))
 
-    def _waiting(self, connection: Connection[Any]) -> list[tuple[str, int]]:
+    def _waiting(self, connection: Connection[Any]) -> list[tuple[str, int, int]]:
         return connection.execute(
-            "SELECT a.application_name, count(*) FROM pg_catalog.pg_stat_activity AS a "
+            "SELECT a.application_name, count(*), "
+            "count(*) FILTER (WHERE %s = ANY(pg_blocking_pids(a.pid))) "
+            "FROM pg_catalog.pg_stat_activity AS a "
             "WHERE a.wait_event_type = 'Lock' AND a.application_name LIKE %s "
             "AND cardinality(pg_blocking_pids(a.pid)) > 0 GROUP BY a.application_name",
-            (f"{READER}%",),
+            (self._ours, f"{READER}%"),
         ).fetchall()
 
     def _held(self, connection: Connection[Any], oids: list[int]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,11 +111,10 @@ def measure_variants(
     reference: Reference,
     patience: float,
 ) -> Passes:
-    """Time every variant so many times, in turn, each round beginning with another one."""
+    """Time every variant so many times, in turn, each run in an order of its own (`in_turn`)."""
     passes = Passes()
     for run in range(runs):
-        first = run % len(variants)
-        for variant in (*variants[first:], *variants[:first]):
+        for variant in in_turn(variants, run):
             with scratch.session(variant.session) as connection:
                 connection.execute("CHECKPOINT")
                 if variant.side_by_side:
@@ -126,6 +126,15 @@ def measure_variants(
             ended = f", given up: {', '.join(sorted(took.given_up))}" if took.given_up else ""
             say(f"run {run + 1} of {runs}, {variant.name}: {took.total:.2f} s{ended}")
     return passes
+
+
+def in_turn(variants: Sequence[Variant], run: int) -> list[Variant]:
+    """The variants in the order of that run: the same at any time, another one in another run.
+
+    What runs just after a variant that writes much is slower for it, so that nobody may always
+    stand behind the same one.
+    """
+    return random.Random(run).sample(variants, len(variants))  # noqa: S311 (an order, no secret)
 
 
 def describe_conditions(server: BenchServer, scratch: Scratch) -> dict[str, Any]:

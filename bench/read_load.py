@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ _PAUSE = 0.005
 _RANGE_ROWS = 100
 # A server reports a wait for a lock that lasted so long, to the log and, asked so, to the client.
 _SHORTEST_REPORTED_WAIT = "1ms"
+_WAIT = re.compile(r"still waiting for (.+) after ")
 
 
 @dataclass
@@ -31,7 +33,8 @@ class Reads:
 
     Attributes:
         seconds: of every query, by kind: ``key`` or ``range``.
-        waits: the server's own reports of a reader that waits for a lock.
+        waits: the server's own reports of a reader that waits: for which lock, and on what, in its
+            words. Who holds the lock it tells its log alone.
         reported: whether the server could be asked for such reports.
     """
 
@@ -112,9 +115,8 @@ class ReadLoad:
             self.reads.reported = False
 
     def _note(self, message: Diagnostic) -> None:
-        words = message.message_primary or ""
-        if "still waiting for" in words:
-            self.reads.waits.append(words)
+        if report := _WAIT.search(message.message_primary or ""):
+            self.reads.waits.append(report[1])
 
     def _read_on(self, connection: Connection[Any], draw: random.Random) -> None:
         while not self._over.is_set():

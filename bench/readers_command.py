@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +64,14 @@ def measure_readers(
     with scratch.session() as connection:
         _refresh(scratch, connection)
         say("filled")
-        found = {"idle": _phase(scratch, lambda: time.sleep(idle_seconds))}
+        ours = connection.info.backend_pid
+        found = {"idle": _phase(scratch, ours, lambda: time.sleep(idle_seconds))}
         say("read while nothing happened")
         took = time.perf_counter()
-        found["refresh"] = _phase(scratch, lambda: _refresh(scratch, connection, refreshes))
+        found["refresh"] = _phase(scratch, ours, lambda: _refresh(scratch, connection, refreshes))
         took = time.perf_counter() - took
         say(f"read during {refreshes} refreshes, {took:.1f} s")
-        found["load"] = _phase(scratch, lambda: work_without_locks(connection, store, took))
+        found["load"] = _phase(scratch, ours, lambda: work_without_locks(connection, store, took))
         say("read during the same work without its locks")
     return {
         "refreshes": refreshes,
@@ -106,7 +109,8 @@ def reader_tables(result: dict[str, Any]) -> str:
     ]  # fmt: skip
     waits = [
         (f"{phase}, {layer} layers", str(phases[phase]["looks"]),
-         str(phases[phase][layer]["seen_waiting"]), _reported(phases[phase][layer]))
+         *(str(phases[phase][layer][seen]) for seen in ("seen_waiting", "seen_for_ours")),
+         *_reported(phases[phase][layer]))
         for layer in ("read", "base")
         for phase in phases
     ]  # fmt: skip
@@ -122,8 +126,13 @@ def reader_tables(result: dict[str, Any]) -> str:
         + markdown_table(("phase", "reads", "p50", "p95", "p99", "max"), latency),
         "## Waits for a lock\n\nReaders seen waiting by looking into the server every "
         f"{INTERVAL * 1000:.0f} ms, and the server's own reports of waits of 1 ms and more. Base "
-        "layers are the control: there readers do wait.\n\n"
-        + markdown_table(("phase", "looks", "seen waiting", "reported"), waits),
+        "layers are the control: there readers do wait. *For ours*: the session that refreshes "
+        "stood in the way; *on a layer*: the lock was on a relation of the store. Other waits are "
+        "for the server's own work, such as autovacuum of its catalogs.\n\n"
+        + markdown_table(
+            ("phase", "looks", "seen waiting", "for ours", "reported", "on a layer"), waits
+        ),
+        *_waited_for(phases),
         "## ACCESS EXCLUSIVE held, the longest time\n\nA refresh waits at most "
         f"{result['lock_timeout']} s for this lock (lock_timeout), and holds it as long as "
         "follows.\n\n" + markdown_table(("relation", "seconds"), held),
@@ -132,8 +141,19 @@ def reader_tables(result: dict[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _reported(layer: dict[str, Any]) -> str:
-    return str(layer["reported_waits"]) if layer["could_report"] else "not allowed to ask"
+def _reported(layer: dict[str, Any]) -> tuple[str, str]:
+    if not layer["could_report"]:
+        return "not allowed to ask", "–"
+    return str(layer["reported_waits"]), str(layer["reported_on_layers"])
+
+
+def _waited_for(phases: dict[str, Any]) -> Iterator[str]:
+    """Under the table: every lock that was waited for, if any was."""
+    for phase, its in phases.items():
+        for layer in ("read", "base"):
+            if locks := its[layer]["waited_for"]:
+                words = ", ".join(f"{lock} ({count})" for lock, count in locks.items())
+                yield f"Reported in *{phase}, {layer} layers*: {words}."
 
 
 def _refresh(scratch: Scratch, connection: Connection[Any], times: int = 1) -> None:
@@ -142,17 +162,17 @@ def _refresh(scratch: Scratch, connection: Connection[Any], times: int = 1) -> N
         run_variant(connection, SHIPPED, reference, scratch.settings.zone)
 
 
-def _phase(scratch: Scratch, work: Callable[[], object]) -> dict[str, Any]:
+def _phase(scratch: Scratch, ours: int, work: Callable[[], object]) -> dict[str, Any]:
     refreshed = scratch.store.refreshed
     read = ReadLoad(scratch, _layers(scratch.store, Refresh.CONCURRENT), READERS, "read")
     base = ReadLoad(scratch, _layers(scratch.store, Refresh.BLOCKING), 1, "base")
-    with LockWatch(scratch, refreshed) as watch, read, base:
+    with LockWatch(scratch, refreshed, ours) as watch, read, base:
         work()
     return {
         "looks": watch.seen.looks,
         "held": watch.seen.held,
-        "read": _seen(read, watch, "read"),
-        "base": _seen(base, watch, "base"),
+        "read": seen_by(scratch, read, watch, "read"),
+        "base": seen_by(scratch, base, watch, "base"),
     }
 
 
@@ -160,11 +180,35 @@ def _layers(store: Store, refresh: Refresh) -> Sequence[Relation]:
     return [relation for relation in store.refreshed if relation.refresh is refresh]
 
 
-def _seen(load: ReadLoad, watch: LockWatch, layer: str) -> dict[str, Any]:
-    seconds = load.reads.seconds
+def seen_by(scratch: Scratch, load: ReadLoad, watch: LockWatch, layer: str) -> dict[str, Any]:
+    """What the readers of a layer saw, and what was seen of them."""
+    seconds, waits = load.reads.seconds, load.reads.waits
+    layers = {str(relation.name) for relation in scratch.store.refreshed}
     return {
         "latency": {kind: percentiles(found) for kind, found in seconds.items() if found},
-        "seen_waiting": sum(n for name, n in watch.seen.waits.items() if name.endswith(layer)),
-        "reported_waits": len(load.reads.waits),
+        "seen_waiting": _of_layer(watch.seen.waits, layer),
+        "seen_for_ours": _of_layer(watch.seen.waits_for_ours, layer),
+        "reported_waits": len(waits),
+        "waited_for": (waited_for := _named(scratch, waits)),
+        "reported_on_layers": sum(
+            n for lock, n in waited_for.items() if lock.rpartition(" ")[2] in layers
+        ),
         "could_report": load.reads.reported,
     }
+
+
+def _of_layer(counts: dict[str, int], layer: str) -> int:
+    return sum(count for name, count in counts.items() if name.endswith(layer))
+
+
+def _named(scratch: Scratch, waits: Sequence[str]) -> dict[str, int]:
+    """How often which lock was waited for, with relations' names for their numbers."""
+    found: Counter[str] = Counter()
+    with scratch.session() as connection:
+        for lock, count in Counter(waits).items():
+            number = re.search(r"relation (\d+) of database \d+", lock)
+            if number:
+                row = connection.execute("SELECT %s::oid::regclass::text", (number[1],)).fetchone()
+                lock = lock.replace(number[0], row[0] if row else number[0])
+            found[lock] += count
+    return dict(found.most_common())

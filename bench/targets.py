@@ -75,7 +75,7 @@ def judge(sizes: Sequence[SizeSummary]) -> list[Judged]:
 def judge_readers(phases: dict[str, Any]) -> list[Judged]:
     """Judge what readers of read layers saw in refreshes."""
     seen, load = phases["refresh"]["read"], phases["load"]["read"]["latency"]
-    waits = seen["reported_waits"] + seen["seen_waiting"]
+    waits = seen["reported_on_layers"] + seen["seen_for_ours"]
     latency = [
         Judged(
             f"{share} by {kind}, in refreshes / under the same load without locks",
@@ -86,7 +86,8 @@ def judge_readers(phases: dict[str, Any]) -> list[Judged]:
         for kind, its in seen["latency"].items()
         for share in ("p50", "p95", "p99")
     ]
-    waited = Judged("lock waits of readers of read layers", 0, Figure(waits), at_least=False)
+    what = "lock waits of readers of read layers"
+    waited = Judged(what, 0, Figure(waits), at_least=False)
     return [waited, *latency]
 
 

@@ -77,7 +77,6 @@ REFERENCE_OURS_PLAIN = Variant(
 )
 FLOOR = Variant("floor", "floor", SessionKind.OURS)
 
-# In an order that puts what is compared side by side.
 ALL = (
     REFERENCE,
     SQL_ALONE,

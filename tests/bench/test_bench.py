@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -20,11 +21,11 @@ from bench.figure import Figure
 from bench.labels import label
 from bench.lock_watch import LockWatch
 from bench.machine import describe_machine
-from bench.measure import measure_variants
+from bench.measure import in_turn, measure_variants
 from bench.nights import time_checks, time_unchanged_night
 from bench.options import Options, Size, parse_sizes
 from bench.read_load import ReadLoad, percentiles
-from bench.readers_command import measure_readers, reader_tables
+from bench.readers_command import measure_readers, reader_tables, seen_by
 from bench.reference import Reference, in_schema, read_reference
 from bench.scratch import Scratch, check_disk, scratch_store
 from bench.server import BenchServer, open_server
@@ -150,6 +151,14 @@ def test_only_where_it_says_so_a_variant_spares_the_reference_nested_loops(
     assert seen == (allowed,)
 
 
+def test_no_variant_stands_behind_the_same_one_in_every_run() -> None:
+    runs = [in_turn(ALL, run) for run in range(3)]
+    assert all(sorted(v.name for v in run) == sorted(v.name for v in ALL) for run in runs)
+    assert runs == [in_turn(ALL, run) for run in range(3)], "the order can be told again"
+    pairs = [set(pairwise(run)) for run in runs]
+    assert not pairs[0] & pairs[1] & pairs[2]
+
+
 def test_what_was_given_up_is_a_lower_bound_in_the_tables(
     scratch: Scratch, reference: Reference
 ) -> None:
@@ -244,7 +253,7 @@ def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> Non
     found = measured["phases"]
     for phase in found.values():
         assert phase["read"]["latency"]["key"]["reads"] > 0
-        assert phase["read"]["reported_waits"] == phase["read"]["seen_waiting"] == 0
+        assert phase["read"]["reported_on_layers"] == phase["read"]["seen_for_ours"] == 0
     read_layers = {str(r.name) for r in scratch.store.refreshed if r.refresh is Refresh.CONCURRENT}
     assert read_layers.isdisjoint(found["refresh"]["held"])
     tables = reader_tables({**_ABOUT, **measured, "listings": 500})
@@ -254,13 +263,22 @@ def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> Non
 def test_a_reader_that_waits_is_seen_and_reported(scratch: Scratch) -> None:
     relation = scratch.store.refreshed[0]
     load = ReadLoad(scratch, [relation], 1, "base")
-    with LockWatch(scratch, [relation]) as watch, load, scratch.session() as connection:
+    with (
+        scratch.session() as connection,
+        LockWatch(scratch, [relation], connection.info.backend_pid) as watch,
+        load,
+    ):
         with connection.transaction():
             connection.execute(f"REFRESH MATERIALIZED VIEW {relation.name}")
             time.sleep(0.5)
         time.sleep(0.1)
     assert load.reads.waits
+    assert all(wait.startswith("AccessShareLock on relation ") for wait in load.reads.waits)
     assert watch.seen.waits["bench reader base"] > 0
+    assert watch.seen.waits_for_ours == watch.seen.waits
+    seen = seen_by(scratch, load, watch, "base")
+    assert seen["reported_on_layers"] == seen["reported_waits"] == len(load.reads.waits)
+    assert seen["waited_for"] == {f"AccessShareLock on {relation.name}": len(load.reads.waits)}
     assert watch.seen.held[str(relation.name)] >= 0.4
 
 
