@@ -56,7 +56,7 @@ known AS (
     LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
 ),
 
--- Kept apart by MATERIALIZED: joined to listings first, medians would be worked out for each of them.
+-- Kept apart by MATERIALIZED: else windows would be cut and counted once a listing, not once a day.
 anchor AS MATERIALIZED (
     -- unnest stands in select lists, which stream: in FROM each array would be stored once more.
     SELECT
