@@ -131,7 +131,7 @@ def measure_variants(
 def in_turn(variants: Sequence[Variant], run: int) -> list[Variant]:
     """The variants in the order of that run: the same at any time, another one in another run.
 
-    What runs just after a variant that writes much is slower for it, so that nobody may always
+    What runs just after a variant that writes much may be slower for it, so that nobody may always
     stand behind the same one.
     """
     return random.Random(run).sample(variants, len(variants))  # noqa: S311 (an order, no secret)
