@@ -84,7 +84,7 @@ def _let_autovacuum(connection: Connection[Any], longest: float) -> float:
     started = time.monotonic()
     connection.execute("SELECT pg_stat_force_next_flush()")
     while time.monotonic() - started < longest:
-        time.sleep(1)
+        time.sleep(1)  # as often as autovacuum looks here
         row = connection.execute(_DUE).fetchone()
         if row and row[0] == 0:
             break

@@ -134,7 +134,7 @@ def in_turn(variants: Sequence[Variant], run: int) -> list[Variant]:
     What runs just after a variant that writes much may be slower for it, so that nobody may always
     stand behind the same one.
     """
-    return random.Random(run).sample(variants, len(variants))  # noqa: S311 (an order, no secret)
+    return random.Random(run).sample(variants, len(variants))  # noqa: S311  # an order
 
 
 def describe_conditions(server: BenchServer, scratch: Scratch) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def measure_readers(
         _refresh(scratch, connection)
         say("filled")
         ours = connection.info.backend_pid
+        # Nothing to do, so that it can be seen what reading alone takes.
         found = {"idle": _phase(scratch, ours, lambda: time.sleep(idle_seconds))}
         say("read while nothing happened")
         took = time.perf_counter()
@@ -110,7 +111,7 @@ def reader_tables(result: dict[str, Any]) -> str:
     waits = [
         (f"{phase}, {layer} layers", str(phases[phase]["looks"]),
          *(str(phases[phase][layer][seen]) for seen in ("seen_waiting", "seen_for_ours")),
-         *_reported(phases[phase][layer]))
+         _reported(phases[phase][layer]))
         for layer in ("read", "base")
         for phase in phases
     ]  # fmt: skip
@@ -127,11 +128,8 @@ def reader_tables(result: dict[str, Any]) -> str:
         "## Waits for a lock\n\nReaders seen waiting by looking into the server every "
         f"{INTERVAL * 1000:.0f} ms, and the server's own reports of waits of 1 ms and more. Base "
         "layers are the control: there readers do wait. *For ours*: the session that refreshes "
-        "stood in the way; *on a layer*: the lock was on a relation of the store. Other waits are "
-        "for the server's own work, such as autovacuum of its catalogs.\n\n"
-        + markdown_table(
-            ("phase", "looks", "seen waiting", "for ours", "reported", "on a layer"), waits
-        ),
+        "stood in the way.\n\n"
+        + markdown_table(("phase", "looks", "seen waiting", "for ours", "reported"), waits),
         *_waited_for(phases),
         "## ACCESS EXCLUSIVE held, the longest time\n\nA refresh waits at most "
         f"{result['lock_timeout']} s for this lock (lock_timeout), and holds it as long as "
@@ -141,10 +139,8 @@ def reader_tables(result: dict[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _reported(layer: dict[str, Any]) -> tuple[str, str]:
-    if not layer["could_report"]:
-        return "not allowed to ask", "–"
-    return str(layer["reported_waits"]), str(layer["reported_on_layers"])
+def _reported(layer: dict[str, Any]) -> str:
+    return str(layer["reported_waits"]) if layer["could_report"] else "not allowed to ask"
 
 
 def _waited_for(phases: dict[str, Any]) -> Iterator[str]:
@@ -183,16 +179,12 @@ def _layers(store: Store, refresh: Refresh) -> Sequence[Relation]:
 def seen_by(scratch: Scratch, load: ReadLoad, watch: LockWatch, layer: str) -> dict[str, Any]:
     """What the readers of a layer saw, and what was seen of them."""
     seconds, waits = load.reads.seconds, load.reads.waits
-    layers = {str(relation.name) for relation in scratch.store.refreshed}
     return {
         "latency": {kind: percentiles(found) for kind, found in seconds.items() if found},
         "seen_waiting": _of_layer(watch.seen.waits, layer),
         "seen_for_ours": _of_layer(watch.seen.waits_for_ours, layer),
         "reported_waits": len(waits),
-        "waited_for": (waited_for := _named(scratch, waits)),
-        "reported_on_layers": sum(
-            n for lock, n in waited_for.items() if lock.rpartition(" ")[2] in layers
-        ),
+        "waited_for": _named(scratch, waits),
         "could_report": load.reads.reported,
     }
 

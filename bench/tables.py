@@ -26,7 +26,7 @@ _CONCURRENT = (
     ("ours as shipped", variants.SHIPPED),
     ("floor", variants.FLOOR),
 )
-_RATIOS = ("as shipped", "one by one", "by SQL alone", "both in our session", "reference spared")
+_RATIOS = ("as shipped", "side by side", "by SQL alone", "both in our session", "reference spared")
 
 
 def refresh_tables(result: dict[str, Any]) -> str:

@@ -22,8 +22,7 @@ LEAST_SECONDS_TO_GROW_FROM = 0.25
 DEFAULT_SETTINGS = 2.0
 FLOOR_PLAIN, FLOOR_CONCURRENT = 2.0, 4.0
 UNCHANGED_NIGHT = 0.05
-# Of the refresh, from so many listings on: below, what a check costs by itself outweighs its rows.
-CHECKS, CHECKS_FROM = 1.0, 100_000
+CHECKS = 1.0
 # Percentiles of one and the same load differ by as much from one minute to the next.
 READER_LATENCY = 1.25
 
@@ -75,7 +74,7 @@ def judge(sizes: Sequence[SizeSummary]) -> list[Judged]:
 def judge_readers(phases: dict[str, Any]) -> list[Judged]:
     """Judge what readers of read layers saw in refreshes."""
     seen, load = phases["refresh"]["read"], phases["load"]["read"]["latency"]
-    waits = seen["reported_on_layers"] + seen["seen_for_ours"]
+    waits = seen["reported_waits"] + seen["seen_waiting"]
     latency = [
         Judged(
             f"{share} by {kind}, in refreshes / under the same load without locks",
@@ -86,8 +85,7 @@ def judge_readers(phases: dict[str, Any]) -> list[Judged]:
         for kind, its in seen["latency"].items()
         for share in ("p50", "p95", "p99")
     ]
-    what = "lock waits of readers of read layers"
-    waited = Judged(what, 0, Figure(waits), at_least=False)
+    waited = Judged("lock waits of readers of read layers", 0, Figure(waits), at_least=False)
     return [waited, *latency]
 
 
@@ -160,10 +158,9 @@ def _within(size: SizeSummary) -> Iterator[Judged]:
         ratio(size.unchanged(), concurrent),
         at_least=False,
     )
-    if size.listings >= CHECKS_FROM:
-        yield Judged(
-            f"suites, proofs and history {at} / refresh",
-            CHECKS,
-            ratio(size.checks(), concurrent),
-            at_least=False,
-        )
+    yield Judged(
+        f"suites, proofs and history {at} / refresh",
+        CHECKS,
+        ratio(size.checks(), concurrent),
+        at_least=False,
+    )

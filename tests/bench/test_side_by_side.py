@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,14 @@ from bench.labels import SPEED_LAYER, label
 from bench.reference import read_reference
 from bench.scratch import Scratch, scratch_store
 from bench.server import BenchServer
-from bench.side_by_side import order, run_side_by_side
+from bench.side_by_side import AT_ONCE, order, run_side_by_side
 from bench.variants import NIGHT, NIGHT_WITHOUT_SPEED, SHIPPED, Variant, run_variant
 from feature_store.settings import Settings
 from feature_store.store import Store
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,11 @@ def test_what_is_left_out_is_waited_for_by_nobody_and_hides_nothing_below_it(
     list(TopologicalSorter(without).static_order())  # no cycle
 
 
+def test_as_many_refreshes_at_once_as_tasks_that_we_ship() -> None:
+    shipped = (ROOT / "config" / "airflow.env").read_text().splitlines()
+    assert f"AIRFLOW__CORE__PARALLELISM={AT_ONCE}" in shipped
+
+
 _SINCE = """
 SELECT relation, started_at, finished_at FROM feature_store_audit.refresh
 WHERE started_at > %s ORDER BY started_at
@@ -66,7 +74,7 @@ def test_side_by_side_refreshes_each_relation_once_and_some_at_once(
 ) -> None:
     refreshed = [r for r in scratch.store.refreshed if variant.speed or label(r) not in SPEED_LAYER]
     with scratch.session() as connection:
-        (before,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+        (before,) = connection.execute("SELECT clock_timestamp()").fetchone()
         took = run_side_by_side(scratch, variant)
         done = connection.execute(_SINCE, (before,)).fetchall()
     assert sorted(name for name, _, _ in done) == sorted(str(r.name) for r in refreshed)

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench.side_by_side import order
 from feature_store.outline import SUITES, Refresh
 from feature_store.store import Store
 
@@ -511,3 +512,14 @@ def test_a_leak_in_the_catalog_fails_the_verdict(
     (mail,) = mailbox.mails()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "may see what was not known at t0" in message["Subject"]
+
+
+def test_the_benchmark_refreshes_side_by_side_in_this_dags_order(dag, store_files):
+    names = {r.name.relation: r.name for r in store_files.refreshed}
+    refreshes = {task.task_id: names.get(task.label) for task in dag.tasks}
+    waits = {
+        name: {refreshes[i] for i in dag.get_task(task_id).get_flat_relative_ids(upstream=True)}
+        for task_id, name in refreshes.items()
+        if name
+    }
+    assert order(store_files) == {name: before - {None} for name, before in waits.items()}
