@@ -58,28 +58,8 @@ listed AS (
     INNER JOIN color AS c ON n.color_bucket = c.color_bucket
 ),
 
--- What was listed before each day: of each segment, of each colour, of all. Whole numbers, exact in
--- any order. Arrays by number, so that one look-up by day brings them all: planners know nothing of
--- steps like these, and must not be given many to join.
-segment_prior AS (
-    SELECT
-        d.day_no,
-        s.segment_no,
-        coalesce(
-            sum(sum(l.n)) OVER (
-                PARTITION BY s.segment_no
-                ORDER BY d.day_no
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ),
-            0.0
-        ) AS n
-    FROM day AS d
-    CROSS JOIN segment AS s
-    LEFT JOIN listed AS l ON d.day_no = l.day_no AND s.segment_no = l.segment_no
-    GROUP BY d.day_no, s.segment_no
-),
-
 color_prior AS (
+    -- What was listed of each colour before each day. Whole numbers, exact in any order.
     SELECT
         d.day_no,
         c.color_no,
@@ -97,45 +77,26 @@ color_prior AS (
     GROUP BY d.day_no, c.color_no
 ),
 
-segment_row AS (
+day_prior AS (
+    -- Arrays by number, here and below: planners know nothing of steps like these, and must not be
+    -- given many to join.
     SELECT
         p.day_no,
         sum(p.n) AS n_total,
-        array_agg(p.n ORDER BY p.segment_no) AS n_by_segment
-    FROM segment_prior AS p
-    GROUP BY p.day_no
-),
-
-color_row AS (
-    SELECT
-        p.day_no,
         array_agg(p.n ORDER BY p.color_no) AS n_by_color
     FROM color_prior AS p
     GROUP BY p.day_no
 ),
 
-day_prior AS MATERIALIZED (
-    SELECT
-        d.day_no,
-        d.t0_day,
-        d.n_segs,
-        s.n_total,
-        s.n_by_segment,
-        c.n_by_color
-    FROM day AS d
-    INNER JOIN segment_row AS s ON d.day_no = s.day_no
-    INNER JOIN color_row AS c ON d.day_no = c.day_no
-),
-
-spell AS (
-    -- A colour is listed in a segment on few days: the count at the end of one stands from the next
-    -- day on, to the end of the next one with a listing.
+-- A segment's counts stand still from the day after one with a listing to the next day with one.
+-- Such a stretch is worked out once, and handed out to its days at the end.
+counted AS (
     SELECT
         l.segment_no,
         l.color_no,
-        l.day_no + 1 AS from_day_no,
-        lead(l.day_no, 1, (SELECT count(*) FROM day)) OVER by_day AS to_day_no,
-        sum(l.n) OVER by_day AS n
+        l.day_no,
+        l.n,
+        dense_rank() OVER (PARTITION BY l.segment_no ORDER BY l.day_no) AS stretch_no
     FROM (
         SELECT
             l.segment_no,
@@ -154,79 +115,180 @@ spell AS (
         CROSS JOIN color AS c
         WHERE s.gen_key IS NOT NULL
     ) AS l
-    WINDOW by_day AS (PARTITION BY l.segment_no, l.color_no ORDER BY l.day_no)
 ),
 
-prior AS (
+stretch AS (
+    -- The embargo stands here: it begins on the day after the last one that it counts.
     SELECT
-        g.day_no,
+        c.segment_no,
+        c.stretch_no,
+        c.day_no + 1 AS first_day_no,
+        sum(sum(c.n)) OVER (PARTITION BY c.segment_no ORDER BY c.stretch_no) AS n_seg
+    FROM counted AS c
+    GROUP BY c.segment_no, c.stretch_no, c.day_no
+),
+
+stretches AS MATERIALIZED (
+    SELECT
+        s.segment_no,
+        count(*) AS n,
+        array_agg(s.first_day_no ORDER BY s.stretch_no) AS first_day_nos,
+        array_agg(s.n_seg ORDER BY s.stretch_no) AS n_seg
+    FROM stretch AS s
+    GROUP BY s.segment_no
+),
+
+spell AS (
+    -- A colour's count stands still even longer: to the stretch before that with its next listing.
+    SELECT
+        c.segment_no,
+        c.color_no,
+        sum(c.n) OVER by_stretch AS n,
+        c.stretch_no AS first_stretch_no,
+        lead(c.stretch_no) OVER by_stretch - 1 AS last_stretch_no
+    FROM counted AS c
+    WINDOW by_stretch AS (PARTITION BY c.segment_no, c.color_no ORDER BY c.stretch_no)
+),
+
+-- Kept apart by MATERIALIZED: else the arrays, which are wide, would be sorted with every row.
+prior AS MATERIALIZED (
+    SELECT
+        g.stretch_no,
         s.segment_no,
         s.color_no,
         s.n AS n_color_in_seg,
-        d.n_by_segment[s.segment_no] AS n_seg,
-        CASE
-            WHEN d.n_by_segment[s.segment_no] > 0 THEN s.n / d.n_by_segment[s.segment_no]
-        END AS raw_share
+        st.n_seg[g.stretch_no] AS n_seg
     FROM spell AS s
-    CROSS JOIN generate_series(s.from_day_no, s.to_day_no) AS g (day_no)
-    INNER JOIN day_prior AS d ON g.day_no = d.day_no
+    INNER JOIN stretches AS st ON s.segment_no = st.segment_no
+    CROSS JOIN
+        generate_series(s.first_stretch_no, coalesce(s.last_stretch_no, st.n)) AS g (stretch_no)
 ),
 
-ranked AS (
+shared AS (
     SELECT
-        p.day_no,
+        p.stretch_no,
         p.segment_no,
         p.color_no,
         p.n_color_in_seg,
         p.n_seg,
+        CASE WHEN p.n_seg > 0 THEN p.n_color_in_seg / p.n_seg END AS raw_share
+    FROM prior AS p
+),
+
+ranked AS (
+    SELECT
+        s.stretch_no,
+        s.segment_no,
+        s.color_no,
+        s.n_color_in_seg,
+        s.n_seg,
         dense_rank() OVER by_color AS color_rank,
-        count(*) FILTER (WHERE p.n_color_in_seg > 0) OVER by_color AS n_distinct_colors,
+        count(*) FILTER (WHERE s.n_color_in_seg > 0) OVER by_color AS n_distinct_colors,
         -- Floats add up differently in another order, so the most common colour comes first. Taken
         -- from zero instead of negated: a segment of one colour gets 0, not -0.
         0.0 - sum(
-            CASE WHEN p.raw_share > 0 THEN p.raw_share * ln(p.raw_share) ELSE 0.0 END
+            CASE WHEN s.raw_share > 0 THEN s.raw_share * ln(s.raw_share) ELSE 0.0 END
         ) OVER by_color AS color_entropy,
-        max(p.raw_share) OVER by_color AS top_color_share,
-        max(p.raw_share) FILTER (
-            WHERE p.color_no = (
+        max(s.raw_share) OVER by_color AS top_color_share,
+        max(s.raw_share) FILTER (
+            WHERE s.color_no = (
                 SELECT c.color_no FROM color AS c
                 WHERE c.color_bucket = '_MISSING'
             )
         ) OVER by_color AS missing_color_share
-    FROM prior AS p
+    FROM shared AS s
     WINDOW
         by_color AS (
-            PARTITION BY p.day_no, p.segment_no
-            ORDER BY p.n_color_in_seg DESC
+            PARTITION BY s.segment_no, s.stretch_no
+            ORDER BY s.n_color_in_seg DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
         )
-    -- In the order of the key, byte by byte: a concurrent refresh sorts whole rows, and finds them
-    -- sorted. Only speed rests on it: names are looked up in what is small, which keeps the order.
-    ORDER BY p.day_no, p.segment_no, p.color_no
+),
+
+segment_prior AS (
+    -- What a stretch knows; beside the arrays, which are by colour, one value each.
+    SELECT
+        r.segment_no,
+        r.stretch_no,
+        array_agg(r.n_color_in_seg ORDER BY r.color_no) AS n_by_color,
+        array_agg(r.color_rank ORDER BY r.color_no) AS rank_by_color,
+        min(r.n_seg) AS n_seg,
+        min(r.n_distinct_colors) AS n_distinct_colors,
+        min(r.color_entropy) AS color_entropy,
+        min(r.top_color_share) AS top_color_share,
+        min(r.missing_color_share) AS missing_color_share
+    FROM ranked AS r
+    GROUP BY r.segment_no, r.stretch_no
+),
+
+day_segment AS (
+    SELECT
+        d.t0_day,
+        d.n_segs,
+        known.n_total,
+        known.n_by_color,
+        s.gen_key,
+        s.model_variant,
+        p.n_seg,
+        p.n_by_color AS n_by_color_in_seg,
+        p.rank_by_color,
+        p.n_distinct_colors,
+        p.color_entropy,
+        p.top_color_share,
+        p.missing_color_share
+    FROM segment_prior AS p
+    INNER JOIN segment AS s ON p.segment_no = s.segment_no
+    INNER JOIN stretches AS st ON p.segment_no = st.segment_no
+    CROSS JOIN
+        generate_series(
+            st.first_day_nos[p.stretch_no],
+            coalesce(st.first_day_nos[p.stretch_no + 1] - 1, (SELECT count(*) FROM day))
+        ) AS g (day_no)
+    INNER JOIN day AS d ON g.day_no = d.day_no
+    INNER JOIN day_prior AS known ON g.day_no = known.day_no
+    -- In the order of the key, byte by byte, which colours keep below: a concurrent refresh sorts
+    -- whole rows, and finds them sorted. Only speed rests on it.
+    ORDER BY g.day_no, p.segment_no
+),
+
+device AS (
+    SELECT
+        ds.t0_day,
+        ds.gen_key,
+        ds.model_variant,
+        unnest((SELECT array_agg(c.color_bucket ORDER BY c.color_no) FROM color AS c)) AS color_bucket,
+        ds.n_total,
+        ds.n_segs,
+        ds.n_seg,
+        unnest(ds.n_by_color) AS n_color,
+        unnest(ds.n_by_color_in_seg) AS n_color_in_seg,
+        unnest(ds.rank_by_color) AS color_rank,
+        ds.n_distinct_colors,
+        ds.color_entropy,
+        ds.top_color_share,
+        ds.missing_color_share
+    FROM day_segment AS ds
 ),
 
 share AS (
     -- Half a listing more for every possibility, so that nothing is impossible.
     SELECT
         d.t0_day,
-        s.gen_key,
-        s.model_variant,
-        c.color_bucket,
-        r.n_seg,
-        r.n_color_in_seg,
-        d.n_by_color[r.color_no] AS n_color,
-        (r.n_seg + 0.5) / (d.n_total + 0.5 * greatest(d.n_segs, 1.0)) AS seg_share,
-        (r.n_color_in_seg + 0.5) / (r.n_seg + 0.5 * 22) AS color_share_in_seg,
-        (d.n_by_color[r.color_no] + 0.5) / (d.n_total + 0.5 * 22) AS color_share,
-        r.color_rank,
-        r.n_distinct_colors,
-        r.color_entropy,
-        r.top_color_share,
-        r.missing_color_share
-    FROM ranked AS r
-    INNER JOIN day_prior AS d ON r.day_no = d.day_no
-    INNER JOIN segment AS s ON r.segment_no = s.segment_no
-    INNER JOIN color AS c ON r.color_no = c.color_no
+        d.gen_key,
+        d.model_variant,
+        d.color_bucket,
+        d.n_seg,
+        d.n_color_in_seg,
+        d.n_color,
+        (d.n_seg + 0.5) / (d.n_total + 0.5 * greatest(d.n_segs, 1.0)) AS seg_share,
+        (d.n_color_in_seg + 0.5) / (d.n_seg + 0.5 * 22) AS color_share_in_seg,
+        (d.n_color + 0.5) / (d.n_total + 0.5 * 22) AS color_share,
+        d.color_rank,
+        d.n_distinct_colors,
+        d.color_entropy,
+        d.top_color_share,
+        d.missing_color_share
+    FROM device AS d
 )
 
 SELECT

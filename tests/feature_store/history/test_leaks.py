@@ -38,7 +38,8 @@ AHEAD = {
         "width_bucket(d.anchor_day - 1, s.days)",
         "width_bucket(d.anchor_day, s.days)",
     ),
-    "F2 counts its own day": (F2_FILE, "AND 1 PRECEDING", "AND CURRENT ROW"),
+    "F2 counts a segment's own day": (F2_FILE, "c.day_no + 1 AS", "c.day_no AS"),
+    "F2 counts a colour's own day": (F2_FILE, "AND 1 PRECEDING", "AND CURRENT ROW"),
 }
 
 
@@ -134,13 +135,20 @@ def test_a_window_that_is_a_day_too_wide_is_a_leak(leaky, ahead, sold, leaks):
     } == leaks
 
 
-def test_device_counts_of_their_own_day_are_a_leak(leaky):
-    nights = leaky("F2 counts its own day")
+@pytest.mark.parametrize(
+    ("ahead", "columns"),
+    [
+        ("F2 counts a segment's own day", {"gmc_seg_n", "gmc_color_n_in_seg", "gmc_seg_share"}),
+        ("F2 counts a colour's own day", {"gmc_color_n_global", "gmc_seg_share"}),
+    ],
+)
+def test_device_counts_of_their_own_day_are_a_leak(leaky, ahead, columns):
+    nights = leaky(ahead)
     nights.listings.append(phone(8, "03-10"))
     verdict = nights.night(AS_OF)
     (leak,) = verdict.leaks
     assert (leak.layer, leak.day) == ("F2", MARCH_10)
-    assert "gmc_seg_n" in leak.difference.columns
+    assert columns <= set(leak.difference.columns)
     assert leak.difference.changed == 22
 
 
