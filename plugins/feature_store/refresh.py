@@ -16,6 +16,7 @@ from feature_store.lease import Lease, hold_lease
 from feature_store.outline import Refresh
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
+from feature_store.reuse.row_state import rows_of
 from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
 
@@ -169,6 +170,7 @@ def _record(
     inputs: Inputs | None,
     version: str | None,
 ) -> tuple[int, int, int]:
+    outcome = read_outcome(connection, relation, {})
     row = connection.execute(
         sql.SQL(
             """
@@ -176,9 +178,11 @@ def _record(
                 relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone,
                 started_at, finished_at, inputs, outcome, version
             )
-            SELECT %s, %s, %s, %s, %s, count(*), pg_total_relation_size(%s::regclass), %s,
-                pg_current_snapshot(), %s, %s, %s, %s, %s, %s
-            FROM {}
+            VALUES (
+                %s, %s, %s, %s, %s, coalesce(%s, (SELECT count(*) FROM {})),
+                pg_total_relation_size(%s::regclass), %s, pg_current_snapshot(), %s, %s, %s, %s, %s,
+                %s
+            )
             RETURNING refresh_id, row_count, bytes
             """
         ).format(relation.name.identifier),
@@ -188,13 +192,14 @@ def _record(
             lease.holder.run_id,
             lease.token,
             mode,
+            rows_of(outcome) if outcome else None,
             relation.name.identifier.as_string(connection),
             (finished - started).total_seconds(),
             zone,
             started,
             finished,
             Jsonb(inputs.states) if inputs else None,
-            read_outcome(connection, relation, {}),
+            outcome,
             version,
         ),
     ).fetchone()

@@ -90,6 +90,19 @@ def records(session: Session, relation: str) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
+def test_rows_are_counted_where_their_state_cannot_be_told(
+    session: Session, refresh_one: Callable[..., Any]
+) -> None:
+    add_listing(session, 1)
+    add_listing(session, 2)
+    session.execute("CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler")
+    session.execute(f"ALTER MATERIALIZED VIEW {A} SET ACCESS METHOD other")
+
+    assert refresh_one(A).rows == 2
+    row = session.execute("SELECT row_count, outcome FROM feature_store_audit.refresh").fetchone()
+    assert row == (2, None)
+
+
 def test_a_refresh_leaves_one_record_with_what_it_did(
     session: Session, lease: Lease, refresh_one: Callable[..., Any]
 ) -> None:

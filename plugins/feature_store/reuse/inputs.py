@@ -17,7 +17,13 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.reuse.left import LeftRows
-from feature_store.reuse.row_state import Found, find_relations, row_state, with_children
+from feature_store.reuse.row_state import (
+    Found,
+    find_named,
+    find_relations,
+    row_state,
+    with_children,
+)
 from feature_store.reuse.stored_query import read_stored_query
 from feature_store.store import Relation
 
@@ -95,7 +101,7 @@ def read_inputs(
 
 def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> str | None:
     """Read the state of a relation's own rows; None if it has none that can be read."""
-    found = find_relations(connection, [_oid(connection, relation)])
+    found = find_named(connection, relation.name)
     if not found or found[0].doubt:
         return None
     return row_state(connection, found[0], left)
@@ -108,7 +114,7 @@ def read_version(connection: Connection[Any], relation: Relation) -> str | None:
         None if the transaction sees two: its own, and the one before that which somebody else
         replaced after the transaction had begun.
     """
-    found = find_relations(connection, [_oid(connection, relation)])
+    found = find_named(connection, relation.name)
     return found[0].version if len(found) == 1 else None
 
 
@@ -124,9 +130,8 @@ def _settings(connection: Connection[Any], relation: Relation, zone: str) -> lis
 
 
 def _walk(connection: Connection[Any], relation: Relation, left: LeftRows) -> list[Input]:
-    top = _oid(connection, relation)
-    views, tables = {top}, set[int]()
-    pending = find_relations(connection, [top])
+    pending = find_named(connection, relation.name)
+    views, tables = {one.oid for one in pending}, set[int]()
     readers = {one.owner for one in pending}
     inputs: list[Input] = []
     while pending:
@@ -155,12 +160,3 @@ def _rows(connection: Connection[Any], table: Found, left: LeftRows) -> Input:
     if table.kind == "p":  # its rows are in its partitions
         return Input(table.name, Kind.ROWS, str(table.oid))
     return Input(table.name, Kind.ROWS, row_state(connection, table, left))
-
-
-def _oid(connection: Connection[Any], relation: Relation) -> int:
-    row = connection.execute(
-        "SELECT %s::regclass::oid", (relation.name.identifier.as_string(connection),)
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
-    oid: int = row[0]
-    return oid

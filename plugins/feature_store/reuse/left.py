@@ -15,6 +15,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.reuse.latest import LatestRefreshes, read_latest
+
 
 @dataclass(frozen=True)
 class Left:
@@ -32,21 +34,15 @@ class Left:
 LeftRows = Mapping[int, Left]
 
 
-def read_left(connection: Connection[Any]) -> LeftRows:
-    """Read what the latest refreshes left, by the OID of the view.
+def left_by(latest: LatestRefreshes) -> LeftRows:
+    """What the latest refreshes left, by the OID of the view; of which that is known."""
+    return {
+        int(one.outcome.split("/")[0]): Left(one.version, one.outcome)
+        for one in latest.values()
+        if one.outcome is not None and one.version is not None
+    }
 
-    Transaction numbers come round: what was recorded more than half their range ago, or in another
-    cluster's future, is left out.
-    """
-    rows = connection.execute(
-        """
-        SELECT split_part(r.outcome, '/', 1)::oid, r.version, r.outcome
-        FROM feature_store_audit.latest_refresh AS l
-        INNER JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id
-        WHERE r.outcome IS NOT NULL
-            AND r.version IS NOT NULL
-            AND pg_snapshot_xmax(pg_current_snapshot())::text::numeric
-            - pg_snapshot_xmin(r.snapshot)::text::numeric BETWEEN 0 AND 2147483647
-        """
-    ).fetchall()
-    return {oid: Left(version, state) for oid, version, state in rows}
+
+def read_left(connection: Connection[Any]) -> LeftRows:
+    """Read what the latest refreshes left, by the OID of the view."""
+    return left_by(read_latest(connection))

@@ -19,7 +19,8 @@ from psycopg import Connection, IsolationLevel
 
 from feature_store.lease import Lease, hold_lease
 from feature_store.reuse.inputs import Inputs, Kind, read_inputs, read_outcome
-from feature_store.reuse.left import read_left
+from feature_store.reuse.latest import LatestRefreshes, read_latest
+from feature_store.reuse.left import left_by
 from feature_store.store import Relation, Store
 
 log = logging.getLogger(__name__)
@@ -38,17 +39,6 @@ class Reuse:
     refresh_id: int
     run_id: str
     reason: str
-
-
-@dataclass(frozen=True)
-class _Latest:
-    """The latest refresh of a relation, as recorded."""
-
-    refresh_id: int
-    run_id: str
-    started_at: datetime
-    inputs: dict[str, str | None] | None
-    outcome: str | None
 
 
 def reusable(
@@ -74,12 +64,12 @@ def reusable(
         psycopg.Error: what may pass on its own.
     """
     with _one_snapshot(connection):
-        latest = _latest(connection)
+        latest = read_latest(connection)
         last = latest.get(str(relation.name))
         if last is None or last.inputs is None or last.outcome is None:
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
             return None
-        left = read_left(connection)
+        left = left_by(latest)
         if read_outcome(connection, relation, left) != last.outcome:
             log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
             return None
@@ -134,30 +124,6 @@ def _one_snapshot(connection: Connection[Any]) -> Iterator[None]:
             connection.read_only = None
 
 
-def _latest(connection: Connection[Any]) -> dict[str, _Latest]:
-    # Transaction numbers come round: after half their range a state proves nothing any more. Nor
-    # does one from the future, which is of another cluster.
-    rows = connection.execute(
-        """
-        SELECT
-            r.relation,
-            r.refresh_id,
-            r.run_id,
-            r.started_at,
-            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.inputs END,
-            r.outcome
-        FROM feature_store_audit.latest_refresh AS l
-        INNER JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id
-        CROSS JOIN LATERAL (
-            SELECT
-                pg_snapshot_xmax(pg_current_snapshot())::text::numeric
-                - pg_snapshot_xmin(r.snapshot)::text::numeric AS transactions
-        ) AS age
-        """
-    ).fetchall()
-    return {relation: _Latest(*rest) for relation, *rest in rows}
-
-
 def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:
     """What is not as it was, in words."""
     changes = [
@@ -173,7 +139,7 @@ def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:
 def _serves_backfill(
     store: Store,
     relation: Relation,
-    latest: dict[str, _Latest],
+    latest: LatestRefreshes,
     inputs: Inputs,
     asked_at: datetime,
 ) -> bool:
@@ -189,7 +155,7 @@ def _serves_backfill(
 
 
 def _began_after(
-    store: Store, relation: Relation, latest: dict[str, _Latest], asked_at: datetime
+    store: Store, relation: Relation, latest: LatestRefreshes, asked_at: datetime
 ) -> bool:
     last = latest.get(str(relation.name))
     if last is None or last.inputs is None or last.started_at <= asked_at:

@@ -17,6 +17,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from feature_store.names import Name
 from feature_store.reuse.left import LeftRows
 from feature_store.reuse.stored_query import FIRST_USER_OID
 
@@ -57,6 +58,21 @@ def find_relations(
         readers: the roles that read them besides the session's own; a row-level policy that
             applies to any of them makes what they see uncertain.
     """
+    return _look_up(connection, list(oids), None, list(readers))
+
+
+def find_named(connection: Connection[Any], name: Name) -> list[Found]:
+    """Look one relation up: more than once if the transaction sees several versions of its entry.
+
+    Raises:
+        psycopg.errors.UndefinedTable: there is none of that name.
+    """
+    return _look_up(connection, [], name.identifier.as_string(connection), [])
+
+
+def _look_up(
+    connection: Connection[Any], oids: list[int], named: str | None, readers: list[int]
+) -> list[Found]:
     rows = connection.execute(
         """
         SELECT
@@ -87,10 +103,15 @@ def find_relations(
         FROM pg_catalog.pg_class AS c
         INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
         LEFT JOIN pg_catalog.pg_am AS a ON c.relam = a.oid
-        WHERE c.oid = ANY(%(oids)s)
+        WHERE c.oid = ANY(%(oids)s::oid[] || %(named)s::text::regclass::oid)
         ORDER BY n.nspname, c.relname
         """,
-        {"oids": list(oids), "readers": list(readers), "first_user_oid": FIRST_USER_OID},
+        {
+            "oids": oids,
+            "named": named,
+            "readers": readers,
+            "first_user_oid": FIRST_USER_OID,
+        },
     ).fetchall()
     return [
         Found(oid, f"{schema}.{relation}", sql.Identifier(schema, relation), *rest)
@@ -128,13 +149,17 @@ def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHI
         psycopg.Error: it cannot be read.
     """
     before = left.get(found.oid)
-    # Nobody may write it anew until this transaction ends: what is told here is what it will read.
-    connection.execute(sql.SQL("SELECT FROM ONLY {} LIMIT 0").format(found.identifier))
     place_and_shape = _place_and_shape(connection, found)
     untouched = found.kind == "m" and before and before.version == found.version
     if untouched and before and before.state.startswith(f"{place_and_shape}/"):
         return before.state
     return f"{place_and_shape}/{_versions(connection, found)}"
+
+
+def rows_of(state: str) -> int:
+    """How many rows a state is of."""
+    _oid, _file, _shape, rows, *_hashes = state.split("/")
+    return int(rows)
 
 
 def _place_and_shape(connection: Connection[Any], found: Found) -> str:
@@ -149,8 +174,12 @@ def _place_and_shape(connection: Connection[Any], found: Found) -> str:
                 coalesce(pg_relation_filenode(%(oid)s::oid), 0),
                 (SELECT shape.hash FROM ({shape}) AS shape)
             )
+            FROM (VALUES (1)) AS one
+            -- To name it locks it: nobody may write it anew until this transaction ends, so what is
+            -- told here is what it will read.
+            LEFT JOIN (SELECT FROM ONLY {table} LIMIT 0) AS locked ON TRUE
             """
-        ).format(shape=sql.SQL(_SHAPE)),
+        ).format(shape=sql.SQL(_SHAPE), table=found.identifier),
         found,
     )
 

@@ -1,0 +1,62 @@
+"""The latest refresh of every relation, as recorded: what a later one is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The latest refresh of a relation.
+
+    Transaction numbers come round: what was recorded more than half their range ago, or in another
+    cluster's future, proves nothing any more. Its states are left out.
+
+    Attributes:
+        refresh_id: of the refresh, in the audit schema.
+        run_id: the run that made it.
+        started_at: when its transaction began.
+        inputs: the states that it read, by name; None if unknown.
+        outcome: the state of the rows that it left, as `row_state.row_state` gives it; None if
+            unknown.
+        version: the transaction that had then written the view's row of ``pg_class``; None if
+            unknown.
+    """
+
+    refresh_id: int
+    run_id: str
+    started_at: datetime
+    inputs: dict[str, str | None] | None
+    outcome: str | None
+    version: str | None
+
+
+LatestRefreshes = dict[str, Latest]
+
+
+def read_latest(connection: Connection[Any]) -> LatestRefreshes:
+    """Read the latest refresh of every relation, by the relation's name."""
+    rows = connection.execute(
+        """
+        SELECT
+            r.relation,
+            r.refresh_id,
+            r.run_id,
+            r.started_at,
+            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.inputs END,
+            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.outcome END,
+            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.version END
+        FROM feature_store_audit.latest_refresh AS l
+        INNER JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id
+        CROSS JOIN LATERAL (
+            SELECT
+                pg_snapshot_xmax(pg_current_snapshot())::text::numeric
+                - pg_snapshot_xmin(r.snapshot)::text::numeric AS transactions
+        ) AS age
+        """
+    ).fetchall()
+    return {relation: Latest(*rest) for relation, *rest in rows}
