@@ -89,7 +89,8 @@ day_prior AS (
 ),
 
 -- A segment's counts stand still from the day after one with a listing to the next day with one.
--- Such a stretch is worked out once, and handed out to its days at the end.
+-- Such a stretch is worked out once, and handed out to its days at the end. The number of a listing's
+-- stretch is that of the first one that counts it, which begins on the day after.
 counted AS (
     SELECT
         l.segment_no,
@@ -118,7 +119,7 @@ counted AS (
 ),
 
 stretch AS (
-    -- The embargo stands here: it begins on the day after the last one that it counts.
+    -- The embargo stands here.
     SELECT
         c.segment_no,
         c.stretch_no,
@@ -139,7 +140,8 @@ stretches AS MATERIALIZED (
 ),
 
 spell AS (
-    -- A colour's count stands still even longer: to the stretch before that with its next listing.
+    -- A colour's count stands still even longer: to the stretch before the one that first counts its
+    -- next listing.
     SELECT
         c.segment_no,
         c.color_no,
@@ -164,7 +166,7 @@ prior AS MATERIALIZED (
         generate_series(s.first_stretch_no, coalesce(s.last_stretch_no, st.n)) AS g (stretch_no)
 ),
 
-shared AS (
+within_segment AS (
     SELECT
         p.stretch_no,
         p.segment_no,
@@ -196,7 +198,7 @@ ranked AS (
                 WHERE c.color_bucket = '_MISSING'
             )
         ) OVER by_color AS missing_color_share
-    FROM shared AS s
+    FROM within_segment AS s
     WINDOW
         by_color AS (
             PARTITION BY s.segment_no, s.stretch_no
@@ -205,7 +207,7 @@ ranked AS (
         )
 ),
 
-segment_prior AS (
+stretch_prior AS (
     -- What a stretch knows; beside the arrays, which are by colour, one value each.
     SELECT
         r.segment_no,
@@ -236,7 +238,7 @@ day_segment AS (
         p.color_entropy,
         p.top_color_share,
         p.missing_color_share
-    FROM segment_prior AS p
+    FROM stretch_prior AS p
     INNER JOIN segment AS s ON p.segment_no = s.segment_no
     INNER JOIN stretches AS st ON p.segment_no = st.segment_no
     CROSS JOIN
