@@ -47,16 +47,17 @@ def read_latest(connection: Connection[Any]) -> LatestRefreshes:
             r.refresh_id,
             r.run_id,
             r.started_at,
-            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.inputs END,
-            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.outcome END,
-            CASE WHEN age.transactions BETWEEN 0 AND 2147483647 THEN r.version END
+            known.inputs,
+            known.outcome,
+            known.version
         FROM feature_store_audit.latest_refresh AS l
         INNER JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id
-        CROSS JOIN LATERAL (
-            SELECT
+        LEFT JOIN LATERAL (
+            SELECT r.inputs, r.outcome, r.version
+            WHERE
                 pg_snapshot_xmax(pg_current_snapshot())::text::numeric
-                - pg_snapshot_xmin(r.snapshot)::text::numeric AS transactions
-        ) AS age
+                - pg_snapshot_xmin(r.snapshot)::text::numeric BETWEEN 0 AND 2147483647
+        ) AS known ON TRUE
         """
     ).fetchall()
     return {relation: Latest(*rest) for relation, *rest in rows}

@@ -65,7 +65,7 @@ def find_named(connection: Connection[Any], name: Name) -> list[Found]:
     """Look one relation up: more than once if the transaction sees several versions of its entry.
 
     Raises:
-        psycopg.errors.UndefinedTable: there is none of that name.
+        psycopg.ProgrammingError: there is none of that name.
     """
     return _look_up(connection, [], name.identifier.as_string(connection), [])
 
