@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import sqlglot
+from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import QueryCanceled
 
@@ -258,6 +260,29 @@ def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> Non
     assert read_layers.isdisjoint(found["refresh"]["held"])
     tables = reader_tables({**_ABOUT, **measured, "listings": 500})
     assert "| lock waits of readers of read layers " in tables
+
+
+def test_readers_are_measured_on_layers_of_which_a_vacuum_cuts_nothing(scratch: Scratch) -> None:
+    # Autovacuum shuts readers out while it cuts empty pages off, and no refresh is to blame.
+    layers = [r.name for r in scratch.store.refreshed if r.refresh is Refresh.CONCURRENT]
+
+    def cut_by_vacuum(connection: Connection[Any]) -> list[str]:
+        notices: list[str] = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
+        connection.execute(f"VACUUM (VERBOSE) {', '.join(map(str, layers))}".encode())
+        return [notice for notice in notices if ": truncated " in notice]
+
+    def fill(connection: Connection[Any]) -> None:
+        for layer in layers:
+            connection.execute(f"REFRESH MATERIALIZED VIEW {layer}".encode())
+
+    with scratch.session() as connection:
+        fill(connection)
+        assert cut_by_vacuum(connection), "a fill leaves nothing to cut: this proves nothing"
+        fill(connection)
+    measure_readers(scratch, refreshes=1, idle_seconds=0.1)
+    with scratch.session() as connection:
+        assert cut_by_vacuum(connection) == []
 
 
 def test_a_reader_that_waits_is_seen_and_reported(scratch: Scratch) -> None:
