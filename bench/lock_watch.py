@@ -38,7 +38,7 @@ class Seen:
 
 
 class LockWatch:
-    """A watcher from the beginning of a ``with`` block to its end."""
+    """A watcher from the beginning of a ``with`` block to its end, and in the next again."""
 
     def __init__(self, scratch: Scratch, relations: Sequence[Relation], ours: int) -> None:
         """Prepare to watch these relations, and who waits for the session of that process id."""
@@ -47,10 +47,12 @@ class LockWatch:
         self._scratch = scratch
         self._names = {r.name.identifier.as_string(None): str(r.name) for r in relations}
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread: threading.Thread | None = None
         self._error: Exception | None = None
 
     def __enter__(self) -> LockWatch:
+        self._over.clear()
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
         return self
 
@@ -61,7 +63,8 @@ class LockWatch:
         traceback: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
         if self._error and error is None:
             raise self._error
 

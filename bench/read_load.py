@@ -51,7 +51,7 @@ class _Query:
 
 
 class ReadLoad:
-    """Readers at work from the beginning of a ``with`` block to its end."""
+    """Readers at work from the beginning of a ``with`` block to its end, and in the next again."""
 
     def __init__(
         self, scratch: Scratch, relations: Sequence[Relation], readers: int, layer: str
@@ -75,10 +75,13 @@ class ReadLoad:
             self._queries = [_query(connection, relation) for relation in relations]
 
     def __enter__(self) -> ReadLoad:
-        for number in range(self._readers):
-            thread = threading.Thread(target=self._work, args=(number,), daemon=True)
+        self._over.clear()
+        self._threads = [
+            threading.Thread(target=self._work, args=(number,), daemon=True)
+            for number in range(self._readers)
+        ]
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
         return self
 
     def __exit__(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,29 +60,38 @@ def run_readers(options: Options) -> None:
 def measure_readers(
     scratch: Scratch, refreshes: int, idle_seconds: float = IDLE_SECONDS
 ) -> dict[str, Any]:
-    """Let readers read the whole time, and see what they saw in each phase."""
+    """Let readers read the whole time, and see what they saw in each phase.
+
+    Refreshes and the same work without their locks take turns, since a machine may be slower in one
+    minute than in the next.
+    """
     store = scratch.store
+    took = 0.0
     with scratch.session() as connection:
         _refresh(scratch, connection)
         _cut_spare_pages(connection, store)
         say("filled")
         ours = connection.info.backend_pid
+        idle, refresh, load = (_Phase(scratch, ours) for _ in range(3))
         # Nothing to do, so that it can be seen what reading alone takes.
-        found = {"idle": _phase(scratch, ours, lambda: time.sleep(idle_seconds))}
+        with idle:
+            time.sleep(idle_seconds)
         say("read while nothing happened")
-        took = time.perf_counter()
-        found["refresh"] = _phase(scratch, ours, lambda: _refresh(scratch, connection, refreshes))
-        took = time.perf_counter() - took
-        say(f"read during {refreshes} refreshes, {took:.1f} s")
-        found["load"] = _phase(scratch, ours, lambda: work_without_locks(connection, store, took))
-        say("read during the same work without its locks")
+        for number in range(1, refreshes + 1):
+            started = time.perf_counter()
+            with refresh:
+                _refresh(scratch, connection)
+            took += time.perf_counter() - started
+            with load:
+                work_without_locks(connection, store)
+            say(f"read during refresh {number} and during the same work without its locks")
     return {
         "refreshes": refreshes,
         "readers": READERS,
         "seconds": round(took, 2),
         "lock_timeout": scratch.settings.lock_timeout,
         "labels": {str(r.name): label(r) for r in store.refreshed},
-        "phases": found,
+        "phases": {"idle": idle.found, "refresh": refresh.found, "load": load.found},
     }
 
 
@@ -153,10 +163,8 @@ def _waited_for(phases: dict[str, Any]) -> Iterator[str]:
                 yield f"Reported in *{phase}, {layer} layers*: {words}."
 
 
-def _refresh(scratch: Scratch, connection: Connection[Any], times: int = 1) -> None:
-    reference = read_reference(scratch.store)
-    for _ in range(times):
-        run_variant(connection, SHIPPED, reference, scratch.settings.zone)
+def _refresh(scratch: Scratch, connection: Connection[Any]) -> None:
+    run_variant(connection, SHIPPED, read_reference(scratch.store), scratch.settings.zone)
 
 
 def _cut_spare_pages(connection: Connection[Any], store: Store) -> None:
@@ -169,18 +177,33 @@ def _cut_spare_pages(connection: Connection[Any], store: Store) -> None:
     connection.execute(sql.SQL("VACUUM {}").format(names))
 
 
-def _phase(scratch: Scratch, ours: int, work: Callable[[], object]) -> dict[str, Any]:
-    refreshed = scratch.store.refreshed
-    read = ReadLoad(scratch, _layers(scratch.store, Refresh.CONCURRENT), READERS, "read")
-    base = ReadLoad(scratch, _layers(scratch.store, Refresh.BLOCKING), 1, "base")
-    with LockWatch(scratch, refreshed, ours) as watch, read, base:
-        work()
-    return {
-        "looks": watch.seen.looks,
-        "held": watch.seen.held,
-        "read": seen_by(scratch, read, watch, "read"),
-        "base": seen_by(scratch, base, watch, "base"),
-    }
+class _Phase:
+    """Readers and the watcher of locks at work: in a ``with`` block, and in later ones again."""
+
+    def __init__(self, scratch: Scratch, ours: int) -> None:
+        self._scratch = scratch
+        self._read = ReadLoad(scratch, _layers(scratch.store, Refresh.CONCURRENT), READERS, "read")
+        self._base = ReadLoad(scratch, _layers(scratch.store, Refresh.BLOCKING), 1, "base")
+        self._watch = LockWatch(scratch, scratch.store.refreshed, ours)
+        self._at_work = ExitStack()
+
+    def __enter__(self) -> _Phase:
+        for worker in (self._watch, self._read, self._base):
+            self._at_work.enter_context(worker)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._at_work.__exit__(*error)
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What was seen in all blocks so far."""
+        return {
+            "looks": self._watch.seen.looks,
+            "held": self._watch.seen.held,
+            "read": seen_by(self._scratch, self._read, self._watch, "read"),
+            "base": seen_by(self._scratch, self._base, self._watch, "base"),
+        }
 
 
 def _layers(store: Store, refresh: Refresh) -> Sequence[Relation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from psycopg import Connection, sql
@@ -14,25 +13,15 @@ from feature_store.store import Relation, Store
 _TEMPORARY = "pg_temp"
 
 
-def work_without_locks(connection: Connection[Any], store: Store, seconds: float) -> int:
-    """Do what a refresh of the store does, again and again, and touch no relation of it.
+def work_without_locks(connection: Connection[Any], store: Store) -> None:
+    """Do once what a refresh of the store does, and touch no relation of it.
 
     Args:
         connection: a session of ours.
         store: filled.
-        seconds: to go on for, at least; the relation begun last is finished.
-
-    Returns:
-        How many relations were worked through.
     """
-    until = time.perf_counter() + seconds
-    done = 0
-    while True:
-        for relation in store.refreshed:
-            if time.perf_counter() >= until:
-                return done
-            _work(connection, relation)
-            done += 1
+    for relation in store.refreshed:
+        _work(connection, relation)
 
 
 def _work(connection: Connection[Any], relation: Relation) -> None:
