@@ -16,7 +16,8 @@ DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-
 NAMES ?=
 
 # What the benchmark measures: sizes in listings (each with :runs of its own if wanted), how often,
-# after how many seconds a query of the reference's own is given up, on which server (a libpq connection string; an embedded one if empty), and where results go.
+# after how many seconds a query of the reference's own is given up, on which server (a libpq
+# connection string; an embedded one if empty), and where results go.
 SIZES ?=
 RUNS ?= 3
 PATIENCE ?= 120
@@ -64,7 +65,7 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) readers --render --out bench/results
 	@$(BENCH) bloat --render --out bench/results
 
-test: $(READY) ## Run all tests
+test: $(READY) ## Run all tests but those in a browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium

@@ -10,7 +10,7 @@
 -- page       the page in Airflow: the record of what every run did, and nothing of the rows themselves
 --
 -- Run it before the first apply and after every apply that created something. It is one transaction;
--- run again it changes nothing, and gives back what was taken away. It revokes nothing of yours and
+-- run again it grants what is missing and changes nothing else. It revokes nothing of yours and
 -- grants nothing on your own tables but SELECT on the three that the store reads: on whole tables,
 -- because telling whether a table has changed takes its system columns, too.
 \set ON_ERROR_STOP on

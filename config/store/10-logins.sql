@@ -1,5 +1,5 @@
 -- The logins of a new feature-store database, with the passwords of .env. PostgreSQL's image runs
--- the files of this folder once, on an empty data volume, and never again.
+-- this file once, on an empty data volume, and never again.
 
 \getenv owner_password STORE_OWNER_PASSWORD
 \getenv refresher_password STORE_PASSWORD

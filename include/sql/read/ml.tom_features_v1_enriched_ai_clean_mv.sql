@@ -1,9 +1,8 @@
 -- Relation:   ml.tom_features_v1_enriched_ai_clean_mv (E-AI), what the time-on-market model reads
 -- Grain:      one row per listing_id
 -- As-of:      edited_date (t0), but for the ai_ columns. Declared exception: they come from the AI row
---             as it stands at the refresh. To guard them, add to the join below
---             AND (ai.updated_at IS NULL OR ai.updated_at <= e.edited_date), then apply: most
---             AI rows are written after t0, so most ai_ columns then fall back to their defaults.
+--             as it stands at the refresh. docs/training.md says how to guard them: most AI rows
+--             are written after t0, so most ai_ columns then fall back to their defaults.
 -- Never sees: a sale of the listing's own day or later, a flagged listing
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_enriched_ai_clean_mv AS
