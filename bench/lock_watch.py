@@ -45,7 +45,7 @@ class LockWatch:
         self._ours = ours
         self.seen = Seen()
         self._scratch = scratch
-        self._names = {r.name.identifier.as_string(None): str(r.name) for r in relations}
+        self._names = {r.name.quoted: str(r.name) for r in relations}
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None

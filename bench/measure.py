@@ -178,7 +178,7 @@ def _catalog_numbers(
     names: Iterable[Any] = (relation.name for relation in reference.store.refreshed)
     numbers = {}
     for name in names:
-        quoted = sql.Literal(name.identifier.as_string(connection))
+        quoted = sql.Literal(name.quoted)
         row = connection.execute(queries[what].format(name.identifier, quoted)).fetchone()
         assert row is not None  # an aggregate, or a SELECT without FROM
         numbers[str(name)] = row[0]

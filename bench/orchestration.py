@@ -23,11 +23,9 @@ from typing import Any
 
 import psycopg
 
-from feature_store.apply import apply
-from feature_store.contracts import read_feature_sets
+from feature_store.bootstrap import bootstrap
 from feature_store.session import pin
 from feature_store.settings import Settings
-from feature_store.stamps import stamp
 from feature_store.store import read_store
 from sandbox.airflow_api import DAG_ID, wait_until
 from sandbox.components import Components
@@ -234,9 +232,7 @@ def _store(sample: SampleOptions) -> Iterator[tuple[str, str]]:
         settings = Settings()
         with psycopg.connect(conninfo, autocommit=True) as connection:
             pin(connection, settings, "bench")
-            apply(connection, read_store(settings.include_dir), settings)
-            for feature_set in read_feature_sets(settings.include_dir):
-                stamp(connection, feature_set, replace=False)
+            bootstrap(connection, read_store(settings.include_dir), settings)
         yield conninfo, server.create_database("metadata")
     finally:
         stop_server(_PLACE / "postgres")

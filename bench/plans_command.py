@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from bench.labels import label
 from bench.measure import say
@@ -68,10 +68,6 @@ def render_plans(out: Path) -> None:
 
 
 def _plan(connection: Connection[tuple[object, ...]], relation: Relation) -> str:
-    row = connection.execute(
-        "SELECT pg_get_viewdef(%s::regclass)", (relation.name.identifier.as_string(connection),)
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
-    query = sql.SQL(str(row[0]).rstrip(";"))
-    lines = connection.execute(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF) {}").format(query)).fetchall()
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF) {relation.file.query}"
+    lines = connection.execute(explain.encode()).fetchall()
     return "\n".join(str(line) for (line,) in lines)

@@ -12,18 +12,13 @@ from bench.figure import Figure
 from feature_store.errors import BadInput
 
 
-def write_result(out: Path, name: str, result: dict[str, Any]) -> Path:
-    """Write a result as JSON, whole or not at all.
-
-    Returns:
-        The file.
-    """
+def write_result(out: Path, name: str, result: dict[str, Any]) -> None:
+    """Write a result as JSON, whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.json"
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(path)
-    return path
 
 
 def read_result(path: Path) -> dict[str, Any]:

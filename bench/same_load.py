@@ -25,13 +25,8 @@ def work_without_locks(connection: Connection[Any], store: Store) -> None:
 
 
 def _work(connection: Connection[Any], relation: Relation) -> None:
-    row = connection.execute(
-        "SELECT pg_get_viewdef(%s::regclass)", (relation.name.identifier.as_string(connection),)
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
-    query = sql.SQL(row[0].rstrip(";"))
     table = sql.Identifier(_TEMPORARY, relation.name.relation)
-    connection.execute(sql.SQL("CREATE TABLE {} AS {}").format(table, query))
+    connection.execute(f"CREATE TABLE {table.as_string()} AS {relation.file.query}".encode())
     if relation.refresh is Refresh.CONCURRENT:
         connection.execute(sql.SQL("ANALYZE {}").format(table))
         connection.execute(_comparison(relation, table))

@@ -112,6 +112,6 @@ def _columns(connection: Connection[Any], relation: Relation) -> list[str]:
     rows = connection.execute(
         "SELECT attname FROM pg_catalog.pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        (relation.name.identifier.as_string(connection),),
+        (relation.name.quoted,),
     ).fetchall()
     return [name for (name,) in rows]

@@ -1,4 +1,4 @@
-"""Everything a first run needs without a database of one's own: source tables and sample data.
+"""A store without a database of one's own: a server, sample data, Airflow, a mailbox, breakages.
 
-Nothing in here is loaded in production.
+Production loads nothing of it; the compose stack's own database is made with `sources.sql`.
 """

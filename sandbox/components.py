@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
 from sandbox.home import airflow_settings
+from sandbox.port import LOCALHOST, free_port
 from sandbox.server import airflow_connection
 
 _STARTS_WITHIN = 120
@@ -46,7 +46,7 @@ class Components(AirflowApi):
             metadata: an empty database for Airflow itself.
             extra: environment variables beside, or instead of, those that we ship.
         """
-        port = _free_port()
+        port = free_port()
         address = f"http://localhost:{port}"
         super().__init__(address, self.logs)
         self._home = home
@@ -56,7 +56,7 @@ class Components(AirflowApi):
             **airflow_settings(home),
             "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(metadata),
-            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__HOST": LOCALHOST,
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__BASE_URL": address,
             "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this machine's trials and of nobody else",
@@ -140,10 +140,3 @@ def _sqlalchemy_url(conninfo: str) -> str:
     parts = conninfo_to_dict(conninfo)
     host = urllib.parse.quote(str(parts["host"]), safe="")
     return f"postgresql+psycopg://{parts['user']}@/{parts['dbname']}?host={host}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DagRunState
@@ -15,13 +16,26 @@ from sandbox.home import ROOT
 DAG_ID = "feature_store_refresh"
 
 
-def main(as_of_day: str) -> int:
-    """Run the DAG and return the exit code."""
+def load_dag() -> Any:
+    """The DAG of this checkout.
+
+    Raises:
+        RuntimeError: Airflow cannot read it; says why.
+    """
     bag = DagBag(str(ROOT / "dags"))
     if bag.import_errors:
-        print("\n".join(bag.import_errors.values()), file=sys.stderr)
+        raise RuntimeError("\n".join(bag.import_errors.values()))
+    return bag.dags[DAG_ID]
+
+
+def main(as_of_day: str) -> int:
+    """Run the DAG and return the exit code."""
+    try:
+        dag = load_dag()
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
         return 2
-    run = bag.dags[DAG_ID].test(run_conf={"as_of_day": as_of_day})
+    run = dag.test(run_conf={"as_of_day": as_of_day})
     return 0 if run.state == DagRunState.SUCCESS else 1
 
 

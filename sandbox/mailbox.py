@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import signal
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -19,7 +18,7 @@ from types import TracebackType
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-_HOST = "127.0.0.1"
+from sandbox.port import LOCALHOST, free_port
 
 
 class Mailbox:
@@ -38,8 +37,8 @@ class Mailbox:
             port: 0 takes a free one.
         """
         self.folder = folder
-        self.port = port or _free_port()
-        self._controller = Controller(_Keeper(folder), hostname=_HOST, port=self.port)
+        self.port = port or free_port()
+        self._controller = Controller(_Keeper(folder), hostname=LOCALHOST, port=self.port)
 
     @property
     def airflow_connection(self) -> str:
@@ -47,7 +46,7 @@ class Mailbox:
         return json.dumps(
             {
                 "conn_type": "smtp",
-                "host": _HOST,
+                "host": LOCALHOST,
                 "port": self.port,
                 # No TLS within one machine, and no patience with a server that is gone.
                 "extra": {"disable_ssl": True, "disable_tls": True, "timeout": 5, "retry_limit": 1},
@@ -112,15 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ends = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the thread starts, which inherits it
     with Mailbox(options.folder, options.port) as mailbox:
-        print(f"Mails to {_HOST}:{mailbox.port} are kept in {mailbox.folder}.", flush=True)
+        print(f"Mails to {LOCALHOST}:{mailbox.port} are kept in {mailbox.folder}.", flush=True)
         signal.sigwait(ends)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.status import columns
+from feature_store.wording import text_table
 from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT
 
 _LAST_RUN = """
@@ -45,7 +45,7 @@ def print_summary(
         for relation, mode, count, size, seconds in rows
     ]
     if table:
-        print(columns([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
+        print(text_table([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
     if reused and reused[0]:
         print(f"Found unchanged, and not refreshed again: {reused[0]} relations.")
     print()

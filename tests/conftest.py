@@ -23,12 +23,11 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from feature_store.apply import apply
-from feature_store.contracts import read_feature_sets
+from feature_store.bootstrap import bootstrap
 from feature_store.lease import Holder, take_lease
 from feature_store.refresh import refresh
 from feature_store.session import pin
 from feature_store.settings import Settings
-from feature_store.stamps import stamp
 from feature_store.store import Store, read_store
 from sandbox.home import airflow_settings
 from sandbox.load import load_sample
@@ -164,9 +163,7 @@ def create_store(conninfo: str, store_files: Store, settings: Settings) -> None:
     grant_roles(conninfo)
     with psycopg.connect(as_role(conninfo, OWNER), autocommit=True) as connection:
         pin(connection, settings, "tests")
-        apply(connection, store_files, settings)
-        for feature_set in read_feature_sets(settings.include_dir):
-            stamp(connection, feature_set, replace=False)
+        bootstrap(connection, store_files, settings)
     grant_roles(conninfo)
 
 

@@ -109,7 +109,7 @@ def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def in_words(connection: Connection[Any]) -> str:
+def certified_in_words(connection: Connection[Any]) -> str:
     """What was certified last, and whether readers still have it, for mails and reports."""
     rows = connection.execute(
         "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "

@@ -20,13 +20,7 @@ from psycopg import Connection
 from feature_store.apply import apply
 from feature_store.bootstrap import bootstrap
 from feature_store.contracts import FeatureSet, read_feature_sets
-from feature_store.errors import (
-    BadInput,
-    CannotConnect,
-    NotReady,
-    StoreError,
-    passes_on_its_own,
-)
+from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
 from feature_store.freshness import require_fresh
 from feature_store.history.acceptance import accept_history
 from feature_store.history.text import history_text
@@ -34,7 +28,7 @@ from feature_store.leaks.gates import check_gates
 from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.leaks.scene import FAILURE
 from feature_store.lease import Holder
-from feature_store.objects import has_audit
+from feature_store.objects import require_store
 from feature_store.plan import make_plan
 from feature_store.session import open_session
 from feature_store.settings import Settings, read_settings
@@ -176,10 +170,7 @@ def _check_leaks(
 
 
 def _history(connection: Connection[Any], *_: object) -> int:
-    if not has_audit(connection):
-        raise NotReady(
-            "The store has not been created.", next_step="Run `bin/feature-store apply`."
-        )
+    require_store(connection)
     print(history_text(connection))
     return 0
 
@@ -287,7 +278,9 @@ def _parser() -> argparse.ArgumentParser:
         "--run", dest="run_id", metavar="RUN_ID", help="the run; default: the latest"
     )
     report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
-    report.add_argument("--to", type=Path, metavar="FOLDER", help="default: the report_dir setting")
+    report.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
+    )
     add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
     add("history", _history, "Show what moved in the past and waits for a person.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")

@@ -1,8 +1,8 @@
 """Errors that tell a person what is wrong and what to do next.
 
-Two families, never mixed: a `StoreError` is about the store, its files or its input and does not
-pass on its own; an infrastructure error (lost connection, lock timeout) is psycopg's own or
-`CannotConnect`, and `passes_on_its_own` says whether another try can help.
+Two families, never mixed: a `StoreError` is ours and says what a person reads; an infrastructure
+error (lost connection, lock timeout) is psycopg's own, unless we know more: `CannotConnect`,
+`CheckInterrupted`. `passes_on_its_own` says of either whether another try can help.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03")
 
 
 class StoreError(Exception):
-    """Something about the store that a person must mend.
+    """What went wrong, told to a person. Most must be mended (see `passes_on_its_own`).
 
     Attributes:
         problem: what is wrong, where, observed against expected.
@@ -40,11 +40,11 @@ class StoreError(Exception):
 
 
 class BadInput(StoreError):
-    """A file, setting or argument that cannot be used. Raised before any work."""
+    """A file, setting or argument that cannot be used."""
 
 
 class NotReady(StoreError):
-    """The database is not in the state that a refresh needs. Raised before any work."""
+    """The database is not in the state that was asked for. What raised it has changed nothing."""
 
 
 class ContractBroken(StoreError):
@@ -64,7 +64,7 @@ class HistoryLeak(StoreError):
 
 
 class NotChecked(StoreError):
-    """An expectation could not be checked. Says nothing about the data."""
+    """An expectation, or history, could not be checked. Says nothing about the data."""
 
 
 class CheckInterrupted(NotChecked):

@@ -15,7 +15,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row
 
 from feature_store.errors import BadInput, NotReady
-from feature_store.objects import GOVERNED_SCHEMAS
+from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.wording import bullets
 
 

@@ -247,7 +247,7 @@ def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
         WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indnkeyatts = 1
             AND i.indpred IS NULL AND i.indisvalid AND a.attname = %s
         """,
-        (table.identifier.as_string(connection), column),
+        (table.quoted, column),
     ).fetchone()
     return row is not None
 

@@ -14,12 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 
 from feature_store.errors import LeaseTaken
+
+# A sibling task that confirms the lease just then makes the first statement of a REPEATABLE READ
+# transaction fail, before any work. It takes a few milliseconds, so a few tries are plenty.
+_TRIES_TO_BEGIN = 20
+
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,41 @@ def hold_lease(connection: Connection[Any], lease: Lease) -> None:
     ).fetchone()
     if row is None:
         raise LeaseTaken(f"{lease.holder} has lost the lease to another run.")
+
+
+def under_lease(
+    connection: Connection[Any],
+    lease: Lease,
+    work: Callable[[], _Done],
+    first: Callable[[], object] = lambda: None,
+) -> _Done:
+    """Work in one transaction that sees everything at one moment and holds the lease to its end.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: to hold.
+        work: what to do; its result is given back once it has taken effect.
+        first: to be done before the snapshot is taken, such as waiting for a lock.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+    """
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        for attempt in range(_TRIES_TO_BEGIN):
+            with connection.transaction():
+                first()
+                try:
+                    hold_lease(connection, lease)
+                except psycopg.errors.SerializationFailure:
+                    if attempt == _TRIES_TO_BEGIN - 1:
+                        raise
+                    raise psycopg.Rollback from None
+                return work()
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def release_lease(connection: Connection[Any], holder: Holder) -> bool:

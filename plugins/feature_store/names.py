@@ -36,5 +36,10 @@ class Name:
         """The name as quoted SQL."""
         return sql.Identifier(self.schema, self.relation)
 
+    @property
+    def quoted(self) -> str:
+        """The name as quoted SQL, to be bound as a value and cast to ``regclass``."""
+        return self.identifier.as_string(None)
+
     def __str__(self) -> str:
         return f"{self.schema}.{self.relation}"

@@ -19,18 +19,11 @@ from psycopg import Connection
 from feature_store.adoption import collisions, misfits
 from feature_store.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
 from feature_store.contracts import read_feature_sets
-from feature_store.governance import (
-    GOVERNED_SCHEMAS,
-    Governance,
-    Standing,
-    read_governance,
-    standing,
-)
+from feature_store.errors import NotReady
+from feature_store.governance import Governance, Standing, read_governance, standing
 from feature_store.session import server_major
 from feature_store.store import Relation, Store
 from feature_store.wording import difference
-
-__all__ = ["AUDIT_SCHEMA", "GOVERNED_SCHEMAS", "Condition", "State", "StoreObject", "examine"]
 
 AUDIT_SCHEMA = "feature_store_audit"
 ADOPTED = "adopted as it was:\n"
@@ -164,6 +157,18 @@ def has_audit(connection: Connection[Any]) -> bool:
         (AUDIT_SCHEMA,),
     ).fetchone()
     return row is not None
+
+
+def require_store(connection: Connection[Any]) -> None:
+    """Pass where a store has been created.
+
+    Raises:
+        NotReady: none has.
+    """
+    if not has_audit(connection):
+        raise NotReady(
+            "The store has not been created.", next_step="Run `bin/feature-store apply`."
+        )
 
 
 def _condition(

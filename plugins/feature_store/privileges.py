@@ -10,8 +10,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.names import Name
-from feature_store.objects import AUDIT_SCHEMA, GOVERNED_SCHEMAS
+from feature_store.objects import AUDIT_SCHEMA
 from feature_store.outline import Refresh
 from feature_store.session import server_major
 from feature_store.sources import Source
@@ -178,7 +179,7 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
         FROM pg_catalog.pg_class AS c
         WHERE c.oid = %s::regclass
         """,
-        (_quoted(connection, relation.name),),
+        (relation.name.quoted,),
     ).fetchone()
     assert row is not None  # the caller promises that the relation exists
     me, owner, is_owner, owner_may_create_temporary, may_read, database, view = row
@@ -212,7 +213,7 @@ def _hand_over(connection: Connection[Any], relation: Relation, view: str) -> st
         "SELECT r.rolsuper, quote_ident(r.rolname), quote_ident(current_user) "
         "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
         "WHERE c.oid = %s::regclass",
-        (_quoted(connection, relation.name),),
+        (relation.name.quoted,),
     ).fetchone()
     assert row is not None  # the caller has seen it
     is_superuser, owner, me = row
@@ -252,7 +253,7 @@ def _owner_problems(
             INNER JOIN pg_catalog.pg_namespace AS n ON theirs.relnamespace = n.oid
             WHERE mine.oid = %s::regclass AND n.nspname = %s AND theirs.relname = %s
             """,
-            (columns, _quoted(connection, relation.name), read.schema, read.relation),
+            (columns, relation.name.quoted, read.schema, read.relation),
         ).fetchone()
         if row and not row[3]:
             owner, table, schema, _ = row
@@ -269,10 +270,6 @@ def _grant_read(role: str, table: str, schema: str) -> str:
 
 def _may_maintain(connection: Connection[Any], relation: Relation) -> bool:
     row = connection.execute(
-        "SELECT has_table_privilege(%s, 'MAINTAIN')", (_quoted(connection, relation.name),)
+        "SELECT has_table_privilege(%s, 'MAINTAIN')", (relation.name.quoted,)
     ).fetchone()
     return bool(row and row[0])
-
-
-def _quoted(connection: Connection[Any], name: Name) -> str:
-    return name.identifier.as_string(connection)

@@ -6,7 +6,6 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from feature_store.names import Name
 from feature_store.objects import ADOPTED, StoreObject
 from feature_store.store import Relation, Store
 
@@ -95,7 +94,7 @@ def hand_down_words(connection: Connection[Any], store: Store, written: str) -> 
 
 
 def _hand_down(connection: Connection[Any], relation: Relation, written: str) -> None:
-    shown = [_quoted(connection, name) for name in relation.file.shows]
+    shown = [name.quoted for name in relation.file.shows]
     rows = connection.execute(
         """
         SELECT DISTINCT ON (mine.attname)
@@ -110,7 +109,7 @@ def _hand_down(connection: Connection[Any], relation: Relation, written: str) ->
         WHERE mine.attrelid = %s::regclass AND mine.attnum > 0 AND mine.attname <> ALL(%s)
         ORDER BY mine.attname, shown.place
         """,
-        (shown, _quoted(connection, relation.name), list(relation.file.described)),
+        (shown, relation.name.quoted, list(relation.file.described)),
     ).fetchall()
     for column, words, words_now in rows:
         ours = words_now is None or quoted(words_now) in written
@@ -121,7 +120,3 @@ def _hand_down(connection: Connection[Any], relation: Relation, written: str) ->
                     sql.Literal(words),
                 )
             )
-
-
-def _quoted(connection: Connection[Any], name: Name) -> str:
-    return name.identifier.as_string(connection)

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import Connection, IsolationLevel, sql
+from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
-from feature_store.lease import Lease, hold_lease
+from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
@@ -22,17 +22,12 @@ from feature_store.store import Relation
 
 log = logging.getLogger(__name__)
 
-# A sibling task that confirms the lease just then makes the first statement of a REPEATABLE READ
-# transaction fail, before any work. It takes a few milliseconds, so a few tries are plenty.
-_TRIES_TO_BEGIN = 20
-
 
 @dataclass(frozen=True)
 class Refreshed:
     """What a refresh did.
 
     Attributes:
-        relation: its name.
         mode: ``blocking`` or ``concurrent``.
         rows: rows that it holds now.
         bytes: its size with indexes.
@@ -40,7 +35,6 @@ class Refreshed:
             keeps readers away for at most this long.
     """
 
-    relation: str
     mode: str
     rows: int
     bytes: int
@@ -67,9 +61,12 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     """
     mode = _mode(connection, relation)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        done = _refresh_in_transaction(connection, relation, mode, lease, zone)
+        done = under_lease(
+            connection,
+            lease,
+            lambda: _refresh_and_record(connection, relation, mode, lease, zone),
+        )
     except psycopg.Error as error:
         if passes_on_its_own(error):
             log.warning(
@@ -77,9 +74,6 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
             )
             raise
         raise _explain(connection, relation, error) from error
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
     gather_statistics(connection, relation.name, written_anew=mode == "blocking")
     log.info(
         "%s: %s rows, %.1f MB, %.2f s.",
@@ -113,21 +107,6 @@ def _explained(mode: str) -> str:
     return "blocking: readers wait while it runs"
 
 
-def _refresh_in_transaction(
-    connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
-) -> Refreshed:
-    for attempt in range(_TRIES_TO_BEGIN):
-        with connection.transaction():
-            try:
-                hold_lease(connection, lease)
-            except psycopg.errors.SerializationFailure:
-                if attempt == _TRIES_TO_BEGIN - 1:
-                    raise
-                raise psycopg.Rollback from None
-            return _refresh_and_record(connection, relation, mode, lease, zone)
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
 def _refresh_and_record(
     connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
 ) -> Refreshed:
@@ -156,7 +135,7 @@ def _refresh_and_record(
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})
     seconds = (finished - started).total_seconds()
-    return Refreshed(str(relation.name), mode, rows, size, seconds)
+    return Refreshed(mode, rows, size, seconds)
 
 
 def _record(
@@ -193,7 +172,7 @@ def _record(
             lease.token,
             mode,
             rows_of(outcome) if outcome else None,
-            relation.name.identifier.as_string(connection),
+            relation.name.quoted,
             (finished - started).total_seconds(),
             zone,
             started,

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 CHANGED_ENOUGH = 0.05
 
 
-def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: bool) -> bool:
-    """Gather a materialized view's statistics if they need it; return whether they did.
+def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: bool) -> None:
+    """Gather a materialized view's statistics if they need it.
 
     Args:
         connection: a session in autocommit mode, idle, that has just refreshed it.
@@ -34,9 +34,8 @@ def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: 
     connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
     if not written_anew and not _aged(connection, name):
         log.info("%s: few rows have changed, its statistics still hold.", name)
-        return False
+        return
     connection.execute(sql.SQL("ANALYZE {}").format(name.identifier))
-    return True
 
 
 def _aged(connection: Connection[Any], name: Name) -> bool:

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from feature_store.objects import State, examine, has_audit, store_objects
 from feature_store.store import Store
+from feature_store.wording import text_table
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def read_status(connection: Connection[Any], store: Store, include_dir: Path) ->
         rows, finished_at, seconds = latest.get(name, (None, None, None))
         size = connection.execute(
             "SELECT pg_total_relation_size(to_regclass(%s))",
-            (relation.name.identifier.as_string(connection),),
+            (relation.name.quoted,),
         ).fetchone()
         lines.append(
             Line(
@@ -86,17 +87,4 @@ def as_table(lines: Sequence[Line]) -> str:
         )
         for line in lines
     ]
-    return columns([header, *cells], right=(2, 3, 5))
-
-
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows of text as aligned columns; the first row is the header."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    ruled = [rows[0], ["─" * width for width in widths], *rows[1:]]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in ruled
-    )
+    return text_table([header, *cells], right=(2, 3, 5))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feature_store.errors import NotReady, RunFailed, StoreError, passes_on_its_own
+from feature_store.errors import RunFailed, StoreError, passes_on_its_own
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
@@ -42,10 +42,11 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Give the verdict, record it and release the lease."""
-        from feature_store.objects import has_audit
+        from feature_store.objects import has_audit, require_store
 
-        if not has_audit(connection):
-            raise _failed_before(context) or NotReady("The store has not been created.")
+        if not has_audit(connection) and (failed := _failed_before(context)):
+            raise failed
+        require_store(connection)
         try:
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:

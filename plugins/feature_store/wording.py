@@ -1,7 +1,8 @@
-"""Differences and lists in words, for messages that a person reads."""
+"""Differences, lists and tables in words, for messages that a person reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _CONTEXT = 4
@@ -41,6 +42,19 @@ def in_words(names: list[str]) -> str:
     if len(names) <= _MOST:
         return ", ".join(names)
     return f"{', '.join(names[:_MOST])} and {len(names) - _MOST} more"
+
+
+def text_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows of text as aligned columns; the first row is the header."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    ruled = [rows[0], ["─" * width for width in widths], *rows[1:]]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in ruled
+    )
 
 
 def _shortened(words: list[str]) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from feature_store.status import columns
+from feature_store.wording import text_table
 from sandbox.breakages.breakage import Breakage
 from sandbox.breakages.catalogue import BREAKAGES
 from sandbox.breakages.outcome import Outcome, differences
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             finally:
                 with _output_to(file):
                     stop_server(place / "postgres")
-    print(f"\n{columns(rows, right=(4,))}\n")
+    print(f"\n{text_table(rows, right=(4,))}\n")
     for name, found in wrong.items():
         for line in found:
             print(f"NOT as expected, {name}: {line}")

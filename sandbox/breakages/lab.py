@@ -13,11 +13,9 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.apply import apply
-from feature_store.contracts import read_feature_sets
+from feature_store.bootstrap import bootstrap
 from feature_store.session import pin
 from feature_store.settings import Settings
-from feature_store.stamps import stamp
 from feature_store.store import read_store
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag
@@ -103,9 +101,7 @@ def _build(server: Server, name: str, sample: SampleOptions, include: Path) -> s
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "breakages")
         load_sample(connection, sample)
-        apply(connection, read_store(include), settings)
-        for feature_set in read_feature_sets(include):
-            stamp(connection, feature_set, replace=False)
+        bootstrap(connection, read_store(include), settings)
     return conninfo
 
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 
 from feature_store.outline import SUITES
 from sandbox.breakages.breakage import DEVICES, Breakage, Scene
-from sandbox.home import ROOT
+from sandbox.dag_run import load_dag
 
-_DAG_ID = "feature_store_refresh"
 _HARM = "harm"
 _MAILS = "feature_store.mail.mails"
 
@@ -49,10 +47,7 @@ class HarmOperator(BaseOperator):
 
 def run_dag(breakage: Breakage | None = None, scene: Scene | None = None) -> Ended:
     """Run the DAG of the environment; with a breakage, do its harm on the way."""
-    bag = DagBag(str(ROOT / "dags"))
-    if bag.import_errors:
-        raise RuntimeError("\n".join(bag.import_errors.values()))
-    dag = bag.dags[_DAG_ID]
+    dag = load_dag()
     for task in dag.tasks:
         task.retry_delay = timedelta(0)
     if breakage and scene and breakage.during:

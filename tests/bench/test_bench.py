@@ -307,11 +307,24 @@ def test_a_reader_that_waits_is_seen_and_reported(scratch: Scratch) -> None:
 
 
 def test_nights_change_a_little_and_sizes_are_kept(scratch: Scratch) -> None:
+    listings, sold = _rows_and_sales(scratch)
     nights = measure_bloat(scratch, 3, longest_wait=0)
+    listings_now, sold_now = _rows_and_sales(scratch)
+    assert 0 < listings_now - listings < listings / 10
+    assert 0 < sold_now - sold < listings / 10
     names = {str(r.name) for r in scratch.store.refreshed}
     assert set(nights["nights"][1]["bytes"]) == set(nights["compact"]["last"]) == names
     table = bloat_table({**_ABOUT, **nights, "listings": 500, "labels": {n: n for n in names}})
     assert all(f"| {name} " in table for name in names)
+
+
+def _rows_and_sales(scratch: Scratch) -> tuple[int, int]:
+    with scratch.session() as connection:
+        row = connection.execute(
+            'SELECT count(*), count(sold_date) FROM "iPhone".iphone_listings'
+        ).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def test_names_move_whole_or_not_at_all() -> None:

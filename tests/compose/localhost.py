@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections import defaultdict
 from pathlib import Path
+
+from sandbox.port import free_port
 
 
 class Localhost:
@@ -18,7 +19,7 @@ class Localhost:
     def __init__(self, folder: Path, ports: dict[tuple[str, int], int]) -> None:
         self.services: tuple[str, ...] = ()
         self._folder = folder
-        self._ports = defaultdict(_free_port, ports)
+        self._ports = defaultdict(free_port, ports)
 
     def port(self, service: str, port: int) -> int:
         """Where a port of a service is here."""
@@ -56,10 +57,3 @@ class Localhost:
             lambda match: f"{match[1]}{self.port(service, int(match[2]))}",
             text,
         ).replace("--dir /data", f"--dir {self.folder('/data')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,87 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import psycopg
 import pytest
 
-from feature_store.certification import certify, read_certified, withdraw
-from feature_store.contracts import read_feature_sets
+from feature_store.certification import read_certified, withdraw
 from feature_store.errors import LeaseTaken, NotReady
-from feature_store.lease import Holder, Lease, take_lease
-from feature_store.outline import SUITES
-from feature_store.runs import open_run
-from feature_store.stamps import stamp
+from tests.feature_store.certified import CertifiedNights
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
 
 
-class Nights:
-    """Nights over an empty store: which run refreshed what, and what its suites found."""
-
-    def __init__(self, database, store, settings) -> None:
-        self.database, self.store = database, store
-        for feature_set in read_feature_sets(settings.include_dir):
-            stamp(database.connection, feature_set, replace=False)
-
-    def begin(self, run_id: str, day: str = "2026-06-30") -> Lease:
-        holder = Holder("feature_store_refresh", run_id)
-        lease = take_lease(self.database.connection, holder, lambda _: True, timedelta(0))
-        open_run(self.database.connection, holder, "scheduled", day, "UTC")
-        return lease
-
-    def refreshed(self, lease: Lease, *relations: str) -> None:
-        for relation in relations or [str(r.name) for r in self.store.refreshed]:
-            self.database.run(
-                "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
-                "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) "
-                f"VALUES ('{relation}', '{lease.holder.dag_id}', '{lease.holder.run_id}', "
-                f"{lease.token}, 'blocking', 7, 0, 0, pg_current_snapshot(), 'UTC', "
-                "clock_timestamp(), clock_timestamp())"
-            )
-
-    def checked(
-        self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"
-    ) -> None:
-        for suite in suites or SUITES:
-            self.database.run(
-                "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
-                "relation, severity, outcome, expected, observed, seconds, checked_at) "
-                f"VALUES ('{lease.holder.dag_id}', '{lease.holder.run_id}', '{suite}', 'x', "
-                f"'{relation}', 'critical', '{outcome}', 'x', 'x', 0, clock_timestamp())"
-            )
-
-    def certify(self, lease: Lease) -> None:
-        with self.database.connection.transaction():
-            certify(self.database.connection, lease, self.store)
-
-    def good(self, run_id: str) -> Lease:
-        lease = self.begin(run_id)
-        self.refreshed(lease)
-        self.checked(lease)
-        self.certify(lease)
-        return lease
-
-    def required(self, feature_set: str, age: str = "1 day") -> tuple:
-        schema = "feature_store" if feature_set == _DEVICE else "ml"
-        (row,) = self.database.rows(
-            f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, %s::interval)",
-            feature_set,
-            age,
-        )
-        return row
-
-    def refusal(self, feature_set: str, age: str = "1 day") -> str:
-        with pytest.raises(psycopg.Error) as caught, self.database.connection.transaction():
-            self.required(feature_set, age)
-        return caught.value.diag.message_primary
-
-
 @pytest.fixture
 def nights(scratch, store_files, settings):
-    return Nights(scratch, store_files, settings)
+    return CertifiedNights(scratch, store_files, settings)
 
 
 def test_a_store_that_no_run_has_proven_is_refused(nights):
@@ -159,7 +92,7 @@ def test_an_unknown_set_is_refused(nights):
 
 
 def test_a_reader_needs_no_privilege_on_the_audit_schema(store_db, store_files, settings, new_role):
-    Nights(store_db, store_files, settings).good("monday")
+    CertifiedNights(store_db, store_files, settings).good("monday")
     reader = new_role()
     store_db.run(f"GRANT USAGE ON SCHEMA ml TO {reader}")
     with store_db.session(reader) as connection:

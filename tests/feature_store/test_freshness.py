@@ -7,14 +7,14 @@ import pytest
 
 from feature_store.errors import BadInput, NotReady
 from feature_store.freshness import require_fresh
-from tests.feature_store.test_certification import Nights
+from tests.feature_store.certified import CertifiedNights
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 
 
 @pytest.fixture
 def nights(store_db, store_files, settings):
-    return Nights(store_db, store_files, settings)
+    return CertifiedNights(store_db, store_files, settings)
 
 
 def _aged(nights, age: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from feature_store.refresh import refresh
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
+from tests.feature_store.waiting import wait_for_lock
 
 A = "ml.tom_features_v1_mv"
 D2 = "ml.ask_daily_median_v1"
@@ -244,7 +244,7 @@ def test_what_is_recorded_is_of_the_same_moment_as_what_was_refreshed(
 
         worker = threading.Thread(target=work)
         worker.start()
-        _wait_for_lock(blocker)
+        wait_for_lock(blocker)
         blocker.execute("UPDATE \"iPhone\".iphone_listings SET spam = 'wtb'")
     worker.join()
 
@@ -332,7 +332,7 @@ def test_a_killed_refresh_leaves_rows_and_record_as_they_were_and_the_next_one_w
 
         worker = threading.Thread(target=work)
         worker.start()
-        _wait_for_lock(other)
+        wait_for_lock(other)
         session.execute("SELECT pg_terminate_backend(%s)", (victim.info.backend_pid,))
         worker.join()
 
@@ -341,15 +341,3 @@ def test_a_killed_refresh_leaves_rows_and_record_as_they_were_and_the_next_one_w
     assert len(records(session, E)) == 1
     refresh_one(E)
     assert session.execute(f"SELECT count(*) FROM {E}").fetchone() == (2,)
-
-
-def _wait_for_lock(session: Session) -> None:
-    for _ in range(200):
-        waiting = session.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-            "AND datname = current_database()"
-        ).fetchone()
-        if waiting and waiting[0]:
-            return
-        time.sleep(0.02)
-    pytest.fail("the refresh never came to wait for the lock")

@@ -9,7 +9,7 @@ import pytest
 from feature_store.lease import Holder, take_lease
 from feature_store.objects import State
 from feature_store.refresh import refresh
-from feature_store.status import Line, as_table, columns, read_status
+from feature_store.status import Line, as_table, read_status
 
 _SPAM = "ml.spam_listings_v1"
 _D1 = "ml.sold_durations_v1_mv"
@@ -80,12 +80,3 @@ def test_no_rows_and_never_refreshed_are_told_apart(count, shown):
     place = len("  ".join(start[:2])) + 2
     assert cells[2][place : place + len(start[2])].strip() == shown
     assert "2.5" in cells[2]
-
-
-def test_columns_are_aligned_and_ruled():
-    assert columns([("name", "n"), ("a", "10"), ("long name", "2")], right=(1,)).splitlines() == [
-        "name        n",
-        "─────────  ──",
-        "a          10",
-        "long name   2",
-    ]

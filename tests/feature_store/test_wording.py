@@ -1,8 +1,8 @@
-"""Differences and lists in words."""
+"""Differences, lists and tables in words."""
 
 from __future__ import annotations
 
-from feature_store.wording import bullets, difference
+from feature_store.wording import bullets, difference, text_table
 
 
 def test_texts_that_differ_in_white_space_only_do_not_differ():
@@ -39,3 +39,14 @@ def test_a_long_passage_is_shortened_to_its_ends():
 
 def test_further_lines_of_a_bullet_are_indented():
     assert bullets(["one\nmore", "two"]) == "  - one\n    more\n  - two"
+
+
+def test_columns_are_aligned_and_ruled():
+    assert text_table(
+        [("name", "n"), ("a", "10"), ("long name", "2")], right=(1,)
+    ).splitlines() == [
+        "name        n",
+        "─────────  ──",
+        "a          10",
+        "long name   2",
+    ]

@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import psycopg
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection
 
 from feature_store.history.changes import apply_changes
 from feature_store.history.definitions import Standing, check_refreshed_in_order, take_standing
@@ -36,14 +35,13 @@ from feature_store.history.moves import Look, Moves, cause, reaches
 from feature_store.history.rows import Fingerprint, LayerRows, forget_days, set_days
 from feature_store.history.seen import SeenRows
 from feature_store.history.verdict import HistoryVerdict
-from feature_store.lease import Holder, Lease, hold_lease
+from feature_store.lease import Holder, Lease, under_lease
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
 # Inputs and what stands between go first: the outputs are held to what they did.
 _ORDER = (Role.INPUT, Role.LINK, Role.AI, Role.OUTPUT)
-_TRIES_TO_BEGIN = 20
 
 
 def judge_history(
@@ -69,36 +67,15 @@ def judge_history(
         NotChecked: a layer was not refreshed after what it reads.
         psycopg.Error: the judgement could not be made.
     """
-    verdict = _judge_in_transaction(connection, layers, lease, as_of_day, settings)
+    verdict = under_lease(
+        connection,
+        lease,
+        lambda: _Judgement(connection, layers, lease.holder, settings).give(as_of_day),
+        first=lambda: lock_history(connection),
+    )
     if verdict.first or verdict.definition_changes:
         connection.execute("ANALYZE feature_store_audit.history_row")
     return verdict
-
-
-def _judge_in_transaction(
-    connection: Connection[Any],
-    layers: Sequence[HistoryLayer],
-    lease: Lease,
-    as_of_day: date,
-    settings: Settings,
-) -> HistoryVerdict:
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        for attempt in range(_TRIES_TO_BEGIN):
-            with connection.transaction():
-                lock_history(connection)
-                try:
-                    hold_lease(connection, lease)
-                except psycopg.errors.SerializationFailure:
-                    # A sibling task confirmed the lease at this very moment.
-                    if attempt == _TRIES_TO_BEGIN - 1:
-                        raise
-                    raise psycopg.Rollback from None
-                return _Judgement(connection, layers, lease.holder, settings).give(as_of_day)
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 class _Judgement:
@@ -278,15 +255,12 @@ class _Judgement:
             (*run, as_of_day, settled_before, days, seconds),
         )
         verdict = HistoryVerdict(
-            run=self._run,
-            as_of_day=as_of_day,
             settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
             definition_changes=find(self._connection, of_run, "definition", *run),
             ai_changes=find(self._connection, of_run, "ai", *run),
             first=first,
-            seconds=seconds,
         )
         log.info(
             "History: %s days, %s leaks, %s reviews pending, %.2f s.",

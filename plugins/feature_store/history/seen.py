@@ -60,7 +60,7 @@ class SeenRows:
 
     def _under(self, layer: HistoryLayer) -> dict[str, str | None]:
         """The states of all that the layer's rows come from; None where one cannot be told."""
-        shown = [name.identifier.as_string(self._connection) for name in layer.shows]
+        shown = [name.quoted for name in layer.shows]
         oids = [oid for (oid,) in self._connection.execute(_SOURCES, (shown,)).fetchall()]
         return {str(oid): self._state(oid) for oid in oids}
 

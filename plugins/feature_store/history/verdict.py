@@ -7,7 +7,6 @@ from datetime import date
 
 from feature_store.errors import HistoryLeak
 from feature_store.history.findings import Finding
-from feature_store.lease import Holder
 from feature_store.wording import bullets
 
 
@@ -16,26 +15,20 @@ class HistoryVerdict:
     """What a judgement found.
 
     Attributes:
-        run: the run that judged.
-        as_of_day: the day that it answers for.
         settled_before: input days before this one are reviewed when they change.
         leaks: every output day that moved without cause and is not mended or accepted.
         reviews: every changed old input day that is not accepted.
         definition_changes: layers whose baseline this run made anew for their new definition.
         ai_changes: days whose AI columns changed since the run before.
         first: layers of which this run made the first baseline.
-        seconds: what it took.
     """
 
-    run: Holder
-    as_of_day: date
     settled_before: date
     leaks: tuple[Finding, ...]
     reviews: tuple[Finding, ...]
     definition_changes: tuple[Finding, ...]
     ai_changes: tuple[Finding, ...]
     first: tuple[str, ...]
-    seconds: float
 
 
 def assert_history(verdict: HistoryVerdict) -> None:

@@ -80,8 +80,8 @@ def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFindi
         raise LeakFound(
             "A feature may see what was not known at t0:\n" + bullets(leaks),
             readers="the rows that the views have now; do not train on them.",
-            next_step="Mend the file that is named and run `bin/feature-store apply`. If it is "
-            "meant, declare it with its reason in include/leak_rules.toml or "
-            "include/exceptions.toml.",
+            next_step="Mend the file that is named and run `bin/feature-store apply --replace` "
+            "with its relation. If it is meant, declare it with its reason in "
+            "include/leak_rules.toml or include/exceptions.toml.",
         )
     return findings

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.certification import in_words
+from feature_store.certification import certified_in_words
 from feature_store.errors import RunFailed, StoreError
 from feature_store.history.findings import pending_reviews
 from feature_store.lease import Holder
@@ -91,7 +91,7 @@ def read_facts(
     else:
         breaches, errors = _findings(connection, run)
         readers = _readers(connection, run)
-        certified = in_words(connection)
+        certified = certified_in_words(connection)
         reviews = tuple(
             str(review)
             for review in pending_reviews(connection)

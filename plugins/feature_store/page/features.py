@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.objects import require_store
 from feature_store.page.files import Files
 from feature_store.page.lineage import read_lineage
 from feature_store.page.models import FeatureDetail, FeatureLine, Features, NullShare
 from feature_store.page.problems import NotFound
-from feature_store.page.states import require_store
 from feature_store.settings import Settings
 
 _NULLS = """

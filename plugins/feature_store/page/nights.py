@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from feature_store.objects import require_store
 from feature_store.page.files import Files
 from feature_store.page.findings import findings_since
 from feature_store.page.models import Nights, RelationNights
 from feature_store.page.runs import latest_runs
-from feature_store.page.states import require_store
 from feature_store.settings import Settings
 
 _REFRESHES = """

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from feature_store.certification import in_words
+from feature_store.certification import certified_in_words
 from feature_store.contracts import FeatureSet
 from feature_store.errors import NotReady
 from feature_store.objects import has_audit
@@ -51,7 +51,7 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
         certified_at=_certified_at(connection),
         answered_for=_answered_for(connection, due(settings, at)),
     )
-    return _now(facts, files, certified=in_words(connection))
+    return _now(facts, files, certified=certified_in_words(connection))
 
 
 def _now(facts: Facts, files: Files, certified: str) -> Now:

@@ -11,11 +11,11 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from feature_store.errors import BadInput
+from feature_store.objects import require_store
 from feature_store.page.files import Files
 from feature_store.page.findings import findings_of_run
 from feature_store.page.models import ExpectationLine, RefreshLine, RunDetail, RunLine, Runs
 from feature_store.page.problems import NotFound
-from feature_store.page.states import require_store
 from feature_store.report.facts import ReportFacts
 from feature_store.report.read import read_report_facts
 from feature_store.settings import Settings

@@ -9,9 +9,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from feature_store.errors import NotReady
 from feature_store.names import Name
-from feature_store.objects import has_audit
 from feature_store.page.files import Described, Files
 from feature_store.page.models import RelationNow, RelationState, RunLine
 
@@ -68,18 +66,6 @@ class _Row:
     reused: str | None = None
 
 
-def require_store(connection: Connection[Any]) -> None:
-    """Raise where there is nothing that could be shown.
-
-    Raises:
-        NotReady: the store has not been created.
-    """
-    if not has_audit(connection):
-        raise NotReady(
-            "The store has not been created.", next_step="Run `bin/feature-store apply`."
-        )
-
-
 def read_relations(
     connection: Connection[Any], files: Files, latest: RunLine | None
 ) -> list[RelationNow]:
@@ -96,7 +82,7 @@ def read_relations(
             _RELATIONS,
             {
                 "names": names,
-                "quoted": [Name.parse(n).identifier.as_string(connection) for n in names],
+                "quoted": [Name.parse(n).quoted for n in names],
                 "dag": latest and latest.dag_id,
                 "run": latest and latest.run_id,
                 "prepared": latest and latest.prepared_at,

@@ -25,7 +25,7 @@ _WORDS = "Somebody has replaced its query since apply: bin/feature-store plan sh
 def replaced_views(connection: Connection[Any], files: Files) -> frozenset[str]:
     """The names of those views; none while a refresh has what they read locked, which soon ends."""
     names = [name for name, relation in files.relations.items() if not relation.is_refreshed]
-    quoted = [Name.parse(name).identifier.as_string(connection) for name in names]
+    quoted = [Name.parse(name).quoted for name in names]
     try:
         with connection.transaction(force_rollback=True):
             # To word a view's query the server locks what it reads, and nobody is to wait for it.

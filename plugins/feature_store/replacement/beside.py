@@ -100,6 +100,6 @@ def naming(problem: str) -> Iterator[None]:
 def _create(one: Rebuilt) -> str:
     if one.from_file or one.old is None:
         return one.relation.file.create.text
-    name = one.name.identifier.as_string()
+    name = one.name.quoted
     ending = "\nWITH NO DATA" if one.old.materialized else ""
     return f"CREATE {one.old.kind} {name} AS\n{one.old.query}{ending}"

@@ -132,7 +132,7 @@ def _read_again(connection: Connection[Any], view: Old) -> None:
         (view.oid,),
     ).fetchone()
     options = f" WITH ({row[0]})" if row and row[0] else ""
-    name = view.name.identifier.as_string(connection)
+    name = view.name.quoted
     connection.execute(f"CREATE OR REPLACE VIEW {name}{options} AS\n{view.query}".encode())
 
 
@@ -141,7 +141,7 @@ def _check(connection: Connection[Any], replacement: Replacement) -> None:
     unchanged = [one.old for one in replacement.rebuilt if one.old and not one.from_file]
     for old in (*unchanged, *replacement.views):
         row = connection.execute(
-            "SELECT pg_get_viewdef(to_regclass(%s))", (old.name.identifier.as_string(connection),)
+            "SELECT pg_get_viewdef(to_regclass(%s))", (old.name.quoted,)
         ).fetchone()
         if row is None or row[0] is None or row[0].rstrip().rstrip(";") != old.query:
             raise NotReady(

@@ -7,10 +7,11 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import class_row, tuple_row
 
-from feature_store.certification import in_words
+from feature_store.certification import certified_in_words
 from feature_store.errors import BadInput, NotReady
+from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.history.findings import open_leaks, pending_reviews
-from feature_store.objects import has_audit
+from feature_store.objects import require_store
 from feature_store.report.facts import (
     ContractFacts,
     ExpectationFacts,
@@ -22,7 +23,6 @@ from feature_store.report.facts import (
 )
 
 HISTORY = 30
-_CONTRACT_SCHEMAS = ("ml", "feature_store")
 
 
 def latest_run(connection: Connection[Any]) -> tuple[str, str]:
@@ -63,7 +63,7 @@ def read_report_facts(connection: Connection[Any], dag_id: str, run_id: str) -> 
         refreshes=refreshes,
         seen=_seen(connection, run),
         contracts=_contracts(connection),
-        certified=in_words(connection),
+        certified=certified_in_words(connection),
         leaks=tuple(map(str, open_leaks(connection))),
         reviews=tuple(map(str, pending_reviews(connection))),
     )
@@ -89,10 +89,7 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
 
 
 def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]]:
-    if not has_audit(connection):
-        raise NotReady(
-            "The store has not been created.", next_step="Run `bin/feature-store apply`."
-        )
+    require_store(connection)
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(
             "SELECT dag_id, run_id FROM feature_store_audit.run "
@@ -181,7 +178,7 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
 
 def _contracts(connection: Connection[Any]) -> tuple[ContractFacts, ...]:
     found: list[ContractFacts] = []
-    for schema in _CONTRACT_SCHEMAS:
+    for schema in GOVERNED_SCHEMAS:
         table = sql.Identifier(schema, "feature_set")
         with connection.cursor(row_factory=tuple_row) as cursor:
             there = cursor.execute(

@@ -32,12 +32,10 @@ class Reuse:
 
     Attributes:
         refresh_id: of the refresh, in the audit schema.
-        run_id: the run that made it.
         reason: in words, such as ``unchanged since run X``.
     """
 
     refresh_id: int
-    run_id: str
     reason: str
 
 
@@ -78,10 +76,10 @@ def reusable(
         return None
     changes = _changes(inputs, last.inputs)
     if not changes:
-        return Reuse(last.refresh_id, last.run_id, f"unchanged since run {last.run_id}")
+        return Reuse(last.refresh_id, f"unchanged since run {last.run_id}")
     if asked_at and _serves_backfill(store, relation, latest, inputs, asked_at):
         reason = f"refreshed by run {last.run_id} after the backfill was asked for"
-        return Reuse(last.refresh_id, last.run_id, reason)
+        return Reuse(last.refresh_id, reason)
     log.info("%s, since run %s: %s.", relation.name, last.run_id, "; ".join(changes))
     return None
 

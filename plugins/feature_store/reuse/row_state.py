@@ -67,7 +67,7 @@ def find_named(connection: Connection[Any], name: Name) -> list[Found]:
     Raises:
         psycopg.ProgrammingError: there is none of that name.
     """
-    return _look_up(connection, [], name.identifier.as_string(connection), [])
+    return _look_up(connection, [], name.quoted, [])
 
 
 def _look_up(

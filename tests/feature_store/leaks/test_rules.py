@@ -46,7 +46,7 @@ def test_every_declared_reader_and_column_is_one_of_the_store(store_files, scrat
                 name
                 for (name,) in scratch.rows(
                     "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)",
-                    relation.identifier.as_string(None),
+                    relation.quoted,
                 )
             }
             missing += [f"{relation}.{c}" for c in set(columns) - live - {"*"}]

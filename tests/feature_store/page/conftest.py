@@ -20,10 +20,10 @@ from feature_store.provenance import record_provenance, trace_features
 from sandbox.components import Components
 from sandbox.roles import PAGE, as_role, grant_roles
 from sandbox.server import airflow_connection
+from tests.feature_store.certified import CertifiedNights
 from tests.feature_store.conftest import Database
 from tests.feature_store.leaks.variants import EXCEPTIONS, RULES, SETS
 from tests.feature_store.page.nights import write_nights
-from tests.feature_store.test_certification import Nights
 
 PREFIX = "/data"
 """Where this Airflow stands: `[api] base_url` has a path."""
@@ -43,7 +43,7 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
     """Forty nights and one certified just now, with what the features are made of."""
     database = Database(server.create_database("nightly", "store"), settings)
     write_nights(database.connection, files, 1, 40)
-    nights = Nights(database, store_files, settings)
+    nights = CertifiedNights(database, store_files, settings)
     lease = nights.good(TONIGHT)
     scene = read_scene(database.connection, store_files, SETS, RULES, EXCEPTIONS)
     record_provenance(database.connection, lease, trace_features(scene))

@@ -13,14 +13,14 @@ from feature_store.page.models import RelationState, Standing
 from feature_store.page.now import read_now
 from feature_store.page.standing import due
 from feature_store.settings import Settings
-from tests.feature_store.test_certification import Nights
+from tests.feature_store.certified import CertifiedNights
 
 A = "ml.tom_features_v1_mv"
 E = "ml.tom_features_v1_enriched_mv"
 TOKEN = "ml.spam_token_v1"
 
 
-class Shown(Nights):
+class Shown(CertifiedNights):
     """Nights, and what the page says of them."""
 
     def __init__(self, database, store, settings, files) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
 from sandbox.server import Server
+from tests.feature_store.waiting import wait_for_lock
 
 A = "ml.tom_features_v1_mv"
 B = "ml.tom_labels_v1_mv"
@@ -233,7 +233,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
             target=refresh, args=(live.session, live.files.find(E_CLEAN), lease, "UTC")
         )
         worker.start()
-        _wait_for_lock(blocker)
+        wait_for_lock(blocker)
         blocker.execute(f"UPDATE {LISTINGS} SET spam = 'wtb' WHERE listing_id = 2")
     worker.join()
     blocker.close()
@@ -242,7 +242,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
     assert live.reusable(E_CLEAN) is None
     live.refresh(E_CLEAN, "wednesday")
     assert live.execute(f"SELECT listing_id FROM {E_CLEAN}").fetchall() == [(3,)]
-    assert live.reusable(E_CLEAN) == Reuse(_latest(live, E_CLEAN), "wednesday", _since("wednesday"))
+    assert live.reusable(E_CLEAN) == Reuse(_latest(live, E_CLEAN), _since("wednesday"))
 
 
 def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_should_have(
@@ -266,7 +266,7 @@ def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_
         worker = threading.Thread(target=ours)
         worker.start()  # its snapshot sees neither the AI row nor what the hand wrote
         with live.open() as watcher:
-            _wait_for_lock(watcher)
+            wait_for_lock(watcher)
     worker.join()
     hand.close()
 
@@ -363,7 +363,7 @@ def test_what_a_witness_asks_is_among_its_relations_inputs(live: Live) -> None:
         }
         sources = {str(source.name) for source in live.files.sources}
         for name in sources | {str(r.name) for r in live.files.relations}:
-            quoted = Name.parse(name).identifier.as_string().replace('"', "")
+            quoted = Name.parse(name).quoted.replace('"', "")
             if quoted in relation.witness.replace('"', ""):
                 assert name in known, (relation.name, name)
 
@@ -593,15 +593,3 @@ def _latest(live: Live, relation: str) -> int:
 
 def _since(run: str) -> str:
     return f"unchanged since run {run}"
-
-
-def _wait_for_lock(session: psycopg.Connection[Any]) -> None:
-    for _ in range(200):
-        waiting = session.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-            "AND datname = current_database()"
-        ).fetchone()
-        if waiting and waiting[0]:
-            return
-        time.sleep(0.02)
-    pytest.fail("the refresh never came to wait for the lock")

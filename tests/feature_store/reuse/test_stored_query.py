@@ -125,6 +125,6 @@ def test_a_query_that_was_replaced_is_another_although_it_reads_the_same(queries
 def test_no_query_of_the_store_is_doubted(store, store_files: Store) -> None:
     for relation in store_files.relations:
         row = store.connection.execute(
-            "SELECT %s::regclass::oid", (relation.name.identifier.as_string(),)
+            "SELECT %s::regclass::oid", (relation.name.quoted,)
         ).fetchone()
         assert read_stored_query(store.connection, row[0]).doubts == (), relation.name

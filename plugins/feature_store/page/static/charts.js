@@ -12,8 +12,8 @@ async function library() {
 }
 
 // The colours of a chart, as page.css has them in the theme of the moment.
-export function colours() {
-  const names = ['ink', 'soft', 'line', 'panel', 'subtle', 'good', 'warn', 'bad', 'info', 'series', 'heat-low', 'heat-high', 'met', 'warned', 'on-warned', 'broken'];
+function colours() {
+  const names = ['ink', 'soft', 'line', 'panel', 'subtle', 'warn', 'bad', 'info', 'series', 'heat-low', 'heat-high', 'met', 'warned', 'on-warned', 'broken'];
   return Object.fromEntries(names.map((name) => [name.replaceAll('-', '_'), colour(`--${name}`)]));
 }
 

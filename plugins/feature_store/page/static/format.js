@@ -56,7 +56,7 @@ export function seconds(s) {
   return `${(s / 3600).toFixed(1)}\u00a0h`;
 }
 
-export function ago(iso, now) {
+function ago(iso, now) {
   const passed = (new Date(now) - new Date(iso)) / 1000;
   const [unit, size] = STEPS.find(([, least]) => Math.abs(passed) >= least) ?? STEPS.at(-1);
   return relative.format(-Math.floor(passed / size), unit);

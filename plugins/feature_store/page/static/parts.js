@@ -2,7 +2,7 @@
 
 import { el, newId } from './dom.js';
 import { plural, time } from './format.js';
-import { badge, findingKind, icon } from './states.js';
+import { badge, findingKind } from './states.js';
 
 // A command that a person can read, mark and copy.
 export function command(text) {
@@ -82,10 +82,6 @@ export function tableInstead(caption, columns, rows) {
 export function facts(pairs) {
   const present = pairs.filter(([, value]) => value !== null && value !== undefined && value !== '');
   return el('dl', { class: 'facts' }, present.map(([term, value]) => [el('dt', {}, term), el('dd', {}, value)]));
-}
-
-export function notice(tone, title, ...children) {
-  return el('div', { class: `notice ${tone}` }, icon(tone), el('div', {}, el('p', { class: 'strong' }, title), ...children));
 }
 
 export const runHash = (dagId, runId) => `#run?${new URLSearchParams({ dag_id: dagId, run_id: runId })}`;
