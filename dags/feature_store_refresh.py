@@ -130,4 +130,6 @@ with DAG(
         refresh << [refreshes[before] for before in sorted(refreshed_before(name, outlines))]
 
     prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
-    expectations >> assert_contract
+    # After each task, not only after the last ones: the first failure gives up at once all that
+    # comes after it, and the verdict waits for what is still at work beside it.
+    [prepare, *refreshes.values(), expectations] >> assert_contract

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NOT_FOUND = 404
+
 
 def holder_of(context: Context) -> Holder:
     """The run, as the lease and the audit tables know it."""
@@ -64,12 +66,21 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
 
 
 def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from httpx import HTTPStatusError
+
     def is_over(holder: Holder) -> bool | None:
         try:
             state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
-        except RuntimeError as error:
+        except (AirflowRuntimeError, HTTPStatusError) as error:
+            if isinstance(error, HTTPStatusError):  # in dag.test no supervisor stands between
+                told: int | None = error.response.status_code
+            else:
+                told = (error.error.detail or {}).get("status_code")
+            if told != _NOT_FOUND:
+                raise  # it did not answer: whoever has the lease may well be at work
             # Airflow has forgotten the run, or it was another Airflow's.
-            log.info("Airflow cannot say how %s stands: %s", holder, error)
+            log.info("Airflow knows nothing of %s.", holder)
             return None
         # A queued run (a cleared one) does no work; its tasks take the lease anew.
         return state in ("success", "failed", "queued")

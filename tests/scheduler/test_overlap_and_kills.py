@@ -113,3 +113,16 @@ def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_wor
     real_airflow.start_component("scheduler")
 
     assert real_airflow.wait_for_run(run) == "success"
+
+
+def test_a_run_that_was_deleted_does_not_keep_the_lease(
+    real_airflow: RealAirflow, session: Session
+) -> None:
+    session.execute(
+        "UPDATE feature_store_audit.lease SET dag_id = 'feature_store_refresh', "
+        "run_id = 'deleted', taken_at = now(), seen_at = now() - interval '901 seconds'"
+    )
+
+    real_airflow.trigger("after_a_deleted_run")
+
+    assert real_airflow.wait_for_run("after_a_deleted_run") == "success"
