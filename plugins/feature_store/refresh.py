@@ -61,6 +61,7 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     """
     mode = _mode(connection, relation)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
+    version = read_version(connection, relation)
     try:
         done = under_lease(
             connection,
@@ -73,6 +74,8 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
                 "%s was not refreshed: %s", relation.name, error.diag.message_primary or error
             )
             raise
+        if error.sqlstate in _KEY_BROKEN and read_version(connection, relation) != version:
+            raise _somebody_else(relation) from error
         raise _explain(connection, relation, error) from error
     gather_statistics(connection, relation.name, written_anew=mode == "blocking")
     log.info(
@@ -125,9 +128,7 @@ def _refresh_and_record(
     if version in (None, before):
         # It wrote after our snapshot and before our lock, so that our rows are compared with rows
         # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
-        raise psycopg.errors.SerializationFailure(
-            f"somebody else refreshed or altered {relation.name} at the same moment"
-        )
+        raise _somebody_else(relation)
     refresh_id, rows, size = _record(
         connection, relation, mode, lease, zone, started, finished, inputs, version
     )
@@ -193,6 +194,13 @@ def _moment(connection: Connection[Any], function: LiteralString) -> datetime:
     return moment
 
 
+def _somebody_else(relation: Relation) -> psycopg.Error:
+    """Of a refresh by hand our snapshot does not see the rows, but the unique index does."""
+    return psycopg.errors.SerializationFailure(
+        f"somebody else refreshed or altered {relation.name} at the same moment"
+    )
+
+
 def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Error) -> StoreError:
     details = [error.diag.message_primary or str(error), error.diag.message_detail]
     return StoreError(
@@ -222,6 +230,7 @@ def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
     return f"the rows of the refresh of {row[0]:%Y-%m-%d %H:%M:%S %Z}."
 
 
+_KEY_BROKEN = ("23505", "21000")
 _REMEDIES = {
     "23505": "Find the rows with that key in the sources, mend them, then clear this task.",
     "21000": "Find the identical rows in the sources, mend them, then clear this task.",

@@ -279,6 +279,34 @@ def test_bad_data_is_named_with_what_readers_still_get(
     assert len(records(session, target)) == 1
 
 
+def test_a_refresh_by_hand_at_the_same_moment_is_not_taken_for_keys_that_are_broken(
+    session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
+) -> None:
+    """Our snapshot does not see the rows that it brought, the unique index does."""
+    session.execute("SET lock_timeout = '20s'")
+    failure: list[psycopg.Error] = []
+
+    def work() -> None:
+        try:
+            refresh_one(E)
+        except psycopg.Error as error:
+            failure.append(error)
+
+    worker = threading.Thread(target=work)
+    with other.transaction():
+        add_listing(other, 2)
+        other.execute(f"REFRESH MATERIALIZED VIEW {A}")
+        worker.start()
+        wait_for_lock(other)  # E's refresh has its snapshot, and reads A next
+        other.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E}")
+    worker.join()
+
+    assert passes_on_its_own(failure[0])
+    assert "somebody else refreshed" in str(failure[0])
+    refresh_one(E)
+    assert session.execute(f"SELECT count(*) FROM {E}").fetchone() == (2,)
+
+
 def test_a_lease_that_changed_hands_stops_a_refresh_before_it_starts(
     session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
 ) -> None:
