@@ -12,6 +12,9 @@ from psycopg import Connection
 from feature_store.errors import NotReady
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
+from feature_store.reuse.inputs import read_outcome
+from feature_store.reuse.latest import read_latest
+from feature_store.reuse.left import left_by
 from feature_store.wording import bullets
 
 if TYPE_CHECKING:
@@ -31,11 +34,11 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotReady: something was refreshed by another run, or since it was checked.
+        NotReady: something was refreshed by another run, by hand, or since it was checked.
     """
     hold_lease(connection, lease)
     relations = [str(relation.name) for relation in store.refreshed]
-    problems = _unproven(connection, lease.holder, relations)
+    problems = _unproven(connection, lease.holder, relations) or _changed(connection, store)
     if problems:
         raise NotReady(
             f"This run cannot certify the store:\n{bullets(problems)}",
@@ -54,7 +57,11 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
             r.dag_id,
             r.run_id,
             r.as_of_day,
-            clock_timestamp()
+            -- As old as what it rests on: nobody makes an old run young by clearing its last task.
+            (
+                SELECT max(e.checked_at) FROM feature_store_audit.expectation AS e
+                WHERE e.dag_id = r.dag_id AND e.run_id = r.run_id
+            )
         FROM feature_store_audit.latest_refresh AS l
         INNER JOIN feature_store_audit.run AS r ON r.dag_id = %s AND r.run_id = %s
         INNER JOIN pg_catalog.pg_class AS c ON c.relkind = 'm'
@@ -85,8 +92,13 @@ def withdraw(connection: Connection[Any], holder: Holder) -> None:
         UPDATE feature_store_audit.certified AS c SET withdrawn_by = %(run)s
         WHERE c.withdrawn_by IS NULL AND c.relation IN (
             SELECT e.relation FROM feature_store_audit.expectation AS e
+            INNER JOIN feature_store_audit.run AS r
+                ON e.dag_id = r.dag_id AND e.run_id = r.run_id
             WHERE e.dag_id = %(dag)s AND e.run_id = %(run)s
                 AND e.severity = 'critical' AND e.outcome = 'broken'
+                -- Not what an earlier go of this run found, and not of rows that another run has
+                -- replaced and proven since.
+                AND e.checked_at >= r.prepared_at AND e.checked_at >= c.certified_at
             UNION ALL
             SELECT f.relation FROM feature_store_audit.history_finding AS f
             WHERE f.kind = 'leak' AND f.outcome IS NULL
@@ -174,6 +186,21 @@ def _unproven(connection: Connection[Any], holder: Holder, relations: list[str])
             problems.append(f"The suite {suite} has not been checked since the last refresh.")
         elif wrong:
             problems.append(f"The suite {suite} has critical findings: {wrong}.")
+    return problems
+
+
+def _changed(connection: Connection[Any], store: Store) -> list[str]:
+    """Name the relations of which the rows are not those that their latest refresh left."""
+    latest = read_latest(connection)
+    left = left_by(latest)
+    problems = []
+    for relation in store.refreshed:
+        recorded = latest[str(relation.name)].outcome
+        if recorded is not None and read_outcome(connection, relation, left) != recorded:
+            problems.append(
+                f"{relation.name} has rows that are not those that this run proved: somebody has "
+                "refreshed it by hand."
+            )
     return problems
 
 

@@ -11,6 +11,7 @@ from feature_store.certification import certify
 from feature_store.contracts import read_feature_sets
 from feature_store.lease import Holder, Lease, take_lease
 from feature_store.outline import SUITES
+from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.stamps import stamp
 
@@ -40,6 +41,11 @@ class CertifiedNights:
                 f"{lease.token}, 'blocking', 7, 0, 0, pg_current_snapshot(), 'UTC', "
                 "clock_timestamp(), clock_timestamp())"
             )
+
+    def refresh(self, lease: Lease) -> None:
+        """Refresh every relation, really."""
+        for relation in self.store.refreshed:
+            refresh(self.database.connection, relation, lease, "UTC")
 
     def checked(
         self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"

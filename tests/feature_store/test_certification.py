@@ -8,9 +8,20 @@ import pytest
 from feature_store.certification import read_certified, withdraw
 from feature_store.errors import LeaseTaken, NotReady
 from tests.feature_store.certified import CertifiedNights
+from tests.feature_store.conftest import Database
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
+_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+
+
+@pytest.fixture
+def refreshed(server, filled_template, store_files, settings):
+    """Nights over a store with rows in its sources."""
+    database = Database(server.create_database("by_hand", filled_template), settings)
+    yield CertifiedNights(database, store_files, settings)
+    database.close()
+    server.drop_database("by_hand")
 
 
 @pytest.fixture
@@ -79,6 +90,75 @@ def test_rows_rewritten_by_hand_are_refused(nights):
     nights.good("monday")
     nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
     assert "ml.tom_features_v1_mv was rewritten since it was certified" in nights.refusal(_TOM)
+
+
+class TestAConcurrentRefreshByHand:
+    """It keeps the view's file, and leaves no record of ours."""
+
+    @pytest.fixture
+    def monday(self, refreshed):
+        """A certified store, of which one view reads a source that changes after that."""
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.certify(lease)
+        return refreshed
+
+    def test_its_rows_are_refused(self, monday):
+        monday.database.run('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+        monday.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        assert monday.refusal(_TOM) == (
+            f"NOT CERTIFIED: {_E_AI} was refreshed by hand since it was certified"
+        )
+        assert monday.required(_DEVICE)
+
+    def test_one_that_changed_nothing_and_a_grant_are_let_pass(self, monday, new_role):
+        monday.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        monday.database.run(f"GRANT SELECT ON {_F2} TO {new_role()}")
+        assert monday.required(_TOM)
+        assert monday.required(_DEVICE)
+
+    def test_before_the_verdict_its_rows_are_not_certified(self, refreshed):
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.database.run('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+        refreshed.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        with pytest.raises(NotReady, match=f"{_E_AI} .* not those that this run proved"):
+            refreshed.certify(lease)
+
+
+def test_an_old_run_does_not_become_young_by_its_last_task_alone(nights):
+    monday = nights.good("monday")
+    nights.database.run(
+        "UPDATE feature_store_audit.refresh SET finished_at = finished_at - interval '3 days'"
+    )
+    nights.database.run(
+        "UPDATE feature_store_audit.expectation SET checked_at = checked_at - interval '3 days'"
+    )
+    nights.certify(monday)
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
+
+
+def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(nights):
+    monday = nights.begin("monday")
+    nights.refreshed(monday)
+    nights.checked(monday, "uniqueness", outcome="broken", relation=_F2)
+    nights.good("tuesday")
+    withdraw(nights.database.connection, monday.holder)
+    assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
+
+
+def test_what_a_run_found_before_it_began_anew_is_not_held_against_it(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
+    nights.database.run(
+        "UPDATE feature_store_audit.run SET prepared_at = clock_timestamp() "
+        "WHERE run_id = 'tuesday'"
+    )
+    withdraw(nights.database.connection, tuesday.holder)
+    assert nights.required(_DEVICE) == ("2026-06-30", "monday")
 
 
 @pytest.mark.parametrize("age", [None, "-1 hour"])

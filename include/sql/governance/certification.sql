@@ -12,6 +12,8 @@ DECLARE
     v_carrier text;
     v_relations oid[];
     v_problem text;
+    v_changed record;
+    v_rows text;
 BEGIN
     IF p_max_age IS NULL OR p_max_age < interval '0' THEN
         RAISE EXCEPTION 'max_age is %; expected an interval such as ''30 hours''', p_max_age
@@ -81,6 +83,30 @@ BEGIN
         RAISE EXCEPTION 'NOT CERTIFIED: %', v_problem
         USING HINT = 'Wait for the run under way, or look at the latest run of feature_store_refresh.';
     END IF;
+
+    -- A concurrent refresh by hand keeps the file. It writes the view's row of pg_class anew, and so
+    -- do GRANT and ALTER: where somebody did, the rows tell, by where each stands and who wrote it.
+    FOR v_changed IN
+        SELECT
+            k.oid::regclass AS relation,
+            n.nspname || '.' || k.relname AS name,
+            r.outcome
+        FROM unnest(v_relations) AS v (relation)
+        INNER JOIN pg_class AS k ON v.relation = k.oid
+        INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+        INNER JOIN feature_store_audit.certified AS c ON c.relation = n.nspname || '.' || k.relname
+        INNER JOIN feature_store_audit.refresh AS r ON c.refresh_id = r.refresh_id
+        WHERE r.outcome IS NOT NULL AND r.version <> k.xmin::text
+    LOOP
+        EXECUTE format(
+            'SELECT concat_ws(''/'', count(*), sum(hashtidextended(t.ctid, t.xmin::text::bigint))) FROM ONLY %s AS t',
+            v_changed.relation
+        ) INTO v_rows;
+        IF right(v_changed.outcome, length(v_rows) + 1) IS DISTINCT FROM '/' || v_rows THEN
+            RAISE EXCEPTION 'NOT CERTIFIED: % was refreshed by hand since it was certified', v_changed.name
+            USING HINT = 'Wait for the next run of feature_store_refresh, which proves the rows anew.';
+        END IF;
+    END LOOP;
 
     SELECT
         c.as_of_day,
