@@ -110,12 +110,14 @@ class Standing:
         replace: functions to replace: they differ, and were named.
         misfits: what stands in the way, in words with the way out.
         kept: what differs and may, in words.
+        outgrown: the functions among the misfits, which could be named and replaced.
     """
 
     create: tuple[Part, ...]
     replace: tuple[Part, ...]
     misfits: tuple[str, ...]
     kept: tuple[str, ...]
+    outgrown: tuple[str, ...]
 
 
 def read_governance(include_dir: Path) -> tuple[Governance, ...]:
@@ -149,6 +151,7 @@ def standing(
     replace: list[Part] = []
     misfits: list[str] = []
     kept: list[str] = []
+    outgrown: list[str] = []
     for part in governance.parts:
         if part.arguments is None:
             live = live_columns(connection, part.name)
@@ -163,8 +166,9 @@ def standing(
         if now is None:
             create.append(part)
         elif _differs(part, now, recorded):
+            whose = "which is not as its file" if recorded else "which is not ours"
             words = (
-                f"{part.name}({part.arguments}), which is not ours:\n"
+                f"{part.name}({part.arguments}), {whose}:\n"
                 f"{difference(now['body'], part.body, most=2)}\n"
                 f"To have ours: `bin/feature-store apply --replace {part.name}`"
             )
@@ -174,7 +178,8 @@ def standing(
                 kept.append(words)
             else:
                 misfits.append(words)
-    return Standing(tuple(create), tuple(replace), tuple(misfits), tuple(kept))
+                outgrown.append(str(part.name))
+    return Standing(tuple(create), tuple(replace), tuple(misfits), tuple(kept), tuple(outgrown))
 
 
 def _governance(path: Path, kind: str, schema: str) -> Governance:

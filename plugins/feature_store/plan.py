@@ -129,17 +129,29 @@ def make_plan(
 
 def blockages(plan: Plan) -> list[str]:
     """Each blocked object with its state, where it differs, and the way out."""
-    changed = [
-        c.thing.label for c in plan.blocked if c.state is State.FILE_CHANGED and not c.standing
-    ]
+    changed = [c.thing.label for c in plan.blocked if c.state is State.FILE_CHANGED]
+    named = _outgrown(plan)
 
     def way_out(condition: Condition) -> str:
         # A new version changes several files, and apply takes all of them or none.
         label = condition.thing.label
-        names = " ".join(changed) if label in changed else label
-        return "" if condition.standing else f"\nNext: {_WAY_OUT[condition.state].format(names)}"
+        if condition.standing:
+            at_once = len(named) > 1 and condition.standing.outgrown
+            return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
+        names = " ".join(named) if label in changed else label
+        return f"\nNext: {_WAY_OUT[condition.state].format(names)}"
 
     return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
+
+
+def _outgrown(plan: Plan) -> list[str]:
+    """What of ours has another file by now, by the names that `--replace` takes."""
+    names: list[str] = []
+    for condition in plan.blocked:
+        if condition.state is State.FILE_CHANGED:
+            standing = condition.standing
+            names += standing.outgrown if standing else [condition.thing.label]
+    return names
 
 
 _REPLACE = "bin/feature-store apply --replace {0}"

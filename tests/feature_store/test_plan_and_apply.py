@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -251,6 +252,22 @@ def test_changed_words_of_the_contract_tables_are_written_in_both_schemas(scratc
         words = "SELECT obj_description(%s::regclass, 'pg_class')"
         assert scratch.value(words, f"{schema}.feature_set_current") == "X"
     assert _plan(scratch, include).empty
+
+
+def test_a_new_version_of_functions_and_relations_is_one_command(scratch, include):
+    guard = "sql/governance/certification.sql"
+    include.edit(guard, "'feature_set % not found'", "'feature_set % is not known'")
+    functions = "ml.require_certified feature_store.require_certified"
+    told = str(_plan(scratch, include))
+    assert told.count(f"All at once: `bin/feature-store apply --replace {functions}`") == 2
+    include.edit(
+        "sql/base/ml.sold_prices_v1_mv.sql", "l.generation,", "l.generation + 0 AS generation,"
+    )
+    told = str(_plan(scratch, include))
+    (command,) = set(
+        re.findall(r"(?:All at once|Next): `bin/feature-store apply --replace ([^`]*)`", told)
+    )
+    assert set(command.split()) == {*functions.split(), "ml.sold_prices_v1_mv"}
 
 
 def test_words_that_left_the_file_leave_the_database(scratch, include):
