@@ -128,10 +128,27 @@ def _column_misfits(
     return problems
 
 
+def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tuple[str, ...]]:
+    """The keys by which adopted relations are unique instead of their files', by relation."""
+    found = {}
+    for name, columns in _ALSO_UNIQUE_BY.items():
+        row = connection.execute("SELECT to_regclass(%s)::oid", (name.quoted,)).fetchone()
+        oid = row and row[0]
+        files = [set(key) for key in store.find(str(name)).file.unique_indexes.values()]
+        if oid and not _is_unique(connection, oid, files):
+            found[name] = tuple(sorted(columns))
+    return found
+
+
 def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
     keys = [set(key) for key in relation.file.unique_indexes.values()]
     if relation.name in _ALSO_UNIQUE_BY:
         keys.append(_ALSO_UNIQUE_BY[relation.name])
+    return _is_unique(connection, oid, keys)
+
+
+def _is_unique(connection: Connection[Any], oid: int, keys: list[set[str]]) -> bool:
+    """Whether a valid unique index of a relation makes it unique by one of these keys."""
     rows = connection.execute(
         """
         SELECT array_agg(a.attname::text)

@@ -91,7 +91,8 @@ def _apply(
         _print_check(check(connection, feature_set), "stamped, ")
     if done.replacement:
         print(
-            "What was replaced is not certified: require_certified refuses it until the next run."
+            "What was replaced is not proven until the next run: require_certified refuses its\n"
+            "materialized views until then, and a plain view's new query is read at once."
         )
     if done.creates:
         print(

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from psycopg import sql
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
+from feature_store.names import Name
 from feature_store.proofs import Proof
 from feature_store.store import Store
 
 SEVERITIES = ("critical", "warning")
 _THRESHOLDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True))
+_NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -49,9 +52,20 @@ class Expectation:
 
 
 def read_expectations(
-    include_dir: Path, store: Store, proofs: tuple[Proof, ...], suite: str
+    include_dir: Path,
+    store: Store,
+    proofs: tuple[Proof, ...],
+    suite: str,
+    other_keys: Mapping[Name, tuple[str, ...]] = _NONE,
 ) -> tuple[Expectation, ...]:
     """All expectations of a suite.
+
+    Args:
+        include_dir: where the files are.
+        store: the relations, each with the keys that its file declares.
+        proofs: what `proofs.read_proofs` read.
+        suite: its name, one of `outline.SUITES`.
+        other_keys: by which adopted relations are unique instead (`adoption.read_other_keys`).
 
     Raises:
         BadInput: a file without the header, with an unknown severity or an unknown threshold.
@@ -59,7 +73,7 @@ def read_expectations(
     thresholds = read_thresholds(include_dir)
     found = [_read(path, suite, thresholds) for path in _files(include_dir, suite)]
     if suite == "uniqueness":
-        found += _keys(store)
+        found += _keys(store, other_keys)
     if suite == "as_of_counts":
         found += [_of_proof(proof) for proof in proofs if proof.decides]
     return tuple(found)
@@ -117,9 +131,10 @@ def _filled_in(path: Path, query: str, thresholds: dict[str, float]) -> str:
     return _PLACEHOLDER.sub(number, query)
 
 
-def _keys(store: Store) -> Iterator[Expectation]:
+def _keys(store: Store, other_keys: Mapping[Name, tuple[str, ...]]) -> Iterator[Expectation]:
     for relation in store.refreshed:
-        for index, columns in sorted(relation.file.unique_indexes.items()):
+        for index, declared in sorted(relation.file.unique_indexes.items()):
+            columns = other_keys.get(relation.name, declared)
             key = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
             query = sql.SQL(
                 "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"

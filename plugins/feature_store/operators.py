@@ -45,6 +45,7 @@ class StoreOperator(BaseOperator):
         kwargs.setdefault("retry_delay", _RETRY_DELAY)
         super().__init__(**kwargs)
         self._connections: list[Connection[Any]] = []
+        self._stopped = False
 
     def execute(self, context: Context) -> Any:
         """Open the session, do the work, sort the errors.
@@ -63,7 +64,9 @@ class StoreOperator(BaseOperator):
             raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
         except (StoreError, psycopg.Error) as error:
             leave_cause(context, error)
-            if passes_on_its_own(error):
+            # Who stops a task for good has said so to Airflow; who stops its machine has not, and
+            # then another try is what is wanted.
+            if self._stopped or passes_on_its_own(error):
                 raise
             raise AirflowFailException(str(error)) from error
 
@@ -73,6 +76,7 @@ class StoreOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the SQL on the server, too: a killed client alone would leave it running."""
+        self._stopped = True
         log.info("Stopping this task's statements on the server.")
         for connection in self._connections:
             if not connection.closed:
@@ -105,9 +109,10 @@ class PrepareOperator(StoreOperator):
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
         from feature_store.objects import has_audit
-        from feature_store.prepare import check_ready
+        from feature_store.prepare import check_access, check_ready
         from feature_store.store import read_store
 
+        check_access(connection)
         if has_audit(connection):
             take_turn(connection, settings, context)
         try:
@@ -194,18 +199,23 @@ class SuiteOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
         """Run the suite's proofs, then its expectations, under the lease."""
+        from feature_store.adoption import read_other_keys
         from feature_store.contracts import read_feature_sets
         from feature_store.expectations import read_expectations
         from feature_store.lease import hold_lease
         from feature_store.nulls import record_nulls
         from feature_store.proofs import read_proofs, run_proof
         from feature_store.store import read_store
-        from feature_store.suites import in_short, record, run_suite, verdict
+        from feature_store.suites import begin_suite, in_short, record, run_suite, verdict
 
         store = read_store(settings.include_dir)
         proofs = read_proofs(settings.include_dir)
-        expectations = read_expectations(settings.include_dir, store, proofs, self.suite)
+        other_keys = read_other_keys(connection, store)
+        expectations = read_expectations(
+            settings.include_dir, store, proofs, self.suite, other_keys
+        )
         lease = take_turn(connection, settings, context)
+        begin_suite(connection, lease, self.suite)
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set)

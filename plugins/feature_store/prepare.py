@@ -32,15 +32,25 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         NotReady: something is not fit; the message names all of it with the way out.
         BadInput: a file that cannot be used.
     """
-    problems = (
-        server_problems(connection)
-        or access_problems(connection)
-        or [
-            *source_problems(connection, store.sources),
-            *_definition_problems(connection, store, settings),
-        ]
-        or [*refresh_problems(connection, store), *contract_problems(connection)]
-    )
+    _refuse(server_problems(connection))
+    check_access(connection)
+    problems = [
+        *source_problems(connection, store.sources),
+        *_definition_problems(connection, store, settings),
+    ] or [*refresh_problems(connection, store), *contract_problems(connection)]
+    _refuse(problems)
+
+
+def check_access(connection: Connection[Any]) -> None:
+    """Check that the session's role may look at the store at all. Needs no privilege itself.
+
+    Raises:
+        NotReady: it may not; the message names every GRANT that is missing.
+    """
+    _refuse(access_problems(connection))
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise NotReady(
             f"The store cannot be refreshed:\n{bullets(problems)}",

@@ -24,7 +24,7 @@ from feature_store.errors import (
     passes_on_its_own,
 )
 from feature_store.expectations import Expectation
-from feature_store.lease import Holder
+from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)
@@ -84,15 +84,29 @@ def run_suite(
     return [_check(source, expectation) for expectation in expectations]
 
 
+def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> None:
+    """Forget what an earlier try of the run found, lest it pass for what a later one found.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: of the run.
+        suite: its name.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+    """
+    with connection.transaction():
+        hold_lease(connection, lease)
+        connection.execute(
+            "DELETE FROM feature_store_audit.expectation "
+            "WHERE dag_id = %s AND run_id = %s AND suite = %s",
+            (lease.holder.dag_id, lease.holder.run_id, suite),
+        )
+
+
 def record(connection: Connection[Any], holder: Holder, findings: Sequence[Finding]) -> None:
-    """Keep the findings of a suite; those of an earlier try of the same run are replaced."""
+    """Keep the findings of a suite (see `begin_suite`)."""
     with connection.transaction(), connection.cursor() as cursor:
-        for suite in {finding.expectation.suite for finding in findings}:
-            cursor.execute(
-                "DELETE FROM feature_store_audit.expectation "
-                "WHERE dag_id = %s AND run_id = %s AND suite = %s",
-                (holder.dag_id, holder.run_id, suite),
-            )
         cursor.executemany(
             "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
             "relation, severity, outcome, expected, observed, sample, seconds) "

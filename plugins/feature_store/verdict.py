@@ -43,10 +43,14 @@ class AssertContractOperator(StoreOperator):
     ) -> dict[str, str | None]:
         """Give the verdict, record it and release the lease."""
         from feature_store.objects import has_audit, require_store
+        from feature_store.prepare import check_access
+        from feature_store.privileges import access_problems
 
-        if not has_audit(connection) and (failed := _failed_before(context)):
-            raise failed
+        may_ask = has_audit(connection) and not access_problems(connection)
+        if not may_ask and (failed := _failed_before(context)):
+            raise failed  # by what Airflow alone knows of it
         require_store(connection)
+        check_access(connection)
         try:
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:

@@ -17,6 +17,7 @@ import pytest
 from bench.side_by_side import order
 from feature_store.outline import SUITES, Refresh
 from feature_store.store import Store
+from sandbox.roles import REFRESHER
 
 GATE = "assert_contract"
 
@@ -75,7 +76,9 @@ class TestPolicy:
         gate = dag.get_task(GATE)
         assert gate.trigger_rule == "all_done"
         assert not gate.downstream_task_ids
-        assert gate.get_flat_relative_ids(upstream=True) == set(dag.task_ids) - {GATE}
+        # Of each task directly: the first failure gives up all that comes after it at once, suites
+        # included, while refreshes beside it go on.
+        assert gate.upstream_task_ids == set(dag.task_ids) - {GATE}
 
     def test_its_page_says_what_to_do_when_it_fails(self, dag: Any) -> None:
         told = dag.doc_md.split("**When it fails.**")[1]
@@ -316,6 +319,16 @@ class TestTheLease:
 
         assert run_dag(database).state == "success"
 
+    def test_a_run_that_airflow_has_forgotten_keeps_it_until_it_has_been_silent_for_long(
+        self, run_dag: Any, database: str, connection: psycopg.Connection
+    ) -> None:
+        connection.execute(
+            "UPDATE feature_store_audit.lease SET dag_id = 'feature_store_refresh', "
+            "run_id = 'deleted', taken_at = now(), seen_at = now() - interval '901 seconds'"
+        )
+
+        assert run_dag(database).state == "success"
+
 
 class TestABadRun:
     def test_bad_data_fails_the_run_once_and_leaves_the_layer_readable(
@@ -390,6 +403,46 @@ class TestABadRun:
 
         assert run.state == "failed"
         assert [t for t, state in run.tasks.items() if state == "failed"] == [GATE]
+
+    def test_a_suite_that_fails_before_it_has_checked_does_not_tell_what_it_once_found(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        connection.execute(
+            "CREATE FUNCTION public.of_an_earlier_try() RETURNS trigger LANGUAGE plpgsql "
+            "SECURITY DEFINER AS $$ BEGIN INSERT INTO feature_store_audit.expectation (dag_id, "
+            "run_id, suite, expectation, relation, severity, outcome, expected, observed, seconds, "
+            "checked_at) VALUES (NEW.dag_id, NEW.run_id, 'as_of_counts', 'x', 'ml.x', 'critical', "
+            "'broken', 'x', '9 rows that breach it', 0, now()); RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER earlier AFTER INSERT ON feature_store_audit.run "
+            "FOR EACH ROW EXECUTE FUNCTION public.of_an_earlier_try()"
+        )
+        connection.execute(
+            "ALTER TABLE feature_store_audit.proof ADD CHECK (proof = 'none') NOT VALID"
+        )
+
+        run = run_dag(database)
+
+        assert run.tasks["expectations.as_of_counts"] == "failed"
+        (mail,) = mailbox.mails()
+        message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+        assert "broken" not in message["Subject"]
+        assert "9 rows" not in message.get_body(("plain",)).get_content()
+
+    def test_a_grant_that_is_missing_is_named_before_any_work(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        connection.execute(f"REVOKE ALL ON feature_store_audit.lease FROM {REFRESHER}")
+
+        run = run_dag(database)
+
+        assert run.tasks["prepare"] == run.tasks[GATE] == "failed"
+        (mail,) = mailbox.mails()
+        message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+        assert "prepare failed" in message["Subject"]
+        told = " ".join(message.get_body(("plain",)).get_content().split())
+        assert "lacks privileges on feature_store_audit.lease: SELECT, UPDATE are needed" in told
 
     def test_what_prepare_finds_stops_the_run_before_any_work(
         self, run_dag: Any, database: str, connection: psycopg.Connection

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from feature_store.adoption import read_other_keys
 from feature_store.apply import apply
 from feature_store.contracts import read_feature_sets
 from feature_store.errors import BadInput, NotReady
+from feature_store.expectations import read_expectations
 from feature_store.leaks.gates import check_gates
 from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.leaks.scene import FAILURE
@@ -156,6 +158,18 @@ def test_words_of_files_never_reach_what_is_adopted(hand_built, include):
 def test_columns_of_its_owner_are_welcome_where_no_feature_set_is_bound(scratch, include):
     _forget(scratch, F0, f"SELECT *, 1 AS upstream_id FROM {E_CLEAN}", "generation, listing_id")
     assert _state(_plan(scratch, include), F0) == (State.ADOPTABLE, "")
+
+
+def test_it_is_held_to_the_key_that_it_has(scratch, settings, store_files):
+    def expected() -> str:
+        other_keys = read_other_keys(scratch.connection, store_files)
+        found = read_expectations(settings.include_dir, store_files, (), "uniqueness", other_keys)
+        (ours,) = [e.expected for e in found if e.relation == F0 and e.name.startswith("key_")]
+        return ours
+
+    assert expected() == "one row per listing_id"
+    _forget(scratch, F0, f"SELECT * FROM {E_CLEAN}", "generation, listing_id")
+    assert expected() == "one row per generation, listing_id"
 
 
 # What does not fit

@@ -19,7 +19,14 @@ from feature_store.runs import open_run
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
-from feature_store.suites import Finding, breaches, record, run_suite, verdict
+from feature_store.suites import (
+    Finding,
+    begin_suite,
+    breaches,
+    record,
+    run_suite,
+    verdict,
+)
 from sandbox.server import Server
 
 E = "ml.tom_features_v1_enriched_mv"
@@ -53,6 +60,7 @@ class Night:
 
     def run(self, suite: str) -> list[Finding]:
         proofs = read_proofs(self._settings.include_dir)
+        begin_suite(self.session, self.lease, suite)
         if suite == "as_of_counts":
             for proof in proofs:
                 run_proof(self.session, proof, self.lease)
@@ -296,6 +304,24 @@ def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None
     assert {"token": "kanskje"}.items() <= warned.sample[-1].items() or any(
         row["token"] == "kanskje" for row in warned.sample
     )
+
+
+@pytest.mark.parametrize("wrong_clock", ["2062-06-30", "infinity"])
+def test_a_listing_of_the_future_does_not_hide_that_no_new_ones_come(
+    night: Night, wrong_clock: str
+) -> None:
+    newest = night.session.execute(f"SELECT max(edited_date)::date FROM {LISTINGS}").fetchone()
+    open_run(night.session, RUN, "manual", newest[0] + timedelta(days=9), "UTC")
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET edited_date = %s WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {LISTINGS})",
+        (wrong_clock,),
+    )
+    night.session.execute("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+
+    findings = {f.expectation.name: f for f in night.run("as_of_counts")}
+
+    assert findings["the_newest_listing_is_fresh"].outcome == "broken"
 
 
 def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> None:
