@@ -7,7 +7,6 @@ carries it. `stamps` brings it into the database.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.tomlfile import read_toml
 
 DTYPES = ("int", "int4", "int8", "numeric", "float8", "text")
 _HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
@@ -89,11 +89,10 @@ def read_feature_set(path: Path) -> FeatureSet:
         BadInput: the file is malformed, empty, has a duplicate ordinal or name, ordinals that are
             not 1, 2, 3…, an unknown dtype, an unknown field, or a ``|`` in a hashed field.
     """
+    written = read_toml(path)
     try:
-        content = _SetInFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        content = _SetInFile.model_validate(written)
         relation = Name.parse(content.relation)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
         raise BadInput(f"{path}: {_first_complaint(error)}") from None
     except BadInput as error:

@@ -8,7 +8,6 @@ what is there already: every unique key of a relation, and every proof.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from feature_store.header import read_header
 from feature_store.names import Name
 from feature_store.proofs import Proof
 from feature_store.store import Store
+from feature_store.tomlfile import read_toml
 
 SEVERITIES = ("critical", "warning")
 _THRESHOLDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True))
@@ -86,10 +86,9 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
         BadInput: the file is missing or holds anything but numbers.
     """
     path = include_dir / "thresholds.toml"
+    written = read_toml(path)
     try:
-        return _THRESHOLDS.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        return _THRESHOLDS.validate_python(written)
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.tomlfile import read_toml
 
 _INT = frozenset({"smallint", "integer", "bigint"})
 FAMILIES = {
@@ -45,11 +45,10 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     Raises:
         BadInput: the file is missing or malformed, or names an unknown type family.
     """
+    written = read_toml(path)
     try:
-        tables = _TABLES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+        tables = _TABLES.validate_python(written)
         sources = tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -6,7 +6,6 @@ declared exceptions say where a feature sees more than was known at t0, and why 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.tomlfile import read_toml
 
 EVERY_COLUMN = "*"
 
@@ -192,10 +192,9 @@ _Content = TypeVar("_Content", bound=BaseModel)
 
 
 def _read(path: Path, model: type[_Content]) -> _Content:
+    written = read_toml(path)
     try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        return model.model_validate(written)
     except ValidationError as error:
         first = error.errors()[0]
         # Entries are counted from 1 in messages.
