@@ -136,7 +136,7 @@ def blockages(plan: Plan) -> list[str]:
         # A new version changes several files, and apply takes all of them or none.
         label = condition.thing.label
         if condition.standing:
-            at_once = len(named) > 1 and condition.standing.outgrown
+            at_once = label in changed and len(named) > 1 and condition.standing.outgrown
             return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
         names = " ".join(named) if label in changed else label
         return f"\nNext: {_WAY_OUT[condition.state].format(names)}"
@@ -170,7 +170,7 @@ def _parts(plan: Plan) -> Iterator[str]:
         refusals = plan.replacement.refusals
         yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
     steps = [f"schema {name}" for name in plan.schemas]
-    steps += [f"audit schema, step {m.version}: {m.name}" for m in plan.migrations]
+    steps += _audit_steps(plan.migrations)
     steps += [thing.label for thing in plan.creates]
     if steps:
         yield f"To create: {len(steps)}\n{bullets(steps)}"
@@ -195,6 +195,13 @@ def _parts(plan: Plan) -> Iterator[str]:
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
         yield f"In place, adopted as they are: {plan.adopted}."
+
+
+def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
+    """What happens to the audit schema; of a new one, nobody cares how it came about."""
+    if migrations and migrations[0].version == 1:
+        return [f"audit schema, steps 1 to {migrations[-1].version}"]
+    return [f"audit schema, step {m.version}: {m.name}" for m in migrations]
 
 
 def _replaced(replacement: Replacement) -> Iterator[str]:
