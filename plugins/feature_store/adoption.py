@@ -135,7 +135,11 @@ def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tup
         row = connection.execute("SELECT to_regclass(%s)::oid", (name.quoted,)).fetchone()
         oid = row and row[0]
         files = [set(key) for key in store.find(str(name)).file.unique_indexes.values()]
-        if oid and not _is_unique(connection, oid, files):
+        if (
+            oid
+            and not _is_unique(connection, oid, files)
+            and _is_unique(connection, oid, [columns])
+        ):
             found[name] = tuple(sorted(columns))
     return found
 

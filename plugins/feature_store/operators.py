@@ -45,7 +45,7 @@ class StoreOperator(BaseOperator):
         kwargs.setdefault("retry_delay", _RETRY_DELAY)
         super().__init__(**kwargs)
         self._connections: list[Connection[Any]] = []
-        self._stopped = False
+        self.stopped = False
 
     def execute(self, context: Context) -> Any:
         """Open the session, do the work, sort the errors.
@@ -66,7 +66,7 @@ class StoreOperator(BaseOperator):
             leave_cause(context, error)
             # Who stops a task for good has said so to Airflow; who stops its machine has not, and
             # then another try is what is wanted.
-            if self._stopped or passes_on_its_own(error):
+            if self.stopped or passes_on_its_own(error):
                 raise
             raise AirflowFailException(str(error)) from error
 
@@ -76,7 +76,7 @@ class StoreOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the SQL on the server, too: a killed client alone would leave it running."""
-        self._stopped = True
+        self.stopped = True
         log.info("Stopping this task's statements on the server.")
         for connection in self._connections:
             if not connection.closed:
@@ -208,14 +208,14 @@ class SuiteOperator(StoreOperator):
         from feature_store.store import read_store
         from feature_store.suites import begin_suite, in_short, record, run_suite, verdict
 
+        lease = take_turn(connection, settings, context)
+        begin_suite(connection, lease, self.suite)
         store = read_store(settings.include_dir)
         proofs = read_proofs(settings.include_dir)
         other_keys = read_other_keys(connection, store)
         expectations = read_expectations(
             settings.include_dir, store, proofs, self.suite, other_keys
         )
-        lease = take_turn(connection, settings, context)
-        begin_suite(connection, lease, self.suite)
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set)

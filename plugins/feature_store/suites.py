@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,15 @@ from feature_store.errors import (
 )
 from feature_store.expectations import Expectation
 from feature_store.lease import Holder, Lease, hold_lease
+from feature_store.outline import SUITES
 from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 20
+_FORGET = (
+    "DELETE FROM feature_store_audit.expectation WHERE dag_id = %s AND run_id = %s AND suite = %s"
+)
 # Great Expectations asks for a URL; the connections come from our own session, so that every option
 # of the Airflow connection reaches them and no password has to stand in a URL.
 _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
@@ -97,16 +101,14 @@ def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> None:
     """
     with connection.transaction():
         hold_lease(connection, lease)
-        connection.execute(
-            "DELETE FROM feature_store_audit.expectation "
-            "WHERE dag_id = %s AND run_id = %s AND suite = %s",
-            (lease.holder.dag_id, lease.holder.run_id, suite),
-        )
+        connection.execute(_FORGET, (lease.holder.dag_id, lease.holder.run_id, suite))
 
 
 def record(connection: Connection[Any], holder: Holder, findings: Sequence[Finding]) -> None:
-    """Keep the findings of a suite (see `begin_suite`)."""
+    """Keep the findings of a suite; those of another try of the same run are replaced."""
     with connection.transaction(), connection.cursor() as cursor:
+        for suite in {finding.expectation.suite for finding in findings}:
+            cursor.execute(_FORGET, (holder.dag_id, holder.run_id, suite))
         cursor.executemany(
             "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
             "relation, severity, outcome, expected, observed, sample, seconds) "
@@ -176,10 +178,11 @@ def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def breaches(connection: Connection[Any], holder: Holder) -> str:
+def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str] = SUITES) -> str:
     """What a run's suites found wrong, for its verdict; empty if nothing.
 
-    Findings from before the run was prepared anew are of an earlier try and do not count.
+    Findings from before the run was prepared anew are of an earlier try and do not count, nor do
+    those of suites that did not come to their end this time.
     """
     rows = connection.execute(
         "SELECT e.suite, e.relation, e.expected, e.observed "
@@ -187,8 +190,8 @@ def breaches(connection: Connection[Any], holder: Holder) -> str:
         "LEFT JOIN feature_store_audit.run AS r ON e.dag_id = r.dag_id AND e.run_id = r.run_id "
         "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' "
         "AND e.severity = 'critical' AND (r.prepared_at IS NULL OR e.checked_at >= r.prepared_at) "
-        "ORDER BY e.suite, e.relation, e.expectation",
-        (holder.dag_id, holder.run_id),
+        "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
+        (holder.dag_id, holder.run_id, list(ended)),
     ).fetchall()
     if not rows:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -11,6 +12,7 @@ from feature_store.errors import RunFailed, StoreError, passes_on_its_own
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
+from feature_store.outline import SUITES
 from feature_store.run_context import as_of_day_of, holder_of, take_turn
 from feature_store.settings import Settings
 from feature_store.wording import bullets
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MOST_CAUSES = 10
+# The states of a task that came to an end of its own.
+_ENDED = ("success", "failed")
 
 
 class AssertContractOperator(StoreOperator):
@@ -47,14 +51,17 @@ class AssertContractOperator(StoreOperator):
         from feature_store.privileges import access_problems
 
         may_ask = has_audit(connection) and not access_problems(connection)
-        if not may_ask and (failed := _failed_before(context)):
-            raise failed  # by what Airflow alone knows of it
+        if not may_ask and (failed := _failed_before(context)):  # by what Airflow alone knows of it
+            with suppress(psycopg.Error):
+                self._fail(connection, settings, context, failed)
+            raise failed
         require_store(connection)
         check_access(connection)
         try:
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:
-            if not passes_on_its_own(error):  # else this task is tried again, still in its turn
+            # Else this task is tried again, still in its turn.
+            if not (self.stopped or passes_on_its_own(error)):
                 self._fail(connection, settings, context, error)
             raise
         self._announce(connection, context)
@@ -222,9 +229,7 @@ def _failed_before(context: Context, connection: Connection[Any] | None = None) 
     by_task = states.get(run.run_id, {})
     failed = sorted(t for t, state in by_task.items() if state == "failed")
     never_ran = sorted(
-        t
-        for t, state in by_task.items()
-        if t != task.task_id and state not in ("success", "failed")
+        t for t, state in by_task.items() if t != task.task_id and state not in _ENDED
     )
     if not failed and not never_ran:
         return None
@@ -237,7 +242,8 @@ def _failed_before(context: Context, connection: Connection[Any] | None = None) 
     if connection is not None:
         from feature_store.suites import breaches
 
-        problem += breaches(connection, holder_of(context))
+        ended = [suite for suite in SUITES if by_task.get(f"expectations.{suite}") in _ENDED]
+        problem += breaches(connection, holder_of(context), ended)
     return RunFailed(
         problem,
         readers="layers that were refreshed before the failure show new rows, the others old.",

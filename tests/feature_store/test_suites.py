@@ -354,6 +354,7 @@ def test_the_verdict_does_not_repeat_what_an_earlier_try_found(night: Night) -> 
     )
     night.run("as_of_counts")
     assert breaches(night.session, RUN) != ""
+    assert breaches(night.session, RUN, ["uniqueness"]) == "", "as_of_counts did not run this time"
 
     open_run(night.session, RUN, "manual", date(2026, 6, 30), "UTC")
 
