@@ -12,9 +12,10 @@ from psycopg import Connection
 from feature_store.errors import NotReady
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
-from feature_store.reuse.inputs import read_outcome
+from feature_store.reuse.inputs import read_outcome, read_version
 from feature_store.reuse.latest import read_latest
 from feature_store.reuse.left import left_by
+from feature_store.reuse.row_state import versions_of
 from feature_store.wording import bullets
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
     """
     hold_lease(connection, lease)
     relations = [str(relation.name) for relation in store.refreshed]
+    versions = _read_versions(connection, store)
     problems = _unproven(connection, lease.holder, relations) or _changed(connection, store)
     if problems:
         raise NotReady(
@@ -48,7 +50,7 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
     connection.execute(
         """
         INSERT INTO feature_store_audit.certified (
-            relation, refresh_id, file_node, dag_id, run_id, as_of_day, certified_at
+            relation, refresh_id, file_node, dag_id, run_id, as_of_day, certified_at, version
         )
         SELECT
             l.relation,
@@ -59,14 +61,16 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
             r.as_of_day,
             -- As old as what it rests on: nobody makes an old run young by clearing its last task.
             (
-                SELECT max(e.checked_at) FROM feature_store_audit.expectation AS e
+                SELECT min(e.checked_at) FROM feature_store_audit.expectation AS e
                 WHERE e.dag_id = r.dag_id AND e.run_id = r.run_id
-            )
+            ),
+            v.version
         FROM feature_store_audit.latest_refresh AS l
         INNER JOIN feature_store_audit.run AS r ON r.dag_id = %s AND r.run_id = %s
         INNER JOIN pg_catalog.pg_class AS c ON c.relkind = 'm'
         INNER JOIN pg_catalog.pg_namespace AS n
             ON c.relnamespace = n.oid AND l.relation = n.nspname || '.' || c.relname
+        LEFT JOIN unnest(%s::text[], %s::text[]) AS v (relation, version) ON l.relation = v.relation
         WHERE l.relation = ANY(%s)
         ON CONFLICT (relation) DO UPDATE SET
             refresh_id = excluded.refresh_id,
@@ -75,9 +79,16 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
             run_id = excluded.run_id,
             as_of_day = excluded.as_of_day,
             certified_at = excluded.certified_at,
+            version = excluded.version,
             withdrawn_by = NULL
         """,
-        (lease.holder.dag_id, lease.holder.run_id, relations),
+        (
+            lease.holder.dag_id,
+            lease.holder.run_id,
+            list(versions),
+            list(versions.values()),
+            relations,
+        ),
     )
 
 
@@ -127,19 +138,27 @@ def certified_in_words(connection: Connection[Any]) -> str:
         "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "
         "c.refresh_id = l.refresh_id AND c.withdrawn_by IS NULL "
         # Another file, or none: rewritten by hand, or dropped.
-        "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)) "
+        "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
+        "c.version = k.xmin::text "
         "FROM feature_store_audit.certified AS c "
+        "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
         "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
         "ORDER BY c.certified_at DESC, c.relation"
     ).fetchall()
     if not rows:
         return "nothing yet: no run has certified the store. require_certified raises."
-    _, run_id, day, moment, _ = rows[0]
+    _, run_id, day, moment, *_ = rows[0]
     last = (
         f"the last run that certified the store answers for {day}: {run_id}, "
         f"{moment:%Y-%m-%d %H:%M %Z}."
     )
-    gone = sorted(relation for relation, *_, holds in rows if not holds)
+    gone = sorted(relation for relation, *_, holds, _ in rows if not holds)
+    altered = sorted(relation for relation, *_, holds, same in rows if holds and same is False)
+    if not gone and altered:
+        return (
+            f"{last} All that it certified is still in place; altered or refreshed by hand since, "
+            f"so that require_certified looks at the rows: {', '.join(altered)}."
+        )
     if not gone:
         return f"{last} All that it certified is still in place."
     if len(gone) == len(rows):
@@ -180,6 +199,8 @@ def _unproven(connection: Connection[Any], holder: Holder, relations: list[str])
             problems.append(f"{relation} was last refreshed {by}, not by this run.")
         elif newest is None or finished_at > newest:
             newest = finished_at
+    if later := _checked_later(connection, holder):
+        problems.append(f"Run {later} has checked the store since.")
     for suite in SUITES:
         checked, wrong = _checks(connection, holder, suite, newest)
         if not checked:
@@ -189,6 +210,14 @@ def _unproven(connection: Connection[Any], holder: Holder, relations: list[str])
     return problems
 
 
+def _read_versions(connection: Connection[Any], store: Store) -> dict[str, str | None]:
+    """The version of each view's entry in the catalog, before its rows are looked at.
+
+    So whoever refreshes it by hand meanwhile leaves another one.
+    """
+    return {str(r.name): read_version(connection, r) for r in store.refreshed}
+
+
 def _changed(connection: Connection[Any], store: Store) -> list[str]:
     """Name the relations of which the rows are not those that their latest refresh left."""
     latest = read_latest(connection)
@@ -196,12 +225,26 @@ def _changed(connection: Connection[Any], store: Store) -> list[str]:
     problems = []
     for relation in store.refreshed:
         recorded = latest[str(relation.name)].outcome
-        if recorded is not None and read_outcome(connection, relation, left) != recorded:
+        now = read_outcome(connection, relation, left)
+        if recorded is not None and (now is None or versions_of(now) != versions_of(recorded)):
             problems.append(
                 f"{relation.name} has rows that are not those that this run proved: somebody has "
                 "refreshed it by hand."
             )
     return problems
+
+
+def _checked_later(connection: Connection[Any], holder: Holder) -> str | None:
+    """Another run that checked after this one began to: what it says of the rows is newer."""
+    row = connection.execute(
+        "SELECT e.run_id FROM feature_store_audit.expectation AS e "
+        "WHERE (e.dag_id, e.run_id) <> (%(dag)s, %(run)s) AND e.checked_at > ("
+        "SELECT min(o.checked_at) FROM feature_store_audit.expectation AS o "
+        "WHERE o.dag_id = %(dag)s AND o.run_id = %(run)s) "
+        "ORDER BY e.checked_at DESC LIMIT 1",
+        {"dag": holder.dag_id, "run": holder.run_id},
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _checks(connection: Connection[Any], holder: Holder, suite: str, since: Any) -> tuple[int, int]:

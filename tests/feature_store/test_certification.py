@@ -5,13 +5,14 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from feature_store.certification import read_certified, withdraw
+from feature_store.certification import certified_in_words, read_certified, withdraw
 from feature_store.errors import LeaseTaken, NotReady
 from tests.feature_store.certified import CertifiedNights
 from tests.feature_store.conftest import Database
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
+_A = "ml.tom_features_v1_mv"
 _E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
@@ -118,6 +119,45 @@ class TestAConcurrentRefreshByHand:
         assert monday.required(_TOM)
         assert monday.required(_DEVICE)
 
+    def test_nobody_waits_for_a_layer_that_is_being_written_anew(self, monday, new_role):
+        monday.database.run(f"GRANT SELECT ON {_A}, {_E_AI} TO {new_role()}")
+        patience = monday.database.value("SHOW lock_timeout")
+        with monday.database.session() as other, other.transaction():
+            other.execute(f"REFRESH MATERIALIZED VIEW {_A}")
+            assert monday.required(_TOM)
+            assert monday.database.value("SHOW lock_timeout") == patience
+
+    def test_where_the_guard_may_not_look_it_says_what_is_missing(self, monday, new_role):
+        monday.database.run(f"ALTER MATERIALIZED VIEW {_E_AI} OWNER TO {new_role()}")
+        assert monday.refusal(_TOM) == (
+            f"NOT CERTIFIED: {_E_AI} was altered or refreshed by hand since it was certified, "
+            "and feature_store_owner may not look at its rows"
+        )
+
+    def test_the_next_certification_need_not_look_at_rows_again(self, monday, new_role):
+        monday.database.run(f"GRANT SELECT ON {_E_AI} TO {new_role()}")
+        tuesday = monday.begin("tuesday")
+        monday.database.run(
+            "INSERT INTO feature_store_audit.reuse (dag_id, run_id, relation, refresh_id, reason) "
+            "SELECT dag_id, 'tuesday', relation, refresh_id, 'x' "
+            "FROM feature_store_audit.latest_refresh"
+        )
+        monday.checked(tuesday)
+        assert "altered or refreshed by hand since" in certified_in_words(
+            monday.database.connection
+        )
+        monday.certify(tuesday)
+        assert "is still in place." in certified_in_words(monday.database.connection)
+        assert monday.required(_TOM) == ("2026-06-30", "tuesday")
+
+    def test_what_leaves_the_rows_as_they_are_hinders_no_verdict(self, refreshed, new_role):
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.database.run(f"GRANT SELECT (listing_id) ON {_E_AI} TO {new_role()}")
+        refreshed.certify(lease)
+        assert refreshed.required(_TOM)
+
     def test_before_the_verdict_its_rows_are_not_certified(self, refreshed):
         lease = refreshed.begin("monday")
         refreshed.refresh(lease)
@@ -138,6 +178,20 @@ def test_an_old_run_does_not_become_young_by_its_last_task_alone(nights):
     )
     nights.certify(monday)
     assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
+    nights.database.run("DELETE FROM feature_store_audit.expectation WHERE suite = 'spam_absence'")
+    nights.checked(monday, "spam_absence")
+    nights.certify(monday)
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours"), "by one suite alone"
+
+
+@pytest.mark.parametrize("outcome", ["met", "broken"])
+def test_an_old_run_does_not_overrule_one_that_checked_later(nights, outcome):
+    """Whose rows it has, for the later one found nothing to refresh."""
+    nights.good("monday")
+    nights.checked(nights.begin("tuesday"), outcome=outcome, relation=_E)
+    monday = nights.begin("monday")
+    with pytest.raises(NotReady, match="Run tuesday has checked the store since"):
+        nights.certify(monday)
 
 
 def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(nights):

@@ -214,6 +214,21 @@ class TestWhatTheyMay:
             for r in certified.files.refreshed
         }
 
+    def test_the_owner_s_guard_looks_at_rows_after_a_grant_and_a_refresh_by_hand(
+        self, certified: Governed
+    ) -> None:
+        ask = "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 day')"
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            connection.execute(f"GRANT SELECT ON {E_AI} TO {READER}")
+            assert connection.execute(ask).fetchone() == ("second",)
+            connection.execute('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+            connection.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E_AI}")
+            with (
+                pytest.raises(psycopg.errors.RaiseException, match="was refreshed by hand"),
+                connection.transaction(),
+            ):
+                connection.execute(ask)
+
     def test_the_reader_reads_the_read_layers_b_c_and_f3_and_has_them_vouched_for(
         self, certified: Governed
     ) -> None:

@@ -14,6 +14,7 @@ DECLARE
     v_problem text;
     v_changed record;
     v_rows text;
+    v_patience text := current_setting('lock_timeout');
 BEGIN
     IF p_max_age IS NULL OR p_max_age < interval '0' THEN
         RAISE EXCEPTION 'max_age is %; expected an interval such as ''30 hours''', p_max_age
@@ -90,20 +91,39 @@ BEGIN
         SELECT
             k.oid::regclass AS relation,
             n.nspname || '.' || k.relname AS name,
+            c.file_node,
             r.outcome
         FROM unnest(v_relations) AS v (relation)
         INNER JOIN pg_class AS k ON v.relation = k.oid
         INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
         INNER JOIN feature_store_audit.certified AS c ON c.relation = n.nspname || '.' || k.relname
         INNER JOIN feature_store_audit.refresh AS r ON c.refresh_id = r.refresh_id
-        WHERE r.outcome IS NOT NULL AND r.version <> k.xmin::text
+        WHERE r.outcome IS NOT NULL AND coalesce(c.version, r.version) IS DISTINCT FROM k.xmin::text
     LOOP
-        EXECUTE format(
-            'SELECT concat_ws(''/'', count(*), sum(hashtidextended(t.ctid, t.xmin::text::bigint))) FROM ONLY %s AS t',
-            v_changed.relation
-        ) INTO v_rows;
+        BEGIN
+            PERFORM set_config('lock_timeout', '10ms', true);
+            EXECUTE format(
+                'SELECT concat_ws(''/'', count(*), sum(hashtidextended(t.ctid, t.xmin::text::bigint))) FROM ONLY %s AS t',
+                v_changed.relation
+            ) INTO v_rows;
+            PERFORM set_config('lock_timeout', v_patience, true);
+        EXCEPTION
+            -- Somebody is writing it anew. Readers are not kept waiting here for a layer that they may
+            -- not even read: when that is done, it has another file or another refresh.
+            WHEN lock_not_available THEN CONTINUE;
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'NOT CERTIFIED: % was altered or refreshed by hand since it was certified, and % may not look at its rows',
+                    v_changed.name, current_user
+                USING HINT = format('GRANT SELECT ON %s TO %I, or wait for the next run of feature_store_refresh.', v_changed.name, current_user);
+        END;
         IF right(v_changed.outcome, length(v_rows) + 1) IS DISTINCT FROM '/' || v_rows THEN
-            RAISE EXCEPTION 'NOT CERTIFIED: % was refreshed by hand since it was certified', v_changed.name
+            RAISE EXCEPTION 'NOT CERTIFIED: % was %',
+                v_changed.name,
+                CASE
+                    WHEN v_changed.file_node IS DISTINCT FROM pg_relation_filenode(v_changed.relation)
+                        THEN 'written anew at this very moment'
+                    ELSE 'refreshed by hand since it was certified'
+                END
             USING HINT = 'Wait for the next run of feature_store_refresh, which proves the rows anew.';
         END IF;
     END LOOP;

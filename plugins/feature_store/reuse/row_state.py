@@ -162,6 +162,12 @@ def rows_of(state: str) -> int:
     return int(rows)
 
 
+def versions_of(state: str) -> str:
+    """Which versions of rows a state is of, wherever they are and whatever their columns are."""
+    _oid, _file, _shape, versions = state.split("/", maxsplit=3)
+    return versions
+
+
 def _place_and_shape(connection: Connection[Any], found: Found) -> str:
     return _text(
         connection,
