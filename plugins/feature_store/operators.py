@@ -112,9 +112,12 @@ class PrepareOperator(StoreOperator):
         from feature_store.prepare import check_access, check_ready
         from feature_store.store import read_store
 
-        check_access(connection)
         if has_audit(connection):
-            take_turn(connection, settings, context)
+            try:
+                take_turn(connection, settings, context)
+            except psycopg.errors.InsufficientPrivilege:
+                check_access(connection)  # names every GRANT that is missing
+                raise
         try:
             check_ready(connection, read_store(settings.include_dir), settings)
         except (StoreError, psycopg.Error):

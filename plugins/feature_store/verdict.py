@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feature_store.errors import RunFailed, StoreError, passes_on_its_own
+from feature_store.errors import NotReady, RunFailed, StoreError, passes_on_its_own
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
@@ -46,17 +46,19 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Give the verdict, record it and release the lease."""
-        from feature_store.objects import has_audit, require_store
+        from feature_store.objects import require_store
         from feature_store.prepare import check_access
-        from feature_store.privileges import access_problems
 
-        may_ask = has_audit(connection) and not access_problems(connection)
-        if not may_ask and (failed := _failed_before(context)):  # by what Airflow alone knows of it
+        try:
+            require_store(connection)
+            check_access(connection)
+        except NotReady:
+            failed = _failed_before(context)  # by what Airflow alone knows of it
+            if failed is None:
+                raise
             with suppress(psycopg.Error):
                 self._fail(connection, settings, context, failed)
-            raise failed
-        require_store(connection)
-        check_access(connection)
+            raise failed from None
         try:
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:

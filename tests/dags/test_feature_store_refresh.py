@@ -444,6 +444,23 @@ class TestABadRun:
         told = " ".join(message.get_body(("plain",)).get_content().split())
         assert "lacks privileges on feature_store_audit.lease: SELECT, UPDATE are needed" in told
 
+    def test_one_that_is_missing_elsewhere_leaves_the_record_of_a_run_that_failed(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        connection.execute(f"REVOKE ALL ON feature_store_audit.spam_seen FROM {REFRESHER}")
+
+        run = run_dag(database)
+
+        assert run.tasks["prepare"] == run.tasks[GATE] == "failed"
+        verdict, problem = connection.execute(
+            "SELECT verdict, problem FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
+        ).fetchone()
+        assert verdict == "failed"
+        assert "lacks privileges on feature_store_audit.spam_seen" in " ".join(problem.split())
+        assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
+            None,
+        )
+
     def test_what_prepare_finds_stops_the_run_before_any_work(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
