@@ -88,6 +88,20 @@ def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
     assert real_airflow.wait_for_run(run) == "success"
 
 
+def test_a_task_whose_machine_is_shut_down_is_tried_again(
+    real_airflow: RealAirflow, session: Session, real_database: str
+) -> None:
+    run = "shut_down_in_the_middle_of_E"
+    with psycopg.connect(real_database) as blocker:
+        hold_in_the_middle_of_e(real_airflow, session, blocker, run)
+
+        real_airflow.terminate_tasks()
+
+        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        blocker.rollback()
+    assert real_airflow.wait_for_run(run) == "success"
+
+
 def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_work(
     real_airflow: RealAirflow, session: Session, real_database: str
 ) -> None:
