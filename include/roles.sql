@@ -2,22 +2,29 @@
 -- database (a superuser, or whoever may do all of the below):
 --
 --   psql -d scrapes -f include/roles.sql
---   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web -f include/roles.sql
+--   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
+--     -v reviewer=leads -f include/roles.sql
 --
 -- owner      creates the store (bin/feature-store apply, stamp-contract) and owns it
 -- refresher  runs the DAG, every night, and nothing else
 -- reader     trains and predicts: what is certified, and the functions that say so
--- page       the page in Airflow: the record of what every run did, and nothing of the rows themselves
+-- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else
+-- page       the page in Airflow: the record of what every run did, with the sample rows in it
 --
 -- Run it before the first apply and after every apply that created something. It is one transaction;
--- run again it grants what is missing and changes nothing else. It revokes nothing of yours and
--- grants nothing on your own tables but SELECT on the three that the store reads: on whole tables,
--- because telling whether a table has changed takes its system columns, too.
+-- run again it grants what is missing, takes back what these roles have too much in
+-- feature_store_audit, and changes nothing else. It revokes nothing on your own tables, and grants
+-- nothing on them but SELECT on the three that the store reads: on whole tables, because telling
+-- whether a table has changed takes its system columns, too.
+--
+-- Who is trusted: a superuser, the owner, and whoever owns a source, for a refresh reads sources with
+-- the owner's privileges. SECURITY.md says what each role can still do.
 \set ON_ERROR_STOP on
 \set QUIET on
 \if :{?owner} \else \set owner feature_store_owner \endif
 \if :{?refresher} \else \set refresher feature_store_refresher \endif
 \if :{?reader} \else \set reader feature_store_reader \endif
+\if :{?reviewer} \else \set reviewer feature_store_reviewer \endif
 \if :{?page} \else \set page feature_store_page \endif
 SELECT current_setting('server_version_num')::integer >= 170000 AS has_maintain \gset
 
@@ -28,26 +35,82 @@ SET LOCAL client_min_messages = warning;
 -- The roles. A missing one is created without a password: give it one with \password, or have people
 -- log in as themselves and be members of it (GRANT feature_store_reader TO ann).
 SELECT format('CREATE ROLE %I LOGIN', r.name)
-FROM (VALUES (:'owner'), (:'refresher'), (:'reader'), (:'page')) AS r (name)
+FROM (VALUES (:'owner'), (:'refresher'), (:'reader'), (:'reviewer'), (:'page')) AS r (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name)
 \gexec
 
 -- A materialized view's query runs as the view's owner, whoever refreshes it; and a concurrent
 -- refresh needs that this owner may create temporary tables.
 SELECT current_database() AS database, CASE WHEN :'has_maintain' THEN :'owner' ELSE :'refresher' END AS keeper \gset
-GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader", :"page";
+GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader", :"reviewer", :"page";
 GRANT TEMPORARY ON DATABASE :"database" TO :"owner", :"keeper";
 -- apply --replace builds what is new in a schema of its own beside the old, which it drops at the end.
 GRANT CREATE ON DATABASE :"database" TO :"owner";
 
--- Nobody but the owner may create in these schemas: its functions run with its privileges and find
--- their tables there.
+-- Nobody but the owner and superusers may create in these schemas: readers ask its functions there,
+-- and one of the same name could be asked instead. Who owns a schema could put views in place of
+-- what readers ask.
 CREATE SCHEMA IF NOT EXISTS ml AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store_audit AUTHORIZATION :"owner";
+SELECT set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
+DO $block$
+DECLARE
+    v_owner regrole := quote_ident(current_setting('feature_store.owner'))::regrole;
+    v_wrong record;
+BEGIN
+    SELECT * INTO v_wrong
+    FROM (
+        SELECT
+            format('the schema %I belongs to %s', n.nspname, n.nspowner::regrole) AS problem,
+            format('ALTER SCHEMA %I OWNER TO %s', n.nspname, v_owner) AS remedy
+        FROM pg_namespace AS n
+        INNER JOIN pg_roles AS r ON n.nspowner = r.oid
+        WHERE
+            n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
+            AND n.nspowner <> v_owner
+            AND NOT r.rolsuper
+        UNION ALL
+        SELECT
+            format('%s may create in the schema %I', w.who, n.nspname) AS problem,
+            format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname, w.who) AS remedy
+        FROM pg_namespace AS n
+        CROSS JOIN LATERAL aclexplode(n.nspacl) AS g
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END AS who
+        ) AS w
+        LEFT JOIN pg_roles AS r ON g.grantee = r.oid
+        WHERE
+            n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
+            AND g.privilege_type = 'CREATE'
+            AND g.grantee NOT IN (n.nspowner, v_owner)
+            AND r.rolsuper IS NOT TRUE
+    ) AS wrong
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Nothing was granted: %. Only the owner % and superusers may be.', v_wrong.problem, v_owner
+        USING HINT = v_wrong.remedy || '; then run this file again. Or name the role that owns the store: -v owner=NAME.';
+    END IF;
+END
+$block$;
 GRANT USAGE, CREATE ON SCHEMA ml, feature_store, feature_store_audit TO :"owner";
 GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO :"refresher", :"page";
 GRANT USAGE ON SCHEMA ml, feature_store TO :"reader";
+GRANT USAGE ON SCHEMA feature_store_audit TO :"reviewer";
+
+-- A reader that falls silent in the middle of a transaction keeps the next blocking refresh waiting,
+-- and vacuum from cleaning up. Whoever has set this himself keeps it.
+SELECT format(
+    'ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L', w.role, current_database(), w.patience
+)
+FROM (VALUES (:'reader', '1h'), (:'page', '1min')) AS w (role, patience)
+WHERE NOT EXISTS (
+    SELECT FROM pg_db_role_setting AS s
+    INNER JOIN pg_roles AS r ON s.setrole = r.oid AND r.rolname = w.role
+    CROSS JOIN unnest(s.setconfig) AS c (setting)
+    WHERE c.setting LIKE 'idle_in_transaction_session_timeout=%'
+)
+\gexec
 
 -- The sources, which belong to you. The owner reads them to fill the views; the refresher to record,
 -- in the same snapshot, what a refresh saw.
@@ -91,32 +154,56 @@ CROSS JOIN (
     VALUES ('feature_set'), ('feature_contract'), ('feature_set_current'), ('feature_set_binding')
 ) AS t (name);
 
--- The record of what every run did: the refresher writes it, because it is what refreshes, proves and
--- certifies, and what ends the record of old runs. It cannot rewrite a refresh, take a certification
--- away, nor say what apply did. The page reads what it shows.
-CREATE TEMPORARY TABLE audit_table (relation text, privileges text, for_page boolean) ON COMMIT DROP;
-INSERT INTO pg_temp.audit_table (relation, privileges, for_page) VALUES
-('certified', 'SELECT, INSERT, UPDATE', TRUE),
-('definition', 'SELECT', TRUE),
-('expectation', 'SELECT, INSERT, DELETE', TRUE),
-('fact', 'SELECT, INSERT', TRUE),
-('feature_lineage', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('feature_nulls', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('history_change', 'SELECT, INSERT, DELETE', FALSE),
-('history_day', 'SELECT, INSERT, UPDATE, DELETE', FALSE),
-('history_finding', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('history_judgement', 'SELECT, INSERT, UPDATE, DELETE', FALSE),
-('history_layer', 'SELECT, INSERT, UPDATE', FALSE),
-('history_row', 'SELECT, INSERT, DELETE', FALSE),
-('latest_refresh', 'SELECT', TRUE),
-('lease', 'SELECT, UPDATE', TRUE),
-('migration', 'SELECT', FALSE),
-('proof', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('refresh', 'SELECT, INSERT, DELETE', TRUE),
-('reuse', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('run', 'SELECT, INSERT, UPDATE, DELETE', TRUE),
-('spam_seen', 'SELECT, INSERT, DELETE', FALSE),
-('this_run', 'SELECT', FALSE);
+-- The record of what every run did. The refresher adds to it, because it is what refreshes, proves
+-- and certifies; it reads all of it and changes nothing that stands there. What a column's default
+-- gives (numbers, times, who wrote it) comes from the server: the refresher may fill the others alone.
+CREATE TEMPORARY TABLE audit_log (relation text, columns text []) ON COMMIT DROP;
+INSERT INTO pg_temp.audit_log (relation, columns) VALUES
+('expectation_log', NULL),
+('fact', NULL),
+('feature_nulls_log', NULL),
+('history_change', NULL),
+('history_closing_log', '{finding_id, outcome}'), -- and not by whom, or why: only who accepts says that
+('history_day', NULL),
+('history_finding_log', NULL),
+('history_judgement_log', NULL),
+('history_mail_log', NULL),
+('history_row', NULL),
+('history_sighting_log', NULL),
+('lineage_log', NULL),
+('proof_log', NULL),
+('refresh', NULL),
+('reuse_log', NULL),
+('run_log', NULL),
+('spam_seen_log', NULL),
+('suite_log', NULL),
+('verdict_log', NULL);
+
+-- What the page shows.
+CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
+INSERT INTO pg_temp.page_relation (relation) VALUES
+('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
+('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('refresh'), ('reuse'), ('run');
+
+-- What of the record changes or goes does so by these functions of the owner's.
+CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
+INSERT INTO pg_temp.audit_function (name, for_role) VALUES
+('accept_backfill_day(bigint)', :'refresher'),
+('accept_history(date, text, text, text)', :'reviewer'),
+('begin_baseline(bigint, text, jsonb)', :'refresher'),
+('certify(bigint, text[])', :'refresher'),
+('confirm_lease(text, text)', :'refresher'),
+('drop_changes(bigint, text, date[])', :'refresher'),
+('forget(integer)', :'refresher'),
+('keep_seen(bigint, text, jsonb)', :'refresher'),
+('latest_refreshes()', :'refresher'),
+('move_baseline(bigint, text, date[], bigint[], bytea[])', :'refresher'),
+('release_lease(text, text)', :'refresher'),
+('take_lease(text, text, bigint)', :'refresher'),
+('withdraw_broken(text, text)', :'refresher');
+
+-- First of all they lose what an earlier version of this file gave them here.
+REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM :"refresher", :"reviewer", :"page";
 
 -- What of all this is there: nothing of the store before the first apply.
 SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'refresher')
@@ -131,13 +218,43 @@ SELECT format('GRANT SELECT ON %s TO %I, %I, %I', to_regclass(t.relation), :'ref
 FROM pg_temp.contract_table AS t
 WHERE to_regclass(t.relation) IS NOT NULL
 UNION ALL
-SELECT format('GRANT %s ON feature_store_audit.%I TO %I', t.privileges, t.relation, :'refresher')
-FROM pg_temp.audit_table AS t
-WHERE to_regclass('feature_store_audit.' || t.relation) IS NOT NULL
+SELECT format('GRANT SELECT ON ALL TABLES IN SCHEMA feature_store_audit TO %I', :'refresher')
 UNION ALL
-SELECT format('GRANT SELECT ON feature_store_audit.%I TO %I', t.relation, :'page')
-FROM pg_temp.audit_table AS t
-WHERE t.for_page AND to_regclass('feature_store_audit.' || t.relation) IS NOT NULL
+SELECT
+    format(
+        'GRANT INSERT (%s) ON feature_store_audit.%I TO %I',
+        string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), l.relation, :'refresher'
+    )
+FROM pg_temp.audit_log AS l
+INNER JOIN pg_attribute AS a ON a.attrelid = to_regclass('feature_store_audit.' || l.relation)
+WHERE
+    a.attnum > 0
+    AND NOT a.attisdropped
+    AND CASE WHEN l.columns IS NULL THEN NOT a.atthasdef ELSE a.attname = ANY(l.columns) END
+GROUP BY l.relation
+UNION ALL
+-- To lock the lease takes UPDATE on some column of it. This one can be nothing but true.
+SELECT format('GRANT UPDATE (only_one) ON feature_store_audit.lease TO %I', :'refresher')
+WHERE to_regclass('feature_store_audit.lease') IS NOT NULL
+UNION ALL
+-- To lock a table takes UPDATE on it. This one has no row.
+SELECT format('GRANT UPDATE ON feature_store_audit.history_lock TO %I', :'refresher')
+WHERE to_regclass('feature_store_audit.history_lock') IS NOT NULL
+UNION ALL
+SELECT format('GRANT USAGE ON SEQUENCE feature_store_audit.event TO %I', :'refresher')
+WHERE to_regclass('feature_store_audit.event') IS NOT NULL
+UNION ALL
+SELECT format('GRANT SELECT ON feature_store_audit.%I TO %I', w.relation, w.role)
+FROM (
+    SELECT p.relation, :'page' AS role FROM pg_temp.page_relation AS p
+    UNION ALL
+    VALUES ('history_finding', :'reviewer'), ('history_judgement', :'reviewer'), ('migration', :'reviewer')
+) AS w
+WHERE to_regclass('feature_store_audit.' || w.relation) IS NOT NULL
+UNION ALL
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', to_regprocedure('feature_store_audit.' || f.name), f.for_role)
+FROM pg_temp.audit_function AS f
+WHERE to_regprocedure('feature_store_audit.' || f.name) IS NOT NULL
 UNION ALL
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', to_regprocedure(f.name), f.role)
 FROM (
@@ -200,29 +317,7 @@ GRANT SELECT ON TABLES TO :"refresher";
 SELECT bool_and(to_regclass(r.relation) IS NOT NULL) AS complete
 FROM pg_temp.store_relation AS r \gset
 
--- Whoever may create where those functions look can slip them something of their own, which then runs
--- as the owner. What others were granted is yours to take back.
-SELECT
-    coalesce(
-        string_agg(
-            format('%s may create in the schema %I', coalesce(a.rolname, 'everybody'), n.nspname),
-            '; ' ORDER BY n.nspname, a.rolname
-        ), ''
-    ) AS others,
-    count(*) > 0 AS has_others
-FROM pg_namespace AS n
-CROSS JOIN aclexplode(n.nspacl) AS g
-LEFT JOIN pg_roles AS a ON g.grantee = a.oid
-WHERE
-    n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
-    AND g.privilege_type = 'CREATE'
-    AND g.grantee <> n.nspowner
-    AND a.rolname IS DISTINCT FROM :'owner'
-    AND a.rolsuper IS NOT TRUE \gset
 COMMIT;
-\if :has_others
-\echo Warning: :others. The functions that run as :owner look there: REVOKE CREATE ON SCHEMA from them.
-\endif
 \if :complete
 \echo The roles have what they need.
 \else

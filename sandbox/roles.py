@@ -1,4 +1,4 @@
-"""The store's roles on an embedded server: who applies, who runs the DAG, who reads, who looks."""
+"""The store's roles on an embedded server: who applies, runs the DAG, reads, accepts, looks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sandbox.server import run_psql
 OWNER = "feature_store_owner"
 REFRESHER = "feature_store_refresher"
 READER = "feature_store_reader"
+REVIEWER = "feature_store_reviewer"
 PAGE = "feature_store_page"
 
 

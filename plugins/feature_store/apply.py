@@ -6,6 +6,7 @@ Nothing is altered that apply did not create, and nothing replaced that was not 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from feature_store.contracts import FeatureSet
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.lease import lock_free_lease
 from feature_store.migrations import migrate
-from feature_store.objects import Condition, State, StoreObject, has_audit
+from feature_store.objects import AUDIT_SCHEMA, Condition, State, StoreObject, has_audit
 from feature_store.plan import Plan, make_plan
 from feature_store.prepare import server_problems
 from feature_store.records import (
@@ -29,6 +30,7 @@ from feature_store.records import (
 from feature_store.replacement.beside import build, fill, naming
 from feature_store.replacement.scope import Replacement
 from feature_store.replacement.swap import swap
+from feature_store.schema_owner import schema_problems
 from feature_store.settings import Settings
 from feature_store.sources import source_problems
 from feature_store.stamps import stamp
@@ -37,6 +39,7 @@ from feature_store.wording import bullets
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
 _PATIENCE = 12
+_FIRST_TABLE = f"{AUDIT_SCHEMA}.migration"
 
 
 def apply(
@@ -97,14 +100,12 @@ def apply(
 def _apply_in_transaction(
     connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
 ) -> Plan:
+    _refuse(schema_problems(connection))
     _wait_for_other_applies(connection)
     plan = make_plan(connection, store, settings.include_dir, replace)
     problems = server_problems(connection) or source_problems(connection, store.sources)
     problems += plan.problems
-    if problems:
-        raise NotReady(
-            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
-        )
+    _refuse(problems)
     if plan.empty:
         return plan
     if has_audit(connection):
@@ -115,14 +116,44 @@ def _apply_in_transaction(
     return plan
 
 
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise NotReady(
+            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
+        )
+
+
 def _wait_for_other_applies(connection: Connection[Any]) -> None:
-    # The first apply has no lease to take yet, so this lock needs no table.
+    """Wait at a place that only the owner can hold, so that nobody else keeps apply waiting."""
     try:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('feature_store apply'))")
+        if has_audit(connection):
+            connection.execute(
+                "LOCK TABLE feature_store_audit.migration IN SHARE ROW EXCLUSIVE MODE"
+            )
+        else:
+            _wait_for_another_first_apply(connection)
     except psycopg.errors.LockNotAvailable:
         raise LeaseTaken(
             "Another apply is at work in this database.", next_step="Apply again when it is done."
         ) from None
+
+
+def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
+    # There is no table to lock yet. Whoever creates the first one waits for whoever has begun to,
+    # also for one that was dropped in the same transaction.
+    row = connection.execute("SELECT to_regnamespace(%s) IS NULL", (AUDIT_SCHEMA,)).fetchone()
+    kind, name = ("SCHEMA", AUDIT_SCHEMA) if row and row[0] else ("TABLE", _FIRST_TABLE)
+    with (
+        suppress(
+            psycopg.errors.UniqueViolation,  # the other has made it meanwhile
+            psycopg.errors.DuplicateTable,
+            psycopg.errors.DuplicateSchema,
+            psycopg.errors.InsufficientPrivilege,  # told later, with what cannot be created
+        ),
+        connection.transaction(),
+    ):
+        connection.execute(f"CREATE {kind} {name}{' ()' if kind == 'TABLE' else ''}".encode())
+        connection.execute(f"DROP {kind} {name}".encode())
 
 
 def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
@@ -166,11 +197,11 @@ def _replace(
 def _complete(connection: Connection[Any], condition: Condition) -> None:
     parts = condition.standing
     for part in parts.create if parts else ():
-        _run(connection, (part.create, *part.comments))
+        _run(connection, (*part.statements, *part.comments))
     for part in parts.replace if parts else ():
         with naming(f"{part.name} cannot be replaced"):
             _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
-            _run(connection, part.comments)
+            _run(connection, (*part.closed, *part.comments))
     record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
 
 

@@ -11,11 +11,6 @@ from psycopg import Connection
 
 from feature_store.errors import NotReady
 from feature_store.lease import Holder, Lease, hold_lease
-from feature_store.outline import SUITES
-from feature_store.reuse.inputs import read_outcome, read_version
-from feature_store.reuse.latest import read_latest
-from feature_store.reuse.left import left_by
-from feature_store.reuse.row_state import versions_of
 from feature_store.wording import bullets
 
 if TYPE_CHECKING:
@@ -23,10 +18,12 @@ if TYPE_CHECKING:
 
 
 def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
-    """Record that the rows that every relation has now are proven.
+    """Record that the rows that every relation has now are proven, and that the run passed.
 
-    The run must have refreshed every relation last, and each suite must have found nothing
-    critical since: whoever clears a single task of an old run cannot certify by clearing the last.
+    The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
+    refreshed every relation last, or found it unchanged; each suite must have been checked on
+    these very refreshes and have found nothing critical; and the rows must be those that the
+    refreshes left. So whoever clears a single task of an old run certifies nothing by it.
 
     Args:
         connection: the caller opens the transaction.
@@ -38,58 +35,16 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
         NotReady: something was refreshed by another run, by hand, or since it was checked.
     """
     hold_lease(connection, lease)
-    relations = [str(relation.name) for relation in store.refreshed]
-    versions = _read_versions(connection, store)
-    problems = _unproven(connection, lease.holder, relations) or _changed(connection, store)
+    problems = connection.execute(
+        "SELECT * FROM feature_store_audit.certify(%s, %s)",
+        (lease.token, [str(relation.name) for relation in store.refreshed]),
+    ).fetchall()
     if problems:
         raise NotReady(
-            f"This run cannot certify the store:\n{bullets(problems)}",
+            "This run cannot certify the store:\n" + bullets([problem for (problem,) in problems]),
             readers="what the views have now; require_certified refuses rows not proven yet.",
             next_step="Trigger a new run of the DAG.",
         )
-    connection.execute(
-        """
-        INSERT INTO feature_store_audit.certified (
-            relation, refresh_id, file_node, dag_id, run_id, as_of_day, certified_at, version
-        )
-        SELECT
-            l.relation,
-            l.refresh_id,
-            pg_relation_filenode(c.oid),
-            r.dag_id,
-            r.run_id,
-            r.as_of_day,
-            -- As old as what it rests on: nobody makes an old run young by clearing its last task.
-            (
-                SELECT min(e.checked_at) FROM feature_store_audit.expectation AS e
-                WHERE e.dag_id = r.dag_id AND e.run_id = r.run_id
-            ),
-            v.version
-        FROM feature_store_audit.latest_refresh AS l
-        INNER JOIN feature_store_audit.run AS r ON r.dag_id = %s AND r.run_id = %s
-        INNER JOIN pg_catalog.pg_class AS c ON c.relkind = 'm'
-        INNER JOIN pg_catalog.pg_namespace AS n
-            ON c.relnamespace = n.oid AND l.relation = n.nspname || '.' || c.relname
-        LEFT JOIN unnest(%s::text[], %s::text[]) AS v (relation, version) ON l.relation = v.relation
-        WHERE l.relation = ANY(%s)
-        ON CONFLICT (relation) DO UPDATE SET
-            refresh_id = excluded.refresh_id,
-            file_node = excluded.file_node,
-            dag_id = excluded.dag_id,
-            run_id = excluded.run_id,
-            as_of_day = excluded.as_of_day,
-            certified_at = excluded.certified_at,
-            version = excluded.version,
-            withdrawn_by = NULL
-        """,
-        (
-            lease.holder.dag_id,
-            lease.holder.run_id,
-            list(versions),
-            list(versions.values()),
-            relations,
-        ),
-    )
 
 
 def withdraw(connection: Connection[Any], holder: Holder) -> None:
@@ -99,23 +54,7 @@ def withdraw(connection: Connection[Any], holder: Holder) -> None:
     A feature set is certified only if every relation below it is.
     """
     connection.execute(
-        """
-        UPDATE feature_store_audit.certified AS c SET withdrawn_by = %(run)s
-        WHERE c.withdrawn_by IS NULL AND c.relation IN (
-            SELECT e.relation FROM feature_store_audit.expectation AS e
-            INNER JOIN feature_store_audit.run AS r
-                ON e.dag_id = r.dag_id AND e.run_id = r.run_id
-            WHERE e.dag_id = %(dag)s AND e.run_id = %(run)s
-                AND e.severity = 'critical' AND e.outcome = 'broken'
-                -- Not what an earlier go of this run found, and not of rows that another run has
-                -- replaced and proven since.
-                AND e.checked_at >= r.prepared_at AND e.checked_at >= c.certified_at
-            UNION ALL
-            SELECT f.relation FROM feature_store_audit.history_finding AS f
-            WHERE f.kind = 'leak' AND f.outcome IS NULL
-        )
-        """,
-        {"dag": holder.dag_id, "run": holder.run_id},
+        "SELECT feature_store_audit.withdraw_broken(%s, %s)", (holder.dag_id, holder.run_id)
     )
 
 
@@ -170,89 +109,3 @@ def certified_in_words(connection: Connection[Any]) -> str:
         f"{last} Of its {len(rows)} relations {len(gone)} no longer have those rows, so "
         f"require_certified raises for feature sets that read them: {', '.join(gone)}."
     )
-
-
-def _unproven(connection: Connection[Any], holder: Holder, relations: list[str]) -> list[str]:
-    latest = {
-        relation: (run_id, finished_at, is_ours)
-        for relation, run_id, finished_at, is_ours in connection.execute(
-            """
-            SELECT
-                l.relation,
-                l.run_id,
-                l.finished_at,
-                (l.dag_id = %(dag)s AND l.run_id = %(run)s) OR u.relation IS NOT NULL
-            FROM feature_store_audit.latest_refresh AS l
-            LEFT JOIN feature_store_audit.reuse AS u
-                ON l.relation = u.relation AND l.refresh_id = u.refresh_id
-                AND u.dag_id = %(dag)s AND u.run_id = %(run)s
-            """,
-            {"dag": holder.dag_id, "run": holder.run_id},
-        )
-    }
-    problems = []
-    newest = None
-    for relation in relations:
-        run_id, finished_at, is_ours = latest.get(relation, (None, None, False))
-        if not is_ours:
-            by = f"by run {run_id}" if run_id else "never"
-            problems.append(f"{relation} was last refreshed {by}, not by this run.")
-        elif newest is None or finished_at > newest:
-            newest = finished_at
-    if later := _checked_later(connection, holder):
-        problems.append(f"Run {later} has checked the store since.")
-    for suite in SUITES:
-        checked, wrong = _checks(connection, holder, suite, newest)
-        if not checked:
-            problems.append(f"The suite {suite} has not been checked since the last refresh.")
-        elif wrong:
-            problems.append(f"The suite {suite} has critical findings: {wrong}.")
-    return problems
-
-
-def _read_versions(connection: Connection[Any], store: Store) -> dict[str, str | None]:
-    """The version of each view's entry in the catalog, before its rows are looked at.
-
-    So whoever refreshes it by hand meanwhile leaves another one.
-    """
-    return {str(r.name): read_version(connection, r) for r in store.refreshed}
-
-
-def _changed(connection: Connection[Any], store: Store) -> list[str]:
-    """Name the relations of which the rows are not those that their latest refresh left."""
-    latest = read_latest(connection)
-    left = left_by(latest)
-    problems = []
-    for relation in store.refreshed:
-        recorded = latest[str(relation.name)].outcome
-        now = read_outcome(connection, relation, left)
-        if recorded is not None and (now is None or versions_of(now) != versions_of(recorded)):
-            problems.append(
-                f"{relation.name} has rows that are not those that this run proved: somebody has "
-                "refreshed it by hand."
-            )
-    return problems
-
-
-def _checked_later(connection: Connection[Any], holder: Holder) -> str | None:
-    """Another run that checked after this one began to: what it says of the rows is newer."""
-    row = connection.execute(
-        "SELECT e.run_id FROM feature_store_audit.expectation AS e "
-        "WHERE (e.dag_id, e.run_id) <> (%(dag)s, %(run)s) AND e.checked_at > ("
-        "SELECT min(o.checked_at) FROM feature_store_audit.expectation AS o "
-        "WHERE o.dag_id = %(dag)s AND o.run_id = %(run)s) "
-        "ORDER BY e.checked_at DESC LIMIT 1",
-        {"dag": holder.dag_id, "run": holder.run_id},
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _checks(connection: Connection[Any], holder: Holder, suite: str, since: Any) -> tuple[int, int]:
-    row = connection.execute(
-        "SELECT count(*), count(*) FILTER (WHERE severity = 'critical' AND outcome <> 'met') "
-        "FROM feature_store_audit.expectation "
-        "WHERE dag_id = %s AND run_id = %s AND suite = %s AND checked_at >= %s",
-        (holder.dag_id, holder.run_id, suite, since),
-    ).fetchone()
-    assert row is not None  # an aggregate
-    return row[0], row[1]

@@ -23,6 +23,18 @@ from feature_store.sqlfile import Statement, split_statements
 from feature_store.wording import difference
 
 GOVERNED_SCHEMAS = ("ml", "feature_store")
+GOVERNANCE_TABLES = (
+    "feature_set",
+    "feature_contract",
+    "feature_set_current",
+    "feature_set_binding",
+)
+GOVERNANCE_FUNCTIONS = (
+    "check_feature_contract",
+    "assert_feature_contract",
+    "require_certified",
+    "store_freshness",
+)
 
 _KINDS = {
     "feature_contract.sql": "feature contracts",
@@ -33,6 +45,7 @@ _KINDS = {
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
 # What stamping relies on in tables that it did not create.
 _UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
+_PATH = "search_path=pg_catalog, pg_temp"
 _MADE = re.compile(r'CREATE (?P<kind>TABLE|FUNCTION) "\w+"\.(?P<name>\w+)')
 _ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
 _BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
@@ -56,6 +69,18 @@ class Part:
     normal: str
     arguments: str | None
     comments: list[str] = field(default_factory=list)
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """What creates it, a function for nobody yet: ``roles.sql`` says who may call it."""
+        return (self.create, *self.closed)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """What takes a function from everybody, whom PostgreSQL lets call any new one."""
+        if self.arguments is None:
+            return ()
+        return (f"REVOKE ALL ON FUNCTION {self.name.quoted}({self.arguments}) FROM PUBLIC",)
 
     @property
     def body(self) -> str:
@@ -169,7 +194,7 @@ def standing(
             whose = "which is not as its file" if recorded else "which is not ours"
             words = (
                 f"{part.name}({part.arguments}), {whose}:\n"
-                f"{difference(now['body'], part.body, most=2)}\n"
+                f"{_how(part, now)}\n"
                 f"To have ours: `bin/feature-store apply --replace {part.name}`"
             )
             if str(part.name) in named:
@@ -257,19 +282,40 @@ def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
     return row is not None
 
 
-def _live_function(connection: Connection[Any], part: Part) -> dict[str, str] | None:
+def _live_function(connection: Connection[Any], part: Part) -> _Live | None:
     row = connection.execute(
-        "SELECT p.prosrc, pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc AS p "
+        "SELECT p.prosrc, pg_get_functiondef(p.oid), p.prosecdef, p.proconfig "
+        "FROM pg_catalog.pg_proc AS p "
         "INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid "
         "WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s "
         "AND p.prokind = 'f'",
         (part.name.schema, part.name.relation, part.arguments),
     ).fetchone()
-    return None if row is None else {"body": row[0], "definition": row[1]}
+    return None if row is None else _Live(*row)
 
 
-def _differs(part: Part, now: Mapping[str, str], recorded: tuple[str, str] | None) -> bool:
+@dataclass(frozen=True)
+class _Live:
+    """A function of the database: its text, and with whose privileges and names it runs."""
+
+    body: str
+    definition: str
+    is_definer: bool
+    settings: list[str] | None
+
+
+def _differs(part: Part, now: _Live, recorded: tuple[str, str] | None) -> bool:
     if recorded is None:
-        return now["body"] != part.body
+        ours = now.is_definer and now.settings == [_PATH]
+        return now.body != part.body or not ours
     file_then, live_then = recorded
-    return part.normal not in file_then or now["definition"] not in live_then
+    return part.normal not in file_then or now.definition not in live_then
+
+
+def _how(part: Part, now: _Live) -> str:
+    """Where a function differs: in its text, or in how it runs."""
+    if now.body != part.body:
+        return difference(now.body, part.body, most=2)
+    runs = "as its owner" if now.is_definer else "as whoever calls it"
+    settings = ", ".join(now.settings or ["no setting of its own"])
+    return f"It runs {runs}, with {settings}; ours runs as its owner, with {_PATH}."

@@ -1,9 +1,11 @@
 """The store's lease: two runs never interleave.
 
 One row says whose turn it is. Every change of holder raises its token, the fence: whoever works
-under an older token is refused. While a refresh works it keeps the row locked FOR KEY SHARE, in the
-very transaction that refreshes, so that the lease cannot change hands under it and a dead worker's
-lock goes with its connection. Nobody has to send a heartbeat.
+under an older token is refused. Only functions of the owner's write the row
+(``include/sql/audit``): whoever may lock it may change nothing of it. While a refresh works it
+keeps the row locked FOR KEY SHARE, in the very transaction that refreshes, so that the lease
+cannot change hands under it and a dead worker's lock goes with its connection. Nobody has to send
+a heartbeat.
 
 A lease is free when it was released, when its holder's run is over, or when nobody can say and it
 has shown no sign of life for a while. In each case only if no refresh still works under it.
@@ -14,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import Connection, IsolationLevel
@@ -70,47 +72,58 @@ def take_lease(
     Raises:
         LeaseTaken: another holder has it.
     """
-    confirmed = connection.execute(
-        "UPDATE feature_store_audit.lease SET seen_at = clock_timestamp() "
-        "WHERE dag_id = %s AND run_id = %s RETURNING token",
+    confirmed = _token(
+        connection,
+        "SELECT feature_store_audit.confirm_lease(%s, %s)",
         (holder.dag_id, holder.run_id),
-    ).fetchone()
-    if confirmed:
-        return Lease(holder, confirmed[0])
+    )
+    if confirmed is not None:
+        return Lease(holder, confirmed)
     with connection.transaction():
-        lock_free_lease(connection, is_over, grace)
-        taken = connection.execute(
-            "UPDATE feature_store_audit.lease SET token = token + 1, dag_id = %s, run_id = %s, "
-            "taken_at = clock_timestamp(), seen_at = clock_timestamp() RETURNING token",
-            (holder.dag_id, holder.run_id),
-        ).fetchone()
-    if taken is None:
-        raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
-    return Lease(holder, taken[0])
+        seen = lock_free_lease(connection, is_over, grace)
+        taken = _token(
+            connection,
+            "SELECT feature_store_audit.take_lease(%s, %s, %s)",
+            (holder.dag_id, holder.run_id, seen),
+        )
+    assert taken is not None  # it raises where the token is another one
+    return Lease(holder, taken)
 
 
-def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> None:
+def _token(connection: Connection[Any], query: LiteralString, values: tuple[Any, ...]) -> Any:
+    row = connection.execute(query, values).fetchone()
+    assert row is not None  # a SELECT without FROM
+    return row[0]
+
+
+def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> int:
     """Lock the lease for the rest of the transaction, if nobody has it.
+
+    Returns:
+        Its token.
 
     Raises:
         LeaseTaken: somebody has it.
     """
     try:
         row = connection.execute(
-            "SELECT dag_id, run_id, taken_at, seen_at < clock_timestamp() - %s AS silent "
+            "SELECT token, dag_id, run_id, taken_at, seen_at < clock_timestamp() - %s AS silent "
             "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
             (grace,),
         ).fetchone()
     except psycopg.errors.LockNotAvailable:
         raise LeaseTaken("Another run is working on the store at this moment.") from None
-    if row is None or row[0] is None:
-        return
-    holder = Holder(row[0], row[1])
+    if row is None:
+        raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
+    token, dag_id, run_id, taken_at, silent = row
+    if dag_id is None:
+        return int(token)
+    holder = Holder(dag_id, run_id)
     over = is_over(holder)
-    if over or (over is None and row[3]):
-        return
+    if over or (over is None and silent):
+        return int(token)
     raise LeaseTaken(
-        f"The store's lease belongs to {holder}, since {row[2]:%Y-%m-%d %H:%M:%S %Z}.",
+        f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
         next_step="Wait until that run is over, or stop it.",
     )
 
@@ -166,9 +179,7 @@ def under_lease(
 
 def release_lease(connection: Connection[Any], holder: Holder) -> bool:
     """Give the lease back. False if it was not this holder's."""
-    released = connection.execute(
-        "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL, "
-        "seen_at = clock_timestamp() WHERE dag_id = %s AND run_id = %s RETURNING token",
-        (holder.dag_id, holder.run_id),
+    row = connection.execute(
+        "SELECT feature_store_audit.release_lease(%s, %s)", (holder.dag_id, holder.run_id)
     ).fetchone()
-    return released is not None
+    return bool(row and row[0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from psycopg import Connection
 from feature_store.errors import BadInput
 from feature_store.objects import has_audit
 
+# The step that brought the column of digests; what was applied before has none.
+_DIGESTS_SINCE = 11
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -28,6 +32,11 @@ class Migration:
     version: int
     name: str
     sql: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        return sha256(self.sql.encode()).hexdigest()
 
 
 def read_migrations(include_dir: Path) -> tuple[Migration, ...]:
@@ -60,11 +69,12 @@ def pending_migrations(
     """Those that the database has not had yet.
 
     Raises:
-        BadInput: the database has had migrations that these files do not know.
+        BadInput: the database has had migrations that these files do not know, or know otherwise.
     """
     if not has_audit(connection):
         return migrations
     latest = _latest(connection)
+    _require_unedited(connection, migrations[:latest])
     if latest > len(migrations):
         raise BadInput(
             f"The audit schema is at version {latest}; this package knows {len(migrations)}.",
@@ -80,6 +90,35 @@ def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> N
         connection.execute(
             "INSERT INTO feature_store_audit.migration (version, name) VALUES (%s, %s)",
             (migration.version, migration.name),
+        )
+    connection.cursor().executemany(
+        "UPDATE feature_store_audit.migration SET digest = %s WHERE version = %s",
+        [(migration.digest, migration.version) for migration in migrations],
+    )
+
+
+def _require_unedited(connection: Connection[Any], applied: Sequence[Migration]) -> None:
+    """Refuse a file that is not what was applied: nobody knows then what the schema is.
+
+    Raises:
+        BadInput: names the files.
+    """
+    if _latest(connection) < _DIGESTS_SINCE:
+        return
+    recorded = dict(
+        connection.execute("SELECT version, digest FROM feature_store_audit.migration").fetchall()
+    )
+    edited = [
+        f"{migration.version:04d}_{migration.name}.sql"
+        for migration in applied
+        if recorded.get(migration.version) not in (None, migration.digest)
+    ]
+    if edited:
+        raise BadInput(
+            f"Edited since they were applied to this database: {', '.join(edited)}, in "
+            "include/sql/audit.",
+            next_step="Put the files back as this version of the package has them; a change is a "
+            "new file with the next number.",
         )
 
 

@@ -10,13 +10,16 @@ from feature_store.contracts import FeatureSet
 from feature_store.lease import Lease, hold_lease
 
 
-def record_nulls(connection: Connection[Any], lease: Lease, feature_set: FeatureSet) -> None:
-    """Count the NULLs of every feature of a set; those of an earlier try are replaced.
+def record_nulls(
+    connection: Connection[Any], lease: Lease, feature_set: FeatureSet, event: int
+) -> None:
+    """Count the NULLs of every feature of a set.
 
     Args:
         connection: a session in autocommit mode.
         lease: held until the counts are recorded.
         feature_set: its relation is read once.
+        event: the number of the try of the suite that counts.
 
     Raises:
         LeaseTaken: the lease has changed hands.
@@ -31,15 +34,12 @@ def record_nulls(connection: Connection[Any], lease: Lease, feature_set: Feature
         ).fetchone()
         assert row is not None  # an aggregate
         total, *filled = row
-        run = (lease.holder.dag_id, lease.holder.run_id)
         cursor.executemany(
-            "INSERT INTO feature_store_audit.feature_nulls "
-            "(dag_id, run_id, feature_set, feature, row_count, null_count) "
-            "VALUES (%s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (dag_id, run_id, feature_set, feature) DO UPDATE SET "
-            "row_count = excluded.row_count, null_count = excluded.null_count",
+            "INSERT INTO feature_store_audit.feature_nulls_log "
+            "(suite_event, feature_set, feature, row_count, null_count) "
+            "VALUES (%s, %s, %s, %s, %s)",
             [
-                (*run, feature_set.name, name, total, total - n)
+                (event, feature_set.name, name, total, total - n)
                 for name, n in zip(names, filled, strict=True)
             ],
         )

@@ -276,7 +276,7 @@ def _governance(governance: Governance) -> StoreObject:
         label=governance.label,
         definition=governance.definition,
         dictionary=governance.dictionary,
-        create=tuple(part.create for part in governance.parts),
+        create=tuple(text for part in governance.parts for text in part.statements),
         comment=tuple(text for part in governance.parts for text in part.comments),
         describe=governance.describe,
         misfits=lambda _: [],

@@ -212,7 +212,7 @@ class SuiteOperator(StoreOperator):
         from feature_store.suites import begin_suite, in_short, record, run_suite, verdict
 
         lease = take_turn(connection, settings, context)
-        begin_suite(connection, lease, self.suite)
+        event = begin_suite(connection, lease, self.suite)
         store = read_store(settings.include_dir)
         proofs = read_proofs(settings.include_dir)
         other_keys = read_other_keys(connection, store)
@@ -221,9 +221,9 @@ class SuiteOperator(StoreOperator):
         )
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
-                record_nulls(connection, lease, feature_set)
+                record_nulls(connection, lease, feature_set, event)
             for proof in proofs:
-                run_proof(connection, proof, lease)
+                run_proof(connection, proof, lease, event)
 
         def connect() -> Connection[Any]:
             another = self.connect(settings)
@@ -233,6 +233,6 @@ class SuiteOperator(StoreOperator):
         with connection.transaction():
             hold_lease(connection, lease)
             findings = run_suite(expectations, connect)
-            record(connection, lease.holder, findings)
+            record(connection, event, findings)
         context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
         return verdict(self.suite, findings)

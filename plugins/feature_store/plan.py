@@ -8,9 +8,10 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
-from feature_store.errors import BadInput
+from feature_store.errors import BadInput, NotReady
 from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.migrations import Migration, pending_migrations, read_migrations
 from feature_store.objects import (
@@ -22,6 +23,7 @@ from feature_store.objects import (
     store_objects,
 )
 from feature_store.replacement.scope import Replacement, plan_replacement
+from feature_store.schema_owner import schema_problems
 from feature_store.store import Store
 from feature_store.wording import bullets
 
@@ -43,6 +45,7 @@ class Plan:
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
+        unsafe: what lets others in, in words with the way out; nothing is applied meanwhile.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
     """
@@ -57,6 +60,7 @@ class Plan:
     comments: tuple[StoreObject, ...]
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
+    unsafe: tuple[str, ...]
     in_place: int
     adopted: int
 
@@ -77,7 +81,8 @@ class Plan:
     @property
     def problems(self) -> list[str]:
         """What keeps apply from doing anything, each with the way out."""
-        return blockages(self) + list(self.replacement.refusals if self.replacement else ())
+        refusals = list(self.replacement.refusals if self.replacement else ())
+        return [*self.unsafe, *blockages(self), *refusals]
 
     def __str__(self) -> str:
         return "\n".join(_parts(self))
@@ -96,8 +101,15 @@ def make_plan(
 
     Raises:
         BadInput: a file that cannot be used, or a name that cannot be replaced.
+        NotReady: somebody else has taken the audit schema, so that nothing of it can be read.
     """
-    migrations = pending_migrations(connection, read_migrations(include_dir))
+    unsafe = tuple(schema_problems(connection))
+    try:
+        migrations = pending_migrations(connection, read_migrations(include_dir))
+    except psycopg.errors.InsufficientPrivilege:
+        if unsafe:  # whoever took the schema has shut everybody out
+            raise NotReady(f"Not safe: {len(unsafe)}\n{bullets(list(unsafe))}") from None
+        raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)
     conditions = examine(connection, things, replace)
@@ -122,6 +134,7 @@ def make_plan(
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in _WAY_OUT),
+        unsafe=unsafe,
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
     )
@@ -164,11 +177,7 @@ _WAY_OUT = {
 
 
 def _parts(plan: Plan) -> Iterator[str]:
-    if plan.blocked:
-        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
-    if plan.replacement and plan.replacement.refusals:
-        refusals = plan.replacement.refusals
-        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
+    yield from _standing_in_the_way(plan)
     steps = [f"schema {name}" for name in plan.schemas]
     steps += _audit_steps(plan.migrations)
     steps += [thing.label for thing in plan.creates]
@@ -195,6 +204,16 @@ def _parts(plan: Plan) -> Iterator[str]:
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
         yield f"In place, adopted as they are: {plan.adopted}."
+
+
+def _standing_in_the_way(plan: Plan) -> Iterator[str]:
+    if plan.unsafe:
+        yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
+    if plan.blocked:
+        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
+    if plan.replacement and plan.replacement.refusals:
+        refusals = plan.replacement.refusals
+        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
 
 
 def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:

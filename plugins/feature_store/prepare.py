@@ -73,7 +73,7 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    problems = blockages(plan)
+    problems = [*plan.unsafe, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
     missing += [thing.label for thing in plan.creates]

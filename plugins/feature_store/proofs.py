@@ -58,8 +58,14 @@ def read_proofs(include_dir: Path) -> tuple[Proof, ...]:
     return tuple(proofs)
 
 
-def run_proof(connection: Connection[Any], proof: Proof, lease: Lease) -> None:
+def run_proof(connection: Connection[Any], proof: Proof, lease: Lease, event: int) -> None:
     """Run one proof and keep what it found.
+
+    Args:
+        connection: a session in autocommit mode.
+        proof: to run.
+        lease: held until its result is recorded.
+        event: the number of the try of the suite that it belongs to.
 
     Raises:
         LeaseTaken: the lease has changed hands.
@@ -76,20 +82,9 @@ def run_proof(connection: Connection[Any], proof: Proof, lease: Lease) -> None:
         compared, broken, sample = row
         seconds = time.monotonic() - started
         connection.execute(
-            "INSERT INTO feature_store_audit.proof "
-            "(dag_id, run_id, proof, compared, broken, sample, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (dag_id, run_id, proof) DO UPDATE SET compared = excluded.compared, "
-            "broken = excluded.broken, sample = excluded.sample, seconds = excluded.seconds, "
-            "proven_at = now()",
-            (
-                lease.holder.dag_id,
-                lease.holder.run_id,
-                proof.name,
-                compared,
-                broken,
-                json.dumps(sample),
-                seconds,
-            ),
+            "INSERT INTO feature_store_audit.proof_log "
+            "(suite_event, proof, compared, broken, sample, seconds) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            (event, proof.name, compared, broken, json.dumps(sample), seconds),
         )
     log.info("%s: %s rows compared, %s differ, %.2f s.", proof.name, compared, broken, seconds)

@@ -1,16 +1,16 @@
 """What each feature is made of, column by column down to the sources, kept for people to look at.
 
-The latest run's alone: it says what the server's stored queries do now.
+The latest says what the server's stored queries do now.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from feature_store.contracts import FeatureSet
 from feature_store.leaks.lineage import NOTHING, Column, Columns
@@ -49,7 +49,7 @@ def trace_features(scene: Scene) -> tuple[Provenance, ...]:
 def record_provenance(
     connection: Connection[Any], lease: Lease, traced: tuple[Provenance, ...]
 ) -> None:
-    """Keep what was traced in place of what is kept.
+    """Keep what was traced, of each set whose lineage is not what it was.
 
     Args:
         connection: a session in autocommit mode.
@@ -59,43 +59,38 @@ def record_provenance(
     Raises:
         LeaseTaken: the lease has changed hands.
     """
-    values = {
-        "sets": [p.feature_set for p in traced],
-        "features": [p.feature for p in traced],
-        "lineages": [_as_json(p) for p in traced],
-        "dag_id": lease.holder.dag_id,
-        "run_id": lease.holder.run_id,
-    }
+    lineages: dict[str, dict[str, Any]] = {}
+    for one in traced:
+        lineages.setdefault(one.feature_set, {})[one.feature] = _as_json(one)
     with connection.transaction():
         hold_lease(connection, lease)
-        connection.execute(_FORGET, values)
-        connection.execute(_RECORD, values)
+        for feature_set, found in lineages.items():
+            connection.execute(
+                _RECORD,
+                {
+                    "feature_set": feature_set,
+                    "lineages": Jsonb(found),
+                    "dag_id": lease.holder.dag_id,
+                    "run_id": lease.holder.run_id,
+                },
+            )
 
 
-_FORGET = """
-DELETE FROM feature_store_audit.feature_lineage AS l
-WHERE NOT EXISTS (
-    SELECT FROM unnest(%(sets)s::text[], %(features)s::text[]) AS t (feature_set, feature)
-    WHERE l.feature_set = t.feature_set AND l.feature = t.feature
+_RECORD = """
+INSERT INTO feature_store_audit.lineage_log (feature_set, lineages, dag_id, run_id)
+SELECT n.feature_set, n.lineages, %(dag_id)s, %(run_id)s
+FROM (VALUES (%(feature_set)s, %(lineages)s)) AS n (feature_set, lineages)
+WHERE n.lineages IS DISTINCT FROM (
+    SELECT l.lineages FROM feature_store_audit.lineage_log AS l
+    WHERE l.feature_set = n.feature_set
+    ORDER BY l.event_id DESC
+    LIMIT 1
 )
 """
-_RECORD = """
-INSERT INTO feature_store_audit.feature_lineage (feature_set, feature, lineage, dag_id, run_id)
-SELECT t.feature_set, t.feature, t.lineage, %(dag_id)s, %(run_id)s
-FROM unnest(%(sets)s::text[], %(features)s::text[], %(lineages)s::jsonb[])
-    AS t (feature_set, feature, lineage)
-ON CONFLICT (feature_set, feature) DO UPDATE SET
-    lineage = excluded.lineage,
-    dag_id = excluded.dag_id,
-    run_id = excluded.run_id,
-    traced_at = excluded.traced_at
-"""
 
 
-def _as_json(traced: Provenance) -> str:
-    return json.dumps(
-        {"columns": traced.columns, "edges": traced.edges, "decided_by": traced.decided_by}
-    )
+def _as_json(traced: Provenance) -> dict[str, Any]:
+    return {"columns": traced.columns, "edges": traced.edges, "decided_by": traced.decided_by}
 
 
 class _Tracer:

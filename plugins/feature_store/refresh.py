@@ -129,13 +129,13 @@ def _refresh_and_record(
         # It wrote after our snapshot and before our lock, so that our rows are compared with rows
         # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
         raise _somebody_else(relation)
+    seconds = (finished - started).total_seconds()
     refresh_id, rows, size = _record(
-        connection, relation, mode, lease, zone, started, finished, inputs, version
+        connection, relation, mode, lease, zone, seconds, inputs, version
     )
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})
-    seconds = (finished - started).total_seconds()
     return Refreshed(mode, rows, size, seconds)
 
 
@@ -145,8 +145,7 @@ def _record(
     mode: str,
     lease: Lease,
     zone: str,
-    started: datetime,
-    finished: datetime,
+    seconds: float,
     inputs: Inputs | None,
     version: str | None,
 ) -> tuple[int, int, int]:
@@ -155,13 +154,12 @@ def _record(
         sql.SQL(
             """
             INSERT INTO feature_store_audit.refresh (
-                relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone,
-                started_at, finished_at, inputs, outcome, version
+                relation, dag_id, run_id, token, mode, row_count, bytes, seconds, zone, inputs,
+                outcome, version
             )
             VALUES (
                 %s, %s, %s, %s, %s, coalesce(%s, (SELECT count(*) FROM {})),
-                pg_total_relation_size(%s::regclass), %s, pg_current_snapshot(), %s, %s, %s, %s, %s,
-                %s
+                pg_total_relation_size(%s::regclass), %s, %s, %s, %s, %s
             )
             RETURNING refresh_id, row_count, bytes
             """
@@ -174,10 +172,8 @@ def _record(
             mode,
             rows_of(outcome) if outcome else None,
             relation.name.quoted,
-            (finished - started).total_seconds(),
+            seconds,
             zone,
-            started,
-            finished,
             Jsonb(inputs.states) if inputs else None,
             outcome,
             version,

@@ -31,9 +31,6 @@ from feature_store.wording import bullets
 log = logging.getLogger(__name__)
 
 _SAMPLE = 20
-_FORGET = (
-    "DELETE FROM feature_store_audit.expectation WHERE dag_id = %s AND run_id = %s AND suite = %s"
-)
 # Great Expectations asks for a URL; the connections come from our own session, so that every option
 # of the Airflow connection reaches them and no password has to stand in a URL.
 _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
@@ -88,36 +85,47 @@ def run_suite(
     return [_check(source, expectation) for expectation in expectations]
 
 
-def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> None:
-    """Forget what an earlier try of the run found, lest it pass for what a later one found.
+def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
+    """Record that the run checks a suite now: what an earlier try of it found counts no longer.
 
     Args:
         connection: a session in autocommit mode.
         lease: of the run.
         suite: its name.
 
+    Returns:
+        The try's number, under which its findings are kept.
+
     Raises:
         LeaseTaken: the lease has changed hands.
     """
     with connection.transaction():
         hold_lease(connection, lease)
-        connection.execute(_FORGET, (lease.holder.dag_id, lease.holder.run_id, suite))
+        row = connection.execute(
+            "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
+            "VALUES (%s, %s, %s) RETURNING event_id",
+            (lease.holder.dag_id, lease.holder.run_id, suite),
+        ).fetchone()
+    assert row is not None  # INSERT … RETURNING of one row
+    return int(row[0])
 
 
-def record(connection: Connection[Any], holder: Holder, findings: Sequence[Finding]) -> None:
-    """Keep the findings of a suite; those of another try of the same run are replaced."""
+def record(connection: Connection[Any], event: int, findings: Sequence[Finding]) -> None:
+    """Keep the findings of a try of a suite.
+
+    Args:
+        connection: a session.
+        event: the try's number, as `begin_suite` gave it.
+        findings: all of them, at once.
+    """
     with connection.transaction(), connection.cursor() as cursor:
-        for suite in {finding.expectation.suite for finding in findings}:
-            cursor.execute(_FORGET, (holder.dag_id, holder.run_id, suite))
         cursor.executemany(
-            "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
+            "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
             "relation, severity, outcome, expected, observed, sample, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    holder.dag_id,
-                    holder.run_id,
-                    finding.expectation.suite,
+                    event,
                     finding.expectation.name,
                     finding.expectation.relation,
                     finding.expectation.severity,
@@ -181,15 +189,12 @@ def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str] = SUITES) -> str:
     """What a run's suites found wrong, for its verdict; empty if nothing.
 
-    Findings from before the run was prepared anew are of an earlier try and do not count, nor do
-    those of suites that did not come to their end this time.
+    Those of suites that did not come to their end this time do not count.
     """
     rows = connection.execute(
         "SELECT e.suite, e.relation, e.expected, e.observed "
         "FROM feature_store_audit.expectation AS e "
-        "LEFT JOIN feature_store_audit.run AS r ON e.dag_id = r.dag_id AND e.run_id = r.run_id "
-        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' "
-        "AND e.severity = 'critical' AND (r.prepared_at IS NULL OR e.checked_at >= r.prepared_at) "
+        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' AND e.severity = 'critical' "
         "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
         (holder.dag_id, holder.run_id, list(ended)),
     ).fetchall()

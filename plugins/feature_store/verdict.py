@@ -75,7 +75,6 @@ class AssertContractOperator(StoreOperator):
     ) -> dict[str, str | None]:
         from feature_store.certification import certify
         from feature_store.history.mailing import mark_mailed, unmailed_reviews
-        from feature_store.runs import close_run
         from feature_store.store import read_store
 
         failed = _failed_before(context, connection)
@@ -87,7 +86,6 @@ class AssertContractOperator(StoreOperator):
         _assert_history(connection, store, lease, settings, context)
         with connection.transaction():
             certify(connection, lease, store)
-            close_run(connection, lease.holder, "passed")
         log.info("Certified: what readers read now is proven.")
         reviews = unmailed_reviews(connection)
         for review in reviews:
@@ -105,7 +103,7 @@ class AssertContractOperator(StoreOperator):
     ) -> None:
         from feature_store.certification import withdraw
         from feature_store.migrations import audit_is_current
-        from feature_store.runs import close_run
+        from feature_store.runs import fail_run
 
         holder = holder_of(context)
         if not audit_is_current(connection, settings.include_dir):
@@ -113,7 +111,7 @@ class AssertContractOperator(StoreOperator):
             return
         problem = error.problem if isinstance(error, StoreError) else str(error).strip()
         with connection.transaction():
-            close_run(connection, holder, "failed", problem)
+            fail_run(connection, holder, problem)
             withdraw(connection, holder)
         self._end(connection, settings, context)
 
@@ -208,7 +206,7 @@ def _assert_history(
     context: Context,
 ) -> None:
     """Judge history; what a backfill answers for is accepted by it."""
-    from feature_store.history.acceptance import accept_days
+    from feature_store.history.acceptance import accept_backfill_day
     from feature_store.history.judgement import judge_history
     from feature_store.history.layers import read_history
     from feature_store.history.verdict import assert_history
@@ -218,7 +216,7 @@ def _assert_history(
     verdict = judge_history(connection, layers, lease, day, settings)
     if context["dag_run"].run_type.value == "backfill":
         # The backfill of a day is what accepts late data of that day, and of no other.
-        for accepted in accept_days(connection, [day], lease.holder):
+        for accepted in accept_backfill_day(connection, lease):
             log.info("Accepted by this backfill: %s", accepted)
     assert_history(verdict)
     for change in verdict.definition_changes:

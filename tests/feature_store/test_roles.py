@@ -6,8 +6,10 @@ applies and stamps, the file is run again. Every test leaves it as it was.
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.nulls import record_nulls
 from feature_store.prepare import check_ready
-from feature_store.privileges import _AUDIT_PRIVILEGES
+from feature_store.privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.proofs import read_proofs, run_proof
 from feature_store.provenance import record_provenance, trace_features
 from feature_store.refresh import refresh
@@ -39,9 +41,9 @@ from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.stamps import assert_contract, check
 from feature_store.store import SUITES, Refresh, Store
-from feature_store.suites import record, run_suite
+from feature_store.suites import begin_suite, record, run_suite
 from sandbox.load import load_sample
-from sandbox.roles import OWNER, PAGE, READER, REFRESHER, as_role, grant_roles
+from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import available_versions
 from tests.conftest import Servers, create_store
@@ -88,6 +90,10 @@ SELECT r.rolname, c.oid::regclass::text, x.privilege_type
 FROM pg_class AS c, aclexplode(c.relacl) AS x, pg_roles AS r
 WHERE x.grantee = r.oid AND r.rolname = ANY(%(roles)s) AND c.relowner <> r.oid
 UNION ALL
+SELECT r.rolname, c.oid::regclass::text || '.' || a.attname, x.privilege_type
+FROM pg_attribute AS a, pg_class AS c, aclexplode(a.attacl) AS x, pg_roles AS r
+WHERE a.attrelid = c.oid AND x.grantee = r.oid AND r.rolname = ANY(%(roles)s)
+UNION ALL
 SELECT r.rolname, n.oid::regnamespace::text, x.privilege_type
 FROM pg_namespace AS n, aclexplode(n.nspacl) AS x, pg_roles AS r
 WHERE x.grantee = r.oid AND r.rolname = ANY(%(roles)s) AND n.nspowner <> r.oid
@@ -126,9 +132,34 @@ class Governed:
                 connection.execute(statement.encode())
 
     def given(self) -> set[tuple[str, str, str]]:
-        roles = [OWNER, REFRESHER, READER, PAGE]
+        roles = [OWNER, REFRESHER, READER, REVIEWER, PAGE]
         with self.session() as connection:
             return set(connection.execute(_GIVEN, {"roles": roles}).fetchall())
+
+    def audit_relations(self) -> list[str]:
+        with self.session() as connection:
+            rows = connection.execute(
+                "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v') "
+                "AND relnamespace = 'feature_store_audit'::regnamespace"
+            ).fetchall()
+        return [name for (name,) in rows]
+
+    def columns_to_fill(self) -> list[str]:
+        """The columns that the refresher may fill: those that no default gives."""
+        found: list[str] = []
+        with self.session() as connection:
+            for log, named in AUDIT_LOGS.items():
+                rows = connection.execute(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass "
+                    "AND attnum > 0 AND NOT attisdropped AND NOT atthasdef",
+                    (f"feature_store_audit.{log}",),
+                ).fetchall()
+                found += [
+                    f"feature_store_audit.{log}.{column}"
+                    for (column,) in rows
+                    if named is None or column in named
+                ]
+        return found
 
     def problems(self, role: str) -> list[str]:
         """What prepare finds missing for this role; none if it is ready."""
@@ -167,10 +198,6 @@ def _nightly_run(store: Governed, run_id: str) -> None:
         open_run(connection, holder, "manual", day, settings.zone)
         for relation in files.refreshed:
             refresh(connection, relation, lease, settings.zone)
-        for feature_set in sets:
-            record_nulls(connection, lease, feature_set)
-        for proof in proofs:
-            run_proof(connection, proof, lease)
 
         def connect() -> Connection[Any]:
             another = psycopg.connect(as_role(store.conninfo, REFRESHER))
@@ -179,10 +206,16 @@ def _nightly_run(store: Governed, run_id: str) -> None:
             return another
 
         for suite in SUITES:
+            event = begin_suite(connection, lease, suite)
+            if suite == "as_of_counts":
+                for feature_set in sets:
+                    record_nulls(connection, lease, feature_set, event)
+                for proof in proofs:
+                    run_proof(connection, proof, lease, event)
             expectations = read_expectations(include, files, proofs, suite)
             findings = run_suite(expectations, connect)
             assert [f.observed for f in findings if f.outcome == "error"] == []
-            record(connection, holder, findings)
+            record(connection, event, findings)
         for feature_set in sets:
             assert_contract(connection, feature_set)
         rules, exceptions = read_rules(include), read_exceptions(include)
@@ -265,7 +298,12 @@ class TestWhatTheyMay:
         read = [str(r.name) for r in files.relations if r.refresh is Refresh.CONCURRENT]
         refresher = {
             *((table, "SELECT") for table in (*SOURCES, *CONTRACT, *views)),
-            *((f"feature_store_audit.{t}", p) for t, ps in _AUDIT_PRIVILEGES.items() for p in ps),
+            *((relation, "SELECT") for relation in governed.audit_relations()),
+            *((column, "INSERT") for column in governed.columns_to_fill()),
+            ("feature_store_audit.lease.only_one", "UPDATE"),
+            ("feature_store_audit.history_lock", "UPDATE"),
+            ("feature_store_audit.event", "USAGE"),
+            *((f"feature_store_audit.{function}", "EXECUTE") for function in AUDIT_FUNCTIONS),
             *((schema, "USAGE") for schema in ("ml", "feature_store", '"iPhone"')),
             ("feature_store_audit", "USAGE"),
             ("ml.check_feature_contract(text)", "EXECUTE"),
@@ -291,8 +329,17 @@ class TestWhatTheyMay:
             *((s, "USAGE") for s in ("ml", "feature_store", "feature_store_audit")),
             *((f"{s}.check_feature_contract(text)", "EXECUTE") for s in ("ml", "feature_store")),
         }
+        reviewer = {
+            ("feature_store_audit", "USAGE"),
+            *(
+                (f"feature_store_audit.{relation}", "SELECT")
+                for relation in ("history_finding", "history_judgement", "migration")
+            ),
+            ("feature_store_audit.accept_history(date,text,text,text)", "EXECUTE"),
+        }
         given = governed.given()
         assert {x[1:] for x in given if x[0] == REFRESHER} == refresher
+        assert {x[1:] for x in given if x[0] == REVIEWER} == reviewer
         assert {x[1:] for x in given if x[0] == READER} == reader
         assert {x[1:] for x in given if x[0] == PAGE} == page
         keeper = OWNER if since_17 else REFRESHER
@@ -311,24 +358,45 @@ class TestWhatTheyMay:
         to = ["--to", str(tmp_path)] if command == "report" else []
         assert main([command, *to]) == 0
 
-    def test_the_refresher_accepts_history_for_a_person(
-        self, certified: Governed, airflow_conn: Callable[..., None]
+    def test_the_reviewer_accepts_history_and_the_refresher_may_not(
+        self, certified: Governed, airflow_conn: Callable[..., None], capsys: Any
     ) -> None:
-        """It accepts late data of a backfill, too; who says so is kept for ever."""
-        certified.run(
-            "INSERT INTO feature_store_audit.history_finding "
-            "(kind, layer, relation, day, dag_id, run_id, latest_dag_id, latest_run_id) "
-            f"VALUES ('review', 'A', '{A}', '1999-01-01', 'x', 'x', 'x', 'x')"
-        )
-        airflow_conn(as_role(certified.conninfo, REFRESHER))
+        """Who says so is kept for ever, and as whom he said it."""
+        with certified.session() as connection:
+            open_review(connection, "1999-01-01")
         accept = ["accept-history", "--day", "1999-01-01", "--reason", "late", "--by", "ann"]
+        airflow_conn(as_role(certified.conninfo, REFRESHER))
+        assert main(accept) == 1
+        assert "permission denied for function accept_history" in capsys.readouterr().err
+        airflow_conn(as_role(certified.conninfo, REVIEWER))
         assert main(accept) == 0
+        assert main(["history"]) == 0
         with certified.session() as connection:
             closed = connection.execute(
-                "DELETE FROM feature_store_audit.history_finding WHERE layer = 'A' "
-                "AND day = '1999-01-01' RETURNING outcome, closed_by"
+                "SELECT c.outcome, c.closed_by, c.reason, c.recorded_by "
+                "FROM feature_store_audit.history_closing_log AS c "
+                "INNER JOIN feature_store_audit.history_finding_log AS f USING (finding_id) "
+                "WHERE f.day = '1999-01-01'"
             ).fetchall()
-        assert closed == [("accepted", "ann")]
+        assert closed == [("accepted", "ann", "late", REVIEWER)]
+
+
+def open_review(connection: Connection[Any], day: str, kind: str = "review") -> int:
+    """Something that waits for a person, about a day long before the sample. Gives its number."""
+    row = connection.execute(
+        "INSERT INTO feature_store_audit.history_finding_log "
+        "(kind, layer, relation, day, dag_id, run_id) "
+        "VALUES (%s, 'A', %s, %s, 'x', 'x') RETURNING finding_id",
+        (kind, A, day),
+    ).fetchone()
+    assert row is not None
+    connection.execute(
+        "INSERT INTO feature_store_audit.history_sighting_log (finding_id, rows_came, rows_went, "
+        "rows_changed, changed_columns, examples, reaches, details, row_count, dag_id, run_id) "
+        "VALUES (%s, 1, 0, 0, '{}', '[]', '[]', '', 0, 'x', 'x')",
+        row,
+    )
+    return int(row[0])
 
 
 NONE_OF_THEM = [
@@ -358,19 +426,38 @@ NONE_OF_THEM = [
     "LOCK TABLE ml.feature_contract IN ACCESS EXCLUSIVE MODE",
     "UPDATE feature_store_audit.definition SET live_definition = 'forged'",
     "DELETE FROM feature_store_audit.migration",
+    *(f"DELETE FROM feature_store_audit.{log}" for log in (*AUDIT_LOGS, "certification_log")),
+    *(f"TRUNCATE feature_store_audit.{log}" for log in (*AUDIT_LOGS, "certification_log")),
     "UPDATE feature_store_audit.refresh SET row_count = 0",
-    "DELETE FROM feature_store_audit.certified",
-    "TRUNCATE feature_store_audit.history_row",
     "DELETE FROM feature_store_audit.lease",
+    "UPDATE feature_store_audit.lease SET token = token + 1",
+    "INSERT INTO feature_store_audit.certification_log (relation) VALUES ('x')",
+    "UPDATE feature_store_audit.certification_log SET certified_at = '2999-01-01'",
+    "INSERT INTO feature_store_audit.withdrawal_log (run_id) VALUES ('x')",
+    "DELETE FROM feature_store_audit.withdrawal_log",
+    "SELECT feature_store_audit.set_days('A', '{}', '{}', '{}', 'x', 'x')",
+    "SELECT feature_store_audit.accept_findings('{1}', 'x', 'x')",
+    "SELECT setval('feature_store_audit.event', 1)",
     f"SET ROLE {OWNER}",
     "SET ROLE postgres",
     "CREATE ROLE mine",
     "COPY (SELECT 1) TO PROGRAM 'cat'",
 ]
+CALLS = [
+    "accept_backfill_day(1)",
+    "accept_history('1999-01-01', NULL, 'x', 'x')",
+    "begin_baseline(1, 'A', '{}')",
+    f"certify(1, '{{{A}}}')",
+    "confirm_lease('x', 'x')",
+    "drop_changes(1, 'A', '{}')",
+    "forget(30)",
+    "keep_seen(1, 'A', '{}')",
+    "move_baseline(1, 'A', '{}', '{}', '{}')",
+    "release_lease('x', 'x')",
+    "take_lease('x', 'x', 1)",
+    "withdraw_broken('x', 'x')",
+]
 NOT_THE_READER = [
-    "DELETE FROM feature_store_audit.run",
-    "DELETE FROM feature_store_audit.refresh",
-    "DELETE FROM feature_store_audit.history_finding",
     f"SELECT FROM {A}",
     "SELECT FROM ml.sold_durations_v1_mv",
     "SELECT FROM ml.ask_daily_median_v1",
@@ -379,23 +466,21 @@ NOT_THE_READER = [
     "SELECT FROM feature_store.v_device_meta_base_t0_v1",
     f"SELECT sold_price, sold_date FROM {SOURCES[0]}",
     *(f"SELECT FROM {source}" for source in SOURCES),
-    *(f"SELECT FROM feature_store_audit.{table}" for table in _AUDIT_PRIVILEGES),
+    *(f"SELECT FROM feature_store_audit.{log}" for log in AUDIT_LOGS),
+    *(f"SELECT FROM feature_store_audit.{view}" for view in ("certified", "run", "lease")),
     f"REFRESH MATERIALIZED VIEW {E_AI}",
     f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E_AI}",
     f"DROP MATERIALIZED VIEW {E_AI}",
     f"LOCK TABLE {F3} IN ACCESS EXCLUSIVE MODE",
-    "INSERT INTO feature_store_audit.certified (relation) VALUES ('x')",
-    "UPDATE feature_store_audit.certified SET withdrawn_by = NULL",
-    "UPDATE feature_store_audit.lease SET token = token + 1",
-    "UPDATE feature_store_audit.history_finding SET outcome = 'accepted'",
-    "INSERT INTO feature_store_audit.run (dag_id) VALUES ('x')",
+    *(f"INSERT INTO feature_store_audit.{log} DEFAULT VALUES" for log in AUDIT_LOGS),
+    *(f"SELECT feature_store_audit.{call}" for call in CALLS),
     "CREATE TEMPORARY TABLE feature_set (x integer)",
 ]
 NOT_THE_PAGE = [
     *(s for s in NOT_THE_READER if s.removeprefix("SELECT FROM ") not in PAGE_READS),
     *(f"SELECT FROM {relation}" for relation in (B, C, E_AI, F3)),
-    *(f"INSERT INTO {table} DEFAULT VALUES" for table in PAGE_READS if "latest" not in table),
-    *(f"DELETE FROM {table}" for table in PAGE_READS if "latest" not in table),
+    "UPDATE feature_store_audit.lease SET only_one = TRUE",
+    "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE",
     "SELECT FROM feature_store_audit.lease FOR UPDATE",
 ]
 # Before 17 the refresher owns the materialized views, so there it may do these.
@@ -421,7 +506,7 @@ def refusal(store: Governed, role: str, statement: str) -> str:
 
 
 class TestWhatTheyMayNot:
-    @pytest.mark.parametrize("role", [REFRESHER, READER, PAGE])
+    @pytest.mark.parametrize("role", [REFRESHER, READER, REVIEWER, PAGE])
     def test_none_writes_sources_creates_drops_alters_or_forges(
         self, certified: Governed, role: str
     ) -> None:
@@ -439,6 +524,113 @@ class TestWhatTheyMayNot:
     ) -> None:
         allowed = {s: refusal(certified, PAGE, s) for s in NOT_THE_PAGE}
         assert {s: state for s, state in allowed.items() if state != DENIED} == {}
+
+    def test_the_reviewer_reads_findings_and_nothing_else(self, certified: Governed) -> None:
+        others = [s for s in NOT_THE_PAGE if "accept_history" not in s]
+        others += [f"SELECT FROM {relation}" for relation in (*PAGE_READS, *CONTRACT)]
+        others.remove("SELECT FROM feature_store_audit.history_finding")
+        allowed = {s: refusal(certified, REVIEWER, s) for s in others}
+        assert {s: state for s, state in allowed.items() if state != DENIED} == {}
+
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            "refresh (refresh_id, relation) VALUES (1, 'x')",
+            "refresh (finished_at) VALUES ('2999-01-01')",
+            "refresh (snapshot) VALUES ('5:5:')",
+            "run_log (prepared_at) VALUES ('1999-01-01')",
+            "run_log (event_id) OVERRIDING SYSTEM VALUE VALUES (1)",
+            "verdict_log (dag_id, run_id, verdict) VALUES ('x', 'x', 'passed')",
+            "suite_log (dag_id, run_id, suite, refreshes) VALUES ('x', 'x', 'x', '{}')",
+            "expectation_log (checked_at) VALUES ('2999-01-01')",
+            "proof_log (proven_at) VALUES ('2999-01-01')",
+            "history_closing_log (finding_id, outcome, closed_by, reason) "
+            "VALUES (1, 'accepted', 'ann', 'because')",
+            "history_finding_log (found_at) VALUES ('1999-01-01')",
+        ],
+    )
+    def test_the_refresher_fills_no_number_time_or_name_that_is_the_server_s(
+        self, certified: Governed, forged: str
+    ) -> None:
+        assert refusal(certified, REFRESHER, f"INSERT INTO feature_store_audit.{forged}") == DENIED
+
+    def test_the_refresher_cannot_accept_by_saying_that_something_was_closed(
+        self, certified: Governed
+    ) -> None:
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            found = open_review(connection, "1999-02-02", "leak")
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute(
+                    "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
+                    "VALUES (%s, 'accepted')",
+                    (found,),
+                )
+
+    def test_the_refresher_cannot_move_the_baseline_of_a_day_that_is_open(
+        self, certified: Governed
+    ) -> None:
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            open_review(connection, "1999-02-02", "leak")
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+            with pytest.raises(psycopg.errors.RaiseException, match="1999-02-02 of A is open"):
+                connection.execute(
+                    "SELECT feature_store_audit.move_baseline(%s, 'A', '{1999-02-02}', '{1}', "
+                    "'{x}')",
+                    (lease.token,),
+                )
+
+    def test_nobody_certifies_what_the_record_does_not_prove(self, certified: Governed) -> None:
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            lease = take_lease(connection, Holder("x", "forger"), lambda _: True, timedelta(0))
+            with pytest.raises(NotReady) as caught:
+                certify(connection, lease, certified.files)
+            told = caught.value.problem
+            assert "It has no record: prepare has not opened one." in told
+            assert f"{E_AI} was last refreshed by run second, not by this run." in told
+            assert "The suite uniqueness has not been checked since the last refresh." in told
+            written = connection.execute(
+                "SELECT count(*) FROM feature_store_audit.certification_log "
+                "WHERE run_id = 'forger'"
+            ).fetchone()
+            assert written == (0,)
+
+    def test_nobody_works_under_a_lease_that_is_not_his(self, certified: Governed) -> None:
+        under = [
+            "begin_baseline(-1, 'A', '{}')",
+            f"certify(-1, '{{{A}}}')",
+            "drop_changes(-1, 'A', '{}')",
+            "keep_seen(-1, 'A', '{}')",
+            "move_baseline(-1, 'A', '{}', '{}', '{}')",
+            "accept_backfill_day(-1)",
+            "take_lease('x', 'x', -1)",
+        ]
+        states = {s: refusal(certified, REFRESHER, f"SELECT feature_store_audit.{s}") for s in under}
+        assert set(states.values()) == {"55000"}, states
+
+    def test_a_backfill_accepts_reviews_of_its_own_day_and_nothing_else(
+        self, certified: Governed
+    ) -> None:
+        holder = Holder("x", "backfill")
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            mine = open_review(connection, "1999-03-03")
+            open_review(connection, "1999-03-04")
+            open_review(connection, "1999-03-03", "leak")
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            lease = take_lease(connection, holder, lambda _: True, timedelta(0))
+            ask = "SELECT * FROM feature_store_audit.accept_backfill_day(%s)"
+            open_run(connection, holder, "manual", date(1999, 3, 3), "UTC")
+            assert connection.execute(ask, (lease.token,)).fetchall() == []
+            open_run(connection, holder, "backfill", date(1999, 3, 3), "UTC")
+            assert connection.execute(ask, (lease.token,)).fetchall() == [(mine,)]
+
+    def test_the_last_thirty_days_cannot_be_deleted(self, certified: Governed) -> None:
+        forget = "SELECT feature_store_audit.forget({})"
+        assert refusal(certified, REFRESHER, forget.format(29)) == "22023"
+        assert refusal(certified, REFRESHER, forget.format(-1)) == "22023"
+        assert refusal(certified, REFRESHER, forget.format(30)) == ""
 
     def test_since_17_the_refresher_can_neither_drop_nor_alter_what_it_refreshes(
         self, certified: Governed
@@ -474,7 +666,7 @@ class TestWhatTheyMayNot:
         airflow_conn(as_role(certified.conninfo, role))
         before = certified.given()
         assert main(["stamp-contract", "tom_features_v1", "--replace"]) == 1
-        assert "permission denied for table feature_set" in capsys.readouterr().err
+        assert "permission denied for" in capsys.readouterr().err
         assert certified.given() == before
 
 
@@ -572,7 +764,12 @@ class TestWhatPrepareSays:
         [
             "SELECT ON ml.tom_features_v1_enriched_mv FROM {refresher}",
             "SELECT ON ml.feature_contract FROM {refresher}",
-            "SELECT, UPDATE ON feature_store_audit.lease FROM {refresher}",
+            "SELECT ON feature_store_audit.run FROM {refresher}",
+            "INSERT (relation) ON feature_store_audit.refresh FROM {refresher}",
+            "UPDATE (only_one) ON feature_store_audit.lease FROM {refresher}",
+            "UPDATE ON feature_store_audit.history_lock FROM {refresher}",
+            "USAGE ON SEQUENCE feature_store_audit.event FROM {refresher}",
+            "EXECUTE ON FUNCTION feature_store_audit.certify(bigint, text[]) FROM {refresher}",
             "USAGE ON SCHEMA feature_store_audit FROM {refresher}",
             'USAGE ON SCHEMA "iPhone" FROM {refresher}',
             'SELECT ON "iPhone".iphone_listings FROM {refresher}',
@@ -666,25 +863,147 @@ class TestReadersCannotBeFooled:
             ).fetchone()
         assert row == ("second",)
 
-    def test_whoever_may_create_where_the_functions_look_is_named(self, governed: Governed) -> None:
-        assert "may create" not in grant_roles(governed.conninfo)
-        governed.run(f"GRANT CREATE ON SCHEMA ml TO {READER}")
+    def test_by_operators_and_functions_in_the_schemas_of_the_store(
+        self, certified: Governed
+    ) -> None:
+        """Of the exact types, they would win over PostgreSQL's own wherever they are looked for."""
+        certified.run(
+            "CREATE ROLE mallory LOGIN",
+            "GRANT CONNECT ON DATABASE governed TO mallory",
+            "CREATE TABLE public.ran (who text)",
+            "GRANT INSERT ON public.ran TO public",
+            "GRANT USAGE, CREATE ON SCHEMA ml, feature_store TO mallory",
+        )
         try:
-            assert f"{READER} may create in the schema ml" in grant_roles(governed.conninfo)
-        finally:
-            governed.run(f"REVOKE CREATE ON SCHEMA ml FROM {READER}")
+            with certified.session("mallory") as connection:
+                for schema in ("ml", "feature_store"):
+                    for statement in _TRAPS:
+                        connection.execute(statement.format(schema=schema).encode())
+            calls = [
+                f"SELECT {feature_set.schema}.{function.format(feature_set.name)}"
+                for feature_set in read_feature_sets(certified.settings.include_dir)
+                for function in (
+                    "assert_feature_contract('{}')",
+                    "require_certified('{}', interval '1 hour')",
+                    "store_freshness(interval '1 hour')",
+                )
+            ]
 
-    def test_every_function_is_the_owners_and_pins_where_it_looks(self, governed: Governed) -> None:
+            def ran() -> set[str]:
+                with certified.session(READER) as connection:
+                    for call in calls:
+                        with suppress(psycopg.errors.RaiseException):
+                            connection.execute(call.encode())
+                with certified.session() as connection:
+                    found = connection.execute("DELETE FROM public.ran RETURNING who").fetchall()
+                return {who for (who,) in found}
+
+            assert ran() == set()
+            # The traps are real: this is how the functions looked for names before.
+            look = "ALTER FUNCTION {} SET search_path = pg_catalog, {}, pg_temp"
+            certified.run(look.format("ml.check_feature_contract(text)", "ml"))
+            assert ran() == {OWNER}
+        finally:
+            certified.run(
+                "ALTER FUNCTION ml.check_feature_contract(text) SET search_path = pg_catalog, "
+                "pg_temp",
+                "DROP OWNED BY mallory CASCADE",
+                "DROP ROLE mallory",
+                "DROP TABLE public.ran",
+            )
+
+    @pytest.mark.parametrize("schema", ["ml", "feature_store", "feature_store_audit"])
+    @pytest.mark.parametrize(
+        ("let_in", "shut"),
+        [
+            ("GRANT CREATE ON SCHEMA {} TO mallory", "mallory may create in the"),
+            ("GRANT CREATE ON SCHEMA {} TO PUBLIC", "PUBLIC may create in the"),
+            ("ALTER SCHEMA {} OWNER TO mallory", "belongs to mallory"),
+        ],
+        ids=["a role may create", "everybody may create", "somebody owns it"],
+    )
+    def test_a_schema_that_is_open_to_others_is_refused_by_name_and_mended_as_told(
+        self, certified: Governed, schema: str, let_in: str, shut: str
+    ) -> None:
+        certified.run("CREATE ROLE mallory", let_in.format(schema))
+        try:
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                grant_roles(certified.conninfo)
+            assert shut in refused.value.stderr
+            assert schema in refused.value.stderr
+            (problem,) = certified.problems(REFRESHER)
+            assert shut in problem
+            with certified.session(OWNER) as connection, pytest.raises(NotReady) as caught:
+                apply(connection, certified.files, certified.settings)
+            assert shut in caught.value.problem
+            (hint,) = re.findall(r"HINT: +(.*); then run this file again", refused.value.stderr)
+            told = problem.partition("Next: ")[2]
+            assert hint.removesuffix(";") == told
+            certified.run(told)
+            assert certified.problems(REFRESHER) == []
+            grant_roles(certified.conninfo)
+        finally:
+            certified.run(
+                f"ALTER SCHEMA {schema} OWNER TO {OWNER}",
+                f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
+                "DROP OWNED BY mallory",
+                "DROP ROLE mallory",
+            )
+
+    def test_a_function_or_contract_of_somebody_else_is_refused(self, certified: Governed) -> None:
+        taken = {
+            "FUNCTION ml.require_certified(text,interval)": "",
+            "TABLE feature_store.feature_contract": "",
+        }
+        certified.run("CREATE ROLE mallory")
+        try:
+            for thing in taken:
+                certified.run(f"ALTER {thing} OWNER TO mallory")
+                (problem,) = certified.problems(REFRESHER)
+                assert f"{thing} belongs to mallory" in problem
+                certified.run(problem.partition("Next: ")[2])
+                assert certified.problems(REFRESHER) == []
+        finally:
+            certified.run("DROP OWNED BY mallory", "DROP ROLE mallory")
+            grant_roles(certified.conninfo)
+
+    def test_every_function_is_the_owner_s_closed_to_all_and_looks_in_pg_catalog_alone(
+        self, governed: Governed
+    ) -> None:
         with governed.session() as connection:
             found = connection.execute(
-                "SELECT p.pronamespace::regnamespace::text, pg_get_userbyid(p.proowner), "
-                "p.prosecdef, p.proconfig FROM pg_proc AS p "
-                "WHERE p.pronamespace::regnamespace::text IN ('ml', 'feature_store')"
+                "SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), p.prosecdef, "
+                "p.proconfig, p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) AS x "
+                "WHERE x.grantee = 0) FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text "
+                "IN ('ml', 'feature_store', 'feature_store_audit')"
             ).fetchall()
-        assert len(found) == 8
-        for schema, owner, is_definer, config in found:
-            assert (owner, is_definer) == (OWNER, True)
-            assert config == [f"search_path=pg_catalog, {schema}, pg_temp"]
+        assert len(found) == 8 + len(AUDIT_FUNCTIONS) + 5
+        for name, owner, is_definer, config, is_open in found:
+            assert owner == OWNER
+            assert is_definer == (name != "feature_store_audit.latest_refreshes()")
+            assert config == ["search_path=pg_catalog, pg_temp"]
+            assert not is_open
+
+
+# Each would run as the owner if a function of the store looked for names where it stands.
+_TRAPS = [
+    "CREATE FUNCTION {schema}.trap() RETURNS void LANGUAGE sql "
+    "AS 'INSERT INTO public.ran VALUES (current_user)'",
+    "CREATE FUNCTION {schema}.glue(name, name) RETURNS text LANGUAGE sql "
+    "AS 'SELECT {schema}.trap(); SELECT $1::text'",
+    "CREATE OPERATOR {schema}.|| (LEFTARG = name, RIGHTARG = name, FUNCTION = {schema}.glue)",
+    "CREATE FUNCTION {schema}.glue(name, text) RETURNS text LANGUAGE sql "
+    "AS 'SELECT {schema}.trap(); SELECT $1::text'",
+    "CREATE OPERATOR {schema}.|| (LEFTARG = name, RIGHTARG = text, FUNCTION = {schema}.glue)",
+    "CREATE FUNCTION {schema}.concat_ws(text, integer, text, text, text, text, text) "
+    "RETURNS text LANGUAGE sql AS 'SELECT {schema}.trap(); "
+    "SELECT pg_catalog.concat_ws($1, $2, $3, $4, $5, $6, $7)'",
+    "CREATE FUNCTION {schema}.format(text, text, text) RETURNS text LANGUAGE sql "
+    "AS 'SELECT {schema}.trap(); SELECT $1'",
+    "CREATE FUNCTION {schema}.same(name, text) RETURNS boolean LANGUAGE sql "
+    "AS 'SELECT {schema}.trap(); SELECT TRUE'",
+    "CREATE OPERATOR {schema}.= (LEFTARG = name, RIGHTARG = text, FUNCTION = {schema}.same)",
+]
 
 
 def test_a_login_that_is_a_member_of_a_role_may_what_the_role_may(certified: Governed) -> None:

@@ -6,7 +6,7 @@
 CREATE FUNCTION :"schema".require_certified(p_set text, p_max_age interval)
 RETURNS TABLE (as_of_day date, run_id text, certified_at timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, :"schema", pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_carrier text;
@@ -22,8 +22,8 @@ BEGIN
     END IF;
 
     SELECT b.relation_name INTO v_carrier
-    FROM feature_set AS s
-    INNER JOIN feature_set_binding AS b ON s.set_id = b.set_id
+    FROM :"schema".feature_set AS s
+    INNER JOIN :"schema".feature_set_binding AS b ON s.set_id = b.set_id
     WHERE s.name = p_set;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature_set % not found', p_set;

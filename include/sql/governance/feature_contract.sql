@@ -77,12 +77,12 @@ RETURNS TABLE (
     contract_check text
 )
 LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, :"schema", pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH feature AS (
     SELECT c.*
-    FROM feature_contract AS c
-    INNER JOIN feature_set AS s ON c.set_id = s.set_id
+    FROM :"schema".feature_contract AS c
+    INNER JOIN :"schema".feature_set AS s ON c.set_id = s.set_id
     WHERE s.name = p_set
 ),
 
@@ -114,8 +114,8 @@ canon AS (
 
 bound AS (
     SELECT b.*
-    FROM feature_set_binding AS b
-    INNER JOIN feature_set AS s ON b.set_id = s.set_id
+    FROM :"schema".feature_set_binding AS b
+    INNER JOIN :"schema".feature_set AS s ON b.set_id = s.set_id
     WHERE s.name = p_set
 ),
 
@@ -216,7 +216,7 @@ SELECT
             THEN 'OK'
         ELSE 'MISMATCH'
     END AS contract_check
-FROM feature_set AS s
+FROM :"schema".feature_set AS s
 CROSS JOIN canon AS c
 CROSS JOIN (
     SELECT coalesce(array_agg(q.words ORDER BY q.rank, q.place), '{}') AS problems
@@ -231,12 +231,12 @@ COMMENT ON FUNCTION :"schema".check_feature_contract(text) IS
 CREATE FUNCTION :"schema".assert_feature_contract(p_set text)
 RETURNS void
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, :"schema", pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v record;
 BEGIN
-    SELECT * INTO v FROM check_feature_contract(p_set);
+    SELECT * INTO v FROM :"schema".check_feature_contract(p_set);
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature_set % not found', p_set;
     END IF;

@@ -17,12 +17,12 @@ RETURNS TABLE (
     problem text
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, :"schema", pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     SELECT s.name INTO feature_set
-    FROM feature_set_current AS a
-    INNER JOIN feature_set AS s ON a.set_id = s.set_id;
+    FROM :"schema".feature_set_current AS a
+    INNER JOIN :"schema".feature_set AS s ON a.set_id = s.set_id;
 
     -- A run certifies all relations or none.
     SELECT
@@ -38,7 +38,7 @@ BEGIN
     -- While a run is under way its rows are not certified yet. That is no reason for an alarm, so ok
     -- goes by the age alone.
     BEGIN
-        PERFORM require_certified(feature_set, p_max_age);
+        PERFORM :"schema".require_certified(feature_set, p_max_age);
         readable := TRUE;
     EXCEPTION
         WHEN raise_exception THEN

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 from psycopg import Connection
 
 from feature_store.errors import BadInput
-from feature_store.history.changes import apply_changes
-from feature_store.history.findings import Finding, find, lock_history
-from feature_store.history.rows import Fingerprint, set_days
-from feature_store.lease import Holder
+from feature_store.history.findings import Finding, find
+from feature_store.lease import Lease
 
 
 def accept_history(
@@ -42,50 +39,35 @@ def accept_history(
             next_step="Say why the past may have changed.",
         )
     with connection.transaction():
-        lock_history(connection)
-        found = find(
-            connection, "outcome IS NULL AND day = %s AND coalesce(layer = %s, TRUE)", day, layer
-        )
-        if not found:
+        accepted = connection.execute(
+            "SELECT * FROM feature_store_audit.accept_history(%s, %s, %s, %s)",
+            (day, layer, by, reason),
+        ).fetchall()
+        if not accepted:
             raise BadInput(_nothing_pending(connection, day, layer))
-        return _accept(connection, found, reason.strip(), by.strip())
+        return _found(connection, accepted)
 
 
-def accept_days(
-    connection: Connection[Any], days: Iterable[date], run: Holder
-) -> tuple[Finding, ...]:
-    """Accept the reviews of exactly these days, with a backfill's run as the reason.
+def accept_backfill_day(connection: Connection[Any], lease: Lease) -> tuple[Finding, ...]:
+    """Accept the reviews of the one day that a backfill's run answers for, with it as the reason.
 
     Leaks stay open: a backfill answers for late data, never for an output that moved without any.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: of the run, whose record names the day.
 
     Returns:
         What was accepted; nothing where nothing was pending.
     """
-    with connection.transaction():
-        lock_history(connection)
-        found = find(
-            connection,
-            "outcome IS NULL AND kind = 'review' AND day = ANY(%s::date[])",
-            sorted(set(days)),
-        )
-        return _accept(connection, found, f"backfill: {run}", run.dag_id)
+    accepted = connection.execute(
+        "SELECT * FROM feature_store_audit.accept_backfill_day(%s)", (lease.token,)
+    ).fetchall()
+    return _found(connection, accepted)
 
 
-def _accept(
-    connection: Connection[Any], found: tuple[Finding, ...], reason: str, by: str
-) -> tuple[Finding, ...]:
-    for finding in found:
-        assert finding.day is not None  # what is open is about a day
-        apply_changes(connection, finding.layer, [finding.day])
-        row = connection.execute(
-            "UPDATE feature_store_audit.history_finding SET outcome = 'accepted', "
-            "closed_at = now(), closed_by = %s, reason = %s WHERE finding_id = %s "
-            "RETURNING row_count, fingerprint",
-            (by, reason, finding.finding_id),
-        ).fetchone()
-        assert row is not None  # it was just read, under the lock
-        set_days(connection, finding.layer, {finding.day: Fingerprint(*row)}, finding.latest)
-    return find(connection, "finding_id = ANY(%s)", [finding.finding_id for finding in found])
+def _found(connection: Connection[Any], ids: list[tuple[int]]) -> tuple[Finding, ...]:
+    return find(connection, "finding_id = ANY(%s)", [finding_id for (finding_id,) in ids])
 
 
 def _nothing_pending(connection: Connection[Any], day: date, layer: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Changes between the baseline's rows and those that a judgement saw: counted, applied, dropped."""
+"""Changes between the baseline's rows and those that a judgement saw: counted, or dropped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import date
 from typing import Any
 
 from psycopg import Connection
+
+from feature_store.lease import Lease
 
 # Of each column's digest, enough to say in which columns a row differs that is known to.
 BYTES_PER_COLUMN = 4
@@ -74,50 +76,15 @@ def differences(
     }
 
 
-def apply_changes(connection: Connection[Any], layer: str, days: Iterable[date]) -> None:
-    """Make the rows of these days, as they were when last looked at, the baseline's."""
-    connection.execute(_APPLY, {"layer": layer, "days": list(days)})
-
-
-def drop_changes(connection: Connection[Any], layer: str, days: Iterable[date]) -> None:
-    """Forget the changes of days that are as their baseline again."""
+def drop_changes(
+    connection: Connection[Any], lease: Lease, layer: str, days: Iterable[date]
+) -> None:
+    """Forget the changes of days that are looked at anew, or are as their baseline again."""
     connection.execute(
-        "DELETE FROM feature_store_audit.history_change WHERE layer = %s AND day = ANY(%s::date[])",
-        (layer, list(days)),
+        "SELECT feature_store_audit.drop_changes(%s, %s, %s::date[])",
+        (lease.token, layer, list(days)),
     )
 
-
-def drop_baseline(connection: Connection[Any], layer: str) -> None:
-    """Forget all rows and changes of a layer."""
-    connection.execute("DELETE FROM feature_store_audit.history_row WHERE layer = %s", (layer,))
-    connection.execute("DELETE FROM feature_store_audit.history_change WHERE layer = %s", (layer,))
-
-
-_APPLY = """
-WITH applied AS (
-    DELETE FROM feature_store_audit.history_change
-    WHERE layer = %(layer)s AND day = ANY(%(days)s::date[])
-    RETURNING day, came, copy, row_key, digest, columns
-),
-
-gone AS (
-    DELETE FROM feature_store_audit.history_row AS r
-    USING applied AS a
-    WHERE
-        NOT a.came
-        AND r.layer = %(layer)s
-        AND r.day = ANY(%(days)s::date[])
-        AND r.day = a.day
-        AND r.copy = a.copy
-        AND r.row_key = a.row_key
-        AND r.digest = a.digest
-)
-
-INSERT INTO feature_store_audit.history_row (layer, day, copy, row_key, digest, columns)
-SELECT %(layer)s, a.day, a.copy, a.row_key, a.digest, a.columns
-FROM applied AS a
-WHERE a.came
-"""
 
 # A key that both came and went is a row that changed. Without a key every row is its own, so none.
 _DIFFERENCES = """

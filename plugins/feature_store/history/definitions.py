@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from feature_store.errors import NotChecked
 from feature_store.history.findings import Kind, open_finding
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import DIGEST_VERSION
-from feature_store.lease import Holder
+from feature_store.lease import Lease
 
 
 class Standing(Enum):
@@ -26,9 +26,11 @@ class Standing(Enum):
 
 
 def take_standing(
-    connection: Connection[Any], layer: HistoryLayer, zone: str, run: Holder
+    connection: Connection[Any], layer: HistoryLayer, zone: str, lease: Lease
 ) -> Standing:
-    """Compare a layer's definitions with those of its baseline, record them, and say what changed.
+    """Compare a layer's definitions with those of its baseline, and say what changed.
+
+    Where they differ a baseline begins that stands on the new ones, as yet without a row.
 
     What counts is what apply created, the query by which the history looks, and the zone.
     """
@@ -40,18 +42,15 @@ def take_standing(
     if row and row[0] == now:
         return Standing.KEPT
     connection.execute(
-        "INSERT INTO feature_store_audit.history_layer (layer, definitions, dag_id, run_id) "
-        "VALUES (%s, %s, %s, %s) ON CONFLICT (layer) DO UPDATE SET "
-        "definitions = excluded.definitions, dag_id = excluded.dag_id, "
-        "run_id = excluded.run_id, set_at = now()",
-        (layer.name, json.dumps(now), run.dag_id, run.run_id),
+        "SELECT feature_store_audit.begin_baseline(%s, %s, %s)",
+        (lease.token, layer.name, Jsonb(now)),
     )
     if row is None:
         return Standing.FIRST
     then = row[0]
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
-    open_finding(connection, run, Kind.DEFINITION, layer, None, details=details)
+    open_finding(connection, lease.holder, Kind.DEFINITION, layer, None, details=details)
     return Standing.REDEFINED
 
 

@@ -14,7 +14,7 @@ from psycopg import Connection
 from feature_store.history.changes import Difference, drop_changes
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import Fingerprint
-from feature_store.lease import Holder
+from feature_store.lease import Holder, Lease
 
 
 class Kind(StrEnum):
@@ -133,34 +133,8 @@ def open_finding(
         details: more, in words.
     """
     d = difference or Difference(0, 0, 0, (), ())
-    closed = kind in (Kind.DEFINITION, Kind.AI)
     connection.execute(
-        """
-        INSERT INTO feature_store_audit.history_finding (
-            kind, layer, relation, day, rows_came, rows_went, rows_changed, changed_columns,
-            examples, reaches, details, row_count, fingerprint, dag_id, run_id, latest_dag_id,
-            latest_run_id, outcome, closed_at
-        )
-        VALUES (
-            %(kind)s, %(layer)s, %(relation)s, %(day)s, %(came)s, %(went)s, %(changed)s,
-            %(columns)s, %(examples)s, %(reaches)s, %(details)s, %(rows)s, %(digest)s, %(dag_id)s,
-            %(run_id)s, %(dag_id)s, %(run_id)s, %(outcome)s::text,
-            CASE WHEN %(outcome)s::text IS NOT NULL THEN now() END
-        )
-        ON CONFLICT (layer, day) WHERE outcome IS NULL DO UPDATE SET
-            rows_came = excluded.rows_came,
-            rows_went = excluded.rows_went,
-            rows_changed = excluded.rows_changed,
-            changed_columns = excluded.changed_columns,
-            examples = excluded.examples,
-            reaches = excluded.reaches,
-            details = excluded.details,
-            row_count = excluded.row_count,
-            fingerprint = excluded.fingerprint,
-            mailed_at = NULL,
-            latest_dag_id = excluded.latest_dag_id,
-            latest_run_id = excluded.latest_run_id
-        """,
+        _OPEN,
         {
             "kind": kind.value,
             "layer": layer.name,
@@ -177,22 +151,49 @@ def open_finding(
             "digest": seen.digest if seen else None,
             "dag_id": run.dag_id,
             "run_id": run.run_id,
-            "outcome": "reported" if closed else None,
         },
     )
 
 
-def close_findings(
-    connection: Connection[Any], layer: str, days: Sequence[date] | None, outcome: str
+# What is open about the day is seen once more; else a finding begins.
+_OPEN = """
+WITH known AS (
+    SELECT f.finding_id
+    FROM feature_store_audit.history_finding AS f
+    WHERE f.layer = %(layer)s AND f.day = %(day)s::date AND f.outcome IS NULL
+),
+
+begun AS (
+    INSERT INTO feature_store_audit.history_finding_log (kind, layer, relation, day, dag_id, run_id)
+    SELECT %(kind)s, %(layer)s, %(relation)s, %(day)s::date, %(dag_id)s, %(run_id)s
+    WHERE NOT EXISTS (SELECT FROM known)
+    RETURNING finding_id
+)
+
+INSERT INTO feature_store_audit.history_sighting_log (
+    finding_id, rows_came, rows_went, rows_changed, changed_columns, examples, reaches, details,
+    row_count, fingerprint, dag_id, run_id
+)
+SELECT
+    f.finding_id, %(came)s, %(went)s, %(changed)s, %(columns)s::text[], %(examples)s::json,
+    %(reaches)s::jsonb, %(details)s, %(rows)s, %(digest)s::bytea, %(dag_id)s, %(run_id)s
+FROM (SELECT k.finding_id FROM known AS k UNION ALL SELECT b.finding_id FROM begun AS b) AS f
+"""
+
+
+def close_undone(
+    connection: Connection[Any], lease: Lease, layer: str, days: Sequence[date]
 ) -> None:
-    """Close what is open about some days of a layer, or about all: nobody needs to answer."""
+    """Close what is open about days that are as their baseline again: nobody needs to answer."""
     closed = connection.execute(
-        "UPDATE feature_store_audit.history_finding SET outcome = %(outcome)s, closed_at = now() "
-        "WHERE layer = %(layer)s AND outcome IS NULL "
-        "AND (%(days)s::date[] IS NULL OR day = ANY(%(days)s::date[])) RETURNING day",
-        {"outcome": outcome, "layer": layer, "days": None if days is None else list(days)},
+        "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
+        "SELECT f.finding_id, 'undone' FROM feature_store_audit.history_finding AS f "
+        "WHERE f.layer = %s AND f.outcome IS NULL AND f.day = ANY(%s::date[]) "
+        "RETURNING finding_id",
+        (layer, list(days)),
     ).fetchall()
-    drop_changes(connection, layer, [day for (day,) in closed])
+    if closed:
+        drop_changes(connection, lease, layer, days)
 
 
 def find(connection: Connection[Any], condition: str, *values: Any) -> tuple[Finding, ...]:
@@ -212,8 +213,11 @@ def open_leaks(connection: Connection[Any]) -> tuple[Finding, ...]:
 
 
 def lock_history(connection: Connection[Any]) -> None:
-    """Keep judgements and acceptances from happening at the same time."""
-    connection.execute("LOCK TABLE feature_store_audit.history_finding IN SHARE ROW EXCLUSIVE MODE")
+    """Keep judgements and acceptances from happening at the same time.
+
+    Before the transaction's snapshot is taken: ``LOCK TABLE`` as its first statement takes none.
+    """
+    connection.execute("LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE")
 
 
 def _as_json(reach: Reach) -> dict[str, Any]:

@@ -19,11 +19,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.history.changes import apply_changes
 from feature_store.history.definitions import Standing, check_refreshed_in_order, take_standing
 from feature_store.history.findings import (
     Kind,
-    close_findings,
+    close_undone,
     find,
     lock_history,
     open_finding,
@@ -32,10 +31,10 @@ from feature_store.history.findings import (
 )
 from feature_store.history.layers import HistoryLayer, Role
 from feature_store.history.moves import Look, Moves, cause, reaches
-from feature_store.history.rows import Fingerprint, LayerRows, forget_days, set_days
+from feature_store.history.rows import Fingerprint, LayerRows, first_days, move_days
 from feature_store.history.seen import SeenRows
 from feature_store.history.verdict import HistoryVerdict
-from feature_store.lease import Holder, Lease, under_lease
+from feature_store.lease import Lease, under_lease
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ def judge_history(
     verdict = under_lease(
         connection,
         lease,
-        lambda: _Judgement(connection, layers, lease.holder, settings).give(as_of_day),
+        lambda: _Judgement(connection, layers, lease, settings).give(as_of_day),
         first=lambda: lock_history(connection),
     )
     if verdict.first or verdict.definition_changes:
@@ -85,15 +84,16 @@ class _Judgement:
         self,
         connection: Connection[Any],
         layers: Sequence[HistoryLayer],
-        run: Holder,
+        lease: Lease,
         settings: Settings,
     ) -> None:
         self._connection = connection
         self._layers = sorted(layers, key=lambda layer: _ORDER.index(layer.role))
-        self._run = run
+        self._lease = lease
+        self._run = lease.holder
         self._settings = settings
         self._moves: dict[str, Moves] = {}
-        self._rows = SeenRows(connection)
+        self._rows = SeenRows(connection, lease)
 
     def give(self, as_of_day: date) -> HistoryVerdict:
         started = time.monotonic()
@@ -102,7 +102,7 @@ class _Judgement:
         first, days = [], 0
         reviews: list[tuple[Look, list[date]]] = []
         for layer in self._layers:
-            standing = take_standing(self._connection, layer, self._settings.zone, self._run)
+            standing = take_standing(self._connection, layer, self._settings.zone, self._lease)
             if standing is not Standing.KEPT:
                 self._moves[layer.name] = Moves(layer, None)
                 days += self._start_anew(layer)
@@ -155,25 +155,23 @@ class _Judgement:
 
     def _start_anew(self, layer: HistoryLayer) -> int:
         """Make a layer's days, as they are now, its baseline; how many they are."""
-        close_findings(self._connection, layer.name, None, "redefined")
         rows = LayerRows(self._connection, layer)
         seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
         self._rows.remember(layer, seen)
-        forget_days(self._connection, layer.name)
-        set_days(self._connection, layer.name, seen, self._run)
+        first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 
     def _judge(self, look: Look, settled_before: date) -> list[date]:
         """Move what may move, open what leaks; the days to review are given back."""
         layer = look.layer
-        close_findings(self._connection, layer.name, look.undone, "undone")
+        close_undone(self._connection, self._lease, layer.name, look.undone)
         differs = look.differs
         if layer.role is Role.LINK:
-            self._set_days(look, differs)
+            self._move_days(look, differs)
             return []
         # What is open and as it was seen before has been said already.
         news = differs - look.said
-        look.rows.find_changes(sorted(news))
+        look.rows.find_changes(sorted(news), self._lease)
         if layer.role is Role.OUTPUT:
             held = {d for d in differs if d in look.opened or cause(look, d, self._moves) is None}
             self._open_leaks(look, sorted(held & news))
@@ -183,8 +181,7 @@ class _Judgement:
             held = set()
             self._report_ai(look, sorted(news))
         free = differs - held
-        apply_changes(self._connection, layer.name, sorted(free))
-        self._set_days(look, free)
+        self._move_days(look, free)
         return sorted(held & news) if layer.role is Role.INPUT else []
 
     def _open_leaks(self, look: Look, days: list[date]) -> None:
@@ -231,9 +228,9 @@ class _Judgement:
                     difference=difference,
                 )
 
-    def _set_days(self, look: Look, days: set[date]) -> None:
+    def _move_days(self, look: Look, days: set[date]) -> None:
         seen = {day: look.seen_on(day) for day in sorted(days)}
-        set_days(self._connection, look.layer.name, seen, self._run)
+        move_days(self._connection, self._lease, look.layer.name, seen)
 
     def _record(
         self,
@@ -247,11 +244,9 @@ class _Judgement:
         run = (self._run.dag_id, self._run.run_id)
         seconds = time.monotonic() - started
         self._connection.execute(
-            "INSERT INTO feature_store_audit.history_judgement "
+            "INSERT INTO feature_store_audit.history_judgement_log "
             "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (dag_id, run_id) DO UPDATE SET "
-            "as_of_day = excluded.as_of_day, settled_before = excluded.settled_before, "
-            "days = excluded.days, seconds = excluded.seconds, judged_at = now()",
+            "VALUES (%s, %s, %s, %s, %s, %s)",
             (*run, as_of_day, settled_before, days, seconds),
         )
         verdict = HistoryVerdict(

@@ -16,9 +16,9 @@ from typing import Any
 from psycopg import Connection, sql
 
 from feature_store.errors import BadInput
-from feature_store.history.changes import Difference, differences, drop_baseline
+from feature_store.history.changes import Difference, differences, drop_changes
 from feature_store.history.layers import HistoryLayer
-from feature_store.lease import Holder
+from feature_store.lease import Holder, Lease
 
 # Raised whenever digests are made in another way: then every baseline is made anew.
 DIGEST_VERSION = 2
@@ -97,12 +97,11 @@ class LayerRows:
         return _by_day(self._connection.execute(sql.SQL(_DAYS).format(rows=rows), {}).fetchall())
 
     def set_baseline(self) -> dict[date, Fingerprint]:
-        """Make the layer's rows, as they are now, the baseline.
+        """Make the layer's rows, as they are now, those of a baseline that has none.
 
         Returns:
             What `fingerprints` gives, without looking at the rows a second time.
         """
-        drop_baseline(self._connection, self._layer.name)
         found = self._connection.execute(
             sql.SQL(
                 """
@@ -122,16 +121,12 @@ class LayerRows:
         )
         return _by_day(found.fetchall())
 
-    def find_changes(self, days: Iterable[date]) -> None:
+    def find_changes(self, days: Iterable[date], lease: Lease) -> None:
         """Keep which rows of these days came and went since the baseline."""
         bound = {"layer": self._layer.name, "days": list(days)}
         if not bound["days"]:
             return
-        self._connection.execute(
-            "DELETE FROM feature_store_audit.history_change "
-            "WHERE layer = %(layer)s AND day = ANY(%(days)s::date[])",
-            bound,
-        )
+        drop_changes(self._connection, lease, self._layer.name, bound["days"])
         self._connection.execute(
             sql.SQL(
                 """
@@ -206,46 +201,39 @@ def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
     return {day: Fingerprint(count, digest) for day, count, digest in rows}
 
 
-def set_days(
+def first_days(
     connection: Connection[Any], layer: str, days: Mapping[date, Fingerprint], run: Holder
 ) -> None:
-    """Make these the baseline's fingerprints of some days; a day without rows is forgotten."""
+    """Write the fingerprints of a baseline that has none."""
     connection.execute(
         """
-        WITH day AS (
-            SELECT d.* FROM unnest(%(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])
-                AS d (day, row_count, fingerprint)
-        ),
-
-        emptied AS (
-            DELETE FROM feature_store_audit.history_day AS h
-            USING day AS d
-            WHERE h.layer = %(layer)s AND h.day = d.day AND d.row_count = 0
-        )
-
         INSERT INTO feature_store_audit.history_day
             (layer, day, row_count, fingerprint, dag_id, run_id)
         SELECT %(layer)s, d.day, d.row_count, d.fingerprint, %(dag_id)s, %(run_id)s
-        FROM day AS d
-        WHERE d.row_count > 0
-        ON CONFLICT (layer, day) DO UPDATE SET
-            row_count = excluded.row_count,
-            fingerprint = excluded.fingerprint,
-            dag_id = excluded.dag_id,
-            run_id = excluded.run_id,
-            set_at = now()
+        FROM unnest(%(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])
+            AS d (day, row_count, fingerprint)
         """,
-        {
-            "layer": layer,
-            "days": list(days),
-            "rows": [fingerprint.rows for fingerprint in days.values()],
-            "digests": [fingerprint.digest for fingerprint in days.values()],
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-        },
+        {"layer": layer, **_columns(days), "dag_id": run.dag_id, "run_id": run.run_id},
     )
 
 
-def forget_days(connection: Connection[Any], layer: str) -> None:
-    """Forget the baseline's fingerprints of a layer."""
-    connection.execute("DELETE FROM feature_store_audit.history_day WHERE layer = %s", (layer,))
+def move_days(
+    connection: Connection[Any], lease: Lease, layer: str, days: Mapping[date, Fingerprint]
+) -> None:
+    """Make days, with the changes that were found on them, the baseline.
+
+    A day without rows is forgotten. The database refuses a day about which something is open.
+    """
+    connection.execute(
+        "SELECT feature_store_audit.move_baseline("
+        "%(token)s, %(layer)s, %(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])",
+        {"token": lease.token, "layer": layer, **_columns(days)},
+    )
+
+
+def _columns(days: Mapping[date, Fingerprint]) -> dict[str, Any]:
+    return {
+        "days": list(days),
+        "rows": [fingerprint.rows for fingerprint in days.values()],
+        "digests": [fingerprint.digest for fingerprint in days.values()],
+    }

@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import Fingerprint
+from feature_store.lease import Lease
 from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import find_relations, row_state
 
@@ -28,8 +29,9 @@ _COMPARABLE = 2**31
 class SeenRows:
     """The rows of all layers, as the judgement's transaction sees them, and as they were seen."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], lease: Lease) -> None:
         self._connection = connection
+        self._lease = lease
         self._states: dict[int, str | None] = {}
         self._left = read_left(connection)
         row = connection.execute(
@@ -54,8 +56,12 @@ class SeenRows:
         states = self._under(layer)
         seen = {"states": states, "transaction": self._transaction, "days": _digest(days)}
         self._connection.execute(
-            "UPDATE feature_store_audit.history_layer SET seen = %s WHERE layer = %s",
-            (None if None in states.values() else json.dumps(seen), layer.name),
+            "SELECT feature_store_audit.keep_seen(%s, %s, %s::jsonb)",
+            (
+                self._lease.token,
+                layer.name,
+                None if None in states.values() else json.dumps(seen),
+            ),
         )
 
     def _under(self, layer: HistoryLayer) -> dict[str, str | None]:

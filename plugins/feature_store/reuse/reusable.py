@@ -95,9 +95,8 @@ def record_reuse(
     with connection.transaction():
         hold_lease(connection, lease)
         connection.execute(
-            "INSERT INTO feature_store_audit.reuse (dag_id, run_id, relation, refresh_id, reason) "
-            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (dag_id, run_id, relation) DO UPDATE SET "
-            "refresh_id = excluded.refresh_id, reason = excluded.reason, reused_at = now()",
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) VALUES (%s, %s, %s, %s, %s)",
             (
                 lease.holder.dag_id,
                 lease.holder.run_id,
