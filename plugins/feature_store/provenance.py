@@ -49,7 +49,7 @@ def trace_features(scene: Scene) -> tuple[Provenance, ...]:
 def record_provenance(
     connection: Connection[Any], lease: Lease, traced: tuple[Provenance, ...]
 ) -> None:
-    """Keep what was traced, of each set whose lineage is not what it was.
+    """Keep what was traced, of each set of which it is not what it was.
 
     Args:
         connection: a session in autocommit mode.
@@ -59,7 +59,10 @@ def record_provenance(
     Raises:
         LeaseTaken: the lease has changed hands.
     """
-    lineages: dict[str, dict[str, Any]] = {}
+    known = connection.execute(
+        "SELECT DISTINCT feature_set FROM feature_store_audit.feature_lineage"
+    ).fetchall()
+    lineages: dict[str, dict[str, Any]] = {name: {} for (name,) in known}
     for one in traced:
         lineages.setdefault(one.feature_set, {})[one.feature] = _as_json(one)
     with connection.transaction():

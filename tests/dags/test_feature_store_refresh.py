@@ -409,17 +409,19 @@ class TestABadRun:
     ) -> None:
         connection.execute(
             "CREATE FUNCTION public.of_an_earlier_try() RETURNS trigger LANGUAGE plpgsql "
-            "SECURITY DEFINER AS $$ BEGIN INSERT INTO feature_store_audit.expectation (dag_id, "
-            "run_id, suite, expectation, relation, severity, outcome, expected, observed, seconds, "
-            "checked_at) VALUES (NEW.dag_id, NEW.run_id, 'as_of_counts', 'x', 'ml.x', 'critical', "
-            "'broken', 'x', '9 rows that breach it', 0, now()); RETURN NEW; END $$"
+            "SECURITY DEFINER AS $$ DECLARE v_event bigint; BEGIN "
+            "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
+            "VALUES (NEW.dag_id, NEW.run_id, 'as_of_counts') RETURNING event_id INTO v_event; "
+            "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, relation, "
+            "severity, outcome, expected, observed, sample, seconds) VALUES (v_event, 'x', 'ml.x', "
+            "'critical', 'broken', 'x', '9 rows that breach it', '[]', 0); RETURN NEW; END $$"
         )
         connection.execute(
-            "CREATE TRIGGER earlier AFTER INSERT ON feature_store_audit.run "
+            "CREATE TRIGGER earlier AFTER INSERT ON feature_store_audit.run_log "
             "FOR EACH ROW EXECUTE FUNCTION public.of_an_earlier_try()"
         )
         connection.execute(
-            "ALTER TABLE feature_store_audit.proof ADD CHECK (proof = 'none') NOT VALID"
+            "ALTER TABLE feature_store_audit.proof_log ADD CHECK (proof = 'none') NOT VALID"
         )
 
         run = run_dag(database)

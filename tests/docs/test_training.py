@@ -23,6 +23,7 @@ from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.session import pin
 from feature_store.store import SUITES, read_store
+from feature_store.suites import begin_suite
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 
@@ -53,10 +54,10 @@ def certified(server, filled_template, settings, store_files):
         lease = _refresh(connection, store_files)
         for suite in SUITES:
             connection.execute(
-                "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
-                "relation, severity, outcome, expected, observed, seconds, checked_at) VALUES "
-                "(%s, %s, %s, 'x', 'ml.x', 'critical', 'met', '', '', 0, clock_timestamp())",
-                (lease.holder.dag_id, lease.holder.run_id, suite),
+                "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
+                "relation, severity, outcome, expected, observed, sample, seconds) VALUES "
+                "(%s, 'x', 'ml.x', 'critical', 'met', '', '', '[]', 0)",
+                (begin_suite(connection, lease, suite),),
             )
         with connection.transaction():
             certify(connection, lease, store_files)

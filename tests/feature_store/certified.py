@@ -14,6 +14,7 @@ from feature_store.outline import SUITES
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.stamps import stamp
+from feature_store.suites import begin_suite
 
 _DEVICE = "iphone_device_meta_encoded_v2_model"
 
@@ -51,11 +52,11 @@ class CertifiedNights:
         self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"
     ) -> None:
         for suite in suites or SUITES:
+            event = begin_suite(self.database.connection, lease, suite)
             self.database.run(
-                "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
-                "relation, severity, outcome, expected, observed, seconds, checked_at) "
-                f"VALUES ('{lease.holder.dag_id}', '{lease.holder.run_id}', '{suite}', 'x', "
-                f"'{relation}', 'critical', '{outcome}', 'x', 'x', 0, clock_timestamp())"
+                "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
+                "relation, severity, outcome, expected, observed, sample, seconds) "
+                f"VALUES ({event}, 'x', '{relation}', 'critical', '{outcome}', 'x', 'x', '[]', 0)"
             )
 
     def certify(self, lease: Lease) -> None:

@@ -19,7 +19,7 @@ def nights(store_db, store_files, settings):
 
 def _aged(nights, age: str) -> None:
     nights.database.run(
-        f"UPDATE feature_store_audit.certified SET certified_at = now() - interval '{age}'"
+        f"UPDATE feature_store_audit.certification_log SET certified_at = now() - interval '{age}'"
     )
 
 
@@ -80,10 +80,13 @@ def test_an_age_that_is_none_is_refused(scratch, age):
         require_fresh(scratch.connection, age)
 
 
-def test_whoever_watches_needs_the_schema_and_nothing_else(nights, new_role):
+def test_whoever_watches_needs_the_schema_and_the_function_and_nothing_else(nights, new_role):
     nights.good("night 1")
     role = new_role()
-    nights.database.run(f"GRANT USAGE ON SCHEMA ml TO {role}")
+    nights.database.run(
+        f"GRANT USAGE ON SCHEMA ml TO {role}",
+        f"GRANT EXECUTE ON FUNCTION ml.store_freshness(interval) TO {role}",
+    )
     with nights.database.session(role) as monitor:
         query = "SELECT ok, readable FROM ml.store_freshness('30 hours')"
         assert monitor.execute(query).fetchall() == [(True, True)]

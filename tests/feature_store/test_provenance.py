@@ -38,7 +38,7 @@ def _lease(database, run_id="run"):
 def _kept(database):
     return database.rows(
         "SELECT run_id, count(*), count(DISTINCT traced_at) "
-        "FROM feature_store_audit.feature_lineage GROUP BY run_id"
+        "FROM feature_store_audit.feature_lineage GROUP BY run_id ORDER BY run_id"
     )
 
 
@@ -85,12 +85,17 @@ def test_a_set_whose_relation_is_gone_is_left_out(scratch, store_files):
     }
 
 
-def test_the_latest_run_s_alone_are_kept(scratch, store_files):
+def test_what_is_as_it_was_is_not_written_again_and_the_latest_is_told(scratch, store_files):
     traced = trace_features(_scene(scratch.connection, store_files))
     record_provenance(scratch.connection, _lease(scratch, "first"), traced)
     assert _kept(scratch) == [("first", len(traced), 1)]
     record_provenance(scratch.connection, _lease(scratch, "second"), traced[1:])
-    assert _kept(scratch) == [("second", len(traced) - 1, 1)]
+    assert _kept(scratch) == [
+        ("first", len(SETS[1].features), 1),
+        ("second", len(SETS[0].features) - 1, 1),
+    ]
+    record_provenance(scratch.connection, _lease(scratch, "third"), traced[: len(SETS[0].features)])
+    assert _kept(scratch) == [("third", len(SETS[0].features), 1)]
 
 
 def test_a_run_that_lost_its_turn_records_nothing(store_db, store_files):
@@ -106,7 +111,7 @@ def test_what_cannot_be_recorded_fails_no_run_and_leaves_its_session_usable(
     scratch, store_files, caplog
 ):
     scene, lease = _scene(scratch.connection, store_files), _lease(scratch)
-    scratch.run("ALTER TABLE feature_store_audit.feature_lineage ADD CHECK (run_id <> 'run')")
+    scratch.run("ALTER TABLE feature_store_audit.lineage_log ADD CHECK (run_id <> 'run')")
     with caplog.at_level(logging.WARNING, "feature_store.verdict"):
         _record_provenance(scratch.connection, lease, scene)
     assert "could not be recorded" in caplog.text

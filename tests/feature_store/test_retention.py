@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from feature_store import retention
 from feature_store.history.findings import find
 from feature_store.lease import Holder
 from feature_store.report.write import file_name
@@ -35,7 +34,7 @@ def past(scratch, settings, tmp_path):
                 f"INSERT INTO {_AUDIT}.expectation (dag_id, run_id, suite, expectation, relation, "
                 f"severity, outcome, expected, observed, seconds) VALUES ('{_DAG}', '{run_id}', "
                 f"'uniqueness', 'x', 'ml.a', 'critical', 'met', '', '', 0)",
-                f"INSERT INTO {_AUDIT}.history_judgement (dag_id, run_id, as_of_day, "
+                f"INSERT INTO {_AUDIT}.history_judgement_log (dag_id, run_id, as_of_day, "
                 f"settled_before, days, seconds) VALUES ('{_DAG}', '{run_id}', '{as_of_day}', "
                 f"'2025-12-02', 1, 0)",
             )
@@ -49,14 +48,14 @@ def past(scratch, settings, tmp_path):
 
         def reused(self, run_id, from_run):
             scratch.run(
-                f"INSERT INTO {_AUDIT}.reuse (dag_id, run_id, relation, refresh_id, reason) "
+                f"INSERT INTO {_AUDIT}.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
                 f"SELECT '{_DAG}', '{run_id}', relation, refresh_id, 'unchanged' "
                 f"FROM {_AUDIT}.refresh WHERE run_id = '{from_run}'"
             )
 
         def certified(self, run_id):
             scratch.run(
-                f"INSERT INTO {_AUDIT}.certified (relation, refresh_id, file_node, dag_id, run_id, "
+                f"INSERT INTO {_AUDIT}.certification_log (relation, refresh_id, file_node, dag_id, run_id, "
                 f"as_of_day, certified_at) SELECT relation, refresh_id, 1, dag_id, run_id, "
                 f"'2026-01-01', finished_at FROM {_AUDIT}.refresh WHERE run_id = '{run_id}'"
             )
@@ -64,11 +63,12 @@ def past(scratch, settings, tmp_path):
         def finding(self, layer, outcome, days_ago):
             closed = f"now() - interval '{days_ago} days'" if outcome else "NULL"
             said = f"'{outcome}'" if outcome else "NULL"
+            kind = "ai" if outcome == "reported" else "review"
             scratch.run(
-                f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, "
-                f"run_id, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, reason) "
-                f"VALUES ('review', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', 'd', 'r', {said}, "
-                f"{closed}, 'ann', 'late')"
+                f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, run_id, "
+                f"found_at, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, reason) "
+                f"VALUES ('{kind}', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', {closed}, 'd', 'r', "
+                f"{said}, {closed}, 'ann', 'late')"
             )
 
         def forget(self, **changed):
@@ -157,13 +157,12 @@ def test_findings_go_only_where_nobody_answered_for_them(past, scratch):
     ]
 
 
-def test_a_night_deletes_a_bounded_part_the_oldest_first(past, monkeypatch):
-    monkeypatch.setattr(retention, "_MOST_RUNS", 2)
-    for days in (400, 300, 200):
-        past.run(f"{days} days ago", days)
+def test_a_night_deletes_a_bounded_part_the_oldest_first(past):
+    for days in range(400, 298, -1):
+        past.run(f"{days} days ago", days, refreshes=False)
     past.run("young", 1)
-    assert past.forget().runs == 2
-    assert past.of("run") == ["200 days ago", "young"]
+    assert past.forget().runs == 100
+    assert past.of("run") == ["299 days ago", "300 days ago", "young"]
 
 
 def test_old_reports_go_and_other_files_stay(past):

@@ -592,8 +592,7 @@ class TestWhatTheyMayNot:
             assert f"{E_AI} was last refreshed by run second, not by this run." in told
             assert "The suite uniqueness has not been checked since the last refresh." in told
             written = connection.execute(
-                "SELECT count(*) FROM feature_store_audit.certification_log "
-                "WHERE run_id = 'forger'"
+                "SELECT count(*) FROM feature_store_audit.certification_log WHERE run_id = 'forger'"
             ).fetchone()
             assert written == (0,)
 
@@ -607,7 +606,9 @@ class TestWhatTheyMayNot:
             "accept_backfill_day(-1)",
             "take_lease('x', 'x', -1)",
         ]
-        states = {s: refusal(certified, REFRESHER, f"SELECT feature_store_audit.{s}") for s in under}
+        states = {
+            s: refusal(certified, REFRESHER, f"SELECT feature_store_audit.{s}") for s in under
+        }
         assert set(states.values()) == {"55000"}, states
 
     def test_a_backfill_accepts_reviews_of_its_own_day_and_nothing_else(

@@ -60,10 +60,10 @@ class Night:
 
     def run(self, suite: str) -> list[Finding]:
         proofs = read_proofs(self._settings.include_dir)
-        begin_suite(self.session, self.lease, suite)
+        event = begin_suite(self.session, self.lease, suite)
         if suite == "as_of_counts":
             for proof in proofs:
-                run_proof(self.session, proof, self.lease)
+                run_proof(self.session, proof, self.lease, event)
         expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
 
         def connect() -> psycopg.Connection[Any]:
@@ -72,7 +72,7 @@ class Night:
             return connection
 
         findings = run_suite(expectations, connect)
-        record(self.session, RUN, findings)
+        record(self.session, event, findings)
         return findings
 
     def broken(self, suite: str) -> dict[str, Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from feature_store.apply import apply
@@ -10,7 +12,7 @@ from feature_store.cli import main
 from feature_store.contracts import read_feature_sets
 from feature_store.history.definitions import Standing, take_standing
 from feature_store.history.layers import read_history
-from feature_store.lease import Holder, release_lease
+from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.migrations import migrate
 from feature_store.objects import State
 from feature_store.plan import make_plan
@@ -84,16 +86,19 @@ def test_a_changed_file_is_applied_by_name_and_taken_back(filled, include, run):
 
 def test_history_knows_that_the_definition_changed(filled, include, run):
     (layer,) = [x for x in read_history(include.directory, include.store) if x.relation == _D1][:1]
-    assert take_standing(filled.connection, layer, "UTC", _RUN) is Standing.FIRST
-    assert take_standing(filled.connection, layer, "UTC", _RUN) is Standing.KEPT
+    lease = take_lease(filled.connection, _RUN, lambda _: True, timedelta(0))
+    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.FIRST
+    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.KEPT
+    release_lease(filled.connection, _RUN)
     include.edit(f"sql/base/{_D1}.sql", "/ 3600.0", "/ 60.0")
     run("apply", "--replace", _D1)
-    assert take_standing(filled.connection, layer, "UTC", _RUN) is Standing.REDEFINED
+    lease = take_lease(filled.connection, _RUN, lambda _: True, timedelta(0))
+    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.REDEFINED
 
 
 def test_what_was_replaced_is_not_certified_any_more(filled, include, run):
     filled.connection.execute(
-        "INSERT INTO feature_store_audit.certified SELECT relation, refresh_id, "
+        "INSERT INTO feature_store_audit.certification_log SELECT relation, refresh_id, "
         "pg_relation_filenode(relation::regclass), 'd', 'r', now()::date, now(), NULL "
         "FROM feature_store_audit.latest_refresh"
     )

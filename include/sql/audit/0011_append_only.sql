@@ -80,9 +80,9 @@ INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict, problem, v
 SELECT
     r.dag_id,
     r.run_id,
-    r.verdict,
+    CASE WHEN r.verdict IN ('passed', 'success') THEN 'passed' ELSE 'failed' END AS verdict,
     r.problem,
-    r.verdict_at
+    coalesce(r.verdict_at, r.prepared_at) AS verdict_at
 FROM feature_store_audit.run_log AS r
 WHERE r.verdict IS NOT NULL
 ORDER BY r.verdict_at;

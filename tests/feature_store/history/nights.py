@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from feature_store.apply import apply
+from feature_store.history.acceptance import accept_backfill_day
 from feature_store.history.findings import Finding
 from feature_store.history.judgement import judge_history
 from feature_store.history.layers import read_history
@@ -17,6 +18,7 @@ from feature_store.history.rows import LayerRows
 from feature_store.history.verdict import HistoryVerdict
 from feature_store.lease import Holder, Lease, release_lease, take_lease
 from feature_store.refresh import refresh
+from feature_store.runs import open_run
 from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
@@ -68,6 +70,14 @@ class Nights:
 
     def lease(self, run_id: str) -> Lease:
         return take_lease(self.connection, Holder("tests", run_id), lambda _: True, timedelta(0))
+
+    def backfill(self, day: date) -> tuple[Finding, ...]:
+        """What a backfill's run over one day accepts."""
+        lease = self.lease(f"backfill of {day}")
+        open_run(self.connection, lease.holder, "backfill", day, self.settings.zone)
+        accepted = accept_backfill_day(self.connection, lease)
+        release_lease(self.connection, lease.holder)
+        return accepted
 
     def refresh(self, lease: Lease, only: Iterable[str] | None = None) -> None:
         for relation in self.files.refreshed:

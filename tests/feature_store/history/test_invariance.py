@@ -72,8 +72,9 @@ def test_later_days_move_no_earlier_one_and_a_late_row_exactly_what_it_may(sampl
     reviewed = sample.rows("SELECT min(day) FROM feature_store_audit.history_finding")
     assert reviewed == [(DAY + timedelta(days=1),)]
     sample.rows(
-        "UPDATE feature_store_audit.history_finding SET outcome = 'reported', "
-        "closed_at = now() WHERE outcome IS NULL RETURNING 1"
+        "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
+        "SELECT finding_id, 'undone' FROM feature_store_audit.history_finding "
+        "WHERE outcome IS NULL RETURNING 1"
     )
     sample.connection.execute("DELETE FROM feature_store_audit.history_layer")
     sample.connection.execute("DELETE FROM feature_store_audit.history_day")

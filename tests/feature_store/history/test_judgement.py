@@ -16,13 +16,13 @@ import psycopg
 import pytest
 
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
-from feature_store.history.acceptance import accept_days, accept_history
+from feature_store.history.acceptance import accept_history
 from feature_store.history.findings import pending_reviews
 from feature_store.history.mailing import mark_mailed, unmailed_reviews
 from feature_store.history.text import history_text
 from feature_store.history.verdict import HistoryVerdict, assert_history
 from feature_store.lease import Holder, Lease
-from feature_store.privileges import _AUDIT_PRIVILEGES
+from feature_store.privileges import access_problems
 from tests.feature_store.history.nights import Nights, named, noon, phone, quiet
 
 AS_OF = date(2026, 6, 30)
@@ -246,12 +246,12 @@ def test_a_backfill_accepts_exactly_its_days(nights):
     for listing in (2, 6):
         nights.find(listing)["postal_code"] = "0001"
     nights.night(AS_OF)
-    backfill = Holder("feature_store_refresh", "backfill of 10 March")
-    accepted = accept_days(nights.connection, [MARCH_10, date(2026, 3, 11)], backfill)
+    accepted = nights.backfill(MARCH_10)
     assert [(f.layer, f.day) for f in accepted] == [("A", MARCH_10)]
-    assert "backfill of 10 March" in (accepted[0].reason or "")
+    assert accepted[0].reason == "backfill: tests, run backfill of 2026-03-10"
     assert [f.day for f in pending_reviews(nights.connection)] == [MARCH_1]
-    assert accept_days(nights.connection, [MARCH_10], backfill) == ()
+    assert nights.backfill(MARCH_10) == ()
+    assert nights.backfill(date(2026, 3, 11)) == ()
 
 
 def test_a_backfill_of_the_past_makes_no_later_day_young(nights):
@@ -348,7 +348,7 @@ def test_a_judgement_that_dies_leaves_no_trace(nights):
     nights.find(6)["price"] = 8000
     nights.find(7)["price"] = 8000
     before = nights.kept()
-    table = "feature_store_audit.history_judgement"  # the last that a judgement writes to
+    table = "feature_store_audit.history_judgement_log"  # the last that a judgement writes to
     nights.connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT dies CHECK (FALSE) NOT VALID")
     with pytest.raises(psycopg.errors.CheckViolation):
         nights.night(AS_OF)
@@ -419,17 +419,21 @@ def test_the_privileges_that_prepare_asks_for_are_enough(nights, new_role):
         nights.connection.execute(
             f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}".encode()
         )
-    for table, privileges in _AUDIT_PRIVILEGES.items():
-        nights.connection.execute(
-            f"GRANT {', '.join(privileges)} ON feature_store_audit.{table} TO {role}".encode()
-        )
+    nights.connection.execute(f"SET ROLE {role}".encode())
+    problems = access_problems(nights.connection)
+    nights.connection.execute("RESET ROLE")
+    for problem in problems:
+        nights.connection.execute(problem.partition("Next: ")[2].encode())
     nights.find(6)["price"] = 8000
     nights.find(7)["price"] = 8000
     nights.load()
     lease = nights.lease("night 2")
     nights.refresh(lease)
     nights.connection.execute(f"SET ROLE {role}".encode())
+    assert access_problems(nights.connection) == []
     assert len(nights.judge(lease, AS_OF).reviews) == 2
+    nights.connection.execute("RESET ROLE")
     accept_history(nights.connection, MARCH_10, "seen", "ann")
+    nights.connection.execute(f"SET ROLE {role}".encode())
     assert quiet(nights.judge(lease, AS_OF))
     assert "by ann" in history_text(nights.connection)

@@ -14,11 +14,10 @@ from datetime import date
 import pytest
 
 from feature_store.errors import HistoryLeak
-from feature_store.history.acceptance import accept_days, accept_history
+from feature_store.history.acceptance import accept_history
 from feature_store.history.findings import open_leaks
 from feature_store.history.text import history_text
 from feature_store.history.verdict import assert_history
-from feature_store.lease import Holder
 from tests.feature_store.history.nights import Nights, named, noon, phone, quiet
 
 AS_OF = date(2026, 6, 30)
@@ -205,7 +204,7 @@ def test_a_leak_waits_for_a_person_not_for_a_backfill(leaky):
     nights = leaky("E sees durations of its own day")
     _sell_on(nights, 2, "03-10")
     nights.night(AS_OF)
-    accept_days(nights.connection, [MARCH_10], Holder("feature_store_refresh", "backfill"))
+    assert nights.backfill(MARCH_10) != ()  # the late sale
     assert _open(nights) == {"E 2026-03-10"}
     assert "Leaks, output days that moved without cause: 1" in history_text(nights.connection)
     accept_history(nights.connection, MARCH_10, "known since Monday", "ann")

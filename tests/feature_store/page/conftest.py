@@ -48,8 +48,8 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
     scene = read_scene(database.connection, store_files, SETS, RULES, EXCEPTIONS)
     record_provenance(database.connection, lease, trace_features(scene))
     database.run(
-        "UPDATE feature_store_audit.run SET verdict = 'passed', verdict_at = now(), "
-        f"as_of_day = current_date WHERE run_id = '{TONIGHT}'",
+        "UPDATE feature_store_audit.run_log SET as_of_day = current_date "
+        f"WHERE run_id = '{TONIGHT}'",
         "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL",
     )
     grant_roles(database.conninfo)

@@ -185,7 +185,7 @@ def test_html_in_data_comes_out_as_text(airflow, nightly):
         assert "&lt;script&gt;" in report
         assert "<script" not in report
     finally:
-        for table in ("expectation", "run"):
+        for table in ("suite_log", "run_log", "verdict_log"):
             nightly.run(f"DELETE FROM feature_store_audit.{table} WHERE run_id = '{_EVIL}'")
 
 

@@ -25,7 +25,7 @@ def asking(nightly, airflow_conn):
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM feature_store_audit.run",
+        "DELETE FROM feature_store_audit.run_log",
         "UPDATE feature_store_audit.lease SET token = token",
         "CREATE TABLE public.mine (x integer)",
         "REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv",
@@ -52,7 +52,7 @@ def test_it_sees_one_state_of_the_store(asking, nightly):
         try:
             assert connection.execute(count).fetchone() == before
         finally:
-            nightly.run("DELETE FROM feature_store_audit.run WHERE run_id = 'meanwhile'")
+            nightly.run("DELETE FROM feature_store_audit.run_log WHERE run_id = 'meanwhile'")
 
 
 def test_it_never_waits_long(asking):

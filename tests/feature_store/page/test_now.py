@@ -43,11 +43,11 @@ class Shown(CertifiedNights):
         self.end(lease, "passed")
         return lease
 
-    def end(self, lease, verdict: str | None, problem: str = "") -> None:
+    def end(self, lease, verdict: str, problem: str = "") -> None:
         self.database.run(
-            f"UPDATE feature_store_audit.run SET verdict = {repr(verdict) if verdict else 'NULL'}, "
-            f"verdict_at = now(), problem = nullif('{problem}', '') "
-            f"WHERE run_id = '{lease.holder.run_id}'",
+            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict, problem) "
+            f"SELECT dag_id, run_id, '{verdict}', nullif('{problem}', '') "
+            f"FROM feature_store_audit.run WHERE run_id = '{lease.holder.run_id}'",
             "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL",
         )
 
@@ -135,7 +135,7 @@ def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
     assert standing is Standing.REVIEW
     assert words.startswith("Certified, and 1 change of old days waits for review")
     assert len(shown.now().reviews) == 1
-    shown.database.run("DELETE FROM feature_store_audit.history_finding")
+    shown.database.run("DELETE FROM feature_store_audit.history_finding_log")
     shown.find("leak")
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
@@ -145,7 +145,7 @@ def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
 def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):
     shown.passed("night")
     shown.database.run(
-        "UPDATE feature_store_audit.certified SET certified_at = '2026-06-30 05:00Z'"
+        "UPDATE feature_store_audit.certification_log SET certified_at = '2026-06-30 05:00Z'"
     )
     standing, words = _verdict(shown)
     assert standing is Standing.STALE
@@ -179,7 +179,7 @@ def test_a_run_of_an_old_day_after_a_whole_night_takes_nothing_from_it(shown):
 def test_a_run_that_died_before_it_was_on_record_has_not_passed(shown):
     shown.begin("first")
     shown.database.run(
-        "DELETE FROM feature_store_audit.run",
+        "DELETE FROM feature_store_audit.run_log",
         "UPDATE feature_store_audit.lease SET seen_at = now() - interval '7 hours'",
     )
     standing, words = _verdict(shown)
@@ -239,7 +239,8 @@ class TestARelation:
     def test_that_a_run_found_broken_is_withdrawn(self, shown):
         shown.passed("night")
         shown.database.run(
-            f"UPDATE feature_store_audit.certified SET withdrawn_by = 'x' WHERE relation = '{E}'"
+            "INSERT INTO feature_store_audit.withdrawal_log (certification_event, dag_id, run_id) "
+            f"SELECT event_id, 'x', 'x' FROM feature_store_audit.certified WHERE relation = '{E}'"
         )
         assert shown.state() == (RelationState.WITHDRAWN, "Run x found its rows broken.")
         standing, words = _verdict(shown)
@@ -261,7 +262,7 @@ class TestARelation:
         shown.passed("night 1")
         lease = shown.begin("night 2")
         shown.database.run(
-            "INSERT INTO feature_store_audit.reuse (dag_id, run_id, relation, refresh_id, reason) "
+            "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
             f"SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed' "
             f"FROM feature_store_audit.latest_refresh WHERE relation = '{E}'"
         )
@@ -273,7 +274,7 @@ class TestARelation:
         shown.passed("night 1")
         shown.begin("night 2")
         shown.database.run(
-            "INSERT INTO feature_store_audit.reuse "
+            "INSERT INTO feature_store_audit.reuse_log "
             "(dag_id, run_id, relation, refresh_id, reason, reused_at) "
             "SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed', "
             f"now() - interval '1 hour' FROM feature_store_audit.latest_refresh "

@@ -146,7 +146,7 @@ def test_the_verdict_comes_first(store, verdict, word):
 def test_a_run_that_prepare_stopped_says_why(store):
     store.run_row(verdict="failed")
     store.connection.execute(
-        "UPDATE feature_store_audit.run SET problem = %s", (f"Failed: prepare. {_EVIL}",)
+        "UPDATE feature_store_audit.verdict_log SET problem = %s", (f"Failed: prepare. {_EVIL}",)
     )
     page = store.page()
     failed = page.section("What failed")
@@ -379,7 +379,11 @@ def test_writing_replaces_the_file_and_leaves_nothing_beside_it(store, tmp_path)
     directory = tmp_path / "new" / "reports"
     path = write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS)
     assert "No verdict yet" in path.read_text(encoding="utf-8")
-    store.connection.execute("UPDATE feature_store_audit.run SET verdict = 'passed'")
+    store.connection.execute(
+        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
+        "VALUES (%s, %s, 'passed')",
+        (_DAG, run),
+    )
     assert write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS) == path
     assert "No verdict yet" not in path.read_text(encoding="utf-8")
     assert list(directory.iterdir()) == [path]
