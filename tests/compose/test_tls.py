@@ -19,7 +19,18 @@ from sandbox.mailbox import Mailbox
 from sandbox.port import free_port
 
 from . import postgres
-from .rendering import FILE, ROOT, TLS_FILE, changed, new_env, render, values
+from .rendering import (
+    FILE,
+    ROOT,
+    TLS_FILE,
+    WORKER_FILE,
+    changed,
+    new_env,
+    new_worker_env,
+    render,
+    values,
+)
+from .secrecy import QUEUE
 from .stack import Stack
 from .test_bin import ROOT_ONLY
 
@@ -133,7 +144,7 @@ def test_the_store_refuses_whoever_comes_without_tls(env, folder, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server here")
-def test_the_queue_has_a_port_for_other_machines_that_speaks_tls(env, folder, mailbox, start):
+def test_the_queue_speaks_tls_to_a_worker_on_another_machine(env, folder, mailbox, start):
     import redis
 
     stack = new_stack(env, folder, mailbox, "celery")
@@ -146,3 +157,11 @@ def test_the_queue_has_a_port_for_other_machines_that_speaks_tls(env, folder, ma
     assert redis.Redis.from_url(f"rediss://{login}?{asked}").ping()
     with pytest.raises(redis.RedisError):
         redis.Redis.from_url(f"redis://{login}").ping()
+
+    # A worker elsewhere, by its own file. It asks where the queue is published: 6380 is 6379 there.
+    mine = changed(new_worker_env(env), TLS_CA=str(folder / "tls" / "ca.pem"))
+    worker = render(mine, file=WORKER_FILE)["services"]["worker"]
+    for name in QUEUE:
+        worker["environment"][name] = worker["environment"][name].replace(":6379", ":6380")
+    stack.services["worker"] = worker
+    stack.up("worker")
