@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sandbox.port import free_port
 
@@ -36,6 +36,13 @@ class Localhost:
         """The image's working directory."""
         return self.folder("/opt/airflow")
 
+    def volume(self, path: str) -> Path:
+        """Where a volume of a container is here."""
+        home = PurePosixPath("/opt/airflow")
+        if PurePosixPath(path).is_relative_to(home):
+            return self.airflow_home / PurePosixPath(path).relative_to(home)
+        return self.folder(path)
+
     def text(self, service: str, text: str) -> str:
         """A text of a service's, as it has to be here."""
 
@@ -53,7 +60,7 @@ class Localhost:
         )
         # redis-server --port 6379, redis-cli -p 6379, pg_isready --port=5432
         return re.sub(
-            r"(--port[= ]|-p )(\d+)",
+            r"(--(?:tls-)?port[= ]|-p )(\d+)",
             lambda match: f"{match[1]}{self.port(service, int(match[2]))}",
             text,
         ).replace("--dir /data", f"--dir {self.folder('/data')}")

@@ -14,29 +14,30 @@ from .rendering import Config
 
 VERSION = 18
 BINARIES = POSTGRES_VERSIONS[VERSION]
-_USER = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+USER = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
 
 
-def start_new(service: Config, data: Path, port: int) -> None:
+def start_new(service: Config, data: Path, port: int, binaries: Path = BINARIES) -> None:
     """Set up a server as the image does on an empty volume, and start it.
 
     The superuser and the database have the names in the service's environment, everybody comes by
-    TCP and with a password, and the mounted files run once, in order.
+    TCP and with a password, and the mounted files run once, in order. `binaries` are another
+    server's, such as one that speaks TLS, which the embedded one does not.
     """
     environment = service["environment"]
     user = environment.get("POSTGRES_USER", "postgres")
     password = data.parent / f"{data.name}.password"
     password.write_text(environment["POSTGRES_PASSWORD"])
-    if _USER:
+    if USER:
         for path in (data, password):
-            shutil.chown(path, _USER)
-    _run("initdb", "--pgdata", data, "--username", user, "--pwfile", password,
+            shutil.chown(path, USER)
+    _run(binaries, "initdb", "--pgdata", data, "--username", user, "--pwfile", password,
          "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
     password.unlink()
     _, *options = service.get("command") or ["postgres"]
     # The tests' data may be lost with the machine.
     options += ["-p", str(port), "-h", "127.0.0.1", "-k", "''", "-c", "fsync=off"]
-    _run("pg_ctl", "--wait", "--pgdata", data, "--log", data / "log",
+    _run(binaries, "pg_ctl", "--wait", "--pgdata", data, "--log", data / "log",
          "--options", " ".join(options), "start")  # fmt: skip
 
     client = {
@@ -45,7 +46,7 @@ def start_new(service: Config, data: Path, port: int) -> None:
         "PGPORT": str(port),
         "PGUSER": user,
         "PGPASSWORD": environment["POSTGRES_PASSWORD"],
-        "PATH": f"{BINARIES}:{os.environ['PATH']}",
+        "PATH": f"{binaries}:{os.environ['PATH']}",
     }
     database = environment["POSTGRES_DB"]
     subprocess.run(["createdb", database], env=client, check=True)
@@ -57,10 +58,10 @@ def start_new(service: Config, data: Path, port: int) -> None:
         )
 
 
-def stop(data: Path) -> None:
+def stop(data: Path, binaries: Path = BINARIES) -> None:
     """Stop it, if it runs."""
     if (data / "postmaster.pid").exists():
-        _run("pg_ctl", "--wait", "--pgdata", data, "--mode", "immediate", "stop")
+        _run(binaries, "pg_ctl", "--wait", "--pgdata", data, "--mode", "immediate", "stop")
 
 
 def _first_start_files(service: Config) -> list[str]:
@@ -72,5 +73,5 @@ def _first_start_files(service: Config) -> list[str]:
     return [mounts[target] for target in sorted(mounts)]
 
 
-def _run(program: str, *arguments: str | Path) -> None:
-    pgexec(program, [str(a) for a in arguments], bin_path=BINARIES, user=_USER, cwd="/")
+def _run(binaries: Path, program: str, *arguments: str | Path) -> None:
+    pgexec(program, [str(a) for a in arguments], bin_path=binaries, user=USER, cwd="/")

@@ -13,8 +13,23 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yaml"
+TLS_FILE = ROOT / "docker-compose.tls.yaml"
+WORKER_FILE = ROOT / "docker-compose.worker.yaml"
 ONCE = "on-failure"  # how a service restarts that does its work and ends
 
+PROFILES = {
+    "own servers for store and mail": (),
+    "as .env.example has it": ("store", "mail"),
+    "own store, with workers": ("mail", "celery"),
+    "everything": ("store", "mail", "celery"),
+}
+SECRETS = [
+    line.removesuffix("=")
+    for line in (ROOT / ".env.example").read_text().splitlines()
+    if line.endswith("=") and not line.startswith("#")
+]
+# May hold a password, too: the mail server's, or one that its owner wrote into a connection.
+CONNECTIONS = ["STORE_CONNECTION", "STORE_PAGE_CONNECTION", "SMTP_CONNECTION"]
 Config = dict[str, Any]
 
 
@@ -31,6 +46,18 @@ def new_env(folder: Path) -> Path:
     return folder / ".env"
 
 
+def new_worker_env(env: Path) -> Path:
+    """The .env.worker that bin/new-env writes beside a .env."""
+    subprocess.run([env.parent / "bin/new-env", "worker"], check=True, capture_output=True)
+    return env.with_name(".env.worker")
+
+
+def all_text() -> str:
+    """All that Docker Compose reads."""
+    files = (FILE, TLS_FILE, WORKER_FILE, ROOT / "config" / "services.yaml")
+    return "\n".join(file.read_text() for file in files)
+
+
 def changed(env: Path, **values: str | None) -> Path:
     """Give variables of a .env other values; None takes the variable away."""
     kept = [s for s in env.read_text().splitlines() if s.partition("=")[0] not in values]
@@ -45,8 +72,10 @@ def values(env: Path) -> dict[str, str]:
     return {name: value.strip("'") for name, _, value in lines}
 
 
-def render(env: Path, profiles: Iterable[str] | None = None) -> Config:
+def render(env: Path, profiles: Iterable[str] | None = None, file: Path | str = FILE) -> Config:
     """What would be started; with these profiles instead of those in .env.
+
+    Several files are separated by colons, as in COMPOSE_FILE.
 
     Raises:
         Refused: it was not clean.
@@ -57,9 +86,10 @@ def render(env: Path, profiles: Iterable[str] | None = None) -> Config:
     assert package is not None
     assert package.origin is not None
     done = subprocess.run(
-        [Path(package.origin).with_name("docker-compose"), "--env-file", env, "--file", FILE,
-         "config", "--format", "json"],
-        env={"PATH": os.environ["PATH"], "HOME": str(env.parent), **chosen},
+        [Path(package.origin).with_name("docker-compose"), "--project-directory", ROOT,
+         "--env-file", env, "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "HOME": str(env.parent), "COMPOSE_FILE": str(file),
+             **chosen},
         capture_output=True,
         text=True,
         check=False,

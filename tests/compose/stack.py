@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from sandbox.airflow_api import AirflowApi, wait_until
 from sandbox.mailbox import Mailbox
 
 from . import postgres
+from .confinement import can_confine, confined
 from .localhost import Localhost
 from .rendering import ROOT, Config, runs_once
 
@@ -21,12 +23,15 @@ _POSTGRES = ("metadata", "store")
 _PROGRAMS = (Path(sys.executable).parent, postgres.BINARIES)
 _HEALTHY_WITHIN = 120
 _IN_THE_IMAGE = ("dags", "plugins", "include", "config", "bin")
+_MADE_IN_THE_IMAGE = ("logs", "feature_store_reports")
 
 
 class Stack:
     """The services, started in their order, with their own commands, environments and checks.
 
-    A mailbox of the tests stands where mailpit would.
+    A mailbox of the tests stands where mailpit would. Where this machine can, a service writes
+    nowhere but to its volumes and has no privilege, as in its container; PostgreSQL's own are left
+    out, which the tests start in another way.
     """
 
     def __init__(self, config: Config, folder: Path, mailbox: Mailbox) -> None:
@@ -35,8 +40,13 @@ class Stack:
         self._up: set[str] = {"mailpit"}
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        home = self.localhost.airflow_home
         for copied in _IN_THE_IMAGE:
-            shutil.copytree(ROOT / copied, self.localhost.airflow_home / copied)
+            shutil.copytree(ROOT / copied, home / copied)
+        for made in _MADE_IN_THE_IMAGE:
+            (home / made).mkdir()
+        (home / "airflow.cfg").touch()
+        self.confines = can_confine(folder)
 
     def configure(self, config: Config) -> None:
         """Take what docker-compose.yaml says now; what runs goes on as it was started."""
@@ -56,9 +66,8 @@ class Stack:
         """Start services after what they depend on, and wait until they are done or healthy."""
         started = [name for name in names if self._start(name)]
         # The cheap checks first: the others take seconds of a core, which the start needs.
-        for name in sorted(
-            started, key=lambda n: "m" in self.services[n]["healthcheck"]["interval"]
-        ):
+        seldom = {name: "m" in self.services[name]["healthcheck"]["interval"] for name in started}
+        for name in sorted(started, key=seldom.__getitem__):
             self._wait_until_healthy(name)
 
     def healthy(self, name: str) -> bool:
@@ -72,6 +81,14 @@ class Stack:
         done = self._run(name, self._command(name))
         assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
+
+    def run(self, name: str, command: list[str]) -> str:
+        """What another command says in a service's place; as docker compose run does."""
+        return self._run(name, command).stdout
+
+    def server_log(self, name: str) -> str:
+        """What a service's PostgreSQL logged."""
+        return (self._data(name) / "log").read_text(errors="replace")
 
     def stop(self, *names: str) -> None:
         """Stop services; all if none is named."""
@@ -105,7 +122,7 @@ class Stack:
         """A service's environment, with what a container and its image have of their own."""
         given = self.services[name].get("environment") or {}
         told = {
-            variable: self.localhost.text(name, str(value))
+            variable: self._here(name, str(value))
             for variable, value in given.items()
             if value is not None  # not set in .env, so not in the container either
         }
@@ -144,9 +161,6 @@ class Stack:
             self._start_process(name)
         return True
 
-    def _is_checked_seldom(self, name: str) -> bool:
-        return "m" in self.services[name]["healthcheck"]["interval"]
-
     def _wait_until_healthy(self, name: str) -> None:
         wait_until(lambda: self.healthy(name), _HEALTHY_WITHIN, lambda: self.logs(name))
 
@@ -157,14 +171,27 @@ class Stack:
         command: list[str] = self.services[name]["command"]
         if self.services[name].get("build") and command[0] not in ("bash", "python"):
             command = ["airflow", *command]  # what the entrypoint of Airflow's image does
-        for mount in self.services[name].get("volumes", []):
-            if mount["type"] == "bind":
-                command = [part.replace(mount["target"], mount["source"]) for part in command]
-        return [self.localhost.text(name, part) for part in command]
+        return [self._here(name, part) for part in command]
+
+    def _here(self, name: str, text: str) -> str:
+        """A text of a service's with the ports and the mounted files of this machine."""
+        mounts = self.services[name].get("volumes", [])
+        files = {m["target"]: m["source"] for m in mounts if m["type"] == "bind"}
+        if files:
+            paths = "|".join(map(re.escape, files))
+            text = re.sub(rf"(?<![\w/.-])({paths})(?![\w.-])", lambda m: files[m[1]], text)
+        return self.localhost.text(name, text)
+
+    def _as_in_its_container(self, name: str, command: list[str]) -> list[str]:
+        if not (self.confines and self.services[name]["read_only"]):
+            return command
+        mounts = self.services[name].get("volumes", [])
+        volumes = [m["target"] for m in mounts if m["type"] == "volume"]
+        return confined(command, self._folder, [self.localhost.volume(path) for path in volumes])
 
     def _run(self, name: str, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.localhost.text(name, part) for part in command],
+            self._as_in_its_container(name, [self._here(name, part) for part in command]),
             env=self.environment(name),
             cwd=self.localhost.airflow_home,
             stdout=subprocess.PIPE,
@@ -176,7 +203,7 @@ class Stack:
     def _start_process(self, name: str) -> None:
         with (self._folder / f"{name}.out").open("a") as out:
             self._processes[name] = subprocess.Popen(
-                self._command(name),
+                self._as_in_its_container(name, self._command(name)),
                 env=self.environment(name),
                 cwd=self.localhost.airflow_home,
                 stdout=out,

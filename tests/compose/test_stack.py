@@ -24,7 +24,7 @@ from feature_store.store import Refresh, Store
 from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
 from sandbox.mailbox import Mailbox
 
-from .conftest import ADDRESS, store_conninfo
+from .conftest import ADDRESS, ODD, store_conninfo
 from .rendering import changed, render, values
 from .stack import Stack
 
@@ -77,6 +77,32 @@ def test_a_second_start_changes_neither_the_store_nor_the_account(stack: Stack) 
     assert "The account admin is there already." in stack.once("airflow-init")
 
 
+def test_a_new_password_in_env_holds_with_the_next_start_and_no_log_has_it(
+    stack: Stack, env: Path
+) -> None:
+    new = f"{ODD}, the second"
+    stack.configure(render(changed(env, STORE_OWNER_PASSWORD=new)))
+    assert stack.once("store-logins") == ""
+    assert "There is a store already" in stack.once("store-init")
+
+    logged = stack.server_log("store")
+    assert "database system is ready" in logged
+    assert not [name for name, value in values(env).items() if "PASSW" in name and value in logged]
+
+
+def test_a_service_writes_nowhere_but_to_its_volumes(stack: Stack) -> None:
+    if not stack.confines:
+        pytest.skip("this machine lets nobody mount")
+    home = stack.localhost.airflow_home
+    told = stack.run(
+        "scheduler", ["sh", "-c", "touch dags/mine; touch logs/mine && grep Cap /proc/self/status"]
+    )
+    assert "Read-only file system" in told
+    assert not (home / "dags" / "mine").exists()
+    assert (home / "logs" / "mine").exists()
+    assert "CapBnd:\t0000000000000000" in told
+
+
 def test_the_dag_runs_as_a_role_that_can_create_nothing(stack: Stack, env: Path) -> None:
     login = json.loads(stack.environment("scheduler")["AIRFLOW_CONN_FEATURE_STORE"])["login"]
     with (
@@ -106,6 +132,9 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
     assert told_assets(api, nightly) == told_assets(api, "by_hand") == read
     reports = stack.localhost.airflow_home / "feature_store_reports"
     assert len(list(reports.rglob("*.html"))) == 2
+    # Nobody serves logs, for which he would need the API server's key: it finds them by itself.
+    log = api.call("GET", f"dags/{DAG_ID}/dagRuns/by_hand/taskInstances/prepare/logs/1")
+    assert "prepare" in str(log["content"])
 
 
 def test_the_page_shows_what_the_runs_left_and_may_only_look(
