@@ -36,7 +36,7 @@ in as for Airflow's own API: its cookie, or `Authorization: Bearer` with a token
 `POST /auth/token`. Whoever may read the DAG `feature_store_refresh` may read this."""
 
 _ALWAYS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "Nobody is logged in."},
+    401: {"model": Problem, "description": "Nobody is logged in (any more)."},
     403: {"model": Problem, "description": "The user may not read the DAG."},
     503: {"model": Problem, "description": "The store's database has no answer, and why."},
 }
@@ -73,6 +73,7 @@ def create_app() -> FastAPI:
     )
     add_handlers(app)
     app.add_middleware(headers.SafeHeaders)
+    app.add_middleware(headers.HeadAsGet)
     _add_page(app)
     _add_store(app)
     _add_runs(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import psycopg
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -18,15 +18,19 @@ log = logging.getLogger(__name__)
 
 _SAID = {
     401: Problem(
-        problem="Nobody is logged in.",
-        next_step="Log in to Airflow, or send its token: Authorization: Bearer …",
+        problem="Nobody is logged in, or the login is no longer valid.",
+        next_step="Log in to Airflow again, or send a new token: Authorization: Bearer …",
     ),
     403: Problem(
         problem="You may not read the DAG feature_store_refresh, so you may not see its store.",
         next_step="Ask whoever gives out permissions in Airflow.",
     ),
     404: Problem(problem="There is nothing at this address."),
-    405: Problem(problem="This page is only read: GET is all that it knows."),
+    405: Problem(problem="This page is only read: it knows GET and HEAD alone."),
+}
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    405: {"Allow": "GET, HEAD"},
 }
 
 
@@ -57,8 +61,7 @@ def add_handlers(app: FastAPI) -> None:
 def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     said = _SAID.get(error.status_code, Problem(problem=str(error.detail)))
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return _answer(error.status_code, said, headers)
+    return _answer(error.status_code, said, _HEADERS.get(error.status_code))
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -125,7 +128,9 @@ def _unexpected(_: Request, __: Exception) -> JSONResponse:
     return _answer(500, problem, safe.ALWAYS)
 
 
-def _unavailable(problem: str, next_step: str) -> JSONResponse:
+def _unavailable(
+    problem: str, next_step: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
     return _answer(
         503,
         Problem(
@@ -133,12 +138,9 @@ def _unavailable(problem: str, next_step: str) -> JSONResponse:
             readers="have what they had, if the database answers them: the page only looks.",
             next_step=next_step,
         ),
+        headers,
     )
 
 
-def _answer(status: int, problem: Problem, headers: object = None) -> JSONResponse:
-    return JSONResponse(
-        problem.model_dump(),
-        status_code=status,
-        headers=headers if isinstance(headers, dict) else None,
-    )
+def _answer(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(problem.model_dump(), status_code=status, headers=headers)

@@ -60,8 +60,9 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
 class Airflow:
     """A running API server, and the connection to the store that it has."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, secret: str) -> None:
         self.address = address
+        self.secret = secret
         self._client = httpx.Client(base_url=address, timeout=60)
         self._tokens: dict[str, str] = {}
 
@@ -123,7 +124,7 @@ def airflow(nightly, tmp_path_factory) -> Iterator[Airflow]:
     environment["AIRFLOW__API__BASE_URL"] = address
     for ours in ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
         del environment[ours]
-    shown = Airflow(address)
+    shown = Airflow(address, environment["AIRFLOW__API_AUTH__JWT_SECRET"])
     shown.use_store(as_role(nightly.conninfo, PAGE))
     running.start_component("api-server")
     try:
