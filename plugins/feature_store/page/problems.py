@@ -32,6 +32,7 @@ _HEADERS = {
     401: {"WWW-Authenticate": "Bearer"},
     405: {"Allow": "GET, HEAD"},
 }
+_RETRY = {"Retry-After": "5"}
 
 
 class NotFound(Exception):
@@ -48,11 +49,24 @@ class NotFound(Exception):
         super().__init__(problem)
 
 
+class Busy(Exception):
+    """Too many ask at once; a moment later there may be an answer.
+
+    Attributes:
+        problem: for what.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let an application answer errors in words."""
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(psycopg.Error, _database)
     app.add_exception_handler(Exception, _unexpected)
@@ -73,6 +87,12 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 def _not_found(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NotFound)
     return _answer(404, Problem(problem=error.problem, next_step=error.next_step))
+
+
+def _busy(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Busy)
+    log.warning("The page has no answer: %s", error)
+    return _unavailable(error.problem, "Try again in a few seconds.", _RETRY)
 
 
 def _store(_: Request, error: Exception) -> JSONResponse:
