@@ -33,22 +33,23 @@ async def _logged_in(
         raise HTTPException(401 if error.status_code == 403 else error.status_code) from error
 
 
-_User = Annotated[BaseUser, Depends(_logged_in)]
+User = Annotated[BaseUser, Depends(_logged_in)]
+"""Who asks; 401 if nobody is logged in (any more)."""
 
 
-def _may_read_the_dag(request: Request, user: _User) -> None:
+def _may_read_the_dag(request: Request, user: User) -> None:
     _check_dag(request, user)
 
 
 may_read_the_dag = Depends(_may_read_the_dag)
-"""Answers 401 to whoever is not logged in (any more), 403 to whoever may not read the DAG."""
+"""Answers 403 to whoever is logged in and may not read the DAG."""
 
 NO_NUL = r"^[^\x00]*$"
 """Of names: PostgreSQL's text cannot hold that character."""
 DagId = Annotated[str, Query(description="The DAG of the run.", max_length=250, pattern=NO_NUL)]
 
 
-def _may_see_tasks(dag_id: DagId, user: _User) -> bool:
+def _may_see_tasks(dag_id: DagId, user: User) -> bool:
     """Whether the user may see the tasks of the DAG that a request asks about."""
     return get_auth_manager().is_authorized_dag(
         method="GET",

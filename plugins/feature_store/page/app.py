@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from feature_store.page import assets, headers
-from feature_store.page.access import NO_NUL, DagId, MaySeeTasks, may_read_the_dag
+from feature_store.page.access import NO_NUL, DagId, MaySeeTasks, User, may_read_the_dag
 from feature_store.page.database import Sessions
 from feature_store.page.features import read_feature, read_features
 from feature_store.page.files import read_files
@@ -110,19 +110,20 @@ def _add_page(app: FastAPI) -> None:
 
 def _add_store(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/now", tags=["store"], summary="The store as it stands")
-    async def now() -> Now:
+    async def now(user: User) -> Now:
         """The verdict in one line, every relation, the contracts as live, what is open.
 
         A store that has not been created is an answer, too: its standing is `empty`.
         """
-        return await sessions.ask(read_now)
+        return await sessions.ask(user, read_now)
 
     @app.get("/api/nights", tags=["store"], summary="The store over time", responses=_INVALID)
     async def nights(
+        user: User,
         days: Annotated[Span, Query(description="How far back.")] = Span.QUARTER,
     ) -> Nights:
         """Every run, every refresh and every finding of history of so many days."""
-        return await sessions.ask(partial(read_nights, days=days))
+        return await sessions.ask(user, partial(read_nights, days=days))
 
 
 def _add_features(app: FastAPI, sessions: Sessions) -> None:
@@ -138,19 +139,23 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         responses={**_NOT_FOUND, **_INVALID},
     )
     async def feature(
-        feature_set: Annotated[str, Path(description="The set, by its contract's name.")],
-        name: Annotated[str, Path(description="The feature.")],
+        user: User,
+        feature_set: Annotated[
+            str, Path(description="The set, by its contract's name.", max_length=250)
+        ],
+        name: Annotated[str, Path(description="The feature.", max_length=250)],
         days: Annotated[int, Query(ge=1, le=3650, description="How far back NULLs go.")] = 730,
     ) -> FeatureDetail:
         """Its contract, the columns that it is made of, its share of NULLs run by run."""
         return await sessions.ask(
-            partial(read_feature, feature_set=feature_set, name=name, days=days)
+            user, partial(read_feature, feature_set=feature_set, name=name, days=days)
         )
 
 
 def _add_runs(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/runs", tags=["runs"], summary="Runs, latest first", responses=_INVALID)
     async def runs(
+        user: User,
         before: Annotated[
             datetime | None, Query(description="Only runs prepared before this moment.")
         ] = None,
@@ -158,13 +163,15 @@ def _add_runs(app: FastAPI, sessions: Sessions) -> None:
     ) -> Runs:
         """For older ones ask again with the last one's `prepared_at` as `before`."""
         return await sessions.ask(
-            lambda connection, settings, _: read_runs(connection, settings, before, limit)
+            user, lambda connection, settings, _: read_runs(connection, settings, before, limit)
         )
 
     @app.get("/api/run", tags=["runs"], summary="One run", responses={**_NOT_FOUND, **_INVALID})
-    async def run(dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks) -> RunDetail:
+    async def run(
+        user: User, dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks
+    ) -> RunDetail:
         """What it checked and found, what it refreshed, and its tasks as Airflow has them."""
-        found = await sessions.ask(partial(read_run, dag_id=dag_id, run_id=run_id))
+        found = await sessions.ask(user, partial(read_run, dag_id=dag_id, run_id=run_id))
         tasks, words = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
         return found.model_copy(update={"tasks": tasks, "tasks_words": words})
 
@@ -179,9 +186,9 @@ def _add_report(app: FastAPI, sessions: Sessions) -> None:
         response_class=HTMLResponse,
         responses={**_NOT_FOUND, **_INVALID},
     )
-    async def report(dag_id: DagId, run_id: _RunId) -> HTMLResponse:
+    async def report(user: User, dag_id: DagId, run_id: _RunId) -> HTMLResponse:
         """The same HTML that the run left as a file, and that its mail names."""
-        told = await sessions.ask(drawable(dag_id, run_id))
+        told = await sessions.ask(user, drawable(dag_id, run_id))
         return HTMLResponse(
-            await reports.get(told), headers={"Content-Security-Policy": headers.REPORT}
+            await reports.get(user, told), headers={"Content-Security-Policy": headers.REPORT}
         )

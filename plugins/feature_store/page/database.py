@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, move_on_after, to_thread
 from psycopg import Connection, IsolationLevel
 
@@ -20,7 +22,8 @@ SESSIONS = 8
 STATEMENT_SECONDS = 10
 _CONNECT_SECONDS = 5
 _LOCK_SECONDS = 2
-_PATIENCE = 2
+_PATIENCE = 10
+_WAITING = 50
 
 Answer = TypeVar("Answer")
 
@@ -29,21 +32,30 @@ class Sessions:
     """The page's sessions in one process of the API server.
 
     The server answers all of Airflow with one set of threads. So the page reads in threads of its
-    own, as many as it may have sessions, and who waits for one waits without a thread.
+    own, as many as it may have sessions, and who waits for one waits without a thread. One user has
+    no more than half of them, however much that user asks.
     """
 
-    def __init__(self, most: int = SESSIONS, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, most: int = SESSIONS, patience: float = _PATIENCE, waiting: int = _WAITING
+    ) -> None:
         """Prepare them.
 
         Args:
             most: sessions at once.
             patience: seconds that a request waits for one.
+            waiting: how many requests of one user wait at once.
         """
         self._places = CapacityLimiter(most)
+        self._of_one = max(most // 2, 1)
+        self._of_user: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
         self._patience = patience
+        self._waiting = waiting
 
-    async def ask(self, read: Callable[[Connection[Any], Settings, Files], Answer]) -> Answer:
-        """Read something in a session, and give the session back.
+    async def ask(
+        self, user: BaseUser, read: Callable[[Connection[Any], Settings, Files], Answer]
+    ) -> Answer:
+        """Read something in a session for a user, and give the session back.
 
         Raises:
             Busy: too many others ask.
@@ -57,10 +69,12 @@ class Sessions:
             with read_only(settings) as connection:
                 return read(connection, settings, files)
 
-        with move_on_after(self._patience) as waiting:
-            async with self._places:
-                waiting.deadline = math.inf  # what is being read is read to its end
-                return await to_thread.run_sync(read_in_session, limiter=CapacityLimiter(1))
+        own = self._of_user.setdefault(user.get_id(), CapacityLimiter(self._of_one))
+        if own.statistics().tasks_waiting < self._waiting:
+            with move_on_after(self._patience) as waiting:
+                async with own, self._places:
+                    waiting.deadline = math.inf  # what is being read is read to its end
+                    return await to_thread.run_sync(read_in_session, limiter=CapacityLimiter(1))
         raise Busy("Too many ask for the feature store's record at this moment.")
 
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache
 from psycopg import Connection
@@ -53,29 +54,30 @@ class Reports:
         Args:
             draw: makes one, in a thread.
             kept_bytes: how much is kept of those that were asked for last.
-            waiting: how many may be asked for and not be drawn yet.
+            waiting: how many one user may have asked for that are not drawn yet.
         """
         self._draw = draw
         self._kept: LRUCache[bytes, bytes] = LRUCache(kept_bytes, getsizeof=len)
-        self._drawing: dict[bytes, asyncio.Task[bytes]] = {}
+        self._drawing: dict[bytes, tuple[str, asyncio.Task[bytes]]] = {}
         self._waiting = waiting
         self._one = CapacityLimiter(1)
 
-    async def get(self, drawable: Drawable) -> bytes:
+    async def get(self, user: BaseUser, drawable: Drawable) -> bytes:
         """The report of these facts: as it is kept, as it is just being drawn, or drawn now.
 
         Raises:
-            Busy: too many others wait to be drawn.
+            Busy: too many others that this user has asked for wait to be drawn.
         """
         key = hashlib.sha256(repr(drawable).encode()).digest()
         if key in self._kept:
             return self._kept[key]
         if key not in self._drawing:
-            if len(self._drawing) >= self._waiting:
-                raise Busy("Too many reports wait to be drawn at this moment.")
-            self._drawing[key] = asyncio.create_task(self._drawn(key, drawable))
+            who = user.get_id()
+            if sum(first == who for first, _ in self._drawing.values()) >= self._waiting:
+                raise Busy("Too many reports wait to be drawn for you at this moment.")
+            self._drawing[key] = who, asyncio.create_task(self._drawn(key, drawable))
         # Others may wait for it, too, when whoever asked first has gone.
-        return await asyncio.shield(self._drawing[key])
+        return await asyncio.shield(self._drawing[key][1])
 
     async def _drawn(self, key: bytes, drawable: Drawable) -> bytes:
         try:

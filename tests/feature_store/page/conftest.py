@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
 from feature_store.leaks.gates import read_scene
 from feature_store.page.files import Files, read_files
@@ -29,6 +30,7 @@ PREFIX = "/data"
 """Where this Airflow stands: `[api] base_url` has a path."""
 PASSWORDS = {"admin": "a-password", "viewer": "v-password", "nobody": "n-password"}
 """An administrator, a viewer, and one who may log in and read no DAG."""
+ANN, BEN = (SimpleAuthManagerUser(username=name, role="viewer") for name in ("ann", "ben"))
 TONIGHT = "tonight"
 SECRET = "never-to-be-shown"
 
@@ -63,7 +65,9 @@ class Airflow:
     def __init__(self, address: str, secret: str) -> None:
         self.address = address
         self.secret = secret
-        self._client = httpx.Client(base_url=address, timeout=60)
+        self._client = httpx.Client(
+            base_url=address, timeout=60, limits=httpx.Limits(max_connections=None)
+        )
         self._tokens: dict[str, str] = {}
 
     def token(self, user: str) -> str:

@@ -89,7 +89,7 @@ def no_logins(airflow):
         "garbage": "x",
         "unsigned": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.",
         "expired": _sign(airflow.secret, -3600),
-        "forged": _sign("a secret of somebody else, who has made it as long as it must be at the least", 3600),
+        "forged": _sign("a secret of somebody else " * 3, 3600),
         "logged out": ended,
     }
 
@@ -109,6 +109,16 @@ def test_a_login_that_is_not_valid_is_401_and_to_be_renewed(airflow, no_logins, 
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert "Log in to Airflow again" in answer.json()["next_step"]
+
+
+def test_a_browser_gets_the_way_to_log_in_again_to_click(airflow):
+    headers = {"Authorization": f"Bearer {_sign(airflow.secret, -3600)}", "Accept": "text/html,*/*"}
+    for route in ("/", f"/api/report?{_RUN}"):
+        answer = airflow.get(route, user=None, **headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert f'<a href="{PREFIX}/" target="_top">Log in again</a>' in answer.text
+        assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])

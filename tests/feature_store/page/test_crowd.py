@@ -10,14 +10,14 @@ import httpx
 import psycopg
 import pytest
 
-# A machine with other work may take some time; one that waits for a database takes two seconds.
-_AT_ONCE = 1.5
+# Seconds. The machine may have other work; what waits for a crowd here takes longer than that.
+_AT_ONCE = 4
 _REPORT = "/api/report?dag_id=feature_store_refresh&run_id=scheduled__{}"
 
 
 @pytest.fixture
 def crowd() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(60) as threads:
+    with ThreadPoolExecutor(160) as threads:
         yield threads
 
 
@@ -34,6 +34,7 @@ def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
         began = time.monotonic()
         assert airflow.get("/api/now").status_code == 200
         assert time.monotonic() - began < _AT_ONCE
+        time.sleep(0.2)
     assert set(_statuses(asked)) == {200}
 
 
@@ -52,8 +53,8 @@ def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crow
     """The page's requests wait in threads of its own, or in none."""
     with psycopg.connect(nightly.conninfo) as blocking:
         blocking.execute("LOCK TABLE feature_store_audit.run IN ACCESS EXCLUSIVE MODE")
-        asked = [crowd.submit(airflow.get, "/api/runs") for _ in range(50)]
-        time.sleep(0.3)
+        asked = [crowd.submit(airflow.get, "/api/runs") for _ in range(160)]
+        time.sleep(2)  # and all have come
         began = time.monotonic()
         assert airflow.other("GET", "/api/v2/version").status_code == 200
         assert airflow.get("/api/features").status_code == 200

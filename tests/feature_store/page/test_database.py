@@ -18,6 +18,7 @@ from feature_store.page.files import Files
 from feature_store.page.problems import Busy
 from feature_store.settings import Settings
 from sandbox.roles import PAGE, as_role
+from tests.feature_store.page.conftest import ANN, BEN
 
 
 @pytest.fixture
@@ -93,18 +94,42 @@ def test_when_too_many_wait_the_next_is_sent_away_and_takes_no_thread(blocked):
     async def ask() -> list[Any]:
         sessions = Sessions(1, patience=0.1)
         threads = threading.active_count()
-        first = asyncio.create_task(sessions.ask(blocked))
+        first = asyncio.create_task(sessions.ask(ANN, blocked))
         await asyncio.sleep(0.01)
-        others = [asyncio.create_task(sessions.ask(_one)) for _ in range(50)]
+        others = [asyncio.create_task(sessions.ask(ANN, _one)) for _ in range(50)]
         told = await asyncio.gather(*others, return_exceptions=True)
         assert threading.active_count() <= threads + 1
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await first
-        return [*told, await sessions.ask(_one)]  # and the place is free again
+        return [*told, await sessions.ask(ANN, _one)]  # and the place is free again
 
     *sent_away, last = asyncio.run(ask())
     assert {type(error) for error in sent_away} == {Busy}
     assert last == (1,)
+
+
+def test_of_one_user_only_so_many_wait(blocked):
+    async def ask() -> list[Any]:
+        sessions = Sessions(2, patience=20, waiting=1)
+        asked = [asyncio.create_task(sessions.ask(ANN, blocked)) for _ in range(20)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, *sent_away = asyncio.run(ask())
+    assert [type(e) for e in (first, second)] == [psycopg.errors.LockNotAvailable] * 2
+    assert [type(e) for e in sent_away] == [Busy] * 18
+
+
+def test_one_user_has_no_more_than_half_of_them(blocked):
+    async def ask() -> Any:
+        sessions = Sessions(4, patience=0.5)
+        greedy = [asyncio.create_task(sessions.ask(ANN, blocked)) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        told = await sessions.ask(BEN, _one)
+        errors = await asyncio.gather(*greedy, return_exceptions=True)
+        assert [type(error) for error in errors].count(psycopg.errors.LockNotAvailable) == 2
+        return told
+
+    assert asyncio.run(ask()) == (1,)
 
 
 def test_who_had_to_wait_for_a_session_has_all_its_time(asking):
@@ -113,7 +138,7 @@ def test_who_had_to_wait_for_a_session_has_all_its_time(asking):
 
     async def ask() -> list[Any]:
         sessions = Sessions(1, patience=0.9)
-        return await asyncio.gather(*[sessions.ask(slow) for _ in range(2)])
+        return await asyncio.gather(*[sessions.ask(ANN, slow) for _ in range(2)])
 
     assert asyncio.run(ask()) == [(1,), (1,)]
 
@@ -123,7 +148,7 @@ def test_its_place_is_free_again_after_an_error(airflow_conn, nightly):
 
     async def ask() -> list[Any]:
         sessions = Sessions(1, patience=5)
-        asked = [sessions.ask(_one) for _ in range(3)]
+        asked = [sessions.ask(ANN, _one) for _ in range(3)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     for error in asyncio.run(ask()):

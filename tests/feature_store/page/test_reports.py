@@ -12,7 +12,7 @@ import pytest
 
 from feature_store.page.problems import Busy
 from feature_store.page.reports import Drawable, Reports, draw, drawable
-from tests.feature_store.page.conftest import TONIGHT
+from tests.feature_store.page.conftest import ANN, BEN, TONIGHT
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def _together(*asked: Coroutine[Any, Any, bytes]) -> list[bytes]:
 def test_however_many_ask_at_once_it_is_drawn_once(tonight):
     pen = Pen()
     reports = Reports(pen)
-    first, *others = _together(*[reports.get(tonight) for _ in range(20)])
+    first, *others = _together(*[reports.get(ANN, tonight) for _ in range(20)])
     assert TONIGHT.encode() in first
     assert set(others) == {first}
     assert pen.drawn == [tonight]
@@ -67,20 +67,25 @@ def test_however_many_ask_at_once_it_is_drawn_once(tonight):
 def test_it_is_kept_for_who_asks_later(tonight):
     pen = Pen()
     reports = Reports(pen)
-    assert _together(reports.get(tonight)) == _together(reports.get(tonight)) == [draw(tonight)]
+    assert (
+        _together(reports.get(ANN, tonight))
+        == _together(reports.get(ANN, tonight))
+        == [draw(tonight)]
+    )
     assert pen.drawn == [tonight]
 
 
 def test_facts_that_changed_are_drawn_anew(tonight, another):
     reports = Reports()
-    before, after = _together(reports.get(tonight), reports.get(another))
+    before, after = _together(reports.get(ANN, tonight), reports.get(ANN, another))
     assert b"Failed: uniqueness." not in before
     assert b"Failed: uniqueness." in after
 
 
 def test_two_are_never_drawn_at_once_but_each_after_the_other(tonight, another):
     pen = Pen()
-    _together(*[Reports.get(reports, t) for reports in [Reports(pen)] for t in (tonight, another)])
+    reports = Reports(pen)
+    _together(reports.get(ANN, tonight), reports.get(BEN, another))
     assert pen.drawn == [tonight, another]
 
 
@@ -89,7 +94,7 @@ def test_no_more_is_kept_than_may_be(tonight, another):
     pen = Pen()
     reports = Reports(pen, kept_bytes=size + size // 2)
     for told in (tonight, another, another, tonight):
-        _together(reports.get(told))
+        _together(reports.get(ANN, told))
     assert pen.drawn == [tonight, another, tonight]
 
 
@@ -97,23 +102,25 @@ def test_what_is_too_long_to_be_kept_is_told_all_the_same(tonight):
     pen = Pen()
     reports = Reports(pen, kept_bytes=10)
     for _ in range(2):
-        assert _together(reports.get(tonight)) == [draw(tonight)]
+        assert _together(reports.get(ANN, tonight)) == [draw(tonight)]
     assert len(pen.drawn) == 2
 
 
-def test_when_too_many_wait_the_next_is_sent_away(tonight, another):
+def test_when_too_many_wait_for_one_user_that_user_s_next_is_sent_away(tonight, another):
     async def ask() -> None:
         pen = Pen(waits=True)
         reports = Reports(pen, waiting=1)
-        first = asyncio.create_task(reports.get(tonight))
+        first = asyncio.create_task(reports.get(ANN, tonight))
         await asyncio.sleep(0)
         with pytest.raises(Busy, match="Too many reports"):
-            await reports.get(another)
-        same = asyncio.create_task(reports.get(tonight))
+            await reports.get(ANN, another)
+        same = asyncio.create_task(reports.get(ANN, tonight))
+        of_another = asyncio.create_task(reports.get(BEN, another))
         await asyncio.sleep(0)
         pen.may_go_on.set()
         assert await first == await same
-        assert await reports.get(another)  # and the place is free again
+        assert await of_another
+        assert await reports.get(ANN, another)  # and the place is free again
 
     asyncio.run(ask())
 
@@ -122,9 +129,9 @@ def test_who_goes_away_takes_it_from_nobody(tonight):
     async def ask() -> None:
         pen = Pen(waits=True)
         reports = Reports(pen)
-        gone = asyncio.create_task(reports.get(tonight))
+        gone = asyncio.create_task(reports.get(ANN, tonight))
         await asyncio.sleep(0)
-        other = asyncio.create_task(reports.get(tonight))
+        other = asyncio.create_task(reports.get(ANN, tonight))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
@@ -145,5 +152,5 @@ def test_what_could_not_be_drawn_is_tried_again(tonight):
     tried: list[Drawable] = []
     reports = Reports(fails_once)
     with pytest.raises(MemoryError):
-        _together(reports.get(tonight))
-    assert _together(reports.get(tonight)) == [draw(tonight)]
+        _together(reports.get(ANN, tonight))
+    assert _together(reports.get(ANN, tonight)) == [draw(tonight)]
