@@ -69,6 +69,13 @@ def test_nothing_beside_the_page_s_own_files_is_served(airflow, route):
     assert airflow.get(route).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/static/", "/api/run?dag_id=x&run_id="])
+def test_no_address_is_told_back_at_length(airflow, path):
+    answer = airflow.get(path + "x" * 60_000)
+    assert answer.status_code in (404, 422)
+    assert len(answer.text) < 500
+
+
 def _sign(secret: str, seconds: int) -> str:
     """A token as this Airflow's own, but for the secret and the seconds that it is valid."""
     signer = JWTGenerator(

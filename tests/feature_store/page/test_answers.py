@@ -233,13 +233,6 @@ def test_a_browser_that_is_led_to_what_is_not_there_is_told_on_a_page_that_escap
     assert "<script" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/static/", "/api/run?dag_id=x&run_id="])
-def test_no_address_is_told_back_at_length(airflow, path):
-    answer = airflow.get(path + "x" * 60_000)
-    assert answer.status_code in (404, 422)
-    assert len(answer.text) < 500
-
-
 class TestWithoutAnAnswer:
     _ASKED = ("/api/now", "/api/nights", "/api/runs", f"/api/run?{_RUN}", f"/api/report?{_RUN}")
 
