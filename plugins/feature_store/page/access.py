@@ -5,22 +5,51 @@ from __future__ import annotations
 from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import (
+    bearer_scheme,
+    get_user,
+    oauth2_scheme,
+    requires_access_dag,
+)
 from airflow.models.dag import DagModel
-from fastapi import Depends, Query
+from fastapi import Depends, HTTPException, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials
 
 DAG_ID = "feature_store_refresh"
+_check_dag = requires_access_dag("GET", param_dag_id=DAG_ID)
 
-may_read_the_dag = Depends(requires_access_dag("GET", param_dag_id=DAG_ID))
-"""Answers 401 to whoever is not logged in, 403 to whoever may not read the DAG."""
+
+async def _logged_in(
+    request: Request,
+    _: Annotated[str | None, Depends(oauth2_scheme)],  # for the schema alone, as in Airflow's own
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
+) -> BaseUser:
+    """Who asks. To Airflow a token that is forged, damaged or logged out is 403, not 401."""
+    try:
+        return await get_user(request, None, bearer)
+    except HTTPException as error:
+        raise HTTPException(401 if error.status_code == 403 else error.status_code) from error
+
+
+User = Annotated[BaseUser, Depends(_logged_in)]
+"""Who asks; 401 if nobody is logged in (any more)."""
+
+
+def _may_read_the_dag(request: Request, user: User) -> None:
+    _check_dag(request, user)
+
+
+may_read_the_dag = Depends(_may_read_the_dag)
+"""Answers 403 to whoever is logged in and may not read the DAG."""
 
 NO_NUL = r"^[^\x00]*$"
 """Of names: PostgreSQL's text cannot hold that character."""
 DagId = Annotated[str, Query(description="The DAG of the run.", max_length=250, pattern=NO_NUL)]
 
 
-def _may_see_tasks(dag_id: DagId, user: GetUserDep) -> bool:
+def _may_see_tasks(dag_id: DagId, user: User) -> bool:
     """Whether the user may see the tasks of the DAG that a request asks about."""
     return get_auth_manager().is_authorized_dag(
         method="GET",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from feature_store.page import assets, headers
-from feature_store.page.access import NO_NUL, DagId, MaySeeTasks, may_read_the_dag
-from feature_store.page.database import read_only
+from feature_store.page.access import NO_NUL, DagId, MaySeeTasks, User, may_read_the_dag
+from feature_store.page.database import Sessions
 from feature_store.page.features import read_feature, read_features
 from feature_store.page.files import read_files
 from feature_store.page.models import (
@@ -26,7 +28,8 @@ from feature_store.page.models import (
 from feature_store.page.nights import read_nights
 from feature_store.page.now import read_now
 from feature_store.page.problems import NotFound, add_handlers
-from feature_store.page.runs import read_report, read_run, read_runs
+from feature_store.page.reports import Reports, drawable
+from feature_store.page.runs import read_run, read_runs
 from feature_store.page.tasks import read_tasks
 from feature_store.settings import read_settings
 
@@ -36,9 +39,12 @@ in as for Airflow's own API: its cookie, or `Authorization: Bearer` with a token
 `POST /auth/token`. Whoever may read the DAG `feature_store_refresh` may read this."""
 
 _ALWAYS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "Nobody is logged in."},
+    401: {"model": Problem, "description": "Nobody is logged in (any more)."},
     403: {"model": Problem, "description": "The user may not read the DAG."},
-    503: {"model": Problem, "description": "The store's database has no answer, and why."},
+    503: {
+        "model": Problem,
+        "description": "There is no answer at this moment, and why.",
+    },
 }
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "It is not there, or past retention."},
@@ -73,13 +79,17 @@ def create_app() -> FastAPI:
     )
     add_handlers(app)
     app.add_middleware(headers.SafeHeaders)
+    app.add_middleware(headers.HeadAsGet)
+    sessions = Sessions()
     _add_page(app)
-    _add_store(app)
-    _add_runs(app)
+    _add_store(app, sessions)
+    _add_features(app, sessions)
+    _add_runs(app, sessions)
+    _add_report(app, sessions)
 
     @app.get("/{rest:path}", include_in_schema=False)
-    def nothing(rest: str) -> Response:
-        raise NotFound(f"There is nothing at {rest!r}.")
+    def nothing() -> Response:
+        raise NotFound("There is nothing at this address.")
 
     return app
 
@@ -98,28 +108,25 @@ def _add_page(app: FastAPI) -> None:
         return JSONResponse(app.openapi())
 
 
-def _add_store(app: FastAPI) -> None:
+def _add_store(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/now", tags=["store"], summary="The store as it stands")
-    def now() -> Now:
+    async def now(user: User) -> Now:
         """The verdict in one line, every relation, the contracts as live, what is open.
 
         A store that has not been created is an answer, too: its standing is `empty`.
         """
-        settings = read_settings()
-        files = read_files(settings.include_dir)
-        with read_only(settings) as connection:
-            return read_now(connection, settings, files)
+        return await sessions.ask(user, read_now)
 
     @app.get("/api/nights", tags=["store"], summary="The store over time", responses=_INVALID)
-    def nights(
+    async def nights(
+        user: User,
         days: Annotated[Span, Query(description="How far back.")] = Span.QUARTER,
     ) -> Nights:
         """Every run, every refresh and every finding of history of so many days."""
-        settings = read_settings()
-        files = read_files(settings.include_dir)
-        with read_only(settings) as connection:
-            return read_nights(connection, settings, files, days)
+        return await sessions.ask(user, partial(read_nights, days=days))
 
+
+def _add_features(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/features", tags=["features"], summary="All features of all sets")
     def features() -> Features:
         """As the contract files have them, with the ids of the exceptions that reach each."""
@@ -131,40 +138,46 @@ def _add_store(app: FastAPI) -> None:
         summary="One feature",
         responses={**_NOT_FOUND, **_INVALID},
     )
-    def feature(
-        feature_set: Annotated[str, Path(description="The set, by its contract's name.")],
-        name: Annotated[str, Path(description="The feature.")],
+    async def feature(
+        user: User,
+        feature_set: Annotated[
+            str, Path(description="The set, by its contract's name.", max_length=250)
+        ],
+        name: Annotated[str, Path(description="The feature.", max_length=250)],
         days: Annotated[int, Query(ge=1, le=3650, description="How far back NULLs go.")] = 730,
     ) -> FeatureDetail:
         """Its contract, the columns that it is made of, its share of NULLs run by run."""
-        settings = read_settings()
-        files = read_files(settings.include_dir)
-        with read_only(settings) as connection:
-            return read_feature(connection, settings, files, feature_set, name, days)
+        return await sessions.ask(
+            user, partial(read_feature, feature_set=feature_set, name=name, days=days)
+        )
 
 
-def _add_runs(app: FastAPI) -> None:
+def _add_runs(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/runs", tags=["runs"], summary="Runs, latest first", responses=_INVALID)
-    def runs(
+    async def runs(
+        user: User,
         before: Annotated[
             datetime | None, Query(description="Only runs prepared before this moment.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
     ) -> Runs:
         """For older ones ask again with the last one's `prepared_at` as `before`."""
-        settings = read_settings()
-        with read_only(settings) as connection:
-            return read_runs(connection, settings, before, limit)
+        return await sessions.ask(
+            user, lambda connection, settings, _: read_runs(connection, settings, before, limit)
+        )
 
     @app.get("/api/run", tags=["runs"], summary="One run", responses={**_NOT_FOUND, **_INVALID})
-    def run(dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks) -> RunDetail:
+    async def run(
+        user: User, dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks
+    ) -> RunDetail:
         """What it checked and found, what it refreshed, and its tasks as Airflow has them."""
-        settings = read_settings()
-        files = read_files(settings.include_dir)
-        with read_only(settings) as connection:
-            found = read_run(connection, settings, files, dag_id, run_id)
-        tasks, words = read_tasks(dag_id, run_id, may_see_tasks)
+        found = await sessions.ask(user, partial(read_run, dag_id=dag_id, run_id=run_id))
+        tasks, words = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
         return found.model_copy(update={"tasks": tasks, "tasks_words": words})
+
+
+def _add_report(app: FastAPI, sessions: Sessions) -> None:
+    reports = Reports()
 
     @app.get(
         "/api/report",
@@ -173,10 +186,9 @@ def _add_runs(app: FastAPI) -> None:
         response_class=HTMLResponse,
         responses={**_NOT_FOUND, **_INVALID},
     )
-    def report(dag_id: DagId, run_id: _RunId) -> HTMLResponse:
+    async def report(user: User, dag_id: DagId, run_id: _RunId) -> HTMLResponse:
         """The same HTML that the run left as a file, and that its mail names."""
-        settings = read_settings()
-        files = read_files(settings.include_dir)
-        with read_only(settings) as connection:
-            html = read_report(connection, files, dag_id, run_id)
-        return HTMLResponse(html, headers={"Content-Security-Policy": headers.REPORT})
+        told = await sessions.ask(user, drawable(dag_id, run_id))
+        return HTMLResponse(
+            await reports.get(user, told), headers={"Content-Security-Policy": headers.REPORT}
+        )

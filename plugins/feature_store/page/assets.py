@@ -43,7 +43,7 @@ def serve(request: Request, name: str) -> Response:
         NotFound: the page has no such file.
     """
     if name not in _names():
-        raise NotFound(f"The page has no file {name!r}.")
+        raise NotFound("The page has no such file.")
     asset = _read(FOLDER / name)
     tag = f'"{asset.version}"'
     is_version = request.query_params.get("v") == asset.version

@@ -1,8 +1,7 @@
-"""Runs of the DAG: their list, one of them whole, and its report."""
+"""Runs of the DAG: their list, one of them whole, and what its report tells."""
 
 from __future__ import annotations
 
-import threading
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -21,9 +20,6 @@ from feature_store.report.read import read_report_facts
 from feature_store.settings import Settings
 
 SAMPLE = 20
-
-# The library that draws a report's charts is not made for threads.
-_DRAWING = threading.Lock()
 
 # As its report counts: what an earlier try of a run found, or what was found before the run
 # refreshed something once more, says nothing of its rows.
@@ -88,7 +84,7 @@ def read_run(
     Raises:
         NotFound: it is not recorded.
     """
-    facts = _facts(connection, dag_id, run_id)
+    facts = read_facts(connection, dag_id, run_id)
     return RunDetail(
         zone=settings.zone,
         run=_line(facts),
@@ -125,20 +121,12 @@ def read_run(
     )
 
 
-def read_report(connection: Connection[Any], files: Files, dag_id: str, run_id: str) -> str:
-    """The report of a run, as HTML.
+def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> ReportFacts:
+    """All that the report of a run tells.
 
     Raises:
         NotFound: it is not recorded.
     """
-    from feature_store.report.write import render_report  # draws charts: a second to import
-
-    facts = _facts(connection, dag_id, run_id)
-    with _DRAWING:
-        return render_report(facts, files.exceptions)
-
-
-def _facts(connection: Connection[Any], dag_id: str, run_id: str) -> ReportFacts:
     try:
         return read_report_facts(connection, dag_id, run_id)
     except BadInput as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
 from feature_store.leaks.gates import read_scene
 from feature_store.page.files import Files, read_files
@@ -29,6 +30,7 @@ PREFIX = "/data"
 """Where this Airflow stands: `[api] base_url` has a path."""
 PASSWORDS = {"admin": "a-password", "viewer": "v-password", "nobody": "n-password"}
 """An administrator, a viewer, and one who may log in and read no DAG."""
+ANN, BEN = (SimpleAuthManagerUser(username=name, role="viewer") for name in ("ann", "ben"))
 TONIGHT = "tonight"
 SECRET = "never-to-be-shown"
 
@@ -60,9 +62,12 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
 class Airflow:
     """A running API server, and the connection to the store that it has."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, secret: str) -> None:
         self.address = address
-        self._client = httpx.Client(base_url=address, timeout=60)
+        self.secret = secret
+        self._client = httpx.Client(
+            base_url=address, timeout=60, limits=httpx.Limits(max_connections=None)
+        )
         self._tokens: dict[str, str] = {}
 
     def token(self, user: str) -> str:
@@ -123,7 +128,7 @@ def airflow(nightly, tmp_path_factory) -> Iterator[Airflow]:
     environment["AIRFLOW__API__BASE_URL"] = address
     for ours in ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
         del environment[ours]
-    shown = Airflow(address)
+    shown = Airflow(address, environment["AIRFLOW__API_AUTH__JWT_SECRET"])
     shown.use_store(as_role(nightly.conninfo, PAGE))
     running.start_component("api-server")
     try:

@@ -199,12 +199,15 @@ def test_html_in_data_comes_out_as_text(airflow, nightly):
         "/api/run?dag_id=x&run_id=%00",
         "/api/report?dag_id=%00&run_id=x",
         "/api/features/tom_features_v1/price?days=0",
+        f"/api/features/tom_features_v1/{'x' * 60_000}",
     ],
+    ids=lambda path: path[:60],
 )
 def test_what_cannot_be_used_is_said(airflow, path):
     answer = airflow.get(path)
     assert answer.status_code == 422
     assert answer.json()["problem"].startswith("The address cannot be used. ")
+    assert len(answer.text) < 500
 
 
 @pytest.mark.parametrize(
@@ -219,6 +222,15 @@ def test_what_is_not_there_is_said(airflow, path, problem):
     answer = airflow.get(path)
     assert answer.status_code == 404
     assert problem in answer.json()["problem"]
+
+
+def test_a_browser_that_is_led_to_what_is_not_there_is_told_on_a_page_that_escapes(airflow):
+    asked = urlencode({"dag_id": "x", "run_id": _EVIL})
+    answer = airflow.get(f"/api/report?{asked}", Accept="text/html")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
 
 
 class TestWithoutAnAnswer:

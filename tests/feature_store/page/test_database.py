@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import Connection
 
 from feature_store.errors import CannotConnect
-from feature_store.page import database
-from feature_store.page.database import read_only
+from feature_store.page.database import Sessions, read_only
+from feature_store.page.files import Files
+from feature_store.page.problems import Busy
 from feature_store.settings import Settings
 from sandbox.roles import PAGE, as_role
+from tests.feature_store.page.conftest import ANN, BEN
 
 
 @pytest.fixture
@@ -71,22 +77,80 @@ def test_what_the_connection_says_of_its_own_timeout_holds(nightly, airflow_conn
         assert connection.info.get_parameters()["connect_timeout"] == "3"
 
 
-def test_when_too_many_wait_the_next_is_sent_away(asking, monkeypatch):
-    monkeypatch.setattr(database, "_SESSIONS", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(database, "_PATIENCE", 0.1)
-    with (
-        read_only(asking),
-        pytest.raises(CannotConnect, match="Too many"),
-        read_only(asking),
-    ):
-        pass
-    with read_only(asking) as connection:  # and the place is free again
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+@pytest.fixture
+def blocked(asking, nightly) -> Iterator[Callable[[Connection[Any], Settings, Files], Any]]:
+    """A question to the store that has no answer before the test ends, or the database gives up."""
+    lock = "SELECT pg_advisory_{}(20)"
+    nightly.run(lock.format("lock"))
+    yield lambda connection, *_: connection.execute(lock.format("lock_shared").encode())
+    nightly.run(lock.format("unlock"))
 
 
-def test_its_place_is_free_again_after_an_error(airflow_conn, nightly, monkeypatch):
-    monkeypatch.setattr(database, "_SESSIONS", threading.BoundedSemaphore(1))
+def _one(connection: Connection[Any], *_: object) -> Any:
+    return connection.execute("SELECT 1").fetchone()
+
+
+def test_when_too_many_wait_the_next_is_sent_away_and_takes_no_thread(blocked):
+    async def ask() -> list[Any]:
+        sessions = Sessions(1, patience=0.1)
+        threads = threading.active_count()
+        first = asyncio.create_task(sessions.ask(ANN, blocked))
+        await asyncio.sleep(0.01)
+        others = [asyncio.create_task(sessions.ask(ANN, _one)) for _ in range(50)]
+        told = await asyncio.gather(*others, return_exceptions=True)
+        assert threading.active_count() <= threads + 1
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await first
+        return [*told, await sessions.ask(ANN, _one)]  # and the place is free again
+
+    *sent_away, last = asyncio.run(ask())
+    assert {type(error) for error in sent_away} == {Busy}
+    assert last == (1,)
+
+
+def test_of_one_user_only_so_many_wait(blocked):
+    async def ask() -> list[Any]:
+        sessions = Sessions(2, patience=20, waiting=1)
+        asked = [asyncio.create_task(sessions.ask(ANN, blocked)) for _ in range(20)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, *sent_away = asyncio.run(ask())
+    assert [type(e) for e in (first, second)] == [psycopg.errors.LockNotAvailable] * 2
+    assert [type(e) for e in sent_away] == [Busy] * 18
+
+
+def test_one_user_has_no_more_than_half_of_them(blocked):
+    async def ask() -> Any:
+        sessions = Sessions(4, patience=0.5)
+        greedy = [asyncio.create_task(sessions.ask(ANN, blocked)) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        told = await sessions.ask(BEN, _one)
+        errors = await asyncio.gather(*greedy, return_exceptions=True)
+        assert [type(error) for error in errors].count(psycopg.errors.LockNotAvailable) == 2
+        return told
+
+    assert asyncio.run(ask()) == (1,)
+
+
+def test_who_had_to_wait_for_a_session_has_all_its_time(asking):
+    def slow(connection: Connection[Any], *_: object) -> Any:
+        return connection.execute("SELECT 1 FROM pg_sleep(0.4)").fetchone()
+
+    async def ask() -> list[Any]:
+        sessions = Sessions(1, patience=0.9)
+        return await asyncio.gather(*[sessions.ask(ANN, slow) for _ in range(2)])
+
+    assert asyncio.run(ask()) == [(1,), (1,)]
+
+
+def test_its_place_is_free_again_after_an_error(airflow_conn, nightly):
     airflow_conn(as_role(nightly.conninfo, "no_such_role"))
-    for _ in range(2):
-        with pytest.raises(CannotConnect, match="no_such_role"), read_only(Settings()):
-            pass
+
+    async def ask() -> list[Any]:
+        sessions = Sessions(1, patience=5)
+        asked = [sessions.ask(ANN, _one) for _ in range(3)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    for error in asyncio.run(ask()):
+        assert isinstance(error, CannotConnect)
+        assert "no_such_role" in str(error)

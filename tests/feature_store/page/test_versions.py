@@ -6,7 +6,8 @@ from feature_store.page.features import read_feature
 from feature_store.page.models import Standing
 from feature_store.page.nights import read_nights
 from feature_store.page.now import read_now
-from feature_store.page.runs import read_report, read_run, read_runs
+from feature_store.page.reports import draw, drawable
+from feature_store.page.runs import read_run, read_runs
 from tests.feature_store.page.nights import write_nights
 
 _RUN = ("feature_store_refresh", "scheduled__3")
@@ -21,6 +22,6 @@ def test_every_part_is_read_on_every_version(store, settings, files):
     assert len(read_runs(connection, settings, None, 3).runs) == 3
     run = read_run(connection, settings, files, *_RUN)
     assert run.run in read_runs(connection, settings, None, 50).runs
-    assert _RUN[1] in read_report(connection, files, *_RUN)
+    assert _RUN[1] in draw(drawable(*_RUN)(connection, settings, files)).decode()
     feature = read_feature(connection, settings, files, "tom_features_v1", "price", 730)
     assert len(feature.nulls) == 5

@@ -7,7 +7,7 @@ import { icon } from './states.js';
 
 const TITLES = {
   0: ['bad', 'Airflow does not answer'],
-  401: ['warn', 'You are not logged in'],
+  401: ['warn', 'You are not logged in any more'],
   403: ['warn', 'You may not see this'],
   404: ['quiet', 'Nothing is known of it'],
   422: ['warn', 'The address cannot be read'],
@@ -28,7 +28,7 @@ export function failure(error, again) {
       el('p', {}, error.message),
       error.readers && el('p', {}, `Readers ${error.readers}`),
       error.nextStep && nextStep(error.nextStep),
-      el('p', {}, error.status === 401 ? airflowLink('', 'Log in to Airflow') : retry),
+      el('p', {}, error.status === 401 ? airflowLink('', 'Log in again') : retry),
     ),
   );
 }

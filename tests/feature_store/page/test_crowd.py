@@ -1,0 +1,66 @@
+"""Many ask a real API server at once: each has an answer, and nobody else waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+
+# Seconds. The machine may have other work; what waits for a crowd here takes longer than that.
+_AT_ONCE = 4
+_REPORT = "/api/report?dag_id=feature_store_refresh&run_id=scheduled__{}"
+
+
+@pytest.fixture
+def crowd() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(160) as threads:
+        yield threads
+
+
+def _statuses(asked: list[Future[httpx.Response]]) -> list[int]:
+    return [future.result().status_code for future in asked]
+
+
+def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
+    """Each is another one, so each must be drawn; it took a session for as long as that."""
+    airflow.get(_REPORT.format(30))  # what draws is loaded
+    asked = [crowd.submit(airflow.get, _REPORT.format(n)) for n in range(1, 13)]
+    time.sleep(0.3)
+    while not all(future.done() for future in asked):
+        began = time.monotonic()
+        assert airflow.get("/api/now").status_code == 200
+        assert time.monotonic() - began < _AT_ONCE
+        time.sleep(0.2)
+    assert set(_statuses(asked)) == {200}
+
+
+def test_a_report_is_drawn_once_for_all_who_ask(airflow, crowd):
+    one = time.monotonic()
+    assert airflow.get(_REPORT.format(31)).status_code == 200
+    one = time.monotonic() - one
+    began = time.monotonic()
+    asked = [crowd.submit(airflow.get, _REPORT.format(32)) for _ in range(40)]
+    assert set(_statuses(asked)) == {200}
+    assert len({future.result().text for future in asked}) == 1
+    assert time.monotonic() - began < 10 * one
+
+
+def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crowd):
+    """The page's requests wait in threads of its own, or in none."""
+    with psycopg.connect(nightly.conninfo) as blocking:
+        blocking.execute("LOCK TABLE feature_store_audit.run IN ACCESS EXCLUSIVE MODE")
+        asked = [crowd.submit(airflow.get, "/api/runs") for _ in range(160)]
+        time.sleep(2)  # and all have come
+        began = time.monotonic()
+        assert airflow.other("GET", "/api/v2/version").status_code == 200
+        assert airflow.get("/api/features").status_code == 200
+        assert time.monotonic() - began < _AT_ONCE
+        assert set(_statuses(asked)) == {503}
+    told = [future.result().json()["problem"] for future in asked]
+    assert "Too many ask for the feature store's record at this moment." in told
+    busy = next(f.result() for f in asked if "retry-after" in f.result().headers)
+    assert busy.json()["problem"].startswith("Too many ask")
