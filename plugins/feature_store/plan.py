@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.declarations import check_declarations
 from feature_store.errors import BadInput
 from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.migrations import Migration, pending_migrations, read_migrations
@@ -95,8 +96,10 @@ def make_plan(
         replace: relations and governance functions that may be replaced, by name.
 
     Raises:
-        BadInput: a file that cannot be used, or a name that cannot be replaced.
+        BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
+            name that cannot be replaced.
     """
+    check_declarations(include_dir, store)
     migrations = pending_migrations(connection, read_migrations(include_dir))
     things = store_objects(store, include_dir)
     _check_names(things, replace)
