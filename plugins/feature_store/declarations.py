@@ -51,10 +51,11 @@ def check_declarations(include_dir: Path, store: Store) -> None:
 
 def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
     known = {relation.name for relation in store.relations}
+    what = "no relation of the store"
     if sources:
         known |= {source.name for source in store.sources}
+        what = "neither a relation of the store nor a source"
     if name not in known:
-        what = "neither a relation of the store nor a source" if sources else "no relation of the store"
         raise BadInput(
             f"{where}: {name} is {what}.",
             next_step="Mend the name, or the files that should declare it.",
