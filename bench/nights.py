@@ -23,7 +23,7 @@ from feature_store.proofs import read_proofs, run_proof
 from feature_store.refresh import refresh
 from feature_store.reuse.reusable import record_reuse, reusable
 from feature_store.runs import open_run
-from feature_store.suites import run_suite
+from feature_store.suites import begin_suite, run_suite
 
 
 class NotMeasured(StoreError):
@@ -91,12 +91,13 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
     watch = Stopwatch()
     lease = take_the_lease(connection)
     proofs = read_proofs(settings.include_dir)
+    event = begin_suite(connection, lease, "as_of_counts")
     for feature_set in read_feature_sets(settings.include_dir):
         with watch.time("counts of NULLs"):
-            record_nulls(connection, lease, feature_set)
+            record_nulls(connection, lease, feature_set, event)
     for proof in proofs:
         with watch.time(f"proof {proof.name}"):
-            run_proof(connection, proof, lease)
+            run_proof(connection, proof, lease, event)
 
     for suite in SUITES:
         expectations = read_expectations(settings.include_dir, store, proofs, suite)

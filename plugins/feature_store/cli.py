@@ -7,17 +7,15 @@ Exit codes: 0 all is well, 1 something about the store must be mended, 2 input t
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
 from feature_store.apply import apply
+from feature_store.arguments import Parser, day, folder, login, text
 from feature_store.bootstrap import bootstrap
 from feature_store.contracts import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
@@ -35,7 +33,8 @@ from feature_store.settings import Settings, read_settings
 from feature_store.stamps import Check, check, stamp
 from feature_store.status import as_table, read_status
 from feature_store.store import Store, read_store
-from feature_store.wording import bullets
+from feature_store.terminal import plain_output
+from feature_store.wording import bounded, bullets
 
 Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], int]
 
@@ -46,7 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    with plain_output():
+        options = _parser().parse_args(arguments)
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         settings = read_settings()
         store = read_store(settings.include_dir)
@@ -187,7 +191,7 @@ def _freshness(
 def _accept_history(
     connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
 ) -> int:
-    by = options.by or getpass.getuser()
+    by = options.by or login()
     for accepted in accept_history(connection, options.day, options.reason, by, options.layer):
         print(f"Accepted: {accepted}")
     return 0
@@ -220,22 +224,12 @@ def _print_check(checked: Check, lead: str = "") -> None:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"Error: {error}", file=sys.stderr)
+    print(f"Error: {bounded(str(error))}", file=sys.stderr)
     return code
 
 
-def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day; expected YYYY-MM-DD")
-    return day
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="feature-store",
         description="The feature store of the Airflow connection in FEATURE_STORE_CONN_ID "
         "(default: feature_store).",
@@ -245,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
         command.set_defaults(run=run)
+        command.register("type", None, text)  # of every argument that says nothing else
         return command
 
     plan = add("plan", _plan, "Show what apply would change. Changes nothing.")
@@ -280,12 +275,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
     report.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
+        "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
     )
     add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
     add("history", _history, "Show what moved in the past and waits for a person.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
-    accept.add_argument("--day", type=_day, required=True, metavar="YYYY-MM-DD")
+    accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
     accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
     accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")

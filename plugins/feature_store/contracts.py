@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.textfile import files_in
 from feature_store.tomlfile import read_toml
+from feature_store.wording import shown
 
 DTYPES = ("int", "int4", "int8", "numeric", "float8", "text")
 _HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
@@ -74,7 +76,7 @@ def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
     Raises:
         BadInput: a file that cannot be used; the message names it and the row.
     """
-    paths = sorted((include_dir / "contracts").glob("*.toml"))
+    paths = files_in(include_dir / "contracts", ".toml", required=False)
     if not paths:
         raise BadInput(
             f"{include_dir / 'contracts'} has no contract; without one any store would pass."
@@ -159,7 +161,7 @@ def _first_complaint(error: ValidationError) -> str:
         return f"{where}the field {field!r} is missing."
     if first["type"] == "extra_forbidden":
         return f"{where}the field {field!r} is unknown."
-    return f"{where}{field}: {first['msg']}, got {first['input']!r}."
+    return f"{where}{field}: {first['msg']}, got {shown(first['input'])}."
 
 
 def _validate(feature_set: FeatureSet) -> None:

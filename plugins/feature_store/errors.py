@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import psycopg
 
+from feature_store.wording import bounded
+
 # SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
 # server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),
 # lock timeout (55P03).
@@ -19,6 +21,8 @@ _TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03")
 class StoreError(Exception):
     """What went wrong, told to a person. Most must be mended (see `passes_on_its_own`).
 
+    Whatever a message quotes, it stays short enough to be read (`wording.bounded`).
+
     Attributes:
         problem: what is wrong, where, observed against expected.
         readers: what readers of the store still get.
@@ -28,14 +32,14 @@ class StoreError(Exception):
     def __init__(
         self, problem: str, *, readers: str | None = None, next_step: str | None = None
     ) -> None:
-        self.problem = problem
-        self.readers = readers
-        self.next_step = next_step
-        lines = [problem]
-        if readers:
-            lines.append(f"Readers: {readers}")
-        if next_step:
-            lines.append(f"Next: {next_step}")
+        self.problem = bounded(problem)
+        self.readers = readers and bounded(readers)
+        self.next_step = next_step and bounded(next_step)
+        lines = [self.problem]
+        if self.readers:
+            lines.append(f"Readers: {self.readers}")
+        if self.next_step:
+            lines.append(f"Next: {self.next_step}")
         super().__init__("\n".join(lines))
 
 

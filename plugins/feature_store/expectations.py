@@ -12,19 +12,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 from psycopg import sql
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.names import Name
+from feature_store.outline import SUITES
 from feature_store.proofs import Proof
 from feature_store.store import Store
+from feature_store.textfile import files_in, read_text
 from feature_store.tomlfile import read_toml
+from feature_store.wording import shown
 
 SEVERITIES = ("critical", "warning")
-_THRESHOLDS = TypeAdapter(dict[str, float], config=ConfigDict(strict=True))
+_THRESHOLDS = TypeAdapter(
+    dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
+)
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
@@ -92,16 +98,29 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(
-            f"{path}: {first['loc'][0]}: {first['msg']}, got {first['input']!r}."
+            f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
         ) from None
 
 
+def unused_thresholds(include_dir: Path) -> list[str]:
+    """The thresholds that no expectation uses.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    used: set[str] = set()
+    for suite in SUITES:
+        for path in _files(include_dir, suite):
+            used.update(_PLACEHOLDER.findall(read_text(path)))
+    return sorted(read_thresholds(include_dir).keys() - used)
+
+
 def _files(include_dir: Path, suite: str) -> list[Path]:
-    return sorted((include_dir / "sql" / "expectations" / suite).glob("*.sql"))
+    return files_in(include_dir / "sql" / "expectations" / suite, ".sql")
 
 
 def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     header = read_header(path, text, ("Expectation", "Relation", "Severity"))
     if header["Severity"] not in SEVERITIES:
         raise BadInput(

@@ -17,6 +17,7 @@ from psycopg import Connection
 from sqlglot import exp
 
 from feature_store.catalog import describe_governance
+from feature_store.errors import BadInput
 from feature_store.names import Name
 from feature_store.sources import FAMILIES, live_columns
 from feature_store.sqlfile import Statement, split_statements
@@ -213,20 +214,24 @@ def _governance(path: Path, kind: str, schema: str) -> Governance:
     for statement in split_statements(path):
         # The file is written for psql, which puts the quoted schema in place of :"schema".
         text = statement.text.replace(':"schema"', f'"{schema}"')
-        if on := _ON.match(text):
+        on, made = _ON.match(text), _MADE.match(text)
+        if on and on["name"] in parts:
             parts[on["name"]].comments.append(text)
             dictionary.append(statement.normal)
+        elif made:
+            parts[made["name"]] = _part(text, statement, schema, made)
         else:
-            part = _part(text, statement, schema)
-            parts[part.name.relation] = part
+            raise BadInput(
+                f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
+            )
+    if not parts:
+        raise BadInput(f"{path} has no statement.")
     return Governance(
         schema, f"the {kind} of {schema}", tuple(parts.values()), ";\n".join(dictionary)
     )
 
 
-def _part(text: str, statement: Statement, schema: str) -> Part:
-    made = _MADE.match(text)
-    assert made, f"a governance file creates tables and functions only, not {text[:60]!r}"
+def _part(text: str, statement: Statement, schema: str, made: re.Match[str]) -> Part:
     arguments = None
     if made["kind"] == "FUNCTION":
         arguments = ", ".join(_ARGUMENT.findall(text.partition("RETURNS")[0]))

@@ -21,7 +21,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.mail.mails import leave_cause
-from feature_store.run_context import as_of_day_of, asked_at, holder_of, take_turn
+from feature_store.run_context import (
+    as_of_day_of,
+    asked_at,
+    check_parameters,
+    holder_of,
+    take_turn,
+)
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -112,6 +118,7 @@ class PrepareOperator(StoreOperator):
         from feature_store.prepare import check_access, check_ready
         from feature_store.store import read_store
 
+        check_parameters(context, settings)
         if has_audit(connection):
             try:
                 take_turn(connection, settings, context)

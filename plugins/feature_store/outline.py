@@ -18,6 +18,7 @@ from typing import Protocol
 from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.names import Name
+from feature_store.textfile import files_in, read_text
 
 SUITES = ("uniqueness", "spam_absence", "as_of_counts")
 
@@ -90,11 +91,12 @@ def refreshed_before(name: Name, layers: Mapping[Name, Layer]) -> frozenset[Name
 
 def _files(sql_dir: Path) -> Iterator[tuple[Name, tuple[Path, Refresh, str]]]:
     for refresh in Refresh:
-        for path in sorted((sql_dir / refresh.value).glob("*.sql")):
+        for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             try:
-                yield Name.parse(path.stem), (path, refresh, path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, BadInput) as error:
-                raise BadInput(f"{path} cannot be read as a relation's file: {error}") from error
+                name = Name.parse(path.stem)
+            except BadInput as error:
+                raise BadInput(f"{path} is no relation's file: {error.problem}") from error
+            yield name, (path, refresh, read_text(path))
 
 
 def _named(text: str) -> set[Name]:

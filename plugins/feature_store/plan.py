@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from feature_store.declarations import check_declarations
 from feature_store.errors import BadInput, NotReady
 from feature_store.governance import GOVERNED_SCHEMAS
 from feature_store.migrations import Migration, pending_migrations, read_migrations
@@ -100,9 +101,11 @@ def make_plan(
         replace: relations and governance functions that may be replaced, by name.
 
     Raises:
-        BadInput: a file that cannot be used, or a name that cannot be replaced.
+        BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
+            name that cannot be replaced.
         NotReady: somebody else has taken the audit schema, so that nothing of it can be read.
     """
+    check_declarations(include_dir, store)
     unsafe = tuple(schema_problems(connection))
     try:
         migrations = pending_migrations(connection, read_migrations(include_dir))

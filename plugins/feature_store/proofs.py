@@ -11,10 +11,14 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.lease import Lease, hold_lease
+from feature_store.textfile import files_in, read_text
 
 log = logging.getLogger(__name__)
+
+_DECIDES = ("critical", "information")
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,23 @@ def read_proofs(include_dir: Path) -> tuple[Proof, ...]:
     """Read all proofs.
 
     Raises:
-        BadInput: a file without the header.
+        BadInput: a file without the header, or that does not say whether it decides.
     """
     proofs: list[Proof] = []
-    for path in sorted((include_dir / "sql" / "proofs").glob("*.sql")):
-        text = path.read_text(encoding="utf-8")
+    for path in files_in(include_dir / "sql" / "proofs", ".sql"):
+        text = read_text(path)
         header = read_header(path, text, ("Proof", "Relation", "Rule", "Route"))
+        severity = header.get("Severity", _DECIDES[0])
+        if severity not in _DECIDES:
+            raise BadInput(
+                f"{path}: the severity is {severity!r}; expected one of {', '.join(_DECIDES)}."
+            )
         proofs.append(
             Proof(
                 name=path.stem,
                 relation=header["Relation"].split()[0],
                 title=header["Proof"],
-                decides=header.get("Severity") != "information",
+                decides=severity == _DECIDES[0],
                 query=text,
             )
         )

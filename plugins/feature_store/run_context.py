@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from feature_store.errors import BadInput
 from feature_store.lease import Holder, Lease, take_lease
 from feature_store.settings import Settings
+from feature_store.wording import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
+_PARAMETERS = ("as_of_day", "refresh_unchanged")
 
 
 def holder_of(context: Context) -> Holder:
@@ -42,11 +44,36 @@ def asked_at(context: Context) -> datetime | None:
     return run.start_date if run.run_type.value == "backfill" else None
 
 
+def check_parameters(context: Context, settings: Settings) -> None:
+    """Check what the run was given, all of it, before it does anything.
+
+    Raises:
+        BadInput: a parameter that we do not know, or a value that cannot be used.
+    """
+    given = context["params"]
+    if unknown := sorted(map(str, given.keys() - set(_PARAMETERS))):
+        raise BadInput(
+            f"The run was given the unknown parameter {', '.join(unknown)}.",
+            readers="nothing was changed.",
+            next_step=f"Start the run again; it takes {' and '.join(_PARAMETERS)}.",
+        )
+    refresh_unchanged = given.get("refresh_unchanged", False)
+    if not isinstance(refresh_unchanged, bool):
+        raise BadInput(
+            f"The parameter refresh_unchanged is {shown(refresh_unchanged)}; expected true or "
+            "false.",
+            readers="nothing was changed.",
+            next_step="Start the run again with one of them, or without the parameter.",
+        )
+    as_of_day_of(context, settings)
+
+
 def as_of_day_of(context: Context, settings: Settings) -> date:
     """The day that the run answers for.
 
     Raises:
-        BadInput: the parameter ``as_of_day`` is no day, or was given to a backfill.
+        BadInput: the parameter ``as_of_day`` is no day, was given to a backfill, or the day is one
+            that no run can answer for.
     """
     from feature_store.asof import as_of_day
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,12 +19,16 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from feature_store.connection_fields import read_extra, unusable
 from feature_store.errors import BadInput, CannotConnect
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SUPPORTED_SERVERS = (15, 18)
+
+# How psycopg begins what libpq says of a value before it asks any server.
+_INVALID = re.compile(r"connection is bad: invalid ")
 
 
 @contextmanager
@@ -35,7 +40,7 @@ def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
         purpose: shown to the DBA as part of application_name.
 
     Raises:
-        BadInput: Airflow does not know the connection.
+        BadInput: Airflow does not know the connection, or it cannot be used.
         CannotConnect: the server cannot be reached or refuses the login.
     """
     connection = connect(settings, purpose)
@@ -103,40 +108,50 @@ def server_major(connection: Connection[Any]) -> int:
 
 def _connect(conn_id: str, connect_timeout: int | None) -> Connection[Any]:
     # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
+    try:
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+        from airflow.sdk.exceptions import (
+            AirflowNotFoundException,
+            AirflowOptionalProviderFeatureException,
+        )
+    except Exception as error:  # it reads its configuration as it is imported
+        raise BadInput(
+            f"Airflow cannot be used: {error}",
+            next_step="Mend its configuration, AIRFLOW_HOME and the AIRFLOW__ variables.",
+        ) from error
 
     hook = PostgresHook(conn_id, enable_log_db_messages=True)
     try:
-        if connect_timeout is not None:
-            options = {"connect_timeout": connect_timeout, **hook.connection.extra_dejson}
-            hook.connection.extra = json.dumps(options)
-        connection = hook.get_conn()
+        described = hook.connection
     except AirflowNotFoundException as error:
         raise BadInput(
             f"Airflow knows no connection called {conn_id!r}{_unreadable(conn_id)}.",
             next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
             f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
         ) from error
-    except psycopg.ProgrammingError as error:
-        raise BadInput(
-            f"The Airflow connection {conn_id!r} cannot be used: {str(error).strip()}",
-            next_step="Mend its extra: every field there must be an option of libpq.",
-        ) from error
+    extra = read_extra(described, PostgresHook.ignored_extra_options)
+    if connect_timeout is not None:
+        described.extra = json.dumps({"connect_timeout": connect_timeout, **extra})
+    try:
+        connection = hook.get_conn()
+    except (
+        psycopg.ProgrammingError,
+        AirflowOptionalProviderFeatureException,
+        # What the hook makes of those fields of the extra that are its own.
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise unusable(conn_id, str(error).strip()) from error
     except psycopg.OperationalError as error:
-        described = hook.connection
+        if _INVALID.match(str(error)):
+            raise unusable(conn_id, str(error).strip()) from error
         where = f"{described.host or 'localhost'}:{described.port or 5432}/{described.schema or ''}"
         raise CannotConnect(
             f"Cannot connect to {where} as {described.login}: {str(error).strip()}",
             readers="nothing was changed.",
             next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
         ) from error
-    if hook.connection.conn_type not in ("postgres", "postgresql"):
-        connection.close()
-        raise BadInput(
-            f"The Airflow connection {conn_id!r} has the type {hook.connection.conn_type!r}; "
-            f"expected 'postgres'."
-        )
     if not isinstance(connection, Connection):
         raise BadInput(
             "Airflow connects with psycopg2; this package needs psycopg 3.",

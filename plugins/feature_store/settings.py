@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from feature_store.errors import BadInput
+from feature_store.wording import fault
 
 PREFIX = "FEATURE_STORE_"
 
@@ -21,6 +24,9 @@ _SENDER = re.compile(rf"(?:{_PERSON})?")
 _ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
 _MEMORY = re.compile(r"[1-9]\d{0,3}MB")
 _WEB = re.compile(r"(?:https?://[^\s\"'<>]+)?")
+
+# Longer than any that makes sense, and short enough to be read by patterns.
+_MOST_CHARACTERS = 4_096
 
 # PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time are held
 # to the same, which nobody will miss.
@@ -129,18 +135,26 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _parse(variable: str, type_name: str, text: str) -> object:
+    if complaint := fault(text, most=_MOST_CHARACTERS):
+        raise BadInput(f"{variable} {complaint}.")
     if type_name == "int":
         try:
             return int(text)
         except ValueError:
             raise BadInput(f"{variable} is {text!r}; expected a whole number.") from None
     if type_name == "Path":
+        if not text.strip():
+            raise BadInput(f"{variable} is {text!r}; expected a folder.")
         return Path(text)
     return text
 
 
 def _airflow_home() -> Path:
-    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow"))
+    # As in Airflow, the home of a user that does not exist is no error, and stays as written.
+    with suppress(RuntimeError):
+        home = home.expanduser()
+    return home
 
 
 def _require(name: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
@@ -151,12 +165,20 @@ def _require(name: str, value: str, pattern: re.Pattern[str], expected: str) -> 
 def _require_cron(name: str, expression: str) -> None:
     # What Airflow itself reads it with; only where settings are read, because it is slow to import.
     from croniter import croniter
+    from croniter.croniter import CroniterBadDateError
 
-    if not croniter.is_valid(expression):
-        raise BadInput(
-            f"{PREFIX}{name.upper()} is {expression!r}; expected a schedule in cron's words.",
-            next_step="Give five fields such as '20 3 * * *': minute, hour, day, month, weekday.",
-        )
+    try:
+        croniter(expression, datetime.now(UTC)).get_next()
+    except CroniterBadDateError:
+        problem = "; there is no such day"
+    except ValueError:
+        problem = "; expected a schedule in cron's words"
+    else:
+        return
+    raise BadInput(
+        f"{PREFIX}{name.upper()} is {expression!r}{problem}.",
+        next_step="Give five fields such as '20 3 * * *': minute, hour, day, month, weekday.",
+    )
 
 
 def _require_zone(name: str, zone: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from feature_store.errors import BadInput
 from feature_store.names import Name
 from feature_store.tomlfile import read_toml
+from feature_store.wording import shown
 
 _INT = frozenset({"smallint", "integer", "bigint"})
 FAMILIES = {
@@ -52,7 +53,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {where}: {first['msg']}, got {first['input']!r}.") from None
+        raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
     except BadInput as error:
         raise BadInput(f"{path}: {error.problem}") from None
     for source in sources:

@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 
 from feature_store.errors import BadInput
 from feature_store.names import Name
+from feature_store.textfile import read_text
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
@@ -86,14 +87,15 @@ def read_sql_file(path: Path) -> SqlFile:
     Raises:
         BadInput: the file is not that; the message names the file and what is wrong in it.
     """
-    return _sql_file(path, _source(path))
+    return _sql_file(path, read_text(path))
 
 
 # A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
 @lru_cache(maxsize=256)
 def _sql_file(path: Path, source: str) -> SqlFile:
     statements = _split(path, source)
-    parsed = [_parse(path, statement) for statement in statements]
+    # sqlglot does not know these two endings, and what is read here does not depend on them.
+    parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]
     creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
     if len(creates) != 1:
         made = ", ".join(str(_name(path, parsed[i].this)) for i in creates) or "none"
@@ -153,34 +155,57 @@ def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> N
         )
 
 
-def split_statements(path: Path) -> list[Statement]:
+def split_statements(path: Path) -> tuple[Statement, ...]:
     """Split a file into its statements.
 
     Raises:
         BadInput: the file cannot be read as SQL.
     """
-    return _split(path, _source(path))
+    return _split(path, read_text(path))
 
 
-def _source(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+def read_query(path: Path, source: str) -> Statement:
+    """The one query of a file.
+
+    Args:
+        path: the file, for messages.
+        source: its text, with numbers in the place of thresholds.
+
+    Raises:
+        BadInput: it is anything else than one query.
+    """
+    statement = read_statement(path, source)
+    if not isinstance(parse(path, statement.text), exp.Query):
+        raise BadInput(f"{path} must be one query, not {statement.text[:80]!r}.")
+    return statement
 
 
-def _split(path: Path, source: str) -> list[Statement]:
+def read_statement(path: Path, source: str) -> Statement:
+    """The one statement of a file; see `read_query`.
+
+    Raises:
+        BadInput: it is anything else.
+    """
+    statements = _split(path, source)
+    if len(statements) != 1:
+        raise BadInput(f"{path} must be one statement; it is {len(statements)}.")
+    parse(path, statements[0].text)
+    return statements[0]
+
+
+@lru_cache(maxsize=256)
+def _split(path: Path, source: str) -> tuple[Statement, ...]:
     try:
         tokens = sqlglot.tokenize(source, dialect="postgres")
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {error}") from error
-    return [
+    return tuple(
         Statement(
             text=source[group[0].start : group[-1].end + 1],
             normal=" ".join(_normal(source, token) for token in group),
         )
         for group in _groups(tokens)
-    ]
+    )
 
 
 def _groups(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -203,15 +228,22 @@ def _normal(source: str, token: Token) -> str:
     return text if quoted else " ".join(text.lower().split())
 
 
-def _parse(path: Path, statement: Statement) -> exp.Expr:
-    # sqlglot does not know these two endings, and what is read here does not depend on them.
-    text = _NULLS.sub("", _NO_DATA.sub("", statement.text))
+# A plan reads the same few queries that a suite reads again.
+@lru_cache(maxsize=256)
+def parse(path: Path, text: str) -> exp.Expr:
+    """Read one statement of a file as SQL. Nothing may alter what this returns.
+
+    Raises:
+        BadInput: it is none.
+    """
     try:
         parsed = sqlglot.parse_one(text, dialect="postgres")
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
     if isinstance(parsed, exp.Command):
-        raise BadInput(f"{path} cannot be read as SQL: {statement.text[:80]!r}")
+        raise BadInput(f"{path} cannot be read as SQL: {text[:80]!r}")
     return parsed
 
 

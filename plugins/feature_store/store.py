@@ -12,6 +12,7 @@ from feature_store.names import Name
 from feature_store.outline import SUITES, Refresh, read_outlines, refreshed_before
 from feature_store.sources import Source, read_sources
 from feature_store.sqlfile import SqlFile, read_sql_file
+from feature_store.textfile import files_in, read_text
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def read_store(include_dir: Path) -> Store:
 
 def _relations(sql_dir: Path) -> Iterable[Relation]:
     seen: set[str] = set()
+    witnesses = {path.name: path for path in files_in(sql_dir / "witness", ".sql", required=False)}
     for refresh in Refresh:
-        for path in sorted((sql_dir / refresh.value).glob("*.sql")):
+        for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
             _check_kind(file, refresh)
             if file.name.relation in seen:
@@ -117,8 +119,8 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
                     next_step="Give it another name: tasks are called by it, without the schema.",
                 )
             seen.add(file.name.relation)
-            witness = sql_dir / "witness" / path.name
-            yield Relation(file, refresh, witness.read_text() if witness.exists() else None)
+            witness = witnesses.get(path.name)
+            yield Relation(file, refresh, read_text(witness) if witness else None)
     if not seen:
         raise BadInput(
             f"{sql_dir} has no relation.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_store.errors import BadInput
+from feature_store.textfile import read_text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -15,7 +16,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: it is missing, or is none.
     """
+    text = read_text(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read: it is nested too deeply.") from None
+    except ValueError as error:  # not only of TOML: a number of 5,000 digits is one, too
         raise BadInput(f"{path} cannot be read: {error}") from error

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _CONTEXT = 4
 _MOST = 6
+# Of what an error says: characters of one line, and of all.
+_LINE = 2_000
+_ALL = 20_000
+_BITS = 1_000
 
 
 def difference(before: str, after: str, most: int = _MOST) -> str:
@@ -30,6 +35,47 @@ def difference(before: str, after: str, most: int = _MOST) -> str:
     if len(changes) > most:
         shown.append(f"and {len(changes) - most} more places")
     return "\n".join(shown)
+
+
+def fault(text: str, *, most: int) -> str | None:
+    """What keeps a text that somebody typed from being used at all; None if nothing does."""
+    if len(text) > most:
+        return f"has {len(text):,} characters; expected at most {most:,}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"is {text!r}, which is not UTF-8"
+    return f"is {text!r}, which holds a zero byte" if "\0" in text else None
+
+
+def bounded(text: str) -> str:
+    """A text of errors, whatever it quotes: no line over 2,000 characters, not over 20,000 in all.
+
+    What is left out is left out of the middle: both ends tell what it is about.
+    """
+    return _cut("\n".join(_cut(line, _LINE) for line in text.split("\n")), _ALL)
+
+
+def shown(value: object) -> str:
+    """A value out of a file, as an error shows it: as Python writes it, but never at length."""
+    return _ECHO.repr(value)
+
+
+class _Echo(reprlib.Repr):
+    """Values of files are nested as deeply and are as large as whoever wrote them liked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 200
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A number; of one that Python itself refuses to write, how long it is."""
+        if x.bit_length() > _BITS:
+            return f"a whole number of {x.bit_length():,} bits"
+        return super().repr_int(x, level)
+
+
+_ECHO = _Echo()
 
 
 def bullets(lines: list[str]) -> str:
@@ -61,3 +107,10 @@ def _shortened(words: list[str]) -> str:
     if len(words) <= 24:
         return " ".join(words)
     return " ".join([*words[:12], f"({len(words) - 24} words)", *words[-12:]])
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    first, last = most * 2 // 3, most // 4
+    return f"{text[:first]} … ({len(text) - first - last:,} more characters) … {text[-last:]}"

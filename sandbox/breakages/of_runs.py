@@ -72,7 +72,7 @@ OF_RUNS = (
             mail_says=("The store was not asked: Cannot connect to",),
             tries=((_SPAM, 4), (GATE, 4)),
         ),
-        during=while_blocked("feature_store_audit.spam_seen", _SPAM, stop_server),
+        during=while_blocked("feature_store_audit.spam_seen_log", _SPAM, stop_server),
         before_suite="spam_absence",
         own_server=True,
     ),
@@ -80,7 +80,7 @@ OF_RUNS = (
         "session-ended",
         "a session is ended in the middle of a suite and the database comes back: a retry passes",
         Expected(verdict="passed", certified=True, tries=((_SPAM, 2), (GATE, 1))),
-        during=while_blocked("feature_store_audit.spam_seen", _SPAM, terminate),
+        during=while_blocked("feature_store_audit.spam_seen_log", _SPAM, terminate),
         before_suite="spam_absence",
     ),
     Breakage(

@@ -520,6 +520,18 @@ class TestABadRun:
             "SELECT count(*) FROM feature_store_audit.refresh"
         ).fetchone() == (0,)
 
+    @pytest.mark.parametrize("given", [{"as_of_day": "2999-01-01"}, {"as_of_date": "2026-06-12"}])
+    def test_a_day_that_is_not_yet_and_a_parameter_that_is_none_stop_prepare_with_nothing_changed(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, given: dict[str, str]
+    ) -> None:
+        run = run_dag(database, **given)
+        assert run.state == "failed"
+        assert run.tasks["prepare"] == "failed"
+        assert connection.execute(
+            "SELECT (SELECT count(*) FROM feature_store_audit.refresh), "
+            "(SELECT count(*) FROM feature_store_audit.run)"
+        ).fetchone() == (0, 0)
+
 
 class TestHistory:
     """Runs that answer for a day long after the sample's, so that all of its days are settled."""

@@ -112,9 +112,48 @@ def test_an_empty_parameter_is_none():
 def test_a_parameter_that_is_no_day_is_refused_with_what_was_given(text):
     with pytest.raises(BadInput) as caught:
         _day(_LATE, "UTC", override=text)
-    assert str(caught.value) == (
+    assert caught.value.problem == (
         f"The parameter as_of_day is {text!r}; expected a day as YYYY-MM-DD."
     )
+
+
+@pytest.mark.parametrize(
+    "given", [0, 20260630, 2026.5, False, True, [], ["2026-06-30"], {}, "9" * 5000]
+)
+def test_a_parameter_of_another_kind_or_of_any_length_is_refused_in_one_short_line(given):
+    with pytest.raises(BadInput) as caught:
+        _day(_LATE, "UTC", override=given)
+    assert caught.value.problem.startswith("The parameter as_of_day is ")
+    assert len(caught.value.problem) < 400
+
+
+class TestADayThatIsNotYet:
+    """The day must have begun, in the store's zone, when the run may start."""
+
+    AFTER = datetime(2026, 6, 29, 23, 30, tzinfo=UTC)
+
+    def test_a_parameter_after_the_runs_own_day_is_refused(self):
+        assert _day(None, "UTC", after=self.AFTER, override="2026-06-29").day == 29
+        assert _day(None, "Europe/Oslo", after=self.AFTER, override="2026-06-30").day == 30
+        for day in ("2026-06-30", "2999-01-01", "9999-12-31"):
+            with pytest.raises(BadInput) as caught:
+                _day(None, "UTC", after=self.AFTER, override=day)
+            assert caught.value.problem == (
+                f"The run's as-of day is {day}; expected 1900-01-01 to 2026-06-29, the day on "
+                "which it may start (UTC)."
+            )
+
+    def test_so_is_a_logical_date_after_it(self):
+        with pytest.raises(BadInput, match="as-of day is 2026-07-01; expected "):
+            _day(datetime(2026, 7, 1, tzinfo=UTC), "UTC", after=self.AFTER)
+
+    def test_so_is_a_day_before_which_no_days_could_be_counted(self):
+        with pytest.raises(BadInput, match="as-of day is 0001-01-01; expected "):
+            _day(None, "UTC", after=self.AFTER, override="0001-01-01")
+
+    def test_a_run_of_midnight_answers_for_the_day_that_begins(self):
+        midnight = datetime(2026, 6, 29, tzinfo=UTC)
+        assert _day(midnight, "UTC", after=midnight) == date(2026, 6, 29)
 
 
 def _filled(first: str, last: str, zone: str, schedule_zone: str = "Europe/Oslo") -> list[str]:

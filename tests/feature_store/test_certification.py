@@ -142,7 +142,8 @@ class TestAConcurrentRefreshByHand:
         monday.database.run(f"GRANT SELECT ON {_E_AI} TO {new_role()}")
         tuesday = monday.begin("tuesday")
         monday.database.run(
-            "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) "
             "SELECT dag_id, 'tuesday', relation, refresh_id, 'x' "
             "FROM feature_store_audit.latest_refresh"
         )

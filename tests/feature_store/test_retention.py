@@ -55,8 +55,8 @@ def past(scratch, settings, tmp_path):
 
         def certified(self, run_id):
             scratch.run(
-                f"INSERT INTO {_AUDIT}.certification_log (relation, refresh_id, file_node, dag_id, run_id, "
-                f"as_of_day, certified_at) SELECT relation, refresh_id, 1, dag_id, run_id, "
+                f"INSERT INTO {_AUDIT}.certification_log (relation, refresh_id, file_node, dag_id, "
+                f"run_id, as_of_day, certified_at) SELECT relation, refresh_id, 1, dag_id, run_id, "
                 f"'2026-01-01', finished_at FROM {_AUDIT}.refresh WHERE run_id = '{run_id}'"
             )
 
@@ -65,9 +65,9 @@ def past(scratch, settings, tmp_path):
             said = f"'{outcome}'" if outcome else "NULL"
             kind = "ai" if outcome == "reported" else "review"
             scratch.run(
-                f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, run_id, "
-                f"found_at, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, reason) "
-                f"VALUES ('{kind}', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', {closed}, 'd', 'r', "
+                f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, "
+                f"run_id, found_at, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, "
+                f"reason) VALUES ('{kind}', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', {closed}, 'd', 'r', "
                 f"{said}, {closed}, 'ann', 'late')"
             )
 

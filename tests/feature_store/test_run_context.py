@@ -9,7 +9,7 @@ import pytest
 from airflow.utils.types import DagRunType
 
 from feature_store.errors import BadInput
-from feature_store.run_context import as_of_day_of, asked_at
+from feature_store.run_context import as_of_day_of, asked_at, check_parameters
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
@@ -34,3 +34,32 @@ def test_one_day_for_all_runs_of_a_backfill_is_refused():
     context = {**_context(DagRunType.BACKFILL_JOB), "params": {"as_of_day": "2026-06-12"}}
     with pytest.raises(BadInput, match="answers for the days of its range"):
         as_of_day_of(context, Settings())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"as_of_date": "2026-06-12"}, "the unknown parameter as_of_date."),
+        ({"refresh_unchanged": "no"}, "refresh_unchanged is 'no'; expected true or false."),
+        ({"refresh_unchanged": None}, "refresh_unchanged is None; expected true or false."),
+        ({"as_of_day": "2999-01-01"}, "as-of day is 2999-01-01; expected 1900-01-01 to 2026-06-30"),
+        ({"as_of_day": 20260612}, "as_of_day is 20260612; expected a day as YYYY-MM-DD."),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_refused(given, words):
+    context = _manual(given)
+    with pytest.raises(BadInput) as caught:
+        check_parameters(context, Settings())
+    assert words in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"as_of_day": None, "refresh_unchanged": False}, {"as_of_day": "2026-06-12"}]
+)
+def test_the_parameters_as_the_form_gives_them_are_taken(given):
+    check_parameters(_manual(given), Settings())
+
+
+def _manual(params):
+    run = SimpleNamespace(run_type=DagRunType.MANUAL, logical_date=None, run_after=_STARTED)
+    return {"dag_run": run, "params": params}

@@ -206,7 +206,7 @@ def test_a_renamed_column_of_the_store(filled, include, run):
     filled.connection.execute(
         f"CREATE VIEW public.mine AS SELECT ai_urgency_f FROM {_E_AI}".encode()
     )
-    for path in (_AI_FILE, _CONTRACT):
+    for path in (_AI_FILE, _CONTRACT, "exceptions.toml"):
         text = (include.directory / path).read_text()
         include.write(path, text.replace("ai_urgency_f", "ai_hurry_f"))
     arguments = ("apply", "--replace", _E_AI, "--stamp-contract", _TOM)

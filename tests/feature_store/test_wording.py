@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feature_store.wording import bullets, difference, text_table
+from feature_store.wording import bounded, bullets, difference, shown, text_table
 
 
 def test_texts_that_differ_in_white_space_only_do_not_differ():
@@ -50,3 +50,25 @@ def test_columns_are_aligned_and_ruled():
         "a          10",
         "long name   2",
     ]
+
+
+def test_what_an_error_quotes_is_cut_in_the_middle_and_both_ends_are_told():
+    cut = bounded(f"X is {'a' * 100_000!r}; expected a day.")
+    assert len(cut) < 2_000
+    assert cut.startswith("X is 'aaa")
+    assert cut.endswith("aaa'; expected a day.")
+    assert " … (98,191 more characters) … " in cut
+
+
+def test_however_many_lines_there_are_it_stays_short_and_what_is_short_stays():
+    assert len(bounded("line\n" * 100_000)) <= 20_000
+    assert bounded("a\nb" * 100) == "a\nb" * 100
+
+
+def test_values_of_files_are_shown_however_deep_or_large_they_are():
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (deep, 10**5_000, -(10**5_000), "x" * 100_000, {"a": deep}, ["x" * 1000] * 1000):
+        assert 0 < len(shown(value)) < 1_300
+    assert [shown(value) for value in (5, "x", [1], None)] == ["5", "'x'", "[1]", "None"]

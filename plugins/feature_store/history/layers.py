@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.names import Name
-from feature_store.sqlfile import split_statements
+from feature_store.sqlfile import parse, read_query
 from feature_store.store import Relation, Store
+from feature_store.textfile import files_in, read_text
 
-_WINDOW = re.compile(r"(?P<layer>\S.*?) +(?P<first>-?\d+)?(?P<to>\.\.)?(?P<last>-?\d+)?")
+_WINDOW = re.compile(r"(?P<layer>\S.*?) +(?P<first>-?\d{1,5})?(?P<to>\.\.)?(?P<last>-?\d{1,5})?")
 
 
 class Role(StrEnum):
@@ -97,9 +96,13 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
     Raises:
         BadInput: a file that cannot be used, or a layer that depends on an unknown one.
     """
-    paths = sorted((include_dir / "sql" / "history").glob("*.sql"))
+    paths = files_in(include_dir / "sql" / "history", ".sql")
     layers = tuple(_read(path, store) for path in paths)
     names = {layer.name for layer in layers}
+    called = [layer.name for layer in layers]
+    for path, name in zip(paths, called, strict=True):
+        if called.count(name) > 1:
+            raise BadInput(f"{path}: another file shows a layer called {name!r} too.")
     for path, layer in zip(paths, layers, strict=True):
         named = {window.layer for window in layer.depends} | {layer.appears or layer.name}
         if unknown := named - names:
@@ -143,16 +146,14 @@ def _wider(
 
 
 def _read(path: Path, store: Store) -> HistoryLayer:
-    statements = split_statements(path)
-    if len(statements) != 1:
-        raise BadInput(f"{path} must be one query; it is {len(statements)} statements.")
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
+    query = read_query(path, text)
     header = read_header(path, text, ("History", "Role", "Relation", "Day", "Key"))
     name, _, title = header["History"].partition(", ")
     role = header["Role"].split(",")[0]
     if role not in set(Role):
         raise BadInput(f"{path}: the role is {role!r}; expected one of {', '.join(Role)}.")
-    reads = [store.find(str(read)) for read in sorted(_reads(path, statements[0].text))]
+    reads = [store.find(str(read)) for read in sorted(_reads(path, query.text))]
     return HistoryLayer(
         name=name,
         title=title,
@@ -161,8 +162,8 @@ def _read(path: Path, store: Store) -> HistoryLayer:
         key=_key(header["Key"]),
         depends=tuple(_window(path, text) for text in header.get("Depends", "").split(";") if text),
         appears=header["Appears"].partition(".")[0] if "Appears" in header else None,
-        query=statements[0].text,
-        normal=statements[0].normal,
+        query=query.text,
+        normal=query.normal,
         shows=tuple(relation.name for relation in reads),
         stands_on=tuple(_stands_on(store, reads)),
         closure=_closure(store, reads),
@@ -185,11 +186,7 @@ def _window(path: Path, text: str) -> Window:
 
 
 def _reads(path: Path, query: str) -> set[Name]:
-    try:
-        parsed = sqlglot.parse_one(query, dialect="postgres")
-    except SqlglotError as error:
-        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
-    return {Name(t.db, t.name) for t in parsed.find_all(exp.Table) if t.db}
+    return {Name(t.db, t.name) for t in parse(path, query).find_all(exp.Table) if t.db}
 
 
 def _stands_on(store: Store, reads: list[Relation]) -> Iterator[tuple[str, tuple[str, ...]]]:

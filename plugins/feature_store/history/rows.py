@@ -123,10 +123,10 @@ class LayerRows:
 
     def find_changes(self, days: Iterable[date], lease: Lease) -> None:
         """Keep which rows of these days came and went since the baseline."""
-        bound = {"layer": self._layer.name, "days": list(days)}
-        if not bound["days"]:
+        looked_at = list(days)
+        if not looked_at:
             return
-        drop_changes(self._connection, lease, self._layer.name, bound["days"])
+        drop_changes(self._connection, lease, self._layer.name, looked_at)
         self._connection.execute(
             sql.SQL(
                 """
@@ -147,7 +147,7 @@ class LayerRows:
                 WHERE n.day IS NULL OR b.day IS NULL
                 """
             ).format(rows=self._rows("h.day = ANY(%(days)s::date[])")),
-            bound,
+            {"layer": self._layer.name, "days": looked_at},
         )
 
     def differences(self, days: Sequence[date]) -> dict[date, Difference]:

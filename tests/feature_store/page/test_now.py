@@ -262,7 +262,8 @@ class TestARelation:
         shown.passed("night 1")
         lease = shown.begin("night 2")
         shown.database.run(
-            "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) "
             f"SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed' "
             f"FROM feature_store_audit.latest_refresh WHERE relation = '{E}'"
         )

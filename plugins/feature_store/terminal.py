@@ -1,0 +1,60 @@
+r"""What the command line writes, made harmless for the terminal that shows it.
+
+Much of it was written by others: rows, reasons, run ids and messages of the database, values of
+files. A terminal obeys what it is sent (it moves the cursor, sets titles, fills the clipboard), and
+marks of direction show text in another order than it has. So what is no plain text is shown as
+Python writes it (``\x1b``, ``\u202e``). Lines and tabs stay.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import IO, Any, cast
+
+# Control characters, marks without a shape (directions among them), halves of characters, and
+# separators of lines and paragraphs that are no line feed.
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def plain(text: str) -> str:
+    """A text with nothing in it that a terminal would obey."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+@contextmanager
+def plain_output() -> Iterator[None]:
+    """Within it, whatever is written to the standard streams is plain, by whomever."""
+    out, err = (cast("IO[str]", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        yield
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _OBEYED:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+class _Plain:
+    """A stream of text; what its encoding does not know is escaped, too."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        known = plain(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
+        self._stream.write(known)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
