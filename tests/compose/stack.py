@@ -115,14 +115,13 @@ class Stack:
             "HOME": str(self._folder),
             "HOSTNAME": socket.gethostname(),
             "AIRFLOW_HOME": str(self.localhost.airflow_home),
-            # Every container has these ports to itself.
+            # Every container has these ports to itself, and a network of its own.
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.localhost.port(name, 8080)),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
                 self.localhost.port(name, 8974)
             ),
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.localhost.port(name, 8793)),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self.localhost.port(name, 8794)),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
         }
 
     def _start(self, name: str) -> bool:
@@ -157,6 +156,9 @@ class Stack:
         command: list[str] = self.services[name]["command"]
         if self.services[name].get("build") and command[0] not in ("bash", "python"):
             command = ["airflow", *command]  # what the entrypoint of Airflow's image does
+            if command[-1] in ("scheduler", "triggerer", "worker"):
+                # These listen on every address of the machine; the services share one folder here.
+                command.append("--skip-serve-logs")
         for mount in self.services[name].get("volumes", []):
             if mount["type"] == "bind":
                 command = [part.replace(mount["target"], mount["source"]) for part in command]
