@@ -1,6 +1,5 @@
 # `make run` and `make test` do everything on a machine with Python 3.11+ and make.
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -87,23 +86,24 @@ lock: $(READY) ## Renew the locks from the direct requirements
 	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
 	$(LOCK) requirements-browser.txt --constraint requirements.lock -o requirements-browser.lock
 
-airflow: $(READY) ## Start Airflow itself on the store of the last make run (http://localhost:8080)
+airflow: $(READY) ## Start Airflow itself on the store of the last make run, for this machine only
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }
-	@. ./.run/environment; PATH="$(CURDIR)/$(BIN):$$PATH" \
-		AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True airflow standalone
+	@. ./.run/environment; $(BIN)/python -m sandbox.standalone
 
-stop: $(READY) ## Stop the embedded PostgreSQL; its data stay in .run
+stop: $(READY) ## Stop the embedded PostgreSQL; its data stay
 	@$(BIN)/python -m sandbox.stop
 
 clean: ## Remove the environment and everything that make run made
 	@if test -x $(BIN)/python; then $(BIN)/python -m sandbox.stop; fi
-	rm -rf $(VENV) .run
+	rm -rf "$$($(PYTHON) -c 'from sandbox.home import SERVERS; print(SERVERS)')" $(VENV) .run
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; name one with make PYTHON=…"; exit 1; }
 	@echo "Setting up $(VENV): about a minute, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement $(VENV)/uv.lock
 	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@touch $@

@@ -20,6 +20,7 @@ from bench.readers_command import render_readers, run_readers
 from bench.refresh_command import render_refresh, run_refresh
 from bench.server import BENCH_HOME
 from feature_store.errors import BadInput, CannotConnect, StoreError
+from sandbox.home import make_home
 
 _COMMANDS: dict[str, tuple[Callable[[Options], None], Callable[[Path], None], str]] = {
     "refresh": (run_refresh, render_refresh, "10000 100000"),
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def _only_one() -> Iterator[None]:
     """Two benchmarks at once would measure each other."""
-    BENCH_HOME.mkdir(parents=True, exist_ok=True)
+    make_home(BENCH_HOME)
     with (BENCH_HOME / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

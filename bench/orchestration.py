@@ -28,8 +28,8 @@ from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import read_store
 from sandbox.airflow_api import DAG_ID, wait_until
-from sandbox.components import Components
-from sandbox.home import HOME
+from sandbox.components import Components, on_postgres
+from sandbox.home import HOME, SERVERS, make_home
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, start_server, stop_server
@@ -38,6 +38,7 @@ ALLOWED = 25.0
 """Seconds that a run may take beside the SQL on its critical path."""
 
 _PLACE = HOME / "orchestration"
+_POSTGRES = SERVERS / "orchestration" / "postgres"
 _NIGHT = "night"
 _WAIT = 3600
 _LOGGED = re.compile(r"feature_store (?P<task>\S+)\|LOG: +duration: (?P<ms>[0-9.]+) ms")
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(f"The machine's load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
     with _store(sample) as (conninfo, metadata):
-        airflow = Components(_fresh(_PLACE / "airflow"), conninfo, metadata)
+        airflow = Components(_fresh(_PLACE / "airflow"), on_postgres(conninfo, metadata))
         try:
             airflow.start()
             overhead = _measure(airflow, conninfo)
@@ -110,7 +111,7 @@ def _measure(airflow: Components, conninfo: str) -> float:
     wait_until(lambda: bool(airflow.runs()), 60, airflow.logs)
     (first,) = airflow.runs()
     _succeeds(airflow, first)
-    log = _PLACE / "postgres" / "log"
+    log = _POSTGRES / "log"
     before = log.stat().st_size
     airflow.trigger(_NIGHT, refresh_unchanged=True)
     _succeeds(airflow, _NIGHT)
@@ -218,8 +219,8 @@ def _sql_seconds(conninfo: str) -> dict[str, float]:
 @contextmanager
 def _store(sample: SampleOptions) -> Iterator[tuple[str, str]]:
     """A store that was applied and never filled, and an empty database for Airflow."""
-    _PLACE.mkdir(parents=True, exist_ok=True)
-    server = start_server(_PLACE / "postgres", keep=True)
+    make_home(_PLACE)
+    server = start_server(_POSTGRES)
     try:
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
             for logged in ("log_min_duration_statement = 0", "log_line_prefix = '%a|'"):
@@ -235,7 +236,7 @@ def _store(sample: SampleOptions) -> Iterator[tuple[str, str]]:
             bootstrap(connection, read_store(settings.include_dir), settings)
         yield conninfo, server.create_database("metadata")
     finally:
-        stop_server(_PLACE / "postgres")
+        stop_server(_POSTGRES)
 
 
 def _sources(server: Server, sample: SampleOptions) -> str:

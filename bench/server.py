@@ -17,10 +17,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bench.machine import memory_bytes
 from feature_store.errors import BadInput, CannotConnect, NotReady
 from feature_store.session import SUPPORTED_SERVERS
-from sandbox.home import HOME
-from sandbox.server import Server, start_again, start_server, stop_server
+from sandbox.home import HOME, SERVERS
+from sandbox.server import Server, start_server, stop_server
 
 BENCH_HOME = HOME / "bench"
+_BENCH_SERVER = SERVERS / "bench"
 _PREFIX = "feature_store_bench"
 _MOST_SHARED_BUFFERS = 4 * 1024**3
 
@@ -85,7 +86,7 @@ class BenchServer:
                     sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value)
                 )
         stop_server(self.data_dir)
-        start_again(self.data_dir)
+        start_server(self.data_dir)
 
     @contextmanager
     def scratch_database(self, purpose: str) -> Iterator[str]:
@@ -109,7 +110,7 @@ class BenchServer:
 
 
 @contextmanager
-def open_server(dsn: str, home: Path = BENCH_HOME) -> Iterator[BenchServer]:
+def open_server(dsn: str, home: Path = _BENCH_SERVER) -> Iterator[BenchServer]:
     """Start the embedded server, or reach the user's; an embedded one is stopped at the end.
 
     Args:
@@ -124,7 +125,7 @@ def open_server(dsn: str, home: Path = BENCH_HOME) -> Iterator[BenchServer]:
         yield _reach(dsn)
         return
     data_dir = home / "postgres"
-    server = BenchServer(start_server(data_dir, keep=True), data_dir)
+    server = BenchServer(start_server(data_dir), data_dir)
     try:
         _drop_leftovers(server.server)
         yield server
@@ -132,7 +133,7 @@ def open_server(dsn: str, home: Path = BENCH_HOME) -> Iterator[BenchServer]:
         stop_server(data_dir)
 
 
-def free_bytes(home: Path = BENCH_HOME) -> int:
+def free_bytes(home: Path = _BENCH_SERVER) -> int:
     """What is free on the disk that holds the embedded server's data."""
     while not home.exists():
         home = home.parent

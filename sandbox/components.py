@@ -7,6 +7,7 @@ beside its SQL.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -26,44 +27,41 @@ _STARTS_WITHIN = 120
 
 
 class Components(AirflowApi):
-    """A real Airflow on a metadata database of its own, reached through its REST API.
+    """A real Airflow on a metadata database of its own, for this machine only.
 
     Attributes:
         components: what `start` starts.
+        address: of its pages and its REST API.
         environment: of every component, the settings that we ship included.
     """
 
     components: tuple[str, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
 
-    def __init__(
-        self, home: Path, conninfo: str, metadata: str, extra: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str], port: int = 0) -> None:
         """Prepare it.
 
         Args:
             home: a folder for its logs and those of its tasks.
-            conninfo: the database with the store.
-            metadata: an empty database for Airflow itself.
-            extra: environment variables beside, or instead of, those that we ship.
+            settings: environment variables beside, or instead of, those that we ship; its
+                databases among them (`on_postgres`).
+            port: of its pages; 0 takes a free one.
         """
-        port = free_port()
-        address = f"http://localhost:{port}"
-        super().__init__(address, self.logs)
+        port = port or free_port()
+        self.address = f"http://localhost:{port}"
+        super().__init__(self.address, self.logs)
         self._home = home
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **os.environ,
             **airflow_settings(home),
-            "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(metadata),
             "AIRFLOW__API__HOST": LOCALHOST,
             "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__BASE_URL": address,
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this machine's trials and of nobody else",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+            "AIRFLOW__API__BASE_URL": self.address,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            **(extra or {}),
+            **settings,
         }
 
     def start(self) -> None:
@@ -88,7 +86,7 @@ class Components(AirflowApi):
         """Start one component."""
         with (self._home / f"{component}.out").open("a") as out:
             self._processes[component] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component],
+                airflow_command(component),
                 env=self.environment,
                 stdout=out,
                 stderr=out,
@@ -136,7 +134,27 @@ class Components(AirflowApi):
         )
 
 
-def _sqlalchemy_url(conninfo: str) -> str:
-    parts = conninfo_to_dict(conninfo)
+def on_postgres(conninfo: str, metadata: str) -> dict[str, str]:
+    """The settings that name its databases.
+
+    Args:
+        conninfo: the database with the store.
+        metadata: an empty database for Airflow itself.
+    """
+    parts = conninfo_to_dict(metadata)
     host = urllib.parse.quote(str(parts["host"]), safe="")
-    return f"postgresql+psycopg://{parts['user']}@/{parts['dbname']}?host={host}"
+    url = f"postgresql+psycopg://{parts['user']}@/{parts['dbname']}?host={host}"
+    return {
+        "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+    }
+
+
+def airflow_command(component: str) -> list[str]:
+    """What starts a component that listens on this machine only.
+
+    Airflow's servers for logs listen on every address and have no setting for that. Nobody needs
+    them where all components see one folder.
+    """
+    quiet = ["--skip-serve-logs"] if component in ("scheduler", "triggerer") else []
+    return [sys.executable, "-m", "airflow", component, *quiet]

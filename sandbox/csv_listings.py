@@ -12,9 +12,13 @@ store computes from texts, are kept. Nothing else about such a filler means anyt
 
 import csv
 import gzip
+import hashlib
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +32,10 @@ FILLERS = {"title_chars": "title", "description_chars": "description"}
 Row = tuple[Value | None, ...]
 
 _LONGEST_SHOWN = 40
+_LONGEST_LINE = 16 * 1024**2  # bytes: more than all columns can hold
+# Listings shrink to a tenth or so. What unpacks to more than these was made to fill a disk.
+_MOST_TIMES_ITS_SIZE = 100
+_ALWAYS_UNPACKED = 256 * 1024**2
 
 
 class CsvError(Exception):
@@ -68,6 +76,19 @@ def csv_rows(path: Path) -> Iterator[Row]:
     if not rows:
         what = "empty" if fields is None else "without rows below its header"
         raise CsvError(f"{path}: the file is {what}. Expected a header line and listings below it.")
+
+
+def csv_digest(path: Path) -> str:
+    """What tells the file's content from another's.
+
+    Raises:
+        CsvError: it cannot be read.
+    """
+    try:
+        with _opened_plain(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _row(path: Path, line: int, fields: list[_Field], record: list[str]) -> Row:
@@ -132,18 +153,47 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             f"{path}: not a complete gzip file ({error}). A plain CSV must not be named .gz."
         ) from None
     except OSError as error:
-        raise CsvError(f"{path}: cannot be read: {error.strerror or error}.") from None
+        raise _unreadable(path, error) from None
 
 
-def _opened(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # typed as GzipFile
+def _unreadable(path: Path, error: OSError) -> CsvError:
+    return CsvError(f"{path}: cannot be read: {error.strerror or error}.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with _opened_plain(path) as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        with gzip.open(file, "rb") as unpacked:
+            yield unpacked  # type: ignore[misc]  # typed as GzipFile
+
+
+def _opened_plain(path: Path) -> BufferedReader:
+    # Before it is opened: that may wait for ever for a pipe's other end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CsvError(
+            f"{path}: not a file but a pipe, a device or a folder. It is read twice: save it as "
+            "a file first."
+        )
     return path.open("rb")
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
     """Decode line by line, since a text file decodes in blocks and could not say which line."""
-    for number, line in enumerate(file, start=1):
+    most = max(_MOST_TIMES_ITS_SIZE * path.stat().st_size, _ALWAYS_UNPACKED)
+    unpacked = 0
+    lines = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
+    for number, line in enumerate(lines, start=1):
+        unpacked += len(line)
+        if len(line) > _LONGEST_LINE:
+            raise CsvError(f"{path}, line {number}: longer than {_LONGEST_LINE:,} bytes.")
+        if path.suffix == ".gz" and unpacked > most:
+            raise CsvError(
+                f"{path}, line {number}: unpacks to more than {most:,} bytes, "
+                f"{_MOST_TIMES_ITS_SIZE} times its size. If that is meant, unpack it and load that."
+            )
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:

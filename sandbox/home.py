@@ -1,19 +1,34 @@
-"""Where the sandbox keeps its things: one folder, safe to delete after `make stop`."""
+"""Where the sandbox keeps its things: folders that only their owner may enter.
+
+All is in ``.run`` in the clone, but for root the servers' data: PostgreSQL refuses to run as root,
+and the folders above a clone may be closed to the system user that it then runs as.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".run"
-POSTGRES = HOME / "postgres"
+_CLONE = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:12]
+SERVERS = HOME if os.geteuid() else Path(f"/var/lib/feature-store-sandbox-{_CLONE}")
+POSTGRES = SERVERS / "postgres"
 AIRFLOW = HOME / "airflow"
 LOG = HOME / "last_run.log"
 MAILS = HOME / "mails"
 REPORTS = HOME / "reports"
 ENVIRONMENT = HOME / "environment"
 CONFIG = ROOT / "config"
+
+
+def make_home(folder: Path = HOME) -> None:
+    """Make the folder; what this process and those that it starts write is its owner's alone."""
+    os.umask(0o077)
+    folder.mkdir(parents=True, exist_ok=True)
+    if HOME.exists():
+        HOME.chmod(0o700)  # an earlier version let others in
 
 
 def airflow_settings(home: Path) -> dict[str, str]:

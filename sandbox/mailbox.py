@@ -58,7 +58,7 @@ class Mailbox:
         return sorted(self.folder.glob("*.eml"))
 
     def __enter__(self) -> Mailbox:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._controller.start()
         return self
 
@@ -97,6 +97,7 @@ class _Keeper:
         words = re.sub(r"[^a-z0-9_]+", "-", str(subject).lower()).strip("-")[:80]
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{words}.eml"
         unfinished = path.with_suffix(".part")
+        unfinished.touch(mode=0o600)  # it shows rows of the sources
         unfinished.write_bytes(raw)
         unfinished.rename(path)
         return "250 Kept"

@@ -7,6 +7,18 @@ import socket
 LOCALHOST = "127.0.0.1"
 
 
+def is_free(port: int) -> bool:
+    """Whether a port of this machine can be listened on."""
+    with socket.socket() as probe:
+        # As servers do: a port is free when the last one is gone, not when its connections are.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError:
+            return False
+        return True
+
+
 def free_port() -> int:
     """A port of this machine that nobody listened on a moment ago."""
     with socket.socket() as probe:

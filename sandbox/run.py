@@ -32,7 +32,7 @@ from feature_store.session import pin
 from feature_store.settings import Settings, read_settings
 from feature_store.stamps import stamp
 from feature_store.store import read_store
-from sandbox.csv_listings import CsvError
+from sandbox.csv_listings import CsvError, csv_digest
 from sandbox.home import (
     AIRFLOW,
     ENVIRONMENT,
@@ -41,6 +41,7 @@ from sandbox.home import (
     MAILS,
     POSTGRES,
     airflow_environment,
+    make_home,
     sandbox_settings,
 )
 from sandbox.load import TablesNotEmptyError, load_csv, load_sample
@@ -52,6 +53,7 @@ from sandbox.server import Server, airflow_connection, start_server
 from sandbox.summary import print_summary
 
 Load = Callable[[Connection[Any]], dict[str, int]]
+_LOADING = "loading"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +79,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     data, load = _data(options)
     settings = read_settings()
     _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
-    server = start_server(POSTGRES, keep=True)
+    server = start_server(POSTGRES)
     conninfo = _database(server, _database_name(data, settings.include_dir), load)
     _create_store(conninfo, settings)
     connection = airflow_connection(as_role(conninfo, REFRESHER))
@@ -97,7 +99,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
 @contextmanager
 def _only_one() -> Iterator[int]:
     """Hold the sandbox's lock; yield its file descriptor."""
-    HOME.mkdir(exist_ok=True)
+    make_home()
     with (HOME / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,11 +112,7 @@ def _data(options: argparse.Namespace) -> tuple[str, Load]:
     """The name of the data and what loads them."""
     if options.csv:
         path = Path(options.csv)
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-        return f"csv_{digest}", lambda connection: load_csv(connection, path)
+        return f"csv_{csv_digest(path)[:12]}", lambda connection: load_csv(connection, path)
     sample = SampleOptions(options.listings, options.days, options.last_day)
     name = f"sample_{sample.listings}_{sample.days}d_{sample.last_day:%Y%m%d}"
     return name, lambda connection: load_sample(connection, sample)
@@ -135,20 +133,23 @@ def _database(server: Server, name: str, load: Load) -> str:
     if server.has_database(name):
         _say(f"The database {name} is there already.")
         return server.database(name)
-    # Loaded under another name, so that a database of this name is never half-loaded.
-    loading = f"loading_{name}"
-    server.drop_database(loading)
-    with psycopg.connect(server.create_database(loading), autocommit=True) as connection:
-        _say(f"Loading listings into the new database {name}.")
-        connection.execute("SET TimeZone = 'UTC'")
-        for table, rows in load(connection).items():
-            _say(f"  {table}: {rows:,} rows")
-    with psycopg.connect(server.conninfo, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                sql.Identifier(loading), sql.Identifier(name)
+    # Loaded under another name, so that a database of this name is never half-loaded; and the name
+    # is always the same, so that what a killed run began is gone with the next.
+    server.drop_database(_LOADING)
+    try:
+        with psycopg.connect(server.create_database(_LOADING), autocommit=True) as connection:
+            _say(f"Loading listings into the new database {name}.")
+            connection.execute("SET TimeZone = 'UTC'")
+            for table, rows in load(connection).items():
+                _say(f"  {table}: {rows:,} rows")
+        with psycopg.connect(server.conninfo, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                    sql.Identifier(_LOADING), sql.Identifier(name)
+                )
             )
-        )
+    finally:
+        server.drop_database(_LOADING)
     return server.database(name)
 
 

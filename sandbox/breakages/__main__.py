@@ -11,18 +11,18 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from feature_store.errors import StoreError
 from feature_store.wording import text_table
 from sandbox.breakages.breakage import Breakage
 from sandbox.breakages.catalogue import BREAKAGES
 from sandbox.breakages.outcome import Outcome, differences
-from sandbox.home import HOME, ROOT, airflow_settings
-from sandbox.server import start_server, stop_server
+from sandbox.home import HOME, ROOT, airflow_settings, make_home
+from sandbox.server import folder_for_servers, start_server, stop_server
 
 if TYPE_CHECKING:
     from sandbox.breakages.lab import Lab
@@ -33,15 +33,20 @@ _HEADER = ("breakage", "expected", "verdict", "failed tasks", "mails", "subject"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Break what is named, or everything; return the exit code."""
     chosen = _chosen(arguments)
+    try:
+        return _break(chosen)
+    except StoreError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+
+
+def _break(chosen: Sequence[Breakage]) -> int:
     home = HOME / "breakages"
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     log = home / "log"
     wrong: dict[str, list[str]] = {}
     rows: list[tuple[str, ...]] = [_HEADER]
-    # Not below the project: the servers' system users may not be let in there.
-    with tempfile.TemporaryDirectory(prefix="feature-store-breakages-") as directory:
-        place = Path(directory)
-        place.chmod(0o755)
+    with folder_for_servers("breakages-") as place:
         print(f"A PostgreSQL and an Airflow of their own; the log is {log.relative_to(ROOT)}.")
         with log.open("w") as file:
             with _output_to(file):
@@ -92,7 +97,7 @@ def _lab(place: Path, home: Path) -> Lab:
     subprocess.run(command, check=True, capture_output=True)
     from sandbox.breakages.lab import Lab  # imports Airflow, which reads the environment then
 
-    return Lab(start_server(place / "postgres", keep=True), home, place)
+    return Lab(start_server(place / "postgres"), home, place)
 
 
 def _chosen(arguments: Sequence[str] | None) -> list[Breakage]:

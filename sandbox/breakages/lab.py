@@ -23,7 +23,7 @@ from sandbox.breakages.outcome import Outcome, read_outcome
 from sandbox.load import load_sample
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.sample.options import SampleOptions
-from sandbox.server import Server, airflow_connection, start_again, start_server, stop_server
+from sandbox.server import Server, airflow_connection, start_server, stop_server
 
 _INCLUDE = Settings().include_dir
 _NOWHERE = '{"conn_type": "smtp", "host": "127.0.0.1", "port": 1, "extra": {"retry_limit": 1}}'
@@ -62,7 +62,7 @@ class Lab:
             with self._database(self._server, breakage, include) as conninfo:
                 return _break_and_run(breakage, conninfo, home, include)
         own = self._place / breakage.name
-        server = start_server(own, keep=True)
+        server = start_server(own)
         try:
             with self._database(server, breakage, include) as conninfo:
                 return _break_and_run(breakage, conninfo, home, include, own)
@@ -124,7 +124,7 @@ def _break_and_run(
         ended = run_dag(breakage, scene)
         afterwards.close()
         if own:
-            start_again(own)
+            start_server(own)
         holds = breakage.expected.holds
         return read_outcome(ended, conninfo, mailbox.mails(), home / "reports", holds)
 

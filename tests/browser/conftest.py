@@ -24,7 +24,7 @@ from feature_store.session import pin
 from feature_store.settings import Settings
 from feature_store.store import Store
 from sandbox.airflow_api import wait_until
-from sandbox.components import Components
+from sandbox.components import Components, on_postgres
 from sandbox.load import load_sample
 from sandbox.roles import REFRESHER, as_role
 from sandbox.sample.options import SampleOptions
@@ -54,10 +54,6 @@ class PageAirflow(Components):
     """An Airflow with everything that a run needs, and an address to look at."""
 
     components = ("api-server", "scheduler", "dag-processor")
-
-    @property
-    def address(self) -> str:
-        return self.environment["AIRFLOW__API__BASE_URL"]
 
     def runs_soon(self) -> dict[str, str]:
         """Its runs, as soon as there is one."""
@@ -94,9 +90,11 @@ def airflow(server: Server, page_database: str) -> Iterator[PageAirflow]:
     own_database = f"browser_airflow_{os.getpid()}"
     running = PageAirflow(
         home,
-        as_role(page_database, REFRESHER),
-        server.create_database(own_database),
-        {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True", "FEATURE_STORE_LEASE_POLL": "2"},
+        {
+            **on_postgres(as_role(page_database, REFRESHER), server.create_database(own_database)),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "FEATURE_STORE_LEASE_POLL": "2",
+        },
     )
     try:
         running.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from sandbox.airflow_api import AirflowApi
 from sandbox.load import load_sample
 from sandbox.mailbox import Mailbox
 from sandbox.sample.options import SampleOptions
+from sandbox.server import folder_for_servers
 
 from .rendering import changed, new_env, render, values
 from .stack import Stack
@@ -41,18 +40,16 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 def stack(env: Path, mailbox: Mailbox) -> Iterator[Stack]:
     """As .env.example has it: LocalExecutor, and a new database that gets a sample."""
     # Not below pytest's own directory: that is closed to the servers' system user.
-    folder = Path(tempfile.mkdtemp(prefix="feature-store-compose-"))
-    folder.chmod(0o755)
-    running = Stack(render(env), folder, mailbox)
-    try:
-        running.up("store-roles")
-        with psycopg.connect(store_conninfo(running, env)) as connection:
-            load_sample(connection, SampleOptions(listings=300, days=20))
-        running.up(*running.services)
-        yield running
-    finally:
-        running.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with folder_for_servers("feature-store-compose-") as folder:
+        running = Stack(render(env), folder, mailbox)
+        try:
+            running.up("store-roles")
+            with psycopg.connect(store_conninfo(running, env)) as connection:
+                load_sample(connection, SampleOptions(listings=300, days=20))
+            running.up(*running.services)
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -63,4 +63,4 @@ class Localhost:
             r"(--(?:tls-)?port[= ]|-p )(\d+)",
             lambda match: f"{match[1]}{self.port(service, int(match[2]))}",
             text,
-        ).replace("--dir /data", f"--dir {self.folder('/data')}")
+        ).replace("--dir /data", f"--dir {self.folder('/data')} --bind 127.0.0.1")

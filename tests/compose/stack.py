@@ -132,14 +132,13 @@ class Stack:
             "HOME": str(self._folder),
             "HOSTNAME": socket.gethostname(),
             "AIRFLOW_HOME": str(self.localhost.airflow_home),
-            # Every container has these ports to itself.
+            # Every container has these ports to itself, and a network of its own.
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.localhost.port(name, 8080)),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
                 self.localhost.port(name, 8974)
             ),
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.localhost.port(name, 8793)),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self.localhost.port(name, 8794)),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
         }
 
     def _start(self, name: str) -> bool:

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from sandbox.mailbox import Mailbox
 from sandbox.port import free_port
+from sandbox.programs import binaries, hand_over
 
 from . import postgres
 from .rendering import (
@@ -36,7 +37,7 @@ from .test_bin import ROOT_ONLY
 
 pytestmark = [ROOT_ONLY, pytest.mark.timeout(600)]
 
-DEBIANS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+DEBIANS = [version for version in (17, 15) if binaries(version).is_dir()]
 # A task's own client asks what it may not have: an answer at all is one by TLS.
 _ASK = """
 import sys
@@ -110,7 +111,7 @@ def test_the_store_refuses_whoever_comes_without_tls(env, folder, tmp_path):
     # In its container it reads the key by the group; here it has a copy of its own.
     tls = shutil.copytree(folder / "tls", folder / "store-tls")
     for path in (tls, *tls.iterdir()):
-        shutil.chown(path, postgres.USER)
+        hand_over(path)
     (tls / "server.key").chmod(0o600)
     places = {"/tls/": f"{tls}/", "/tls_hba.conf": str(ROOT / "config/store/tls_hba.conf")}
     for there, here in places.items():
@@ -118,7 +119,7 @@ def test_the_store_refuses_whoever_comes_without_tls(env, folder, tmp_path):
     data = folder / "data"
     data.mkdir()
     port = free_port()
-    postgres.start_new(service, data, port, DEBIANS[-1])
+    postgres.start_new(service, data, port, DEBIANS[0])
     try:
         known = {
             "port": port,
@@ -140,7 +141,7 @@ def test_the_store_refuses_whoever_comes_without_tls(env, folder, tmp_path):
         with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
             psycopg.connect(make_conninfo(**verified, sslrootcert=str(another)))
     finally:
-        postgres.stop(data, DEBIANS[-1])
+        postgres.stop(data, DEBIANS[0])
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server here")

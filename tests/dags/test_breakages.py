@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.breakages.catalogue import BREAKAGES
 from sandbox.breakages.outcome import differences
+from sandbox.server import folder_for_servers
 
 if TYPE_CHECKING:
     from sandbox.breakages.lab import Lab
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 def lab(server, airflow_database, tmp_path_factory) -> Iterator[Lab]:
     from sandbox.breakages.lab import Lab  # imports Airflow
 
-    # Not below pytest's own directory: that is closed to the servers' system users.
-    with tempfile.TemporaryDirectory(prefix="feature-store-breakages-") as directory:
-        place = Path(directory)
-        place.chmod(0o755)
+    # Not below pytest's own directory: that is closed to the servers' system user.
+    with folder_for_servers("breakages-") as place:
         yield Lab(server, tmp_path_factory.mktemp("breakages"), place)
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +29,14 @@ from feature_store.expectations import Expectation
 from feature_store.session import connect
 from feature_store.settings import Settings
 from feature_store.suites import run_suite
-from sandbox.server import Server, _start_debian_server, available_versions, stop_server
+from sandbox.programs import hand_over
+from sandbox.server import (
+    Server,
+    available_versions,
+    folder_for_servers,
+    start_server,
+    stop_server,
+)
 from tests.conftest import ROOT
 
 _EMBEDDED = (16, 18)  # built without TLS
@@ -233,11 +238,9 @@ def tls() -> Iterator[dict[str, str]]:
     versions = [v for v in available_versions() if v not in _EMBEDDED]
     if not versions:
         pytest.skip("the embedded servers are built without TLS, and Debian's are not installed")
-    with tempfile.TemporaryDirectory(prefix="feature-store-tls-") as directory:
-        home = Path(directory)
-        home.chmod(0o755)
+    with folder_for_servers("feature-store-tls-") as home:
         data = home / "data"
-        started = _start_debian_server(data, versions[0])
+        started = start_server(data, versions[0])
         with psycopg.connect(started.conninfo, autocommit=True) as connection:
             connection.execute("CREATE ROLE safe LOGIN PASSWORD 'p%$ @:/'")
         stop_server(data)
@@ -247,14 +250,13 @@ def tls() -> Iterator[dict[str, str]]:
         for name, content in (("server.crt", certificate), ("server.key", key)):
             (data / name).write_bytes(content)
             (data / name).chmod(0o600)
-            if os.geteuid() == 0:
-                shutil.chown(data / name, "postgres", "postgres")
+            hand_over(data / name)
         (data / "pg_hba.conf").write_text("hostssl all all all scram-sha-256\n")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -c ssl=on"
-        _start_debian_server(data, versions[0], options)
+        by_tcp = {"listen_addresses": "127.0.0.1", "port": str(port), "ssl": "on"}
+        start_server(data, versions[0], by_tcp)
         yield {
             "port": str(port),
             "user": "safe",

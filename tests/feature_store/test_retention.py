@@ -67,8 +67,8 @@ def past(scratch, settings, tmp_path):
             scratch.run(
                 f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, "
                 f"run_id, found_at, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, "
-                f"reason) VALUES ('{kind}', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', {closed}, 'd', 'r', "
-                f"{said}, {closed}, 'ann', 'late')"
+                f"reason) VALUES ('{kind}', '{layer}', 'ml.a', '2025-01-01', 'd', 'r', {closed}, "
+                f"'d', 'r', {said}, {closed}, 'ann', 'late')"
             )
 
         def forget(self, **changed):

@@ -1,6 +1,8 @@
 """A CSV is loaded whole or not at all, and its errors say what, where and what was expected."""
 
 import gzip
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from sandbox.csv_listings import CsvError, csv_rows
+from sandbox import csv_listings
+from sandbox.csv_listings import CsvError, csv_digest, csv_rows
 from sandbox.load import load_csv
 from sandbox.source_tables import LISTING_COLUMNS, SOURCES_SQL
 
@@ -227,6 +230,40 @@ def test_a_gz_file_that_is_no_whole_gzip_is_refused(
 def test_a_missing_file_is_refused(empty_database: str, tmp_path: Path) -> None:
     path = tmp_path / "nowhere.csv"
     assert_refused_and_nothing_loaded(empty_database, path, "cannot be read: No such file")
+
+
+@pytest.mark.parametrize("read_file", [csv_digest, lambda path: list(csv_rows(path))])
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.csv.gz", "folder.csv", "device.csv"])
+def test_what_can_be_read_only_once_or_has_no_end_is_refused_unopened(
+    tmp_path: Path, name: str, read_file: Callable[[Path], object]
+) -> None:
+    path = tmp_path / name
+    if name.startswith("pipe"):
+        os.mkfifo(path)
+    elif name.startswith("folder"):
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(CsvError, match="not a file but a pipe, a device or a folder"):
+        read_file(path)
+
+
+def test_a_gzip_bomb_is_refused_and_nothing_is_loaded(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_listings, "_ALWAYS_UNPACKED", 100_000)
+    rows = b"1,2024-01-05,4000,good\n" * 20_000
+    path = write(tmp_path, gzip.compress(HEADER + rows), "listings.csv.gz")
+    assert_refused_and_nothing_loaded(empty_database, path, "unpacks to more than", "100 times")
+    assert len(list(csv_rows(write(tmp_path, HEADER + rows)))) == 20_000  # unpacked, it may load
+
+
+@pytest.mark.parametrize("name", ["listings.csv", "listings.csv.gz"])
+def test_a_line_that_never_ends_is_not_read_to_its_end(tmp_path: Path, name: str) -> None:
+    endless = HEADER + b"x" * (32 * 1024**2)
+    path = write(tmp_path, gzip.compress(endless, 1) if name.endswith("gz") else endless, name)
+    with pytest.raises(CsvError, match="line 2: longer than 16,777,216 bytes"):
+        list(csv_rows(path))
 
 
 @pytest.mark.parametrize(("column", "field", "expected"), BAD_FIELDS)

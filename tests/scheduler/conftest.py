@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from sandbox.airflow_api import DAG_ID
-from sandbox.components import Components
+from sandbox.components import Components, on_postgres
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
@@ -95,9 +95,11 @@ def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterat
     own_database = f"airflow_{os.getpid()}"
     airflow = RealAirflow(
         home,
-        as_role(real_database, REFRESHER),
-        server.create_database(own_database),
-        {**mail_settings(mailbox), **_IMPATIENT},
+        {
+            **on_postgres(as_role(real_database, REFRESHER), server.create_database(own_database)),
+            **mail_settings(mailbox),
+            **_IMPATIENT,
+        },
     )
     try:
         airflow.start()

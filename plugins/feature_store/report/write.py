@@ -69,10 +69,12 @@ def write_report(
 ) -> Path:
     """Write a run's report; a reader sees the old file or the new one, never a part.
 
+    Only the account that writes it may read it.
+
     Args:
         connection: only read from.
         holder: the run.
-        directory: created if it is not there.
+        directory: created if it is not there, for that account alone.
         exceptions: that are declared.
 
     Raises:
@@ -84,8 +86,9 @@ def write_report(
     path = directory / file_name(holder)
     unfinished = directory / f".{secrets.token_hex(8)}.tmp"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            unfinished.touch(mode=0o600, exist_ok=False)  # it shows rows of the sources
             unfinished.write_text(html, encoding="utf-8")
             unfinished.replace(path)
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import stat
 from html.parser import HTMLParser
 
 import pytest
@@ -387,6 +389,16 @@ def test_writing_replaces_the_file_and_leaves_nothing_beside_it(store, tmp_path)
     assert write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS) == path
     assert "No verdict yet" not in path.read_text(encoding="utf-8")
     assert list(directory.iterdir()) == [path]
+
+
+def test_a_report_is_for_the_account_alone_that_wrote_it(store, tmp_path):
+    store.run_row()
+    before = os.umask(0)
+    try:
+        path = write_report(store.connection, Holder(_DAG, _RUN), tmp_path / "new", _EXCEPTIONS)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, path)] == [0o700, 0o600]
 
 
 def test_a_directory_that_cannot_be_written_is_named(store, tmp_path):

@@ -1,0 +1,52 @@
+"""`make airflow`: Airflow itself on the store of the last `make run`, for this machine only.
+
+Everybody who reaches it is an administrator, so nothing of it listens elsewhere, as
+``airflow standalone`` would.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from sandbox.components import Components
+from sandbox.home import make_home
+from sandbox.port import is_free
+
+_PORT = "8080"
+_LAST_PORT = 65535
+
+
+def main() -> int:
+    """Start it, wait until it is interrupted or terminated, stop it; return the exit code."""
+    asked = os.environ.get("AIRFLOW__API__PORT", _PORT)
+    port = int(asked) if asked.isdecimal() and int(asked) <= _LAST_PORT else 0
+    if not port or not is_free(port):
+        print(f"Error: Port {asked} cannot be listened on; is it in use?", file=sys.stderr)
+        print("Next: name another one: AIRFLOW__API__PORT=8081 make airflow", file=sys.stderr)
+        return 2
+    make_home()
+    home = Path(os.environ["AIRFLOW_HOME"])
+    databases = ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    paused = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
+    airflow = Components(home, {**{name: os.environ[name] for name in databases}, **paused}, port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        print(f"Airflow starts; its components' output is in {home}/*.out.", flush=True)
+        airflow.start()
+        print(f"It is at {airflow.address}; Ctrl-C stops it.", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        return 0
+    except (RuntimeError, TimeoutError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 3
+    finally:
+        airflow.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

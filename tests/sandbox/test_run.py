@@ -1,0 +1,97 @@
+"""What `make run` leaves on the machine: databases that are whole, folders for its owner alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sandbox import home
+from sandbox.csv_listings import CsvError
+from sandbox.home import ROOT, make_home
+from sandbox.run import _data, _database, main
+
+
+def databases(server) -> set[str]:
+    with psycopg.connect(server.conninfo) as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def test_of_a_malformed_csv_no_database_is_left(server, tmp_path):
+    path = tmp_path / "listings.csv"
+    path.write_text("listing_id,edited_date\n1,2024-01-05\nx,2024-01-06\n")
+    name, load = _data(argparse.Namespace(csv=str(path)))
+    before = databases(server)
+    with pytest.raises(CsvError, match="line 3, column listing_id"):
+        _database(server, name, load)
+    assert databases(server) == before
+
+
+def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sandbox.run.HOME", tmp_path)
+    monkeypatch.setattr(home, "HOME", tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["--csv", str(pipe)]) == 2
+    assert "not a file but a pipe" in capsys.readouterr().err
+
+
+def test_what_the_sandbox_writes_is_its_owners_alone(tmp_path, monkeypatch):
+    home_folder = tmp_path / ".run"
+    home_folder.mkdir(mode=0o755)
+    monkeypatch.setattr(home, "HOME", home_folder)
+    before = os.umask(0)
+    try:
+        make_home(home_folder / "bench")
+        (home_folder / "environment").write_text("x")
+    finally:
+        os.umask(before)
+    written = {path: stat.S_IMODE(path.stat().st_mode) for path in home_folder.rglob("*")}
+    assert written == {home_folder / "bench": 0o700, home_folder / "environment": 0o600}
+    assert stat.S_IMODE(home_folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server lies in the clone")
+def test_for_root_a_clone_in_a_closed_home_works_and_stays_closed():
+    """However long its path, with everything in it closed to the servers' system user."""
+    with tempfile.TemporaryDirectory() as home_of_root:
+        clone = Path(home_of_root) / ("a-long-name-" * 8) / "clone"
+        for part in ("sandbox", "plugins", "include", "config"):
+            shutil.copytree(ROOT / part, clone / part)
+        shutil.copy(ROOT / "Makefile", clone)
+        above = [clone, *clone.parents]
+        before = {path: path.stat() for path in above}
+        started = subprocess.run(
+            [sys.executable, "-c", _START], cwd=clone, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": "plugins:."},
+        )  # fmt: skip
+        assert started.returncode == 0, started.stderr
+        data = Path(started.stdout.strip())
+        assert {path: path.stat().st_mode for path in above} == {
+            path: found.st_mode for path, found in before.items()
+        }
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert data.parent.parent == Path("/var/lib")
+        subprocess.run(
+            ["make", "clean", f"PYTHON={sys.executable}"], cwd=clone, check=True,
+            capture_output=True,
+        )  # fmt: skip
+        assert not data.parent.exists()
+
+
+_START = """
+from sandbox.home import POSTGRES, make_home
+from sandbox.server import start_server, stop_server
+make_home()
+start_server(POSTGRES)
+stop_server(POSTGRES)
+print(POSTGRES)
+"""

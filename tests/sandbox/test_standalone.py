@@ -1,0 +1,83 @@
+"""`make airflow` is for whoever is on this machine, and for nobody else."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox.airflow_api import wait_until
+from sandbox.home import ROOT, airflow_settings
+from sandbox.port import LOCALHOST, free_port
+from sandbox.server import airflow_connection
+
+
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    """Where a process and all below it listen."""
+    found = set()
+    for each in (process, *process.children(recursive=True)):
+        try:
+            connections = each.net_connections("inet")
+        except psutil.NoSuchProcess:
+            continue
+        found |= {tuple(c.laddr) for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database, tmp_path):
+    port = free_port()
+    environment = {
+        **os.environ,
+        **airflow_settings(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(store_database),
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__HOST": "0.0.0.0",  # a person's own
+    }
+    out = tmp_path / "out"
+    with out.open("w") as file:
+        command = [sys.executable, "-m", "sandbox.standalone"]
+        running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
+    airflow = psutil.Process(running.pid)
+    try:
+        wait_until(lambda: "Ctrl-C stops it" in out.read_text(), 200, lambda: told(tmp_path))
+        assert len(airflow.children()) == 4
+        found = set()
+        looked_until = time.monotonic() + 6  # a server for logs is a process that comes later
+        while time.monotonic() < looked_until:
+            found |= listening(airflow)
+            time.sleep(0.5)
+        assert (LOCALHOST, port) in found
+        assert [at for at in found if not ipaddress.ip_address(at[0]).is_loopback] == []
+    finally:
+        everything = [airflow, *airflow.children(recursive=True)]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    _, alive = psutil.wait_procs(everything, timeout=20)
+    assert alive == []
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_started(tmp_path):
+    with socket.socket() as taken:
+        taken.bind((LOCALHOST, 0))
+        taken.listen()
+        environment = {**os.environ, "AIRFLOW__API__PORT": str(taken.getsockname()[1])}
+        command = [sys.executable, "-m", "sandbox.standalone"]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "AIRFLOW__API__PORT=8081 make airflow" in done.stderr
+
+
+def told(home: Path) -> str:
+    return "\n".join(path.read_text()[-2000:] for path in (home / "out", *home.glob("*.out")))
