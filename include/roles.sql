@@ -59,6 +59,15 @@ DECLARE
     v_owner regrole := quote_ident(current_setting('feature_store.owner'))::regrole;
     v_wrong record;
 BEGIN
+    SELECT
+        format('the store belongs to %s, not to %s', c.relowner::regrole, v_owner) AS problem,
+        format('name it: -v owner=%s', c.relowner::regrole) AS remedy
+    INTO v_wrong
+    FROM pg_class AS c
+    WHERE c.oid = to_regclass('feature_store_audit.migration') AND c.relowner <> v_owner;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Nothing was granted: %.', v_wrong.problem USING HINT = v_wrong.remedy;
+    END IF;
     SELECT * INTO v_wrong
     FROM (
         SELECT

@@ -58,6 +58,10 @@ AUDIT_FUNCTIONS = (
 )
 
 
+# More are named by the file that grants them all.
+_MOST_NAMED = 5
+
+
 def access_problems(connection: Connection[Any]) -> list[str]:
     """Name what the session's role may not do with the record: its schemas, tables, functions.
 
@@ -77,10 +81,18 @@ def access_problems(connection: Connection[Any]) -> list[str]:
             "functions": list(AUDIT_FUNCTIONS),
         },
     ).fetchall()
-    return [
+    problems = [
         f"{me} may not use the schema {schema}.\nNext: GRANT USAGE ON SCHEMA {schema} TO {me}"
         for me, schema in schemas
-    ] + [
+    ]
+    if len(lacking) > _MOST_NAMED:
+        me = lacking[0][0]
+        return [
+            *problems,
+            f"{me} lacks {len(lacking)} privileges on the record in {AUDIT_SCHEMA}.\n"
+            f"Next: psql -v refresher={me} -f include/roles.sql, as the administrator",
+        ]
+    return problems + [
         f"{me} lacks a privilege on {AUDIT_SCHEMA}.{what}.\nNext: GRANT {grant} TO {me}"
         for me, what, grant in lacking
     ]

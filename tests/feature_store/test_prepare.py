@@ -8,6 +8,8 @@ import pytest
 from feature_store.errors import BadInput, NotReady
 from feature_store.outline import Refresh
 from feature_store.prepare import check_ready, server_problems
+from feature_store.privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
+from sandbox.roles import grant_roles
 
 _D1 = "ml.sold_durations_v1_mv"
 _E = "ml.tom_features_v1_enriched_mv"
@@ -15,29 +17,6 @@ _NEXT = (
     "Mend the above (include/roles.sql grants every privilege that a run needs), look at "
     "`bin/feature-store plan`, then run again."
 )
-_AUDIT = {
-    "certified": ["SELECT", "INSERT", "UPDATE"],
-    "definition": ["SELECT"],
-    "expectation": ["SELECT", "INSERT", "DELETE"],
-    "fact": ["SELECT", "INSERT"],
-    "feature_lineage": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "feature_nulls": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "history_change": ["SELECT", "INSERT", "DELETE"],
-    "history_day": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "history_finding": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "history_judgement": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "history_layer": ["SELECT", "INSERT", "UPDATE"],
-    "history_row": ["SELECT", "INSERT", "DELETE"],
-    "latest_refresh": ["SELECT"],
-    "lease": ["SELECT", "UPDATE"],
-    "migration": ["SELECT"],
-    "proof": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "refresh": ["SELECT", "INSERT", "DELETE"],
-    "reuse": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "run": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "spam_seen": ["SELECT", "INSERT", "DELETE"],
-    "this_run": ["SELECT"],
-}
 
 
 def _not_ready(database, include, role: str | None = None) -> NotReady:
@@ -57,29 +36,10 @@ def _problems(error: NotReady) -> list[str]:
 
 
 @pytest.fixture
-def refresher(store_db, new_role, store_files):
-    """A role with exactly what a refresh needs on PostgreSQL 17 and later."""
+def refresher(store_db, new_role):
+    """A role with exactly what a run needs on PostgreSQL 17 and later."""
     role = new_role()
-    audit = ", ".join(f"feature_store_audit.{table}" for table in _AUDIT)
-    store_db.run(
-        f"GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO {role}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {audit} TO {role}",
-        f'GRANT USAGE ON SCHEMA "iPhone" TO {role}',
-        f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone" TO {role}',
-        f"GRANT SELECT ON feature_store.device_image_features_unified_v1 TO {role}",
-        *(
-            f"GRANT SELECT ON {schema}.{table} TO {role}"
-            for schema in ("ml", "feature_store")
-            for table in (
-                "feature_set",
-                "feature_contract",
-                "feature_set_current",
-                "feature_set_binding",
-            )
-        ),
-    )
-    for relation in store_files.refreshed:
-        store_db.run(f"GRANT SELECT, MAINTAIN ON {relation.name} TO {role}")
+    grant_roles(store_db.conninfo, owner="postgres", refresher=role)
     return role
 
 
@@ -205,7 +165,7 @@ def test_a_member_of_the_owner_role_may_refresh(store_db, include, refresher, ne
     owner = new_role()
     store_db.run(
         f"REVOKE MAINTAIN ON {_D1} FROM {refresher}",
-        f"GRANT USAGE, CREATE ON SCHEMA ml TO {owner}",
+        f"GRANT USAGE ON SCHEMA ml TO {owner}",
         f'GRANT USAGE ON SCHEMA "iPhone" TO {owner}',
         f'GRANT SELECT ON "iPhone".iphone_listings TO {owner}',
         f"ALTER MATERIALIZED VIEW {_D1} OWNER TO {owner}",
@@ -224,17 +184,37 @@ def test_without_select_the_relation_is_named(store_db, include, refresher):
     ]
 
 
-@pytest.mark.parametrize("table", _AUDIT)
-def test_without_a_privilege_on_an_audit_table_it_is_named(store_db, include, refresher, table):
-    for privilege in _AUDIT[table]:
-        store_db.run(f"REVOKE {privilege} ON feature_store_audit.{table} FROM {refresher}")
-        assert _problems(_not_ready(store_db, include, refresher)) == [
-            f"{refresher} lacks privileges on feature_store_audit.{table}: "
-            f"{', '.join(_AUDIT[table])} are needed.\n"
-            f"    Next: GRANT {', '.join(_AUDIT[table])} ON feature_store_audit.{table} "
-            f"TO {refresher}"
-        ]
-        store_db.run(f"GRANT {privilege} ON feature_store_audit.{table} TO {refresher}")
+@pytest.mark.parametrize(
+    "privilege",
+    [
+        "SELECT ON feature_store_audit.run",
+        "SELECT ON feature_store_audit.definition",
+        "UPDATE (only_one) ON feature_store_audit.lease",
+        "UPDATE ON feature_store_audit.history_lock",
+        "USAGE ON SEQUENCE feature_store_audit.event",
+        *(f"EXECUTE ON FUNCTION feature_store_audit.{f}" for f in AUDIT_FUNCTIONS),
+    ],
+)
+def test_without_a_privilege_on_the_record_it_is_named(store_db, include, refresher, privilege):
+    store_db.run(f"REVOKE {privilege} FROM {refresher}")
+    (problem,) = _problems(_not_ready(store_db, include, refresher))
+    assert problem.endswith(f"Next: GRANT {privilege} TO {refresher}")
+
+
+@pytest.mark.parametrize("log", AUDIT_LOGS)
+def test_without_the_columns_of_a_log_it_is_named(store_db, include, refresher, log):
+    store_db.run(f"REVOKE INSERT ON feature_store_audit.{log} FROM {refresher}")
+    (problem,) = _problems(_not_ready(store_db, include, refresher))
+    store_db.run(problem.partition("Next: ")[2])
+    with store_db.session(refresher) as connection:
+        check_ready(connection, include.store, include.settings)
+
+
+def test_a_role_without_any_is_told_of_the_file_that_grants_them(store_db, include, refresher):
+    store_db.run(f"REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM {refresher}")
+    (problem,) = _problems(_not_ready(store_db, include, refresher))
+    assert "privileges on the record in feature_store_audit" in problem
+    assert f"psql -v refresher={refresher} -f include/roles.sql" in problem
 
 
 @pytest.mark.parametrize("schema", ["ml", "feature_store", "feature_store_audit"])
@@ -246,7 +226,7 @@ def test_without_usage_on_a_schema_it_is_named(store_db, include, refresher, sch
 def test_an_owner_without_temp_is_named_for_every_concurrent_relation(store_db, include, new_role):
     owner = new_role()
     store_db.run(
-        f"GRANT USAGE, CREATE ON SCHEMA ml, feature_store TO {owner}",
+        f"GRANT USAGE ON SCHEMA ml, feature_store TO {owner}",
         f'GRANT USAGE ON SCHEMA "iPhone" TO {owner}',
         f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone", feature_store TO {owner}',
         f"REVOKE TEMPORARY ON DATABASE {store_db.connection.info.dbname} FROM public",
@@ -268,7 +248,7 @@ def test_an_owner_without_temp_is_named_for_every_concurrent_relation(store_db, 
 def test_an_owner_who_may_not_read_a_source_is_named(store_db, include, new_role):
     owner = new_role()
     store_db.run(
-        f"GRANT USAGE, CREATE ON SCHEMA ml TO {owner}",
+        f"GRANT USAGE ON SCHEMA ml TO {owner}",
         f"ALTER MATERIALIZED VIEW {_D1} OWNER TO {owner}",
     )
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

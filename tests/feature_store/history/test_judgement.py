@@ -23,6 +23,7 @@ from feature_store.history.text import history_text
 from feature_store.history.verdict import HistoryVerdict, assert_history
 from feature_store.lease import Holder, Lease
 from feature_store.privileges import access_problems
+from sandbox.roles import grant_roles
 from tests.feature_store.history.nights import Nights, named, noon, phone, quiet
 
 AS_OF = date(2026, 6, 30)
@@ -413,17 +414,7 @@ def test_an_open_finding_is_listed_with_what_is_needed_to_answer_it(nights):
 
 def test_the_privileges_that_prepare_asks_for_are_enough(nights, new_role):
     role = new_role()
-    for schema in ("ml", "feature_store", "feature_store_audit"):
-        nights.connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
-    for schema in ("ml", "feature_store"):
-        nights.connection.execute(
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}".encode()
-        )
-    nights.connection.execute(f"SET ROLE {role}".encode())
-    problems = access_problems(nights.connection)
-    nights.connection.execute("RESET ROLE")
-    for problem in problems:
-        nights.connection.execute(problem.partition("Next: ")[2].encode())
+    grant_roles(nights.connection.info.dsn, owner="postgres", refresher=role)
     nights.find(6)["price"] = 8000
     nights.find(7)["price"] = 8000
     nights.load()

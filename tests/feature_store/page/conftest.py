@@ -54,7 +54,7 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
         f"WHERE run_id = '{TONIGHT}'",
         "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL",
     )
-    grant_roles(database.conninfo)
+    grant_roles(database.conninfo, owner="postgres")
     yield database
     database.close()
 

@@ -263,9 +263,9 @@ class TestWithoutAnAnswer:
 
     def test_of_a_record_that_is_older_than_the_page(self, airflow, elsewhere, server, settings):
         database = Database(server.create_database("older_than_page", "store"), settings)
-        database.run("DROP TABLE feature_store_audit.feature_lineage")
+        database.run("DROP VIEW feature_store_audit.feature_lineage")
         try:
-            grant_roles(database.conninfo)
+            grant_roles(database.conninfo, owner="postgres")
             elsewhere(as_role(database.conninfo, PAGE))
             said = self._problem(airflow, "/api/features/tom_features_v1/price")
             assert said["next_step"] == "Run `bin/feature-store apply`."
