@@ -40,6 +40,8 @@ _BOUNDS = {
     "keep_days": (0, 36_500),
     "keep_report_days": (0, 36_500),
 }
+LEAST_KEEP_DAYS = 30
+"""Nothing of the record that is younger goes, whatever is asked: ``feature_store_audit.forget``."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Settings:
                 raise BadInput(
                     f"{PREFIX}{name.upper()} is {getattr(self, name)}; expected {least} to {most}."
                 )
+        if 0 < self.keep_days < LEAST_KEEP_DAYS:
+            raise BadInput(
+                f"{PREFIX}KEEP_DAYS is {self.keep_days}; expected 0 for ever, or at least "
+                f"{LEAST_KEEP_DAYS}: the database deletes nothing younger."
+            )
         _require("work_mem", self.work_mem, _MEMORY, "a size such as 64MB, 1MB to 9999MB")
         _require("conn_id", self.conn_id, _NAME, "a connection's name")
         _require("smtp_conn_id", self.smtp_conn_id, _NAME, "a connection's name")

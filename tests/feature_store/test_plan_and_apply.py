@@ -465,6 +465,17 @@ def test_an_apply_that_meets_another_waits_and_has_nothing_to_do(store_db, inclu
     _apply_into_a_running_apply(store_db, include)
 
 
+def test_nobody_else_can_keep_apply_waiting(store_db, include, new_role):
+    """An advisory lock may be taken by anybody, and the record by nobody whom we did not let in."""
+    _new_file(include)
+    role = new_role()
+    with store_db.session(role) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(hashtext('feature_store apply'))")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), stranger.transaction():
+            stranger.execute("LOCK TABLE feature_store_audit.migration IN ACCESS SHARE MODE")
+        assert [thing.label for thing in _apply(store_db, include).creates] == [_NEW]
+
+
 def _apply_into_a_running_apply(database, include) -> None:
     """The first applies; the second waits for it and then finds all in place."""
     store = include.store

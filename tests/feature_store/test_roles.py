@@ -367,7 +367,9 @@ class TestWhatTheyMay:
         accept = ["accept-history", "--day", "1999-01-01", "--reason", "late", "--by", "ann"]
         airflow_conn(as_role(certified.conninfo, REFRESHER))
         assert main(accept) == 1
-        assert "permission denied for function accept_history" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "Nothing was accepted: permission denied for function accept_history." in said
+        assert "Next: Accept as feature_store_reviewer" in said
         airflow_conn(as_role(certified.conninfo, REVIEWER))
         assert main(accept) == 0
         assert main(["history"]) == 0
@@ -519,7 +521,7 @@ class TestWhatTheyMayNot:
         allowed = {s: refusal(certified, READER, s) for s in NOT_THE_READER}
         assert {s: state for s, state in allowed.items() if state != DENIED} == {}
 
-    def test_the_page_reads_no_row_of_the_store_and_writes_nothing_of_the_record(
+    def test_the_page_reads_no_relation_of_the_store_and_writes_nothing_of_the_record(
         self, certified: Governed
     ) -> None:
         allowed = {s: refusal(certified, PAGE, s) for s in NOT_THE_PAGE}
@@ -672,6 +674,33 @@ class TestWhatTheyMayNot:
 
 
 class TestTheFile:
+    def test_readers_and_the_page_do_not_idle_in_a_transaction_for_ever(
+        self, governed: Governed
+    ) -> None:
+        for role, patience in ((READER, "1h"), (PAGE, "1min"), (REFRESHER, "0")):
+            with psycopg.connect(as_role(governed.conninfo, role)) as connection:
+                shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+            assert shown == (patience,), role
+        governed.run(
+            f"ALTER ROLE {READER} IN DATABASE governed SET idle_in_transaction_session_timeout = 7"
+        )
+        grant_roles(governed.conninfo)  # whoever has set it keeps it
+        with psycopg.connect(as_role(governed.conninfo, READER)) as connection:
+            shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert shown == ("7ms",)
+        governed.run(
+            f"ALTER ROLE {READER} IN DATABASE governed RESET idle_in_transaction_session_timeout"
+        )
+        grant_roles(governed.conninfo)
+
+    def test_it_is_refused_where_the_store_belongs_to_another_than_the_one_named(
+        self, governed: Governed
+    ) -> None:
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            grant_roles(governed.conninfo, owner="somebody_else")
+        assert f"the store belongs to {OWNER}, not to somebody_else" in refused.value.stderr
+        assert f"-v owner={OWNER}" in refused.value.stderr
+
     def test_run_again_it_changes_nothing(self, governed: Governed) -> None:
         before = governed.given()
         grant_roles(governed.conninfo)

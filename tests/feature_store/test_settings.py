@@ -119,6 +119,13 @@ def test_a_number_out_of_bounds_is_named_with_its_bounds(variable, least, most):
         assert read_settings({variable: str(value)})
 
 
+def test_the_record_is_kept_for_a_month_at_the_least():
+    for days in ("1", "29"):
+        with pytest.raises(BadInput, match="expected 0 for ever, or at least 30"):
+            read_settings({"FEATURE_STORE_KEEP_DAYS": days})
+    assert read_settings({"FEATURE_STORE_KEEP_DAYS": "30"}).keep_days == 30
+
+
 def test_the_longest_timeouts_are_what_the_server_takes(empty_db):
     longest = read_settings(
         {"FEATURE_STORE_LOCK_TIMEOUT": "2147483", "FEATURE_STORE_STATEMENT_TIMEOUT": "2147483"}

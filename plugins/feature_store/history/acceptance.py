@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
-from feature_store.errors import BadInput
+from feature_store.errors import BadInput, NotReady
 from feature_store.history.findings import Finding, find
 from feature_store.lease import Lease
 
@@ -32,13 +35,14 @@ def accept_history(
 
     Raises:
         BadInput: nothing is pending for that day, or the reason or the name is empty.
+        NotReady: the session's role may not accept.
     """
     if not reason.strip() or not by.strip():
         raise BadInput(
             "To accept a change of history takes a reason and a name: both are kept for ever.",
             next_step="Say why the past may have changed.",
         )
-    with connection.transaction():
+    with _as_who_may(), connection.transaction():
         accepted = connection.execute(
             "SELECT * FROM feature_store_audit.accept_history(%s, %s, %s, %s)",
             (day, layer, by, reason),
@@ -46,6 +50,17 @@ def accept_history(
         if not accepted:
             raise BadInput(_nothing_pending(connection, day, layer))
         return _found(connection, accepted)
+
+
+@contextmanager
+def _as_who_may() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotReady(
+            f"Nothing was accepted: {error.diag.message_primary}.",
+            next_step="Accept as feature_store_reviewer, or as the owner: docs/settings.md.",
+        ) from error
 
 
 def accept_backfill_day(connection: Connection[Any], lease: Lease) -> tuple[Finding, ...]:

@@ -1,0 +1,231 @@
+-- The suites without which nothing is certified.
+CREATE TABLE feature_store_audit.required_suite (suite text PRIMARY KEY);
+COMMENT ON TABLE feature_store_audit.required_suite IS
+'The suites that a run must have checked, after its refreshes, before certify certifies.';
+INSERT INTO feature_store_audit.required_suite (suite) VALUES
+('uniqueness'), ('spam_absence'), ('as_of_counts');
+
+-- Certification. It looks for the proofs itself.
+CREATE FUNCTION feature_store_audit.unproven(p_lease feature_store_audit.lease, p_relations text[])
+RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+WITH latest AS (
+    SELECT
+        w.relation,
+        w.place,
+        l.refresh_id,
+        l.run_id,
+        (l.dag_id = p_lease.dag_id AND l.run_id = p_lease.run_id) OR u.relation IS NOT NULL AS is_ours
+    FROM unnest(p_relations) WITH ORDINALITY AS w (relation, place)
+    LEFT JOIN feature_store_audit.latest_refresh AS l ON w.relation = l.relation
+    LEFT JOIN feature_store_audit.reuse AS u
+        ON l.relation = u.relation AND l.refresh_id = u.refresh_id
+        AND u.dag_id = p_lease.dag_id AND u.run_id = p_lease.run_id
+),
+
+checked AS (
+    SELECT
+        q.suite,
+        s.event_id,
+        s.refreshes,
+        count(e.expectation) AS expectations,
+        count(*) FILTER (WHERE e.severity = 'critical' AND e.outcome <> 'met') AS wrong
+    FROM feature_store_audit.required_suite AS q
+    LEFT JOIN feature_store_audit.latest_suite AS s
+        ON q.suite = s.suite AND s.dag_id = p_lease.dag_id AND s.run_id = p_lease.run_id
+    LEFT JOIN feature_store_audit.expectation_log AS e ON s.event_id = e.suite_event
+    GROUP BY q.suite, s.event_id, s.refreshes
+),
+
+later AS (
+    SELECT o.run_id
+    FROM feature_store_audit.suite_log AS o
+    WHERE
+        (o.dag_id, o.run_id) <> (p_lease.dag_id, p_lease.run_id)
+        AND o.event_id > (SELECT min(c.event_id) FROM checked AS c)
+    ORDER BY o.event_id DESC
+    LIMIT 1
+),
+
+problem AS (
+    SELECT
+        1 AS kind,
+        0 AS place,
+        'It has no record: prepare has not opened one.' AS words
+    WHERE NOT EXISTS (
+        SELECT FROM feature_store_audit.run AS r
+        WHERE r.dag_id = p_lease.dag_id AND r.run_id = p_lease.run_id
+    )
+    UNION ALL
+    SELECT
+        1 AS kind,
+        1 AS place,
+        'It names no relation to certify.' AS words
+    WHERE NOT EXISTS (SELECT FROM latest)
+    UNION ALL
+    SELECT
+        2 AS kind,
+        l.place,
+        format(
+            '%s was last refreshed %s, not by this run.',
+            l.relation, coalesce('by run ' || l.run_id, 'never')
+        ) AS words
+    FROM latest AS l
+    WHERE l.is_ours IS NOT TRUE
+    UNION ALL
+    SELECT
+        3 AS kind,
+        0 AS place,
+        format('Run %s has checked the store since.', l.run_id) AS words
+    FROM later AS l
+    UNION ALL
+    SELECT
+        4 AS kind,
+        row_number() OVER (ORDER BY c.suite) AS place,
+        CASE
+            WHEN c.expectations = 0 OR EXISTS (
+                SELECT FROM latest AS l
+                WHERE (c.refreshes ->> l.relation)::bigint IS DISTINCT FROM l.refresh_id
+            )
+                THEN format('The suite %s has not been checked since the last refresh.', c.suite)
+            ELSE format('The suite %s has critical findings: %s.', c.suite, c.wrong)
+        END AS words
+    FROM checked AS c
+    WHERE
+        c.expectations = 0
+        OR c.wrong > 0
+        OR EXISTS (
+            SELECT FROM latest AS l
+            WHERE (c.refreshes ->> l.relation)::bigint IS DISTINCT FROM l.refresh_id
+        )
+)
+
+SELECT p.words FROM problem AS p ORDER BY p.kind, p.place
+$function$;
+COMMENT ON FUNCTION feature_store_audit.unproven(feature_store_audit.lease, text[]) IS
+'What keeps a run from certifying these relations, by the record, in words.';
+
+CREATE FUNCTION feature_store_audit.certify(p_token bigint, p_relations text[]) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_lease feature_store_audit.lease := feature_store_audit.require_lease(p_token);
+    v_problems text[];
+    v_view record;
+    v_rows text;
+    v_names text[] := '{}';
+    v_versions text[] := '{}';
+BEGIN
+    SELECT coalesce(array_agg(u.words), '{}') INTO v_problems
+    FROM feature_store_audit.unproven(v_lease, p_relations) AS u (words);
+
+    -- Are the rows those that the refresh left? Only REFRESH, GRANT and ALTER write a view's row of
+    -- pg_class anew; where none of them did, nobody has to look.
+    FOR v_view IN
+        SELECT
+            w.relation,
+            c.oid::regclass AS view,
+            c.xmin::text AS version,
+            r.version AS left_version,
+            r.outcome
+        FROM unnest(p_relations) AS w (relation)
+        LEFT JOIN feature_store_audit.latest_refresh AS l ON w.relation = l.relation
+        LEFT JOIN feature_store_audit.refresh AS r ON l.refresh_id = r.refresh_id
+        LEFT JOIN (
+            pg_class AS c
+            INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid AND c.relkind = 'm'
+        ) ON w.relation = n.nspname || '.' || c.relname
+    LOOP
+        IF v_view.view IS NULL THEN
+            v_problems := v_problems || format('%s is no materialized view.', v_view.relation);
+            CONTINUE;
+        END IF;
+        v_names := v_names || v_view.relation;
+        v_versions := v_versions || v_view.version;
+        CONTINUE WHEN v_view.outcome IS NULL OR v_view.version = v_view.left_version;
+        EXECUTE format(
+            'SELECT concat_ws(''/'', count(*), sum(hashtidextended(t.ctid, t.xmin::text::bigint))) FROM ONLY %s AS t',
+            v_view.view
+        ) INTO v_rows;
+        IF right(v_view.outcome, length(v_rows) + 1) IS DISTINCT FROM '/' || v_rows THEN
+            v_problems := v_problems || format(
+                '%s has rows that are not those that this run proved: somebody has refreshed it by hand.',
+                v_view.relation
+            );
+        END IF;
+    END LOOP;
+
+    IF v_problems <> '{}' THEN
+        RETURN QUERY SELECT p.words FROM unnest(v_problems) AS p (words);
+        RETURN;
+    END IF;
+
+    INSERT INTO feature_store_audit.certification_log (
+        relation, refresh_id, file_node, dag_id, run_id, as_of_day, certified_at, version
+    )
+    SELECT
+        v.relation,
+        l.refresh_id,
+        pg_relation_filenode(c.oid),
+        r.dag_id,
+        r.run_id,
+        r.as_of_day,
+        -- As old as what it rests on: nobody makes an old run young by clearing its last task.
+        (
+            SELECT min(e.checked_at)
+            FROM feature_store_audit.expectation AS e
+            INNER JOIN feature_store_audit.required_suite AS q ON e.suite = q.suite
+            WHERE e.dag_id = r.dag_id AND e.run_id = r.run_id
+        ),
+        v.version
+    FROM unnest(v_names, v_versions) AS v (relation, version)
+    INNER JOIN feature_store_audit.latest_refresh AS l ON v.relation = l.relation
+    INNER JOIN feature_store_audit.run AS r
+        ON r.dag_id = v_lease.dag_id AND r.run_id = v_lease.run_id
+    INNER JOIN pg_class AS c ON c.relkind = 'm'
+    INNER JOIN pg_namespace AS n
+        ON c.relnamespace = n.oid AND v.relation = n.nspname || '.' || c.relname;
+    INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict)
+    VALUES (v_lease.dag_id, v_lease.run_id, 'passed');
+END;
+$function$;
+COMMENT ON FUNCTION feature_store_audit.certify(bigint, text[]) IS
+'Certifies the rows that these relations have now and says that the run passed, if the record proves it; else gives what does not, and writes nothing.';
+
+CREATE FUNCTION feature_store_audit.withdraw_broken(p_dag_id text, p_run_id text) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+INSERT INTO feature_store_audit.withdrawal_log (certification_event, dag_id, run_id)
+SELECT
+    c.event_id,
+    p_dag_id,
+    p_run_id
+FROM feature_store_audit.certified AS c
+WHERE
+    c.withdrawn_by IS NULL
+    AND (
+        EXISTS (
+            SELECT
+            FROM feature_store_audit.expectation AS e
+            INNER JOIN feature_store_audit.suite_log AS s ON e.suite_event = s.event_id
+            WHERE
+                e.dag_id = p_dag_id
+                AND e.run_id = p_run_id
+                AND e.relation = c.relation
+                AND e.severity = 'critical'
+                AND e.outcome = 'broken'
+                -- Of the very rows that are certified, not of others that were there before.
+                AND (s.refreshes ->> c.relation)::bigint = c.refresh_id
+        )
+        OR c.relation IN (
+            SELECT f.relation FROM feature_store_audit.history_finding AS f
+            WHERE f.kind = 'leak' AND f.outcome IS NULL
+        )
+    )
+$function$;
+COMMENT ON FUNCTION feature_store_audit.withdraw_broken(text, text) IS
+'Takes the certification back from relations of which a run found the very rows broken, or which leak.';
