@@ -10,8 +10,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.carried_code import carried_code
 from feature_store.errors import BadInput
 from feature_store.governance import GOVERNED_SCHEMAS
+from feature_store.leaks.rules import read_rules
 from feature_store.migrations import Migration, pending_migrations, read_migrations
 from feature_store.objects import (
     AUDIT_SCHEMA,
@@ -31,6 +33,7 @@ class Plan:
     """The way from what the database has to what the files say.
 
     Attributes:
+        carried: code of others that a refresh would run; nothing is done while there is some.
         schemas: to create.
         migrations: of the audit schema, to apply.
         creates: objects to create, in order.
@@ -47,6 +50,7 @@ class Plan:
         adopted: how many were adopted before.
     """
 
+    carried: tuple[str, ...]
     schemas: tuple[str, ...]
     migrations: tuple[Migration, ...]
     creates: tuple[StoreObject, ...]
@@ -77,7 +81,8 @@ class Plan:
     @property
     def problems(self) -> list[str]:
         """What keeps apply from doing anything, each with the way out."""
-        return blockages(self) + list(self.replacement.refusals if self.replacement else ())
+        refusals = self.replacement.refusals if self.replacement else ()
+        return [*self.carried, *blockages(self), *refusals]
 
     def __str__(self) -> str:
         return "\n".join(_parts(self))
@@ -112,6 +117,7 @@ def make_plan(
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
     return Plan(
+        carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection),
         migrations=migrations,
         creates=creates,
@@ -164,11 +170,7 @@ _WAY_OUT = {
 
 
 def _parts(plan: Plan) -> Iterator[str]:
-    if plan.blocked:
-        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
-    if plan.replacement and plan.replacement.refusals:
-        refusals = plan.replacement.refusals
-        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
+    yield from _obstacles(plan)
     steps = [f"schema {name}" for name in plan.schemas]
     steps += _audit_steps(plan.migrations)
     steps += [thing.label for thing in plan.creates]
@@ -195,6 +197,16 @@ def _parts(plan: Plan) -> Iterator[str]:
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
         yield f"In place, adopted as they are: {plan.adopted}."
+
+
+def _obstacles(plan: Plan) -> Iterator[str]:
+    if plan.carried:
+        yield f"Code of others that would run: {len(plan.carried)}\n{bullets(list(plan.carried))}"
+    if plan.blocked:
+        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
+    if plan.replacement and plan.replacement.refusals:
+        refusals = plan.replacement.refusals
+        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
 
 
 def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:

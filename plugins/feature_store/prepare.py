@@ -6,7 +6,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.carried_code import carried_code
 from feature_store.errors import NotReady
+from feature_store.leaks.rules import read_rules
+from feature_store.names import Name
 from feature_store.plan import blockages, make_plan
 from feature_store.privileges import (
     access_problems,
@@ -50,6 +53,24 @@ def check_access(connection: Connection[Any]) -> None:
     _refuse(access_problems(connection))
 
 
+def check_code(
+    connection: Connection[Any], store: Store, settings: Settings, only: Name | None = None
+) -> None:
+    """Check that to read the store runs no code of others: a task may run long after `prepare`.
+
+    Args:
+        connection: a pinned session, as the role that is going to read.
+        store: what the files say.
+        settings: where the files are.
+        only: the relation that is going to be read; None is all.
+
+    Raises:
+        NotReady: it would run some; the message names it.
+    """
+    rules = read_rules(settings.include_dir)
+    _refuse(carried_code(connection, store, rules, only=[only] if only else None))
+
+
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise NotReady(
@@ -73,7 +94,7 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    problems = blockages(plan)
+    problems = [*plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
     missing += [thing.label for thing in plan.creates]
