@@ -8,6 +8,7 @@ from psycopg import Connection
 
 from feature_store.carried_code import carried_code
 from feature_store.errors import NotReady
+from feature_store.guards import guard_problems
 from feature_store.leaks.rules import read_rules
 from feature_store.names import Name
 from feature_store.plan import blockages, make_plan
@@ -41,7 +42,8 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
-    _refuse(problems)
+    # Only now, with nobody's code in the way and every grant there, is a source looked into.
+    _refuse(problems or guard_problems(connection, store.source_guards))
 
 
 def check_access(connection: Connection[Any]) -> None:
