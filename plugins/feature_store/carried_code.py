@@ -103,12 +103,20 @@ ORDER BY 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class _Carried:
-    """Something that a relation brings along, and that the server runs when it is read."""
+    """Something that a relation brings along, and that the server runs when it is read.
+
+    Attributes:
+        relation: which.
+        what: what of the relation runs it.
+        call: what is run.
+        theirs: whether it stands in a view of which no file of ours says what it may call. Then
+            not even the server's own functions may act: some run any text as SQL.
+    """
 
     relation: str
     what: str
     call: Call
-    whole: bool
+    theirs: bool
 
 
 def carried_code(
@@ -166,7 +174,7 @@ def _calls(
         verdict = judge.judge(one.call)
         if verdict.foreign:
             said.add(_foreign(one.relation, f"{one.what} uses {verdict.words}", rules))
-        elif one.whole and verdict.words:
+        elif one.theirs and verdict.acts:
             said.add(
                 f"{one.relation}: {one.what} uses {verdict.words}; no file of ours says so, and a "
                 f"refresh would run it.\nNext: have it taken out of the view."
@@ -179,19 +187,17 @@ def _of_queries(
 ) -> Iterator[_Carried]:
     for member in closure.members.values():
         if member.query is not None and str(member.name) not in replaced:
-            # Built-in functions can be told to run a text as SQL. Where no file of ours says what
-            # a view may call, it may call what gives one answer and does nothing.
-            whole = member.name not in ours
-            yield from _each(str(member.name), "its query", member.query, whole=whole)
+            theirs = member.name not in ours
+            yield from _each(str(member.name), "its query", member.query, theirs=theirs)
 
 
 def _of_tables(connection: Connection[Any], closure: Closure) -> Iterator[_Carried]:
     for schema, name, what, tree in connection.execute(_TREES, (list(closure.members),)):
-        yield from _each(f"{schema}.{name}", what, parse_tree(tree), whole=False)
+        yield from _each(f"{schema}.{name}", what, parse_tree(tree), theirs=False)
 
 
-def _each(relation: str, what: str, tree: Value, *, whole: bool) -> Iterator[_Carried]:
-    return (_Carried(relation, what, call, whole) for call in calls(tree))
+def _each(relation: str, what: str, tree: Value, *, theirs: bool) -> Iterator[_Carried]:
+    return (_Carried(relation, what, call, theirs) for call in calls(tree))
 
 
 def _operator_classes(

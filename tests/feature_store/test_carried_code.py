@@ -130,22 +130,32 @@ def test_what_is_refused_would_have_run(store_db):
     assert _ran(store_db)
 
 
+def test_nothing_of_the_store_itself_is_code_of_others(store):
+    assert carried_code(store.connection, store.files, RULES) == []
+
+
 def test_the_key_of_a_partitioned_source_is_looked_into(scratch_sources, store_files):
     scratch_sources.run(*_TRAP, *_PARTITIONED)
     said = carried_code(scratch_sources.connection, store_files, RULES)
     assert any(s.startswith("iPhone.iphone_listings: its partition key uses ") for s in said)
 
 
-def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, store_files):
+@pytest.mark.parametrize(
+    "told",
+    [
+        "query_to_xml('SELECT 1', true, true, '')",
+        "table_to_xml('public.anything', true, true, '')",
+        "set_config('row_security', 'on', false)",
+    ],
+)
+def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, store_files, told):
     """Functions in a view run with the rights of whoever asks, and some are told what to run."""
+    scratch.run("CREATE VIEW public.anything AS SELECT 1 AS n")
     make_source_a_view(
-        scratch,
-        store_files,
-        'SELECT r.* FROM "iPhone".raw AS r '
-        "WHERE query_to_xml('SELECT 1', true, true, '') IS NOT NULL",
+        scratch, store_files, f'SELECT r.* FROM "iPhone".raw AS r WHERE {told} IS NOT NULL'
     )
     (said,) = carried_code(scratch.connection, store_files, RULES)
-    assert said.startswith("iPhone.iphone_listings: its query uses query_to_xml(")
+    assert said.startswith(f"iPhone.iphone_listings: its query uses {told.split('(')[0]}(")
     assert "no file of ours says so" in said
 
 

@@ -7,7 +7,7 @@ stable ones only those below pass. Functions of users are not believed: anyone m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
@@ -65,6 +65,8 @@ PINNED = {
     4135: "in_range(timestamp with time zone,timestamp with time zone,interval,boolean,boolean)",
     6203: '"extract"(text,timestamp with time zone)',
 }
+# Stable, and they read tables and views that they are only told of.
+_TOLD_WHAT_TO_READ = ("table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml")
 _VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
 
 # A planner may put a user's negator or commutator in an operator's place, and ask its estimators.
@@ -126,11 +128,13 @@ class Verdict:
         words: why it fails; empty if it does not.
         pinned: the functions that give one answer in a pinned session only.
         foreign: whether it may run code that the server did not bring and nobody vouches for.
+        acts: whether it may do more than answer from its arguments, such as run a text as SQL.
     """
 
     words: str = ""
     pinned: frozenset[str] = frozenset()
     foreign: bool = False
+    acts: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,8 @@ class Judge:
         if oid in PINNED:
             return Verdict(pinned=frozenset({signature}))
         if function.volatility != "i":
-            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}")
+            acts = function.volatility == "v" or signature.startswith(_TOLD_WHAT_TO_READ)
+            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}", acts=acts)
         if function.body:
             inside = list(calls(parse_tree(function.body)))
             self.learn(inside)
@@ -239,5 +244,5 @@ class Judge:
 def _first(verdicts: list[Verdict]) -> Verdict:
     """The first objection of several, foreign ones before others, and all that must be pinned."""
     pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
-    worst = max(verdicts, key=lambda v: (v.foreign, bool(v.words)), default=Verdict())
-    return Verdict(worst.words, pinned, worst.foreign)
+    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Verdict())
+    return replace(worst, pinned=pinned)
