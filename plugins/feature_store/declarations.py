@@ -12,7 +12,7 @@ from pathlib import Path
 
 from feature_store.contracts import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput
-from feature_store.expectations import Expectation, read_expectations, unused_thresholds
+from feature_store.expectations import Expectation, read_expectations
 from feature_store.history.layers import read_history
 from feature_store.leaks.rules import DeclaredException, LeakRules, read_exceptions, read_rules
 from feature_store.names import Name
@@ -21,6 +21,7 @@ from feature_store.proofs import read_proofs
 from feature_store.sqlfile import read_query, read_statement, split_statements
 from feature_store.store import Store
 from feature_store.textfile import files_in
+from feature_store.thresholds import unused_thresholds
 
 # Expectations are about its tables, too, and which there are its own steps say.
 _AUDIT_SCHEMA = "feature_store_audit"
@@ -114,7 +115,7 @@ def _check_queries(include_dir: Path, store: Store) -> None:
             read_statement(path, relation.witness)
     if unused := unused_thresholds(include_dir):
         raise BadInput(
-            f"{include_dir / 'thresholds.toml'}: no expectation uses {', '.join(unused)}.",
+            f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
             next_step="Mend the name, or delete the line.",
         )
 

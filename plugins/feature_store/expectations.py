@@ -7,33 +7,23 @@ what is there already: every unique key of a relation, and every proof.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
 
 from psycopg import sql
-from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.names import Name
-from feature_store.outline import SUITES
 from feature_store.proofs import Proof
 from feature_store.store import Store
 from feature_store.textfile import files_in, read_text
-from feature_store.tomlfile import read_toml
-from feature_store.wording import shown
+from feature_store.thresholds import filled_in, read_thresholds
 
 SEVERITIES = ("critical", "warning")
-_THRESHOLDS = TypeAdapter(
-    dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
-)
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
-# Not the second colon of a cast, and not a word inside one.
-_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
 @dataclass(frozen=True)
@@ -85,36 +75,6 @@ def read_expectations(
     return tuple(found)
 
 
-def read_thresholds(include_dir: Path) -> dict[str, float]:
-    """Read ``thresholds.toml``: when a warning is given, number by number.
-
-    Raises:
-        BadInput: the file is missing or holds anything but numbers.
-    """
-    path = include_dir / "thresholds.toml"
-    written = read_toml(path)
-    try:
-        return _THRESHOLDS.validate_python(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
-        ) from None
-
-
-def unused_thresholds(include_dir: Path) -> list[str]:
-    """The thresholds that no expectation uses.
-
-    Raises:
-        BadInput: a file cannot be read.
-    """
-    used: set[str] = set()
-    for suite in SUITES:
-        for path in _files(include_dir, suite):
-            used.update(_PLACEHOLDER.findall(read_text(path)))
-    return sorted(read_thresholds(include_dir).keys() - used)
-
-
 def _files(include_dir: Path, suite: str) -> list[Path]:
     return files_in(include_dir / "sql" / "expectations" / suite, ".sql")
 
@@ -133,20 +93,8 @@ def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
         relation=header["Relation"],
         severity=header["Severity"],
         expected=header["Expectation"],
-        query=_filled_in(path, text.rstrip().removesuffix(";"), thresholds),
+        query=filled_in(path, text, thresholds),
     )
-
-
-def _filled_in(path: Path, query: str, thresholds: dict[str, float]) -> str:
-    def number(match: re.Match[str]) -> str:
-        if match[1] not in thresholds:
-            raise BadInput(
-                f"{path}: :{match[1]} is not a threshold.",
-                next_step=f"Use one of {', '.join(thresholds)}, or add it to thresholds.toml.",
-            )
-        return str(thresholds[match[1]])
-
-    return _PLACEHOLDER.sub(number, query)
 
 
 def _keys(store: Store, other_keys: Mapping[Name, tuple[str, ...]]) -> Iterator[Expectation]:

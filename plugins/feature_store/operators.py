@@ -173,6 +173,7 @@ class RefreshOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
         """Refresh the relation under the lease, or record why it need not be."""
+        from feature_store.prepare import check_code
         from feature_store.refresh import refresh
         from feature_store.reuse.reusable import record_reuse, reusable
         from feature_store.store import read_store
@@ -180,6 +181,7 @@ class RefreshOperator(StoreOperator):
         store = read_store(settings.include_dir)
         relation = store.find(self.relation)
         lease = take_turn(connection, settings, context)
+        check_code(connection, store, settings, relation.name)
         reuse = None
         if not context["params"].get("refresh_unchanged"):
             reuse = reusable(connection, store, relation, settings.zone, asked_at(context))
@@ -214,6 +216,7 @@ class SuiteOperator(StoreOperator):
         from feature_store.expectations import read_expectations
         from feature_store.lease import hold_lease
         from feature_store.nulls import record_nulls
+        from feature_store.prepare import check_code
         from feature_store.proofs import read_proofs, run_proof
         from feature_store.store import read_store
         from feature_store.suites import begin_suite, in_short, record, run_suite, verdict
@@ -221,6 +224,7 @@ class SuiteOperator(StoreOperator):
         lease = take_turn(connection, settings, context)
         event = begin_suite(connection, lease, self.suite)
         store = read_store(settings.include_dir)
+        check_code(connection, store, settings)
         proofs = read_proofs(settings.include_dir)
         other_keys = read_other_keys(connection, store)
         expectations = read_expectations(

@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from feature_store.carried_code import carried_code
 from feature_store.declarations import check_declarations
 from feature_store.errors import BadInput, NotReady
 from feature_store.governance import GOVERNED_SCHEMAS
+from feature_store.leaks.rules import read_rules
 from feature_store.migrations import Migration, pending_migrations, read_migrations
 from feature_store.objects import (
     AUDIT_SCHEMA,
@@ -34,6 +36,7 @@ class Plan:
     """The way from what the database has to what the files say.
 
     Attributes:
+        carried: code of others that a refresh would run; nothing is done while there is some.
         schemas: to create.
         migrations: of the audit schema, to apply.
         creates: objects to create, in order.
@@ -46,11 +49,12 @@ class Plan:
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
-        unsafe: what lets others in, in words with the way out; nothing is applied meanwhile.
+        unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
     """
 
+    carried: tuple[str, ...]
     schemas: tuple[str, ...]
     migrations: tuple[Migration, ...]
     creates: tuple[StoreObject, ...]
@@ -83,7 +87,7 @@ class Plan:
     def problems(self) -> list[str]:
         """What keeps apply from doing anything, each with the way out."""
         refusals = list(self.replacement.refusals if self.replacement else ())
-        return [*self.unsafe, *blockages(self), *refusals]
+        return [*self.unsafe, *self.carried, *blockages(self), *refusals]
 
     def __str__(self) -> str:
         return "\n".join(_parts(self))
@@ -127,6 +131,7 @@ def make_plan(
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
     return Plan(
+        carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection),
         migrations=migrations,
         creates=creates,
@@ -212,6 +217,8 @@ def _parts(plan: Plan) -> Iterator[str]:
 def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.unsafe:
         yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
+    if plan.carried:
+        yield f"Code of others that would run: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
         yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
     if plan.replacement and plan.replacement.refusals:

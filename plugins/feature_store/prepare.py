@@ -6,7 +6,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.carried_code import carried_code
 from feature_store.errors import NotReady
+from feature_store.guards import guard_problems
+from feature_store.leaks.rules import read_rules
+from feature_store.names import Name
 from feature_store.plan import blockages, make_plan
 from feature_store.privileges import (
     access_problems,
@@ -38,7 +42,8 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
-    _refuse(problems)
+    # Only now, with nobody's code in the way and every grant there, is a source looked into.
+    _refuse(problems or guard_problems(connection, store.source_guards))
 
 
 def check_access(connection: Connection[Any]) -> None:
@@ -48,6 +53,24 @@ def check_access(connection: Connection[Any]) -> None:
         NotReady: it may not; the message names every GRANT that is missing.
     """
     _refuse(access_problems(connection))
+
+
+def check_code(
+    connection: Connection[Any], store: Store, settings: Settings, only: Name | None = None
+) -> None:
+    """Check that to read the store runs no code of others: a task may run long after `prepare`.
+
+    Args:
+        connection: a pinned session, as the role that is going to read.
+        store: what the files say.
+        settings: where the files are.
+        only: the relation that is going to be read; None is all.
+
+    Raises:
+        NotReady: it would run some; the message names it.
+    """
+    rules = read_rules(settings.include_dir)
+    _refuse(carried_code(connection, store, rules, only=[only] if only else None))
 
 
 def _refuse(problems: list[str]) -> None:
@@ -73,7 +96,7 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    problems = [*plan.unsafe, *blockages(plan)]
+    problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
     missing += [thing.label for thing in plan.creates]

@@ -11,7 +11,8 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.errors import ExpectationsBroken, NotReady, StoreError, passes_on_its_own
+from feature_store.guards import guard_problems
 from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
@@ -19,6 +20,7 @@ from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import rows_of
 from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
+from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ def _refresh_and_record(
     connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
 ) -> Refreshed:
     started = _moment(connection, "transaction_timestamp()")
+    _check_guards(connection, relation)
     inputs = read_inputs(connection, relation, zone, read_left(connection))
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
@@ -137,6 +140,18 @@ def _refresh_and_record(
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})
     return Refreshed(mode, rows, size, seconds)
+
+
+def _check_guards(connection: Connection[Any], relation: Relation) -> None:
+    """Look at what this very transaction is going to read, before it takes the relation's lock."""
+    problems = guard_problems(connection, relation.guards)
+    if problems:
+        raise ExpectationsBroken(
+            f"{relation.name} was not refreshed, because of what it would read:\n"
+            f"{bullets(problems)}",
+            readers=_what_readers_get(connection, relation),
+            next_step="Mend the above, then clear this task.",
+        )
 
 
 def _record(

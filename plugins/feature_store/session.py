@@ -78,6 +78,10 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         "application_name": f"feature_store {purpose}",
         "TimeZone": settings.zone,
         "search_path": "pg_catalog",
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        # A row-level policy is somebody's code: what would run one is refused instead.
+        "row_security": "off",
         "DateStyle": "ISO, YMD",
         "IntervalStyle": "postgres",
         "extra_float_digits": "1",

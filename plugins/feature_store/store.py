@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from feature_store.errors import BadInput
+from feature_store.guards import Guard, read_guards
 from feature_store.names import Name
 from feature_store.outline import SUITES, Refresh, read_outlines, refreshed_before
 from feature_store.sources import Source, read_sources
@@ -23,11 +24,13 @@ class Relation:
         file: the SQL file that defines it.
         refresh: how it is refreshed.
         witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
+        guards: what must hold of it, and of the sources that it reads, before it is refreshed.
     """
 
     file: SqlFile
     refresh: Refresh
     witness: str | None
+    guards: tuple[Guard, ...]
 
     @property
     def name(self) -> Name:
@@ -47,10 +50,12 @@ class Store:
     Attributes:
         relations: in an order in which they can be created and refreshed.
         sources: the user's tables that they read.
+        source_guards: what must hold of these before anything is refreshed.
     """
 
     relations: tuple[Relation, ...]
     sources: tuple[Source, ...]
+    source_guards: tuple[Guard, ...]
 
     @property
     def refreshed(self) -> tuple[Relation, ...]:
@@ -101,7 +106,13 @@ def read_store(include_dir: Path) -> Store:
     relations = {r.name: r for r in _relations(include_dir / "sql")}
     _check_reads(relations, {source.name for source in sources})
     _check_outlines(relations, include_dir)
-    store = Store(tuple(relations[name] for name in _ordered(relations)), sources)
+    refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
+    guards = read_guards(include_dir, refreshed | {source.name for source in sources})
+    store = Store(
+        tuple(_guarded(relations[name], relations, guards) for name in _ordered(relations)),
+        sources,
+        tuple(guards[source.name] for source in sources if source.name in guards),
+    )
     _check_layers(store)
     return store
 
@@ -120,7 +131,7 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
                 )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
-            yield Relation(file, refresh, read_text(witness) if witness else None)
+            yield Relation(file, refresh, read_text(witness) if witness else None, ())
     if not seen:
         raise BadInput(
             f"{sql_dir} has no relation.",
@@ -129,8 +140,23 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
     _check_nothing_is_ignored(sql_dir, seen)
 
 
+def _guarded(
+    relation: Relation, relations: Mapping[Name, Relation], guards: Mapping[Name, Guard]
+) -> Relation:
+    """The relation with its own guard, and those of sources that its refresh reads."""
+    read = {relation.name}
+    pending = list(relation.reads)
+    while pending:
+        name = pending.pop()
+        if name not in relations:
+            read.add(name)
+        elif relations[name].refresh is Refresh.NEVER:
+            pending.extend(relations[name].reads)
+    return replace(relation, guards=tuple(guards[n] for n in sorted(read) if n in guards))
+
+
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
-    known = {*Refresh, "audit", "governance", "history", "proofs", "witness"}
+    known = {*Refresh, "audit", "governance", "guards", "history", "proofs", "witness"}
     known |= {f"expectations/{suite}" for suite in SUITES}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()

@@ -16,6 +16,7 @@ import pytest
 
 from bench.side_by_side import order
 from feature_store.outline import SUITES, Refresh
+from feature_store.settings import Settings
 from feature_store.store import Store
 from sandbox.roles import REFRESHER
 
@@ -581,15 +582,19 @@ class TestHistory:
             connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
 
-def test_a_leak_in_the_catalog_fails_the_verdict(
-    run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+def test_a_leak_fails_the_verdict(
+    run_dag: Any,
+    database: str,
+    mailbox: Any,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A policy on a source asks who reads it: no file of ours says so, the catalog does."""
     run_dag(database)
-    connection.execute('ALTER TABLE "iPhone".iphone_listings ENABLE ROW LEVEL SECURITY')
-    connection.execute(
-        "CREATE POLICY nosy ON \"iPhone\".iphone_listings USING (current_user <> 'nobody')"
-    )
+    include = shutil.copytree(settings.include_dir, tmp_path / "include")
+    rules = include / "leak_rules.toml"
+    rules.write_text(rules.read_text().replace('"ml.sold_prices_v1_mv" = ["sold_day"]', ""))
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include))
 
     run = run_dag(database)
 
@@ -597,6 +602,26 @@ def test_a_leak_in_the_catalog_fails_the_verdict(
     (mail,) = mailbox.mails()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "may see what was not known at t0" in message["Subject"]
+
+
+def test_code_that_somebody_put_on_a_source_stops_the_run_before_it_is_run(
+    run_dag: Any, database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("CREATE SEQUENCE public.ran")
+    connection.execute(
+        "CREATE FUNCTION public.yes(n int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS "
+        "$$BEGIN PERFORM nextval('public.ran'); RETURN true; END$$"
+    )
+    listings = '"iPhone".iphone_listings'
+    connection.execute(f"CREATE INDEX odd ON {listings} (price) WHERE public.yes(1)".encode())
+    connection.execute(f"ALTER TABLE {listings} ENABLE ROW LEVEL SECURITY".encode())
+    connection.execute(f"CREATE POLICY nosy ON {listings} USING (public.yes(2))".encode())
+    connection.execute("ALTER SEQUENCE public.ran RESTART")
+
+    run = run_dag(database)
+
+    assert run.tasks["prepare"] == "failed"
+    assert connection.execute("SELECT is_called FROM public.ran").fetchone() == (False,)
 
 
 def test_the_benchmark_refreshes_side_by_side_in_this_dags_order(dag, store_files):

@@ -29,7 +29,6 @@ from feature_store.cli import main
 from feature_store.connection_fields import read_extra
 from feature_store.contracts import read_feature_set
 from feature_store.errors import StoreError
-from feature_store.expectations import read_thresholds
 from feature_store.history.layers import read_history
 from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.run_context import check_parameters
@@ -37,6 +36,7 @@ from feature_store.settings import PREFIX, Settings, read_settings
 from feature_store.sources import read_sources
 from feature_store.sqlfile import read_sql_file
 from feature_store.store import Store
+from feature_store.thresholds import read_thresholds
 from sandbox.server import airflow_connection
 from tests.conftest import ROOT
 

@@ -169,7 +169,7 @@ _EXPECTATION = KINDS["expectation"]
 _EDITS = {
     "a threshold that nothing uses": (
         "thresholds.toml", "least_ai", "a = 1\nleast_ai",
-        "thresholds.toml: no expectation uses a.",
+        "thresholds.toml: no query uses a.",
     ),
     "an infinite threshold": (
         "thresholds.toml", "= 0.01", "= inf",

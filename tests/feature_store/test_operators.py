@@ -1,4 +1,4 @@
-"""What becomes of a task whose SQL is stopped."""
+"""What becomes of a task whose SQL is stopped, and of one that runs by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from feature_store.operators import StoreOperator
+from feature_store.operators import RefreshOperator, StoreOperator, SuiteOperator
 
 
 class Sleeper(StoreOperator):
@@ -75,3 +75,29 @@ def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
 
     with while_it_sleeps(store_database, cancel), pytest.raises(AirflowFailException):
         sleeper.execute(context)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        RefreshOperator(task_id="alone", relation="ml.tom_features_v1_mv"),
+        SuiteOperator(task_id="alone", suite="as_of_counts"),
+    ],
+    ids=["a refresh", "a suite"],
+)
+def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
+    task: StoreOperator, store_database: str, airflow_conn: Any
+) -> None:
+    """It may be cleared days after `prepare` looked."""
+    with psycopg.connect(store_database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION public.yes(n int) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true"
+        )
+        connection.execute(
+            'CREATE INDEX odd ON "iPhone".iphone_listings (price) WHERE public.yes(price)'
+        )
+    airflow_conn(store_database)
+    run = SimpleNamespace(dag_id="dag", run_id="run", run_type=SimpleNamespace(value="manual"))
+    context = {"ti": SimpleNamespace(xcom_push=lambda **_: None), "dag_run": run, "params": {}}
+    with pytest.raises(AirflowFailException, match="its index odd uses"):
+        task.execute(context)  # type: ignore[arg-type]

@@ -18,6 +18,9 @@ def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow
     hostile = {
         "TimeZone": "Pacific/Auckland",
         "search_path": "ml",
+        "client_encoding": "LATIN1",
+        "standard_conforming_strings": "off",
+        "row_security": "on",
         "DateStyle": "German",
         "IntervalStyle": "iso_8601",
         "extra_float_digits": "-15",
@@ -39,6 +42,9 @@ def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow
     assert shown == {
         "TimeZone": "UTC",
         "search_path": "pg_catalog",
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        "row_security": "off",
         "DateStyle": "ISO, YMD",
         "IntervalStyle": "postgres",
         "extra_float_digits": "1",

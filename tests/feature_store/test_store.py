@@ -105,11 +105,12 @@ def test_folders_say_how_a_relation_refreshes(store_files):
     )
 
 
-def test_the_layers_that_read_flags_ai_rows_and_images_have_a_witness(store_files):
+def test_what_a_refresh_saw_of_flags_ai_rows_images_and_segments_has_a_witness(store_files):
     assert {str(r.name) for r in store_files.relations if r.witness} == {
         "ml.tom_features_v1_enriched_clean_mv",
         "ml.tom_features_v1_enriched_ai_clean_mv",
         "feature_store.device_count_day_v1_mv",
+        "feature_store.device_meta_gmc_stats_t0_v1_mv",
     }
 
 

@@ -306,6 +306,23 @@ def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None
     )
 
 
+def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
+    night: Night,
+) -> None:
+    night.session.execute(
+        f"INSERT INTO {LISTINGS} (listing_id, generation, edited_date) "
+        f"SELECT -n, 1000 + n, max(edited_date) FROM {LISTINGS}, generate_series(1, 51) AS n "
+        "GROUP BY n"
+    )
+    night.refresh()
+
+    findings = night.run("as_of_counts")
+
+    assert "device_segments_are_no_slips" in verdict("as_of_counts", findings)["warnings"]
+    warned = next(f for f in findings if f.expectation.name == "device_segments_are_no_slips")
+    assert {"gen_key": 1001, "model_variant": "other"}.items() <= warned.sample[0].items()
+
+
 @pytest.mark.parametrize("wrong_clock", ["2062-06-30", "infinity"])
 def test_a_listing_of_the_future_does_not_hide_that_no_new_ones_come(
     night: Night, wrong_clock: str

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.leaks.node_tree import Value, parse_tree, walk
+from feature_store.leaks.row_security import subjects
 from feature_store.names import Name
 
 VIEW, MATERIALIZED = "v", "m"
@@ -25,6 +26,7 @@ SELECT
     n.nspname,
     c.relname,
     c.relkind::text,
+    c.relowner,
     c.relam,
     coalesce((
         SELECT bool_or(o.option_value::boolean)
@@ -45,7 +47,7 @@ SELECT
     ARRAY(
         SELECT ROW(p.polname::text, p.polqual::text)
         FROM pg_catalog.pg_policy AS p
-        WHERE p.polrelid = c.oid AND c.relrowsecurity
+        WHERE p.polrelid = c.oid AND c.oid = ANY(%(in_force)s)
             AND p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL
         ORDER BY p.polname
     ),
@@ -59,7 +61,7 @@ SELECT
     ARRAY(SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid ORDER BY 1)
 FROM pg_catalog.pg_class AS c
 INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
-WHERE c.oid = ANY(%s)
+WHERE c.oid = ANY(%(oids)s)
 """
 
 
@@ -71,19 +73,23 @@ class Member:
         oid: its OID.
         name: its name.
         kind: the catalog's letter for its kind.
+        owner: its owner's OID.
         plain_storage: whether its rows, if it has any, are kept by the server itself.
         asks_as_reader: whether it is a view that answers with the rights of whoever asks.
         columns: column names by number.
         query: the query of a view; None for any other relation.
-        policies: the conditions of its row-level policies, by policy, where they are in force.
+        policies: the conditions of its row-level policies, by policy, where they apply to a role
+            that reads it.
         generated: the expressions of its generated columns, by number.
         virtual: those of them that are worked out anew by every query.
         reads: the OIDs of the relations that it reads, sorted.
+        parts: those of them that are partitions of it, or inherit from it.
     """
 
     oid: int
     name: Name
     kind: str
+    owner: int
     plain_storage: bool
     asks_as_reader: bool
     columns: dict[int, str]
@@ -92,6 +98,7 @@ class Member:
     generated: dict[int, Value]
     virtual: frozenset[int]
     reads: tuple[int, ...]
+    parts: frozenset[int]
 
     @property
     def is_table(self) -> bool:
@@ -175,19 +182,34 @@ def read_closure(connection: Connection[Any], roots: Iterable[Name]) -> Closure:
         "ORDER BY w.schema, w.relation",
         ([name.schema for name in wanted], [name.relation for name in wanted]),
     ).fetchall()
+    roots_found = tuple(oid for (oid,) in found)
+    in_force: frozenset[int] = frozenset()
+    while True:
+        members = _members(connection, roots_found, in_force)
+        # What a policy reads is part of the closure, and may have policies of its own.
+        applying = in_force | subjects(connection, members, roots_found).keys()
+        if applying == in_force:
+            return Closure(roots_found, members)
+        in_force = applying
+
+
+def _members(
+    connection: Connection[Any], roots: tuple[int, ...], in_force: frozenset[int]
+) -> dict[int, Member]:
     members: dict[int, Member] = {}
-    level = [oid for (oid,) in found]
+    level = list(roots)
     while level:
-        rows = connection.execute(_FACTS, (level,)).fetchall()
-        new = {member.oid: member for member in map(_member, rows)}
+        values = {"oids": level, "in_force": sorted(in_force)}
+        new = {m.oid: m for m in map(_member, connection.execute(_FACTS, values))}
         members |= {oid: new[oid] for oid in level if oid in new}
         reads = dict.fromkeys(read for member in new.values() for read in member.reads)
         level = [oid for oid in reads if oid not in members]
-    return Closure(tuple(oid for (oid,) in found), members)
+    return members
 
 
 def _member(row: tuple[Any, ...]) -> Member:
-    oid, schema, relation, kind, access, asks, columns, query, policies, generated, children = row
+    oid, schema, relation, kind, owner, access, asks, *rest = row
+    columns, query, policies, generated, children = rest
     query_tree = None if query is None else parse_tree(query)
     policy_trees = {name: parse_tree(text) for name, text in policies}
     read = {n.number("relid") for n in walk([query_tree, *policy_trees.values()])}
@@ -197,6 +219,7 @@ def _member(row: tuple[Any, ...]) -> Member:
         oid=oid,
         name=Name(schema, relation),
         kind=kind,
+        owner=owner,
         plain_storage=kind in (VIEW, "p") or (kind in ("r", MATERIALIZED) and access == _HEAP),
         asks_as_reader=asks,
         columns={int(number): name for number, name, _ in columns},
@@ -205,4 +228,5 @@ def _member(row: tuple[Any, ...]) -> Member:
         generated={int(number): parse_tree(text) for number, text in generated},
         virtual=frozenset(int(number) for number, _, how in columns if how == "v"),
         reads=tuple(sorted(read | set(children))),
+        parts=frozenset(children),
     )

@@ -7,7 +7,7 @@ stable ones only those below pass. Functions of users are not believed: anyone m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
@@ -65,9 +65,24 @@ PINNED = {
     4135: "in_range(timestamp with time zone,timestamp with time zone,interval,boolean,boolean)",
     6203: '"extract"(text,timestamp with time zone)',
 }
+# Stable, and they read tables and views that they are only told of.
+_TOLD_WHAT_TO_READ = ("table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml")
 _VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
 
-_OPERATORS = "SELECT oid, oprcode::oid FROM pg_catalog.pg_operator WHERE oid = ANY(%s)"
+# A planner may put a user's negator or commutator in an operator's place, and ask its estimators.
+_OPERATORS = """
+SELECT o.oid, o.oprcode::oid || ARRAY(
+    SELECT f.oid
+    FROM unnest(ARRAY[
+        negator.oprcode::oid, commutator.oprcode::oid, o.oprrest::oid, o.oprjoin::oid
+    ]) AS f (oid)
+    WHERE f.oid >= 16384
+)
+FROM pg_catalog.pg_operator AS o
+LEFT JOIN pg_catalog.pg_operator AS negator ON o.oprnegate = negator.oid
+LEFT JOIN pg_catalog.pg_operator AS commutator ON o.oprcom = commutator.oid
+WHERE o.oid = ANY(%s)
+"""
 _FUNCTIONS = """
 SELECT
     p.oid,
@@ -112,10 +127,14 @@ class Verdict:
     Attributes:
         words: why it fails; empty if it does not.
         pinned: the functions that give one answer in a pinned session only.
+        foreign: whether it may run code that the server did not bring and nobody vouches for.
+        acts: whether it may do more than answer from its arguments, such as run a text as SQL.
     """
 
     words: str = ""
     pinned: frozenset[str] = frozenset()
+    foreign: bool = False
+    acts: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +159,7 @@ class Judge:
         """
         self._connection = connection
         self._declared = declared
-        self._operators: dict[int, int] = {}
+        self._operators: dict[int, list[int]] = {}
         self._types: dict[int, tuple[str, int, int, bool]] = {}
         self._functions: dict[int, _Function] = {}
         self._verdicts: dict[int, Verdict] = {}
@@ -156,7 +175,8 @@ class Judge:
         types = (texts | by_kind[Kind.TYPE]) - self._types.keys()
         for oid, name, reads, writes, harmless in self._rows(_TYPES, types):
             self._types[oid] = (name, reads, writes, harmless)
-        functions = by_kind[Kind.FUNCTION] | {self._operators[o] for o in by_kind[Kind.OPERATOR]}
+        functions = set(by_kind[Kind.FUNCTION])
+        functions |= {f for o in by_kind[Kind.OPERATOR] for f in self._operators[o]}
         functions |= {f for t in texts & self._types.keys() for f in self._types[t][1:3]}
         self._look_up(functions)
         self._look_up({s for f in functions for s in self._functions[f].support})
@@ -168,12 +188,13 @@ class Judge:
         if call.kind is Kind.FUNCTION:
             return self._function(call.oid)
         if call.kind is Kind.OPERATOR:
-            return self._function(self._operators[call.oid])
+            return _first([self._function(f) for f in self._operators[call.oid]])
         if call.oid not in self._types:
             return Verdict("a cast to text of a value whose type is not plain to see")
         name, reads, writes, harmless = self._types[call.oid]
         if call.kind is Kind.TYPE:
-            return Verdict("" if harmless else f"the type {name}, which may bring code of its own")
+            words = "" if harmless else f"the type {name}, which may bring code of its own"
+            return Verdict(words, foreign=not harmless)
         return self._function(reads if call.kind is Kind.TEXT_TO else writes)
 
     def _function(self, oid: int) -> Verdict:
@@ -187,13 +208,15 @@ class Judge:
             if signature in self._declared:
                 return Verdict()
             claim = _VOLATILITY[function.volatility]
-            return Verdict(f"{signature}, a user's own; that it says {claim} proves nothing")
+            words = f"{signature}, a user's own; that it says {claim} proves nothing"
+            return Verdict(words, foreign=True)
         if oid in _FREE:
             return Verdict()
         if oid in PINNED:
             return Verdict(pinned=frozenset({signature}))
         if function.volatility != "i":
-            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}")
+            acts = function.volatility == "v" or signature.startswith(_TOLD_WHAT_TO_READ)
+            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}", acts=acts)
         if function.body:
             inside = list(calls(parse_tree(function.body)))
             self.learn(inside)
@@ -219,6 +242,7 @@ class Judge:
 
 
 def _first(verdicts: list[Verdict]) -> Verdict:
-    """The first objection of several, and all that must be pinned."""
-    words = next((v.words for v in verdicts if v.words), "")
-    return Verdict(words, frozenset().union(*(v.pinned for v in verdicts)))
+    """The first objection of several, foreign ones before others, and all that must be pinned."""
+    pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
+    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Verdict())
+    return replace(worst, pinned=pinned)

@@ -8,6 +8,7 @@ from feature_store.leaks.scene import FAILURE, OUTCOMES, TIME_OF_QUERY
 from tests.feature_store.leaks.variants import (
     D1,
     E_CLEAN,
+    F1,
     LISTINGS,
     SPAM,
     A,
@@ -284,8 +285,9 @@ def test_a_generated_column_of_an_outcome_is_one(scratch, store_files):
     ]
 
 
-def test_a_policy_that_shows_rows_by_an_outcome_is_found(scratch, store_files):
+def test_a_policy_that_shows_rows_by_an_outcome_is_found(scratch, store_files, new_role):
     scratch.run(
+        f"ALTER MATERIALIZED VIEW {A} OWNER TO {new_role()}",
         f"CREATE POLICY open_only ON {LISTINGS} FOR SELECT USING (sold_date IS NULL)",
         f"ALTER TABLE {LISTINGS} ENABLE ROW LEVEL SECURITY",
     )
@@ -294,8 +296,9 @@ def test_a_policy_that_shows_rows_by_an_outcome_is_found(scratch, store_files):
     ]
 
 
-def test_a_policy_that_asks_the_labels_is_found(scratch, store_files):
+def test_a_policy_that_asks_the_labels_is_found(scratch, store_files, new_role):
     scratch.run(
+        f"ALTER VIEW {F1} OWNER TO {new_role()}",
         f"CREATE POLICY open_only ON feature_store.device_image_features_unified_v1 USING ("
         f"EXISTS (SELECT 1 FROM {B} AS b WHERE b.listing_id = 1 AND b.sold_event))",
         "ALTER TABLE feature_store.device_image_features_unified_v1 ENABLE ROW LEVEL SECURITY",

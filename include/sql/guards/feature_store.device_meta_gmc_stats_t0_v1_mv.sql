@@ -1,0 +1,50 @@
+-- Guard:    a grid (days, times segments, times 22 colours) of no more rows than most_device_rows in
+--           include/thresholds.toml
+-- Mend:     correct the generations that are none (model_effective_generation of the images goes before
+--           the listing's), or flag the listings as spam. If the store has really grown, raise the number.
+WITH segment AS (
+    SELECT
+        c.gen_key,
+        c.model_variant,
+        sum(c.n) AS listings
+    FROM feature_store.device_count_day_v1_mv AS c
+    WHERE c.gen_key IS NOT NULL
+    GROUP BY c.gen_key, c.model_variant
+),
+
+grid AS (
+    SELECT
+        (
+            SELECT count(DISTINCT c.t0_day) FROM feature_store.device_count_day_v1_mv AS c
+        ) AS days,
+        (SELECT count(*) FROM segment) AS segments
+),
+
+known AS (
+    -- What F2's latest refresh saw; its own rows cannot be asked before they are first there.
+    SELECT
+        s.gen_key,
+        s.model_variant
+    FROM feature_store_audit.latest_refresh AS r
+    INNER JOIN feature_store_audit.fact AS f
+        ON r.refresh_id = f.refresh_id AND f.fact = 'device segments'
+    CROSS JOIN LATERAL jsonb_to_recordset(f.sample) AS s (gen_key bigint, model_variant text)
+    WHERE r.relation = 'feature_store.device_meta_gmc_stats_t0_v1_mv'
+)
+
+SELECT
+    s.gen_key,
+    s.model_variant,
+    s.listings,
+    CASE
+        WHEN k.gen_key IS NULL THEN 'new since the last refresh'
+        ELSE 'known'
+    END AS segment,
+    g.days * g.segments * 22 AS grid_rows,
+    g.days,
+    g.segments
+FROM segment AS s
+CROSS JOIN grid AS g
+LEFT JOIN known AS k ON s.gen_key = k.gen_key AND s.model_variant = k.model_variant
+WHERE g.days * g.segments * 22 > :most_device_rows
+ORDER BY k.gen_key IS NULL DESC, s.listings ASC, s.gen_key ASC, s.model_variant ASC;

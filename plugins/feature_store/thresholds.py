@@ -1,0 +1,68 @@
+"""The numbers of ``include/thresholds.toml``, for which ``:name`` stands in a query, as in psql."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+
+from feature_store.errors import BadInput
+from feature_store.textfile import read_text
+from feature_store.tomlfile import read_toml
+from feature_store.wording import shown
+
+_THRESHOLDS = TypeAdapter(
+    dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
+)
+# Not the second colon of a cast, and not a word inside one.
+_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+
+
+def read_thresholds(include_dir: Path) -> dict[str, float]:
+    """Read ``thresholds.toml``, number by number.
+
+    Raises:
+        BadInput: the file is missing or holds anything but numbers.
+    """
+    path = include_dir / "thresholds.toml"
+    written = read_toml(path)
+    try:
+        return _THRESHOLDS.validate_python(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
+        ) from None
+
+
+def unused_thresholds(include_dir: Path) -> list[str]:
+    """The thresholds that no query of the folder uses.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    used: set[str] = set()
+    for path in (include_dir / "sql").rglob("*.sql"):
+        used.update(_PLACEHOLDER.findall(read_text(path)))
+    return sorted(read_thresholds(include_dir).keys() - used)
+
+
+def filled_in(path: Path, text: str, thresholds: Mapping[str, float]) -> str:
+    """The one query of a file, with its numbers and without its semicolon.
+
+    Raises:
+        BadInput: it names a threshold that there is not.
+    """
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in thresholds:
+            raise BadInput(
+                f"{path}: :{match[1]} is not a threshold.",
+                next_step=f"Use one of {', '.join(thresholds)}, or add it to thresholds.toml.",
+            )
+        return str(thresholds[match[1]])
+
+    return _PLACEHOLDER.sub(number, text.rstrip().removesuffix(";"))
