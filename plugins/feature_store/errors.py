@@ -51,6 +51,10 @@ class NotReady(StoreError):
     """The database is not in the state that was asked for. What raised it has changed nothing."""
 
 
+class RunOver(NotReady):
+    """The run that a task belongs to has ended before the task began to work."""
+
+
 class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 

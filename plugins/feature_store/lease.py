@@ -58,10 +58,22 @@ class Lease:
 IsOver = Callable[[Holder], bool | None]
 
 
+def confirm_lease(connection: Connection[Any], holder: Holder) -> Lease | None:
+    """Say that a holder is alive; None if it does not have the lease."""
+    token = _token(
+        connection,
+        "SELECT feature_store_audit.confirm_lease(%s, %s)",
+        (holder.dag_id, holder.run_id),
+    )
+    return None if token is None else Lease(holder, token)
+
+
 def take_lease(
     connection: Connection[Any], holder: Holder, is_over: IsOver, grace: timedelta
 ) -> Lease:
     """Take the lease, or confirm that this holder has it.
+
+    A run that left it without a verdict has stopped: its record is closed.
 
     Args:
         connection: a session in autocommit mode.
@@ -72,22 +84,29 @@ def take_lease(
     Raises:
         LeaseTaken: another holder has it.
     """
-    confirmed = _token(
-        connection,
-        "SELECT feature_store_audit.confirm_lease(%s, %s)",
-        (holder.dag_id, holder.run_id),
-    )
-    if confirmed is not None:
-        return Lease(holder, confirmed)
+    if confirmed := confirm_lease(connection, holder):
+        return confirmed
     with connection.transaction():
-        seen = lock_free_lease(connection, is_over, grace)
+        free = lock_free_lease(connection, is_over, grace)
         taken = _token(
             connection,
             "SELECT feature_store_audit.take_lease(%s, %s, %s)",
-            (holder.dag_id, holder.run_id, seen),
+            (holder.dag_id, holder.run_id, free.token),
         )
+        if free.left_by:
+            _close(connection, free.left_by)
     assert taken is not None  # it raises where the token is another one
     return Lease(holder, taken)
+
+
+def _close(connection: Connection[Any], holder: Holder) -> None:
+    """Close the record of a run that is over and has not spoken its verdict."""
+    connection.execute(
+        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
+        "SELECT r.dag_id, r.run_id, %s FROM feature_store_audit.run AS r "
+        "WHERE r.dag_id = %s AND r.run_id = %s AND r.verdict IS NULL",
+        ("It stopped without a verdict.", holder.dag_id, holder.run_id),
+    )
 
 
 def _token(connection: Connection[Any], query: LiteralString, values: tuple[Any, ...]) -> Any:
@@ -96,11 +115,21 @@ def _token(connection: Connection[Any], query: LiteralString, values: tuple[Any,
     return row[0]
 
 
-def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> int:
-    """Lock the lease for the rest of the transaction, if nobody has it.
+@dataclass(frozen=True)
+class FreeLease:
+    """A lease that nobody has, locked.
 
-    Returns:
-        Its token.
+    Attributes:
+        token: its fence.
+        left_by: in whose name it still stands, though that run is over; None if it was released.
+    """
+
+    token: int
+    left_by: Holder | None
+
+
+def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> FreeLease:
+    """Lock the lease for the rest of the transaction, if nobody has it.
 
     Raises:
         LeaseTaken: somebody has it.
@@ -117,11 +146,11 @@ def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedel
         raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
     token, dag_id, run_id, taken_at, silent = row
     if dag_id is None:
-        return int(token)
+        return FreeLease(token, None)
     holder = Holder(dag_id, run_id)
     over = is_over(holder)
     if over or (over is None and silent):
-        return int(token)
+        return FreeLease(token, holder)
     raise LeaseTaken(
         f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
         next_step="Wait until that run is over, or stop it.",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from feature_store.errors import BadInput
-from feature_store.lease import Holder, Lease, take_lease
+from feature_store.errors import BadInput, RunOver
+from feature_store.lease import Holder, Lease, confirm_lease, take_lease
 from feature_store.settings import Settings
 from feature_store.wording import shown
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
+_ENDED = ("success", "failed")
 _PARAMETERS = ("as_of_day", "refresh_unchanged")
 
 
@@ -31,11 +32,30 @@ def holder_of(context: Context) -> Holder:
 def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
     """Take the store's lease for the run, or confirm that it has it.
 
+    A task that slept while its run ended, and wakes up, does not take it anew: what it would
+    write nobody waits for.
+
     Raises:
         LeaseTaken: another run has it.
+        RunOver: this run has ended, by what Airflow says.
     """
-    grace = timedelta(seconds=settings.lease_grace)
-    return take_lease(connection, holder_of(context), _asks_airflow(context), grace)
+    holder, state_of = holder_of(context), _asks_airflow(context)
+    lease = confirm_lease(connection, holder)
+    if lease:
+        return lease
+    if state_of(holder) in _ENDED:
+        raise RunOver(
+            f"{holder} is over, so that this task of it has no turn any more.",
+            readers="what they had before; this task changed nothing.",
+            next_step="Clear the task, if its work is wanted.",
+        )
+
+    def is_over(other: Holder) -> bool | None:
+        state = state_of(other)
+        # A queued run (a cleared one) does no work; its tasks take the lease anew.
+        return None if state is None else state in (*_ENDED, "queued")
+
+    return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
 def asked_at(context: Context) -> datetime | None:
@@ -92,13 +112,14 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
     )
 
 
-def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
+def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
     from airflow.sdk.exceptions import AirflowRuntimeError
     from httpx import HTTPStatusError
 
-    def is_over(holder: Holder) -> bool | None:
+    def state_of(holder: Holder) -> str | None:
         try:
-            state = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
+            # An enumeration whose members are their texts, but are not printed so everywhere.
+            state: str = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
         except (AirflowRuntimeError, HTTPStatusError) as error:
             if isinstance(error, HTTPStatusError):  # in dag.test no supervisor stands between
                 told: int | None = error.response.status_code
@@ -109,7 +130,6 @@ def _asks_airflow(context: Context) -> Callable[[Holder], bool | None]:
             # Airflow has forgotten the run, or it was another Airflow's.
             log.info("Airflow knows nothing of %s.", holder)
             return None
-        # A queued run (a cleared one) does no work; its tasks take the lease anew.
-        return state in ("success", "failed", "queued")
+        return state
 
-    return is_over
+    return state_of

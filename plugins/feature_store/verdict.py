@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feature_store.errors import NotReady, RunFailed, StoreError, passes_on_its_own
+from feature_store.errors import NotReady, RunFailed, RunOver, StoreError, passes_on_its_own
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
@@ -63,18 +64,22 @@ class AssertContractOperator(StoreOperator):
             hashes = self._assert(connection, settings, context)
         except (StoreError, psycopg.Error) as error:
             # Else this task is tried again, still in its turn.
-            if not (self.stopped or passes_on_its_own(error)):
+            if not (self.stopped or passes_on_its_own(error) or isinstance(error, RunOver)):
                 self._fail(connection, settings, context, error)
             raise
-        self._announce(connection, context)
-        self._end(connection, settings, context)
+        # The store is certified: from here on nothing fails the task, for readers are let through.
+        with _whatever_happens("Reviews were not mailed"):
+            _tell_of_reviews(connection, context)
+        with _whatever_happens("What was certified was not announced"):
+            self._announce(connection, context)
+        with _whatever_happens("The lease was not given back; the next run takes it"):
+            self._end(connection, settings, context)
         return hashes
 
     def _assert(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         from feature_store.certification import certify
-        from feature_store.history.mailing import mark_mailed, unmailed_reviews
         from feature_store.store import read_store
 
         failed = _failed_before(context, connection)
@@ -87,11 +92,6 @@ class AssertContractOperator(StoreOperator):
         with connection.transaction():
             certify(connection, lease, store)
         log.info("Certified: what readers read now is proven.")
-        reviews = unmailed_reviews(connection)
-        for review in reviews:
-            log.warning("For review: %s", review)
-        if reviews and mail_reviews(context, reviews):
-            mark_mailed(connection, reviews)
         return hashes
 
     def _fail(
@@ -120,10 +120,8 @@ class AssertContractOperator(StoreOperator):
         from feature_store.retention import forget
 
         self._report(connection, settings, context)
-        try:
+        with _whatever_happens("Retention was not applied"):
             log.info("Retention: %s.", forget(connection, settings))
-        except Exception as error:
-            log.warning("Retention was not applied: %s", error)
         release_lease(connection, holder_of(context))
 
     def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
@@ -148,6 +146,26 @@ class AssertContractOperator(StoreOperator):
         for outlet in self.outlets:
             extra = {"run_id": context["dag_run"].run_id}
             context["outlet_events"][outlet].extra = extra | certified.get(outlet.name, {})
+
+
+@contextmanager
+def _whatever_happens(words: str) -> Iterator[None]:
+    """Log what goes wrong with something on which the verdict does not depend."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s: %s", words, error)
+
+
+def _tell_of_reviews(connection: Connection[Any], context: Context) -> None:
+    """Mail the pending reviews that no mail has told of."""
+    from feature_store.history.mailing import mark_mailed, unmailed_reviews
+
+    reviews = unmailed_reviews(connection)
+    for review in reviews:
+        log.warning("For review: %s", review)
+    if reviews and mail_reviews(context, reviews):
+        mark_mailed(connection, reviews)
 
 
 def _assert_contracts(

@@ -43,6 +43,7 @@ def _state(plan: Plan, label: str) -> tuple[State, str]:
 
 
 def test_plan_shows_what_differs_and_the_way_out_in_one_screen(hand_built, include):
+    hand_built.run(f"SET ROLE {OWNER}")
     before = hand_built.snapshot()
     text = str(_plan(hand_built, include))
     assert hand_built.snapshot() == before
@@ -83,6 +84,7 @@ def test_a_relation_that_is_missing_cannot_be_replaced(hand_built, include):
 
 
 def test_what_is_adopted_is_not_touched(hand_built, include):
+    hand_built.run(f"SET ROLE {OWNER}")
     with hand_built.connection.transaction(force_rollback=True):
         hand_built.run(f"DROP MATERIALIZED VIEW {E_AI} CASCADE")
         before = set(hand_built.snapshot())

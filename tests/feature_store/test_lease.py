@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ import pytest
 
 from feature_store.errors import LeaseTaken
 from feature_store.lease import Holder, Lease, hold_lease, release_lease, take_lease
+from feature_store.runs import fail_run, open_run
 
 MONDAY = Holder("feature_store_refresh", "monday")
 TUESDAY = Holder("feature_store_refresh", "tuesday")
@@ -71,6 +72,30 @@ def test_a_run_that_is_over_loses_the_lease_it_never_gave_back(session: Session)
     crashed = take(session, MONDAY)
 
     assert take(session, TUESDAY, over).token == crashed.token + 1
+
+
+def test_the_record_of_a_run_that_left_the_lease_without_a_verdict_is_closed(
+    session: Session,
+) -> None:
+    ask = "SELECT verdict, problem FROM feature_store_audit.run WHERE run_id = 'monday'"
+    take(session, MONDAY)
+    open_run(session, MONDAY, "scheduled", date(2026, 6, 30), "UTC")
+    assert session.execute(ask).fetchall() == [(None, None)]
+
+    take(session, TUESDAY, over)
+
+    assert session.execute(ask).fetchall() == [("failed", "It stopped without a verdict.")]
+
+
+def test_a_verdict_that_was_spoken_stays(session: Session) -> None:
+    take(session, MONDAY)
+    open_run(session, MONDAY, "scheduled", date(2026, 6, 30), "UTC")
+    fail_run(session, MONDAY, "as_of_counts")
+
+    take(session, TUESDAY, over)
+
+    told = session.execute("SELECT problem FROM feature_store_audit.run").fetchall()
+    assert told == [("as_of_counts",)]
 
 
 def test_a_holder_nobody_can_ask_about_keeps_it_until_it_has_been_silent_for_the_grace(

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.utils.types import DagRunType
 
-from feature_store.errors import BadInput
-from feature_store.run_context import as_of_day_of, asked_at, check_parameters
+from feature_store.errors import BadInput, RunOver
+from feature_store.run_context import as_of_day_of, asked_at, check_parameters, take_turn
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
@@ -63,3 +63,25 @@ def test_the_parameters_as_the_form_gives_them_are_taken(given):
 def _manual(params):
     run = SimpleNamespace(run_type=DagRunType.MANUAL, logical_date=None, run_after=_STARTED)
     return {"dag_run": run, "params": params}
+
+
+def _of_airflow(state: str):
+    """What a task knows of its run, in an Airflow that says this of it."""
+    return {
+        "dag_run": SimpleNamespace(dag_id="feature_store_refresh", run_id="monday"),
+        "ti": SimpleNamespace(get_dagrun_state=lambda dag_id, run_id: state),
+    }
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_task_that_wakes_up_after_its_run_is_over_has_no_turn(store_db, state):
+    """Paused before its turn: another run may have certified since."""
+    with pytest.raises(RunOver, match="run monday is over"):
+        take_turn(store_db.connection, Settings(), _of_airflow(state))
+    assert store_db.rows("SELECT token, run_id FROM feature_store_audit.lease") == [(0, None)]
+
+
+def test_a_task_of_a_run_that_goes_on_has_its_turn_again(store_db):
+    first = take_turn(store_db.connection, Settings(), _of_airflow("running"))
+    assert take_turn(store_db.connection, Settings(), _of_airflow("running")) == first
+    assert take_turn(store_db.connection, Settings(), _of_airflow("success")) == first, "it has it"

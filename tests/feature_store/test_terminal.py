@@ -79,7 +79,7 @@ class TestTextOfTheDatabase:
     def hostile_db(self, store_db):
         text = "".join(text for name, text in HOSTILE.items() if name != "half")
         store_db.connection.execute(
-            "INSERT INTO feature_store_audit.history_judgement "
+            "INSERT INTO feature_store_audit.history_judgement_log "
             "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
             "VALUES ('d', %s, '2026-06-30', '2026-05-31', 1, 1)",
             (text,),

@@ -136,7 +136,7 @@ _FILE = "sql/history/ml.ask_daily_median_v1.sql"
         ("-- Key: ", "-- Depends:    E2 0\n-- Key: ", "E2, which no file shows"),
         ("-- Key: ", "-- Appears:    E2\n-- Key: ", "E2, which no file shows"),
         ("ml.ask_daily_median_v1 AS", "ml.other AS", "is not a relation of the store"),
-        ("AS a\n", "AS a; SELECT 1", "it is 2 statements"),
+        ("AS a\n", "AS a; SELECT 1", "it is 2"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(include, old, new, words):

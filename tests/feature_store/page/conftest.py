@@ -18,7 +18,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from feature_store.leaks.gates import read_scene
 from feature_store.page.files import Files, read_files
 from feature_store.provenance import record_provenance, trace_features
-from sandbox.components import Components
+from sandbox.components import Components, on_postgres
 from sandbox.roles import PAGE, as_role, grant_roles
 from sandbox.server import airflow_connection
 from tests.feature_store.certified import CertifiedNights
@@ -113,9 +113,8 @@ def airflow(nightly, tmp_path_factory) -> Iterator[Airflow]:
     passwords.write_text(json.dumps(PASSWORDS))
     running = Components(
         home,
-        nightly.conninfo,
-        nightly.conninfo,
         {
+            **on_postgres(nightly.conninfo, nightly.conninfo),
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,nobody:",

@@ -35,7 +35,7 @@ def asking(nightly, airflow_conn):
         "UPDATE feature_store_audit.lease SET token = token",
         "CREATE TABLE public.mine (x integer)",
         "REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv",
-        "SELECT nextval('feature_store_audit.refresh_refresh_id_seq')",
+        "SELECT nextval('feature_store_audit.event')",
     ],
 )
 def test_it_cannot_write_even_as_a_superuser(asking, statement):
