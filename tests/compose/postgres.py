@@ -41,7 +41,7 @@ def start_new(service: Config, data: Path, port: int, version: int = VERSION) ->
         "PGPORT": str(port),
         "PGUSER": user,
         "PGPASSWORD": environment["POSTGRES_PASSWORD"],
-        "PATH": f"{BINARIES}:{os.environ['PATH']}",
+        "PATH": f"{binaries(version)}:{os.environ['PATH']}",
     }
     database = environment["POSTGRES_DB"]
     subprocess.run(["createdb", database], env=client, check=True)

@@ -86,6 +86,7 @@ def new_stack(env: Path, folder: Path, mailbox: Mailbox, profile: str) -> Stack:
     config = render(env, [profile], file=f"{FILE}:{TLS_FILE}")
     home = folder / (profile or "airflow")
     home.mkdir()
+    home.chmod(0o755)
     return Stack(config, home, mailbox)
 
 
