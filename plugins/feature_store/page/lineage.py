@@ -1,4 +1,4 @@
-"""What a feature is made of, as the latest run traced it."""
+"""What a feature is made of, as the latest trace tells it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ export function lineageGraph(lineage, feature, relation, signal) {
     el(
       'p',
       { class: 'soft' },
-      `Its value is made of ${plural(lineage.columns.length - 1, 'other column')}, ${sources} of them of the sources; by the server's stored queries, traced `,
+      `Its value is made of ${plural(lineage.columns.length - 1, 'other column')}, ${sources} of them of the sources; by the server's stored queries, as this run found them first: `,
       runLink(lineage.dag_id, lineage.run_id, stamp(lineage.traced_at)), '.',
     ),
     graph(`Columns that ${feature.name} is made of`, nodes, signal),
