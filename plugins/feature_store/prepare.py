@@ -13,6 +13,7 @@ from feature_store.privileges import (
     contract_problems,
     refresh_problems,
 )
+from feature_store.reads import lock_problems
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings
 from feature_store.sources import source_problems
@@ -38,7 +39,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
-    _refuse(problems)
+    _refuse(problems or lock_problems(connection, store))
 
 
 def check_access(connection: Connection[Any]) -> None:

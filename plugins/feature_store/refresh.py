@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
+from feature_store.reads import Reads, lock_reads, reads_of
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import rows_of
@@ -31,8 +32,8 @@ class Refreshed:
         mode: ``blocking`` or ``concurrent``.
         rows: rows that it holds now.
         bytes: its size with indexes.
-        seconds: from the start of its transaction to the end of the refresh; a blocking refresh
-            keeps readers away for at most this long.
+        seconds: from when it had its locks on what it reads to the end of the refresh; a blocking
+            refresh keeps readers away for at most this long.
     """
 
     mode: str
@@ -45,8 +46,9 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     """Refresh a relation in one transaction with its audit row, then see to its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
-    sources at one moment. The states of its inputs are read first, while its readers still need
-    not wait. It either takes effect as a whole or leaves the relation as it was.
+    sources at one moment, which comes after the locks on them (see `reads`). The states of its
+    inputs are read first, while its readers still need not wait. It either takes effect as a whole
+    or leaves the relation as it was.
 
     Args:
         connection: a pinned session in autocommit mode.
@@ -62,11 +64,13 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
     mode = _mode(connection, relation)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
     version = read_version(connection, relation)
+    reads = reads_of(connection, relation)
     try:
         done = under_lease(
             connection,
             lease,
-            lambda: _refresh_and_record(connection, relation, mode, lease, zone),
+            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads),
+            first=lambda: lock_reads(connection, reads),
         )
     except psycopg.Error as error:
         if passes_on_its_own(error):
@@ -111,9 +115,18 @@ def _explained(mode: str) -> str:
 
 
 def _refresh_and_record(
-    connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
+    connection: Connection[Any],
+    relation: Relation,
+    mode: str,
+    lease: Lease,
+    zone: str,
+    reads: Reads,
 ) -> Refreshed:
-    started = _moment(connection, "transaction_timestamp()")
+    started = _moment(connection, "clock_timestamp()")
+    if reads_of(connection, relation) != reads:
+        raise psycopg.errors.SerializationFailure(
+            f"what {relation.name} reads was replaced or renamed while it was waited for"
+        )
     inputs = read_inputs(connection, relation, zone, read_left(connection))
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")

@@ -78,8 +78,9 @@ def refresher(store_db, new_role, store_files):
             )
         ),
     )
-    for relation in store_files.refreshed:
-        store_db.run(f"GRANT SELECT, MAINTAIN ON {relation.name} TO {role}")
+    for relation in store_files.relations:
+        privileges = "SELECT" if relation.refresh is Refresh.NEVER else "SELECT, MAINTAIN"
+        store_db.run(f"GRANT {privileges} ON {relation.name} TO {role}")
     return role
 
 
