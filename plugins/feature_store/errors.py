@@ -51,6 +51,10 @@ class NotReady(StoreError):
     """The database is not in the state that was asked for. What raised it has changed nothing."""
 
 
+class RowsLost(StoreError):
+    """Far fewer rows than were certified, and nobody has said that this is meant."""
+
+
 class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 

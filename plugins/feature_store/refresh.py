@@ -11,13 +11,14 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.errors import NotReady, RowsLost, StoreError, passes_on_its_own
 from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
 from feature_store.reads import Reads, lock_reads, reads_of
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import rows_of
+from feature_store.shrink import Guard
 from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
 
@@ -42,7 +43,13 @@ class Refreshed:
     seconds: float
 
 
-def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone: str) -> Refreshed:
+def refresh(
+    connection: Connection[Any],
+    relation: Relation,
+    lease: Lease,
+    zone: str,
+    guard: Guard | None = None,
+) -> Refreshed:
     """Refresh a relation in one transaction with its audit row, then see to its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
@@ -55,9 +62,11 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
         relation: what to refresh.
         lease: held until the transaction ends.
         zone: the session's time zone, for the record.
+        guard: what it is held to, see `shrink`; None holds it to nothing.
 
     Raises:
         LeaseTaken: the lease has changed hands.
+        RowsLost: it would lose too many rows; nothing of it takes effect.
         StoreError: the relation cannot be refreshed until somebody mends something.
         psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
     """
@@ -69,9 +78,12 @@ def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone:
         done = under_lease(
             connection,
             lease,
-            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads),
+            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads, guard),
             first=lambda: lock_reads(connection, reads),
         )
+    except RowsLost as lost:
+        readers = _what_readers_get(connection, relation)
+        raise RowsLost(lost.problem, readers=readers, next_step=lost.next_step) from None
     except psycopg.Error as error:
         if passes_on_its_own(error):
             log.warning(
@@ -121,12 +133,14 @@ def _refresh_and_record(
     lease: Lease,
     zone: str,
     reads: Reads,
+    guard: Guard | None,
 ) -> Refreshed:
     started = _moment(connection, "clock_timestamp()")
     if reads_of(connection, relation) != reads:
         raise psycopg.errors.SerializationFailure(
             f"what {relation.name} reads was replaced or renamed while it was waited for"
         )
+    counts = guard.count_sources(connection, relation) if guard else {}
     inputs = read_inputs(connection, relation, zone, read_left(connection))
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
@@ -146,6 +160,8 @@ def _refresh_and_record(
     refresh_id, rows, size = _record(
         connection, relation, mode, lease, zone, seconds, inputs, version
     )
+    if guard:
+        guard.record(connection, relation, refresh_id, rows, counts)
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from email import message_from_bytes, policy
 from typing import Any
 
 import psycopg
+
+from sandbox.mailbox import Mailbox
 
 A = "ml.tom_features_v1_mv"
 E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
@@ -53,3 +56,25 @@ def _wait(session: Session, relation: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{relation} was not refreshed")
+
+
+def test_an_emptied_source_stops_the_run_until_a_person_says_that_it_is_meant(
+    run_dag: Callable[..., Any], database: str, connection: Session, mailbox: Mailbox
+) -> None:
+    first = run_dag(database)
+    connection.execute(f"TRUNCATE {AI}")
+
+    run = run_dag(database)
+
+    assert run.tasks["prepare"] == run.state == "failed"
+    assert connection.execute(_SIGNALS).fetchone() != (0,)
+    assert connection.execute(
+        "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 day')"
+    ).fetchone() == (first.run_id,)
+    (path,) = mailbox.mails()
+    subject = message_from_bytes(path.read_bytes(), policy=policy.default)["subject"]
+    assert "prepare failed: iPhone.iphone_ai_enrich has 0 rows, 100% fewer than the " in subject
+
+    assert run_dag(database, accept_shrink=True).state == "success"
+    assert connection.execute(_SIGNALS).fetchone() == (0,)
+    assert run_dag(database, refresh_unchanged=True).state == "success"
