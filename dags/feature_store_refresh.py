@@ -15,8 +15,9 @@ of `assert_contract`, which also names the run's report, an HTML file. A failure
 changed nothing. After mending, clear the failed task with what follows it; the store is readable
 meanwhile.
 
-**A manual run** may be given its as-of day and told to refresh even what has not changed; the
-trigger form says how. **More:** README.md and docs/ beside this DAG's folder.
+**A manual run** may be given its as-of day and told to refresh even what has not changed, or that
+lost rows are meant; the trigger form says how. **More:** README.md and docs/ beside this DAG's
+folder.
 """
 
 from __future__ import annotations
@@ -89,6 +90,13 @@ with DAG(
             type="boolean",
             title="Refresh unchanged",
             description="Refresh every relation, even one of which nothing that it reads changed.",
+        ),
+        "accept_shrink": Param(
+            False,
+            type="boolean",
+            title="Accept lost rows",
+            description="Refresh although sources or layers have lost many of their rows: it is "
+            "meant.",
         ),
     },
 ) as dag:

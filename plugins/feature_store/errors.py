@@ -55,6 +55,10 @@ class RunOver(NotReady):
     """The run that a task belongs to has ended before the task began to work."""
 
 
+class RowsLost(StoreError):
+    """Far fewer rows than were certified, and nobody has said that this is meant."""
+
+
 class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 

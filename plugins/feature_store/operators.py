@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
 
+    from feature_store.shrink import Limits
+
 log = logging.getLogger(__name__)
 
 FINDINGS = "findings"
@@ -106,6 +108,13 @@ class StoreOperator(BaseOperator):
             self._connections.clear()
 
 
+def _limits(settings: Settings, context: Context) -> Limits:
+    from feature_store.shrink import read_limits
+
+    accepted = bool(context["params"].get("accept_shrink"))
+    return read_limits(settings.include_dir, accepted=accepted)
+
+
 class PrepareOperator(StoreOperator):
     """Take the lease, then check that a refresh can start. Changes nothing of the store.
 
@@ -116,6 +125,7 @@ class PrepareOperator(StoreOperator):
         """Take the lease, look at everything, and open the run's record."""
         from feature_store.objects import has_audit
         from feature_store.prepare import check_access, check_ready
+        from feature_store.shrink import check_sources
         from feature_store.store import read_store
 
         check_parameters(context, settings)
@@ -126,7 +136,9 @@ class PrepareOperator(StoreOperator):
                 check_access(connection)  # names every GRANT that is missing
                 raise
         try:
-            check_ready(connection, read_store(settings.include_dir), settings)
+            store = read_store(settings.include_dir)
+            check_ready(connection, store, settings)
+            check_sources(connection, store, _limits(settings, context))
         except (StoreError, psycopg.Error):
             self._record_stop(connection, settings, context)
             raise
@@ -176,6 +188,7 @@ class RefreshOperator(StoreOperator):
         from feature_store.prepare import check_code
         from feature_store.refresh import refresh
         from feature_store.reuse.reusable import record_reuse, reusable
+        from feature_store.shrink import guard_of
         from feature_store.store import read_store
 
         store = read_store(settings.include_dir)
@@ -188,7 +201,8 @@ class RefreshOperator(StoreOperator):
         if reuse:
             record_reuse(connection, lease, relation, reuse)
             return {"mode": "reused", "reason": reuse.reason}
-        done = refresh(connection, relation, lease, settings.zone)
+        guard = guard_of(store, relation, _limits(settings, context))
+        done = refresh(connection, relation, lease, settings.zone, guard)
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
 
 

@@ -17,6 +17,7 @@ from feature_store.privileges import (
     contract_problems,
     refresh_problems,
 )
+from feature_store.reads import lock_problems
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings
 from feature_store.sources import source_problems
@@ -42,6 +43,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
+    problems = problems or lock_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
 

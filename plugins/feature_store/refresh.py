@@ -11,13 +11,21 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from feature_store.errors import ExpectationsBroken, NotReady, StoreError, passes_on_its_own
+from feature_store.errors import (
+    ExpectationsBroken,
+    NotReady,
+    RowsLost,
+    StoreError,
+    passes_on_its_own,
+)
 from feature_store.guards import guard_problems
 from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
+from feature_store.reads import Reads, lock_reads, reads_of
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
 from feature_store.reuse.row_state import rows_of
+from feature_store.shrink import ShrinkGuard
 from feature_store.statistics import gather_statistics
 from feature_store.store import Relation
 from feature_store.wording import bullets
@@ -33,8 +41,8 @@ class Refreshed:
         mode: ``blocking`` or ``concurrent``.
         rows: rows that it holds now.
         bytes: its size with indexes.
-        seconds: from the start of its transaction to the end of the refresh; a blocking refresh
-            keeps readers away for at most this long.
+        seconds: from when it had its locks on what it reads to the end of the refresh; a blocking
+            refresh keeps readers away for at most this long.
     """
 
     mode: str
@@ -43,33 +51,47 @@ class Refreshed:
     seconds: float
 
 
-def refresh(connection: Connection[Any], relation: Relation, lease: Lease, zone: str) -> Refreshed:
+def refresh(
+    connection: Connection[Any],
+    relation: Relation,
+    lease: Lease,
+    zone: str,
+    guard: ShrinkGuard | None = None,
+) -> Refreshed:
     """Refresh a relation in one transaction with its audit row, then see to its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
-    sources at one moment. The states of its inputs are read first, while its readers still need
-    not wait. It either takes effect as a whole or leaves the relation as it was.
+    sources at one moment, which comes after the locks on them (see `reads`). The states of its
+    inputs are read first, while its readers still need not wait. It either takes effect as a whole
+    or leaves the relation as it was.
 
     Args:
         connection: a pinned session in autocommit mode.
         relation: what to refresh.
         lease: held until the transaction ends.
         zone: the session's time zone, for the record.
+        guard: what it is held to, see `shrink`; None holds it to nothing.
 
     Raises:
         LeaseTaken: the lease has changed hands.
+        RowsLost: it would lose too many rows; nothing of it takes effect.
         StoreError: the relation cannot be refreshed until somebody mends something.
         psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
     """
     mode = _mode(connection, relation)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
     version = read_version(connection, relation)
+    reads = reads_of(connection, relation)
     try:
         done = under_lease(
             connection,
             lease,
-            lambda: _refresh_and_record(connection, relation, mode, lease, zone),
+            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads, guard),
+            first=lambda: lock_reads(connection, reads),
         )
+    except RowsLost as lost:
+        readers = _what_readers_get(connection, relation)
+        raise RowsLost(lost.problem, readers=readers, next_step=lost.next_step) from None
     except psycopg.Error as error:
         if passes_on_its_own(error):
             log.warning(
@@ -113,10 +135,21 @@ def _explained(mode: str) -> str:
 
 
 def _refresh_and_record(
-    connection: Connection[Any], relation: Relation, mode: str, lease: Lease, zone: str
+    connection: Connection[Any],
+    relation: Relation,
+    mode: str,
+    lease: Lease,
+    zone: str,
+    reads: Reads,
+    guard: ShrinkGuard | None,
 ) -> Refreshed:
-    started = _moment(connection, "transaction_timestamp()")
+    started = _moment(connection, "clock_timestamp()")
+    if reads_of(connection, relation) != reads:
+        raise psycopg.errors.SerializationFailure(
+            f"what {relation.name} reads was replaced or renamed while it was waited for"
+        )
     _check_guards(connection, relation)
+    counts = guard.count_sources(connection, relation) if guard else {}
     inputs = read_inputs(connection, relation, zone, read_left(connection))
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
@@ -136,6 +169,8 @@ def _refresh_and_record(
     refresh_id, rows, size = _record(
         connection, relation, mode, lease, zone, seconds, inputs, version
     )
+    if guard:
+        guard.record(connection, relation, refresh_id, rows, counts)
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})

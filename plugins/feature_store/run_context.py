@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
 _ENDED = ("success", "failed")
-_PARAMETERS = ("as_of_day", "refresh_unchanged")
+_SWITCHES = ("refresh_unchanged", "accept_shrink")
+_PARAMETERS = ("as_of_day", *_SWITCHES)
 
 
 def holder_of(context: Context) -> Holder:
@@ -75,16 +76,15 @@ def check_parameters(context: Context, settings: Settings) -> None:
         raise BadInput(
             f"The run was given the unknown parameter {', '.join(unknown)}.",
             readers="nothing was changed.",
-            next_step=f"Start the run again; it takes {' and '.join(_PARAMETERS)}.",
+            next_step=f"Start the run again; it takes {', '.join(_PARAMETERS)}.",
         )
-    refresh_unchanged = given.get("refresh_unchanged", False)
-    if not isinstance(refresh_unchanged, bool):
-        raise BadInput(
-            f"The parameter refresh_unchanged is {shown(refresh_unchanged)}; expected true or "
-            "false.",
-            readers="nothing was changed.",
-            next_step="Start the run again with one of them, or without the parameter.",
-        )
+    for switch in _SWITCHES:
+        if not isinstance(given.get(switch, False), bool):
+            raise BadInput(
+                f"The parameter {switch} is {shown(given[switch])}; expected true or false.",
+                readers="nothing was changed.",
+                next_step="Start the run again with one of them, or without the parameter.",
+            )
     as_of_day_of(context, settings)
 
 

@@ -74,6 +74,9 @@ def connect(
 
 def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
     """Set all that decides results, the timeouts and the memory, for the rest of the session."""
+    # After a rollback psycopg drops what it prepared, unasked, by a statement before the next one:
+    # the snapshot of a transaction would be that statement's, and come before the locks (`reads`).
+    connection.prepare_threshold = None
     values = {
         "application_name": f"feature_store {purpose}",
         "TimeZone": settings.zone,

@@ -17,6 +17,8 @@ from feature_store.wording import shown
 _THRESHOLDS = TypeAdapter(
     dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
 )
+REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
+"""The thresholds by which a refresh is refused; see `shrink`."""
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -25,26 +27,31 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
     """Read ``thresholds.toml``, number by number.
 
     Raises:
-        BadInput: the file is missing or holds anything but numbers.
+        BadInput: the file is missing, holds anything but numbers, or lacks one of `REFUSALS`.
     """
     path = include_dir / "thresholds.toml"
     written = read_toml(path)
     try:
-        return _THRESHOLDS.validate_python(written)
+        thresholds = _THRESHOLDS.validate_python(written)
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(
             f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
         ) from None
+    if missing := sorted(REFUSALS - thresholds.keys()):
+        raise BadInput(
+            f"{path} lacks {', '.join(missing)}.", next_step="Copy the lines of the package's own."
+        )
+    return thresholds
 
 
 def unused_thresholds(include_dir: Path) -> list[str]:
-    """The thresholds that no query of the folder uses.
+    """The thresholds that nothing uses.
 
     Raises:
         BadInput: a file cannot be read.
     """
-    used: set[str] = set()
+    used = set(REFUSALS)
     for path in (include_dir / "sql").rglob("*.sql"):
         used.update(_PLACEHOLDER.findall(read_text(path)))
     return sorted(read_thresholds(include_dir).keys() - used)

@@ -307,7 +307,7 @@ class TestTheConnection:
 
 class TestParametersOfARun:
     @_few
-    @given(st.sampled_from(["as_of_day", "refresh_unchanged", "x"]), _JSON)
+    @given(st.sampled_from(["as_of_day", "refresh_unchanged", "accept_shrink", "x"]), _JSON)
     @example("as_of_day", _LONG)
     @example("as_of_day", "2999-01-01")
     @example("as_of_day", "0001-01-01")

@@ -232,7 +232,7 @@ def test_what_is_recorded_is_of_the_same_moment_as_what_was_refreshed(
     blocker = other
     with blocker.transaction():
         # E-clean's refresh starts, takes its snapshot and waits here, in the middle.
-        blocker.execute("LOCK TABLE ml.spam_listings_v1 IN ACCESS EXCLUSIVE MODE")
+        blocker.execute(f"REFRESH MATERIALIZED VIEW {E}")
         session.execute("SET lock_timeout = '20s'")
         failure: list[BaseException] = []
 

@@ -41,6 +41,7 @@ def test_one_day_for_all_runs_of_a_backfill_is_refused():
     [
         ({"as_of_date": "2026-06-12"}, "the unknown parameter as_of_date."),
         ({"refresh_unchanged": "no"}, "refresh_unchanged is 'no'; expected true or false."),
+        ({"accept_shrink": 1}, "accept_shrink is 1; expected true or false."),
         ({"refresh_unchanged": None}, "refresh_unchanged is None; expected true or false."),
         ({"as_of_day": "2999-01-01"}, "as-of day is 2999-01-01; expected 1900-01-01 to 2026-06-30"),
         ({"as_of_day": 20260612}, "as_of_day is 20260612; expected a day as YYYY-MM-DD."),
@@ -54,7 +55,13 @@ def test_a_parameter_that_cannot_be_used_is_refused(given, words):
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"as_of_day": None, "refresh_unchanged": False}, {"as_of_day": "2026-06-12"}]
+    "given",
+    [
+        {},
+        {"as_of_day": None, "refresh_unchanged": False},
+        {"accept_shrink": True},
+        {"as_of_day": "2026-06-12"},
+    ],
 )
 def test_the_parameters_as_the_form_gives_them_are_taken(given):
     check_parameters(_manual(given), Settings())

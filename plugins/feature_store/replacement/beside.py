@@ -16,6 +16,8 @@ import psycopg
 from psycopg import Connection, sql
 
 from feature_store.errors import NotReady, passes_on_its_own
+from feature_store.names import Name
+from feature_store.reads import find_reads, lock_reads
 from feature_store.replacement.kept import given_by_default, keep
 from feature_store.replacement.scope import Rebuilt, Replacement
 from feature_store.requalify import moved
@@ -72,6 +74,7 @@ def fill(connection: Connection[Any], replacement: Replacement) -> None:
         name = sql.Identifier(BESIDE, one.name.relation)
         log.info("Filling %s beside the old one.", one.name)
         with naming(f"{one.name} cannot be filled"):
+            lock_reads(connection, find_reads(connection, Name(BESIDE, one.name.relation)))
             # A refresh leaves rows that every snapshot sees, older ones too.
             connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         connection.execute(sql.SQL("ANALYZE {}").format(name))

@@ -18,6 +18,7 @@ from typing import Any
 from psycopg import Connection, IsolationLevel
 
 from feature_store.lease import Lease, hold_lease
+from feature_store.reads import lock_reads, reads_of
 from feature_store.reuse.inputs import Inputs, Kind, read_inputs, read_outcome
 from feature_store.reuse.latest import LatestRefreshes, read_latest
 from feature_store.reuse.left import left_by
@@ -61,7 +62,9 @@ def reusable(
     Raises:
         psycopg.Error: what may pass on its own.
     """
+    reads = reads_of(connection, relation)
     with _one_snapshot(connection):
+        lock_reads(connection, reads)
         latest = read_latest(connection)
         last = latest.get(str(relation.name))
         if last is None or last.inputs is None or last.outcome is None:
