@@ -10,8 +10,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -26,6 +26,7 @@ from feature_store.errors import (
 from feature_store.expectations import Expectation
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
+from feature_store.proofs import NOTHING_TO_COMPARE
 from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,21 @@ def run_suite(
     except TestConnectionError as error:
         raise error.cause or error from error
     return [_check(source, expectation) for expectation in expectations]
+
+
+def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
+    """Say of met proofs that had no row to compare that they had none.
+
+    Args:
+        findings: of a suite.
+        compared: how many rows each proof compared, by its name.
+    """
+    return [
+        replace(f, observed=NOTHING_TO_COMPARE)
+        if f.outcome == "met" and compared.get(f.expectation.name) == 0
+        else f
+        for f in findings
+    ]
 
 
 def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:

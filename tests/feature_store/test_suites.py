@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from feature_store.errors import ExpectationsBroken, NotChecked
 from feature_store.expectations import read_expectations
 from feature_store.lease import Holder, take_lease
-from feature_store.proofs import read_proofs, run_proof
+from feature_store.proofs import NOTHING_TO_COMPARE, read_proofs, run_proof
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.session import pin
@@ -25,6 +26,7 @@ from feature_store.suites import (
     breaches,
     record,
     run_suite,
+    tell_empty,
     verdict,
 )
 from sandbox.server import Server
@@ -58,12 +60,14 @@ class Night:
             if not names or str(relation.name) in names:
                 refresh(self.session, relation, self.lease, "UTC")
 
-    def run(self, suite: str) -> list[Finding]:
+    def run(self, suite: str, queries: Mapping[str, str] | None = None) -> list[Finding]:
+        """Run a suite, some of its proofs with these queries instead."""
         proofs = read_proofs(self._settings.include_dir)
+        proofs = tuple(replace(p, query=(queries or {}).get(p.name, p.query)) for p in proofs)
         event = begin_suite(self.session, self.lease, suite)
+        compared = {}
         if suite == "as_of_counts":
-            for proof in proofs:
-                run_proof(self.session, proof, self.lease, event)
+            compared = {p.name: run_proof(self.session, p, self.lease, event) for p in proofs}
         expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
 
         def connect() -> psycopg.Connection[Any]:
@@ -71,12 +75,12 @@ class Night:
             connection.autocommit = False
             return connection
 
-        findings = run_suite(expectations, connect)
+        findings = tell_empty(run_suite(expectations, connect), compared)
         record(self.session, event, findings)
         return findings
 
-    def broken(self, suite: str) -> dict[str, Finding]:
-        findings = self.run(suite)
+    def broken(self, suite: str, queries: Mapping[str, str] | None = None) -> dict[str, Finding]:
+        findings = self.run(suite, queries)
         assert {f.outcome for f in findings} <= {"met", "broken"}, findings
         return {
             f.expectation.name: f
@@ -272,6 +276,42 @@ def test_a_proof_that_compared_nothing_proves_nothing(night: Night) -> None:
     night.session.execute("TRUNCATE feature_store.device_count_day_v1_mv")
 
     assert f"{F2}.prior_counts" in night.broken("as_of_counts")
+
+
+@pytest.mark.parametrize("lost", [1, None], ids=["one row", "all rows"])
+def test_rows_that_a_proof_did_not_compare_count_as_rows_that_differ(
+    night: Night, lost: int | None
+) -> None:
+    name = f"{E}.anchors"
+    (there,) = night.session.execute(f"SELECT count(*) FROM {E}").fetchone()
+    lost = lost or there
+    compared = there - lost
+    few = f"SELECT {compared} AS compared, 0 AS broken, '[]'::jsonb AS sample"
+
+    broken = night.broken("as_of_counts", {name: few})
+
+    assert list(broken) == [name]
+    counts = {"observed": {"compared": compared}, "expected": {"compared": there}}
+    assert broken[name].sample == [
+        {"broken": lost, "compared": compared, "sample": [{"key": {}, **counts}]}
+    ]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_to_compare(
+    store_database: str, store_files: Store, settings: Settings, suite: str
+) -> None:
+    empty = Night(store_database, store_files, settings)
+    empty.refresh()
+
+    assert empty.broken(suite) == {}
+
+    told = empty.session.execute(
+        "SELECT DISTINCT e.observed FROM feature_store_audit.proof AS p "
+        "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation"
+    ).fetchall()
+    assert told == ([(NOTHING_TO_COMPARE,)] if suite == "as_of_counts" else [])
+    empty.session.close()
 
 
 def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_the_data(
