@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.contracts import read_feature_sets
 from feature_store.errors import ExpectationsBroken, NotChecked
 from feature_store.expectations import read_expectations
 from feature_store.lease import Holder, take_lease
+from feature_store.nulls import record_nulls
 from feature_store.proofs import NOTHING_TO_COMPARE, read_proofs, run_proof
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
@@ -344,6 +346,83 @@ def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None
     assert {"token": "kanskje"}.items() <= warned.sample[-1].items() or any(
         row["token"] == "kanskje" for row in warned.sample
     )
+
+
+def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night: Night) -> None:
+    """CSV loaders write '' for an empty field; a row with any token is no row of A."""
+    name = "few_listings_are_left_out_by_a_token_that_is_no_spam"
+    assert name not in verdict("spam_absence", night.run("spam_absence"))["warnings"]
+    lost = night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = '' WHERE listing_id % 3 = 0 AND listing_id IN "
+        f"(SELECT listing_id FROM {E_CLEAN}) AND spam IS NULL RETURNING listing_id"
+    ).fetchall()
+    night.refresh()
+
+    findings = night.run("spam_absence")
+
+    assert name in verdict("spam_absence", findings)["warnings"]
+    row, *_ = next(f.sample for f in findings if f.expectation.name == name)
+    kept = night.session.execute("SELECT count(*) FROM ml.tom_features_v1_mv").fetchone()
+    assert row["token"] == "''"
+    assert row["listings_left_out"] >= len(set(lost))
+    assert row["listings_kept"] == kept[0]
+
+
+def test_values_that_are_nan_are_warned_of_and_count_as_missing(
+    night: Night, settings: Settings
+) -> None:
+    """pandas writes NaN for no value, and a clipped score makes 1 of it."""
+    name = "no_value_is_nan_in_the_source"
+    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
+    asked = (
+        "SELECT n.feature, n.null_count FROM feature_store_audit.feature_nulls AS n "
+        "WHERE n.feature = ANY(%s)"
+    )
+    features = ["ai_negotiability_f", "seller_rating", "dev_color_vote_share"]
+
+    def missing() -> dict[str, int]:
+        event = begin_suite(night.session, night.lease, "as_of_counts")
+        for feature_set in sets.values():
+            record_nulls(night.session, night.lease, feature_set, event)
+        return dict(night.session.execute(asked, (features,)).fetchall())
+
+    def told() -> dict[str, int]:
+        findings = night.run("as_of_counts")
+        (finding,) = (f for f in findings if f.expectation.name == name)
+        assert (finding.outcome == "met") is (name not in verdict("", findings)["warnings"])
+        return {row["feature"]: row["source_rows"] for row in finding.sample}
+
+    for column in ("negotiability_ai", "urgency_ai", "lqs_textonly"):
+        night.session.execute(
+            f"UPDATE \"iPhone\".iphone_ai_enrich SET {column} = NULL WHERE {column} = 'NaN'"
+        )
+    night.refresh()
+    assert told() == {}
+    before = missing()
+    ids = [
+        listing
+        for (listing,) in night.session.execute(
+            f"SELECT e.listing_id FROM {E_AI} AS e "
+            'INNER JOIN "iPhone".iphone_ai_enrich AS a USING (listing_id) '
+            "INNER JOIN feature_store.device_image_features_unified_v1 AS i USING (listing_id) "
+            "WHERE a.negotiability_ai IS NOT NULL AND e.seller_rating IS NOT NULL "
+            "AND i.color_primary_vote_share IS NOT NULL ORDER BY 1 LIMIT 7"
+        ).fetchall()
+    ]
+    for table, column in (
+        ('"iPhone".iphone_ai_enrich', "negotiability_ai"),
+        (LISTINGS, "seller_rating"),
+        ("feature_store.device_image_features_unified_v1", "color_primary_vote_share"),
+    ):
+        night.session.execute(
+            f"UPDATE {table} SET {column} = 'NaN' WHERE listing_id = ANY(%s)", (ids,)
+        )
+    night.refresh()
+
+    assert told() == dict.fromkeys(features, 7)
+    scores = f"SELECT DISTINCT ai_negotiability_f FROM {E_AI} WHERE listing_id = ANY(%s)"
+    assert night.session.execute(scores, (ids,)).fetchall() == [(1.0,)]
+    assert missing() == {feature: before[feature] + 7 for feature in features}
 
 
 @pytest.mark.parametrize("wrong_clock", ["2062-06-30", "infinity"])
