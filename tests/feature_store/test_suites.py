@@ -316,6 +316,35 @@ def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_
     empty.session.close()
 
 
+def test_listings_without_a_day_and_of_infinite_days_are_counted_apart(night: Night) -> None:
+    far = ("infinity", "-infinity", "0044-03-15 BC", "20226-03-01", None, None)
+    listings = night.session.execute(f"SELECT listing_id FROM {E_CLEAN} ORDER BY 1").fetchall()
+    for day, listing in zip(far, listings, strict=False):
+        night.session.execute(
+            f"UPDATE {LISTINGS} SET edited_date = %s, sold_date = NULL, last_seen = NULL "
+            "WHERE listing_id = %s",
+            (day, *listing),
+        )
+    night.refresh()
+
+    assert night.broken("uniqueness") == {}
+    assert night.broken("as_of_counts") == {}
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "20226-03-01"])
+def test_a_broken_row_of_a_day_that_python_has_no_date_for_is_named(night: Night, day: str) -> None:
+    night.replace_by_table("ml.ask_daily_median_v1")
+    night.session.execute(
+        "INSERT INTO ml.ask_daily_median_v1 SELECT 15, 128, %s, 1, 1 FROM generate_series(1, 2)",
+        (day,),
+    )
+
+    broken = night.broken("uniqueness")
+
+    (row,) = broken["one_row_per_cohort_and_day"].sample
+    assert row == {"generation": 15, "storage_gb": 128, "ask_day": day, "found": 2}
+
+
 def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_the_data(
     night: Night,
 ) -> None:
