@@ -32,9 +32,12 @@ nan AS (
         n.source_rows
     FROM (
         SELECT
-            count(*) FILTER (WHERE u.negotiability_ai::numeric = 'NaN') AS negotiability,
-            count(*) FILTER (WHERE u.urgency_ai::numeric = 'NaN') AS urgency,
-            count(*) FILTER (WHERE u.lqs_textonly::numeric = 'NaN') AS lqs_textonly
+            count(*) FILTER (WHERE u.negotiability_ai::numeric = 'NaN' AND e.ai_negotiability_f = 1)
+                AS negotiability,
+            count(*) FILTER (WHERE u.urgency_ai::numeric = 'NaN' AND e.ai_urgency_f = 1)
+                AS urgency,
+            count(*) FILTER (WHERE u.lqs_textonly::numeric = 'NaN' AND e.ai_lqs_textonly_f = 1)
+                AS lqs_textonly
         FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
         INNER JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id
     ) AS c
