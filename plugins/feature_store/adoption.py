@@ -7,12 +7,16 @@ them like ours. It is never altered.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection, errors, sql
 from psycopg.pq import ExecStatus
 
+from feature_store.contracts import read_feature_sets
 from feature_store.errors import BadInput
+from feature_store.leaks.gates import leaks_of
+from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.names import Name
 from feature_store.outline import Refresh
 from feature_store.requalify import moved
@@ -20,14 +24,21 @@ from feature_store.sources import live_columns
 from feature_store.store import Relation, Store, closure
 from feature_store.wording import in_words
 
-# Nobody knows how others make their F0. All that reads it joins by both columns.
-_ALSO_UNIQUE_BY = {
-    Name("feature_store", "listing_device_features_clean_mv"): {"generation", "listing_id"}
-}
+# Nobody knows how others make their F0. All that reads it joins by both columns. It may leave out
+# listings, but what it has is proven as a part of E-clean.
+_F0 = Name("feature_store", "listing_device_features_clean_mv")
+_ALSO_UNIQUE_BY = {_F0: {"generation", "listing_id"}}
+# Not allowed to look, or nothing there to look at yet: the suites look in every run.
+_CANNOT_LOOK = (
+    errors.InsufficientPrivilege,
+    errors.ObjectNotInPrerequisiteState,
+    errors.UndefinedTable,
+)
+_LISTINGS_OF = {_F0: Name("ml", "tom_features_v1_enriched_clean_mv")}
 
 
 def misfits(
-    connection: Connection[Any], store: Store, relation: Relation, *, exact: bool
+    connection: Connection[Any], store: Store, relation: Relation, include_dir: Path
 ) -> list[str]:
     """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
 
@@ -35,7 +46,7 @@ def misfits(
         connection: a pinned session.
         store: what the files say.
         relation: the file's.
-        exact: whether it must have no further columns, because a feature set is bound to it.
+        include_dir: where they are.
     """
     row = connection.execute(
         "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class AS c "
@@ -49,11 +60,22 @@ def misfits(
     if kind != wanted:
         words = "materialized view" if wanted == "m" else "plain view"
         return [f"it is no {words}"]
-    problems = _column_misfits(connection, store, relation, exact=exact)
+    bound = [feature_set.relation for feature_set in read_feature_sets(include_dir)]
+    problems = _column_misfits(connection, store, relation, exact=relation.name in bound)
     if relation.refresh is Refresh.CONCURRENT and not _has_key(connection, relation, oid):
         keys = " or ".join(", ".join(key) for key in relation.file.unique_indexes.values())
         problems.append(f"it has no valid unique index over {keys}: no concurrent refresh")
-    return problems + _order_misfits(connection, store, relation, oid)
+    problems += _order_misfits(connection, store, relation, oid)
+    problems += _owner_misfits(connection, oid) if kind == "m" else []
+    if problems:
+        return problems
+    roots = [relation.name] if kind == "m" else bound
+    rules, exceptions = read_rules(include_dir), read_exceptions(include_dir)
+    leaks = leaks_of(connection, store, relation.name, roots, rules, exceptions)
+    return [
+        *(f"every run would find a leak: {f.relation} {f.words}" for f in leaks),
+        *_listing_misfits(connection, relation, oid),
+    ]
 
 
 def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
@@ -202,6 +224,62 @@ def _order_misfits(
     reads = {Name(schema, name) for schema, name in rows}
     late = [str(r.name) for r in store.refreshed if r.name in reads - before]
     return [f"it reads {in_words(late)}, which the DAG does not refresh before it"] if late else []
+
+
+def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
+    """Say if the role that applies is no member of its owner: then no run could refresh it."""
+    row = connection.execute(
+        """
+        SELECT quote_ident(pg_get_userbyid(c.relowner)), quote_ident(applies.rolname),
+            c.oid::regclass::text
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_roles AS applies
+            ON applies.oid = coalesce(
+                (
+                    SELECT n.nspowner FROM pg_catalog.pg_namespace AS n
+                    WHERE n.nspname = 'feature_store_audit'
+                ),
+                quote_ident(current_user)::regrole
+            )
+        WHERE c.oid = %s AND NOT pg_has_role(applies.oid, c.relowner, 'USAGE')
+        """,
+        (oid,),
+    ).fetchone()
+    if row is None:
+        return []
+    owner, me, view = row
+    return [
+        f"it belongs to {owner}, and {me}, who applies, is no member of that role. To keep it, as "
+        f"a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
+    ]
+
+
+def _listing_misfits(connection: Connection[Any], relation: Relation, oid: int) -> list[str]:
+    """Say if its query gives listings that it may not have."""
+    whole = _LISTINGS_OF.get(relation.name)
+    if whole is None:
+        return []
+    (query,) = connection.execute("SELECT pg_get_viewdef(%s::oid)", (oid,)).fetchone() or ("",)
+    others = sql.SQL(
+        "SELECT count(*), min(listing_id) FROM ({}) AS theirs "
+        "WHERE NOT EXISTS (SELECT 1 FROM {} AS w WHERE w.listing_id = theirs.listing_id)"
+    ).format(sql.SQL(query.rstrip().removesuffix(";")), whole.identifier)
+    try:
+        with connection.transaction():
+            n, example = connection.execute(others).fetchone() or (0, None)
+    except (
+        errors.InsufficientPrivilege,
+        errors.ObjectNotInPrerequisiteState,
+        errors.UndefinedTable,
+    ):
+        # Not allowed to look, or nothing there to look at yet: the suites look at every run.
+        return []
+    if not n:
+        return []
+    return [
+        f"its query gives {n:,} listings that {whole} does not have ({example}, for example); it "
+        "may have fewer of its listings, and no others"
+    ]
 
 
 def _quoted(name: str) -> str:

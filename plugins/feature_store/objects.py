@@ -18,7 +18,6 @@ from psycopg import Connection
 
 from feature_store.adoption import collisions, misfits
 from feature_store.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
-from feature_store.contracts import read_feature_sets
 from feature_store.errors import NotReady
 from feature_store.governance import Governance, Standing, read_governance, standing
 from feature_store.session import server_major
@@ -114,10 +113,9 @@ def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
     Raises:
         BadInput: a governance or contract file cannot be read.
     """
-    bound = {feature_set.relation for feature_set in read_feature_sets(include_dir)}
     return (
         *(_governance(governance) for governance in read_governance(include_dir)),
-        *(_relation(store, r, exact=r.name in bound) for r in store.relations),
+        *(_relation(store, r, include_dir) for r in store.relations),
     )
 
 
@@ -255,7 +253,7 @@ def _alike(live: str, live_then: str) -> bool:
     return queries.sub("", live) == queries.sub("", live_then)
 
 
-def _relation(store: Store, relation: Relation, *, exact: bool) -> StoreObject:
+def _relation(store: Store, relation: Relation, include_dir: Path) -> StoreObject:
     file = relation.file
     return StoreObject(
         label=str(file.name),
@@ -264,7 +262,7 @@ def _relation(store: Store, relation: Relation, *, exact: bool) -> StoreObject:
         create=(file.create.text, *(i.text for i in file.indexes.values())),
         comment=tuple(c.text for c in file.comments),
         describe=lambda connection: describe_relation(connection, file),
-        misfits=lambda connection: misfits(connection, store, relation, exact=exact),
+        misfits=lambda connection: misfits(connection, store, relation, include_dir),
         collisions=lambda connection: collisions(connection, relation),
         relation=relation,
         governance=None,

@@ -150,28 +150,27 @@ def make_plan(
 
 def blockages(plan: Plan) -> list[str]:
     """Each blocked object with its state, where it differs, and the way out."""
-    changed = [c.thing.label for c in plan.blocked if c.state is State.FILE_CHANGED]
-    named = _outgrown(plan)
+    named = _all_at_once(plan)
 
     def way_out(condition: Condition) -> str:
-        # A new version changes several files, and apply takes all of them or none.
-        label = condition.thing.label
+        # Apply takes all of them or none, so one command has to name them all.
         if condition.standing:
-            at_once = label in changed and len(named) > 1 and condition.standing.outgrown
+            at_once = len(named) > 1 and condition.standing.outgrown
             return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
-        names = " ".join(named) if label in changed else label
-        return f"\nNext: {_WAY_OUT[condition.state].format(names)}"
+        return f"\nNext: {_WAY_OUT[condition.state].format(' '.join(named))}"
 
     return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
 
 
-def _outgrown(plan: Plan) -> list[str]:
-    """What of ours has another file by now, by the names that `--replace` takes."""
-    names: list[str] = []
-    for condition in plan.blocked:
-        if condition.state is State.FILE_CHANGED:
-            standing = condition.standing
-            names += standing.outgrown if standing else [condition.thing.label]
+def _all_at_once(plan: Plan) -> list[str]:
+    """What stands in the way and what was named already, by the names that `--replace` takes."""
+    names = [thing.label for thing in plan.replaces]
+    for condition in (*plan.completes, *plan.adopts, *plan.blocked):
+        if condition.standing:
+            names += [str(part.name) for part in condition.standing.replace]
+            names += condition.standing.outgrown
+        elif condition.state in _REPLACEABLE:
+            names.append(condition.thing.label)
     return names
 
 
@@ -182,6 +181,7 @@ _WAY_OUT = {
     State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
+_REPLACEABLE = _WAY_OUT.keys() - {State.TAKEN}
 
 
 def _parts(plan: Plan) -> Iterator[str]:

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.lease import Lease, hold_lease
+from feature_store.names import Name
 from feature_store.textfile import files_in, read_text
 
 log = logging.getLogger(__name__)
 
 _DECIDES = ("critical", "information")
+_SAMPLE = 20
+NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
+"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,20 @@ def read_proofs(include_dir: Path) -> tuple[Proof, ...]:
     return tuple(proofs)
 
 
-def run_proof(connection: Connection[Any], proof: Proof, lease: Lease, event: int) -> None:
+def run_proof(connection: Connection[Any], proof: Proof, lease: Lease, event: int) -> int:
     """Run one proof and keep what it found.
+
+    The relation's rows are counted apart: of those that the proof did not compare each counts as
+    one that differs. Where neither it nor the relation has a row, they agree.
 
     Args:
         connection: a session in autocommit mode.
         proof: to run.
         lease: held until its result is recorded.
         event: the number of the try of the suite that it belongs to.
+
+    Returns:
+        How many rows it compared.
 
     Raises:
         LeaseTaken: the lease has changed hands.
@@ -89,11 +99,27 @@ def run_proof(connection: Connection[Any], proof: Proof, lease: Lease, event: in
         row = connection.execute(proof.query.encode()).fetchone()
         assert row is not None  # a proof is one aggregate row
         compared, broken, sample = row
+        there = _count_rows(connection, proof.relation)
+        if compared < there:
+            broken += there - compared
+            counts = {"observed": {"compared": compared}, "expected": {"compared": there}}
+            sample = [{"key": {}, **counts}, *sample]
         seconds = time.monotonic() - started
         connection.execute(
             "INSERT INTO feature_store_audit.proof_log "
             "(suite_event, proof, compared, broken, sample, seconds) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
-            (event, proof.name, compared, broken, json.dumps(sample), seconds),
+            (event, proof.name, compared, broken, json.dumps(sample[:_SAMPLE]), seconds),
         )
-    log.info("%s: %s rows compared, %s differ, %.2f s.", proof.name, compared, broken, seconds)
+    told = (
+        f"{compared} rows compared, {broken} differ" if compared or broken else NOTHING_TO_COMPARE
+    )
+    log.info("%s: %s, %.2f s.", proof.name, told, seconds)
+    return int(compared)
+
+
+def _count_rows(connection: Connection[Any], relation: str) -> int:
+    query = sql.SQL("SELECT count(*) FROM {}").format(Name.parse(relation).identifier)
+    row = connection.execute(query).fetchone()
+    assert row is not None  # an aggregate
+    return int(row[0])

@@ -10,8 +10,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -24,8 +24,10 @@ from feature_store.errors import (
     passes_on_its_own,
 )
 from feature_store.expectations import Expectation
+from feature_store.far_dates import reading_far_dates
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
+from feature_store.proofs import NOTHING_TO_COMPARE
 from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)
@@ -74,15 +76,27 @@ def run_suite(
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.datasource.fluent.interfaces import TestConnectionError
 
+    creator = reading_far_dates(connect)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     try:
         source = context.data_sources.add_postgres(  # type: ignore[call-arg]  # its stub lacks kwargs
-            "store", connection_string=_UNUSED_URL, kwargs={"creator": connect, "pool_size": 1}
+            "store", connection_string=_UNUSED_URL, kwargs={"creator": creator, "pool_size": 1}
         )
     except TestConnectionError as error:
         raise error.cause or error from error
     return [_check(source, expectation) for expectation in expectations]
+
+
+def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
+    """Say of met proofs that there was nothing to compare, by how many rows each compared."""
+    empty = {name for name, rows in compared.items() if not rows}
+
+    nothing = {f.expectation.name for f in findings if f.outcome == "met"} & empty
+    return [
+        replace(f, observed=NOTHING_TO_COMPARE) if f.expectation.name in nothing else f
+        for f in findings
+    ]
 
 
 def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,7 +22,14 @@ from sandbox.load import load_sample
 from sandbox.roles import as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
-from tests.feature_store.hand_built import E_AI, build_by_hand, stand_on_it
+from tests.feature_store.hand_built import (
+    E_AI,
+    F0,
+    F0_WITH_IMAGES,
+    build_by_hand,
+    stand_on_it,
+    with_f0_declared,
+)
 
 _OWNER = "etl"
 _READER = "analysts"
@@ -90,3 +99,42 @@ def test_an_adopted_store_is_refreshed_proven_and_certified_and_its_views_stay(
         assert connection.execute(_VIEWS).fetchall() == views
     with psycopg.connect(as_role(theirs, _READER)) as reader:
         assert reader.execute("SELECT count(*) FROM mine.prices").fetchone() != (0,)
+
+
+def test_an_adopted_f0_with_fewer_listings_is_certified(
+    theirs: str,
+    airflow_conn: Callable[..., None],
+    run_dag: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(settings.include_dir, include)
+    (include / "exceptions.toml").write_text(with_f0_declared(include))
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include))
+    with psycopg.connect(theirs, autocommit=True) as connection:
+        for statement in (
+            f"SET SESSION AUTHORIZATION {_OWNER}",
+            f"DROP MATERIALIZED VIEW {F0} CASCADE",
+            f"CREATE MATERIALIZED VIEW {F0} AS {F0_WITH_IMAGES}",
+            f"CREATE UNIQUE INDEX theirs ON {F0} (generation, listing_id)",
+        ):
+            connection.execute(statement.encode())
+    airflow_conn(as_role(theirs, _OWNER))
+    grant_roles(theirs, owner=_OWNER, reader=_READER)
+    assert main(("apply", "--replace", E_AI)) == 0, capsys.readouterr().out
+    assert main(("stamp-contract", *_SETS.values())) == 0
+    grant_roles(theirs, owner=_OWNER, reader=_READER)
+
+    run = run_dag(theirs, as_of_day="2026-06-30")
+
+    assert set(run.tasks.values()) == {"success"}, run.tasks
+    with psycopg.connect(theirs) as connection:
+        counts = f"SELECT (SELECT count(*) FROM {F0}), (SELECT count(*) FROM {E_AI})"
+        f0, e_ai = connection.execute(counts.encode()).fetchone() or (0, 0)
+        assert 0 < f0 < e_ai
+        certified = "SELECT run_id FROM feature_store.require_certified(%s, '1 hour')"
+        found = connection.execute(certified, (_SETS["feature_store"],)).fetchone()
+        assert found == (run.run_id,)

@@ -95,6 +95,24 @@ def test_the_training_set_holds_the_contracts_columns_and_the_labels(rows, page,
     assert str(frame["ptv_final"].dtype) == str(frame["duration_hours"].dtype) == "float64"
 
 
+@pytest.mark.parametrize("values", [["NULL"], ["NULL", "1"], []], ids=["none", "some", "no row"])
+def test_a_number_without_a_value_is_a_number(page, certified, values):
+    types = ("int2", "int4", "int8", "float4", "float8", "numeric")
+    columns = ", ".join(f"v::{name} AS of_{name}" for name in types)
+    given = ", ".join(f"({value}::int)" for value in values or ["NULL"])
+    connection, _ = page["open_certified"](certified)
+    with connection:
+        found = page["frame"](
+            connection.execute(
+                f"SELECT 7 AS listing_id, {columns}, 'a' AS word FROM (VALUES {given}) AS t (v) "
+                f"WHERE {bool(values)}"
+            )
+        )
+    assert len(found) == len(values)
+    assert {str(found[f"of_{name}"].dtype) for name in types} == {"float64"}
+    assert list(found["word"]) == ["a"] * len(values)
+
+
 def test_inference_reads_single_listings_without_labels(rows, page, certified):
     frame, _ = rows
     some = [int(listing) for listing in frame.index[:2]]

@@ -7,6 +7,7 @@ records. The queries are ours in other words: each helper stands inside the quer
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -24,6 +25,24 @@ E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 F0 = "feature_store.listing_device_features_clean_mv"
 F1 = "feature_store.v_device_meta_base_t0_v1"
 F3 = "feature_store.device_meta_encoded_t0_v1"
+F0_WITH_IMAGES = (
+    f"SELECT e.generation, e.listing_id, e.edited_date, e.model FROM {E_CLEAN} AS e WHERE EXISTS ("
+    "SELECT FROM feature_store.device_image_features_unified_v1 AS u "
+    "WHERE u.generation = e.generation AND u.listing_id = e.listing_id)"
+)
+"""An F0 that has device rows only where there are images."""
+
+_F0_READS_IMAGES = f"""
+[[exception]]
+id = "f0-images"
+title = "F0 chooses listings by their images"
+relation = "{F0}"
+reads = "feature_store.device_image_features_unified_v1"
+says = "image row as of the query"
+reason = "It was there before us. A listing is in the device set once it has images."
+[exception.taints]
+iphone_device_meta_encoded_v2_model = ["gmc_seg_n"]
+"""
 
 _HELPERS = {
     "ml.spam_token_v1",
@@ -58,6 +77,11 @@ BEGIN
     RAISE NOTICE 'Feature contract OK';
 END $$;
 """
+
+
+def with_f0_declared(include_dir: Path) -> str:
+    """The declared exceptions, and that F0 reads images."""
+    return (include_dir / "exceptions.toml").read_text() + _F0_READS_IMAGES
 
 
 def build_by_hand(connection: Connection[Any], store: Store, *, speed: bool = False) -> None:

@@ -20,7 +20,17 @@ from feature_store.prepare import check_ready
 from feature_store.stamps import stamp
 from feature_store.status import read_status
 from tests.conftest import LiveStore
-from tests.feature_store.hand_built import E_AI, E_CLEAN, F0, F1, F3, OWNER, E
+from tests.feature_store.hand_built import (
+    E_AI,
+    E_CLEAN,
+    F0,
+    F0_WITH_IMAGES,
+    F1,
+    F3,
+    OWNER,
+    E,
+    with_f0_declared,
+)
 
 _ASSERT = "ml.assert_feature_contract"
 
@@ -45,7 +55,8 @@ def _state(plan: Plan, label: str) -> tuple[State, str]:
 def test_plan_shows_what_differs_and_the_way_out_in_one_screen(hand_built, include):
     hand_built.run(f"SET ROLE {OWNER}")
     before = hand_built.snapshot()
-    text = str(_plan(hand_built, include))
+    with hand_built.session(OWNER) as connection:
+        text = str(make_plan(connection, include.store, include.directory))
     assert hand_built.snapshot() == before
     assert len(text.splitlines()) <= 48
     assert text.splitlines()[:4] == [
@@ -88,6 +99,7 @@ def test_what_is_adopted_is_not_touched(hand_built, include):
     with hand_built.connection.transaction(force_rollback=True):
         hand_built.run(f"DROP MATERIALIZED VIEW {E_AI} CASCADE")
         before = set(hand_built.snapshot())
+        hand_built.run(f"SET LOCAL ROLE {OWNER}")
         plan = apply(hand_built.connection, include.store, include.settings)
         assert len(plan.adopts) == 14
         assert before <= set(hand_built.snapshot())
@@ -218,6 +230,82 @@ def test_a_taken_index_name_is_found_by_plan(scratch, include):
         "its index tfeat_enr_ai_clean_uq cannot be created: ml.old_one has one of that name",
     )
     assert "rename that index yourself, then `bin/feature-store apply`." in str(plan)
+
+
+def _their_f0(database, query: str) -> None:
+    database.run(
+        f"DROP MATERIALIZED VIEW {F0} CASCADE",
+        f"CREATE MATERIALIZED VIEW {F0} AS {query}",
+        f"CREATE UNIQUE INDEX theirs ON {F0} (generation, listing_id)",
+        f"ALTER MATERIALIZED VIEW {F0} OWNER TO {OWNER}",
+    )
+
+
+def test_an_f0_may_leave_listings_out(hand_built, include):
+    _their_f0(
+        hand_built,
+        f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN} WHERE price > 8000",
+    )
+    counts = f"SELECT (SELECT count(*) FROM {F0}), (SELECT count(*) FROM {E_CLEAN})"
+    f0, e_clean = hand_built.rows(counts)[0]
+    assert 0 < f0 < e_clean
+    assert _state(_plan(hand_built, include), F0) == (State.ADOPTABLE, "")
+
+
+def test_an_f0_that_chooses_by_what_is_not_as_of_t0_is_refused_until_that_is_declared(
+    hand_built, include
+):
+    """Else every run would find the leak, and fail."""
+    _their_f0(hand_built, F0_WITH_IMAGES)
+    images = "feature_store.device_image_features_unified_v1"
+    state, details = _state(_plan(hand_built, include), F0)
+    assert state is State.FOREIGN
+    assert details.startswith(f"every run would find a leak: {F0} reads {images}, which is not as ")
+    assert "no exception declares that" in details
+    include.write("exceptions.toml", with_f0_declared(include.directory))
+    assert _state(_plan(hand_built, include), F0) == (State.ADOPTABLE, "")
+    _apply(hand_built, include, E_AI)
+    findings = check_gates(
+        hand_built.connection,
+        include.store,
+        read_feature_sets(include.directory),
+        read_rules(include.directory),
+        read_exceptions(include.directory),
+    )
+    assert [str(f) for f in findings if f.relation == F0] == []
+
+
+def test_an_f0_with_listings_that_are_not_clean_is_refused(hand_built, include):
+    """Before any work: else every run would find them, and fail."""
+    _their_f0(hand_built, f"SELECT generation, listing_id, edited_date, model FROM {E}")
+    n, example = hand_built.rows(
+        f"SELECT count(*), min(listing_id) FROM {E} "
+        f"WHERE listing_id NOT IN (SELECT listing_id FROM {E_CLEAN})"
+    )[0]
+    assert n
+    assert _state(_plan(hand_built, include), F0) == (
+        State.FOREIGN,
+        f"its query gives {n} listings that {E_CLEAN} does not have ({example}, for example); it "
+        "may have fewer of its listings, and no others",
+    )
+    with pytest.raises(NotReady, match="it may have fewer of its listings"):
+        _apply(hand_built, include, E_AI)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["at first", "when it has changed"])
+def test_an_f0_of_somebody_whom_we_are_not_is_refused(hand_built, include, new_role, applied):
+    other = new_role()
+    if applied:
+        _apply(hand_built, include, E_AI)
+    hand_built.run(f"ALTER MATERIALIZED VIEW {F0} OWNER TO {other}", f"ANALYZE {F0}")
+    hand_built.run(f"ALTER MATERIALIZED VIEW {F0} SET (autovacuum_enabled = off)")
+    with hand_built.session(OWNER) as connection:
+        plan = make_plan(connection, include.store, include.directory)
+        state, details = _state(plan, F0)
+    assert state is State.FOREIGN
+    assert f"it belongs to {other}, and {OWNER}, who applies, is no member of that role" in details
+    hand_built.run(f"GRANT {other} TO {OWNER}")
+    assert _state(_plan(hand_built, include), F0)[0] is State.ADOPTABLE
 
 
 # Governance

@@ -145,6 +145,27 @@ def test_several_changed_files_have_one_command_that_replaces_them_all(scratch, 
     assert len(done.replaces) == 2
 
 
+def test_whatever_stands_in_the_way_one_command_names_all_of_it(scratch, include):
+    """Of one command for each, each would be refused because of the others."""
+    d2, d3 = "ml.ask_daily_median_v1", "ml.sold_prices_v1_mv"
+    include.edit(_D1_FILE, "3600.0", "60.0")
+    scratch.run(f"ALTER MATERIALIZED VIEW {d3} SET (fillfactor = 90)")
+    _new_file(include)
+    scratch.run(f"CREATE MATERIALIZED VIEW {_NEW} AS SELECT 1 AS mine")
+    names = {_D1, d3, _NEW}
+
+    def told(*replace: str) -> set[frozenset[str]]:
+        text = str(make_plan(scratch.connection, include.store, include.directory, replace))
+        return {frozenset(c.split()) for c in re.findall(r"apply --replace ([^`]*)`", text)}
+
+    assert told() == {frozenset(names)}
+    assert told(d2) == {frozenset({*names, d2})}, "what was named is not forgotten"
+    assert told(*names) == set()
+    done = apply(scratch.connection, include.store, include.settings, sorted(names))
+    assert {thing.label for thing in done.replaces} == names
+    assert _plan(scratch, include).empty
+
+
 def test_one_blocked_object_keeps_all_others_from_being_created(scratch, include):
     scratch.run(f"DROP VIEW {_F3}", "DROP INDEX ml.sold_dur_v1_idx")
     _refused(scratch, include)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from feature_store.contracts import read_feature_sets
 from feature_store.errors import ExpectationsBroken, NotChecked
 from feature_store.expectations import read_expectations
 from feature_store.lease import Holder, take_lease
-from feature_store.proofs import read_proofs, run_proof
+from feature_store.nulls import record_nulls
+from feature_store.proofs import NOTHING_TO_COMPARE, read_proofs, run_proof
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.session import pin
@@ -25,6 +28,7 @@ from feature_store.suites import (
     breaches,
     record,
     run_suite,
+    tell_empty,
     verdict,
 )
 from sandbox.server import Server
@@ -58,12 +62,14 @@ class Night:
             if not names or str(relation.name) in names:
                 refresh(self.session, relation, self.lease, "UTC")
 
-    def run(self, suite: str) -> list[Finding]:
+    def run(self, suite: str, queries: Mapping[str, str] | None = None) -> list[Finding]:
+        """Run a suite, some of its proofs with these queries instead."""
         proofs = read_proofs(self._settings.include_dir)
+        proofs = tuple(replace(p, query=(queries or {}).get(p.name, p.query)) for p in proofs)
         event = begin_suite(self.session, self.lease, suite)
+        compared = {}
         if suite == "as_of_counts":
-            for proof in proofs:
-                run_proof(self.session, proof, self.lease, event)
+            compared = {p.name: run_proof(self.session, p, self.lease, event) for p in proofs}
         expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
 
         def connect() -> psycopg.Connection[Any]:
@@ -71,12 +77,12 @@ class Night:
             connection.autocommit = False
             return connection
 
-        findings = run_suite(expectations, connect)
+        findings = tell_empty(run_suite(expectations, connect), compared)
         record(self.session, event, findings)
         return findings
 
-    def broken(self, suite: str) -> dict[str, Finding]:
-        findings = self.run(suite)
+    def broken(self, suite: str, queries: Mapping[str, str] | None = None) -> dict[str, Finding]:
+        findings = self.run(suite, queries)
         assert {f.outcome for f in findings} <= {"met", "broken"}, findings
         return {
             f.expectation.name: f
@@ -274,6 +280,71 @@ def test_a_proof_that_compared_nothing_proves_nothing(night: Night) -> None:
     assert f"{F2}.prior_counts" in night.broken("as_of_counts")
 
 
+@pytest.mark.parametrize("lost", [1, None], ids=["one row", "all rows"])
+def test_rows_that_a_proof_did_not_compare_count_as_rows_that_differ(
+    night: Night, lost: int | None
+) -> None:
+    name = f"{E}.anchors"
+    (there,) = night.session.execute(f"SELECT count(*) FROM {E}").fetchone()
+    lost = lost or there
+    compared = there - lost
+    few = f"SELECT {compared} AS compared, 0 AS broken, '[]'::jsonb AS sample"
+
+    broken = night.broken("as_of_counts", {name: few})
+
+    assert list(broken) == [name]
+    counts = {"observed": {"compared": compared}, "expected": {"compared": there}}
+    assert broken[name].sample == [
+        {"broken": lost, "compared": compared, "sample": [{"key": {}, **counts}]}
+    ]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_to_compare(
+    store_database: str, store_files: Store, settings: Settings, suite: str
+) -> None:
+    empty = Night(store_database, store_files, settings)
+    empty.refresh()
+
+    assert empty.broken(suite) == {}
+
+    told = empty.session.execute(
+        "SELECT DISTINCT e.observed FROM feature_store_audit.proof AS p "
+        "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation"
+    ).fetchall()
+    assert told == ([(NOTHING_TO_COMPARE,)] if suite == "as_of_counts" else [])
+    empty.session.close()
+
+
+def test_listings_without_a_day_and_of_infinite_days_are_counted_apart(night: Night) -> None:
+    far = ("infinity", "-infinity", "0044-03-15 BC", "20226-03-01", None, None)
+    listings = night.session.execute(f"SELECT listing_id FROM {E_CLEAN} ORDER BY 1").fetchall()
+    for day, listing in zip(far, listings, strict=False):
+        night.session.execute(
+            f"UPDATE {LISTINGS} SET edited_date = %s, sold_date = NULL, last_seen = NULL "
+            "WHERE listing_id = %s",
+            (day, *listing),
+        )
+    night.refresh()
+
+    assert night.broken("uniqueness") == {}
+    assert night.broken("as_of_counts") == {}
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "20226-03-01"])
+def test_a_broken_row_of_a_day_that_python_has_no_date_for_is_named(night: Night, day: str) -> None:
+    night.replace_by_table("ml.ask_daily_median_v1")
+    night.session.execute(
+        "INSERT INTO ml.ask_daily_median_v1 SELECT 15, 128, %s, 1, 1 FROM generate_series(1, 2)",
+        (day,),
+    )
+
+    broken = night.broken("uniqueness")
+
+    (row,) = broken["one_row_per_cohort_and_day"].sample
+    assert row == {"generation": 15, "storage_gb": 128, "ask_day": day, "found": 2}
+
+
 def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_the_data(
     night: Night,
 ) -> None:
@@ -321,6 +392,83 @@ def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
     assert "device_segments_are_no_slips" in verdict("as_of_counts", findings)["warnings"]
     warned = next(f for f in findings if f.expectation.name == "device_segments_are_no_slips")
     assert {"gen_key": 1001, "model_variant": "other"}.items() <= warned.sample[0].items()
+
+
+def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night: Night) -> None:
+    """CSV loaders write '' for an empty field; a row with any token is no row of A."""
+    name = "few_listings_are_left_out_by_a_token_that_is_no_spam"
+    assert name not in verdict("spam_absence", night.run("spam_absence"))["warnings"]
+    lost = night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = '' WHERE listing_id % 3 = 0 AND listing_id IN "
+        f"(SELECT listing_id FROM {E_CLEAN}) AND spam IS NULL RETURNING listing_id"
+    ).fetchall()
+    night.refresh()
+
+    findings = night.run("spam_absence")
+
+    assert name in verdict("spam_absence", findings)["warnings"]
+    row, *_ = next(f.sample for f in findings if f.expectation.name == name)
+    kept = night.session.execute("SELECT count(*) FROM ml.tom_features_v1_mv").fetchone()
+    assert row["token"] == "''"
+    assert row["listings_left_out"] >= len(set(lost))
+    assert row["listings_kept"] == kept[0]
+
+
+def test_values_that_are_nan_are_warned_of_and_count_as_missing(
+    night: Night, settings: Settings
+) -> None:
+    """pandas writes NaN for no value, and a clipped score makes 1 of it."""
+    name = "no_value_is_nan_in_the_source"
+    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
+    asked = (
+        "SELECT n.feature, n.null_count FROM feature_store_audit.feature_nulls AS n "
+        "WHERE n.feature = ANY(%s)"
+    )
+    features = ["ai_negotiability_f", "seller_rating", "dev_color_vote_share"]
+
+    def missing() -> dict[str, int]:
+        event = begin_suite(night.session, night.lease, "as_of_counts")
+        for feature_set in sets.values():
+            record_nulls(night.session, night.lease, feature_set, event)
+        return dict(night.session.execute(asked, (features,)).fetchall())
+
+    def told() -> dict[str, int]:
+        findings = night.run("as_of_counts")
+        (finding,) = (f for f in findings if f.expectation.name == name)
+        assert (finding.outcome == "met") is (name not in verdict("", findings)["warnings"])
+        return {row["feature"]: row["source_rows"] for row in finding.sample}
+
+    for column in ("negotiability_ai", "urgency_ai", "lqs_textonly"):
+        night.session.execute(
+            f"UPDATE \"iPhone\".iphone_ai_enrich SET {column} = NULL WHERE {column} = 'NaN'"
+        )
+    night.refresh()
+    assert told() == {}
+    before = missing()
+    ids = [
+        listing
+        for (listing,) in night.session.execute(
+            f"SELECT e.listing_id FROM {E_AI} AS e "
+            'INNER JOIN "iPhone".iphone_ai_enrich AS a USING (listing_id) '
+            "INNER JOIN feature_store.device_image_features_unified_v1 AS i USING (listing_id) "
+            "WHERE a.negotiability_ai IS NOT NULL AND e.seller_rating IS NOT NULL "
+            "AND i.color_primary_vote_share IS NOT NULL ORDER BY 1 LIMIT 7"
+        ).fetchall()
+    ]
+    for table, column in (
+        ('"iPhone".iphone_ai_enrich', "negotiability_ai"),
+        (LISTINGS, "seller_rating"),
+        ("feature_store.device_image_features_unified_v1", "color_primary_vote_share"),
+    ):
+        night.session.execute(
+            f"UPDATE {table} SET {column} = 'NaN' WHERE listing_id = ANY(%s)", (ids,)
+        )
+    night.refresh()
+
+    assert told() == dict.fromkeys(features, 7)
+    scores = f"SELECT DISTINCT ai_negotiability_f FROM {E_AI} WHERE listing_id = ANY(%s)"
+    assert night.session.execute(scores, (ids,)).fetchall() == [(1.0,)]
+    assert missing() == {feature: before[feature] + 7 for feature in features}
 
 
 @pytest.mark.parametrize("wrong_clock", ["2062-06-30", "infinity"])

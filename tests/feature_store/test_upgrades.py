@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -19,6 +19,7 @@ from feature_store.plan import make_plan
 from feature_store.stamps import check
 from feature_store.status import read_status
 from tests.conftest import LiveStore
+from tests.feature_store.history.nights import Nights, named, noon, phone, quiet
 
 _TOM = "tom_features_v1"
 _A = "ml.tom_features_v1_mv"
@@ -94,6 +95,46 @@ def test_history_knows_that_the_definition_changed(filled, include, run):
     run("apply", "--replace", _D1)
     lease = take_lease(filled.connection, _RUN, lambda _: True, timedelta(0))
     assert take_standing(filled.connection, layer, "UTC", lease) is Standing.REDEFINED
+
+
+def test_the_order_of_prices_under_one_date_moves_history_once_as_a_definition_change(
+    sources_database, include
+):
+    """Up to 0.8.0 the lowest of several prices under t0 was taken, now the highest."""
+    include.edit(f"sql/base/{_A}.sql", "l.price DESC NULLS LAST", "l.price ASC NULLS LAST")
+    nights = Nights(sources_database, include.store, include.settings)
+    nights.apply()
+    nights.listings = [
+        *(phone(number, "03-01", price=10000 + 100 * number) for number in range(1, 6)),
+        phone(1, "03-01", price=8000),
+        phone(6, "03-10", price=9000),
+        phone(6, "03-10", price=10000, sold_date=noon("03-12"), sold_price=7000),
+    ]
+    tonight = date(2026, 6, 30)
+    nights.night(tonight)
+    prices = f"SELECT listing_id, price FROM {_A} WHERE listing_id IN (1, 6) ORDER BY 1"
+    assert nights.rows(prices) == [(1, 8000), (6, 9000)]
+
+    include.edit(f"sql/base/{_A}.sql", "l.price ASC NULLS LAST", "l.price DESC NULLS LAST")
+    nights.use(include.store, include.settings)
+    plan = str(make_plan(nights.connection, nights.files, include.directory))
+    assert f"apply --replace {_A}" in plan
+    apply(nights.connection, nights.files, include.settings, replace=[_A])
+
+    verdict = nights.night(tonight)
+    assert nights.rows(prices) == [(1, 10100), (6, 10000)]
+    assert (verdict.leaks, verdict.reviews) == ((), ())
+    changed = {f.layer: f.details for f in verdict.definition_changes}
+    # Those that read A. Sales and asks are counted row by row, and stay as they were.
+    assert sorted(changed) == ["A", "AI", "D1 by cohort", "D4", "E", "F0", "F1", "F2"]
+    assert all(_A in details for details in changed.values())
+    assert quiet(nights.night(tonight)), "once"
+    nights.find(2)["price"] = 9000
+    assert named(nights.night(tonight).reviews) == {
+        "A 2026-03-01 +0 -0 ~1 price",
+        "D2 2026-03-01 +0 -0 ~1 ask_median_price",
+    }
+    nights.connection.close()
 
 
 def test_what_was_replaced_is_not_certified_any_more(filled, include, run):

@@ -104,8 +104,14 @@ def _nulls_last(value: Any) -> tuple[bool, Any]:
 
 
 def _earliest_first(row: Listing) -> tuple[Any, ...]:
-    """Edit time, then A's own columns; comparing code points is what COLLATE "C" does."""
-    return tuple(_nulls_last(getattr(row, name)) for name in ("edited_date", *_TIE_BREAKERS))
+    """Edit time, then A's own columns; comparing code points is what COLLATE "C" does.
+
+    Sellers cut prices, so under one edit time the highest price is the first.
+    """
+    values = {name: getattr(row, name) for name in ("edited_date", *_TIE_BREAKERS)}
+    if row.price is not None:
+        values["price"] = -row.price
+    return tuple(map(_nulls_last, values.values()))
 
 
 def snapshots(listings: Sequence[Listing]) -> list[Snapshot]:

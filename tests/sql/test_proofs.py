@@ -115,6 +115,39 @@ def test_an_empty_store_compares_nothing(store: Store, name: str) -> None:
     assert prove(store, name) == (0, 0, [])
 
 
+@pytest.mark.parametrize(
+    "unknown", [("edited_date",), ("generation",), ("edited_date", "generation")], ids=str
+)
+def test_listings_that_are_in_no_count_leave_nothing_to_compare(
+    store: Store, unknown: tuple[str, ...]
+) -> None:
+    phone = {"generation": 15, "edited_date": at("2026-03-10 12:00"), "price": 8000}
+    rows = [phone | dict.fromkeys(unknown) | {"listing_id": number} for number in range(3)]
+    store.load(listings=rows)
+    store.refresh()
+    assert len(store.rows(F1)) == 3
+    assert prove(store, PRIOR_COUNTS) == (0, 0, [])
+
+
+def test_days_that_were_counted_nowhere_are_named(full: Store) -> None:
+    """The other route reads the same counts as F2: without them both agree on nothing."""
+    days = {row["t0_day"] for row in full.rows(F1)} - {None}
+    counts = "feature_store.device_count_day_v1_mv"
+    for lost, left in ((counts, None), (counts, "gen_key IS NULL")):
+        with full.connection.transaction(force_rollback=True):
+            for name, kept in ((F2, None), (lost, left)):
+                schema, bare = name.split(".")
+                run(full, f"ALTER MATERIALIZED VIEW {name} RENAME TO kept_{bare}")
+                run(
+                    full,
+                    f"CREATE TABLE {name} AS SELECT * FROM {schema}.kept_{bare} "
+                    f"WHERE {kept or 'FALSE'}",
+                )
+            found = prove(full, PRIOR_COUNTS)
+        assert found[:2] == (0, len(days))
+        assert [row["key"] for row in found.sample] == [{"t0_day": str(d)} for d in sorted(days)]
+
+
 def test_daily_counts_with_unknown_keys_survive_concurrent_refreshes(store: Store) -> None:
     """A NULL key equals no other row's, so these rows are replaced each time: once, not twice."""
     counts = "feature_store.device_count_day_v1_mv"

@@ -58,7 +58,9 @@ TIES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"model": "Z", "price": 9}, {"model": "a", "price": 1}),  # by code point
     ({"model": "a"}, {"model": "å"}),
     ({"storage_gb": 64, "price": 9}, {"storage_gb": 128, "price": 1}),
-    ({"price": 8000}, {"price": 8001}),
+    ({"price": 8001}, {"price": 8000}),  # sellers cut prices: the higher one came first
+    ({"price": 0}, {"price": None}),
+    ({"price": 9, "condition_score": Decimal("0.9")}, {"price": 8, "condition_score": Decimal(0)}),
     ({"condition_score": Decimal("0.5")}, {"condition_score": None}),
     ({"battery_pct_fixed_ai": 9, "damage_binary_ai": 1}, {"battery_pct_fixed_ai": 10}),
     ({"damage_severity_ai": 0, "damage_binary_ai": 1}, {"damage_severity_ai": 1}),
@@ -74,10 +76,10 @@ TIES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("edited", [DAY, None])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_ties_go_to_the_smallest_columns_in_order(
+def test_ties_go_to_the_smallest_columns_in_order_and_to_the_highest_price(
     store: Store, edited: datetime | None, swapped: bool
 ) -> None:
-    """8: ascending, NULLs last, text by code point, whatever the rows' physical order."""
+    """8: price descending, else ascending, NULLs last, text by code point, in any row order."""
     rows = [
         PHONE | {"listing_id": number, "edited_date": edited} | columns
         for number, pair in enumerate(TIES)
@@ -94,8 +96,8 @@ def test_outcomes_never_break_a_tie(store: Store) -> None:
     row = PHONE | {"listing_id": 1, "edited_date": DAY}
     seen = {"last_seen": at("2026-03-11 00:00"), "sold_date": at("2026-03-11 00:00")}
     later = {"last_seen": at("2026-04-11 00:00"), "sold_date": at("2026-04-11 00:00")}
-    load(store, [row | {"price": 9} | seen, row | {"price": 8} | later])
-    assert only(store, A)["price"] == 8
+    load(store, [row | {"price": 8} | seen, row | {"price": 9} | later])
+    assert only(store, A)["price"] == 9
 
 
 def test_a_spam_token_on_any_row_drops_the_listing_from_the_clean_layers(store: Store) -> None:

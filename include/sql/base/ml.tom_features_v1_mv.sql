@@ -7,7 +7,8 @@ CREATE MATERIALIZED VIEW ml.tom_features_v1_mv AS
 WITH first_seen AS (
     -- Several rows of a listing may share the earliest edited_date. The order below is total up to
     -- identical features, and uses features only: never an outcome, never a text form that
-    -- depends on the session's zone.
+    -- depends on the session's zone. Of several prices under one date the highest is the first:
+    -- sellers cut prices, and a cut is known later.
     SELECT DISTINCT ON (l.listing_id)
         l.listing_id,
         l.edited_date,
@@ -34,7 +35,7 @@ WITH first_seen AS (
         l.generation ASC NULLS LAST,
         l.model COLLATE "C" ASC NULLS LAST,
         l.storage_gb ASC NULLS LAST,
-        l.price ASC NULLS LAST,
+        l.price DESC NULLS LAST,
         l.condition_score ASC NULLS LAST,
         l.battery_pct_fixed_ai ASC NULLS LAST,
         l.damage_severity_ai ASC NULLS LAST,
@@ -87,7 +88,7 @@ COMMENT ON COLUMN ml.tom_features_v1_mv.model IS
 COMMENT ON COLUMN ml.tom_features_v1_mv.storage_gb IS
 'Storage in GB at t0. NULL: no cohort, so no anchors.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.price IS
-'Asking price at t0, in whole units of the marketplace''s currency.';
+'Asking price at t0, in whole units of the marketplace''s currency; the highest of several under t0.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.condition_score IS
 'Condition, 0 (worst) to 1 (as new). Updated in place by the source: not proven to be of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.battery_pct_fixed_ai IS

@@ -3,7 +3,8 @@
 -- Rule:       every day times every segment times 22 colours is there, and nothing else; gmc_seg_n,
 --             gmc_color_n_in_seg and gmc_color_n_global are equal, the three shares within 1e-9.
 --             Listings without a t0 day or a gen_key are in no count; a segment without a gen_key
---             is among the segments seen.
+--             is among the segments seen. Every t0 day of F0 is there, if any listing of F0 has a
+--             generation: else neither route might have a row, and both agree on nothing.
 -- Route:      F2 walks a full grid of days. Here each count is summed by itself over the days on
 --             which it grew, and holds from the day after until the next such day.
 WITH color (color_bucket) AS (
@@ -183,6 +184,25 @@ judged AS MATERIALIZED (
             AND f.color_bucket = x.color_bucket
 ),
 
+uncounted AS (
+    SELECT DISTINCT f.edited_date::date AS t0_day
+    FROM feature_store.listing_device_features_clean_mv AS f
+    WHERE
+        f.edited_date IS NOT NULL
+        AND EXISTS (
+            SELECT 1 FROM feature_store.listing_device_features_clean_mv AS g
+            WHERE g.generation IS NOT NULL
+        )
+    EXCEPT
+    SELECT d.t0_day
+    FROM day AS d
+    WHERE
+        EXISTS (
+            SELECT 1 FROM segment AS s
+            WHERE s.gen_key IS NOT NULL
+        )
+),
+
 sample AS (
     SELECT * FROM judged AS j
     WHERE j.is_broken
@@ -192,8 +212,22 @@ sample AS (
 
 SELECT
     count(*) AS compared,
-    count(*) FILTER (WHERE j.is_broken) AS broken,
+    count(*) FILTER (WHERE j.is_broken) + (SELECT count(*) FROM uncounted) AS broken,
     (
+        SELECT
+            coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'key', jsonb_build_object('t0_day', u.t0_day),
+                        'observed', jsonb_build_object('is_counted', FALSE),
+                        'expected', jsonb_build_object('is_counted', TRUE)
+                    )
+                    ORDER BY u.t0_day
+                ),
+                '[]'
+            )
+        FROM uncounted AS u
+    ) || (
         SELECT
             coalesce(
                 jsonb_agg(

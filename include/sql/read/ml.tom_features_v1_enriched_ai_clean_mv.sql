@@ -123,11 +123,11 @@ COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_first_owner_bin IS
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_used_with_case_bin IS
 '1 if the seller says that it was used with a case, else 0. AI row as of the refresh, not as of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_negotiability_f IS
-'Negotiability, clipped to 0..1; 0 where unknown. AI row as of the refresh, not as of t0.';
+'Negotiability, clipped to 0..1; 0 where unknown, 1 where the source says NaN. AI row as of the refresh, not as of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_urgency_f IS
-'Urgency to sell, clipped to 0..1; 0 where unknown. AI row as of the refresh, not as of t0.';
+'Urgency to sell, clipped to 0..1; 0 where unknown, 1 where the source says NaN. AI row as of the refresh, not as of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_lqs_textonly_f IS
-'Quality of the listing''s text, clipped to 0..1; 0 where unknown. AI row as of the refresh, not as of t0.';
+'Quality of the listing''s text, clipped to 0..1; 0 where unknown, 1 where the source says NaN. AI row as of the refresh, not as of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_opening_offer_nok_f IS
 'Opening offer in whole currency units, not below 0; 0 where unknown. AI row as of the refresh, not as of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_ai_clean_mv.ai_opening_offer_ratio IS

@@ -39,10 +39,11 @@ SELECT
     l.t0,
     l.t0_day,
     coalesce(i.model_effective_generation, l.generation) AS gen_key,
-    -- Runs of blanks count as one; a blank name is 'base', an empty or missing one 'other'.
+    -- Runs of blanks count as one; a blank name is 'base', an empty or missing one 'other'. Blanks
+    -- without a backslash: what that says in a literal depends on standard_conforming_strings.
     CASE
         WHEN l.model_name IS NULL OR l.model_name = '' THEN 'other'
-        WHEN l.model_name ~ 'pro\s+max' THEN 'pro_max'
+        WHEN l.model_name ~ 'pro[[:space:]]+max' THEN 'pro_max'
         WHEN l.model_name LIKE '%pro%' THEN 'pro'
         WHEN l.model_name LIKE '%plus%' THEN 'plus'
         WHEN l.model_name LIKE '%mini%' THEN 'mini'

@@ -11,6 +11,25 @@ WITH repeated AS (
     HAVING count(*) > 1
 ),
 
+nan AS (
+    SELECT
+        n.feature,
+        n.source_rows
+    FROM (
+        SELECT
+            count(*) FILTER (WHERE u.color_primary_vote_share::numeric = 'NaN') AS vote_share,
+            count(*) FILTER (WHERE u.color_vote_margin_share::numeric = 'NaN') AS vote_margin
+        FROM feature_store.device_image_features_unified_v1 AS u
+    ) AS c
+    CROSS JOIN
+        LATERAL (
+            VALUES
+            ('dev_color_vote_share', c.vote_share),
+            ('dev_color_vote_margin', c.vote_margin)
+        ) AS n (feature, source_rows)
+    WHERE n.source_rows > 0
+),
+
 example AS (
     SELECT to_jsonb(r) AS example
     FROM repeated AS r
@@ -23,4 +42,11 @@ SELECT
     :refresh_id AS refresh_id,
     'listings with several image rows' AS fact,
     (SELECT count(*) FROM repeated) AS n,
-    coalesce((SELECT jsonb_agg(x.example) FROM example AS x), '[]') AS sample;
+    coalesce((SELECT jsonb_agg(x.example) FROM example AS x), '[]') AS sample
+UNION ALL
+SELECT
+    :refresh_id AS refresh_id,
+    'values that are NaN in the source' AS fact,
+    coalesce(sum(x.source_rows), 0) AS n,
+    coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.feature), '[]') AS sample
+FROM nan AS x;

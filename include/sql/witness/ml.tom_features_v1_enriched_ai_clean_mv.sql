@@ -1,6 +1,7 @@
 -- Witness of ml.tom_features_v1_enriched_ai_clean_mv (E-AI): what the AI table was in the refresh's
 -- own snapshot. Two AI rows of one listing fan it out; and where both are alike and hold a NULL, a
 -- concurrent refresh silently drops one, so that the key of the source is looked at itself.
+-- And pandas writes NaN where it has no value: above all numbers, so that a clipped score is 1.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH repeated AS (
     SELECT
@@ -23,6 +24,31 @@ newer AS (
     FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
     INNER JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id
     WHERE u.updated_at > e.edited_date
+),
+
+nan AS (
+    SELECT
+        n.feature,
+        n.source_rows
+    FROM (
+        SELECT
+            count(*) FILTER (WHERE u.negotiability_ai::numeric = 'NaN' AND e.ai_negotiability_f = 1)
+                AS negotiability,
+            count(*) FILTER (WHERE u.urgency_ai::numeric = 'NaN' AND e.ai_urgency_f = 1)
+                AS urgency,
+            count(*) FILTER (WHERE u.lqs_textonly::numeric = 'NaN' AND e.ai_lqs_textonly_f = 1)
+                AS lqs_textonly
+        FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
+        INNER JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id
+    ) AS c
+    CROSS JOIN
+        LATERAL (
+            VALUES
+            ('ai_negotiability_f', c.negotiability),
+            ('ai_urgency_f', c.urgency),
+            ('ai_lqs_textonly_f', c.lqs_textonly)
+        ) AS n (feature, source_rows)
+    WHERE n.source_rows > 0
 ),
 
 disparate AS (
@@ -108,4 +134,11 @@ SELECT
     :refresh_id AS refresh_id,
     'rows out of parity with the AI table' AS fact,
     (SELECT count(*) FROM disparate) AS n,
-    coalesce((SELECT jsonb_agg(x.example) FROM disparate_example AS x), '[]') AS sample;
+    coalesce((SELECT jsonb_agg(x.example) FROM disparate_example AS x), '[]') AS sample
+UNION ALL
+SELECT
+    :refresh_id AS refresh_id,
+    'values that are NaN in the source' AS fact,
+    coalesce(sum(x.source_rows), 0) AS n,
+    coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.feature), '[]') AS sample
+FROM nan AS x;

@@ -1,6 +1,7 @@
 -- Witness of ml.tom_features_v1_enriched_clean_mv (E-clean): the listings that carried a spam token
 -- in the refresh's own snapshot. A flag that arrives later cannot be held against this refresh, and
--- one that was there before cannot escape it.
+-- one that was there before cannot escape it. And the listings that no flag removed, but a token that
+-- says that they are none: a row with any token is no row of A, so '' from a CSV file loses it.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH seen AS (
     INSERT INTO feature_store_audit.spam_seen_log (refresh_id, listing_id)
@@ -19,6 +20,29 @@ unknown_token AS (
     LEFT JOIN ml.spam_token_v1 AS t ON trim(lower(l.spam)) = t.token
     WHERE l.spam IS NOT NULL AND t.token IS NULL
     GROUP BY trim(lower(l.spam))
+),
+
+left_out AS (
+    SELECT
+        trim(lower(l.spam)) AS token,
+        count(*) AS source_rows,
+        count(DISTINCT l.listing_id) AS listings
+    FROM "iPhone".iphone_listings AS l
+    WHERE
+        l.spam IS NOT NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM seen AS s
+            WHERE s.listing_id = l.listing_id
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM "iPhone".iphone_listings AS o
+            WHERE o.listing_id = l.listing_id AND o.spam IS NULL
+        )
+    GROUP BY trim(lower(l.spam))
+),
+
+kept AS (
+    SELECT count(*) AS listings FROM ml.tom_features_v1_mv
 )
 
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
@@ -34,4 +58,23 @@ SELECT
     'unknown spam tokens' AS fact,
     count(*) AS n,
     coalesce(jsonb_agg(to_jsonb(u) ORDER BY u.source_rows DESC), '[]') AS sample
-FROM unknown_token AS u;
+FROM unknown_token AS u
+UNION ALL
+SELECT
+    :refresh_id AS refresh_id,
+    'listings left out by a token that is no spam' AS fact,
+    coalesce(sum(o.listings), 0) AS n,
+    coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'token', o.token,
+                'source_rows', o.source_rows,
+                'listings', o.listings,
+                'listings_kept', k.listings
+            )
+            ORDER BY o.listings DESC
+        ),
+        '[]'
+    ) AS sample
+FROM left_out AS o
+CROSS JOIN kept AS k;

@@ -85,7 +85,10 @@ class LayerRows:
         self._values = [c for c in self._columns if layer.key and c not in layer.key]
 
     def fingerprints(self) -> dict[date, Fingerprint]:
-        """Every day's, as the layer is now. Rows without a day belong to none and are left out."""
+        """Every day's, as the layer is now.
+
+        Left out are rows without a day, of infinite days, and of years outside of 1 to 9999.
+        """
         rows = sql.SQL(
             """
             (

@@ -115,7 +115,8 @@ class _Declared:
                 f"exception {exception.id} does not name that.",
                 column=", ".join(sorted(f for _, f in tainted - declared)),
             )
-        if declared - gone - tainted:
+        # What only chooses rows reaches no column, and yet all of them.
+        if tainted and declared - gone - tainted:
             words = f"it does not reach {_list(declared - gone - tainted)}."
             yield self._stale(exception, words)
 

@@ -19,6 +19,7 @@ from feature_store.leaks.outcome_gate import outcome_findings
 from feature_store.leaks.rules import DeclaredException, LeakRules
 from feature_store.leaks.scene import FAILURE, LeakFinding, Scene
 from feature_store.leaks.time_gate import judge_calls, time_findings
+from feature_store.names import Name
 from feature_store.store import Store
 from feature_store.wording import bullets
 
@@ -66,6 +67,37 @@ def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, .
         *exception_findings(scene, judged),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))
+
+
+def leaks_of(
+    connection: Connection[Any],
+    store: Store,
+    relation: Name,
+    roots: Iterable[Name],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> tuple[LeakFinding, ...]:
+    """The leaks of a relation that is not ours, and of what it reads that is not ours either.
+
+    Args:
+        connection: a pinned session of any role.
+        store: what the files say.
+        relation: it must exist.
+        roots: what is asked for of all that reads it, or itself.
+        rules: what the gates are told of outcomes and sources.
+        exceptions: what is declared.
+    """
+    scene = Scene(read_closure(connection, roots), store, (), rules, tuple(exceptions))
+    ours = {str(name) for name in scene.files if name != relation}
+    below = {
+        str(scene.member(read).name)
+        for member in scene.closure.members.values()
+        if member.name == relation
+        for read in scene.closure.below(member.oid)
+    }
+    blamed = {str(relation), *below} - ours
+    found = _findings(connection, scene)
+    return tuple(f for f in found if f.severity == FAILURE and f.relation in blamed)
 
 
 def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:

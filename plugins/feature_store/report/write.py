@@ -26,6 +26,7 @@ from feature_store.errors import BadInput
 from feature_store.leaks.rules import DeclaredException
 from feature_store.lease import Holder
 from feature_store.outline import SUITES
+from feature_store.proofs import NOTHING_TO_COMPARE
 from feature_store.report.charts import sparkline
 from feature_store.report.facts import (
     ExpectationFacts,
@@ -161,10 +162,8 @@ def _said(expectation: ExpectationFacts) -> str:
 
 def _judged(proof: ProofFacts, facts: ReportFacts) -> str:
     """What a proof's numbers mean."""
-    if not proof.compared:
-        return "compared no rows, so it proves nothing"
     if not proof.broken:
-        return "all agree"
+        return "all agree" if proof.compared else NOTHING_TO_COMPARE
     # A proof that only informs has no expectation that judges it.
     suite = {e.expectation for e in facts.expectations if e.suite == _PROVING_SUITE}
     if suite and proof.proof not in suite:

@@ -28,7 +28,9 @@ SELECT
 FROM counted AS c
 FULL OUTER JOIN listed AS l
     ON
+        -- No day is a day of its own: a source may well hold the infinite ones.
         coalesce(c.t0_day, '-infinity') = coalesce(l.t0_day, '-infinity')
+        AND (c.t0_day IS NULL) = (l.t0_day IS NULL)
         AND c.has_no_generation = l.has_no_generation
 WHERE c.n IS DISTINCT FROM l.n
 ORDER BY t0_day;
