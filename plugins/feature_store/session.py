@@ -21,6 +21,7 @@ from psycopg.rows import tuple_row
 
 from feature_store.connection_fields import read_extra, unusable
 from feature_store.errors import BadInput, CannotConnect
+from feature_store.pooling import refuse_shared_sessions
 from feature_store.settings import Settings
 from feature_store.silence import client_options, server_settings
 
@@ -80,6 +81,7 @@ def connect(settings: Settings, purpose: str) -> Connection[Any]:
     try:
         connection.autocommit = True
         connection.row_factory = tuple_row  # whatever the Airflow connection asks for
+        refuse_shared_sessions(connection, lambda: _connect(settings))
         pin(connection, settings, purpose)
     except BaseException:
         connection.close()
