@@ -23,6 +23,7 @@ folder.
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pendulum
@@ -74,7 +75,10 @@ with DAG(
     # No pool: it would have to be made by hand before the first run, and the lease in the database
     # keeps runs apart already. No weights: Airflow's own put the task first that most others
     # wait for.
-    default_args={"owner": "feature-store"},
+    default_args={
+        "owner": "feature-store",
+        "execution_timeout": timedelta(seconds=settings.task_timeout),
+    },
     tags=["feature-store", "postgresql"],
     doc_md=__doc__,
     params={

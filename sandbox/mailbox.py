@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -29,16 +29,17 @@ class Mailbox:
         port: where it listens, on this machine only.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, refuses: Collection[str] = ()) -> None:
         """Prepare it.
 
         Args:
             folder: made if it is missing.
             port: 0 takes a free one.
+            refuses: addresses for which it takes no mail.
         """
         self.folder = folder
         self.port = port or free_port()
-        self._controller = Controller(_Keeper(folder), hostname=LOCALHOST, port=self.port)
+        self._controller = Controller(_Keeper(folder, refuses), hostname=LOCALHOST, port=self.port)
 
     @property
     def airflow_connection(self) -> str:
@@ -81,8 +82,23 @@ def mail_settings(mailbox: Mailbox) -> dict[str, str]:
 
 
 class _Keeper:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, refuses: Collection[str]) -> None:
         self._folder = folder
+        self._refuses = refuses
+
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
+        self,
+        server: SMTP,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        rcpt_options: list[str],
+    ) -> str:
+        if address in self._refuses:
+            return "550 No such person here"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(rcpt_options)
+        return "250 OK"
 
     async def handle_DATA(  # noqa: N802  # aiosmtpd's name
         self,

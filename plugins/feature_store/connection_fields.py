@@ -32,7 +32,7 @@ def read_extra(described: Connection, others: Collection[str]) -> dict[str, Any]
         others: fields of its extra that Airflow's hook takes besides options of libpq.
 
     Returns:
-        Its extra.
+        Its extra, without the fields that are null: those say nothing.
 
     Raises:
         BadInput: it is not of type postgres, or has a field that cannot be used.
@@ -53,7 +53,7 @@ def read_extra(described: Connection, others: Collection[str]) -> dict[str, Any]
             raise unusable(
                 described.conn_id, f'the value of "{name}" in its extra is no text or number.'
             )
-    return extra
+    return {name: value for name, value in extra.items() if value is not None}
 
 
 def unusable(conn_id: str, why: str, next_step: str = "Mend that field of it.") -> BadInput:

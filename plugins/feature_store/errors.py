@@ -13,9 +13,9 @@ from feature_store.wording import bounded
 
 # SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
 # server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),
-# lock timeout (55P03).
+# lock timeout (55P03), a session that the server gave up for its silence (25P03).
 _TRANSIENT_CLASSES = ("08", "40", "53")
-_TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03")
+_TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03", "25P03")
 
 
 class StoreError(Exception):

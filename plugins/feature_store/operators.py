@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+)
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.mail.mails import leave_cause
@@ -43,6 +47,7 @@ FINDINGS = "findings"
 
 _RETRIES = 3
 _RETRY_DELAY = timedelta(seconds=30)
+_CANCEL_SECONDS = 5
 
 
 class StoreOperator(BaseOperator):
@@ -61,6 +66,7 @@ class StoreOperator(BaseOperator):
         Raises:
             AirflowRescheduleException: another run has the lease; look again later.
             AirflowFailException: what another try cannot help.
+            AirflowTaskTimeout: this try took too long.
         """
         settings = read_settings()
         try:
@@ -70,6 +76,13 @@ class StoreOperator(BaseOperator):
             log.info("Waiting for the store's lease. %s", error.problem)
             again = datetime.now(UTC) + timedelta(seconds=settings.lease_poll)
             raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
+        except AirflowTaskTimeout as error:
+            late = AirflowTaskTimeout(
+                f"{self.task_id} took longer than FEATURE_STORE_TASK_TIMEOUT, "
+                f"{settings.task_timeout} seconds."
+            )
+            leave_cause(context, late)
+            raise late from error
         except (StoreError, psycopg.Error) as error:
             leave_cause(context, error)
             # Who stops a task for good has said so to Airflow; who stops its machine has not, and
@@ -87,8 +100,11 @@ class StoreOperator(BaseOperator):
         self.stopped = True
         log.info("Stopping this task's statements on the server.")
         for connection in self._connections:
-            if not connection.closed:
-                connection.cancel_safe(timeout=5)
+            try:
+                if not connection.closed:
+                    connection.cancel_safe(timeout=_CANCEL_SECONDS)
+            except psycopg.Error as error:
+                log.warning("The server could not be told: %s", str(error).strip())
 
     def connect(self, settings: Settings) -> Connection[Any]:
         """Open a session that stops with the task."""
@@ -262,9 +278,10 @@ class SuiteOperator(StoreOperator):
             another.autocommit = False  # what Great Expectations counts on
             return another
 
+        # It takes its time, and sees by its fence in the end whether the turn is still this run's.
+        findings = tell_empty(run_suite(expectations, connect), compared)
         with connection.transaction():
             hold_lease(connection, lease)
-            findings = tell_empty(run_suite(expectations, connect), compared)
             record(connection, event, findings)
         context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
         return verdict(self.suite, findings)

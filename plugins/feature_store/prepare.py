@@ -86,12 +86,18 @@ def _refuse(problems: list[str]) -> None:
 
 
 def server_problems(connection: Connection[Any]) -> list[str]:
-    """Say if the server's version is one that the store does not work on."""
+    """Say if the server's version or the database's encoding is one that no store works on."""
+    problems = []
     oldest, newest = SUPPORTED_SERVERS
     major = server_major(connection)
-    if oldest <= major <= newest:
-        return []
-    return [f"The server is PostgreSQL {major}; expected {oldest} to {newest}."]
+    if not oldest <= major <= newest:
+        problems.append(f"The server is PostgreSQL {major}; expected {oldest} to {newest}.")
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        problems.append(
+            "The database's encoding is SQL_ASCII, in which a text's length and patterns are of "
+            "bytes, not of letters.\nNext: restore a dump of it into one with the encoding UTF8"
+        )
+    return problems
 
 
 def _definition_problems(

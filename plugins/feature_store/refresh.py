@@ -257,7 +257,7 @@ def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Err
 
 
 def _remedy(relation: Relation, error: psycopg.Error) -> str:
-    if "has not been populated" in (error.diag.message_primary or ""):
+    if error.diag.source_function == _NEVER_FILLED:
         return f"Refresh what {relation.name} reads first: clear its task, then this one."
     default = f"Mend the cause, then clear this task; SQL: {relation.file.path}"
     return _REMEDIES.get(error.sqlstate or "", default)
@@ -276,6 +276,9 @@ def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
     return f"the rows of the refresh of {row[0]:%Y-%m-%d %H:%M:%S %Z}."
 
 
+# PostgreSQL's function that refuses to read a view which was never filled. Its words are in the
+# server's language, and its code is that of a missing index, too.
+_NEVER_FILLED = "ExecOpenScanRelation"
 _KEY_BROKEN = ("23505", "21000")
 _REMEDIES = {
     "23505": "Find the rows with that key in the sources, mend them, then clear this task.",

@@ -21,14 +21,39 @@ from psycopg.rows import tuple_row
 
 from feature_store.connection_fields import read_extra, unusable
 from feature_store.errors import BadInput, CannotConnect
+from feature_store.pooling import refuse_shared_sessions
 from feature_store.settings import Settings
+from feature_store.silence import client_options, server_settings
 
 log = logging.getLogger(__name__)
 
 SUPPORTED_SERVERS = (15, 18)
 
-# How psycopg begins what libpq says of a value before it asks any server.
-_INVALID = re.compile(r"connection is bad: invalid ")
+# The guard rails and tastes of a role or a database, which are not to reach our sessions.
+_ALWAYS = {
+    # How values are read and written.
+    "array_nulls": "on",
+    "backslash_quote": "safe_encoding",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "timezone_abbreviations": "Default",
+    "xmloption": "content",
+    # Which rows are found: a limit here leaves some out, by chance.
+    "gin_fuzzy_search_limit": "0",
+    "restrict_nonsystem_relation_kind": "",
+    # What a transaction is that does not say so itself.
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    # How long a session lives.
+    "exit_on_error": "off",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+# How libpq and psycopg begin what they say of a value before they ask any server.
+_INVALID = re.compile(r"connection is bad: invalid |could not match |cannot match ")
 
 
 @contextmanager
@@ -50,23 +75,15 @@ def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
         connection.close()
 
 
-def connect(
-    settings: Settings, purpose: str, *, connect_timeout: int | None = None
-) -> Connection[Any]:
-    """Open a pinned session as `open_session` does; the caller closes it.
-
-    Args:
-        settings: as for `open_session`.
-        purpose: as for `open_session`.
-        connect_timeout: seconds for each of the server's addresses, where the Airflow connection
-            does not say itself; None is as long as the network takes.
-    """
-    connection = _connect(settings.conn_id, connect_timeout)
+def connect(settings: Settings, purpose: str) -> Connection[Any]:
+    """Open a pinned session as `open_session` does; the caller closes it."""
+    connection = _connect(settings)
     try:
         connection.autocommit = True
         connection.row_factory = tuple_row  # whatever the Airflow connection asks for
+        refuse_shared_sessions(connection, lambda: _connect(settings))
         pin(connection, settings, purpose)
-    except psycopg.Error:
+    except BaseException:
         connection.close()
         raise
     return connection
@@ -91,6 +108,8 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         "bytea_output": "hex",
         "transform_null_equals": "off",
         "quote_all_identifiers": "off",
+        **_ALWAYS,
+        **server_settings(settings),
         "lock_timeout": f"{settings.lock_timeout}s",
         "statement_timeout": f"{settings.statement_timeout}s",
         # For speed alone. Few statements here run long enough to repay being compiled.
@@ -98,10 +117,15 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         "work_mem": settings.work_mem,
         "temp_buffers": settings.work_mem,
     }
-    for name, value in values.items():
-        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+    # What a server is too old to know cannot be set against us either.
+    connection.execute(
+        "SELECT pg_catalog.set_config(p.name, p.value, false) "
+        "FROM pg_catalog.json_each_text(%s::pg_catalog.json) AS p (name, value) "
+        "WHERE pg_catalog.current_setting(p.name, true) IS NOT NULL",
+        (json.dumps(values),),
+    )
     try:
-        # A client that died without a word: the server notices within a second and stops its SQL.
+        # A socket that is closed or given up: the server notices within a second, stops its SQL.
         # Not every platform that PostgreSQL runs on can do that.
         connection.execute("SET client_connection_check_interval = '1s'")
     except psycopg.errors.InvalidParameterValue as error:
@@ -113,7 +137,8 @@ def server_major(connection: Connection[Any]) -> int:
     return connection.info.server_version // 10000
 
 
-def _connect(conn_id: str, connect_timeout: int | None) -> Connection[Any]:
+def _connect(settings: Settings) -> Connection[Any]:
+    conn_id = settings.conn_id
     # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
     try:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -137,13 +162,13 @@ def _connect(conn_id: str, connect_timeout: int | None) -> Connection[Any]:
             f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
         ) from error
     extra = read_extra(described, PostgresHook.ignored_extra_options)
-    if connect_timeout is not None:
-        described.extra = json.dumps({"connect_timeout": connect_timeout, **extra})
+    described.extra = json.dumps(client_options(settings) | extra)
     try:
         connection = hook.get_conn()
     except (
         psycopg.ProgrammingError,
         AirflowOptionalProviderFeatureException,
+        AirflowNotFoundException,  # the connection that a token is to come from
         # What the hook makes of those fields of the extra that are its own.
         ValueError,
         TypeError,

@@ -34,6 +34,11 @@ _MOST_SECONDS = (2**31 - 1) // 1000
 _BOUNDS = {
     "lock_timeout": (1, _MOST_SECONDS),
     "statement_timeout": (0, _MOST_SECONDS),
+    "task_timeout": (0, _MOST_SECONDS),
+    "connect_timeout": (2, 3_600),
+    # Linux counts the seconds between two questions to a silent end in 15 bits.
+    "silence_timeout": (3, 3_600),
+    "idle_transaction_timeout": (0, _MOST_SECONDS),
     "lease_grace": (1, _MOST_SECONDS),
     "lease_poll": (1, _MOST_SECONDS),
     "settling_days": (0, 36_500),
@@ -57,6 +62,13 @@ class Settings:
         lock_timeout: seconds that a refresh waits for a lock. Readers who arrive while a blocking
             refresh waits queue behind it, at most for this long.
         statement_timeout: seconds that one statement may take; 0 is no limit.
+        task_timeout: seconds that one try of a task may take; 0 is no limit.
+        connect_timeout: seconds that each of the server's addresses is waited for, where the
+            Airflow connection does not say itself.
+        silence_timeout: seconds of silence after which client and server give each other up; the
+            locks of a client whose cable was pulled are free after that.
+        idle_transaction_timeout: seconds that a client who holds locks may be at something else
+            before the server gives it up; 0 is no limit.
         work_mem: memory that one sort or hash of a session may use before it goes to disk, as
             PostgreSQL writes it; a session takes a few of these at once, and as much again for the
             new rows of a concurrent refresh.
@@ -84,6 +96,10 @@ class Settings:
     schedule_zone: str = "Europe/Oslo"
     lock_timeout: int = 10
     statement_timeout: int = 7200
+    task_timeout: int = 10800
+    connect_timeout: int = 10
+    silence_timeout: int = 15
+    idle_transaction_timeout: int = 300
     work_mem: str = "64MB"
     lease_grace: int = 900
     lease_poll: int = 30

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,13 @@ class TestPolicy:
         told = dag.doc_md.split("**When it fails.**")[1]
         assert "clear the failed task with what follows it" in " ".join(told.split())
 
-    def test_a_task_shows_who_answers_for_it_and_what_it_does(
+    def test_a_task_shows_who_answers_for_it_and_what_it_does_and_ends_some_time(
         self, dag: Any, store_files: Store
     ) -> None:
         for task in dag.tasks:
             assert (task.owner, task.pool) == ("feature-store", "default_pool")
             assert task.doc_md
+            assert task.execution_timeout == timedelta(hours=3)
         for relation in store_files.refreshed:
             page = dag.get_task(task_name(relation)).doc_md
             assert f"**Relation:** {relation.name}" in page

@@ -11,8 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
 
+from feature_store import suites
 from feature_store.operators import RefreshOperator, StoreOperator, SuiteOperator
 
 
@@ -25,7 +27,10 @@ class Sleeper(StoreOperator):
 
 @pytest.fixture
 def context() -> Any:
-    return {"ti": SimpleNamespace(xcom_push=lambda **_: None)}
+    left: dict[str, Any] = {}
+    run = SimpleNamespace(dag_id="feature_store_refresh", run_id="a run")
+    ti = SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}), left=left)
+    return {"ti": ti, "dag_run": run, "params": {}}
 
 
 @pytest.fixture
@@ -101,3 +106,46 @@ def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
     context = {"ti": SimpleNamespace(xcom_push=lambda **_: None), "dag_run": run, "params": {}}
     with pytest.raises(AirflowFailException, match="its index odd uses"):
         task.execute(context)  # type: ignore[arg-type]
+
+
+def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
+    sleeper: Sleeper, context: Any, store_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow tries it again: what hung may well have been the network."""
+    monkeypatch.setenv("FEATURE_STORE_TASK_TIMEOUT", "1")
+    with pytest.raises(AirflowTaskTimeout) as caught, timeout(1):  # as Airflow's own task runner
+        sleeper.execute(context)
+    words = "sleeper took longer than FEATURE_STORE_TASK_TIMEOUT, 1 seconds."
+    assert str(caught.value) == words
+    assert context["ti"].left == {"cause": words}
+    with psycopg.connect(store_database, autocommit=True) as other:
+        sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        for _ in range(100):
+            if other.execute(sleeps).fetchone() == (0,):
+                return
+            time.sleep(0.05)
+    pytest.fail("the server still works for a task that is over")
+
+
+def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
+    context: Any, store_database: str, airflow_conn: Callable[..., None], monkeypatch: Any
+) -> None:
+    """Its import alone takes long enough for a database's guard against idle transactions."""
+    states = []
+    run_suite = suites.run_suite
+
+    def look_and_run(*given: Any) -> Any:
+        with psycopg.connect(store_database) as other:
+            states.extend(
+                other.execute(
+                    "SELECT state FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'feature_store uniqueness'"
+                ).fetchall()
+            )
+        return run_suite(*given)
+
+    monkeypatch.setattr(suites, "run_suite", look_and_run)
+    airflow_conn(store_database)
+    with pytest.raises(AirflowFailException):  # nothing was refreshed yet, so nothing is checked
+        SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)
+    assert states == [("idle",)]

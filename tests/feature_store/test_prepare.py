@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import psycopg
 import pytest
 
+from feature_store.apply import apply
 from feature_store.errors import BadInput, NotReady
 from feature_store.outline import Refresh
 from feature_store.prepare import check_ready, server_problems
@@ -85,6 +88,23 @@ def test_a_server_that_is_too_old_or_too_new_stops_the_run(store_db, include, mo
         assert _problems(_not_ready(store_db, include)) == [words]
     monkeypatch.setattr("feature_store.prepare.SUPPORTED_SERVERS", (major, major))
     assert server_problems(store_db.connection) == []
+
+
+def test_a_database_without_an_encoding_stops_the_run_and_apply(server, include):
+    name = f"ascii_{os.getpid()}"
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'".encode()
+        )
+    with psycopg.connect(server.database(name), autocommit=True) as connection:
+        for refused in (
+            lambda: check_ready(connection, include.store, include.settings),
+            lambda: apply(connection, include.store, include.settings),
+        ):
+            with pytest.raises(NotReady, match="encoding is SQL_ASCII") as caught:
+                refused()
+            assert "a dump of it into one with the encoding UTF8" in str(caught.value)
+    server.drop_database(name)
 
 
 def test_a_database_without_the_store_names_all_that_is_missing_and_apply(sources_db, include):

@@ -103,6 +103,15 @@ def test_rows_are_counted_where_their_state_cannot_be_told(
     assert row == (2, None)
 
 
+def test_a_layer_that_was_never_filled_below_is_named_whatever_language_the_server_speaks(
+    refresh_one: Callable[..., Any],
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        refresh_one(E)
+    words = f"Refresh what {E} reads first: clear its task, then this one."
+    assert caught.value.next_step == words
+
+
 def test_a_refresh_leaves_one_record_with_what_it_did(
     session: Session, lease: Lease, refresh_one: Callable[..., Any]
 ) -> None:

@@ -10,10 +10,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from feature_store.errors import BadInput, CannotConnect
-from feature_store.session import open_session, server_major
+from feature_store.session import connect, open_session, server_major
 
 
-def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow_conn, settings):
+def test_a_hostile_database_cannot_change_what_decides_results_or_a_sessions_life(
+    store_db, airflow_conn, settings
+):
     name = sql.Identifier(store_db.connection.info.dbname).as_string()
     hostile = {
         "TimeZone": "Pacific/Auckland",
@@ -29,7 +31,25 @@ def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow
         "quote_all_identifiers": "on",
         "lock_timeout": "1h",
         "statement_timeout": "9h",
+        "array_nulls": "off",
+        "backslash_quote": "on",
+        "lc_monetary": "C.UTF-8",
+        "lc_numeric": "C.UTF-8",
+        "lc_time": "C.UTF-8",
+        "timezone_abbreviations": "India",
+        "xmloption": "document",
+        "gin_fuzzy_search_limit": "1",
+        "restrict_nonsystem_relation_kind": "view",
+        "default_transaction_deferrable": "on",
+        "default_transaction_isolation": "serializable",
+        "default_transaction_read_only": "on",
+        "exit_on_error": "on",
+        "idle_session_timeout": "1h",
+        "transaction_timeout": "1h",
+        "idle_in_transaction_session_timeout": "1h",
     }
+    known = {known for (known,) in store_db.rows("SELECT name FROM pg_settings")}
+    hostile = {setting: value for setting, value in hostile.items() if setting in known}
     for setting, value in hostile.items():
         store_db.run(f"ALTER DATABASE {name} SET {setting} = '{value}'")
     airflow_conn(store_db.conninfo)
@@ -39,7 +59,7 @@ def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow
             s: connection.execute("SELECT current_setting(%s)", (s,)).fetchone()[0] for s in hostile
         }
         purpose = connection.execute("SELECT current_setting('application_name')").fetchone()
-    assert shown == {
+    expected = {
         "TimeZone": "UTC",
         "search_path": "pg_catalog",
         "client_encoding": "UTF8",
@@ -53,7 +73,24 @@ def test_a_hostile_database_cannot_change_what_decides_results(store_db, airflow
         "quote_all_identifiers": "off",
         "lock_timeout": "10s",
         "statement_timeout": "2h",
+        "array_nulls": "on",
+        "backslash_quote": "safe_encoding",
+        "lc_monetary": "C",
+        "lc_numeric": "C",
+        "lc_time": "C",
+        "timezone_abbreviations": "Default",
+        "xmloption": "content",
+        "gin_fuzzy_search_limit": "0",
+        "restrict_nonsystem_relation_kind": "",
+        "default_transaction_deferrable": "off",
+        "default_transaction_isolation": "read committed",
+        "default_transaction_read_only": "off",
+        "exit_on_error": "off",
+        "idle_session_timeout": "0",
+        "transaction_timeout": "0",
+        "idle_in_transaction_session_timeout": "5min",
     }
+    assert shown == {setting: expected[setting] for setting in hostile}
     assert purpose == ("feature_store plan",)
 
 
@@ -149,3 +186,45 @@ def test_an_option_that_the_driver_does_not_know_is_bad_input(store_db, airflow_
     airflow_conn(store_db.conninfo, colour="red")
     with pytest.raises(BadInput, match="colour"), open_session(settings, "x"):
         pass
+
+
+class TestSeveralHosts:
+    """A server and its standbys: any of them may be the one that takes writes."""
+
+    def test_the_one_that_is_there_is_used(self, store_db, airflow_conn, settings, tmp_path):
+        here = store_db.connection.info.host
+        for hosts in (f"{tmp_path},{here}", f"{here},{tmp_path}"):
+            airflow_conn(
+                make_conninfo(store_db.conninfo, host=hosts), target_session_attrs="read-write"
+            )
+            with open_session(settings, "x") as connection:
+                assert connection.info.host == here
+
+    @pytest.mark.parametrize(
+        "extra", [{"hostaddr": "127.0.0.1"}, {"port": "1,2,3"}], ids=["addresses", "ports"]
+    )
+    def test_other_numbers_of_what_belongs_to_them_are_bad_input(
+        self, extra, airflow_conn, settings
+    ):
+        airflow_conn("host=one,two user=x dbname=x", **extra)
+        with pytest.raises(BadInput, match=r"cannot be used: (could not|cannot) match"):
+            connect(settings, "x")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"cursor": "serversidecursor"}, "Invalid cursor passed serversidecursor. Valid options"),
+        ({"iam": True}, "apache-airflow-providers-amazon not installed"),
+        ({"iam": True, "azure_conn_id": "no_such"}, "The conn_id `no_such` isn't defined"),
+    ],
+    ids=["cursor", "no provider of tokens", "no connection for tokens"],
+)
+def test_what_airflows_hook_cannot_do_is_bad_input_in_one_line(
+    extra, words, store_db, airflow_conn, settings
+):
+    airflow_conn(store_db.conninfo, **extra)
+    with pytest.raises(BadInput) as caught:
+        connect(settings, "x")
+    assert words in caught.value.problem
+    assert "\n" not in caught.value.problem

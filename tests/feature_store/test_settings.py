@@ -31,6 +31,10 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_SCHEDULE_ZONE": "UTC",
         "FEATURE_STORE_LOCK_TIMEOUT": "1",
         "FEATURE_STORE_STATEMENT_TIMEOUT": "0",
+        "FEATURE_STORE_TASK_TIMEOUT": "60",
+        "FEATURE_STORE_CONNECT_TIMEOUT": "4",
+        "FEATURE_STORE_SILENCE_TIMEOUT": "6",
+        "FEATURE_STORE_IDLE_TRANSACTION_TIMEOUT": "9",
         "FEATURE_STORE_WORK_MEM": "8MB",
         "FEATURE_STORE_LEASE_GRACE": "2",
         "FEATURE_STORE_LEASE_POLL": "3",
@@ -52,6 +56,10 @@ def test_every_setting_is_read_from_its_variable():
         schedule_zone="UTC",
         lock_timeout=1,
         statement_timeout=0,
+        task_timeout=60,
+        connect_timeout=4,
+        silence_timeout=6,
+        idle_transaction_timeout=9,
         work_mem="8MB",
         lease_grace=2,
         lease_poll=3,
@@ -104,6 +112,10 @@ def test_a_number_that_is_none_is_named_with_what_was_given(text):
     [
         ("FEATURE_STORE_LOCK_TIMEOUT", 1, 2147483),
         ("FEATURE_STORE_STATEMENT_TIMEOUT", 0, 2147483),
+        ("FEATURE_STORE_TASK_TIMEOUT", 0, 2147483),
+        ("FEATURE_STORE_CONNECT_TIMEOUT", 2, 3600),
+        ("FEATURE_STORE_SILENCE_TIMEOUT", 3, 3600),
+        ("FEATURE_STORE_IDLE_TRANSACTION_TIMEOUT", 0, 2147483),
         ("FEATURE_STORE_LEASE_GRACE", 1, 2147483),
         ("FEATURE_STORE_LEASE_POLL", 1, 2147483),
         ("FEATURE_STORE_SETTLING_DAYS", 0, 36500),
@@ -129,7 +141,12 @@ def test_the_record_is_kept_for_a_month_at_the_least():
 
 def test_the_longest_timeouts_are_what_the_server_takes(empty_db):
     longest = read_settings(
-        {"FEATURE_STORE_LOCK_TIMEOUT": "2147483", "FEATURE_STORE_STATEMENT_TIMEOUT": "2147483"}
+        {
+            "FEATURE_STORE_LOCK_TIMEOUT": "2147483",
+            "FEATURE_STORE_STATEMENT_TIMEOUT": "2147483",
+            "FEATURE_STORE_IDLE_TRANSACTION_TIMEOUT": "2147483",
+            "FEATURE_STORE_SILENCE_TIMEOUT": "3600",
+        }
     )
     pin(empty_db.connection, longest, "tests")
     with pytest.raises(psycopg.errors.InvalidParameterValue):

@@ -11,6 +11,7 @@ from feature_store.errors import CannotConnect, StoreError
 _IN_SHORT = {
     "08": "connection lost",
     "23505": "duplicate key",
+    "25P03": "silent for too long in a transaction",
     "40001": "serialization failure",
     "40P01": "deadlock",
     "42501": "permission denied",

@@ -81,7 +81,7 @@ def send(mail: Mail, hook: SmtpHook, settings: Settings) -> None:
 
     Raises:
         ValueError: there is no sender.
-        smtplib.SMTPException: the server refused it, or a recipient of it.
+        smtplib.SMTPException: the server refused it, or every recipient of it.
         OSError: the connection broke.
     """
     sender = settings.mail_from or hook.from_email or hook.smtp_user
@@ -93,7 +93,8 @@ def send(mail: Mail, hook: SmtpHook, settings: Settings) -> None:
     client: Any = hook._smtp_client
     refused = client.send_message(message)
     if refused:
-        raise smtplib.SMTPRecipientsRefused(refused)
+        # The others have it, and must not get it again.
+        log.error("The mail %r was refused for %s", mail.subject, _hide(str(refused)))
 
 
 def _mail(context: Context) -> None:

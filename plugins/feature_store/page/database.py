@@ -89,8 +89,13 @@ def read_only(settings: Settings) -> Iterator[Connection[Any]]:
         BadInput: Airflow does not know the connection.
         CannotConnect: the server cannot be reached or refuses the login.
     """
-    short = replace(settings, statement_timeout=STATEMENT_SECONDS, lock_timeout=_LOCK_SECONDS)
-    with closing(connect(short, "page", connect_timeout=_CONNECT_SECONDS)) as connection:
+    short = replace(
+        settings,
+        statement_timeout=STATEMENT_SECONDS,
+        lock_timeout=_LOCK_SECONDS,
+        connect_timeout=_CONNECT_SECONDS,
+    )
+    with closing(connect(short, "page")) as connection:
         connection.execute("SET default_transaction_read_only = on")
         connection.read_only = True
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

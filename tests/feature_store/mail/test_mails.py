@@ -17,7 +17,7 @@ import pytest
 from feature_store.errors import CannotConnect, ContractBroken, RunFailed, StoreError
 from feature_store.mail.causes import cause_of
 from feature_store.mail.facts import FailedRun, read_facts
-from feature_store.mail.mails import CAUSE, REPORT, leave_cause, mail_failure
+from feature_store.mail.mails import CAUSE, REPORT, leave_cause, mail_failure, mail_reviews
 from feature_store.mail.text import FailedTask, Finding, RunFacts, compose, compose_review
 from sandbox.mailbox import Mailbox
 
@@ -469,6 +469,30 @@ def test_in_a_table_the_listing_leads_and_what_a_row_has_not_got_is_blank():
     lines = compose(facts(breaches=(finding(sample=rows),))).text.splitlines()
     at = lines.index("      listing_id  a  b")
     assert lines[at + 1 : at + 3] == ["      7           x", "      8              NULL"]
+
+
+def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_that_one(
+    tmp_path, monkeypatch, caplog
+):
+    """Else the other one would get it again each night."""
+    with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as half:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", half.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "ann@example.org, bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        assert mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
+        assert only_mail(half)["To"] == "ann@example.org, bo@example.org"
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert "bo@example.org" in line
+    assert "550" in line
+    assert "ann@example.org" not in line
+
+
+def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch):
+    with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as none:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", none.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        assert not mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
 
 
 def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():

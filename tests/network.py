@@ -1,0 +1,93 @@
+"""A cable that can be pulled: three network namespaces of Linux, with a router in the middle.
+
+Nothing of this machine's own network is touched, and nothing is left: a namespace goes with the
+last that uses it. A pulled cable drops every packet and tells nobody, as a dead switch, a NAT that
+has forgotten, or a machine that is paused does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET of <sched.h>
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+
+Done = TypeVar("Done")
+
+
+class Machine:
+    """A network of its own; what is done in it runs in a thread of its own."""
+
+    def __init__(self) -> None:
+        # A namespace belongs to a thread: sockets and programs that it opens and starts are in it.
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self.namespace = self.run(_leave_for_a_new_network)
+        self.sh("ip link set lo up")
+
+    def run(self, work: Callable[[], Done]) -> Done:
+        """Do something on this machine, and wait for it."""
+        return self._thread.submit(work).result()
+
+    def sh(self, command: str) -> None:
+        """Run a program on this machine."""
+        self.run(lambda: subprocess.run(command.split(), check=True, capture_output=True))
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        os.close(self.namespace)
+
+
+class Network:
+    """A server's machine and a client's, with a router between them."""
+
+    server_address = "10.0.1.2"
+
+    def __init__(self) -> None:
+        self.server, self._router, self.client = Machine(), Machine(), Machine()
+        for number, machine in ((1, self.server), (2, self.client)):
+            self._router.sh(
+                f"ip link add eth{number} type veth peer name eth0 "
+                f"netns /proc/{os.getpid()}/fd/{machine.namespace}"
+            )
+            self._router.sh(f"ip address add 10.0.{number}.1/24 dev eth{number}")
+            self._router.sh(f"ip link set eth{number} up")
+            machine.sh(f"ip address add 10.0.{number}.2/24 dev eth0")
+            machine.sh("ip link set eth0 up")
+            machine.sh(f"ip route add default via 10.0.{number}.1")
+        self.plug()
+
+    def pull(self) -> None:
+        """From now on no packet arrives, in either direction, and nobody is told."""
+        self._router.run(lambda: _FORWARDING.write_text("0"))
+
+    def plug(self) -> None:
+        self._router.run(lambda: _FORWARDING.write_text("1"))
+
+    def close(self) -> None:
+        for machine in (self.server, self._router, self.client):
+            machine.close()
+
+
+def need_networks() -> None:
+    """Skip the test where this machine cannot make networks of its own."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("networks of one's own need Linux, root and iproute2's ip")
+    if subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0:
+        pytest.skip("this machine does not let root make networks of its own")
+
+
+def _leave_for_a_new_network() -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEW_NETWORK) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
