@@ -18,6 +18,7 @@ from sqlglot import exp
 
 from feature_store.catalog import describe_governance
 from feature_store.errors import BadInput
+from feature_store.live_function import LiveFunction, live_function
 from feature_store.names import Name
 from feature_store.sources import FAMILIES, live_columns
 from feature_store.sqlfile import Statement, split_statements
@@ -46,7 +47,6 @@ _KINDS = {
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
 # What stamping relies on in tables that it did not create.
 _UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
-_PATH = "search_path=pg_catalog, pg_temp"
 _MADE = re.compile(r'CREATE (?P<kind>TABLE|FUNCTION) "\w+"\.(?P<name>\w+)')
 _ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
 _BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
@@ -188,14 +188,14 @@ def standing(
                     misfits += _table_changes(part, live, recorded)
                 misfits += _table_misfits(connection, part, live)
             continue
-        now = _live_function(connection, part)
+        now = live_function(connection, part.name, part.arguments)
         if now is None:
             create.append(part)
         elif _differs(part, now, recorded):
             whose = "which is not as its file" if recorded else "which is not ours"
             words = (
                 f"{part.name}({part.arguments}), {whose}:\n"
-                f"{_how(part, now)}\n"
+                f"{now.difference(part.body)}\n"
                 f"To have ours: `bin/feature-store apply --replace {part.name}`"
             )
             if str(part.name) in named:
@@ -287,40 +287,8 @@ def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
     return row is not None
 
 
-def _live_function(connection: Connection[Any], part: Part) -> _Live | None:
-    row = connection.execute(
-        "SELECT p.prosrc, pg_get_functiondef(p.oid), p.prosecdef, p.proconfig "
-        "FROM pg_catalog.pg_proc AS p "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid "
-        "WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s "
-        "AND p.prokind = 'f'",
-        (part.name.schema, part.name.relation, part.arguments),
-    ).fetchone()
-    return None if row is None else _Live(*row)
-
-
-@dataclass(frozen=True)
-class _Live:
-    """A function of the database: its text, and with whose privileges and names it runs."""
-
-    body: str
-    definition: str
-    is_definer: bool
-    settings: list[str] | None
-
-
-def _differs(part: Part, now: _Live, recorded: tuple[str, str] | None) -> bool:
+def _differs(part: Part, now: LiveFunction, recorded: tuple[str, str] | None) -> bool:
     if recorded is None:
-        ours = now.is_definer and now.settings == [_PATH]
-        return now.body != part.body or not ours
+        return not now.is_as(part.body)
     file_then, live_then = recorded
     return part.normal not in file_then or now.definition not in live_then
-
-
-def _how(part: Part, now: _Live) -> str:
-    """Where a function differs: in its text, or in how it runs."""
-    if now.body != part.body:
-        return difference(now.body, part.body, most=2)
-    runs = "as its owner" if now.is_definer else "as whoever calls it"
-    settings = ", ".join(now.settings or ["no setting of its own"])
-    return f"It runs {runs}, with {settings}; ours runs as its owner, with {_PATH}."

@@ -6,17 +6,14 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.audit_privileges import access_problems
 from feature_store.carried_code import carried_code
 from feature_store.errors import NotReady
 from feature_store.guards import guard_problems
 from feature_store.leaks.rules import read_rules
 from feature_store.names import Name
 from feature_store.plan import blockages, make_plan
-from feature_store.privileges import (
-    access_problems,
-    contract_problems,
-    refresh_problems,
-)
+from feature_store.privileges import contract_problems, refresh_problems
 from feature_store.reads import lock_problems
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings

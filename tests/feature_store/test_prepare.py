@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from feature_store.apply import apply
+from feature_store.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.errors import BadInput, NotReady
 from feature_store.outline import Refresh
 from feature_store.prepare import check_ready, server_problems
-from feature_store.privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from sandbox.roles import grant_roles
 
 _D1 = "ml.sold_durations_v1_mv"

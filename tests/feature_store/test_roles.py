@@ -20,6 +20,7 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
 from feature_store.apply import apply
+from feature_store.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.certification import certify
 from feature_store.cli import main
 from feature_store.contracts import read_feature_sets
@@ -32,7 +33,6 @@ from feature_store.leaks.rules import read_exceptions, read_rules
 from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.nulls import record_nulls
 from feature_store.prepare import check_ready
-from feature_store.privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.proofs import read_proofs, run_proof
 from feature_store.provenance import record_provenance, trace_features
 from feature_store.refresh import refresh

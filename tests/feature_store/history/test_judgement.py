@@ -15,6 +15,7 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
+from feature_store.audit_privileges import access_problems
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.history.acceptance import accept_history
 from feature_store.history.findings import pending_reviews
@@ -22,7 +23,6 @@ from feature_store.history.mailing import mark_mailed, unmailed_reviews
 from feature_store.history.text import history_text
 from feature_store.history.verdict import HistoryVerdict, assert_history
 from feature_store.lease import Holder, Lease
-from feature_store.privileges import access_problems
 from sandbox.roles import grant_roles
 from tests.feature_store.history.nights import Nights, named, noon, phone, quiet
 
