@@ -108,11 +108,11 @@ GRANT USAGE ON SCHEMA ml, feature_store TO :"reader";
 GRANT USAGE ON SCHEMA feature_store_audit TO :"reviewer";
 
 -- A reader that falls silent in the middle of a transaction keeps the next blocking refresh waiting,
--- and vacuum from cleaning up. Whoever has set this himself keeps it.
+-- and vacuum from cleaning up; a reviewer keeps the next judgement of history. Whoever has set this himself keeps it.
 SELECT format(
     'ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L', w.role, current_database(), w.patience
 )
-FROM (VALUES (:'reader', '1h'), (:'page', '1min')) AS w (role, patience)
+FROM (VALUES (:'reader', '1h'), (:'reviewer', '1min'), (:'page', '1min')) AS w (role, patience)
 WHERE NOT EXISTS (
     SELECT FROM pg_db_role_setting AS s
     INNER JOIN pg_roles AS r ON s.setrole = r.oid AND r.rolname = w.role
@@ -212,7 +212,9 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('withdraw_broken(text, text)', :'refresher');
 
 -- First of all they lose what an earlier version of this file gave them here.
-REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM :"refresher", :"reviewer", :"page";
+REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
 
 -- What of all this is there: nothing of the store before the first apply.
 SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'refresher')

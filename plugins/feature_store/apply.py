@@ -89,6 +89,12 @@ def apply(
             readers="what they had before.",
             next_step="Rename or drop it yourself; we never touch what we did not create.",
         ) from error
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise NotReady(
+            f"Nothing was applied: {error.diag.message_primary}: {error.diag.message_detail}.",
+            readers="what they had before.",
+            next_step="Drop what of yours stands there, apply, then make it anew.",
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}.",

@@ -34,6 +34,7 @@ def past(scratch, settings, tmp_path):
                 f"INSERT INTO {_AUDIT}.expectation (dag_id, run_id, suite, expectation, relation, "
                 f"severity, outcome, expected, observed, seconds) VALUES ('{_DAG}', '{run_id}', "
                 f"'uniqueness', 'x', 'ml.a', 'critical', 'met', '', '', 0)",
+                f"UPDATE {_AUDIT}.suite_log SET begun_at = {when} WHERE run_id = '{run_id}'",
                 f"INSERT INTO {_AUDIT}.history_judgement_log (dag_id, run_id, as_of_day, "
                 f"settled_before, days, seconds) VALUES ('{_DAG}', '{run_id}', '{as_of_day}', "
                 f"'2025-12-02', 1, 0)",

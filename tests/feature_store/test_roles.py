@@ -629,6 +629,112 @@ class TestWhatTheyMayNot:
             open_run(connection, holder, "backfill", date(1999, 3, 3), "UTC")
             assert connection.execute(ask, (lease.token,)).fetchall() == [(mine,)]
 
+    def test_nobody_certifies_a_leak_that_is_open(self, certified: Governed) -> None:
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            open_review(connection, "1999-02-02", "leak")
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            holder = Holder("tests", "second")
+            lease = take_lease(connection, holder, lambda _: True, timedelta(0))
+            with pytest.raises(NotReady, match=f"{A} of 1999-02-02 leaks"):
+                certify(connection, lease, certified.files)
+
+    def test_certify_runs_nothing_of_a_view_outside_the_store(self, certified: Governed) -> None:
+        """To plan a query of a table runs what its statistics are made of, as whoever asks."""
+        certified.run(
+            "CREATE SCHEMA mallory",
+            "CREATE TABLE mallory.ran (who text)",
+            "CREATE FUNCTION mallory.act(integer) RETURNS boolean LANGUAGE plpgsql AS "
+            "'BEGIN INSERT INTO mallory.ran VALUES (current_user); RETURN true; END'",
+            "CREATE DOMAIN mallory.trap AS integer CHECK (mallory.act(VALUE))",
+            "CREATE FUNCTION mallory.evil() RETURNS mallory.trap IMMUTABLE LANGUAGE plpgsql "
+            "AS 'BEGIN RETURN 1; END'",
+            "CREATE MATERIALIZED VIEW mallory.view AS SELECT 1 AS x",
+            "CREATE STATISTICS mallory.stats ON (mallory.evil() + x), x FROM mallory.view",
+            "GRANT USAGE ON SCHEMA mallory TO public",
+            "GRANT ALL ON ALL TABLES IN SCHEMA mallory TO public",
+        )
+        try:
+            with certified.session() as connection, connection.transaction(force_rollback=True):
+                connection.execute("DELETE FROM mallory.ran")
+                connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+                lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+                connection.execute(
+                    "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, "
+                    "mode, row_count, bytes, seconds, zone, outcome) VALUES ('mallory.view', 'x', "
+                    "'x', %s, 'blocking', 1, 1, 1, 'UTC', 'x')",
+                    (lease.token,),
+                )
+                told = connection.execute(
+                    "SELECT * FROM feature_store_audit.certify(%s, '{mallory.view}')",
+                    (lease.token,),
+                ).fetchall()
+                ran = connection.execute("SELECT who FROM mallory.ran").fetchall()
+            assert ran == []
+            assert ("mallory.view is no materialized view of the store.",) in told
+        finally:
+            certified.run("DROP SCHEMA mallory CASCADE")
+
+    def test_the_lease_does_not_change_hands_under_who_works(self, certified: Governed) -> None:
+        with certified.session(REFRESHER) as worker, worker.transaction():
+            (token,) = worker.execute(
+                "SELECT token FROM feature_store_audit.lease FOR KEY SHARE"
+            ).fetchone() or (0,)
+            with certified.session(REFRESHER) as other:
+                other.execute("SET lock_timeout = '100ms'")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.execute("SELECT feature_store_audit.take_lease('x', 'x', %s)", (token,))
+
+    def test_what_was_accepted_stays_what_it_was(self, certified: Governed) -> None:
+        seen = (
+            "SELECT rows_came, details, outcome FROM feature_store_audit.history_finding "
+            "WHERE day = '1999-02-02'"
+        )
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            found = open_review(connection, "1999-02-02", "leak")
+            connection.execute(
+                "SELECT feature_store_audit.accept_history('1999-02-02', NULL, 'ann', 'known')"
+            )
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            connection.execute(
+                "INSERT INTO feature_store_audit.history_sighting_log (finding_id, rows_came, "
+                "rows_went, rows_changed, changed_columns, examples, reaches, details, row_count, "
+                "dag_id, run_id) VALUES (%s, 9, 9, 9, '{}', '[]', '[]', 'forged', 0, 'x', 'x')",
+                (found,),
+            )
+            assert connection.execute(seen).fetchall() == [(1, "", "accepted")]
+
+    def test_nothing_waits_for_a_person_that_no_person_can_accept(
+        self, certified: Governed
+    ) -> None:
+        assert (
+            refusal(
+                certified,
+                REFRESHER,
+                "INSERT INTO feature_store_audit.history_finding_log "
+                "(kind, layer, relation, day, dag_id, run_id) "
+                f"VALUES ('leak', 'A', '{A}', NULL, 'x', 'x')",
+            )
+            == "23514"
+        )
+
+    def test_what_was_done_under_an_old_run_s_name_is_not_old(self, certified: Governed) -> None:
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            open_run(connection, Holder("x", "old"), "manual", date(1999, 3, 3), "UTC")
+            connection.execute(
+                "UPDATE feature_store_audit.run_log SET prepared_at = now() - interval '40 days' "
+                "WHERE run_id = 'old'"
+            )
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            connection.execute(
+                "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
+                "VALUES ('x', 'old', 'uniqueness')"
+            )
+            connection.execute("SELECT feature_store_audit.forget(30)")
+            left = connection.execute(
+                "SELECT count(*) FROM feature_store_audit.suite_log WHERE run_id = 'old'"
+            ).fetchone()
+        assert left == (1,)
+
     def test_the_last_thirty_days_cannot_be_deleted(self, certified: Governed) -> None:
         forget = "SELECT feature_store_audit.forget({})"
         assert refusal(certified, REFRESHER, forget.format(29)) == "22023"
@@ -677,7 +783,8 @@ class TestTheFile:
     def test_readers_and_the_page_do_not_idle_in_a_transaction_for_ever(
         self, governed: Governed
     ) -> None:
-        for role, patience in ((READER, "1h"), (PAGE, "1min"), (REFRESHER, "0")):
+        kept = ((READER, "1h"), (REVIEWER, "1min"), (PAGE, "1min"), (REFRESHER, "0"))
+        for role, patience in kept:
             with psycopg.connect(as_role(governed.conninfo, role)) as connection:
                 shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
             assert shown == (patience,), role
@@ -692,6 +799,17 @@ class TestTheFile:
             f"ALTER ROLE {READER} IN DATABASE governed RESET idle_in_transaction_session_timeout"
         )
         grant_roles(governed.conninfo)
+
+    def test_run_again_it_takes_back_functions_of_the_record_too(self, governed: Governed) -> None:
+        accept = "feature_store_audit.accept_history(date, text, text, text)"
+        before = governed.given()
+        governed.run(
+            f"GRANT EXECUTE ON FUNCTION {accept} TO {REFRESHER}",
+            f"GRANT UPDATE ON SEQUENCE feature_store_audit.event TO {REFRESHER}",
+            f"GRANT SELECT ON feature_store_audit.run TO {READER}",
+        )
+        grant_roles(governed.conninfo)
+        assert governed.given() == before
 
     def test_it_is_refused_where_the_store_belongs_to_another_than_the_one_named(
         self, governed: Governed

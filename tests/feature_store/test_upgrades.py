@@ -10,6 +10,7 @@ from feature_store.apply import apply
 from feature_store.certification import read_certified
 from feature_store.cli import main
 from feature_store.contracts import read_feature_sets
+from feature_store.errors import NotReady
 from feature_store.history.definitions import Standing, take_standing
 from feature_store.history.layers import read_history
 from feature_store.lease import Holder, release_lease, take_lease
@@ -286,6 +287,30 @@ def test_the_audit_schema_of_the_first_version_with_rows_in_it(sources_db, inclu
     assert sources_db.value("SELECT token FROM feature_store_audit.lease") == 9
     states = {line.state for line in read_status(connection, store, include.directory)}
     assert states == {State.AS_FILE}
+
+
+def test_a_view_of_yours_on_the_record_is_named_before_anything_changes(sources_db, include):
+    connection = sources_db.connection
+    sources_db.run("CREATE SCHEMA feature_store_audit")
+    migrate(connection, include.migrations[:10])
+    sources_db.run("CREATE VIEW public.mine AS SELECT verdict FROM feature_store_audit.run")
+    with pytest.raises(NotReady, match=r"view public\.mine depends on column verdict"):
+        apply(connection, include.store, include.settings)
+
+
+def test_a_finding_that_somebody_closed_by_hand_does_not_stop_the_upgrade(sources_db, include):
+    connection = sources_db.connection
+    sources_db.run("CREATE SCHEMA feature_store_audit")
+    migrate(connection, include.migrations[:10])
+    sources_db.run(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, reason) VALUES "
+        "('review', 'A', 'x', '2026-01-09', 'd', 'r', 'd', 'r', 'undone', now(), 'ann', 'by hand')"
+    )
+    apply(connection, include.store, include.settings)
+    assert sources_db.rows("SELECT outcome FROM feature_store_audit.history_finding") == [
+        ("undone",)
+    ]
 
 
 def test_after_a_new_major_version_apply_records_the_new_wording(scratch, include):

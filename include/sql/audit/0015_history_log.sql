@@ -53,20 +53,25 @@ CREATE TABLE feature_store_audit.history_closing_log (
     recorded_by text NOT NULL DEFAULT session_user,
     closed_by text,
     reason text,
+    sighting_event bigint,
     CHECK ((outcome = 'accepted') = (coalesce(closed_by, '') <> '' AND coalesce(reason, '') <> ''))
 );
 COMMENT ON TABLE feature_store_audit.history_closing_log IS
 'How findings were closed. undone: the day is as it was; redefined: a new definition made it moot; accepted: by whom, and why.';
+COMMENT ON COLUMN feature_store_audit.history_closing_log.sighting_event IS
+'The sighting that was accepted: what is seen later is no part of it. NULL of what nobody accepted.';
 INSERT INTO feature_store_audit.history_closing_log (
-    finding_id, outcome, closed_at, closed_by, reason
+    finding_id, outcome, closed_at, closed_by, reason, sighting_event
 )
 SELECT
     f.finding_id,
     f.outcome,
     f.closed_at,
-    f.closed_by,
-    f.reason
+    CASE WHEN f.outcome = 'accepted' THEN f.closed_by END AS closed_by,
+    CASE WHEN f.outcome = 'accepted' THEN f.reason END AS reason,
+    CASE WHEN f.outcome = 'accepted' THEN s.event_id END AS sighting_event
 FROM feature_store_audit.history_finding_log AS f
+INNER JOIN feature_store_audit.history_sighting_log AS s ON f.finding_id = s.finding_id
 WHERE f.outcome IN ('accepted', 'undone', 'redefined');
 
 CREATE TABLE feature_store_audit.history_mail_log (
@@ -102,6 +107,9 @@ DROP COLUMN closed_at,
 DROP COLUMN closed_by,
 DROP COLUMN reason,
 DROP COLUMN mailed_at;
+-- What waits for a person is accepted by its day.
+ALTER TABLE feature_store_audit.history_finding_log
+ADD CHECK (day IS NOT NULL OR kind = 'definition') NOT VALID;
 CREATE INDEX history_finding_log_day_idx ON feature_store_audit.history_finding_log (layer, day);
 COMMENT ON TABLE feature_store_audit.history_finding_log IS
 'What judgements of history found: which day of which layer, and the run that found it first.';
@@ -134,14 +142,14 @@ SELECT
     m.mailed_at,
     s.event_id AS sighting_event
 FROM feature_store_audit.history_finding_log AS f
+LEFT JOIN feature_store_audit.history_closing_log AS c ON f.finding_id = c.finding_id
 INNER JOIN LATERAL (
     SELECT g.*
     FROM feature_store_audit.history_sighting_log AS g
-    WHERE g.finding_id = f.finding_id
+    WHERE g.finding_id = f.finding_id AND g.event_id <= coalesce(c.sighting_event, g.event_id)
     ORDER BY g.event_id DESC
     LIMIT 1
 ) AS s ON TRUE
-LEFT JOIN feature_store_audit.history_closing_log AS c ON f.finding_id = c.finding_id
 LEFT JOIN feature_store_audit.history_mail_log AS m ON s.event_id = m.sighting_event;
 COMMENT ON VIEW feature_store_audit.history_finding IS
 'What judgements found, as latest_run_id saw it. Open while outcome is NULL: one per layer and day. What is open or accepted is kept for ever.';

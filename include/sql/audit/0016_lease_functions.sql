@@ -21,6 +21,8 @@ AS $function$
 DECLARE
     v_token bigint;
 BEGIN
+    -- Who works under the lease holds it FOR KEY SHARE, which an UPDATE alone would not wait for.
+    PERFORM FROM feature_store_audit.lease AS l WHERE l.token = p_token FOR UPDATE;
     UPDATE feature_store_audit.lease AS l
     SET
         token = l.token + 1,

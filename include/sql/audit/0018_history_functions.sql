@@ -162,8 +162,9 @@ BEGIN
             v_finding.latest_dag_id,
             v_finding.latest_run_id
         );
-        INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome, closed_by, reason)
-        VALUES (v_finding.finding_id, 'accepted', p_by, p_reason);
+        INSERT INTO feature_store_audit.history_closing_log
+            (finding_id, outcome, closed_by, reason, sighting_event)
+        VALUES (v_finding.finding_id, 'accepted', p_by, p_reason, v_finding.sighting_event);
     END LOOP;
 END;
 $function$;

@@ -45,6 +45,19 @@ BEGIN
                 SELECT FROM feature_store_audit.lease AS l
                 WHERE l.dag_id = r.dag_id AND l.run_id = r.run_id
             )
+            -- What was done since under the name of an old run is as young as it is.
+            AND NOT EXISTS (
+                SELECT FROM feature_store_audit.suite_log AS s
+                WHERE s.dag_id = r.dag_id AND s.run_id = r.run_id AND s.begun_at >= v_before
+            )
+            AND NOT EXISTS (
+                SELECT FROM feature_store_audit.verdict_log AS v
+                WHERE v.dag_id = r.dag_id AND v.run_id = r.run_id AND v.verdict_at >= v_before
+            )
+            AND NOT EXISTS (
+                SELECT FROM feature_store_audit.reuse_log AS u
+                WHERE u.dag_id = r.dag_id AND u.run_id = r.run_id AND u.reused_at >= v_before
+            )
         ORDER BY r.prepared_at
         LIMIT 100
     ) AS o;
