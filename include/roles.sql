@@ -199,7 +199,7 @@ CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_backfill_day(bigint)', :'refresher'),
 ('accept_history(date, text, text, text)', :'reviewer'),
-('begin_baseline(bigint, text, jsonb)', :'refresher'),
+('begin_baseline(bigint, text, text, jsonb, text)', :'refresher'),
 ('certify(bigint, text[])', :'refresher'),
 ('confirm_lease(text, text)', :'refresher'),
 ('drop_changes(bigint, text, date[])', :'refresher'),

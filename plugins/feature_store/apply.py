@@ -52,8 +52,9 @@ def apply(
     """Create what is missing, adopt what fits, replace what was named, write changed comments.
 
     New relations are created empty; one that takes the place of a filled one is filled before.
-    Runs as the role of the session, which becomes the owner of what is new. Either all of the plan
-    takes effect or none of it. The store's lease is kept from everybody else meanwhile.
+    Runs as the role that owns the store; before there is one, as the role of the session, which
+    becomes its owner. Either all of the plan takes effect or none of it. The store's lease is kept
+    from everybody else meanwhile.
 
     Args:
         connection: a pinned session in autocommit mode.
@@ -107,6 +108,7 @@ def _apply_in_transaction(
     connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
 ) -> Plan:
     _refuse(schema_problems(connection))
+    _become_the_owner(connection)
     _wait_for_other_applies(connection)
     plan = make_plan(connection, store, settings.include_dir, replace)
     problems = server_problems(connection) or source_problems(connection, store.sources)
@@ -120,6 +122,20 @@ def _apply_in_transaction(
         lock_free_lease(connection, lambda _: None, grace)
     _carry_out(connection, plan, store, settings)
     return plan
+
+
+def _become_the_owner(connection: Connection[Any]) -> None:
+    """Work as the role that owns the store, also for a superuser.
+
+    What is new would else be the superuser's, and its functions would run with all that he may.
+    """
+    row = connection.execute(
+        "SELECT c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "WHERE c.oid = to_regclass(%s) AND c.relowner <> current_user::regrole",
+        (_FIRST_TABLE,),
+    ).fetchone()
+    if row:
+        connection.execute(f"SET LOCAL ROLE {row[0]}".encode())
 
 
 def _refuse(problems: list[str]) -> None:

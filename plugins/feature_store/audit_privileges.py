@@ -37,7 +37,7 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
 }
 AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
-    "begin_baseline(bigint,text,jsonb)",
+    "begin_baseline(bigint,text,text,jsonb,text)",
     "certify(bigint,text[])",
     "confirm_lease(text,text)",
     "drop_changes(bigint,text,date[])",

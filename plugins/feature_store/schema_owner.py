@@ -60,16 +60,17 @@ WITH keeper AS (
 ),
 
 thing AS (
-    SELECT 'SCHEMA ' || quote_ident(n.nspname) AS what, n.nspowner AS owner
+    SELECT 'SCHEMA ' || quote_ident(n.nspname) AS what, n.nspowner AS owner, FALSE AS is_record
     FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname = ANY(%(schemas)s)
     UNION ALL
-    SELECT 'FUNCTION ' || f.oid::regprocedure::text, f.proowner
+    SELECT 'FUNCTION ' || f.oid::regprocedure::text, f.proowner, n.nspname = %(audit)s
     FROM pg_catalog.pg_proc AS f
     INNER JOIN pg_catalog.pg_namespace AS n ON f.pronamespace = n.oid
     WHERE n.nspname = ANY(%(governed)s) AND f.proname = ANY(%(functions)s)
+        OR n.nspname = %(audit)s
     UNION ALL
-    SELECT 'TABLE ' || c.oid::regclass::text, c.relowner
+    SELECT 'TABLE ' || c.oid::regclass::text, c.relowner, FALSE
     FROM pg_catalog.pg_class AS c
     INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
     WHERE n.nspname = ANY(%(governed)s) AND c.relname = ANY(%(tables)s)
@@ -79,7 +80,8 @@ SELECT 'owns' AS how, t.what, r.oid::regrole::text AS who, k.oid::regrole::text 
 FROM thing AS t
 CROSS JOIN keeper AS k
 INNER JOIN pg_catalog.pg_roles AS r ON t.owner = r.oid
-WHERE t.owner <> k.oid AND NOT r.rolsuper
+-- What functions of the record do, they do with their owner's privileges: not a superuser's.
+WHERE t.owner <> k.oid AND (t.is_record OR NOT r.rolsuper)
 UNION ALL
 SELECT
     'creates',

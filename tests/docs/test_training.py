@@ -26,6 +26,7 @@ from feature_store.store import SUITES, read_store
 from feature_store.suites import begin_suite
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
+from tests.feature_store.certified import judged
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
 _E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
@@ -59,6 +60,7 @@ def certified(server, filled_template, settings, store_files):
                 "(%s, 'x', 'ml.x', 'critical', 'met', '', '', '[]', 0)",
                 (begin_suite(connection, lease, suite),),
             )
+        judged(connection, lease)
         with connection.transaction():
             certify(connection, lease, store_files)
     yield conninfo

@@ -448,7 +448,7 @@ NONE_OF_THEM = [
 CALLS = [
     "accept_backfill_day(1)",
     "accept_history('1999-01-01', NULL, 'x', 'x')",
-    "begin_baseline(1, 'A', '{}')",
+    "begin_baseline(1, 'A', 'x', '{}', 'x')",
     f"certify(1, '{{{A}}}')",
     "confirm_lease('x', 'x')",
     "drop_changes(1, 'A', '{}')",
@@ -598,9 +598,56 @@ class TestWhatTheyMayNot:
             ).fetchone()
             assert written == (0,)
 
+    def test_a_baseline_is_not_begun_anew_without_a_trace(self, certified: Governed) -> None:
+        """It closes what was open about the layer: who looks sees that it was done, and when."""
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            leak = open_review(connection, "1999-02-02", "leak")
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            lease = take_lease(connection, Holder("x", "quiet"), lambda _: True, timedelta(0))
+            connection.execute(
+                "SELECT feature_store_audit.begin_baseline(%s, 'A', %s, '{}', '')", (lease.token, A)
+            )
+            found = connection.execute(
+                "SELECT finding_id = %s, kind, outcome FROM feature_store_audit.history_finding "
+                "WHERE layer = 'A' AND (finding_id = %s OR run_id = 'quiet') ORDER BY finding_id",
+                (leak, leak),
+            ).fetchall()
+        assert found == [(True, "leak", "redefined"), (False, "definition", "reported")]
+
+    def test_a_day_is_accepted_with_a_name_and_a_reason(self, certified: Governed) -> None:
+        accept = "SELECT feature_store_audit.accept_history('1999-01-01', NULL, {}, {})"
+        for by, reason in (("'ann'", "E'\t'"), ("E'\n'", "'late'"), ("NULL", "'late'")):
+            assert refusal(certified, REVIEWER, accept.format(by, reason)) == "22023"
+
+    def test_what_a_superuser_applies_is_the_owner_s(self, certified: Governed) -> None:
+        """Else functions of the record would run with all that a superuser may."""
+        certified.run("DROP FUNCTION ml.store_freshness(interval)")
+        with certified.session() as connection:
+            apply(connection, certified.files, certified.settings)
+            owner = connection.execute(
+                "SELECT pg_get_userbyid(proowner), current_user FROM pg_proc "
+                "WHERE oid = 'ml.store_freshness(interval)'::regprocedure"
+            ).fetchone()
+        assert owner == (OWNER, "postgres")
+        grant_roles(certified.conninfo)
+
+    def test_a_function_of_the_record_that_is_a_superuser_s_is_refused(
+        self, certified: Governed
+    ) -> None:
+        certify_it = "FUNCTION feature_store_audit.certify(bigint,text[])"
+        certified.run(f"ALTER {certify_it} OWNER TO postgres")
+        try:
+            (problem,) = certified.problems(REFRESHER)
+            assert f"{certify_it} belongs to postgres" in problem
+            certified.run(problem.partition("Next: ")[2])
+            assert certified.problems(REFRESHER) == []
+        finally:
+            certified.run(f"ALTER {certify_it} OWNER TO {OWNER}")
+            grant_roles(certified.conninfo)
+
     def test_nobody_works_under_a_lease_that_is_not_his(self, certified: Governed) -> None:
         under = [
-            "begin_baseline(-1, 'A', '{}')",
+            "begin_baseline(-1, 'A', 'x', '{}', 'x')",
             f"certify(-1, '{{{A}}}')",
             "drop_changes(-1, 'A', '{}')",
             "keep_seen(-1, 'A', '{}')",

@@ -49,7 +49,20 @@ later AS (
     LIMIT 1
 ),
 
+judged AS (
+    SELECT max(j.event_id) AS event_id
+    FROM feature_store_audit.history_judgement_log AS j
+    WHERE j.dag_id = p_lease.dag_id AND j.run_id = p_lease.run_id
+),
+
 problem AS (
+    SELECT
+        5 AS kind,
+        0 AS place,
+        'History has not been judged since the last refresh.' AS words
+    FROM judged AS j
+    WHERE coalesce(j.event_id, 0) < (SELECT max(l.refresh_id) FROM latest AS l)
+    UNION ALL
     SELECT
         1 AS kind,
         0 AS place,

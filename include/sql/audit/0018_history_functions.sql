@@ -1,18 +1,32 @@
 -- The baseline of history moves by these functions, and by them alone it is accepted that it moved.
 CREATE FUNCTION feature_store_audit.begin_baseline(
-    p_token bigint, p_layer text, p_definitions jsonb
+    p_token bigint, p_layer text, p_relation text, p_definitions jsonb, p_details text
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_lease feature_store_audit.lease := feature_store_audit.require_lease(p_token);
+    v_finding bigint;
 BEGIN
     IF EXISTS (
         SELECT FROM feature_store_audit.history_layer AS h
         WHERE h.layer = p_layer AND h.definitions = p_definitions
     ) THEN
         RAISE EXCEPTION 'the baseline of % stands on these definitions', p_layer;
+    END IF;
+    -- Nobody makes a baseline anew without a trace.
+    IF EXISTS (SELECT FROM feature_store_audit.history_layer AS h WHERE h.layer = p_layer) THEN
+        INSERT INTO feature_store_audit.history_finding_log (kind, layer, relation, dag_id, run_id)
+        VALUES ('definition', p_layer, p_relation, v_lease.dag_id, v_lease.run_id)
+        RETURNING finding_id INTO v_finding;
+        INSERT INTO feature_store_audit.history_sighting_log (
+            finding_id, rows_came, rows_went, rows_changed, changed_columns, examples, reaches,
+            details, row_count, dag_id, run_id
+        )
+        VALUES (
+            v_finding, 0, 0, 0, '{}', '[]', '[]', p_details, 0, v_lease.dag_id, v_lease.run_id
+        );
     END IF;
     INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome)
     SELECT f.finding_id, 'redefined'
@@ -31,8 +45,8 @@ BEGIN
         seen = NULL;
 END;
 $function$;
-COMMENT ON FUNCTION feature_store_audit.begin_baseline(bigint, text, jsonb) IS
-'Forgets the baseline of a layer whose definitions have changed, so that a new one can be written. What was open about it is closed.';
+COMMENT ON FUNCTION feature_store_audit.begin_baseline(bigint, text, text, jsonb, text) IS
+'Forgets the baseline of a layer whose definitions have changed, so that a new one can be written, and records that it did. What was open about it is closed.';
 
 CREATE FUNCTION feature_store_audit.set_days(
     p_layer text, p_days date[], p_counts bigint[], p_digests bytea[], p_dag_id text, p_run_id text
@@ -180,6 +194,10 @@ AS $function$
 DECLARE
     v_findings bigint[];
 BEGIN
+    IF coalesce(p_by, '') !~ '[^[:space:]]' OR coalesce(p_reason, '') !~ '[^[:space:]]' THEN
+        RAISE EXCEPTION 'to accept a change of history takes a name and a reason'
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE;
     SELECT array_agg(f.finding_id) INTO v_findings
     FROM feature_store_audit.history_finding AS f

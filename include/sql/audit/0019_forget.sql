@@ -6,7 +6,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_before timestamptz := transaction_timestamp() - make_interval(days => p_days);
+    v_before timestamptz;
     v_dags text[];
     v_runs text[];
 BEGIN
@@ -21,10 +21,11 @@ BEGIN
     IF p_days IS NULL THEN
         RETURN;
     END IF;
-    IF p_days < 30 THEN
+    IF p_days NOT BETWEEN 30 AND 36500 THEN
         RAISE EXCEPTION 'nothing of the last 30 days is deleted, and % days were asked for', p_days
         USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    v_before := transaction_timestamp() - make_interval(days => p_days);
 
     SELECT
         coalesce(array_agg(o.dag_id), '{}'),

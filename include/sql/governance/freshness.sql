@@ -24,7 +24,7 @@ BEGIN
     FROM :"schema".feature_set_current AS a
     INNER JOIN :"schema".feature_set AS s ON a.set_id = s.set_id;
 
-    -- A run certifies all relations or none.
+    -- The DAG certifies all relations or none.
     SELECT
         c.certified_at,
         c.as_of_day,

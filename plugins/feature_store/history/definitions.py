@@ -11,7 +11,6 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from feature_store.errors import NotChecked
-from feature_store.history.findings import Kind, open_finding
 from feature_store.history.layers import HistoryLayer
 from feature_store.history.rows import DIGEST_VERSION
 from feature_store.lease import Lease
@@ -41,17 +40,14 @@ def take_standing(
     ).fetchone()
     if row and row[0] == now:
         return Standing.KEPT
-    connection.execute(
-        "SELECT feature_store_audit.begin_baseline(%s, %s, %s)",
-        (lease.token, layer.name, Jsonb(now)),
-    )
-    if row is None:
-        return Standing.FIRST
-    then = row[0]
+    then = row[0] if row else now
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
-    open_finding(connection, lease.holder, Kind.DEFINITION, layer, None, details=details)
-    return Standing.REDEFINED
+    connection.execute(
+        "SELECT feature_store_audit.begin_baseline(%s, %s, %s, %s, %s)",
+        (lease.token, layer.name, layer.relation, Jsonb(now), details),
+    )
+    return Standing.REDEFINED if row else Standing.FIRST
 
 
 def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) -> dict[str, str]:
