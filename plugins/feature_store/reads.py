@@ -27,6 +27,7 @@ from psycopg import Connection, sql
 from sqlglot import exp
 
 from feature_store.names import Name
+from feature_store.objects import AUDIT_SCHEMA
 from feature_store.sqlfile import parse
 from feature_store.store import Relation, Store
 
@@ -99,7 +100,8 @@ def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
     named = set[Name]()
     if relation.witness:
         tables = parse(relation.file.path, relation.witness).find_all(exp.Table)
-        named = {Name(table.db, table.name) for table in tables if table.db}
+        # What it writes, the record, is nobody's source.
+        named = {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
     return find_reads(connection, relation.name, named)
 
 

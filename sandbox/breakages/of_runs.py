@@ -58,7 +58,7 @@ OF_RUNS = (
             mail_says=("Never ran: expectations.as_of_counts",),
             tries=((_E_AI_TASK, 1),),
         ),
-        during=while_blocked('"iPhone".iphone_ai_enrich', _E_AI_TASK, cancel),
+        during=while_blocked("feature_store_audit.fact", _E_AI_TASK, cancel),
         after="read.tom_features_v1_enriched_speed_mv",
     ),
     Breakage(

@@ -228,7 +228,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
     lease = live.lease("tuesday")
     with blocker.transaction():
         # E-clean's refresh has its snapshot and waits here for what it reads.
-        blocker.execute("LOCK TABLE ml.spam_listings_v1 IN ACCESS EXCLUSIVE MODE")
+        blocker.execute(f"REFRESH MATERIALIZED VIEW {E}")
         worker = threading.Thread(
             target=refresh, args=(live.session, live.files.find(E_CLEAN), lease, "UTC")
         )
