@@ -5,8 +5,8 @@ Nothing is altered that apply did not create, and nothing replaced that was not 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -52,8 +52,8 @@ def apply(
     """Create what is missing, adopt what fits, replace what was named, write changed comments.
 
     New relations are created empty; one that takes the place of a filled one is filled before.
-    Runs as the role that owns the store; before there is one, as the role of the session, which
-    becomes its owner. Either all of the plan takes effect or none of it. The store's lease is kept
+    What is new belongs to the role that owns the store; before there is one, to the role of the
+    session. Either all of the plan takes effect or none of it. The store's lease is kept
     from everybody else meanwhile.
 
     Args:
@@ -108,7 +108,6 @@ def _apply_in_transaction(
     connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
 ) -> Plan:
     _refuse(schema_problems(connection))
-    _become_the_owner(connection)
     _wait_for_other_applies(connection)
     plan = make_plan(connection, store, settings.include_dir, replace)
     problems = server_problems(connection) or source_problems(connection, store.sources)
@@ -124,18 +123,24 @@ def _apply_in_transaction(
     return plan
 
 
-def _become_the_owner(connection: Connection[Any]) -> None:
-    """Work as the role that owns the store, also for a superuser.
+@contextmanager
+def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
+    """Create as the role that owns the store, also for a superuser.
 
     What is new would else be the superuser's, and its functions would run with all that he may.
     """
     row = connection.execute(
-        "SELECT c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
         "WHERE c.oid = to_regclass(%s) AND c.relowner <> current_user::regrole",
         (_FIRST_TABLE,),
     ).fetchone()
-    if row:
-        connection.execute(f"SET LOCAL ROLE {row[0]}".encode())
+    if row is None:
+        yield
+        return
+    me, owner = row
+    connection.execute(f"SET LOCAL ROLE {owner}".encode())
+    yield  # an error ends the transaction, and the role with it
+    connection.execute(f"SET LOCAL ROLE {me}".encode())
 
 
 def _refuse(problems: list[str]) -> None:
@@ -181,17 +186,18 @@ def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
 def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
     for schema in plan.schemas:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-    migrate(connection, plan.migrations)
-    written = words_of_files(connection)
-    for condition in (*plan.completes, *plan.adopts):
-        _complete(connection, condition)
     beside = set()
     if plan.replacement:
         beside = {str(one.name) for one in plan.replacement.rebuilt}
     created = [thing for thing in plan.creates if thing.label not in beside]
-    for thing in created:
-        _run(connection, thing.create)
-    if plan.replacement:
+    with _as_the_owner(connection):
+        migrate(connection, plan.migrations)
+        written = words_of_files(connection)
+        for condition in (*plan.completes, *plan.adopts):
+            _complete(connection, condition)
+        for thing in created:
+            _run(connection, thing.create)
+    if plan.replacement:  # what is rebuilt keeps its owner
         _replace(connection, plan.replacement, settings, written)
     _record(connection, plan, created)
     hand_down_words(connection, store, written)
