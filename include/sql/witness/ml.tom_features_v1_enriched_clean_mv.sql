@@ -42,7 +42,7 @@ left_out AS (
 ),
 
 kept AS (
-    SELECT count(*) AS listings FROM ml.tom_features_v1_mv
+    SELECT count(*) AS listings FROM ml.tom_features_v1_enriched_mv
 )
 
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
