@@ -199,7 +199,7 @@ def test_a_task_that_is_stopped_while_its_server_is_silent_ends_all_the_same(
     task = on(cable.network.client, lambda: refresh_slowly.execute(a_context()))
     wait_for(cable.here, SLEEPS)
     cable.network.pull()
-    refresh_slowly.on_kill()  # which cannot tell the server
+    cable.network.client.run(refresh_slowly.on_kill)  # which cannot tell the server
     assert isinstance(task.exception(timeout=BOUND), psycopg.OperationalError)
 
 
