@@ -25,25 +25,32 @@ Done = TypeVar("Done")
 
 
 class Machine:
-    """A network of its own; what is done in it runs in a thread of its own."""
+    """A network of its own; what is done in it runs in threads of its own, two at once."""
 
     def __init__(self) -> None:
         # A namespace belongs to a thread: sockets and programs that it opens and starts are in it.
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self.namespace = self.run(_leave_for_a_new_network)
+        self.namespace = -1
+        self._threads = ThreadPoolExecutor(max_workers=2, initializer=self._enter)
         self.sh("ip link set lo up")
 
     def run(self, work: Callable[[], Done]) -> Done:
         """Do something on this machine, and wait for it."""
-        return self._thread.submit(work).result()
+        return self._threads.submit(work).result()
 
     def sh(self, command: str) -> None:
         """Run a program on this machine."""
         self.run(lambda: subprocess.run(command.split(), check=True, capture_output=True))
 
     def close(self) -> None:
-        self._thread.shutdown()
+        self._threads.shutdown()
         os.close(self.namespace)
+
+    def _enter(self) -> None:
+        if self.namespace < 0:
+            _call("unshare", _NEW_NETWORK)
+            self.namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        else:
+            _call("setns", self.namespace, _NEW_NETWORK)
 
 
 class Network:
@@ -85,9 +92,9 @@ def need_networks() -> None:
         pytest.skip("this machine does not let root make networks of its own")
 
 
-def _leave_for_a_new_network() -> int:
+def _call(name: str, *given: int) -> None:
+    """Call a function of the C library, which Python has only from 3.12 on."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEW_NETWORK) != 0:
+    if getattr(libc, name)(*given) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY)

@@ -6,15 +6,21 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+)
 from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store import suites
+from feature_store.lease import Holder, take_lease
 from feature_store.operators import RefreshOperator, StoreOperator, SuiteOperator
 
 
@@ -149,3 +155,18 @@ def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
     with pytest.raises(AirflowFailException):  # nothing was refreshed yet, so nothing is checked
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)
     assert states == [("idle",)]
+
+
+def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
+    context: Any, store_database: str, airflow_conn: Callable[..., None], monkeypatch: Any
+) -> None:
+    def lose_the_turn(*_: Any) -> list[Any]:
+        with psycopg.connect(store_database, autocommit=True) as other:
+            take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
+        return []
+
+    monkeypatch.setattr(suites, "run_suite", lose_the_turn)
+    monkeypatch.setattr(suites, "record", lambda *_: pytest.fail("it recorded its findings"))
+    airflow_conn(store_database)
+    with pytest.raises(AirflowRescheduleException):
+        SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

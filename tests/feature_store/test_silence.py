@@ -89,6 +89,11 @@ def cable(_cable: Cable, airflow_conn: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("FEATURE_STORE_CONNECT_TIMEOUT", "2")
     yield _cable
     _cable.network.plug()
+    # Whoever is left was not given up yet.
+    _cable.here.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
 
 
 @pytest.fixture
@@ -186,6 +191,16 @@ def test_a_server_that_falls_silent_is_given_up_by_its_client(
     assert time.monotonic() - began < BOUND
     assert isinstance(error, psycopg.OperationalError)
     assert passes_on_its_own(error)
+
+
+def test_a_task_that_is_stopped_while_its_server_is_silent_ends_all_the_same(
+    cable: Cable, refresh_slowly: RefreshOperator
+) -> None:
+    task = on(cable.network.client, lambda: refresh_slowly.execute(a_context()))
+    wait_for(cable.here, SLEEPS)
+    cable.network.pull()
+    cable.network.client.run(refresh_slowly.on_kill)  # which cannot tell the server
+    assert isinstance(task.exception(timeout=BOUND), psycopg.OperationalError)
 
 
 def test_a_server_that_cannot_be_reached_is_given_up_after_the_connect_timeout(
