@@ -35,7 +35,11 @@ class Sleeper(StoreOperator):
 def context() -> Any:
     left: dict[str, Any] = {}
     run = SimpleNamespace(dag_id="feature_store_refresh", run_id="a run")
-    ti = SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}), left=left)
+    ti = SimpleNamespace(
+        xcom_push=lambda key, value: left.update({key: value}),
+        left=left,
+        get_dagrun_state=lambda *_: "running",
+    )
     return {"ti": ti, "dag_run": run, "params": {}}
 
 
@@ -109,7 +113,8 @@ def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
         )
     airflow_conn(store_database)
     run = SimpleNamespace(dag_id="dag", run_id="run", run_type=SimpleNamespace(value="manual"))
-    context = {"ti": SimpleNamespace(xcom_push=lambda **_: None), "dag_run": run, "params": {}}
+    ti = SimpleNamespace(xcom_push=lambda **_: None, get_dagrun_state=lambda *_: "running")
+    context = {"ti": ti, "dag_run": run, "params": {}}
     with pytest.raises(AirflowFailException, match="its index odd uses"):
         task.execute(context)  # type: ignore[arg-type]
 

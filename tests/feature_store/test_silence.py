@@ -105,7 +105,11 @@ def a_context() -> Any:
     """What a task is given of Airflow, where no other run asks for anything."""
     run_type = SimpleNamespace(value="scheduled")
     run = SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id, run_type=run_type)
-    ti = SimpleNamespace(xcom_push=lambda **_: None, get_dagrun_state=lambda *_: "success")
+
+    def state_of(_dag_id: str, run_id: str) -> str:
+        return "running" if run_id == RUN.run_id else "success"
+
+    ti = SimpleNamespace(xcom_push=lambda **_: None, get_dagrun_state=state_of)
     return {"dag_run": run, "ti": ti, "params": {"refresh_unchanged": True}}
 
 
