@@ -24,7 +24,8 @@ def history_text(connection: Connection[Any]) -> str:
     days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})
     if days:
         parts.append(
-            f"Accept a day as it is now: bin/feature-store accept-history --day {days[0]} "
+            "Accept a day as it is now, as the reviewer or the owner: "
+            f"bin/feature-store accept-history --day {days[0]} "
             f"--reason '…'"
         )
     accepted = find(

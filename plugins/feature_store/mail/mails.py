@@ -129,7 +129,10 @@ def _mail_reviews(context: Context, reviews: Sequence[Finding]) -> bool:
     )
     days = sorted({review.day for review in reviews if review.day})
     accept = [f"bin/feature-store accept-history --day {day} --reason '…'" for day in days[:5]]
-    commands = ["bin/feature-store history   shows what is pending; accept a day, if it is right:"]
+    commands = [
+        "bin/feature-store history   shows what is pending; accept a day, if it is right, "
+        "as the reviewer or the owner:"
+    ]
     texts = [str(review) for review in reviews]
     mail = compose_review(facts, days, texts, [*commands, *accept], _hide)
     return _send(mail, settings)

@@ -28,7 +28,7 @@ function entry(f) {
     f.details && el('p', { class: 'soft break' }, f.details),
     el('p', {}, el('span', { class: 'soft' }, 'Found '), runLink(f.dag_id, f.run_id, time(f.found_at))),
     f.day && [
-      el('p', { class: 'soft' }, f.kind === 'leak' ? 'Mend it. If its cause is known and harmless:' : 'To accept it:'),
+      el('p', { class: 'soft' }, f.kind === 'leak' ? 'Mend it. If its cause is known and harmless, as the reviewer or the owner:' : 'To accept it, as the reviewer or the owner:'),
       command(acceptance(f)),
     ],
   ];
