@@ -316,15 +316,12 @@ def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_
     empty.session.close()
 
 
-def test_listings_without_a_day_and_of_infinite_days_are_counted_apart(night: Night) -> None:
-    far = ("infinity", "-infinity", "0044-03-15 BC", "20226-03-01", None, None)
-    listings = night.session.execute(f"SELECT listing_id FROM {E_CLEAN} ORDER BY 1").fetchall()
-    for day, listing in zip(far, listings, strict=False):
-        night.session.execute(
-            f"UPDATE {LISTINGS} SET edited_date = %s, sold_date = NULL, last_seen = NULL "
-            "WHERE listing_id = %s",
-            (day, *listing),
-        )
+def test_listings_without_a_day_are_counted_apart(night: Night) -> None:
+    """Those of days that are none (infinite, or of no calendar year) reach no layer: see guards."""
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET edited_date = NULL, sold_date = NULL, last_seen = NULL "
+        f"WHERE listing_id IN (SELECT listing_id FROM {E_CLEAN} ORDER BY 1 LIMIT 2)"
+    )
     night.refresh()
 
     assert night.broken("uniqueness") == {}
