@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
 from feature_store.plan import make_plan
+from sandbox.programs import binaries
+from tests.conftest import ROOT
 
+GOVERNANCE = ROOT / "include" / "sql" / "governance"
 CHECK = "ml.check_feature_contract(text)"
 
 
@@ -34,3 +40,16 @@ def test_one_that_was_altered_since_it_was_applied_stops_the_run(scratch, includ
     scratch.run(f"ALTER FUNCTION {CHECK} SET search_path = pg_catalog, ml, pg_temp")
     plan = make_plan(scratch.connection, include.store, include.directory)
     assert "search_path" in str(plan.problems)
+
+
+def test_each_file_is_made_by_psql_as_its_head_says(sources_db):
+    sources_db.run("CREATE SCHEMA IF NOT EXISTS ml", "CREATE SCHEMA IF NOT EXISTS feature_store")
+    psql = f"'{binaries() / 'psql'}' -v ON_ERROR_STOP=1 -q -d '{sources_db.conninfo}'"
+    for name in ("feature_contract", "certification", "freshness"):
+        head = (GOVERNANCE / f"{name}.sql").read_text()
+        commands = re.findall(r"^--   (sed .*) \| psql$", head, re.MULTILINE)
+        assert len(commands) == 2
+        for command in commands:
+            subprocess.run(["sh", "-c", f"{command} | {psql}"], cwd=GOVERNANCE, check=True)
+    made = "SELECT count(*) FROM pg_proc WHERE proname = 'require_certified'"
+    assert sources_db.value(made) == 2

@@ -1,7 +1,7 @@
 -- Certification, for readers of one schema's feature sets: are the rows that I am about to read the
 -- very rows that a whole run has proven, and recently enough? The same file serves both schemas:
---   psql -v schema=ml -f certification.sql
---   psql -v schema=feature_store -f certification.sql
+--   sed 's/:"schema"/ml/g' certification.sql | psql
+--   sed 's/:"schema"/feature_store/g' certification.sql | psql
 -- It runs with its owner's privileges, so a reader needs none on the audit schema.
 CREATE FUNCTION :"schema".require_certified(p_set text, p_max_age interval)
 RETURNS TABLE (as_of_day date, run_id text, certified_at timestamptz)

@@ -1,8 +1,8 @@
 -- Freshness, for whoever watches the store: how long ago did a whole run certify it? A run that fails
 -- sends a mail. A DAG that cannot be imported and a scheduler that is down send none: ask from
 -- outside of Airflow. The same file serves both schemas:
---   psql -v schema=ml -f freshness.sql
---   psql -v schema=feature_store -f freshness.sql
+--   sed 's/:"schema"/ml/g' freshness.sql | psql
+--   sed 's/:"schema"/feature_store/g' freshness.sql | psql
 -- One row, whatever the state of the store. It runs with its owner's privileges, so a monitor needs
 -- none on the audit schema.
 CREATE FUNCTION :"schema".store_freshness(p_max_age interval)
