@@ -108,7 +108,8 @@ GRANT USAGE ON SCHEMA ml, feature_store TO :"reader";
 GRANT USAGE ON SCHEMA feature_store_audit TO :"reviewer";
 
 -- A reader that falls silent in the middle of a transaction keeps the next blocking refresh waiting,
--- and vacuum from cleaning up; a reviewer keeps the next judgement of history. Whoever has set this himself keeps it.
+-- and vacuum from cleaning up; a reviewer keeps the next judgement of history. Whoever has set this
+-- himself keeps it.
 SELECT format(
     'ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L', w.role, current_database(), w.patience
 )

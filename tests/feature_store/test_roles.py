@@ -645,6 +645,20 @@ class TestWhatTheyMayNot:
             certified.run(f"ALTER {certify_it} OWNER TO {OWNER}")
             grant_roles(certified.conninfo)
 
+    def test_since_17_a_view_that_the_refresher_empties_is_refused(
+        self, certified: Governed
+    ) -> None:
+        if certified.version < 17:
+            pytest.skip("before 17 the refresher owns the views")
+        with certified.session() as connection, connection.transaction(force_rollback=True):
+            connection.execute(f"SET LOCAL ROLE {REFRESHER}")
+            connection.execute(f"REFRESH MATERIALIZED VIEW {E_AI} WITH NO DATA")
+            connection.execute("RESET ROLE")
+            with pytest.raises(psycopg.errors.RaiseException, match=f"NOT CERTIFIED: {E_AI}"):
+                connection.execute(
+                    "SELECT ml.require_certified('tom_features_v1', interval '1 day')"
+                )
+
     def test_nobody_works_under_a_lease_that_is_not_his(self, certified: Governed) -> None:
         under = [
             "begin_baseline(-1, 'A', 'x', '{}', 'x')",
