@@ -13,8 +13,8 @@ from bench.options import Options
 from bench.results import conditions, markdown_table, number, read_result, write_result
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import Profile, open_server
+from feature_store.declarations.store_definition import read_store
 from feature_store.settings import Settings
-from feature_store.store import read_store
 
 NAME = "bloat"
 NIGHTS = 30

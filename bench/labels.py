@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from feature_store.header import read_header
-from feature_store.store import Relation
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_definition import Relation
 
 # Left out of the whole "without the speed layer", which the documents do not define.
 SPEED_LAYER = ("D4", "E-speed")

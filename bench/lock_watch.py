@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from bench.read_load import READER
 from bench.scratch import Scratch
-from feature_store.store import Relation
+from feature_store.declarations.store_definition import Relation
 
 INTERVAL = 0.01
 """Seconds between two looks."""

@@ -12,18 +12,19 @@ from psycopg import Connection
 
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
-from feature_store.contracts import read_feature_sets
+from feature_store.audit.runs import open_run
+from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.expectations import Expectation, read_expectations
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.history_series import read_history
+from feature_store.declarations.proofs import read_proofs
 from feature_store.errors import StoreError
-from feature_store.expectations import Expectation, read_expectations
-from feature_store.history.judgement import judge_history
-from feature_store.history.layers import read_history
-from feature_store.nulls import record_nulls
-from feature_store.outline import SUITES
-from feature_store.proofs import read_proofs, run_proof
-from feature_store.refresh import refresh
-from feature_store.reuse.reusable import record_reuse, reusable
-from feature_store.runs import open_run
-from feature_store.suites import begin_suite, run_suite
+from feature_store.refresh.refresh import refresh
+from feature_store.refresh.unchanged import record_reuse, reusable
+from feature_store.validation.history.judgement import judge_history
+from feature_store.validation.null_counts import record_nulls
+from feature_store.validation.proofs import run_proof
+from feature_store.validation.suites import begin_suite, run_suite
 
 
 class NotMeasured(StoreError):

@@ -23,10 +23,10 @@ from typing import Any
 
 import psycopg
 
-from feature_store.bootstrap import bootstrap
-from feature_store.session import pin
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import read_store
+from feature_store.schema.first_start import bootstrap
 from feature_store.settings import Settings
-from feature_store.store import read_store
 from sandbox.airflow_api import DAG_ID, wait_until
 from sandbox.components import Components, on_postgres
 from sandbox.home import HOME, SERVERS, make_home

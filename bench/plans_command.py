@@ -13,9 +13,9 @@ from bench.reference import read_reference
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import open_server
 from bench.variants import SHIPPED, run_variant
+from feature_store.declarations.store_definition import Relation, read_store
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
-from feature_store.store import Relation, read_store
 
 NAME = "plans"
 

@@ -16,7 +16,7 @@ from psycopg import Connection, sql
 from psycopg.errors import Diagnostic
 
 from bench.scratch import Scratch
-from feature_store.store import Relation
+from feature_store.declarations.store_definition import Relation
 
 READER = "bench reader"
 _KEYS = 500

@@ -26,9 +26,9 @@ from bench.server import open_server
 from bench.tables import target_table
 from bench.targets import judge_readers
 from bench.variants import SHIPPED, run_variant
-from feature_store.outline import Refresh
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import Relation, Store, read_store
 from feature_store.settings import Settings
-from feature_store.store import Relation, Store, read_store
 
 NAME = "readers"
 READERS = 3

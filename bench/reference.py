@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.unordered import without_order
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.sql_file import read_sql_file
+from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import BadInput
-from feature_store.names import Name
-from feature_store.outline import Refresh
-from feature_store.sqlfile import read_sql_file
-from feature_store.store import Relation, Store
+from feature_store.relation_name import Name
 
 SCHEMA = "reference"
 REFERENCE_DIR = Path(__file__).parent / "reference"

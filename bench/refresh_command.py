@@ -16,8 +16,8 @@ from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import open_server
 from bench.summary import read_sizes
 from bench.tables import refresh_tables
+from feature_store.declarations.store_definition import read_store
 from feature_store.settings import Settings
-from feature_store.store import read_store
 
 NAME = "refresh"
 

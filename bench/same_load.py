@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bench.reference import in_schema
-from feature_store.outline import Refresh
-from feature_store.store import Relation, Store
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import Relation, Store
 
 _TEMPORARY = "pg_temp"
 

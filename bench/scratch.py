@@ -15,11 +15,11 @@ import psycopg
 from psycopg import Connection
 
 from bench.server import BenchServer, free_bytes
-from feature_store.apply import apply
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady
-from feature_store.session import pin
+from feature_store.schema.apply import apply
 from feature_store.settings import Settings
-from feature_store.store import Store
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 

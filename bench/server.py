@@ -15,8 +15,8 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench.machine import memory_bytes
+from feature_store.database.session import SUPPORTED_SERVERS
 from feature_store.errors import BadInput, CannotConnect, NotReady
-from feature_store.session import SUPPORTED_SERVERS
 from sandbox.home import HOME, SERVERS
 from sandbox.server import Server, start_server, stop_server
 

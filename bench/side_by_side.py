@@ -10,11 +10,11 @@ from graphlib import TopologicalSorter
 from bench.labels import SPEED_LAYER, label
 from bench.scratch import Scratch
 from bench.variants import Took, Variant, take_the_lease
-from feature_store.lease import Lease
-from feature_store.names import Name
-from feature_store.outline import Refresh
-from feature_store.refresh import refresh
-from feature_store.store import Relation, Store
+from feature_store.audit.lease import Lease
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.refresh.refresh import refresh
+from feature_store.relation_name import Name
 
 WHOLE = "whole"
 AT_ONCE = 8

@@ -16,10 +16,10 @@ from psycopg.errors import QueryCanceled
 from bench.reference import SCHEMA as REFERENCE_SCHEMA
 from bench.reference import Reference, in_schema, moved
 from bench.scratch import SessionKind
-from feature_store.lease import Holder, Lease, take_lease
-from feature_store.outline import Refresh
-from feature_store.refresh import refresh
-from feature_store.store import Relation
+from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import Relation
+from feature_store.refresh.refresh import refresh
 
 FLOOR_SCHEMA = "floor"
 HOLDER = Holder("bench", "bench")

@@ -7,9 +7,9 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bench.reference import SCHEMA, Reference
+from feature_store.declarations.store_definition import Relation
 from feature_store.errors import StoreError
-from feature_store.store import Relation
-from feature_store.wording import bullets
+from feature_store.text_format import bullets
 
 # Sums of floats in an order that the reference leaves open, and what is made of them: equal to a
 # relative 1e-9. Everything else is equal exactly.

@@ -35,16 +35,16 @@ PACKAGE = str(Path(__file__).resolve().parents[1] / "plugins")
 if PACKAGE not in sys.path:
     sys.path.insert(0, PACKAGE)
 
-from feature_store.contracts import read_feature_sets  # noqa: E402
-from feature_store.mail.mails import mail_failure  # noqa: E402
-from feature_store.operators import (  # noqa: E402
+from feature_store.declarations.dag_outline import Outline, Refresh, read_outlines, refreshed_before  # noqa: E402
+from feature_store.declarations.feature_sets import read_feature_sets  # noqa: E402
+from feature_store.operators.tasks import (  # noqa: E402
     PrepareOperator,
     RefreshOperator,
     SuiteOperator,
 )
-from feature_store.outline import Outline, Refresh, read_outlines, refreshed_before  # noqa: E402
+from feature_store.operators.verdict import AssertContractOperator  # noqa: E402
+from feature_store.reporting.mail.send import mail_failure  # noqa: E402
 from feature_store.settings import read_settings  # noqa: E402
-from feature_store.verdict import AssertContractOperator  # noqa: E402
 
 SUITE_PAGES = {
     "uniqueness": "Every declared key, and no row that a concurrent refresh dropped silently.",

@@ -44,7 +44,7 @@ class Page:
     def _make(self) -> None:
         with self._lock:
             if self._app is None:
-                from feature_store.page.app import create_app
+                from feature_store.reporting.page.app import create_app
 
                 self._app = create_app()
 

@@ -25,13 +25,13 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from feature_store.apply import apply
-from feature_store.contracts import read_feature_sets
+from feature_store.database.session import pin
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.store_definition import read_store
 from feature_store.errors import StoreError
-from feature_store.session import pin
+from feature_store.schema.apply import apply
+from feature_store.schema.contract_stamp import stamp
 from feature_store.settings import Settings, read_settings
-from feature_store.stamps import stamp
-from feature_store.store import read_store
 from sandbox.csv_listings import CsvError, csv_digest
 from sandbox.home import (
     AIRFLOW,

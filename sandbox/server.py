@@ -22,8 +22,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from feature_store.database.session import SUPPORTED_SERVERS
 from feature_store.errors import BadInput
-from feature_store.session import SUPPORTED_SERVERS
 from sandbox.programs import (
     DEFAULT_VERSION,
     binaries,

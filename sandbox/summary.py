@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.wording import text_table
+from feature_store.text_format import text_table
 from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT
 
 _LAST_RUN = """

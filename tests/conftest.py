@@ -22,13 +22,13 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
-from feature_store.apply import apply
-from feature_store.bootstrap import bootstrap
-from feature_store.lease import Holder, take_lease
-from feature_store.refresh import refresh
-from feature_store.session import pin
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store, read_store
+from feature_store.refresh.refresh import refresh
+from feature_store.schema.apply import apply
+from feature_store.schema.first_start import bootstrap
 from feature_store.settings import Settings
-from feature_store.store import Store, read_store
 from sandbox.home import airflow_settings
 from sandbox.load import load_sample
 from sandbox.roles import OWNER, as_role, grant_roles

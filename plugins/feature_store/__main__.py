@@ -1,7 +1,7 @@
-"""``python -m feature_store``: see `feature_store.cli`."""
+"""``python -m feature_store``: see `feature_store.cli.commands`."""
 
 import sys
 
-from feature_store.cli import main
+from feature_store.cli.commands import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import psycopg
 
-from feature_store.wording import bounded
+from feature_store.text_format import bounded
 
 # SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
 # server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),

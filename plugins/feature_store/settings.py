@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from feature_store.errors import BadInput
-from feature_store.wording import fault
+from feature_store.text_format import fault
 
 PREFIX = "FEATURE_STORE_"
 

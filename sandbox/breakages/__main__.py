@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from feature_store.errors import StoreError
-from feature_store.wording import text_table
+from feature_store.text_format import text_table
 from sandbox.breakages.breakage import Breakage
 from sandbox.breakages.catalogue import BREAKAGES
 from sandbox.breakages.outcome import Outcome, differences

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.bootstrap import bootstrap
-from feature_store.session import pin
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import read_store
+from feature_store.schema.first_start import bootstrap
 from feature_store.settings import Settings
-from feature_store.store import read_store
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag
 from sandbox.breakages.outcome import Outcome, read_outcome

@@ -10,12 +10,12 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from feature_store.outline import SUITES
+from feature_store.declarations.dag_outline import SUITES
 from sandbox.breakages.breakage import DEVICES, Breakage, Scene
 from sandbox.dag_run import load_dag
 
 _HARM = "harm"
-_MAILS = "feature_store.mail.mails"
+_MAILS = "feature_store.reporting.mail.send"
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ from bench.variants import (
     run_variant,
 )
 from bench.verify import RowsDiffer, verify
+from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.errors import BadInput, NotReady
-from feature_store.names import Name
+from feature_store.relation_name import Name
 from feature_store.settings import Settings
-from feature_store.store import Refresh, Store
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
 

@@ -15,8 +15,8 @@ from bench.scratch import Scratch, scratch_store
 from bench.server import BenchServer
 from bench.side_by_side import AT_ONCE, order, run_side_by_side
 from bench.variants import NIGHT, NIGHT_WITHOUT_SPEED, SHIPPED, Variant, run_variant
+from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
-from feature_store.store import Store
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
 

@@ -8,10 +8,10 @@ import pytest
 import sqlglot
 
 from bench.unordered import without_order
-from feature_store.names import Name
-from feature_store.outline import Refresh
-from feature_store.sqlfile import SqlFile, read_sql_file
-from feature_store.store import Store
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.store_definition import Store
+from feature_store.relation_name import Name
 
 F2 = Name("feature_store", "device_meta_gmc_stats_t0_v1_mv")
 

@@ -20,9 +20,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from feature_store.session import pin
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
-from feature_store.store import Store
 from sandbox.airflow_api import wait_until
 from sandbox.components import Components, on_postgres
 from sandbox.load import load_sample

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from feature_store.contracts import read_feature_sets
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.settings import Settings
-from feature_store.store import Refresh, Store
 from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
 from sandbox.mailbox import Mailbox
 

@@ -12,17 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.cli import main
-from feature_store.objects import State
-from feature_store.session import pin
+from feature_store.cli.commands import main
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store
+from feature_store.reporting.status import read_status
+from feature_store.schema.object_states import State
 from feature_store.settings import Settings
-from feature_store.status import read_status
-from feature_store.store import Store
 from sandbox.load import load_sample
 from sandbox.roles import as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
-from tests.feature_store.hand_built import (
+from tests.feature_store.schema.hand_built import (
     E_AI,
     F0,
     F0_WITH_IMAGES,

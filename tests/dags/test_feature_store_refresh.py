@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from bench.side_by_side import order
-from feature_store.outline import SUITES, Refresh
+from feature_store.declarations.dag_outline import SUITES, Refresh
+from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
-from feature_store.store import Store
 from sandbox.roles import REFRESHER
 
 GATE = "assert_contract"

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.session import SUPPORTED_SERVERS
+from feature_store.database.session import SUPPORTED_SERVERS
 from sandbox.roles import REFRESHER
 
 GUARD_RAILS = {

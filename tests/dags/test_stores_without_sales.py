@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
-from feature_store.store import Store
 from sandbox.load import load_csv
 from sandbox.server import Server
 from tests.conftest import create_store

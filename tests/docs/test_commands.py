@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import yaml
 
-from feature_store.cli import main
+from feature_store.cli.commands import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}

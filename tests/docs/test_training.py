@@ -13,20 +13,20 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel, sql
 
-from feature_store.apply import apply
-from feature_store.certification import certify
-from feature_store.contracts import read_feature_sets
-from feature_store.leaks.gates import check_gates
-from feature_store.leaks.rules import read_exceptions, read_rules
-from feature_store.lease import Holder, take_lease
-from feature_store.refresh import refresh
-from feature_store.runs import open_run
-from feature_store.session import pin
-from feature_store.store import SUITES, read_store
-from feature_store.suites import begin_suite
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.runs import open_run
+from feature_store.database.session import pin
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.store_definition import SUITES, read_store
+from feature_store.refresh.refresh import refresh
+from feature_store.schema.apply import apply
+from feature_store.validation.certification import certify
+from feature_store.validation.leaks.gates import check_gates
+from feature_store.validation.suites import begin_suite
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
-from tests.feature_store.certified import judged
+from tests.feature_store.refresh.certified import judged
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
 _E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"

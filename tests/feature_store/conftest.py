@@ -16,15 +16,15 @@ import pytest
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
-from feature_store.migrations import Migration, read_migrations
-from feature_store.objects import store_objects
-from feature_store.session import pin
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store, read_store
+from feature_store.schema.audit_migrations import Migration, read_migrations
+from feature_store.schema.object_states import store_objects
 from feature_store.settings import Settings
-from feature_store.store import Store, read_store
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
-from tests.feature_store.hand_built import OWNER, READER, build_by_hand, stand_on_it
+from tests.feature_store.schema.hand_built import OWNER, READER, build_by_hand, stand_on_it
 
 _numbers = itertools.count(1)
 

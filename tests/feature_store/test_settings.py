@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from feature_store.database.session import pin
 from feature_store.errors import BadInput
-from feature_store.session import pin
 from feature_store.settings import _BOUNDS, PREFIX, Settings, read_settings
 from tests.conftest import ROOT
 

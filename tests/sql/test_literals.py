@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from feature_store.store import Store
+from feature_store.declarations.store_definition import Store
 from tests.conftest import ROOT, LiveStore
 
 _COMMENT = re.compile(r"--[^\n]*")

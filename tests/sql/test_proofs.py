@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from psycopg.rows import dict_row
 
-from feature_store.proofs import read_proofs
+from feature_store.declarations.proofs import read_proofs
 from feature_store.settings import Settings
 from tests.oracle import Sources
 from tests.oracle.harness import D1, D4, F1, F2, Store, at, load, load_sources

@@ -1,0 +1,48 @@
+"""The rows that refreshes left, known without reading them again.
+
+Only REFRESH changes the rows of a materialized view (VACUUM FULL and CLUSTER move them), and each
+of these writes the view's row of ``pg_class`` anew, with its own transaction number. So while that
+is the number that the recorded refresh left, the rows have the state that was recorded with it.
+GRANT and ALTER write the row of ``pg_class``, too: another number proves no change, and the rows
+are read. VACUUM and ANALYZE change that row in its place and leave the number alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a refresh left.
+
+    Attributes:
+        version: the transaction that had written the view's row of ``pg_class``.
+        state: of its rows, as `row_state.row_state` gives it.
+    """
+
+    version: str
+    state: str
+
+
+LeftRows = Mapping[int, Left]
+
+
+def left_by(latest: LatestRefreshes) -> LeftRows:
+    """What the latest refreshes left, by the OID of the view; of which that is known."""
+    return {
+        int(one.outcome.split("/")[0]): Left(one.version, one.outcome)
+        for one in latest.values()
+        if one.outcome is not None and one.version is not None
+    }
+
+
+def read_left(connection: Connection[Any]) -> LeftRows:
+    """Read what the latest refreshes left, by the OID of the view."""
+    return left_by(read_latest(connection))

@@ -1,0 +1,29 @@
+"""The record of each run: what it answers for, and its verdict."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder
+
+
+def open_run(
+    connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
+) -> None:
+    """Record that a run has its turn. A run that is cleared and run again starts anew."""
+    connection.execute(
+        "INSERT INTO feature_store_audit.run_log (dag_id, run_id, run_type, as_of_day, zone) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        (holder.dag_id, holder.run_id, run_type, as_of_day, zone),
+    )
+
+
+def fail_run(connection: Connection[Any], holder: Holder, problem: str) -> None:
+    """Record that a run failed, and why. That one passed is recorded by what certifies."""
+    connection.execute(
+        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) VALUES (%s, %s, %s)",
+        (holder.dag_id, holder.run_id, problem),
+    )

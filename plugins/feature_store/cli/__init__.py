@@ -1,0 +1,1 @@
+"""The command line: ``bin/feature-store plan | apply | status | report | …``."""

@@ -1,0 +1,61 @@
+"""What the arguments of the command line may be."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from datetime import date
+from pathlib import Path
+from typing import NoReturn
+
+from feature_store.errors import BadInput
+from feature_store.text_format import bounded, fault
+
+# A name, a day, a reason: what is longer is a file that was given in the place of one.
+_MOST_CHARACTERS = 10_000
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints stay short, whatever they quote."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, as argparse does."""
+        super().error(bounded(message))
+
+
+def text(written: str) -> str:
+    """A text that can be used; an empty one is a variable of a script that was not set."""
+    complaint = fault(written, most=_MOST_CHARACTERS)
+    if complaint or not written.strip():
+        raise argparse.ArgumentTypeError(complaint or "is empty")
+    return written
+
+
+def folder(written: str) -> Path:
+    """A folder, which may be missing."""
+    return Path(text(written))
+
+
+def day(written: str) -> date:
+    """A day, as YYYY-MM-DD."""
+    try:
+        found = date.fromisoformat(text(written))
+    except ValueError:
+        found = None
+    if found is None or found.isoformat() != written:
+        raise argparse.ArgumentTypeError(f"{written!r} is not a day; expected YYYY-MM-DD")
+    return found
+
+
+def login() -> str:
+    """As whom somebody works here.
+
+    Raises:
+        BadInput: nobody knows.
+    """
+    try:
+        return text(getpass.getuser())
+    except (KeyError, OSError, ImportError, argparse.ArgumentTypeError) as error:
+        raise BadInput(
+            f"Your login cannot be told: {error}.", next_step="Say who you are: --by NAME."
+        ) from error

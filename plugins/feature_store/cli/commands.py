@@ -1,0 +1,298 @@
+"""The command line: ``bin/feature-store plan | apply | status | report | …``.
+
+Exit codes: 0 all is well, 1 something about the store must be mended, 2 input that cannot be used,
+3 the database cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder
+from feature_store.cli.arguments import Parser, day, folder, login, text
+from feature_store.cli.terminal import plain_output
+from feature_store.database.session import open_session
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.store_definition import Store, read_store
+from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
+from feature_store.reporting.freshness import require_fresh
+from feature_store.reporting.history_text import history_text
+from feature_store.reporting.status import as_table, read_status
+from feature_store.schema.apply import apply
+from feature_store.schema.contract_stamp import Check, check, stamp
+from feature_store.schema.first_start import bootstrap
+from feature_store.schema.object_states import require_store
+from feature_store.schema.plan import make_plan
+from feature_store.settings import Settings, read_settings
+from feature_store.text_format import bounded, bullets
+from feature_store.validation.history.acceptance import accept_history
+from feature_store.validation.leaks.gate_context import FAILURE
+from feature_store.validation.leaks.gates import check_gates
+
+Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code.
+    """
+    with plain_output():
+        options = _parser().parse_args(arguments)
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        settings = read_settings()
+        store = read_store(settings.include_dir)
+        for name in getattr(options, "relations", []):
+            store.find(name)
+        for name in getattr(options, "sets", []):
+            _find_set(settings, name)
+        with open_session(settings, options.command) as connection:
+            code: int = options.run(connection, store, settings, options)
+            return code
+    except BadInput as error:
+        return _fail(error, 2)
+    except CannotConnect as error:
+        return _fail(error, 3)
+    except StoreError as error:
+        return _fail(error, 1)
+    except psycopg.errors.InsufficientPrivilege as error:
+        problem = f"{error.diag.message_primary}."
+        return _fail(StoreError(problem, next_step="Ask as a role that has that privilege."), 1)
+    except psycopg.Error as error:
+        return _fail(error, 3 if passes_on_its_own(error) else 1)
+
+
+def _plan(
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    plan = make_plan(connection, store, settings.include_dir, options.replace)
+    print(plan)
+    return 1 if plan.problems else 0
+
+
+def _apply(
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    stamps = [_find_set(settings, name) for name in options.sets]
+    done = apply(connection, store, settings, options.replace, stamps)
+    if done.empty:
+        print("Nothing to do: everything is as its file.")
+    else:
+        print(f"Applied, in one transaction.\n{done}")
+    for feature_set in stamps:
+        _print_check(check(connection, feature_set), "stamped, ")
+    if done.replacement:
+        print(
+            "What was replaced is not proven until the next run: require_certified refuses its\n"
+            "materialized views until then, and a plain view's new query is read at once."
+        )
+    if done.creates:
+        print(
+            "New relations are empty until the next run of the DAG feature_store_refresh.\n"
+            "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME"
+        )
+    return 0
+
+
+def _bootstrap(
+    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+) -> int:
+    if bootstrap(connection, store, settings):
+        print("Created the store and stamped its contracts.")
+    else:
+        print("There is a store already: nothing was changed. See what differs with plan.")
+    return 0
+
+
+def _status(
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    lines = read_status(connection, store, settings.include_dir)
+    wanted = set(options.relations)
+    print(as_table([line for line in lines if not wanted or line.relation in wanted]))
+    if not wanted:
+        print("\nDeclared exceptions, where features see more than was known at t0:")
+        print(bullets([str(e) for e in read_exceptions(settings.include_dir)]))
+    return 0
+
+
+def _check_contract(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    checks = [check(connection, s) for s in _wanted_sets(settings, options.sets)]
+    for checked in checks:
+        _print_check(checked)
+    return 1 if any(checked.problems for checked in checks) else 0
+
+
+def _stamp_contract(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    for name in options.sets:
+        _print_check(
+            stamp(connection, _find_set(settings, name), replace=options.replace), "stamped, "
+        )
+    return 0
+
+
+def _report(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    # Brings in the drawing library, which no other command needs.
+    from feature_store.reporting.report.read import latest_run
+    from feature_store.reporting.report.render import write_report
+
+    dag_id, run_id = latest_run(connection)
+    holder = Holder(options.dag or dag_id, options.run_id or run_id)
+    exceptions = read_exceptions(settings.include_dir)
+    print(write_report(connection, holder, options.to or settings.report_dir, exceptions))
+    return 0
+
+
+def _check_leaks(
+    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+) -> int:
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    sets = read_feature_sets(settings.include_dir)
+    findings = check_gates(connection, store, sets, rules, exceptions)
+    for finding in findings:
+        print(f"{finding.severity}, {finding.gate}: {finding}")
+    leaks = sum(finding.severity == FAILURE for finding in findings)
+    print(f"Leaks: {leaks}. Declared exceptions: {len(exceptions)}.")
+    return 1 if leaks else 0
+
+
+def _history(connection: Connection[Any], *_: object) -> int:
+    require_store(connection)
+    print(history_text(connection))
+    return 0
+
+
+def _freshness(
+    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+) -> int:
+    for one in require_fresh(connection, options.max_age):
+        print(one)
+    return 0
+
+
+def _accept_history(
+    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+) -> int:
+    by = options.by or login()
+    for accepted in accept_history(connection, options.day, options.reason, by, options.layer):
+        print(f"Accepted: {accepted}")
+    return 0
+
+
+def _wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
+    if not names:
+        return read_feature_sets(settings.include_dir)
+    return [_find_set(settings, name) for name in names]
+
+
+def _find_set(settings: Settings, name: str) -> FeatureSet:
+    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
+    if name not in sets:
+        raise BadInput(
+            f"There is no feature set called {name!r} in {settings.include_dir / 'contracts'}.",
+            next_step=f"Use one of {', '.join(sets)}.",
+        )
+    return sets[name]
+
+
+def _print_check(checked: Check, lead: str = "") -> None:
+    print(f"{checked.name}: {lead}{checked.verdict}")
+    print(f"  bound to  {checked.relation or 'nothing yet'}")
+    print(f"  stamped   n={checked.stamped_n} {checked.stamped_hash or 'never'}")
+    print(f"  database  n={checked.live_n} {checked.live_hash or 'no rows'}")
+    print(f"  file      {checked.file_hash}")
+    for problem in checked.problems:
+        print(f"  - {problem}")
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"Error: {bounded(str(error))}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="feature-store",
+        description="The feature store of the Airflow connection in FEATURE_STORE_CONN_ID "
+        "(default: feature_store).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=words, description=words)
+        command.set_defaults(run=run)
+        command.register("type", None, text)  # of every argument that says nothing else
+        return command
+
+    plan = add("plan", _plan, "Show what apply would change. Changes nothing.")
+    make = add(
+        "apply",
+        _apply,
+        "Create what is missing, adopt what fits, replace what is named; in one transaction.",
+    )
+    for command in (plan, make):
+        command.add_argument(
+            "--replace",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help="relations, or contract functions, to replace with what their files say, "
+            "keeping all that stands on them",
+        )
+    make.add_argument(
+        "--stamp-contract",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="SET",
+        help="a feature set to stamp anew in the same transaction; may be given several times",
+    )
+    add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
+    status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
+    status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
+    report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")
+    report.add_argument(
+        "--run", dest="run_id", metavar="RUN_ID", help="the run; default: the latest"
+    )
+    report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
+    report.add_argument(
+        "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
+    )
+    add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
+    add("history", _history, "Show what moved in the past and waits for a person.")
+    accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
+    accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
+    accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
+    accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
+    accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
+    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
+    fresh.add_argument(
+        "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
+    )
+    look = add("check-contract", _check_contract, "Compare contracts with the database.")
+    look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
+    mark = add("stamp-contract", _stamp_contract, "Write a contract and its hash to the database.")
+    mark.add_argument("sets", nargs="+", metavar="SET", help="the feature sets to stamp")
+    mark.add_argument(
+        "--replace", action="store_true", help="allow other rows than were stamped before"
+    )
+    return parser

@@ -1,0 +1,1 @@
+"""Sessions, the catalog, locks, and what a stored query really calls."""

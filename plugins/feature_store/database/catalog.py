@@ -1,0 +1,94 @@
+"""How the server describes what exists: the truth that files are compared with.
+
+Call with a pinned session (see `session`): the server's words depend on its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.sql_file import SqlFile
+from feature_store.relation_name import Name
+
+# Each major version of the server words a query in its own way, so its text is marked.
+QUERY_BEGINS = "query:"
+QUERY_ENDS = "end of query"
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
+
+
+def describe_relation(connection: Connection[Any], file: SqlFile) -> str | None:
+    """Kind, options, columns, query and the file's indexes of a live relation; None if missing.
+
+    Indexes that the file does not name are the user's own and are left out.
+    """
+    row = connection.execute(
+        """
+        SELECT c.oid, c.relkind::text, c.reloptions::text, pg_get_viewdef(c.oid)
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s
+        """,
+        (file.name.schema, file.name.relation),
+    ).fetchone()
+    if row is None:
+        return None
+    oid, kind, options, query = row
+    lines = [_KINDS.get(kind, f"relation of kind {kind}"), f"options {options}"]
+    columns = live_columns(connection, file.name)
+    lines += [f"column {column} {type_name}" for column, type_name in columns.items()]
+    lines += [QUERY_BEGINS, query or "no query", QUERY_ENDS]
+    indexes = connection.execute(
+        """
+        SELECT c.relname, pg_get_indexdef(c.oid), i.indisvalid
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
+        WHERE i.indrelid = %s AND c.relname = ANY(%s)
+        ORDER BY c.relname
+        """,
+        (oid, list(file.indexes)),
+    ).fetchall()
+    lines += [f"{definition}{'' if valid else ' INVALID'}" for _, definition, valid in indexes]
+    return "\n".join(lines)
+
+
+def describe_governance(
+    connection: Connection[Any],
+    schema: str,
+    tables: Sequence[str],
+    functions: Sequence[tuple[str, str]],
+) -> str | None:
+    """Columns of a schema's governance tables and the text of its functions; None if it has none.
+
+    Args:
+        connection: a pinned session.
+        schema: where they are.
+        tables: their names.
+        functions: their names, each with its argument types as the server spells them.
+    """
+    lines: list[str] = []
+    for table in tables:
+        columns = live_columns(connection, Name(schema, table))
+        lines += [f"{table}.{column} {type_name}" for column, type_name in columns.items()]
+    for name, arguments in functions:
+        found = connection.execute(
+            """
+            SELECT pg_get_functiondef(p.oid)
+            FROM pg_catalog.pg_proc AS p
+            INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+            WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s
+            """,
+            (schema, name, arguments),
+        ).fetchall()
+        lines += [text for (text,) in found]
+    return "\n".join(lines) or None

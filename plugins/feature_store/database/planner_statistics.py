@@ -1,0 +1,56 @@
+"""Statistics for planners: gathered when rows were written anew, or enough of them changed.
+
+A concurrent refresh writes only the rows that differ. After a usual night they are few, and what
+was known of the columns still holds; gathering it again costs as much as many a refresh, since a
+read layer is up to sixty columns wide. The server counts what was written since it last gathered,
+so small changes add up over the nights until it is time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.relation_name import Name
+
+log = logging.getLogger(__name__)
+
+# The server's own autovacuum waits for a tenth of the rows.
+CHANGED_ENOUGH = 0.05
+
+
+def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: bool) -> None:
+    """Gather a materialized view's statistics if they need it.
+
+    Args:
+        connection: a session in autocommit mode, idle, that has just refreshed it.
+        name: of the materialized view.
+        written_anew: whether all rows were.
+    """
+    # What this session counted reaches the others when it is idle next: here, and before ANALYZE,
+    # which sets the count to nothing.
+    connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+    if not written_anew and not _aged(connection, name):
+        log.info("%s: few rows have changed, its statistics still hold.", name)
+        return
+    connection.execute(sql.SQL("ANALYZE {}").format(name.identifier))
+
+
+def _aged(connection: Connection[Any], name: Name) -> bool:
+    row = connection.execute(
+        """
+        SELECT
+            current_setting('track_counts')::boolean
+            -- Neither is known after a crash, or in a cluster that was just upgraded.
+            AND coalesce(s.last_analyze, s.last_autoanalyze) IS NOT NULL
+            AND s.n_mod_since_analyze <= %s * c.reltuples
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON c.oid = s.relid
+        WHERE n.nspname = %s AND c.relname = %s
+        """,
+        (CHANGED_ENOUGH, name.schema, name.relation),
+    ).fetchone()
+    return not (row and row[0])

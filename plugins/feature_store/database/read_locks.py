@@ -1,0 +1,169 @@
+"""What a relation reads, locked before the snapshot that reads it is taken.
+
+TRUNCATE is not MVCC-safe: a snapshot that was taken before a full reload commits sees an empty
+table afterwards, and so does a view whose query, or a table whose partitions, another set of rows
+took over meanwhile. A REFRESH takes its snapshot first and waits for locks second. So the locks
+come before it: LOCK TABLE takes no snapshot, and works down through views, partitions and children
+for a role that may read only what is named. It is ACCESS SHARE: whoever writes rows never waits.
+
+Nobody waits here with a lock in hand. A reload that empties several tables, in an order of its
+own, would otherwise be ended as one half of a deadlock.
+
+Materialized views and foreign tables cannot be locked so. The first need not be: a refresh leaves
+rows that every snapshot sees.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+from sqlglot import exp
+
+from feature_store.declarations.sql_file import parse
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.relation_name import AUDIT_SCHEMA, Name
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.1
+"""Seconds between two tries to have all locks at once."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The tables and views that a relation's query, and its witness, name.
+
+    Attributes:
+        of: the relation, for messages.
+        named: OID, schema and name of each.
+        patience: seconds to wait for them at the most: the session's ``lock_timeout``.
+    """
+
+    of: str
+    named: tuple[tuple[int, str, str], ...]
+    patience: float
+
+
+def find_reads(connection: Connection[Any], name: Name, besides: Collection[Name] = ()) -> Reads:
+    """Look up, in the catalog, what a materialized view reads.
+
+    Args:
+        connection: a pinned session.
+        name: of the view; one that is not there reads nothing.
+        besides: what is read together with it.
+    """
+    rows = connection.execute(
+        """
+        SELECT DISTINCT c.oid, n.nspname, c.relname
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        LEFT JOIN (
+            SELECT d.refobjid
+            FROM pg_catalog.pg_rewrite AS r
+            INNER JOIN pg_catalog.pg_depend AS d
+                ON r.oid = d.objid
+                AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+                AND d.refclassid = 'pg_catalog.pg_class'::regclass
+            WHERE r.ev_class = to_regclass(%(name)s) AND d.refobjid <> r.ev_class
+        ) AS read ON c.oid = read.refobjid
+        WHERE
+            c.relkind IN ('r', 'p', 'v')
+            AND (
+                read.refobjid IS NOT NULL
+                OR (n.nspname, c.relname) IN (
+                    SELECT w.schema, w.relation
+                    FROM unnest(%(schemas)s::text[], %(relations)s::text[])
+                        AS w (schema, relation)
+                )
+            )
+        ORDER BY n.nspname, c.relname
+        """,
+        {
+            "name": name.quoted,
+            "schemas": [read.schema for read in besides],
+            "relations": [read.relation for read in besides],
+        },
+    ).fetchall()
+    return Reads(str(name), tuple(rows), _patience(connection))
+
+
+def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
+    """What a relation of the store and its witness read; see `find_reads`."""
+    named = set[Name]()
+    if relation.witness:
+        tables = parse(relation.file.path, relation.witness).find_all(exp.Table)
+        # What it writes, the record, is nobody's source.
+        named = {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
+    return find_reads(connection, relation.name, named)
+
+
+def lock_reads(connection: Connection[Any], reads: Reads) -> None:
+    """Keep what a relation reads from being written anew until the open transaction ends.
+
+    It must have had no other statement yet where its snapshot is to be one for all statements.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody else was writing it anew for all that time.
+        psycopg.errors.InsufficientPrivilege: the session's role may not read all of it.
+    """
+    assert connection.prepare_threshold is None  # see `session.pin`
+    until = time.monotonic() + reads.patience
+    told = False
+    while reads.named:
+        try:
+            with connection.transaction():
+                _lock(connection, reads)
+            return
+        except psycopg.errors.LockNotAvailable as error:
+            if time.monotonic() > until:
+                raise
+            if not told:
+                log.info("Waiting: what %s reads is written anew; %s.", reads.of, _words(error))
+            told = True
+            time.sleep(_PAUSE)
+
+
+def lock_problems(connection: Connection[Any], store: Store) -> list[str]:
+    """Name what the session's role may not lock of what the store's relations read.
+
+    Every relation must exist. Waits for nobody, and keeps no lock.
+    """
+    problems = []
+    for relation in store.refreshed:
+        try:
+            with connection.transaction(force_rollback=True):
+                _lock(connection, reads_of(connection, relation))
+        except psycopg.errors.LockNotAvailable as error:
+            log.info("What %s reads is written anew just now; %s.", relation.name, _words(error))
+        except psycopg.errors.InsufficientPrivilege as error:
+            problems.append(
+                f"{connection.info.user} may not lock what {relation.name} reads, so it cannot "
+                f"wait for a reload: {_words(error)}.\nNext: GRANT SELECT on the whole of it, not "
+                f"on columns, to {connection.info.user}, and to the owner of a view that reads it"
+            )
+    return problems
+
+
+def _lock(connection: Connection[Any], reads: Reads) -> None:
+    if reads.named:
+        names = sql.SQL(", ").join(sql.Identifier(*name) for _oid, *name in reads.named)
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names))
+
+
+def _patience(connection: Connection[Any]) -> float:
+    row = connection.execute(
+        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
+    ).fetchone()
+    assert row is not None  # a server's setting
+    return row[0] or math.inf
+
+
+def _words(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)

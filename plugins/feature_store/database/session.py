@@ -1,0 +1,198 @@
+"""Sessions on the store's database: one Airflow connection, everything pinned that decides results.
+
+``timestamptz::date`` depends on the session's zone, unqualified names on its search_path, and the
+text form of values on several settings more. Every session of ours sets them all, so that results
+never depend on who runs a refresh, and from where.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from feature_store.database.connection_fields import read_extra, unusable
+from feature_store.database.pooling import refuse_shared_sessions
+from feature_store.database.silence import client_options, server_settings
+from feature_store.errors import BadInput, CannotConnect
+from feature_store.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SUPPORTED_SERVERS = (15, 18)
+
+# The guard rails and tastes of a role or a database, which are not to reach our sessions.
+_ALWAYS = {
+    # How values are read and written.
+    "array_nulls": "on",
+    "backslash_quote": "safe_encoding",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "timezone_abbreviations": "Default",
+    "xmloption": "content",
+    # Which rows are found: a limit here leaves some out, by chance.
+    "gin_fuzzy_search_limit": "0",
+    "restrict_nonsystem_relation_kind": "",
+    # What a transaction is that does not say so itself.
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    # How long a session lives.
+    "exit_on_error": "off",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+# How libpq and psycopg begin what they say of a value before they ask any server.
+_INVALID = re.compile(r"connection is bad: invalid |could not match |cannot match ")
+
+
+@contextmanager
+def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
+    """Open a pinned session in autocommit mode; close it at the end.
+
+    Args:
+        settings: names the Airflow connection, the zone and the timeouts.
+        purpose: shown to the DBA as part of application_name.
+
+    Raises:
+        BadInput: Airflow does not know the connection, or it cannot be used.
+        CannotConnect: the server cannot be reached or refuses the login.
+    """
+    connection = connect(settings, purpose)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect(settings: Settings, purpose: str) -> Connection[Any]:
+    """Open a pinned session as `open_session` does; the caller closes it."""
+    connection = _connect(settings)
+    try:
+        connection.autocommit = True
+        connection.row_factory = tuple_row  # whatever the Airflow connection asks for
+        refuse_shared_sessions(connection, lambda: _connect(settings))
+        pin(connection, settings, purpose)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
+    """Set all that decides results, the timeouts and the memory, for the rest of the session."""
+    # After a rollback psycopg drops what it prepared, unasked, by a statement before the next one:
+    # the snapshot of a transaction would be that statement's, and come before the locks (`reads`).
+    connection.prepare_threshold = None
+    values = {
+        "application_name": f"feature_store {purpose}",
+        "TimeZone": settings.zone,
+        "search_path": "pg_catalog",
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        # A row-level policy is somebody's code: what would run one is refused instead.
+        "row_security": "off",
+        "DateStyle": "ISO, YMD",
+        "IntervalStyle": "postgres",
+        "extra_float_digits": "1",
+        "bytea_output": "hex",
+        "transform_null_equals": "off",
+        "quote_all_identifiers": "off",
+        **_ALWAYS,
+        **server_settings(settings),
+        "lock_timeout": f"{settings.lock_timeout}s",
+        "statement_timeout": f"{settings.statement_timeout}s",
+        # For speed alone. Few statements here run long enough to repay being compiled.
+        "jit": "off",
+        "work_mem": settings.work_mem,
+        "temp_buffers": settings.work_mem,
+    }
+    # What a server is too old to know cannot be set against us either.
+    connection.execute(
+        "SELECT pg_catalog.set_config(p.name, p.value, false) "
+        "FROM pg_catalog.json_each_text(%s::pg_catalog.json) AS p (name, value) "
+        "WHERE pg_catalog.current_setting(p.name, true) IS NOT NULL",
+        (json.dumps(values),),
+    )
+    try:
+        # A socket that is closed or given up: the server notices within a second, stops its SQL.
+        # Not every platform that PostgreSQL runs on can do that.
+        connection.execute("SET client_connection_check_interval = '1s'")
+    except psycopg.errors.InvalidParameterValue as error:
+        log.info("The server cannot watch its clients: %s", error)
+
+
+def server_major(connection: Connection[Any]) -> int:
+    """The server's major version."""
+    return connection.info.server_version // 10000
+
+
+def _connect(settings: Settings) -> Connection[Any]:
+    conn_id = settings.conn_id
+    # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
+    try:
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+        from airflow.sdk.exceptions import (
+            AirflowNotFoundException,
+            AirflowOptionalProviderFeatureException,
+        )
+    except Exception as error:  # it reads its configuration as it is imported
+        raise BadInput(
+            f"Airflow cannot be used: {error}",
+            next_step="Mend its configuration, AIRFLOW_HOME and the AIRFLOW__ variables.",
+        ) from error
+
+    hook = PostgresHook(conn_id, enable_log_db_messages=True)
+    try:
+        described = hook.connection
+    except AirflowNotFoundException as error:
+        raise BadInput(
+            f"Airflow knows no connection called {conn_id!r}{_unreadable(conn_id)}.",
+            next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
+            f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
+        ) from error
+    extra = read_extra(described, PostgresHook.ignored_extra_options)
+    described.extra = json.dumps(client_options(settings) | extra)
+    try:
+        connection = hook.get_conn()
+    except (
+        psycopg.ProgrammingError,
+        AirflowOptionalProviderFeatureException,
+        AirflowNotFoundException,  # the connection that a token is to come from
+        # What the hook makes of those fields of the extra that are its own.
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise unusable(conn_id, str(error).strip()) from error
+    except psycopg.OperationalError as error:
+        if _INVALID.match(str(error)):
+            raise unusable(conn_id, str(error).strip()) from error
+        where = f"{described.host or 'localhost'}:{described.port or 5432}/{described.schema or ''}"
+        raise CannotConnect(
+            f"Cannot connect to {where} as {described.login}: {str(error).strip()}",
+            readers="nothing was changed.",
+            next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
+        ) from error
+    if not isinstance(connection, Connection):
+        raise BadInput(
+            "Airflow connects with psycopg2; this package needs psycopg 3.",
+            next_step="Install what requirements.txt names.",
+        )
+    return connection
+
+
+def _unreadable(conn_id: str) -> str:
+    """Said of a variable that is set and that Airflow could not read; never with its value."""
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    return f", or cannot read the variable {variable}" if variable in os.environ else ""

@@ -1,0 +1,242 @@
+"""All that a node tree runs: every function, by the way it is called, and all that is no function.
+
+Default deny: what is not known to run nothing of its own is named as unproven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from feature_store.database.stored_queries.node_tree import Node, Value, walk
+
+FIRST_OF_USERS = 16384
+
+
+class Kind(Enum):
+    """What the number in a `Call` is."""
+
+    FUNCTION = "function"
+    OPERATOR = "operator"
+    TEXT_TO = "text to type"
+    TYPE_TO_TEXT = "type to text"
+    TYPE = "type"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One thing that a tree runs.
+
+    Attributes:
+        kind: what ``oid`` is of.
+        oid: the function, operator or type; 0 where there is none.
+        words: how it is called by people, where the catalog has no name for it.
+        columns: the output columns of the query in whose expressions it stands.
+    """
+
+    kind: Kind
+    oid: int
+    words: str = ""
+    columns: tuple[str, ...] = ()
+
+
+# SQLValueFunctionOp of PostgreSQL 15 to 18.
+_VALUES = (
+    "current_date",
+    "current_time",
+    "current_time",
+    "current_timestamp",
+    "current_timestamp",
+    "localtime",
+    "localtime",
+    "localtimestamp",
+    "localtimestamp",
+    "current_role",
+    "current_user",
+    "user",
+    "session_user",
+    "current_catalog",
+    "current_schema",
+)
+# Fields that hold a function's or an operator's OID, by kind of node.
+_FUNCTIONS = {
+    "FUNCEXPR": ("funcid",),
+    "AGGREF": ("aggfnoid",),
+    "WINDOWFUNC": ("winfnoid",),
+    "WINDOWCLAUSE": ("startInRangeFunc", "endInRangeFunc"),
+    "OPEXPR": ("opfuncid",),
+    "DISTINCTEXPR": ("opfuncid",),
+    "NULLIFEXPR": ("opfuncid",),
+    "SCALARARRAYOPEXPR": ("opfuncid",),
+}
+_OPERATORS = {
+    "OPEXPR": ("opno",),
+    "DISTINCTEXPR": ("opno",),
+    "NULLIFEXPR": ("opno",),
+    "SCALARARRAYOPEXPR": ("opno",),
+    "SORTGROUPCLAUSE": ("eqop", "sortop"),
+    "CTECYCLECLAUSE": ("cycle_mark_neop",),
+}
+# Nodes that run nothing but their parts and what the fields above name.
+_HARMLESS = frozenset(
+    {
+        "AGGREF",
+        "ALIAS",
+        "ARRAYCOERCEEXPR",
+        "ARRAYEXPR",
+        "BOOLEANTEST",
+        "BOOLEXPR",
+        "CASEEXPR",
+        "CASETESTEXPR",
+        "CASEWHEN",
+        "COALESCEEXPR",
+        "COERCEVIAIO",
+        "COLLATEEXPR",
+        "COMMONTABLEEXPR",
+        "CONST",
+        "CONVERTROWTYPEEXPR",
+        "CTECYCLECLAUSE",
+        "CTESEARCHCLAUSE",
+        "DISTINCTEXPR",
+        "FIELDSELECT",
+        "FROMEXPR",
+        "FUNCEXPR",
+        "GROUPINGFUNC",
+        "GROUPINGSET",
+        "JOINEXPR",
+        "MINMAXEXPR",
+        "NAMEDARGEXPR",
+        "NULLIFEXPR",
+        "NULLTEST",
+        "OPEXPR",
+        "PARAM",
+        "QUERY",
+        "RANGETBLENTRY",
+        "RANGETBLFUNCTION",
+        "RANGETBLREF",
+        "RELABELTYPE",
+        "ROW",
+        "ROWCOMPARE",
+        "ROWCOMPAREEXPR",
+        "ROWEXPR",
+        "RTEPERMISSIONINFO",
+        "SCALARARRAYOPEXPR",
+        "SETOPERATIONSTMT",
+        "SORTGROUPCLAUSE",
+        "SUBLINK",
+        "SUBSCRIPTINGREF",
+        "TARGETENTRY",
+        "VAR",
+        "WINDOWCLAUSE",
+        "WINDOWFUNC",
+    }
+)
+_UNPROVEN = {
+    "TABLESAMPLECLAUSE": "TABLESAMPLE, which takes other rows each time",
+    "NEXTVALUEEXPR": "nextval(), which gives another value each time",
+    "COERCETODOMAIN": "a cast to a domain, whose checks may run anything",
+}
+# Where an expression keeps the type of its value.
+_RESULT_TYPES = {
+    "VAR": "vartype",
+    "CONST": "consttype",
+    "PARAM": "paramtype",
+    "FUNCEXPR": "funcresulttype",
+    "OPEXPR": "opresulttype",
+    "DISTINCTEXPR": "opresulttype",
+    "NULLIFEXPR": "opresulttype",
+    "AGGREF": "aggtype",
+    "WINDOWFUNC": "wintype",
+    "COALESCEEXPR": "coalescetype",
+    "MINMAXEXPR": "minmaxtype",
+    "CASEEXPR": "casetype",
+    "RELABELTYPE": "resulttype",
+    "COERCEVIAIO": "resulttype",
+    "ARRAYCOERCEEXPR": "resulttype",
+    "ARRAYEXPR": "array_typeid",
+    "FIELDSELECT": "resulttype",
+    "SUBSCRIPTINGREF": "refrestype",
+}
+_BOOLEAN = 16
+_BOOLEAN_NODES = ("BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR")
+
+
+def calls(tree: Value) -> Iterator[Call]:
+    """Everything that a tree runs."""
+    for columns, part in _by_output_column(tree):
+        unread = _only_at_hand(part)
+        for node in walk(part):
+            for kind, oid, words in _of(node, id(node) in unread):
+                yield Call(kind, oid, words, columns)
+
+
+def _by_output_column(tree: Value) -> Iterator[tuple[tuple[str, ...], Value]]:
+    queries = tree if isinstance(tree, list) else [tree]
+    for query in queries:
+        if not isinstance(query, Node) or query.tag != "QUERY":
+            yield (), query
+            continue
+        for target in query.nodes("targetList"):
+            shown = target.text("resjunk") != "true" and target.text("resname")
+            yield (target.text("resname"),) if shown else (), target
+        rest = {field: v for field, v in query.fields.items() if field != "targetList"}
+        yield (), Node(query.tag, rest)
+
+
+def _only_at_hand(tree: Value) -> frozenset[int]:
+    """Columns that a join has at hand; those that are read stand elsewhere once more."""
+    return frozenset(
+        id(item)
+        for node in walk(tree)
+        if node.tag == "RANGETBLENTRY"
+        for item in node.nodes("joinaliasvars")
+        if item.tag == "VAR"
+    )
+
+
+def _of(node: Node, unread: bool) -> Iterator[tuple[Kind, int, str]]:
+    for field in _FUNCTIONS.get(node.tag, ()):
+        if node.number(field):
+            yield Kind.FUNCTION, node.number(field), ""
+    operators = [node.number(field) for field in _OPERATORS.get(node.tag, ())]
+    if node.tag in ("ROWCOMPARE", "ROWCOMPAREEXPR"):
+        operators += node.numbers("opnos")
+    for operator in filter(None, operators):
+        yield Kind.OPERATOR, operator, ""
+    if not unread:
+        yield from ((Kind.TYPE, oid, "") for oid in _types(node))
+    if node.tag == "COERCEVIAIO":
+        argument = node.node("arg")
+        yield Kind.TEXT_TO, node.number("resulttype"), ""
+        yield Kind.TYPE_TO_TEXT, _type_of(argument), "a cast by way of text"
+    elif node.tag == "SQLVALUEFUNCTION":
+        place = node.number("op")
+        known = node.text("op").isdigit() and place < len(_VALUES)
+        yield Kind.NOTHING, 0, _VALUES[place] if known else "a value of the session"
+    elif node.tag == "VAR" and node.number("varattno") < 0 and not unread:
+        yield Kind.NOTHING, 0, "a system column, which tells when and where a row was written"
+    elif node.tag not in _HARMLESS:
+        yield Kind.NOTHING, 0, _UNPROVEN.get(node.tag, f"{node.tag}, of which nothing is proven")
+
+
+def _types(node: Node) -> Iterator[int]:
+    """The types of a node that users made: their comparisons are code of theirs."""
+    for field, value in node.fields.items():
+        if field.endswith(("type", "typeid")) and isinstance(value, str) and value.isdigit():
+            if int(value) >= FIRST_OF_USERS:
+                yield int(value)
+        elif field == "aggargtypes":
+            yield from (oid for oid in node.numbers(field) if oid >= FIRST_OF_USERS)
+
+
+def _type_of(node: Node | None) -> int:
+    """The type of an expression's value; 0 where that is not plain to see."""
+    if node is None:
+        return 0
+    if node.tag in _BOOLEAN_NODES:
+        return _BOOLEAN
+    if node.tag == "COLLATEEXPR":
+        return _type_of(node.node("arg"))
+    return node.number(_RESULT_TYPES[node.tag]) if node.tag in _RESULT_TYPES else 0

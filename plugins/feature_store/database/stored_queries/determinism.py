@@ -1,0 +1,248 @@
+"""Which functions give the same answer whenever they are asked, and whoever asks.
+
+PostgreSQL's own functions are believed what they say of themselves: immutable ones pass. Of the
+stable ones only those below pass. Functions of users are not believed: anyone may mark one so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, Kind, calls
+from feature_store.database.stored_queries.node_tree import parse_tree
+
+# Stable, for they look a label up; the label does not depend on time or session.
+_FREE = {
+    3506: "enum_in(cstring,oid)",
+    3507: "enum_out(anyenum)",
+}
+# Stable, for they depend on the session's time zone or date style, and on nothing else. Every
+# session that refreshes pins both, so they give one answer in a materialized view. In a plain view
+# it is the reader's session that counts.
+PINNED = {
+    939: "generate_series(timestamp with time zone,timestamp with time zone,interval)",
+    1085: "date_out(date)",
+    1151: "timestamptz_out(timestamp with time zone)",
+    1171: "date_part(text,timestamp with time zone)",
+    1174: "timestamptz(date)",
+    1178: "date(timestamp with time zone)",
+    1189: "timestamptz_pl_interval(timestamp with time zone,interval)",
+    1190: "timestamptz_mi_interval(timestamp with time zone,interval)",
+    1217: "date_trunc(text,timestamp with time zone)",
+    1313: "timestamp_out(timestamp without time zone)",
+    2019: '"time"(timestamp with time zone)',
+    2027: '"timestamp"(timestamp with time zone)',
+    2028: "timestamptz(timestamp without time zone)",
+    2351: "date_lt_timestamptz(date,timestamp with time zone)",
+    2352: "date_le_timestamptz(date,timestamp with time zone)",
+    2353: "date_eq_timestamptz(date,timestamp with time zone)",
+    2354: "date_gt_timestamptz(date,timestamp with time zone)",
+    2355: "date_ge_timestamptz(date,timestamp with time zone)",
+    2356: "date_ne_timestamptz(date,timestamp with time zone)",
+    2377: "timestamptz_lt_date(timestamp with time zone,date)",
+    2378: "timestamptz_le_date(timestamp with time zone,date)",
+    2379: "timestamptz_eq_date(timestamp with time zone,date)",
+    2380: "timestamptz_gt_date(timestamp with time zone,date)",
+    2381: "timestamptz_ge_date(timestamp with time zone,date)",
+    2382: "timestamptz_ne_date(timestamp with time zone,date)",
+    2520: "timestamp_lt_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2521: "timestamp_le_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2522: "timestamp_eq_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2523: "timestamp_gt_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2524: "timestamp_ge_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2525: "timestamp_ne_timestamptz(timestamp without time zone,timestamp with time zone)",
+    2527: "timestamptz_lt_timestamp(timestamp with time zone,timestamp without time zone)",
+    2528: "timestamptz_le_timestamp(timestamp with time zone,timestamp without time zone)",
+    2529: "timestamptz_eq_timestamp(timestamp with time zone,timestamp without time zone)",
+    2530: "timestamptz_gt_timestamp(timestamp with time zone,timestamp without time zone)",
+    2531: "timestamptz_ge_timestamp(timestamp with time zone,timestamp without time zone)",
+    2532: "timestamptz_ne_timestamp(timestamp with time zone,timestamp without time zone)",
+    2549: "interval_pl_timestamptz(interval,timestamp with time zone)",
+    4135: "in_range(timestamp with time zone,timestamp with time zone,interval,boolean,boolean)",
+    6203: '"extract"(text,timestamp with time zone)',
+}
+# Stable, and they read tables and views that they are only told of.
+_TOLD_WHAT_TO_READ = ("table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml")
+_VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
+
+# A planner may put a user's negator or commutator in an operator's place, and ask its estimators.
+_OPERATORS = """
+SELECT o.oid, o.oprcode::oid || ARRAY(
+    SELECT f.oid
+    FROM unnest(ARRAY[
+        negator.oprcode::oid, commutator.oprcode::oid, o.oprrest::oid, o.oprjoin::oid
+    ]) AS f (oid)
+    WHERE f.oid >= 16384
+)
+FROM pg_catalog.pg_operator AS o
+LEFT JOIN pg_catalog.pg_operator AS negator ON o.oprnegate = negator.oid
+LEFT JOIN pg_catalog.pg_operator AS commutator ON o.oprcom = commutator.oid
+WHERE o.oid = ANY(%s)
+"""
+_FUNCTIONS = """
+SELECT
+    p.oid,
+    p.oid::regprocedure::text,
+    n.nspname = 'pg_catalog',
+    l.lanname,
+    p.provolatile::text,
+    p.prosqlbody::text,
+    ARRAY(
+        SELECT s.oid
+        FROM pg_catalog.pg_aggregate AS a
+        CROSS JOIN unnest(ARRAY[
+            a.aggtransfn::oid, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+            a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn
+        ]) AS s (oid)
+        WHERE a.aggfnoid = p.oid AND s.oid <> 0
+    )
+FROM pg_catalog.pg_proc AS p
+INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+INNER JOIN pg_catalog.pg_language AS l ON p.prolang = l.oid
+WHERE p.oid = ANY(%s)
+"""
+# A user's enum or row brings no code; any other type of a user's does, or may.
+_TYPES = """
+SELECT
+    t.oid,
+    format_type(t.oid, NULL),
+    t.typinput::oid,
+    t.typoutput::oid,
+    t.oid < 16384 OR t.typtype IN ('e', 'c', 'p')
+    OR (t.typelem <> 0 AND (e.oid < 16384 OR e.typtype IN ('e', 'c')))
+FROM pg_catalog.pg_type AS t
+LEFT JOIN pg_catalog.pg_type AS e ON t.typelem = e.oid
+WHERE t.oid = ANY(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said against a call; empty if it gives one answer to everybody, always.
+
+    Attributes:
+        words: why it fails; empty if it does not.
+        pinned: the functions that give one answer in a pinned session only.
+        foreign: whether it may run code that the server did not bring and nobody vouches for.
+        acts: whether it may do more than answer from its arguments, such as run a text as SQL.
+    """
+
+    words: str = ""
+    pinned: frozenset[str] = frozenset()
+    foreign: bool = False
+    acts: bool = False
+
+
+@dataclass(frozen=True)
+class _Function:
+    signature: str
+    built_in: bool
+    language: str
+    volatility: str
+    body: str | None
+    support: tuple[int, ...]
+
+
+class Judge:
+    """Judges calls by the catalog."""
+
+    def __init__(self, connection: Connection[Any], declared: frozenset[str]) -> None:
+        """Begin with nothing learned.
+
+        Args:
+            connection: a pinned session: names are taken as they look from ``pg_catalog``.
+            declared: signatures of users' functions that a person vouches for.
+        """
+        self._connection = connection
+        self._declared = declared
+        self._operators: dict[int, list[int]] = {}
+        self._types: dict[int, tuple[str, int, int, bool]] = {}
+        self._functions: dict[int, _Function] = {}
+        self._verdicts: dict[int, Verdict] = {}
+
+    def learn(self, asked: Iterable[Call]) -> None:
+        """Look up at once all that is needed to judge these calls."""
+        by_kind: dict[Kind, set[int]] = {kind: set() for kind in Kind}
+        for call in asked:
+            by_kind[call.kind].add(call.oid)
+        operators = by_kind[Kind.OPERATOR] - self._operators.keys()
+        self._operators |= dict(self._rows(_OPERATORS, operators))
+        texts = by_kind[Kind.TEXT_TO] | by_kind[Kind.TYPE_TO_TEXT]
+        types = (texts | by_kind[Kind.TYPE]) - self._types.keys()
+        for oid, name, reads, writes, harmless in self._rows(_TYPES, types):
+            self._types[oid] = (name, reads, writes, harmless)
+        functions = set(by_kind[Kind.FUNCTION])
+        functions |= {f for o in by_kind[Kind.OPERATOR] for f in self._operators[o]}
+        functions |= {f for t in texts & self._types.keys() for f in self._types[t][1:3]}
+        self._look_up(functions)
+        self._look_up({s for f in functions for s in self._functions[f].support})
+
+    def judge(self, call: Call) -> Verdict:
+        """Say what is to be said against a call that was learned."""
+        if call.kind is Kind.NOTHING:
+            return Verdict(call.words)
+        if call.kind is Kind.FUNCTION:
+            return self._function(call.oid)
+        if call.kind is Kind.OPERATOR:
+            return _first([self._function(f) for f in self._operators[call.oid]])
+        if call.oid not in self._types:
+            return Verdict("a cast to text of a value whose type is not plain to see")
+        name, reads, writes, harmless = self._types[call.oid]
+        if call.kind is Kind.TYPE:
+            words = "" if harmless else f"the type {name}, which may bring code of its own"
+            return Verdict(words, foreign=not harmless)
+        return self._function(reads if call.kind is Kind.TEXT_TO else writes)
+
+    def _function(self, oid: int) -> Verdict:
+        if oid not in self._verdicts:
+            self._verdicts[oid] = self._judge_function(oid, self._functions[oid])
+        return self._verdicts[oid]
+
+    def _judge_function(self, oid: int, function: _Function) -> Verdict:
+        signature = function.signature
+        if not function.built_in:
+            if signature in self._declared:
+                return Verdict()
+            claim = _VOLATILITY[function.volatility]
+            words = f"{signature}, a user's own; that it says {claim} proves nothing"
+            return Verdict(words, foreign=True)
+        if oid in _FREE:
+            return Verdict()
+        if oid in PINNED:
+            return Verdict(pinned=frozenset({signature}))
+        if function.volatility != "i":
+            acts = function.volatility == "v" or signature.startswith(_TOLD_WHAT_TO_READ)
+            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}", acts=acts)
+        if function.body:
+            inside = list(calls(parse_tree(function.body)))
+            self.learn(inside)
+            return _first([self.judge(call) for call in inside])
+        if function.language != "internal":
+            return Verdict(f"{signature}, written in {function.language}")
+        return _first([self._function(support) for support in function.support])
+
+    def _look_up(self, functions: set[int]) -> None:
+        for oid, *rest in self._rows(_FUNCTIONS, functions - self._functions.keys()):
+            signature, ours, language, volatility, body, support = rest
+            self._functions[oid] = _Function(
+                signature=signature,
+                built_in=ours and oid < FIRST_OF_USERS,
+                language=language,
+                volatility=volatility,
+                body=body,
+                support=tuple(support),
+            )
+
+    def _rows(self, query: str, oids: set[int]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query.encode(), (sorted(oids),)).fetchall() if oids else []
+
+
+def _first(verdicts: list[Verdict]) -> Verdict:
+    """The first objection of several, foreign ones before others, and all that must be pinned."""
+    pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
+    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Verdict())
+    return replace(worst, pinned=pinned)

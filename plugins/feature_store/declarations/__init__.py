@@ -1,0 +1,1 @@
+"""What the files of a store's folder say. Opens no connection."""

@@ -1,0 +1,105 @@
+"""The store in outline: its relations, how each refreshes, and what it reads.
+
+The DAG file is parsed again and again, by the DAG processor and by every task, and needs no more
+than this. A parser of SQL would cost more than all the rest of it. Here a relation reads another if
+its file names it outside comments and strings; `store.read_store`, which does parse, refuses a file
+of which that is not so, before any run does any work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+
+_UNREAD = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+_QUALIFIED = re.compile(r'("[^"]+"|\w+)\s*\.\s*("[^"]+"|\w+)')
+
+
+class Refresh(StrEnum):
+    """How a relation is refreshed. The values are the folders of ``include/sql``."""
+
+    BLOCKING = "base"
+    CONCURRENT = "read"
+    NEVER = "views"
+
+
+class Layer(Protocol):
+    """What the order of refreshes depends on: how a relation is refreshed, and what it reads."""
+
+    @property
+    def refresh(self) -> Refresh: ...  # noqa: D102
+
+    @property
+    def reads(self) -> frozenset[Name]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One relation.
+
+    Attributes:
+        name: its name, which is also its file's.
+        refresh: how it is refreshed.
+        header: what its file's header says, field by field.
+        reads: the relations of the store that it names.
+        names: every qualified name in it, be it a relation's, a source's or a column's.
+    """
+
+    name: Name
+    refresh: Refresh
+    header: Mapping[str, str]
+    reads: frozenset[Name]
+    names: frozenset[Name]
+
+
+def read_outlines(include_dir: Path) -> dict[Name, Outline]:
+    """Read ``include/sql`` in outline.
+
+    Raises:
+        BadInput: a file that cannot be read, or is not called by its relation's name.
+    """
+    files = dict(_files(include_dir / "sql"))
+    outlines = {}
+    for name, (path, refresh, text) in files.items():
+        names = frozenset(_named(text) - {name})
+        header = read_header(path, text, ())
+        outlines[name] = Outline(name, refresh, header, names & files.keys(), names)
+    return outlines
+
+
+def refreshed_before(name: Name, layers: Mapping[Name, Layer]) -> frozenset[Name]:
+    """The materialized views that a relation reads, directly or through plain views."""
+    found: set[Name] = set()
+    pending = set(layers[name].reads & layers.keys())  # the rest are sources
+    while pending:
+        found |= pending
+        views = (layers[read] for read in pending if layers[read].refresh is Refresh.NEVER)
+        pending = {read for view in views for read in view.reads & layers.keys()} - found
+    return frozenset(read for read in found if layers[read].refresh is not Refresh.NEVER)
+
+
+def _files(sql_dir: Path) -> Iterator[tuple[Name, tuple[Path, Refresh, str]]]:
+    for refresh in Refresh:
+        for path in files_in(sql_dir / refresh.value, ".sql", required=False):
+            try:
+                name = Name.parse(path.stem)
+            except BadInput as error:
+                raise BadInput(f"{path} is no relation's file: {error.problem}") from error
+            yield name, (path, refresh, read_text(path))
+
+
+def _named(text: str) -> set[Name]:
+    """Every qualified name in an SQL text, be it a relation's or a column's."""
+    found = _QUALIFIED.findall(_UNREAD.sub(" ", text))
+    return {Name(schema.strip('"'), relation.strip('"')) for schema, relation in found}

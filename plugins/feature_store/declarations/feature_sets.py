@@ -1,0 +1,194 @@
+"""Contract files: which columns a model may read.
+
+``include/contracts/NAME.toml`` holds one feature set, row by row, and names the live relation that
+carries it. `stamps` brings it into the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feature_store.declarations.text_file import files_in
+from feature_store.declarations.toml_file import read_toml
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+from feature_store.text_format import shown
+
+DTYPES = ("int", "int4", "int8", "numeric", "float8", "text")
+_HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One row of a contract. The fields are those of the table ``feature_contract``."""
+
+    ordinal: int
+    name: str
+    dtype: str
+    expr_sql: str
+    leakage_rule: str
+    is_nullable: bool
+    description: str
+
+    @property
+    def payload(self) -> str:
+        """The row as it enters the hash."""
+        texts = (self.name, self.dtype, self.expr_sql, self.leakage_rule)
+        return "|".join((str(self.ordinal), *texts, "1" if self.is_nullable else "0"))
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A contract file.
+
+    Attributes:
+        path: the file.
+        name: the set's name; also the file's.
+        schema: the schema whose governance tables hold it.
+        relation: the live relation that carries it.
+        other_columns: columns of that relation that are no features.
+        integer_columns: features of dtype numeric whose live column may be an integer.
+        features: the rows, in order.
+    """
+
+    path: Path
+    name: str
+    schema: str
+    relation: Name
+    other_columns: tuple[str, ...]
+    integer_columns: tuple[str, ...]
+    features: tuple[Feature, ...]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the rows, in hex: what a stamp of this file writes."""
+        payload = "||".join(feature.payload for feature in self.features)
+        return hashlib.sha256(payload.encode()).hexdigest()
+
+
+def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
+    """Read every contract file.
+
+    Raises:
+        BadInput: a file that cannot be used; the message names it and the row.
+    """
+    paths = files_in(include_dir / "contracts", ".toml", required=False)
+    if not paths:
+        raise BadInput(
+            f"{include_dir / 'contracts'} has no contract; without one any store would pass."
+        )
+    return tuple(read_feature_set(path) for path in paths)
+
+
+def read_feature_set(path: Path) -> FeatureSet:
+    """Read one contract file.
+
+    Raises:
+        BadInput: the file is malformed, empty, has a duplicate ordinal or name, ordinals that are
+            not 1, 2, 3…, an unknown dtype, an unknown field, or a ``|`` in a hashed field.
+    """
+    written = read_toml(path)
+    try:
+        content = _SetInFile.model_validate(written)
+        relation = Name.parse(content.relation)
+    except ValidationError as error:
+        raise BadInput(f"{path}: {_first_complaint(error)}") from None
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.problem}") from None
+    feature_set = FeatureSet(
+        path=path,
+        name=content.name,
+        schema=content.schema_name,
+        relation=relation,
+        other_columns=tuple(content.other_columns),
+        integer_columns=tuple(content.integer_columns),
+        features=tuple(_feature(row, content.leakage_rule) for row in content.features),
+    )
+    _validate(feature_set)
+    return feature_set
+
+
+class _RowInFile(BaseModel):
+    """A feature as a contract file writes it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ordinal: int
+    name: str
+    dtype: str
+    description: str
+    expr_sql: str | None = None
+    leakage_rule: str | None = None
+    is_nullable: bool = True
+
+
+class _SetInFile(BaseModel):
+    """A contract file, field by field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    schema_name: str = Field(alias="schema")
+    relation: str
+    other_columns: list[str]
+    integer_columns: list[str] = []
+    leakage_rule: str
+    features: list[_RowInFile]
+
+
+def _feature(row: _RowInFile, leakage_rule: str) -> Feature:
+    return Feature(
+        ordinal=row.ordinal,
+        name=row.name,
+        dtype=row.dtype,
+        expr_sql=row.name if row.expr_sql is None else row.expr_sql,
+        leakage_rule=leakage_rule if row.leakage_rule is None else row.leakage_rule,
+        is_nullable=row.is_nullable,
+        description=row.description,
+    )
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    *place, field = first["loc"]
+    # Rows are counted from 1 in messages, as their ordinals are.
+    where = "".join(f"{part + 1}: " if isinstance(part, int) else f"{part}, " for part in place)
+    if first["type"] == "missing":
+        return f"{where}the field {field!r} is missing."
+    if first["type"] == "extra_forbidden":
+        return f"{where}the field {field!r} is unknown."
+    return f"{where}{field}: {first['msg']}, got {shown(first['input'])}."
+
+
+def _validate(feature_set: FeatureSet) -> None:
+    path = feature_set.path
+    if feature_set.name != path.stem:
+        raise BadInput(f"{path} holds the set {feature_set.name!r}; its name says {path.stem!r}.")
+    if not feature_set.features:
+        raise BadInput(f"{path} has no features; an empty contract would allow anything.")
+    ordinals: set[int] = set()
+    names: set[str] = set()
+    for place, feature in enumerate(feature_set.features, start=1):
+        where = f"{path}, feature {place} ({feature.name})"
+        if feature.ordinal in ordinals:
+            raise BadInput(f"{where}: the ordinal {feature.ordinal} is there twice.")
+        if feature.name in names:
+            raise BadInput(f"{where}: the name {feature.name!r} is there twice.")
+        if feature.ordinal != place:
+            raise BadInput(f"{where}: the ordinal is {feature.ordinal}; expected {place}.")
+        if feature.dtype not in DTYPES:
+            raise BadInput(
+                f"{where}: the dtype is {feature.dtype!r}; expected one of {', '.join(DTYPES)}."
+            )
+        for field in _HASHED_TEXTS:
+            if "|" in getattr(feature, field):
+                raise BadInput(
+                    f"{where}: {field} is {getattr(feature, field)!r}; the hash joins fields with "
+                    f"'|', so no field may hold one."
+                )
+        ordinals.add(feature.ordinal)
+        names.add(feature.name)

@@ -1,0 +1,91 @@
+"""What must hold before anything is refreshed: ``include/sql/guards/NAME.sql``.
+
+An expectation judges what a refresh has made. A guard looks before it: a single row that the SQL
+cannot work with would stop it without being named, and others could make it fill the disk. A file
+is a query of what is against it, the telling columns first, by the name of
+
+- a source: asked by `prepare`, and again by each refresh that reads it, in its own snapshot;
+- a relation of the store: asked before that relation is refreshed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.thresholds import filled_in, read_thresholds
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+_SHOWN = 20
+# As JSON, which can hold what Python cannot, such as a moment of the year 20000.
+_ASKED = """
+SELECT coalesce(json_agg(row_to_json(b)), '[]') FROM (SELECT * FROM ({}) AS a LIMIT {}) AS b
+"""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Something that must hold before a refresh.
+
+    Attributes:
+        name: the source or relation.
+        expected: what must hold, in words.
+        mend: what to do if it does not, in words.
+        query: selects what is against it; nothing if it holds.
+    """
+
+    name: Name
+    expected: str
+    mend: str
+    query: str
+
+
+def read_guards(include_dir: Path, names: Collection[Name]) -> dict[Name, Guard]:
+    """Read every guard, by what it guards.
+
+    Args:
+        include_dir: where the files are.
+        names: the sources, and the relations that are refreshed.
+
+    Raises:
+        BadInput: a file without the header, of no such name, or with an unknown threshold.
+    """
+    thresholds = read_thresholds(include_dir)
+    guards = {}
+    for path in files_in(include_dir / "sql" / "guards", ".sql", required=False):
+        name = Name.parse(path.stem)
+        if name not in names:
+            raise BadInput(f"{path} guards {name}, which is neither a source nor is refreshed.")
+        text = read_text(path)
+        header = read_header(path, text, ("Guard", "Mend"))
+        query = filled_in(path, text, thresholds)
+        guards[name] = Guard(name, header["Guard"], header["Mend"], query)
+    return guards
+
+
+def guard_problems(connection: Connection[Any], guards: Iterable[Guard]) -> list[str]:
+    """Ask guards, and say of each that does not hold what is against it, with the way out.
+
+    Args:
+        connection: a pinned session; what it sees is what is judged.
+        guards: which.
+    """
+    return [problem for guard in guards for problem in _problem(connection, guard)]
+
+
+def _problem(connection: Connection[Any], guard: Guard) -> list[str]:
+    asked = sql.SQL(_ASKED).format(sql.SQL(guard.query), sql.Literal(_SHOWN + 1))
+    row = connection.execute(asked).fetchone()
+    assert row is not None  # an aggregate without GROUP BY
+    against = [", ".join(f"{k} {v}" for k, v in one.items()) for one in row[0]]
+    if not against:
+        return []
+    shown = "\n".join(against[:_SHOWN]) + ("\nand more" if len(against) > _SHOWN else "")
+    return [f"{guard.name}: expected {guard.expected}. Against it:\n{shown}\nNext: {guard.mend}"]

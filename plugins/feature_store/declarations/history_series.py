@@ -1,0 +1,208 @@
+"""The layers whose history is kept: one file each in ``include/sql/history``.
+
+A file's query gives what is fingerprinted: the day of what happened, then the columns. Its header
+says how the layer is judged, and of an output on which days of which layers it may depend:
+``E 0; D1 -14..-1; F1 ..-1`` are the own day, the two weeks before it, and all days before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlglot import exp
+
+from feature_store.declarations.sql_file import parse, read_query
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+_WINDOW = re.compile(r"(?P<layer>\S.*?) +(?P<first>-?\d{1,5})?(?P<to>\.\.)?(?P<last>-?\d{1,5})?")
+
+
+class Role(StrEnum):
+    """How a change of a layer's past is judged."""
+
+    INPUT = "input"  # by age: young days settle, old ones are reviewed
+    OUTPUT = "output"  # by its inputs: a change without cause is a leak
+    LINK = "link"  # not itself: it stands between outputs and narrows what they depend on
+    AI = "ai"  # not at all, only reported
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days of another layer, counted from a layer's own day.
+
+    Attributes:
+        layer: the other layer.
+        first: the first of these days, None for all the past.
+        last: the last of them.
+    """
+
+    layer: str
+    first: int | None
+    last: int
+
+    def __str__(self) -> str:
+        if self.first is None:
+            return f"{self.layer} ..{self.last}"
+        if self.first == self.last:
+            return f"{self.layer} {self.last}"
+        return f"{self.layer} {self.first}..{self.last}"
+
+
+@dataclass(frozen=True)
+class HistoryLayer:
+    """A layer whose history is kept.
+
+    Attributes:
+        name: how it is called (``E``).
+        title: what it is, in words.
+        role: how its past is judged.
+        relation: the relation that it shows.
+        key: the columns that identify a row of a day; empty where equal rows are legal.
+        depends: what a day of it may depend on.
+        appears: the layer with whose day a day of it appears or goes as a whole.
+        query: gives ``day`` and the columns.
+        normal: the query, normalised.
+        shows: the relations of ours that the query reads.
+        stands_on: the materialized views that the query's rows come from, each with those that it
+            reads itself.
+        closure: every relation of ours that the query shows, and what it is made of.
+    """
+
+    name: str
+    title: str
+    role: Role
+    relation: str
+    key: tuple[str, ...]
+    depends: tuple[Window, ...]
+    appears: str | None
+    query: str
+    normal: str
+    shows: tuple[Name, ...]
+    stands_on: tuple[tuple[str, tuple[str, ...]], ...]
+    closure: tuple[str, ...]
+
+
+def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
+    """Read all layers.
+
+    Raises:
+        BadInput: a file that cannot be used, or a layer that depends on an unknown one.
+    """
+    paths = files_in(include_dir / "sql" / "history", ".sql")
+    layers = tuple(_read(path, store) for path in paths)
+    names = {layer.name for layer in layers}
+    called = [layer.name for layer in layers]
+    for path, name in zip(paths, called, strict=True):
+        if called.count(name) > 1:
+            raise BadInput(f"{path}: another file shows a layer called {name!r} too.")
+    for path, layer in zip(paths, layers, strict=True):
+        named = {window.layer for window in layer.depends} | {layer.appears or layer.name}
+        if unknown := named - names:
+            raise BadInput(f"{path} depends on {', '.join(sorted(unknown))}, which no file shows.")
+    return layers
+
+
+def reach(layers: Iterable[HistoryLayer], name: str) -> dict[str, tuple[int, int | None]]:
+    """The output days that a day of a layer can move, directly or through other outputs.
+
+    Returns:
+        By output: the first and the last of these days, counted from the layer's own; None where
+        all later days are.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    found: dict[str, tuple[int, int | None]] = {}
+    pending: list[tuple[str, int, int | None]] = [(name, 0, 0)]
+    while pending:
+        source, low, high = pending.pop()
+        for layer in by_name.values():
+            for window in layer.depends:
+                if window.layer != source:
+                    continue
+                first = low - window.last
+                last = None if high is None or window.first is None else high - window.first
+                known = found.get(layer.name)
+                wider = _wider(known, (first, last))
+                if wider != known:
+                    found[layer.name] = wider
+                    pending.append((layer.name, *wider))
+    return {n: days for n, days in found.items() if by_name[n].role is Role.OUTPUT}
+
+
+def _wider(
+    known: tuple[int, int | None] | None, found: tuple[int, int | None]
+) -> tuple[int, int | None]:
+    if known is None:
+        return found
+    last = None if known[1] is None or found[1] is None else max(known[1], found[1])
+    return min(known[0], found[0]), last
+
+
+def _read(path: Path, store: Store) -> HistoryLayer:
+    text = read_text(path)
+    query = read_query(path, text)
+    header = read_header(path, text, ("History", "Role", "Relation", "Day", "Key"))
+    name, _, title = header["History"].partition(", ")
+    role = header["Role"].split(",")[0]
+    if role not in set(Role):
+        raise BadInput(f"{path}: the role is {role!r}; expected one of {', '.join(Role)}.")
+    reads = [store.find(str(read)) for read in sorted(_reads(path, query.text))]
+    return HistoryLayer(
+        name=name,
+        title=title,
+        role=Role(role),
+        relation=str(store.find(header["Relation"].split()[0]).name),
+        key=_key(header["Key"]),
+        depends=tuple(_window(path, text) for text in header.get("Depends", "").split(";") if text),
+        appears=header["Appears"].partition(".")[0] if "Appears" in header else None,
+        query=query.text,
+        normal=query.normal,
+        shows=tuple(relation.name for relation in reads),
+        stands_on=tuple(_stands_on(store, reads)),
+        closure=_closure(store, reads),
+    )
+
+
+def _key(words: str) -> tuple[str, ...]:
+    return () if words.startswith("none") else tuple(words.replace(",", " ").split())
+
+
+def _window(path: Path, text: str) -> Window:
+    match = _WINDOW.fullmatch(text.strip())
+    last = match and (match["last"] or (match["first"] if not match["to"] else None))
+    if not match or not last:
+        raise BadInput(
+            f"{path}: {text.strip()!r} is no window of days.",
+            next_step="Write the layer and days counted from the own one: E 0, D1 -14..-1, F1 ..-1",
+        )
+    return Window(match["layer"], int(match["first"]) if match["first"] else None, int(last))
+
+
+def _reads(path: Path, query: str) -> set[Name]:
+    return {Name(t.db, t.name) for t in parse(path, query).find_all(exp.Table) if t.db}
+
+
+def _stands_on(store: Store, reads: list[Relation]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    shown = set(_closure(store, reads))
+    for relation in store.refreshed:
+        if str(relation.name) in shown:
+            yield str(relation.name), tuple(str(r.name) for r in store.refreshed_before(relation))
+
+
+def _closure(store: Store, reads: list[Relation]) -> tuple[str, ...]:
+    by_name = {relation.name: relation for relation in store.relations}
+    found: set[Name] = set()
+    pending = [relation.name for relation in reads]
+    while pending:
+        name = pending.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            pending.extend(by_name[name].file.reads)
+    return tuple(sorted(str(name) for name in found))

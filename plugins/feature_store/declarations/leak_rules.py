@@ -1,0 +1,249 @@
+"""What the leak gates are told: ``include/leak_rules.toml`` and ``include/exceptions.toml``.
+
+The rules say what an outcome is and who may read it, and what is not as of t0 by itself. The
+declared exceptions say where a feature sees more than was known at t0, and why that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feature_store.declarations.toml_file import read_toml
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+EVERY_COLUMN = "*"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Columns that are known only after t0.
+
+    Attributes:
+        relation: whose columns.
+        columns: their names; ``*`` alone stands for all, and for which rows there are.
+        read_by: who may read them, each with the columns of its own into which they may go.
+        reason: what they tell.
+    """
+
+    relation: Name
+    columns: tuple[str, ...]
+    read_by: dict[Name, frozenset[str]]
+    reason: str
+
+
+@dataclass(frozen=True)
+class LeakRules:
+    """What the gates know of the store; what they do not know fails.
+
+    Attributes:
+        path: the file.
+        as_of: sources whose rows say of which day they are.
+        not_as_of: what is not as of t0 by itself, each with the reason.
+        outcomes: what is known only after t0.
+        functions: signatures of users' functions for which a person vouches, each with the reason.
+    """
+
+    path: Path
+    as_of: frozenset[Name]
+    not_as_of: dict[Name, str]
+    outcomes: tuple[Outcome, ...]
+    functions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class DeclaredException:
+    """Where a feature sees more than was known at t0, and why that is kept.
+
+    Attributes:
+        id: by which reports call it.
+        title: what it is, in a few words.
+        relation: the relation in which it happens.
+        reads: what it reads that is not as of t0; None if the exception is a call.
+        calls: the function that it calls and whose answer depends on the reader's session; None if
+            the exception is a read.
+        taints: the features that it reaches, by feature set.
+        says: the words by which comments of tainted columns tell it.
+        reason: why it is kept.
+    """
+
+    id: str
+    title: str
+    relation: Name
+    reads: Name | None
+    calls: str | None
+    taints: dict[str, tuple[str, ...]]
+    says: str
+    reason: str
+
+    def __str__(self) -> str:
+        """The exception as a person reads it."""
+        n = sum(len(features) for features in self.taints.values())
+        reaches = f"{self.relation} {'reads' if self.reads else 'calls'} {self.reads or self.calls}"
+        return f"{self.title} ({self.id}): {reaches}; reaches {n} features.\n{self.reason}"
+
+
+def read_rules(include_dir: Path) -> LeakRules:
+    """Read ``leak_rules.toml``.
+
+    Raises:
+        BadInput: the file is missing or malformed, has an unknown field, an empty reason, or says
+            two things of one relation or function; the message names the file and the place.
+    """
+    path = include_dir / "leak_rules.toml"
+    content = _read(path, _RulesInFile)
+    _only_once(
+        path, "as_of and not_as_of", [*content.as_of, *(r.relation for r in content.not_as_of)]
+    )
+    _only_once(path, "function", [f.signature for f in content.function])
+    outcomes = tuple(_outcome(path, place, o) for place, o in enumerate(content.outcome, start=1))
+    _only_once(path, "outcome", [f"{o.relation}.{c}" for o in outcomes for c in o.columns])
+    return LeakRules(
+        path=path,
+        as_of=frozenset(_name(path, "as_of", text) for text in content.as_of),
+        not_as_of={
+            _name(path, f"not_as_of, {place}", r.relation): r.reason
+            for place, r in enumerate(content.not_as_of, start=1)
+        },
+        outcomes=outcomes,
+        functions={f.signature: f.reason for f in content.function},
+    )
+
+
+def read_exceptions(include_dir: Path) -> tuple[DeclaredException, ...]:
+    """Read ``exceptions.toml``.
+
+    Raises:
+        BadInput: the file is missing or malformed, has an unknown field, an empty text, an id that
+            is there twice, an exception that does not say either ``reads`` or ``calls``, or one
+            that taints nothing; the message names the file and the place.
+    """
+    path = include_dir / "exceptions.toml"
+    content = _read(path, _ExceptionsInFile)
+    _only_once(path, "exception", [e.id for e in content.exception])
+    return tuple(_exception(path, e) for e in content.exception)
+
+
+def tainted_by(
+    exceptions: Iterable[DeclaredException],
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The ids of the exceptions that reach a feature, by feature set and feature."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for exception in exceptions:
+        for feature_set, features in exception.taints.items():
+            for feature in features:
+                key = (feature_set, feature)
+                found[key] = (*found.get(key, ()), exception.id)
+    return found
+
+
+_Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _NotAsOfInFile(_Strict):
+    relation: str
+    reason: _Text
+
+
+class _OutcomeInFile(_Strict):
+    relation: str
+    columns: Annotated[list[_Text], Field(min_length=1)]
+    reason: _Text
+    read_by: dict[str, list[_Text]]
+
+
+class _FunctionInFile(_Strict):
+    signature: _Text
+    reason: _Text
+
+
+class _RulesInFile(_Strict):
+    as_of: list[str]
+    not_as_of: list[_NotAsOfInFile]
+    outcome: list[_OutcomeInFile]
+    function: list[_FunctionInFile] = []
+
+
+class _ExceptionInFile(_Strict):
+    id: _Text
+    title: _Text
+    relation: str
+    reads: str | None = None
+    calls: _Text | None = None
+    taints: Annotated[dict[str, Annotated[list[_Text], Field(min_length=1)]], Field(min_length=1)]
+    says: _Text
+    reason: _Text
+
+
+class _ExceptionsInFile(_Strict):
+    exception: list[_ExceptionInFile] = []
+
+
+_Content = TypeVar("_Content", bound=BaseModel)
+
+
+def _read(path: Path, model: type[_Content]) -> _Content:
+    written = read_toml(path)
+    try:
+        return model.model_validate(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # Entries are counted from 1 in messages.
+        where = ", ".join(str(p + 1 if isinstance(p, int) else p) for p in first["loc"])
+        said = {"missing": "is missing", "extra_forbidden": "is unknown"}.get(first["type"])
+        raise BadInput(
+            f"{path}: {where}: " + (f"the field {said}." if said else f"{first['msg']}.")
+        ) from None
+
+
+def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
+    where = f"outcome, {place}"
+    if EVERY_COLUMN in content.columns and len(content.columns) > 1:
+        raise BadInput(f"{path}: {where}: columns names {EVERY_COLUMN!r}, which is all, and more.")
+    return Outcome(
+        relation=_name(path, where, content.relation),
+        columns=tuple(content.columns),
+        read_by={_name(path, where, r): frozenset(c) for r, c in content.read_by.items()},
+        reason=content.reason,
+    )
+
+
+def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:
+    if (content.reads is None) == (content.calls is None):
+        raise BadInput(f"{path}: {content.id}: expected one of reads and calls.")
+    for feature_set, features in content.taints.items():
+        _only_once(path, f"{content.id}, taints, {feature_set}", features)
+    return DeclaredException(
+        id=content.id,
+        title=content.title,
+        relation=_name(path, content.id, content.relation),
+        reads=None if content.reads is None else _name(path, content.id, content.reads),
+        calls=content.calls,
+        taints={s: tuple(features) for s, features in content.taints.items()},
+        says=content.says,
+        reason=content.reason,
+    )
+
+
+def _name(path: Path, where: str, text: str) -> Name:
+    try:
+        return Name.parse(text)
+    except BadInput as error:
+        raise BadInput(f"{path}: {where}: {error.problem}") from None
+
+
+def _only_once(path: Path, where: str, texts: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for text in texts:
+        if text in seen:
+            raise BadInput(f"{path}: {where}: {text!r} is there twice.")
+        seen.add(text)

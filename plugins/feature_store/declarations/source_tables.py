@@ -1,0 +1,104 @@
+"""The source tables: which of their columns we read, and whether the database has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from feature_store.declarations.toml_file import read_toml
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+from feature_store.text_format import shown
+
+_INT = frozenset({"smallint", "integer", "bigint"})
+FAMILIES = {
+    "int": _INT,
+    "numeric": _INT | {"numeric", "real", "double precision"},
+    "text": frozenset({"text", "character varying"}),
+    "boolean": frozenset({"boolean"}),
+    "timestamp": frozenset({"timestamp with time zone", "timestamp without time zone"}),
+}
+
+
+_TABLES = TypeAdapter(dict[str, dict[str, str]], config=ConfigDict(strict=True))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that belongs to the user.
+
+    Attributes:
+        name: the table (or view).
+        columns: the columns that our SQL reads, each with its type family.
+    """
+
+    name: Name
+    columns: dict[str, str]
+
+
+def read_sources(path: Path) -> tuple[Source, ...]:
+    """Read ``sources.toml``.
+
+    Raises:
+        BadInput: the file is missing or malformed, or names an unknown type family.
+    """
+    written = read_toml(path)
+    try:
+        tables = _TABLES.validate_python(written)
+        sources = tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.problem}") from None
+    for source in sources:
+        for column, family in source.columns.items():
+            if family not in FAMILIES:
+                raise BadInput(
+                    f"{path}: {source.name}.{column} has the unknown type family {family!r}; "
+                    f"expected one of {', '.join(FAMILIES)}."
+                )
+    return sources
+
+
+def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
+    """Name every source column that the database lacks or has with another type family."""
+    problems: list[str] = []
+    for source in sources:
+        live = live_columns(connection, source.name)
+        if not live:
+            problems.append(f"The source table {source.name} is missing.")
+            continue
+        for column, family in source.columns.items():
+            if column not in live:
+                problems.append(f"The source column {source.name}.{column} is missing.")
+            elif live[column] not in FAMILIES[family]:
+                problems.append(
+                    f"The source column {source.name}.{column} has the type {live[column]}; "
+                    f"expected one of {', '.join(sorted(FAMILIES[family]))}."
+                )
+    return problems
+
+
+def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:
+    """The columns of a live relation and their types without modifiers, in column order.
+
+    Empty where the relation does not exist.
+    """
+    rows = connection.execute(
+        """
+        SELECT a.attname, format_type(a.atttypid, NULL)
+        FROM pg_catalog.pg_attribute AS a
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+        """,
+        (name.schema, name.relation),
+    ).fetchall()
+    return dict(rows)

@@ -1,0 +1,299 @@
+"""Reading one SQL file: its statements, and the relation that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import sqlglot
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import SqlglotError
+
+from feature_store.declarations.text_file import read_text
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+_NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
+_BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
+_NULLS = re.compile(r"\bNULLS\s+NOT\s+DISTINCT\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a file.
+
+    Attributes:
+        text: as it stands in the file, without the closing semicolon.
+        normal: the same without comments, line breaks and the case of unquoted words: equal for
+            two statements that PostgreSQL would read alike.
+    """
+
+    text: str
+    normal: str
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """A file that creates one relation.
+
+    Attributes:
+        path: where it is.
+        name: the relation that it creates; also the file's name.
+        materialized: whether that is a materialized view, else it is a plain view.
+        create: the statement that creates it.
+        indexes: the statements that create its indexes, by index name.
+        unique_indexes: the columns of its plain unique indexes (columns only, no condition), by
+            index name.
+        comments: the statements that comment on it.
+        described: the columns that they describe.
+        reads: every relation that its query names.
+        shows: those of them that the outermost SELECT names itself, in that order: a column that
+            keeps its name comes from the first of these that has it.
+    """
+
+    path: Path
+    name: Name
+    materialized: bool
+    create: Statement
+    indexes: dict[str, Statement]
+    unique_indexes: dict[str, tuple[str, ...]]
+    comments: tuple[Statement, ...]
+    described: frozenset[str]
+    reads: frozenset[Name]
+    shows: tuple[Name, ...]
+
+    @property
+    def definition(self) -> str:
+        """What makes the relation what it is: its query and its indexes, normalised."""
+        return ";\n".join([self.create.normal, *(i.normal for i in self.indexes.values())])
+
+    @property
+    def query(self) -> str:
+        """The query alone."""
+        return _NO_DATA.sub("", _BEFORE_QUERY.sub("", self.create.text))
+
+    @property
+    def dictionary(self) -> str:
+        """The comments, normalised."""
+        return ";\n".join(c.normal for c in self.comments)
+
+
+def read_sql_file(path: Path) -> SqlFile:
+    """Read a file that creates one relation, its indexes and its comments.
+
+    Raises:
+        BadInput: the file is not that; the message names the file and what is wrong in it.
+    """
+    return _sql_file(path, read_text(path))
+
+
+# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
+@lru_cache(maxsize=256)
+def _sql_file(path: Path, source: str) -> SqlFile:
+    statements = _split(path, source)
+    # sqlglot does not know these two endings, and what is read here does not depend on them.
+    parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]
+    creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
+    if len(creates) != 1:
+        made = ", ".join(str(_name(path, parsed[i].this)) for i in creates) or "none"
+        raise BadInput(
+            f"{path} must create exactly one relation, {path.stem}; it creates {made}.",
+            next_step="Keep one CREATE [MATERIALIZED] VIEW in each file.",
+        )
+    create = parsed[creates[0]]
+    name = _name(path, create.this)
+    if str(name) != path.stem:
+        raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
+    materialized = create.find(exp.MaterializedProperty) is not None
+    _check_form(path, name, statements[creates[0]].text, materialized=materialized)
+    indexes: dict[str, Statement] = {}
+    unique: dict[str, tuple[str, ...]] = {}
+    comments: list[Statement] = []
+    described: set[str] = set()
+    for statement, p in zip(statements, parsed, strict=True):
+        if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
+            indexes[p.this.name] = statement
+            columns = _plain_columns(p)
+            if p.args.get("unique") and columns:
+                unique[p.this.name] = columns
+        elif isinstance(p, exp.Comment) and _commented(path, p) == name:
+            comments.append(statement)
+            if isinstance(p.this, exp.Column):
+                described.add(p.this.name)
+        elif p is not create:
+            raise BadInput(
+                f"{path}: a statement that does not belong to {name}: {statement.text[:80]!r}.",
+                next_step=f"Keep what creates {name}, its indexes and its comments; move the rest.",
+            )
+    return SqlFile(
+        path=path,
+        name=name,
+        materialized=materialized,
+        create=statements[creates[0]],
+        indexes=indexes,
+        unique_indexes=unique,
+        comments=tuple(comments),
+        described=frozenset(described),
+        reads=frozenset(_reads(path, create, name)),
+        shows=tuple(_shows(path, create)),
+    )
+
+
+def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> None:
+    if not _BEFORE_QUERY.match(create):
+        raise BadInput(
+            f"{path}: something stands between {name} and its query.",
+            next_step="Name the columns in the query; leave options to the database.",
+        )
+    if materialized and not _NO_DATA.search(create):
+        raise BadInput(
+            f"{path} fills {name} while it creates it.",
+            next_step="End the query with WITH NO DATA: the first refresh fills it.",
+        )
+
+
+def split_statements(path: Path) -> tuple[Statement, ...]:
+    """Split a file into its statements.
+
+    Raises:
+        BadInput: the file cannot be read as SQL.
+    """
+    return _split(path, read_text(path))
+
+
+def read_query(path: Path, source: str) -> Statement:
+    """The one query of a file.
+
+    Args:
+        path: the file, for messages.
+        source: its text, with numbers in the place of thresholds.
+
+    Raises:
+        BadInput: it is anything else than one query.
+    """
+    statement = read_statement(path, source)
+    if not isinstance(parse(path, statement.text), exp.Query):
+        raise BadInput(f"{path} must be one query, not {statement.text[:80]!r}.")
+    return statement
+
+
+def read_statement(path: Path, source: str) -> Statement:
+    """The one statement of a file; see `read_query`.
+
+    Raises:
+        BadInput: it is anything else.
+    """
+    statements = _split(path, source)
+    if len(statements) != 1:
+        raise BadInput(f"{path} must be one statement; it is {len(statements)}.")
+    parse(path, statements[0].text)
+    return statements[0]
+
+
+@lru_cache(maxsize=256)
+def _split(path: Path, source: str) -> tuple[Statement, ...]:
+    try:
+        tokens = sqlglot.tokenize(source, dialect="postgres")
+    except SqlglotError as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    return tuple(
+        Statement(
+            text=source[group[0].start : group[-1].end + 1],
+            normal=" ".join(_normal(source, token) for token in group),
+        )
+        for group in _groups(tokens)
+    )
+
+
+def _groups(tokens: list[Token]) -> Iterator[list[Token]]:
+    group: list[Token] = []
+    for token in tokens:
+        if token.token_type is not TokenType.SEMICOLON:
+            group.append(token)
+        elif group:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _normal(source: str, token: Token) -> str:
+    text = source[token.start : token.end + 1]
+    # Values and quoted names count letter by letter, whichever way they are quoted. Other words do
+    # not, nor do the blanks inside a phrase that is one token, such as ORDER BY.
+    quoted = any(mark in text for mark in "'\"$")
+    return text if quoted else " ".join(text.lower().split())
+
+
+# A plan reads the same few queries that a suite reads again.
+@lru_cache(maxsize=256)
+def parse(path: Path, text: str) -> exp.Expr:
+    """Read one statement of a file as SQL. Nothing may alter what this returns.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        parsed = sqlglot.parse_one(text, dialect="postgres")
+    except SqlglotError as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
+    if isinstance(parsed, exp.Command):
+        raise BadInput(f"{path} cannot be read as SQL: {text[:80]!r}")
+    return parsed
+
+
+def _is_create(parsed: exp.Expr, kind: str) -> bool:
+    return isinstance(parsed, exp.Create) and parsed.args.get("kind") == kind
+
+
+def _plain_columns(parsed: exp.Expr) -> tuple[str, ...]:
+    """The columns of an index over columns alone; empty for any other."""
+    parameters = parsed.this.args["params"]
+    keys = [k.this if isinstance(k, exp.Ordered) else k for k in parameters.args["columns"]]
+    if parameters.args.get("where") or not all(isinstance(key, exp.Column) for key in keys):
+        return ()
+    return tuple(key.name for key in keys)
+
+
+def _commented(path: Path, comment: exp.Comment) -> Name:
+    target = comment.this
+    if isinstance(target, exp.Column):
+        return Name(target.text("db"), target.text("table"))
+    return _name(path, target)
+
+
+def _name(path: Path, node: exp.Expr) -> Name:
+    table = node if isinstance(node, exp.Table) else node.find(exp.Table)
+    if table is None or not table.db:
+        raise BadInput(
+            f"{path}: {node.sql('postgres')} has no schema.",
+            next_step="Write schema.relation everywhere: a session's search_path must not matter.",
+        )
+    return Name(table.db, table.name)
+
+
+def _reads(path: Path, create: exp.Expr, name: Name) -> Iterator[Name]:
+    query = create.expression
+    named_here = {cte.alias for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            continue  # a function in FROM
+        if table.db or table.name not in named_here:
+            read = _name(path, table)
+            if read == name:
+                raise BadInput(f"{path}: {name} reads itself.")
+            yield read
+
+
+def _shows(path: Path, create: exp.Expr) -> Iterator[Name]:
+    query = create.expression
+    clauses = [query.args.get("from_"), *query.args.get("joins", [])]
+    for clause in clauses:
+        table = clause and clause.this
+        if isinstance(table, exp.Table) and table.db:
+            yield _name(path, table)

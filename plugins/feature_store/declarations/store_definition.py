@@ -1,0 +1,235 @@
+"""The whole store as its files define it: relations, how each refreshes, and what reads what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from feature_store.declarations.dag_outline import SUITES, Refresh, read_outlines, refreshed_before
+from feature_store.declarations.guards import Guard, read_guards
+from feature_store.declarations.source_tables import Source, read_sources
+from feature_store.declarations.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One relation of the store.
+
+    Attributes:
+        file: the SQL file that defines it.
+        refresh: how it is refreshed.
+        witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
+        guards: what must hold of it, and of the sources that it reads, before it is refreshed.
+    """
+
+    file: SqlFile
+    refresh: Refresh
+    witness: str | None
+    guards: tuple[Guard, ...]
+
+    @property
+    def name(self) -> Name:
+        """The relation's name."""
+        return self.file.name
+
+    @property
+    def reads(self) -> frozenset[Name]:
+        """Every relation and source that its query names."""
+        return self.file.reads
+
+
+@dataclass(frozen=True)
+class Store:
+    """Every relation, each after all that it reads, and the sources below them.
+
+    Attributes:
+        relations: in an order in which they can be created and refreshed.
+        sources: the user's tables that they read.
+        source_guards: what must hold of these before anything is refreshed.
+    """
+
+    relations: tuple[Relation, ...]
+    sources: tuple[Source, ...]
+    source_guards: tuple[Guard, ...]
+
+    @property
+    def refreshed(self) -> tuple[Relation, ...]:
+        """The materialized views, in an order in which they can be refreshed."""
+        return tuple(r for r in self.relations if r.refresh is not Refresh.NEVER)
+
+    def find(self, text: str) -> Relation:
+        """The relation of that name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        for relation in self.relations:
+            if str(relation.name) == text:
+                return relation
+        raise BadInput(
+            f"{text!r} is not a relation of the store.",
+            next_step="Use one of " + ", ".join(str(r.name) for r in self.relations) + ".",
+        )
+
+    def refreshed_before(self, relation: Relation) -> tuple[Relation, ...]:
+        """The materialized views that a relation reads, directly or through plain views."""
+        found = refreshed_before(relation.name, {r.name: r for r in self.relations})
+        return tuple(r for r in self.relations if r.name in found)
+
+
+def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
+    """A relation and all of ours that it reads, directly or not, each after what it reads."""
+    by_name = {r.name: r for r in store.relations}
+    found: set[Name] = set()
+    pending = [relation.name]
+    while pending:
+        name = pending.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            pending.extend(by_name[name].file.reads)
+    return tuple(r for r in store.relations if r.name in found)
+
+
+def read_store(include_dir: Path) -> Store:
+    """Read ``include/sql`` and ``include/sources.toml``.
+
+    Raises:
+        BadInput: a file that cannot be used, a cycle between files, a relation that reads what is
+            neither a relation nor a source, or one whose reads its outline does not show.
+    """
+    sources = read_sources(include_dir / "sources.toml")
+    relations = {r.name: r for r in _relations(include_dir / "sql")}
+    _check_reads(relations, {source.name for source in sources})
+    _check_outlines(relations, include_dir)
+    refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
+    guards = read_guards(include_dir, refreshed | {source.name for source in sources})
+    store = Store(
+        tuple(_guarded(relations[name], relations, guards) for name in _ordered(relations)),
+        sources,
+        tuple(guards[source.name] for source in sources if source.name in guards),
+    )
+    _check_layers(store)
+    return store
+
+
+def _relations(sql_dir: Path) -> Iterable[Relation]:
+    seen: set[str] = set()
+    witnesses = {path.name: path for path in files_in(sql_dir / "witness", ".sql", required=False)}
+    for refresh in Refresh:
+        for path in files_in(sql_dir / refresh.value, ".sql", required=False):
+            file = read_sql_file(path)
+            _check_kind(file, refresh)
+            if file.name.relation in seen:
+                raise BadInput(
+                    f"{path}: another file defines a relation called {file.name.relation} too.",
+                    next_step="Give it another name: tasks are called by it, without the schema.",
+                )
+            seen.add(file.name.relation)
+            witness = witnesses.get(path.name)
+            yield Relation(file, refresh, read_text(witness) if witness else None, ())
+    if not seen:
+        raise BadInput(
+            f"{sql_dir} has no relation.",
+            next_step="Point FEATURE_STORE_INCLUDE_DIR at the package's include folder.",
+        )
+    _check_nothing_is_ignored(sql_dir, seen)
+
+
+def _guarded(
+    relation: Relation, relations: Mapping[Name, Relation], guards: Mapping[Name, Guard]
+) -> Relation:
+    """The relation with its own guard, and those of sources that its refresh reads."""
+    read = {relation.name}
+    pending = list(relation.reads)
+    while pending:
+        name = pending.pop()
+        if name not in relations:
+            read.add(name)
+        elif relations[name].refresh is Refresh.NEVER:
+            pending.extend(relations[name].reads)
+    return replace(relation, guards=tuple(guards[n] for n in sorted(read) if n in guards))
+
+
+def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
+    known = {*Refresh, "audit", "governance", "guards", "history", "proofs", "witness"}
+    known |= {f"expectations/{suite}" for suite in SUITES}
+    for path in sorted(sql_dir.rglob("*.sql")):
+        folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder not in known:
+            raise BadInput(
+                f"{path} is in no folder that is read.",
+                next_step=f"Move it to one of {', '.join(sorted(known))}.",
+            )
+        if folder == "witness" and path.stem.partition(".")[2] not in relations:
+            raise BadInput(f"{path} is the witness of {path.stem}, which no file defines.")
+
+
+def _check_kind(file: SqlFile, refresh: Refresh) -> None:
+    wants_materialized = refresh is not Refresh.NEVER
+    if file.materialized is not wants_materialized:
+        kind = "materialized views" if wants_materialized else "plain views"
+        raise BadInput(f"{file.path}: the folder {refresh.value} is for {kind}.")
+    if refresh is Refresh.CONCURRENT and not file.unique_indexes:
+        raise BadInput(
+            f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
+            f"concurrently.",
+            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
+        )
+
+
+def _check_reads(relations: dict[Name, Relation], sources: set[Name]) -> None:
+    for relation in relations.values():
+        unknown = relation.file.reads - relations.keys() - sources
+        if unknown:
+            raise BadInput(
+                f"{relation.file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
+                f"neither a relation of the store nor a source.",
+                next_step="Mend the name, or declare the source in include/sources.toml.",
+            )
+
+
+def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
+    """Hold the DAG's edges, which come from the outlines, to what the SQL reads."""
+    for name, outline in read_outlines(include_dir).items():
+        reads = relations[name].file.reads & relations.keys()
+        for other in sorted(outline.reads - reads):
+            raise BadInput(
+                f"{relations[name].file.path} names {other} without reading it.",
+                next_step=f"Call that alias, column or function of {name} otherwise.",
+            )
+        for other in sorted(reads - outline.reads):
+            raise BadInput(
+                f"{relations[name].file.path} reads {other} in a way that the DAG cannot see.",
+                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
+                "what follows it.",
+            )
+
+
+def _ordered(relations: dict[Name, Relation]) -> list[Name]:
+    graph = {name: r.file.reads & relations.keys() for name, r in relations.items()}
+    sorter: TopologicalSorter[Name] = TopologicalSorter()
+    for name in relations:
+        sorter.add(name, *sorted(graph[name]))
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise BadInput(
+            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
+        ) from None
+
+
+def _check_layers(store: Store) -> None:
+    for relation in store.refreshed:
+        if relation.refresh is Refresh.BLOCKING:
+            above = [r for r in store.refreshed_before(relation) if r.refresh is Refresh.CONCURRENT]
+            if above:
+                raise BadInput(
+                    f"{relation.file.path} is a base layer and reads the read layer "
+                    f"{above[0].name}; every base layer is done before a read layer starts.",
+                    next_step="Move the file to the folder read.",
+                )

@@ -1,0 +1,75 @@
+"""The numbers of ``include/thresholds.toml``, for which ``:name`` stands in a query, as in psql."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+
+from feature_store.declarations.text_file import read_text
+from feature_store.declarations.toml_file import read_toml
+from feature_store.errors import BadInput
+from feature_store.text_format import shown
+
+_THRESHOLDS = TypeAdapter(
+    dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
+)
+REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
+"""The thresholds by which a refresh is refused; see `shrink`."""
+# Not the second colon of a cast, and not a word inside one.
+_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+
+
+def read_thresholds(include_dir: Path) -> dict[str, float]:
+    """Read ``thresholds.toml``, number by number.
+
+    Raises:
+        BadInput: the file is missing, holds anything but numbers, or lacks one of `REFUSALS`.
+    """
+    path = include_dir / "thresholds.toml"
+    written = read_toml(path)
+    try:
+        thresholds = _THRESHOLDS.validate_python(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
+        ) from None
+    if missing := sorted(REFUSALS - thresholds.keys()):
+        raise BadInput(
+            f"{path} lacks {', '.join(missing)}.", next_step="Copy the lines of the package's own."
+        )
+    return thresholds
+
+
+def unused_thresholds(include_dir: Path) -> list[str]:
+    """The thresholds that nothing uses.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    used = set(REFUSALS)
+    for path in (include_dir / "sql").rglob("*.sql"):
+        used.update(_PLACEHOLDER.findall(read_text(path)))
+    return sorted(read_thresholds(include_dir).keys() - used)
+
+
+def filled_in(path: Path, text: str, thresholds: Mapping[str, float]) -> str:
+    """The one query of a file, with its numbers and without its semicolon.
+
+    Raises:
+        BadInput: it names a threshold that there is not.
+    """
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in thresholds:
+            raise BadInput(
+                f"{path}: :{match[1]} is not a threshold.",
+                next_step=f"Use one of {', '.join(thresholds)}, or add it to thresholds.toml.",
+            )
+        return str(thresholds[match[1]])
+
+    return _PLACEHOLDER.sub(number, text.rstrip().removesuffix(";"))

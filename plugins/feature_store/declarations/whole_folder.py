@@ -1,0 +1,138 @@
+"""All that a store's folder declares, read at once before any work.
+
+A run reads a file when it needs it: an expectation after the last refresh, a leak rule after the
+last suite. What cannot be read, or names what does not exist, would be found there, hours later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.expectations import Expectation, read_expectations
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.history_series import read_history
+from feature_store.declarations.leak_rules import (
+    DeclaredException,
+    LeakRules,
+    read_exceptions,
+    read_rules,
+)
+from feature_store.declarations.proofs import read_proofs
+from feature_store.declarations.sql_file import read_query, read_statement, split_statements
+from feature_store.declarations.store_definition import Store
+from feature_store.declarations.text_file import files_in
+from feature_store.declarations.thresholds import unused_thresholds
+from feature_store.errors import BadInput
+from feature_store.relation_name import AUDIT_SCHEMA, Name
+
+# Expectations are about its tables, too, and which there are its own steps say.
+
+
+def check_declarations(include_dir: Path, store: Store) -> None:
+    """Read every file of the folder as whoever uses it would, and hold them to each other.
+
+    Args:
+        include_dir: the folder.
+        store: what `store.read_store` read of it.
+
+    Raises:
+        BadInput: a file that cannot be read or used, or that names what no other file declares;
+            the message names it.
+    """
+    for path in sorted((include_dir / "sql").rglob("*.sql")):
+        if not split_statements(path):
+            raise BadInput(f"{path} has no statement.")
+    sets = read_feature_sets(include_dir)
+    for feature_set in sets:
+        _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
+    _check_rules(store, read_rules(include_dir))
+    _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
+    _check_queries(include_dir, store)
+    read_history(include_dir, store)
+
+
+def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
+    known = {relation.name for relation in store.relations}
+    what = "no relation of the store"
+    if sources:
+        known |= {source.name for source in store.sources}
+        what = "neither a relation of the store nor a source"
+    if name not in known:
+        raise BadInput(
+            f"{where}: {name} is {what}.",
+            next_step="Mend the name, or the files that should declare it.",
+        )
+
+
+def _check_rules(store: Store, rules: LeakRules) -> None:
+    for name in sorted({*rules.as_of, *rules.not_as_of, *(o.relation for o in rules.outcomes)}):
+        _require(store, name, str(rules.path), sources=True)
+    for outcome in rules.outcomes:
+        for reader in outcome.read_by:
+            _require(store, reader, f"{rules.path}: {outcome.relation}, read_by", sources=False)
+
+
+def _check_exceptions(
+    path: Path,
+    store: Store,
+    sets: Iterable[FeatureSet],
+    exceptions: Iterable[DeclaredException],
+) -> None:
+    features = {s.name: {feature.name for feature in s.features} for s in sets}
+    for exception in exceptions:
+        where = f"{path}: {exception.id}"
+        _require(store, exception.relation, where, sources=False)
+        if exception.reads:
+            _require(store, exception.reads, where, sources=True)
+        for name, tainted in exception.taints.items():
+            if name not in features:
+                raise BadInput(f"{where}: there is no feature set called {name!r}.")
+            if unknown := sorted(set(tainted) - features[name]):
+                raise BadInput(f"{where}: {name} has no feature {', '.join(unknown)}.")
+
+
+def _check_queries(include_dir: Path, store: Store) -> None:
+    """Proofs, expectations and witnesses: each is one statement about what there is."""
+    proofs = read_proofs(include_dir)
+    for proof in proofs:
+        path = include_dir / "sql" / "proofs" / f"{proof.name}.sql"
+        read_query(path, proof.query)
+        _require(store, _name(path, proof.relation), f"{path}: Relation", sources=False)
+    for suite in SUITES:
+        folder = include_dir / "sql" / "expectations" / suite
+        files = {path.stem: path for path in files_in(folder, ".sql")}
+        expectations = read_expectations(include_dir, store, proofs, suite)
+        for name, times in Counter(e.name for e in expectations).items():
+            if times > 1:
+                raise BadInput(
+                    f"{files[name]}: a key or a proof of that suite is called {name} too."
+                )
+        for expectation in expectations:
+            if path_of := files.get(expectation.name):
+                _check_expectation(path_of, store, expectation)
+    for relation in store.relations:
+        if relation.witness:
+            path = include_dir / "sql" / "witness" / f"{relation.name}.sql"
+            read_statement(path, relation.witness)
+    if unused := unused_thresholds(include_dir):
+        raise BadInput(
+            f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
+            next_step="Mend the name, or delete the line.",
+        )
+
+
+def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:
+    read_query(path, expectation.query)
+    name = _name(path, expectation.relation)
+    if name.schema != AUDIT_SCHEMA:
+        _require(store, name, f"{path}: Relation", sources=True)
+
+
+def _name(path: Path, text: str) -> Name:
+    try:
+        return Name.parse(text)
+    except BadInput as error:
+        raise BadInput(f"{path}: Relation: {error.problem}") from None

@@ -1,0 +1,1 @@
+"""The DAG's operators: one run, from prepare to verdict."""

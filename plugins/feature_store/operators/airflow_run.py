@@ -1,0 +1,135 @@
+"""What a task's Airflow context says of its run: who it is, its turn, and its day."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from feature_store.audit.lease import Holder, Lease, confirm_lease, take_lease
+from feature_store.errors import BadInput, RunOver
+from feature_store.settings import Settings
+from feature_store.text_format import shown
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from psycopg import Connection
+
+log = logging.getLogger(__name__)
+
+_NOT_FOUND = 404
+_ENDED = ("success", "failed")
+_SWITCHES = ("refresh_unchanged", "accept_shrink")
+_PARAMETERS = ("as_of_day", *_SWITCHES)
+
+
+def holder_of(context: Context) -> Holder:
+    """The run, as the lease and the audit tables know it."""
+    run = context["dag_run"]
+    return Holder(run.dag_id, run.run_id)
+
+
+def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
+    """Take the store's lease for the run, or confirm that it has it.
+
+    A task that slept while its run ended, and wakes up, does not take it anew: what it would
+    write nobody waits for.
+
+    Raises:
+        LeaseTaken: another run has it.
+        RunOver: this run has ended, by what Airflow says.
+    """
+    holder, state_of = holder_of(context), _asks_airflow(context)
+    lease = confirm_lease(connection, holder)
+    if lease:
+        return lease
+    if state_of(holder) in _ENDED:
+        raise RunOver(
+            f"{holder} is over, so that this task of it has no turn any more.",
+            readers="what they had before; this task changed nothing.",
+            next_step="Clear the task, if its work is wanted.",
+        )
+
+    def is_over(other: Holder) -> bool | None:
+        state = state_of(other)
+        # A queued run (a cleared one) does no work; its tasks take the lease anew.
+        return None if state is None else state in (*_ENDED, "queued")
+
+    return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
+
+
+def asked_at(context: Context) -> datetime | None:
+    """When a backfill's run was asked for, at the latest; None of other runs."""
+    run = context["dag_run"]
+    return run.start_date if run.run_type.value == "backfill" else None
+
+
+def check_parameters(context: Context, settings: Settings) -> None:
+    """Check what the run was given, all of it, before it does anything.
+
+    Raises:
+        BadInput: a parameter that we do not know, or a value that cannot be used.
+    """
+    given = context["params"]
+    if unknown := sorted(map(str, given.keys() - set(_PARAMETERS))):
+        raise BadInput(
+            f"The run was given the unknown parameter {', '.join(unknown)}.",
+            readers="nothing was changed.",
+            next_step=f"Start the run again; it takes {', '.join(_PARAMETERS)}.",
+        )
+    for switch in _SWITCHES:
+        if not isinstance(given.get(switch, False), bool):
+            raise BadInput(
+                f"The parameter {switch} is {shown(given[switch])}; expected true or false.",
+                readers="nothing was changed.",
+                next_step="Start the run again with one of them, or without the parameter.",
+            )
+    as_of_day_of(context, settings)
+
+
+def as_of_day_of(context: Context, settings: Settings) -> date:
+    """The day that the run answers for.
+
+    Raises:
+        BadInput: the parameter ``as_of_day`` is no day, was given to a backfill, or the day is one
+            that no run can answer for.
+    """
+    from feature_store.as_of_day import as_of_day
+
+    run = context["dag_run"]
+    if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
+        raise BadInput(
+            "A backfill answers for the days of its range; as_of_day is for manual runs.",
+            readers="nothing was changed.",
+            next_step="Create the backfill again without as_of_day in its conf.",
+        )
+    return as_of_day(
+        logical_date=run.logical_date,
+        run_after=run.run_after,
+        zone=settings.zone,
+        override=context["params"].get("as_of_day"),
+    )
+
+
+def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from httpx import HTTPStatusError
+
+    def state_of(holder: Holder) -> str | None:
+        try:
+            # An enumeration whose members are their texts, but are not printed so everywhere.
+            state: str = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
+        except (AirflowRuntimeError, HTTPStatusError) as error:
+            if isinstance(error, HTTPStatusError):  # in dag.test no supervisor stands between
+                told: int | None = error.response.status_code
+            else:
+                told = (error.error.detail or {}).get("status_code")
+            if told != _NOT_FOUND:
+                raise  # it did not answer: whoever has the lease may well be at work
+            # Airflow has forgotten the run, or it was another Airflow's.
+            log.info("Airflow knows nothing of %s.", holder)
+            return None
+        return state
+
+    return state_of

@@ -1,0 +1,1 @@
+"""One relation: refresh it, or say why it need not be refreshed."""

@@ -1,0 +1,162 @@
+"""What decides a relation's rows: its query, the queries below it, the tables below those.
+
+A relation whose inputs all have the states that its latest refresh read would come out the same if
+it were refreshed now. The states are read in the refresh's own snapshot, not before it: a row that
+came and went again meanwhile, and that the refresh saw, would otherwise leave no trace.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.audit.last_refresh_state import LeftRows
+from feature_store.audit.row_versions import (
+    Found,
+    find_named,
+    find_relations,
+    row_state,
+    with_children,
+)
+from feature_store.database.stored_queries.stored_query import read_stored_query
+from feature_store.declarations.store_definition import Relation
+
+log = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """What sort of input it is."""
+
+    SETTING = "setting"
+    QUERY = "query"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that decides a relation's rows.
+
+    Attributes:
+        name: a relation's name, or what else it is in words.
+        kind: what sort of input it is.
+        state: equal to an earlier one only if nothing has changed; None where that cannot be told.
+        doubt: why it cannot, in words; empty if it can.
+    """
+
+    name: str
+    kind: Kind
+    state: str | None
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All inputs of a relation.
+
+    Attributes:
+        all: in no particular order, each name once.
+    """
+
+    all: tuple[Input, ...]
+
+    @property
+    def states(self) -> dict[str, str | None]:
+        """The states by name, for the record."""
+        return {one.name: one.state for one in self.all}
+
+
+def read_inputs(
+    connection: Connection[Any], relation: Relation, zone: str, left: LeftRows
+) -> Inputs | None:
+    """Read the inputs of a relation as the open transaction sees them.
+
+    A materialized view below it is a table like any other: its rows count, not what it was made of.
+
+    Args:
+        connection: a pinned session, in a REPEATABLE READ transaction.
+        relation: of the store.
+        zone: the session's time zone.
+        left: what refreshes left: which materialized views need not be read.
+
+    Returns:
+        None if they could not be read; the log says why.
+
+    Raises:
+        psycopg.Error: what may pass on its own, or a cancelled statement.
+    """
+    try:
+        with connection.transaction():
+            found = _walk(connection, relation, left)
+    except (psycopg.ProgrammingError, psycopg.errors.ObjectNotInPrerequisiteState) as error:
+        log.info("What %s reads cannot be told: %s", relation.name, error.diag.message_primary)
+        return None
+    return Inputs((*_settings(connection, relation, zone), *found))
+
+
+def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> str | None:
+    """Read the state of a relation's own rows; None if it has none that can be read."""
+    found = find_named(connection, relation.name)
+    if not found or found[0].doubt:
+        return None
+    return row_state(connection, found[0], left)
+
+
+def read_version(connection: Connection[Any], relation: Relation) -> str | None:
+    """Read the version of a relation's entry in the catalog, see `left`.
+
+    Returns:
+        None if the transaction sees two: its own, and the one before that which somebody else
+        replaced after the transaction had begun.
+    """
+    found = find_named(connection, relation.name)
+    return found[0].version if len(found) == 1 else None
+
+
+def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:
+    # What a witness recorded is used again, too, so it must be what today's witness would ask.
+    witness = sha256((relation.witness or "").encode()).hexdigest()
+    server = connection.info.parameter_status("server_version")
+    return [
+        Input("the server's version", Kind.SETTING, server),
+        Input("the time zone", Kind.SETTING, zone),
+        Input("the witness", Kind.SETTING, witness),
+    ]
+
+
+def _walk(connection: Connection[Any], relation: Relation, left: LeftRows) -> list[Input]:
+    pending = find_named(connection, relation.name)
+    views, tables = {one.oid for one in pending}, set[int]()
+    readers = {one.owner for one in pending}
+    inputs: list[Input] = []
+    while pending:
+        view = pending.pop()
+        query = read_stored_query(connection, view.oid)
+        state = None if query.doubts else f"{view.oid}/{query.version}"
+        inputs.append(Input(_query_of(view), Kind.QUERY, state, "; ".join(query.doubts)))
+        for read in find_relations(connection, query.reads - views):
+            if read.kind == "v" and read.doubt is None:
+                views.add(read.oid)
+                readers.add(read.owner)
+                pending.append(read)
+            else:
+                tables.add(read.oid)
+    family = find_relations(connection, with_children(connection, tables), readers)
+    return inputs + [_rows(connection, table, left) for table in family]
+
+
+def _query_of(view: Found) -> str:
+    return f"the query of {view.name}"
+
+
+def _rows(connection: Connection[Any], table: Found, left: LeftRows) -> Input:
+    if table.doubt:
+        return Input(table.name, Kind.ROWS, None, table.doubt)
+    if table.kind == "p":  # its rows are in its partitions
+        return Input(table.name, Kind.ROWS, str(table.oid))
+    return Input(table.name, Kind.ROWS, row_state(connection, table, left))

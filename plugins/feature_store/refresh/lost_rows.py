@@ -1,0 +1,196 @@
+"""Sources and layers that lose rows: no refresh takes effect that would leave far fewer.
+
+An emptied table, a load that stopped halfway and a table that was exchanged for another look alike
+from here: most rows are gone. What a refresh leaves, and the rows of each source that it reads, are
+held to the refresh that was certified last. A person who means the loss says so (`accept_shrink`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.thresholds import read_thresholds
+from feature_store.errors import RowsLost
+from feature_store.relation_name import Name
+from feature_store.text_format import bullets
+
+log = logging.getLogger(__name__)
+
+NEXT = (
+    "Load what is missing, then clear this task with what follows; or, if the loss is meant: "
+    "airflow dags trigger feature_store_refresh --conf '{\"accept_shrink\": true}'"
+)
+_FACT = "rows of {}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may go.
+
+    Attributes:
+        most_lost: the share of the certified rows that may be gone.
+        least_rows: of how many certified rows on it is looked at.
+        accepted: a person has said that the loss is meant; then it is only told.
+    """
+
+    most_lost: float
+    least_rows: float
+    accepted: bool
+
+    def exceeded(self, before: int, now: int) -> bool:
+        """Whether too many are gone."""
+        return before >= self.least_rows and before - now > self.most_lost * before
+
+
+@dataclass(frozen=True)
+class ShrinkGuard:
+    """What a refresh of one relation is held to.
+
+    Attributes:
+        sources: those of the user's that it reads, itself or through plain views.
+        limits: how much may go.
+    """
+
+    sources: tuple[Name, ...]
+    limits: Limits
+
+    def count_sources(self, connection: Connection[Any], relation: Relation) -> dict[Name, int]:
+        """Count the rows of the sources, as the open transaction sees them.
+
+        Raises:
+            RowsLost: one has lost too many since the relation was certified.
+        """
+        counts = {name: _count(connection, name) for name in self.sources}
+        certified = _certified(connection, [relation.name])
+        _refuse(
+            f"{relation.name} was not refreshed, for sources have lost certified rows:",
+            _losses(self.limits, counts, certified),
+            self.limits,
+        )
+        return counts
+
+    def record(
+        self, connection: Connection[Any], relation: Relation, refresh_id: int, rows: int,
+        counts: dict[Name, int],
+    ) -> None:  # fmt: skip
+        """Record what was counted with the refresh, and judge the rows that it leaves.
+
+        Raises:
+            RowsLost: it would leave too few.
+        """
+        before = connection.execute(
+            "SELECT r.row_count, c.run_id FROM feature_store_audit.certified AS c "
+            "INNER JOIN feature_store_audit.refresh AS r ON c.refresh_id = r.refresh_id "
+            "WHERE c.relation = %s",
+            (str(relation.name),),
+        ).fetchone()
+        if before:
+            _refuse(
+                f"{relation.name} was not refreshed, for it would lose certified rows:",
+                _losses(self.limits, {relation.name: rows}, {relation.name: before}),
+                self.limits,
+            )
+        for name, n in counts.items():
+            connection.execute(
+                "INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample) "
+                "VALUES (%s, %s, %s, '[]')",
+                (refresh_id, _FACT.format(name), n),
+            )
+
+
+def read_limits(include_dir: Path, *, accepted: bool) -> Limits:
+    """Read how much may go from ``thresholds.toml``.
+
+    Raises:
+        BadInput: the file cannot be used.
+    """
+    thresholds = read_thresholds(include_dir)
+    return Limits(thresholds["most_rows_lost"], thresholds["least_rows_guarded"], accepted)
+
+
+def guard_of(store: Store, relation: Relation, limits: Limits) -> ShrinkGuard:
+    """What a refresh of a relation is held to."""
+    by_name = {r.name: r for r in store.relations}
+    pending, found = [relation], set[Name]()
+    while pending:
+        for read in pending.pop().file.reads:
+            if read not in by_name:
+                found.add(read)
+            elif by_name[read].refresh is Refresh.NEVER:
+                pending.append(by_name[read])
+    return ShrinkGuard(tuple(sorted(found)), limits)
+
+
+def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> None:
+    """Hold every source to what was certified, before any work. Waits for nobody.
+
+    One that is written anew just now is left to the refreshes, which wait for it.
+
+    Raises:
+        RowsLost: one has lost too many rows.
+    """
+    certified = _certified(connection, [relation.name for relation in store.refreshed])
+    counts = {}
+    for source in store.sources:
+        try:
+            with connection.transaction():
+                connection.execute(
+                    sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(
+                        source.name.identifier
+                    )
+                )
+                counts[source.name] = _count(connection, source.name)
+        except psycopg.errors.LockNotAvailable:
+            log.info("%s is written anew just now.", source.name)
+    _refuse(
+        "Nothing was refreshed, for sources have lost certified rows:",
+        _losses(limits, counts, certified),
+        limits,
+    )
+
+
+def _certified(connection: Connection[Any], relations: Iterable[Name]) -> dict[Name, Any]:
+    """By source: how many rows the certified refreshes of these relations read, and whose run's."""
+    rows = connection.execute(
+        "SELECT f.fact, f.n, c.run_id FROM feature_store_audit.certified AS c "
+        "INNER JOIN feature_store_audit.fact AS f ON c.refresh_id = f.refresh_id "
+        "WHERE c.relation = ANY(%s) AND f.fact LIKE %s ORDER BY f.n",
+        ([str(name) for name in relations], _FACT.format("%")),
+    ).fetchall()
+    prefix = len(_FACT.format(""))
+    return {Name.parse(fact[prefix:]): (n, run_id) for fact, n, run_id in rows}
+
+
+def _count(connection: Connection[Any], name: Name) -> int:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name.identifier)).fetchone()
+    assert row is not None  # an aggregate
+    return int(row[0])
+
+
+def _losses(limits: Limits, now: dict[Name, int], certified: dict[Name, Any]) -> Iterator[str]:
+    for name, rows in sorted(now.items()):
+        before, run_id = certified.get(name, (0, ""))
+        if limits.exceeded(before, rows):
+            share = (before - rows) / before
+            yield f"{name} has {rows:,} rows, {share:.0%} fewer than the {before:,} of run {run_id}"
+
+
+def _refuse(problem: str, losses: Iterable[str], limits: Limits) -> None:
+    lines = list(losses)
+    if lines and not limits.accepted:
+        raise RowsLost(
+            f"{problem}\n{bullets(lines)}",
+            readers="the rows of the last refresh; nothing was changed.",
+            next_step=NEXT,
+        )
+    for line in lines:
+        log.warning("Accepted, as this run was told: %s.", line)

@@ -1,0 +1,290 @@
+"""Refreshing one relation, and recording what the refresh did and saw."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.types.json import Jsonb
+
+from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.lease import Lease, under_lease
+from feature_store.audit.row_versions import rows_of
+from feature_store.database.planner_statistics import gather_statistics
+from feature_store.database.read_locks import Reads, lock_reads, reads_of
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.guards import guard_problems
+from feature_store.declarations.store_definition import Relation
+from feature_store.errors import (
+    ExpectationsBroken,
+    NotReady,
+    RowsLost,
+    StoreError,
+    passes_on_its_own,
+)
+from feature_store.refresh.inputs import Inputs, read_inputs, read_outcome, read_version
+from feature_store.refresh.lost_rows import ShrinkGuard
+from feature_store.text_format import bullets
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did.
+
+    Attributes:
+        mode: ``blocking`` or ``concurrent``.
+        rows: rows that it holds now.
+        bytes: its size with indexes.
+        seconds: from when it had its locks on what it reads to the end of the refresh; a blocking
+            refresh keeps readers away for at most this long.
+    """
+
+    mode: str
+    rows: int
+    bytes: int
+    seconds: float
+
+
+def refresh(
+    connection: Connection[Any],
+    relation: Relation,
+    lease: Lease,
+    zone: str,
+    guard: ShrinkGuard | None = None,
+) -> Refreshed:
+    """Refresh a relation in one transaction with its audit row, then see to its statistics.
+
+    The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
+    sources at one moment, which comes after the locks on them (see `reads`). The states of its
+    inputs are read first, while its readers still need not wait. It either takes effect as a whole
+    or leaves the relation as it was.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        relation: what to refresh.
+        lease: held until the transaction ends.
+        zone: the session's time zone, for the record.
+        guard: what it is held to, see `shrink`; None holds it to nothing.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        RowsLost: it would lose too many rows; nothing of it takes effect.
+        StoreError: the relation cannot be refreshed until somebody mends something.
+        psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
+    """
+    mode = _mode(connection, relation)
+    log.info("Refreshing %s, %s.", relation.name, _explained(mode))
+    version = read_version(connection, relation)
+    reads = reads_of(connection, relation)
+    try:
+        done = under_lease(
+            connection,
+            lease,
+            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads, guard),
+            first=lambda: lock_reads(connection, reads),
+        )
+    except RowsLost as lost:
+        readers = _what_readers_get(connection, relation)
+        raise RowsLost(lost.problem, readers=readers, next_step=lost.next_step) from None
+    except psycopg.Error as error:
+        if passes_on_its_own(error):
+            log.warning(
+                "%s was not refreshed: %s", relation.name, error.diag.message_primary or error
+            )
+            raise
+        if error.sqlstate in _KEY_BROKEN and read_version(connection, relation) != version:
+            raise _somebody_else(relation) from error
+        raise _explain(connection, relation, error) from error
+    gather_statistics(connection, relation.name, written_anew=mode == "blocking")
+    log.info(
+        "%s: %s rows, %.1f MB, %.2f s.",
+        relation.name,
+        f"{done.rows:,}",
+        done.bytes / 1e6,
+        done.seconds,
+    )
+    return done
+
+
+def _mode(connection: Connection[Any], relation: Relation) -> str:
+    row = connection.execute(
+        "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'm'",
+        (relation.name.schema, relation.name.relation),
+    ).fetchone()
+    if row is None:
+        raise NotReady(
+            f"{relation.name} is not a materialized view of this database.",
+            next_step="Run `bin/feature-store plan` to see what is missing.",
+        )
+    # A view that was never filled cannot be refreshed concurrently, and has no readers to spare.
+    return "concurrent" if relation.refresh is Refresh.CONCURRENT and row[0] else "blocking"
+
+
+def _explained(mode: str) -> str:
+    if mode == "concurrent":
+        return "concurrently: readers keep the old rows until it is done"
+    return "blocking: readers wait while it runs"
+
+
+def _refresh_and_record(
+    connection: Connection[Any],
+    relation: Relation,
+    mode: str,
+    lease: Lease,
+    zone: str,
+    reads: Reads,
+    guard: ShrinkGuard | None,
+) -> Refreshed:
+    started = _moment(connection, "clock_timestamp()")
+    if reads_of(connection, relation) != reads:
+        raise psycopg.errors.SerializationFailure(
+            f"what {relation.name} reads was replaced or renamed while it was waited for"
+        )
+    _check_guards(connection, relation)
+    counts = guard.count_sources(connection, relation) if guard else {}
+    inputs = read_inputs(connection, relation, zone, read_left(connection))
+    before = read_version(connection, relation)
+    concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
+    # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
+    # that need next to none. What planners use afterwards is gathered below, in full.
+    connection.execute("SET LOCAL default_statistics_target = 10")
+    connection.execute(
+        sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)
+    )
+    finished = _moment(connection, "clock_timestamp()")
+    version = read_version(connection, relation)
+    if version in (None, before):
+        # It wrote after our snapshot and before our lock, so that our rows are compared with rows
+        # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
+        raise _somebody_else(relation)
+    seconds = (finished - started).total_seconds()
+    refresh_id, rows, size = _record(
+        connection, relation, mode, lease, zone, seconds, inputs, version
+    )
+    if guard:
+        guard.record(connection, relation, refresh_id, rows, counts)
+    if relation.witness:
+        witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
+        connection.execute(witness.encode(), {"refresh_id": refresh_id})
+    return Refreshed(mode, rows, size, seconds)
+
+
+def _check_guards(connection: Connection[Any], relation: Relation) -> None:
+    """Look at what this very transaction is going to read, before it takes the relation's lock."""
+    problems = guard_problems(connection, relation.guards)
+    if problems:
+        raise ExpectationsBroken(
+            f"{relation.name} was not refreshed, because of what it would read:\n"
+            f"{bullets(problems)}",
+            readers=_what_readers_get(connection, relation),
+            next_step="Mend the above, then clear this task.",
+        )
+
+
+def _record(
+    connection: Connection[Any],
+    relation: Relation,
+    mode: str,
+    lease: Lease,
+    zone: str,
+    seconds: float,
+    inputs: Inputs | None,
+    version: str | None,
+) -> tuple[int, int, int]:
+    outcome = read_outcome(connection, relation, {})
+    row = connection.execute(
+        sql.SQL(
+            """
+            INSERT INTO feature_store_audit.refresh (
+                relation, dag_id, run_id, token, mode, row_count, bytes, seconds, zone, inputs,
+                outcome, version
+            )
+            VALUES (
+                %s, %s, %s, %s, %s, coalesce(%s, (SELECT count(*) FROM {})),
+                pg_total_relation_size(%s::regclass), %s, %s, %s, %s, %s
+            )
+            RETURNING refresh_id, row_count, bytes
+            """
+        ).format(relation.name.identifier),
+        (
+            str(relation.name),
+            lease.holder.dag_id,
+            lease.holder.run_id,
+            lease.token,
+            mode,
+            rows_of(outcome) if outcome else None,
+            relation.name.quoted,
+            seconds,
+            zone,
+            Jsonb(inputs.states) if inputs else None,
+            outcome,
+            version,
+        ),
+    ).fetchone()
+    assert row is not None  # INSERT … RETURNING of one row
+    return row[0], row[1], row[2]
+
+
+def _moment(connection: Connection[Any], function: LiteralString) -> datetime:
+    row = connection.execute(f"SELECT {function}").fetchone()
+    assert row is not None  # a SELECT without FROM
+    moment: datetime = row[0]
+    return moment
+
+
+def _somebody_else(relation: Relation) -> psycopg.Error:
+    """Of a refresh by hand our snapshot does not see the rows, but the unique index does."""
+    return psycopg.errors.SerializationFailure(
+        f"somebody else refreshed or altered {relation.name} at the same moment"
+    )
+
+
+def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Error) -> StoreError:
+    details = [error.diag.message_primary or str(error), error.diag.message_detail]
+    return StoreError(
+        f"{relation.name} was not refreshed: {' '.join(d for d in details if d)}",
+        readers=_what_readers_get(connection, relation),
+        next_step=_remedy(relation, error),
+    )
+
+
+def _remedy(relation: Relation, error: psycopg.Error) -> str:
+    if error.diag.source_function == _NEVER_FILLED:
+        return f"Refresh what {relation.name} reads first: clear its task, then this one."
+    default = f"Mend the cause, then clear this task; SQL: {relation.file.path}"
+    return _REMEDIES.get(error.sqlstate or "", default)
+
+
+def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
+    try:
+        row = connection.execute(
+            "SELECT max(finished_at) FROM feature_store_audit.refresh WHERE relation = %s",
+            (str(relation.name),),
+        ).fetchone()
+    except psycopg.Error:
+        return f"the last rows that {relation.name} had."
+    if not row or row[0] is None:
+        return f"nothing yet: {relation.name} has never been filled."
+    return f"the rows of the refresh of {row[0]:%Y-%m-%d %H:%M:%S %Z}."
+
+
+# PostgreSQL's function that refuses to read a view which was never filled. Its words are in the
+# server's language, and its code is that of a missing index, too.
+_NEVER_FILLED = "ExecOpenScanRelation"
+_KEY_BROKEN = ("23505", "21000")
+_REMEDIES = {
+    "23505": "Find the rows with that key in the sources, mend them, then clear this task.",
+    "21000": "Find the identical rows in the sources, mend them, then clear this task.",
+    "55000": "Run `bin/feature-store plan`: the unique index that the refresh needs is not usable.",
+    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT; "
+    "raise it or find out what slowed it down, then clear this task.",
+    "42501": "Grant what is missing to the role of the Airflow connection, then clear this task.",
+}

@@ -1,0 +1,172 @@
+"""Whether a relation must be refreshed, or is what a refresh would make of it.
+
+Two reasons to use an earlier refresh again. *Unchanged*: every input has the very state that the
+latest refresh read. *Backfill*: the latest refresh, and that of everything below it, began after
+the backfill was asked for; one such refresh serves all its runs, for a materialized view holds one
+state only. Either way the relation's rows must still be those that this refresh left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection, IsolationLevel
+
+from feature_store.audit.last_refresh_state import left_by
+from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
+from feature_store.audit.lease import Lease, hold_lease
+from feature_store.database.read_locks import lock_reads, reads_of
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.refresh.inputs import Inputs, Kind, read_inputs, read_outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """An earlier refresh that need not be repeated.
+
+    Attributes:
+        refresh_id: of the refresh, in the audit schema.
+        reason: in words, such as ``unchanged since run X``.
+    """
+
+    refresh_id: int
+    reason: str
+
+
+def reusable(
+    connection: Connection[Any],
+    store: Store,
+    relation: Relation,
+    zone: str,
+    asked_at: datetime | None = None,
+) -> Reuse | None:
+    """Find out whether a relation's latest refresh can be used again. Reads only.
+
+    Args:
+        connection: a pinned session in autocommit mode, under the lease.
+        store: what the files say.
+        relation: which is about to be refreshed; all that it reads has had its turn in this run.
+        zone: the session's time zone.
+        asked_at: when the backfill that this run is part of was asked for, else None.
+
+    Returns:
+        None if it must be refreshed; the log says why.
+
+    Raises:
+        psycopg.Error: what may pass on its own.
+    """
+    reads = reads_of(connection, relation)
+    with _one_snapshot(connection):
+        lock_reads(connection, reads)
+        latest = read_latest(connection)
+        last = latest.get(str(relation.name))
+        if last is None or last.inputs is None or last.outcome is None:
+            log.info("%s: no earlier refresh that could be compared with.", relation.name)
+            return None
+        left = left_by(latest)
+        if read_outcome(connection, relation, left) != last.outcome:
+            log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
+            return None
+        inputs = read_inputs(connection, relation, zone, left)
+    if inputs is None:
+        return None
+    changes = _changes(inputs, last.inputs)
+    if not changes:
+        return Reuse(last.refresh_id, f"unchanged since run {last.run_id}")
+    if asked_at and _serves_backfill(store, relation, latest, inputs, asked_at):
+        reason = f"refreshed by run {last.run_id} after the backfill was asked for"
+        return Reuse(last.refresh_id, reason)
+    log.info("%s, since run %s: %s.", relation.name, last.run_id, "; ".join(changes))
+    return None
+
+
+def record_reuse(
+    connection: Connection[Any], lease: Lease, relation: Relation, reuse: Reuse
+) -> None:
+    """Record that the lease's run uses an earlier refresh of a relation.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+    """
+    with connection.transaction():
+        hold_lease(connection, lease)
+        connection.execute(
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) VALUES (%s, %s, %s, %s, %s)",
+            (
+                lease.holder.dag_id,
+                lease.holder.run_id,
+                str(relation.name),
+                reuse.refresh_id,
+                reuse.reason,
+            ),
+        )
+    log.info("%s: %s.", relation.name, reuse.reason)
+
+
+@contextmanager
+def _one_snapshot(connection: Connection[Any]) -> Iterator[None]:
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+            connection.read_only = None
+
+
+def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:
+    """What is not as it was, in words."""
+    changes = [
+        f"{one.name} counts as changed, for {one.doubt}"
+        if one.state is None
+        else f"{one.name} {'is new' if one.name not in before else 'has changed'}"
+        for one in inputs.all
+        if one.state is None or one.state != before.get(one.name)
+    ]
+    return changes + [f"{name} is gone" for name in sorted(before.keys() - inputs.states.keys())]
+
+
+def _serves_backfill(
+    store: Store,
+    relation: Relation,
+    latest: LatestRefreshes,
+    inputs: Inputs,
+    asked_at: datetime,
+) -> bool:
+    """Whether it all is of refreshes since then; the user's tables may have changed meanwhile."""
+    before = latest[str(relation.name)].inputs or {}
+    below = {str(r.name) for r in store.refreshed_before(relation)}
+    same = all(
+        before.get(one.name) == one.state
+        for one in inputs.all
+        if one.kind is not Kind.ROWS or one.name in below
+    )
+    return same and _began_after(store, relation, latest, asked_at)
+
+
+def _began_after(
+    store: Store, relation: Relation, latest: LatestRefreshes, asked_at: datetime
+) -> bool:
+    last = latest.get(str(relation.name))
+    if last is None or last.inputs is None or last.started_at <= asked_at:
+        return False
+    for below in store.refreshed_before(relation):
+        # The rows that it read are those that the latest refresh below left: they came in order.
+        its_last = latest.get(str(below.name))
+        if its_last is None or its_last.outcome is None:
+            return False
+        if last.inputs.get(str(below.name)) != its_last.outcome:
+            return False
+        if not _began_after(store, below, latest, asked_at):
+            return False
+    return True

@@ -1,0 +1,48 @@
+"""Names of relations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from feature_store.errors import BadInput
+
+AUDIT_SCHEMA = "feature_store_audit"
+"""Where every run writes down what it did."""
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+@dataclass(frozen=True, order=True)
+class Name:
+    """A schema-qualified name, as the catalog spells it (``iPhone.iphone_listings``)."""
+
+    schema: str
+    relation: str
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Read ``schema.relation``.
+
+        Raises:
+            BadInput: anything else.
+        """
+        parts = text.split(".")
+        if len(parts) != 2 or not all(_PLAIN.fullmatch(part) for part in parts):
+            raise BadInput(f"{text!r} is not a relation's name; expected schema.relation.")
+        return cls(*parts)
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The name as quoted SQL."""
+        return sql.Identifier(self.schema, self.relation)
+
+    @property
+    def quoted(self) -> str:
+        """The name as quoted SQL, to be bound as a value and cast to ``regclass``."""
+        return self.identifier.as_string(None)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.relation}"

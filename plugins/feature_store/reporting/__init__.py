@@ -1,0 +1,1 @@
+"""What people are told: status, freshness, history, mail, report and page."""

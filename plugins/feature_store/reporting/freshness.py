@@ -1,0 +1,99 @@
+"""Freshness: how long ago a whole run certified the store, asked from outside of Airflow.
+
+A run that fails sends a mail. A DAG that cannot be imported and a scheduler that is down send none.
+The answer comes from ``store_freshness`` in the database (``include/sql/governance``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.rows import class_row
+
+from feature_store.errors import BadInput, NotReady
+from feature_store.schema.governance import GOVERNED_SCHEMAS
+from feature_store.text_format import bullets
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What one schema's ``store_freshness`` says.
+
+    Attributes:
+        ok: certified recently enough.
+        certified_at: when, last; None if never.
+        age: time since then.
+        as_of_day: the day that the run which certified answers for.
+        run_id: that run.
+        feature_set: the active one.
+        readable: ``require_certified`` lets readers of it through now.
+        problem: why not.
+    """
+
+    ok: bool
+    certified_at: datetime | None
+    age: timedelta | None
+    as_of_day: date | None
+    run_id: str | None
+    feature_set: str | None
+    readable: bool
+    problem: str | None
+
+    def __str__(self) -> str:
+        name = self.feature_set or "no active feature set"
+        if self.certified_at is None or self.age is None:
+            return f"{name}: never certified"
+        age = str(timedelta(seconds=round(self.age.total_seconds())))
+        certified = (
+            f"{name}: certified {self.certified_at:%Y-%m-%d %H:%M %Z}, {age} ago, "
+            f"for {self.as_of_day}, by run {self.run_id}"
+        )
+        return certified if self.readable else f"{certified}; not readable now: {self.problem}"
+
+
+def require_fresh(connection: Connection[Any], max_age: str) -> tuple[Freshness, ...]:
+    """How fresh the store is, for the active feature set of each schema.
+
+    Args:
+        connection: a session that may use these schemas.
+        max_age: an interval as PostgreSQL reads it, such as ``30 hours``.
+
+    Raises:
+        BadInput: ``max_age`` is no interval, or a negative one.
+        NotReady: it was certified longer ago, or never, or the store has not been created.
+    """
+    try:
+        found = tuple(_ask(connection, schema, max_age) for schema in GOVERNED_SCHEMAS)
+    except psycopg.DataError as error:
+        raise BadInput(
+            f"The age {max_age!r} cannot be used: {error.diag.message_primary}.",
+            next_step="Give an interval such as '30 hours'.",
+        ) from error
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName) as error:
+        raise NotReady(
+            "The store's freshness guard has not been created.",
+            next_step="Run `bin/feature-store apply`.",
+        ) from error
+    stale = [str(one) for one in found if not one.ok]
+    if stale:
+        raise NotReady(
+            f"The store is not fresh: no run has certified it within {max_age}.\n{bullets(stale)}",
+            readers="what the last refresh left; require_certified says whether it is proven.",
+            next_step="See whether the scheduler runs and the DAG is imported: "
+            "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",
+        )
+    return found
+
+
+def _ask(connection: Connection[Any], schema: str, max_age: str) -> Freshness:
+    with connection.cursor(row_factory=class_row(Freshness)) as cursor:
+        query = sql.SQL("SELECT * FROM {}(%s::interval)").format(
+            sql.Identifier(schema, "store_freshness")
+        )
+        row = cursor.execute(query, (max_age,)).fetchone()
+    assert row is not None  # it always gives one row
+    return row

@@ -1,0 +1,67 @@
+"""History for a person at a command line: what is open, how it stands, what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.text_format import bullets
+from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
+
+_ACCEPTED = 20
+
+
+def history_text(connection: Connection[Any]) -> str:
+    """The latest judgement, the leaks, the pending reviews, and the latest acceptances."""
+    leaks, reviews = open_leaks(connection), pending_reviews(connection)
+    parts = [
+        _latest(connection),
+        _listed("Leaks, output days that moved without cause", leaks),
+        _listed("Pending reviews, settled input days that changed", reviews),
+    ]
+    days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})
+    if days:
+        parts.append(
+            "Accept a day as it is now, as the reviewer or the owner: "
+            f"bin/feature-store accept-history --day {days[0]} "
+            f"--reason '…'"
+        )
+    accepted = find(
+        connection,
+        "finding_id IN (SELECT finding_id FROM feature_store_audit.history_finding "
+        "WHERE outcome = 'accepted' ORDER BY closed_at DESC, finding_id DESC LIMIT %s)",
+        _ACCEPTED,
+    )
+    parts.append(_listed("Accepted lately", accepted, _acceptance))
+    return "\n".join(parts)
+
+
+def _latest(connection: Connection[Any]) -> str:
+    row = connection.execute(
+        "SELECT dag_id, run_id, as_of_day, settled_before, days "
+        "FROM feature_store_audit.history_judgement ORDER BY judged_at DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return "History has not been judged yet."
+    return (
+        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: {row[4]:,} days of "
+        f"layers; input days before {row[3]} are settled."
+    )
+
+
+def _listed(
+    title: str, findings: tuple[Finding, ...], words: Callable[[Finding], str] = str
+) -> str:
+    if not findings:
+        return f"{title}: none."
+    return f"{title}: {len(findings)}\n{bullets([words(finding) for finding in findings])}"
+
+
+def _acceptance(finding: Finding) -> str:
+    when = f"{finding.closed_at:%Y-%m-%d %H:%M %Z}" if finding.closed_at else ""
+    return (
+        f"{finding.layer} of {finding.day}, by {finding.closed_by}, {when}: {finding.reason} "
+        f"(as {finding.latest} saw it)"
+    )

@@ -1,0 +1,194 @@
+"""The page's application: its routes, all of them only for whoever may read the store's DAG."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from feature_store.reporting.page import assets, headers
+from feature_store.reporting.page.access import NO_NUL, DagId, MaySeeTasks, User, may_read_the_dag
+from feature_store.reporting.page.database import Sessions
+from feature_store.reporting.page.features import read_feature, read_features
+from feature_store.reporting.page.models import (
+    FeatureDetail,
+    Features,
+    Nights,
+    Now,
+    Problem,
+    RunDetail,
+    Runs,
+)
+from feature_store.reporting.page.nights import read_nights
+from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.problems import NotFound, add_handlers
+from feature_store.reporting.page.reports import Reports, drawable
+from feature_store.reporting.page.runs import read_run, read_runs
+from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.page.tasks import read_tasks
+from feature_store.settings import read_settings
+
+_ABOUT = """What the page shows, as JSON: the store as it stands, over time, feature by feature and
+run by run. Everything is read from the store's audit tables, in a session that can only read. Log
+in as for Airflow's own API: its cookie, or `Authorization: Bearer` with a token of
+`POST /auth/token`. Whoever may read the DAG `feature_store_refresh` may read this."""
+
+_ALWAYS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "Nobody is logged in (any more)."},
+    403: {"model": Problem, "description": "The user may not read the DAG."},
+    503: {
+        "model": Problem,
+        "description": "There is no answer at this moment, and why.",
+    },
+}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "It is not there, or past retention."},
+}
+_INVALID: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": "A parameter cannot be used, and why."},
+}
+
+
+class Span(IntEnum):
+    """Days that the page shows at once."""
+
+    QUARTER = 90
+    YEAR = 365
+    TWO_YEARS = 730
+
+
+_RunId = Annotated[str, Query(description="The run.", max_length=250, pattern=NO_NUL)]
+
+
+def create_app() -> FastAPI:
+    """Make the application, to be mounted below Airflow's own."""
+    app = FastAPI(
+        title="Feature store",
+        description=_ABOUT,
+        version=assets.VERSION,
+        openapi_url=None,  # served below, like all the rest to whoever may see it
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[may_read_the_dag],
+        responses=_ALWAYS,
+    )
+    add_handlers(app)
+    app.add_middleware(headers.SafeHeaders)
+    app.add_middleware(headers.HeadAsGet)
+    sessions = Sessions()
+    _add_page(app)
+    _add_store(app, sessions)
+    _add_features(app, sessions)
+    _add_runs(app, sessions)
+    _add_report(app, sessions)
+
+    @app.get("/{rest:path}", include_in_schema=False)
+    def nothing() -> Response:
+        raise NotFound("There is nothing at this address.")
+
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def page(request: Request) -> Response:
+        return assets.serve(request, assets.PAGE)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(request: Request, name: str) -> Response:
+        return assets.serve(request, name)
+
+    @app.get("/api/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        return JSONResponse(app.openapi())
+
+
+def _add_store(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/api/now", tags=["store"], summary="The store as it stands")
+    async def now(user: User) -> Now:
+        """The verdict in one line, every relation, the contracts as live, what is open.
+
+        A store that has not been created is an answer, too: its standing is `empty`.
+        """
+        return await sessions.ask(user, read_now)
+
+    @app.get("/api/nights", tags=["store"], summary="The store over time", responses=_INVALID)
+    async def nights(
+        user: User,
+        days: Annotated[Span, Query(description="How far back.")] = Span.QUARTER,
+    ) -> Nights:
+        """Every run, every refresh and every finding of history of so many days."""
+        return await sessions.ask(user, partial(read_nights, days=days))
+
+
+def _add_features(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/api/features", tags=["features"], summary="All features of all sets")
+    def features() -> Features:
+        """As the contract files have them, with the ids of the exceptions that reach each."""
+        return read_features(read_files(read_settings().include_dir))
+
+    @app.get(
+        "/api/features/{feature_set}/{name}",
+        tags=["features"],
+        summary="One feature",
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def feature(
+        user: User,
+        feature_set: Annotated[
+            str, Path(description="The set, by its contract's name.", max_length=250)
+        ],
+        name: Annotated[str, Path(description="The feature.", max_length=250)],
+        days: Annotated[int, Query(ge=1, le=3650, description="How far back NULLs go.")] = 730,
+    ) -> FeatureDetail:
+        """Its contract, the columns that it is made of, its share of NULLs run by run."""
+        return await sessions.ask(
+            user, partial(read_feature, feature_set=feature_set, name=name, days=days)
+        )
+
+
+def _add_runs(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/api/runs", tags=["runs"], summary="Runs, latest first", responses=_INVALID)
+    async def runs(
+        user: User,
+        before: Annotated[
+            datetime | None, Query(description="Only runs prepared before this moment.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
+    ) -> Runs:
+        """For older ones ask again with the last one's `prepared_at` as `before`."""
+        return await sessions.ask(
+            user, lambda connection, settings, _: read_runs(connection, settings, before, limit)
+        )
+
+    @app.get("/api/run", tags=["runs"], summary="One run", responses={**_NOT_FOUND, **_INVALID})
+    async def run(
+        user: User, dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks
+    ) -> RunDetail:
+        """What it checked and found, what it refreshed, and its tasks as Airflow has them."""
+        found = await sessions.ask(user, partial(read_run, dag_id=dag_id, run_id=run_id))
+        tasks, words = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
+        return found.model_copy(update={"tasks": tasks, "tasks_words": words})
+
+
+def _add_report(app: FastAPI, sessions: Sessions) -> None:
+    reports = Reports()
+
+    @app.get(
+        "/api/report",
+        tags=["runs"],
+        summary="The report of a run",
+        response_class=HTMLResponse,
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def report(user: User, dag_id: DagId, run_id: _RunId) -> HTMLResponse:
+        """The same HTML that the run left as a file, and that its mail names."""
+        told = await sessions.ask(user, drawable(dag_id, run_id))
+        return HTMLResponse(
+            await reports.get(user, told), headers={"Content-Security-Policy": headers.REPORT}
+        )

@@ -1,0 +1,82 @@
+"""Features: what each is, what taints it, and how full it was run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from feature_store.reporting.page.lineage import read_lineage
+from feature_store.reporting.page.models import FeatureDetail, FeatureLine, Features, NullShare
+from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.store_files import Files
+from feature_store.schema.object_states import require_store
+from feature_store.settings import Settings
+
+_NULLS = """
+SELECT r.dag_id, r.run_id, r.as_of_day, r.prepared_at, n.row_count AS rows, n.null_count AS nulls
+FROM feature_store_audit.run AS r
+INNER JOIN feature_store_audit.feature_nulls AS n ON r.dag_id = n.dag_id AND r.run_id = n.run_id
+WHERE r.prepared_at >= %(since)s AND n.feature_set = %(set)s AND n.feature = %(feature)s
+ORDER BY r.prepared_at, r.run_id
+"""
+
+
+def read_features(files: Files) -> Features:
+    """All features as their contract files have them."""
+    return Features(features=list(_lines(files)), exceptions=files.exception_lines())
+
+
+def read_feature(
+    connection: Connection[Any],
+    settings: Settings,
+    files: Files,
+    feature_set: str,
+    name: str,
+    days: int,
+) -> FeatureDetail:
+    """One feature, whole.
+
+    Raises:
+        NotFound: no contract file has it.
+        NotReady: the store has not been created.
+    """
+    line = next((f for f in _lines(files) if (f.feature_set, f.name) == (feature_set, name)), None)
+    if line is None:
+        raise NotFound(
+            f"No contract has the feature {name!r} of {feature_set!r}.",
+            "Choose one of the list of features.",
+        )
+    require_store(connection)
+    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    with connection.cursor(row_factory=class_row(NullShare)) as cursor:
+        nulls = cursor.execute(
+            _NULLS, {"since": since, "set": feature_set, "feature": name}
+        ).fetchall()
+    return FeatureDetail(
+        zone=settings.zone,
+        feature=line,
+        relation=next(str(s.relation) for s in files.feature_sets if s.name == feature_set),
+        exceptions=files.exception_lines(tuple(line.exceptions)),
+        lineage=read_lineage(connection, files, feature_set, name),
+        nulls=nulls,
+    )
+
+
+def _lines(files: Files) -> Iterator[FeatureLine]:
+    for feature_set in files.feature_sets:
+        for feature in feature_set.features:
+            yield FeatureLine(
+                feature_set=feature_set.name,
+                ordinal=feature.ordinal,
+                name=feature.name,
+                dtype=feature.dtype,
+                is_nullable=feature.is_nullable,
+                description=feature.description,
+                leakage_rule=feature.leakage_rule,
+                exceptions=list(files.tainted.get((feature_set.name, feature.name), ())),
+            )

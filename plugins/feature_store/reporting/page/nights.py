@@ -1,0 +1,56 @@
+"""The store over time."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from feature_store.reporting.page.findings import findings_since
+from feature_store.reporting.page.models import Nights, RelationNights
+from feature_store.reporting.page.runs import latest_runs
+from feature_store.reporting.page.store_files import Files
+from feature_store.schema.object_states import require_store
+from feature_store.settings import Settings
+
+_REFRESHES = """
+SELECT
+    relation AS name,
+    array_agg(finished_at ORDER BY refresh_id) AS finished_at,
+    array_agg(row_count ORDER BY refresh_id) AS rows,
+    array_agg(bytes ORDER BY refresh_id) AS bytes,
+    array_agg(seconds ORDER BY refresh_id) AS seconds
+FROM feature_store_audit.refresh
+WHERE finished_at >= %s
+GROUP BY relation
+"""
+
+
+def read_nights(connection: Connection[Any], settings: Settings, files: Files, days: int) -> Nights:
+    """Read so many days of runs, refreshes and findings.
+
+    Raises:
+        NotReady: the store has not been created.
+    """
+    require_store(connection)
+    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    return Nights(
+        zone=settings.zone,
+        since=since,
+        runs=latest_runs(connection, None, since=since)[::-1],
+        relations=_relations(connection, files, since),
+        findings=findings_since(connection, since),
+    )
+
+
+def _relations(connection: Connection[Any], files: Files, since: date) -> list[RelationNights]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = {row["name"]: row for row in cursor.execute(_REFRESHES, (since,))}
+    return [
+        RelationNights(label=relation.label, layer=relation.refresh.value, **found[name])
+        for name, relation in files.relations.items()
+        if name in found
+    ]

@@ -1,0 +1,128 @@
+"""The store as it stands."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.errors import NotReady
+from feature_store.reporting.page.findings import open_findings
+from feature_store.reporting.page.models import ContractNow, FindingLine, Now
+from feature_store.reporting.page.relation_states import read_relations, undescribed
+from feature_store.reporting.page.replaced_views import replaced_views, tell
+from feature_store.reporting.page.runs import latest_runs
+from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.page.store_verdict import Facts, Turn, due, judge
+from feature_store.schema.contract_stamp import check
+from feature_store.schema.object_states import has_audit
+from feature_store.settings import Settings
+from feature_store.validation.certification import certified_in_words
+
+_TURN = """
+SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
+FROM feature_store_audit.lease AS l
+LEFT JOIN feature_store_audit.run AS r ON l.dag_id = r.dag_id AND l.run_id = r.run_id
+WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
+"""
+
+
+def read_now(connection: Connection[Any], settings: Settings, files: Files) -> Now:
+    """Read the store as it stands; one that has not been created stands empty."""
+    at = _clock(connection)
+    if not has_audit(connection):
+        facts = Facts(at, settings, None, None, undescribed(files), [], [], None)
+        return _now(facts, files, certified="nothing: the store has not been created.")
+    runs = latest_runs(connection, 1)
+    latest = runs[0] if runs else None
+    replaced = replaced_views(connection, files)
+    facts = Facts(
+        at=at,
+        settings=settings,
+        turn=_turn(connection),
+        latest=latest,
+        relations=tell(read_relations(connection, files, latest), replaced),
+        replaced=[files.label(name) for name in sorted(replaced)],
+        contracts=[_contract(connection, feature_set) for feature_set in files.feature_sets],
+        open_findings=open_findings(connection),
+        certified_at=_certified_at(connection),
+        answered_for=_answered_for(connection, due(settings, at)),
+    )
+    return _now(facts, files, certified=certified_in_words(connection))
+
+
+def _now(facts: Facts, files: Files, certified: str) -> Now:
+    def of_kind(kind: str) -> list[FindingLine]:
+        return [finding for finding in facts.open_findings if finding.kind == kind]
+
+    return Now(
+        read_at=facts.at,
+        zone=facts.settings.zone,
+        verdict=judge(facts),
+        certified_words=certified,
+        under_way=facts.turn.run_id if facts.turn else None,
+        latest=facts.latest,
+        sources=list(files.sources),
+        relations=facts.relations,
+        contracts=facts.contracts,
+        exceptions=files.exception_lines(),
+        leaks=of_kind("leak"),
+        reviews=of_kind("review"),
+    )
+
+
+def _turn(connection: Connection[Any]) -> Turn | None:
+    with connection.cursor(row_factory=class_row(Turn)) as cursor:
+        return cursor.execute(_TURN).fetchone()
+
+
+def _clock(connection: Connection[Any]) -> datetime:
+    row = connection.execute("SELECT now()").fetchone()
+    assert row is not None  # it has no FROM
+    now: datetime = row[0]
+    return now
+
+
+def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
+    row = connection.execute(
+        "SELECT max(as_of_day) FROM feature_store_audit.run "
+        "WHERE verdict = 'passed' AND verdict_at >= %s",
+        (since,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _certified_at(connection: Connection[Any]) -> datetime | None:
+    row = connection.execute(
+        "SELECT max(certified_at) FROM feature_store_audit.certified"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _contract(connection: Connection[Any], feature_set: FeatureSet) -> ContractNow:
+    try:
+        checked = check(connection, feature_set)
+    except NotReady as error:
+        return ContractNow(
+            name=feature_set.name,
+            schema_name=feature_set.schema,
+            relation=str(feature_set.relation),
+            n_features=None,
+            stamped_hash=None,
+            live_hash=None,
+            holds=False,
+            problems=[error.problem],
+        )
+    return ContractNow(
+        name=checked.name,
+        schema_name=feature_set.schema,
+        relation=checked.relation or str(feature_set.relation),
+        n_features=checked.stamped_n,
+        stamped_hash=checked.stamped_hash,
+        live_hash=checked.live_hash,
+        holds=not checked.problems,
+        problems=list(checked.problems),
+    )

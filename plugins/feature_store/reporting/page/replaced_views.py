@@ -1,0 +1,45 @@
+"""Plain views whose query is no longer what apply recorded, which no file node tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.relation_name import Name
+from feature_store.reporting.page.models import RelationNow, RelationState
+from feature_store.reporting.page.store_files import Files
+
+# Another major version words the same query otherwise.
+_REPLACED = """
+SELECT w.relation
+FROM unnest(%s::text[], %s::text[]) AS w (relation, quoted)
+INNER JOIN feature_store_audit.definition AS d ON w.relation = d.object
+WHERE d.server_major = current_setting('server_version_num')::integer / 10000
+    AND position(pg_get_viewdef(to_regclass(w.quoted)) IN d.live_definition) = 0
+"""
+_WORDS = "Somebody has replaced its query since apply: bin/feature-store plan shows how."
+
+
+def replaced_views(connection: Connection[Any], files: Files) -> frozenset[str]:
+    """The names of those views; none while a refresh has what they read locked, which soon ends."""
+    names = [name for name, relation in files.relations.items() if not relation.is_refreshed]
+    quoted = [Name.parse(name).quoted for name in names]
+    try:
+        with connection.transaction(force_rollback=True):
+            # To word a view's query the server locks what it reads, and nobody is to wait for it.
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            return frozenset(name for (name,) in connection.execute(_REPLACED, (names, quoted)))
+    except psycopg.errors.LockNotAvailable:
+        return frozenset()
+
+
+def tell(relations: list[RelationNow], replaced: frozenset[str]) -> list[RelationNow]:
+    """The relations, with words for the views that were replaced."""
+    return [
+        relation.model_copy(update={"state_words": _WORDS})
+        if relation.name in replaced and relation.state is RelationState.LIVE
+        else relation
+        for relation in relations
+    ]

@@ -1,0 +1,150 @@
+"""What the package's files say of the store: its graph, its contracts, its declared exceptions.
+
+Read in outline, as the DAG file does, without a parser of SQL, and again only after they changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_store.declarations.dag_outline import Outline, Refresh, read_outlines
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.leak_rules import DeclaredException, read_exceptions, tainted_by
+from feature_store.declarations.source_tables import read_sources
+from feature_store.relation_name import Name
+from feature_store.reporting.page.models import ExceptionLine
+
+
+@dataclass(frozen=True)
+class Described:
+    """A relation as its file describes it.
+
+    Attributes:
+        name: its name.
+        label: the short name that the documents give it; else its name without the schema.
+        what: what it is, in a few words.
+        grain: what one row of it is.
+        refresh: how it is refreshed.
+        level: steps from the sources, 0 for what reads only sources.
+        reads: the relations of the store and the sources that it reads.
+    """
+
+    name: str
+    label: str
+    what: str
+    grain: str
+    refresh: Refresh
+    level: int
+    reads: tuple[str, ...]
+
+    @property
+    def is_refreshed(self) -> bool:
+        """Whether it keeps rows; a plain view does not."""
+        return self.refresh is not Refresh.NEVER
+
+
+@dataclass(frozen=True)
+class Files:
+    """All of it.
+
+    Attributes:
+        relations: by name, each after what it reads.
+        sources: names of the user's tables.
+        feature_sets: the contracts.
+        exceptions: that are declared.
+        tainted: the ids of the exceptions that reach a feature, by feature set and feature.
+    """
+
+    relations: dict[str, Described]
+    sources: tuple[str, ...]
+    feature_sets: tuple[FeatureSet, ...]
+    exceptions: tuple[DeclaredException, ...]
+    tainted: dict[tuple[str, str], tuple[str, ...]]
+
+    def label(self, relation: str) -> str:
+        """The short name of a relation, also of one that has no file any more."""
+        known = self.relations.get(relation)
+        return known.label if known else relation.partition(".")[2]
+
+    def exception_lines(self, ids: tuple[str, ...] | None = None) -> list[ExceptionLine]:
+        """The exceptions of these ids, or all."""
+        return [
+            ExceptionLine(
+                id=e.id,
+                title=e.title,
+                reason=e.reason,
+                relation=str(e.relation),
+                taints={name: list(features) for name, features in e.taints.items()},
+            )
+            for e in self.exceptions
+            if ids is None or e.id in ids
+        ]
+
+
+_State = tuple[tuple[str, int, int], ...]
+_known: dict[Path, tuple[_State, Files]] = {}
+
+
+def read_files(include_dir: Path) -> Files:
+    """Read them, or give what was read while none of them changes.
+
+    Raises:
+        BadInput: a file cannot be used.
+    """
+    state = tuple(_state(include_dir))
+    known = _known.get(include_dir)
+    if known is None or known[0] != state:
+        known = _known[include_dir] = (state, _read(include_dir))
+    return known[1]
+
+
+def _state(include_dir: Path) -> Iterator[tuple[str, int, int]]:
+    folders = [include_dir / "sql" / refresh.value for refresh in Refresh]
+    for folder in (include_dir, include_dir / "contracts", *folders):
+        for path in sorted([*folder.glob("*.toml"), *folder.glob("*.sql")]):
+            told = path.stat()
+            yield str(path), told.st_mtime_ns, told.st_size
+
+
+def _read(include_dir: Path) -> Files:
+    sources = {source.name for source in read_sources(include_dir / "sources.toml")}
+    outlines = read_outlines(include_dir)
+    levels: dict[Name, int] = {}
+    for name in outlines:
+        _level(name, outlines, levels)
+    relations = [_described(outlines[n], levels[n], sources) for n in outlines]
+    relations.sort(key=lambda relation: relation.level)
+    exceptions = read_exceptions(include_dir)
+    return Files(
+        relations={relation.name: relation for relation in relations},
+        sources=tuple(sorted(map(str, sources))),
+        feature_sets=read_feature_sets(include_dir),
+        exceptions=exceptions,
+        tainted=tainted_by(exceptions),
+    )
+
+
+def _level(name: Name, outlines: dict[Name, Outline], levels: dict[Name, int]) -> int:
+    if name not in levels:
+        levels[name] = 0  # of files that read each other in a cycle, which no run lets pass
+        below = [_level(read, outlines, levels) for read in outlines[name].reads]
+        levels[name] = 1 + max(below, default=-1)
+    return levels[name]
+
+
+def _described(outline: Outline, level: int, sources: set[Name]) -> Described:
+    name = str(outline.name)
+    said = outline.header.get("Relation", name)
+    match = re.fullmatch(rf"{re.escape(name)}(?: \((?P<label>[^)]+)\))?(?:, )?(?P<what>.*)", said)
+    return Described(
+        name=name,
+        label=(match and match["label"]) or outline.name.relation,
+        what=match["what"] if match else said,
+        grain=outline.header.get("Grain", ""),
+        refresh=outline.refresh,
+        level=level,
+        reads=tuple(sorted(map(str, outline.reads | (outline.names & sources)))),
+    )

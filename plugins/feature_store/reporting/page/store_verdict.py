@@ -1,0 +1,270 @@
+"""The verdict in one line: is the store fresh, certified and honest, or why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from feature_store.reporting.page.models import (
+    ContractNow,
+    FindingLine,
+    RelationNow,
+    RelationState,
+    RunLine,
+    Standing,
+    Verdict,
+)
+from feature_store.settings import Settings
+from feature_store.text_format import in_words
+
+# A night takes minutes to hours; a holder of the lease that was silent for longer has died.
+_SILENT = timedelta(hours=6)
+# What a nightly schedule has after its start: with it, a day and six hours are fresh enough.
+_LATE = timedelta(hours=6)
+_LOG = "Read the log of the task that failed, mend it, then clear that task with what follows it."
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who has the lease, and when it was taken and last confirmed."""
+
+    dag_id: str
+    run_id: str
+    taken_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the verdict depends on.
+
+    Attributes:
+        at: now by the database's clock, which also stamps the record, in the store's zone.
+        settings: with the schedule, by which freshness is judged.
+        turn: the run that has the lease and no verdict yet.
+        latest: the run that had its turn last.
+        relations: every relation.
+        contracts: every feature set.
+        open_findings: of history, that nobody has answered for.
+        certified_at: when a run certified the store last.
+        replaced: short names of plain views whose query is not the one that apply recorded.
+        answered_for: the latest day that a run which passed since the last due start answers for.
+    """
+
+    at: datetime
+    settings: Settings
+    turn: Turn | None
+    latest: RunLine | None
+    relations: list[RelationNow]
+    contracts: list[ContractNow]
+    open_findings: list[FindingLine]
+    certified_at: datetime | None
+    answered_for: date | None = None
+    replaced: list[str] = field(default_factory=list)
+
+    def in_state(self, *states: RelationState) -> list[str]:
+        """The short names of the relations in one of these states."""
+        return [r.label for r in self.relations if r.state in states]
+
+    def open(self, kind: str) -> list[FindingLine]:
+        """The open findings of a kind."""
+        return [finding for finding in self.open_findings if finding.kind == kind]
+
+
+def judge(facts: Facts) -> Verdict:
+    """Give the verdict: what matters most to a reader of the store comes first."""
+    for rule in (
+        _empty,
+        _running,
+        _failed,
+        _leaking,
+        _changed,
+        _replaced,
+        _broken,
+        _stale,
+        _review,
+    ):
+        verdict = rule(facts)
+        if verdict:
+            return verdict
+    return Verdict(standing=Standing.CERTIFIED, words=f"Fresh and certified: {_proven(facts)}")
+
+
+def due(settings: Settings, at: datetime) -> datetime:
+    """The latest scheduled start by whose run the store should be certified at a moment."""
+    from croniter import croniter
+
+    local = (at - _LATE).astimezone(ZoneInfo(settings.schedule_zone))
+    found: datetime = croniter(settings.schedule, local).get_prev(datetime)
+    return found
+
+
+def _empty(facts: Facts) -> Verdict | None:
+    if all(r.state is RelationState.MISSING for r in facts.relations):
+        return Verdict(
+            standing=Standing.EMPTY,
+            words="The store has not been created yet.",
+            next_step="bin/feature-store plan, then bin/feature-store apply",
+        )
+    if facts.latest is None and facts.turn is None:
+        return Verdict(
+            standing=Standing.EMPTY,
+            words="The store has been created and is empty: no run has filled it yet.",
+            next_step="airflow dags unpause feature_store_refresh",
+        )
+    return None
+
+
+def _running(facts: Facts) -> Verdict | None:
+    turn = facts.turn
+    if turn is None or facts.at - turn.seen_at > _SILENT:
+        return None
+    return Verdict(
+        standing=Standing.RUNNING,
+        words=f"Run {turn.run_id} is under way since {_clock(facts, turn.taken_at)}. "
+        + _meanwhile(facts),
+    )
+
+
+def _failed(facts: Facts) -> Verdict | None:
+    latest = facts.latest
+    if latest is not None and latest.verdict == "passed":
+        return None
+    if latest is None or latest.verdict is None:
+        # One that died before it was on record has the lease and nothing else.
+        silent = latest or facts.turn
+        assert silent is not None  # else the store is empty
+        words = f"Run {silent.run_id} has stopped without a verdict."
+    else:
+        first = (latest.problem or "it does not say why").splitlines()[0]
+        words = f"The last run failed: {first.removeprefix('Failed: ').rstrip('.')}."
+    return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=_LOG)
+
+
+def _leaking(facts: Facts) -> Verdict | None:
+    leaks = facts.open("leak")
+    if not leaks:
+        return None
+    relations = in_words(sorted({leak.relation for leak in leaks}))
+    return Verdict(
+        standing=Standing.FAILED,
+        words=f"A leak is open: {_count(len(leaks), 'day')} of {relations} moved without cause.",
+        next_step="bin/feature-store history",
+    )
+
+
+def _changed(facts: Facts) -> Verdict | None:
+    """Somebody has touched what the last run certified."""
+    wrong = facts.in_state(
+        RelationState.MISSING,
+        RelationState.NEVER,
+        RelationState.UNPROVEN,
+        RelationState.WITHDRAWN,
+        RelationState.REWRITTEN,
+    )
+    if not wrong:
+        return None
+    return Verdict(
+        standing=Standing.FAILED,
+        words=f"The last run passed, but not all is as it was proven: {in_words(wrong)}. "
+        "Readers who ask are refused.",
+        next_step="bin/feature-store plan; then trigger a new run of the DAG",
+    )
+
+
+def _replaced(facts: Facts) -> Verdict | None:
+    """A view has no rows of its own that could be certified, so readers are let through."""
+    if not facts.replaced:
+        return None
+    return Verdict(
+        standing=Standing.FAILED,
+        words="The last run passed, but somebody has replaced the query of "
+        f"{in_words(facts.replaced)} since apply. Readers who ask are not refused.",
+        next_step="bin/feature-store plan",
+    )
+
+
+def _broken(facts: Facts) -> Verdict | None:
+    broken = [contract for contract in facts.contracts if not contract.holds]
+    if not broken:
+        return None
+    return Verdict(
+        standing=Standing.FAILED,
+        words=f"The contract of {in_words([c.name for c in broken])} does not hold: "
+        f"{broken[0].problems[0].rstrip('.')}.",
+        next_step="bin/feature-store check-contract",
+    )
+
+
+def _stale(facts: Facts) -> Verdict | None:
+    expected = due(facts.settings, facts.at)
+    if facts.certified_at is None:
+        return None
+    if facts.certified_at >= expected:
+        return _outdated(facts, expected)
+    return Verdict(
+        standing=Standing.STALE,
+        words=f"Not fresh: no run has certified the store since {_clock(facts, expected)}, "
+        f"when one was due. {_proven(facts)}",
+        next_step="See whether the scheduler runs and the DAG is imported and not paused: "
+        "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors",
+    )
+
+
+def _outdated(facts: Facts, expected: datetime) -> Verdict | None:
+    """A run judges by its own day whether sources are fresh; an old day lets old ones pass."""
+    day = expected.astimezone(ZoneInfo(facts.settings.zone)).date()
+    if facts.answered_for is not None and facts.answered_for >= day:
+        return None
+    return Verdict(
+        standing=Standing.STALE,
+        words=f"Not fresh: no run that passed answers for {day} or later, so nobody has seen "
+        f"whether the sources are fresh. {_proven(facts)}",
+        next_step="Trigger a run of the DAG without as_of_day",
+    )
+
+
+def _review(facts: Facts) -> Verdict | None:
+    reviews = facts.open("review")
+    if not reviews:
+        return None
+    return Verdict(
+        standing=Standing.REVIEW,
+        words=f"Certified, and {_count(len(reviews), 'change')} of old days "
+        f"{'waits' if len(reviews) == 1 else 'wait'} for review: {_proven(facts)}",
+        next_step="bin/feature-store history",
+    )
+
+
+def _proven(facts: Facts) -> str:
+    n = len(facts.in_state(RelationState.CERTIFIED))
+    assert facts.latest is not None  # else the store is empty
+    assert facts.certified_at is not None  # else something is unproven
+    return (
+        f"the run of {facts.latest.as_of_day} proved {_count(n, 'relation')}, "
+        f"{_clock(facts, facts.certified_at)}."
+    )
+
+
+def _meanwhile(facts: Facts) -> str:
+    """What readers have, whatever the latest run came to."""
+    gone = facts.in_state(RelationState.UNPROVEN, RelationState.WITHDRAWN, RelationState.REWRITTEN)
+    if facts.certified_at is None:
+        return "Nothing has been certified yet."
+    if gone:
+        return f"Readers who ask are refused what reads {in_words(gone)}."
+    return f"What was certified {_clock(facts, facts.certified_at)} is still in place."
+
+
+def _clock(facts: Facts, moment: datetime) -> str:
+    local = moment.astimezone(facts.at.tzinfo)
+    if local.date() == facts.at.date():
+        return f"today at {local:%H:%M}"
+    if local.date() == facts.at.date() - timedelta(days=1):
+        return f"yesterday at {local:%H:%M}"
+    return f"on {local:%Y-%m-%d at %H:%M}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -1,0 +1,247 @@
+"""The report of a run: one HTML file that needs nothing beside it.
+
+The verdict comes first, then what failed and what could not be checked, then all the rest. It can
+be written again at any time, for any run that the audit tables know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder
+from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.errors import BadInput
+from feature_store.reporting.report.facts import (
+    ExpectationFacts,
+    ProofFacts,
+    RefreshFacts,
+    ReportFacts,
+)
+from feature_store.reporting.report.read import read_report_facts
+from feature_store.reporting.report.sparkline import sparkline
+from feature_store.validation.proofs import NOTHING_TO_COMPARE
+
+SAMPLE = 20
+_NAME = 80
+_PROVING_SUITE = "as_of_counts"
+# The audit tables do not keep the order of a row's columns; these lead.
+_LEADING = ("key", "listing_id")
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Rows as a table: the columns of all of them, and each row's cells."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A relation's last refresh, how much its rows changed with it, and three charts."""
+
+    last: RefreshFacts
+    change: str
+    rows: Markup
+    megabytes: Markup
+    seconds: Markup
+
+
+def write_report(
+    connection: Connection[Any],
+    holder: Holder,
+    directory: Path,
+    exceptions: Sequence[DeclaredException],
+) -> Path:
+    """Write a run's report; a reader sees the old file or the new one, never a part.
+
+    Only the account that writes it may read it.
+
+    Args:
+        connection: only read from.
+        holder: the run.
+        directory: created if it is not there, for that account alone.
+        exceptions: that are declared.
+
+    Raises:
+        BadInput: no such run is recorded, or the directory cannot be written to.
+        NotReady: the store has not been created.
+    """
+    facts = read_report_facts(connection, holder.dag_id, holder.run_id)
+    html = render_report(facts, exceptions)
+    path = directory / file_name(holder)
+    unfinished = directory / f".{secrets.token_hex(8)}.tmp"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            unfinished.touch(mode=0o600, exist_ok=False)  # it shows rows of the sources
+            unfinished.write_text(html, encoding="utf-8")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"The report cannot be written to {directory}: {error.strerror or error}.",
+            next_step="Name a directory that this account may write to.",
+        ) from error
+    return path
+
+
+def file_name(holder: Holder) -> str:
+    """A file name for a run's report: safe everywhere, and of this run only."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{holder.dag_id}-{holder.run_id}")
+    own = hashlib.sha256(f"{holder.dag_id}\0{holder.run_id}".encode()).hexdigest()
+    return f"report-{readable[:_NAME].strip('-')}-{own[:10]}.html"
+
+
+def render_report(facts: ReportFacts, exceptions: Sequence[DeclaredException]) -> str:
+    """The report as HTML. The same facts give the same text."""
+    wrong = [e for e in facts.expectations if e.outcome != "met"]
+    broken = [e for e in wrong if e.outcome == "broken"]
+    checked = {e.suite for e in facts.expectations}
+    lines = [_line(history) for history in facts.refreshes]
+    return _template().render(
+        run=facts.run,
+        verdict={"passed": "Passed", "failed": "FAILED", None: "No verdict yet"}.get(
+            facts.run.verdict, facts.run.verdict
+        ),
+        took=_took(facts),
+        at=_clock(ZoneInfo(facts.run.zone)),
+        broken=[e for e in broken if e.severity == "critical"],
+        warnings=[e for e in broken if e.severity == "warning"],
+        errors=[e for e in wrong if e.outcome == "error"],
+        met=len(facts.expectations) - len(wrong),
+        missing=[suite for suite in SUITES if suite not in checked],
+        not_refreshed=[line.last for line in lines if not line.last.of_run],
+        facts=facts,
+        exceptions=exceptions,
+        lines=lines,
+        said=_said,
+        observed=lambda e: _observed(e, facts),
+        judged=lambda proof: _judged(proof, facts),
+        sample=lambda e: _sample(_telling(e, facts)),
+        rows_of=_sample,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    environment.filters["name"] = _name
+    return environment.get_template("report.html.jinja")
+
+
+def _said(expectation: ExpectationFacts) -> str:
+    """The outcome in one word or two."""
+    if expectation.outcome == "broken":
+        return "warning" if expectation.severity == "warning" else "BROKEN"
+    return {"error": "NOT CHECKED"}.get(expectation.outcome, expectation.outcome)
+
+
+def _judged(proof: ProofFacts, facts: ReportFacts) -> str:
+    """What a proof's numbers mean."""
+    if not proof.broken:
+        return "all agree" if proof.compared else NOTHING_TO_COMPARE
+    # A proof that only informs has no expectation that judges it.
+    suite = {e.expectation for e in facts.expectations if e.suite == _PROVING_SUITE}
+    if suite and proof.proof not in suite:
+        return "counted for information; fails nothing"
+    return "DIFFERS"
+
+
+def _telling(expectation: ExpectationFacts, facts: ReportFacts) -> list[Any]:
+    """The rows that breach an expectation; of a proof's, the rows that the proof found."""
+    proof = _proof_of(expectation, facts)
+    return proof.sample if proof and proof.sample else expectation.sample
+
+
+def _observed(expectation: ExpectationFacts, facts: ReportFacts) -> str:
+    """What was observed, in words; of a proof, what it counted."""
+    proof = _proof_of(expectation, facts)
+    if proof and expectation.outcome == "broken":
+        return f"{proof.broken:,} of {proof.compared:,} rows compared differ"
+    return expectation.observed
+
+
+def _proof_of(expectation: ExpectationFacts, facts: ReportFacts) -> ProofFacts | None:
+    named = (p for p in facts.proofs if p.proof == expectation.expectation)
+    return next(named, None) if expectation.suite == _PROVING_SUITE else None
+
+
+def _sample(sample: list[Any]) -> _Sample:
+    rows = [row if isinstance(row, dict) else {"row": row} for row in sample[:SAMPLE]]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns.sort(key=lambda column: column not in _LEADING)
+    return _Sample(columns, [[row.get(column) for column in columns] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    """A value of a sample row in words; the fields of a nested one, a line each."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_cell(inner)}" for name, inner in value.items())
+    if value is None:
+        return "NULL"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _name(text: str) -> Markup:
+    """A long name that may break after its dots and underscores, and only there."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[._])", text))
+
+
+def _line(history: tuple[RefreshFacts, ...]) -> _Line:
+    last = history[-1]
+    change = f"{last.row_count - history[-2].row_count:+,}" if len(history) > 1 else ""
+    return _Line(
+        last=last,
+        change="no change" if change == "+0" else change,
+        rows=_chart(history, "rows", [r.row_count for r in history], ",.0f"),
+        megabytes=_chart(history, "MB", [r.bytes / 1e6 for r in history], ",.1f"),
+        seconds=_chart(history, "seconds", [r.seconds for r in history], ",.2f"),
+    )
+
+
+def _chart(history: tuple[RefreshFacts, ...], unit: str, values: list[float], form: str) -> Markup:
+    over = "1 refresh" if len(history) == 1 else f"the last {len(history)} refreshes"
+    title = (
+        f"{history[-1].relation}, {unit} over {over}: between {min(values):{form}} and "
+        f"{max(values):{form}}, last {values[-1]:{form}}"
+    )
+    # Not a value of the data: drawn by a library, its title escaped by an XML writer.
+    return Markup(sparkline(values, title))  # noqa: S704
+
+
+def _took(facts: ReportFacts) -> str:
+    if facts.run.verdict_at is None:
+        return ""
+    seconds = round((facts.run.verdict_at - facts.run.prepared_at).total_seconds())
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "less than 1 s"
+
+
+def _clock(zone: ZoneInfo) -> Callable[[datetime], str]:
+    return lambda moment: f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"

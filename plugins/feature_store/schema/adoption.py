@@ -1,0 +1,286 @@
+"""Whether a relation that was there before us can be refreshed as it is.
+
+It can if it has the file's columns, is refreshed in the file's way, and reads nothing that the DAG
+refreshes later. How it computes its rows is its owner's affair: the proofs and the leak gates judge
+them like ours. It is never altered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection, errors, sql
+from psycopg.pq import ExecStatus
+
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.store_definition import Relation, Store, closure
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+from feature_store.text_format import in_words
+from feature_store.validation.leaks.gates import leaks_of
+
+# Nobody knows how others make their F0. All that reads it joins by both columns. It may leave out
+# listings, but what it has is proven as a part of E-clean.
+_F0 = Name("feature_store", "listing_device_features_clean_mv")
+_ALSO_UNIQUE_BY = {_F0: {"generation", "listing_id"}}
+# Not allowed to look, or nothing there to look at yet: the suites look in every run.
+_CANNOT_LOOK = (
+    errors.InsufficientPrivilege,
+    errors.ObjectNotInPrerequisiteState,
+    errors.UndefinedTable,
+)
+_LISTINGS_OF = {_F0: Name("ml", "tom_features_v1_enriched_clean_mv")}
+
+
+def misfits(
+    connection: Connection[Any], store: Store, relation: Relation, include_dir: Path
+) -> list[str]:
+    """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
+
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        relation: the file's.
+        include_dir: where they are.
+    """
+    row = connection.execute(
+        "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (relation.name.schema, relation.name.relation),
+    ).fetchone()
+    assert row is not None  # the caller has seen it
+    oid, kind = row
+    wanted = "m" if relation.file.materialized else "v"
+    if kind != wanted:
+        words = "materialized view" if wanted == "m" else "plain view"
+        return [f"it is no {words}"]
+    bound = [feature_set.relation for feature_set in read_feature_sets(include_dir)]
+    problems = _column_misfits(connection, store, relation, exact=relation.name in bound)
+    if relation.refresh is Refresh.CONCURRENT and not _has_key(connection, relation, oid):
+        keys = " or ".join(", ".join(key) for key in relation.file.unique_indexes.values())
+        problems.append(f"it has no valid unique index over {keys}: no concurrent refresh")
+    problems += _order_misfits(connection, store, relation, oid)
+    problems += _owner_misfits(connection, oid) if kind == "m" else []
+    if problems:
+        return problems
+    roots = [relation.name] if kind == "m" else bound
+    rules, exceptions = read_rules(include_dir), read_exceptions(include_dir)
+    leaks = leaks_of(connection, store, relation.name, roots, rules, exceptions)
+    return [
+        *(f"every run would find a leak: {f.relation} {f.words}" for f in leaks),
+        *_listing_misfits(connection, relation, oid),
+    ]
+
+
+def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
+    """Name the relation's index names that something else in its schema has."""
+    rows = connection.execute(
+        """
+        SELECT c.relname, coalesce(i.indrelid::regclass::text, 'something else')
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        LEFT JOIN pg_catalog.pg_index AS i ON c.oid = i.indexrelid
+        LEFT JOIN pg_catalog.pg_class AS t ON i.indrelid = t.oid
+        WHERE n.nspname = %s AND c.relname = ANY(%s) AND t.relname IS DISTINCT FROM %s
+        ORDER BY c.relname
+        """,
+        (relation.name.schema, list(relation.file.indexes), relation.name.relation),
+    ).fetchall()
+    return [f"its index {name} cannot be created: {of} has one of that name" for name, of in rows]
+
+
+def expected_columns(
+    connection: Connection[Any], store: Store, relation: Relation
+) -> dict[str, str]:
+    """The columns that a file's query gives, with their types, as the server reads it.
+
+    The query is only parsed, over the files' queries below it down to the sources, so that nothing
+    but the sources must exist and no privilege is needed.
+
+    Raises:
+        BadInput: the server cannot read it.
+    """
+    below = closure(store, relation)
+    names = {r.name: None for r in below}
+    queries = [f"{_quoted(r.name.relation)} AS (\n{moved(r.file.query, names)}\n)" for r in below]
+    text = f"WITH {', '.join(queries)} SELECT * FROM {_quoted(relation.name.relation)}"  # noqa: S608
+    with connection.transaction():
+        for result in (
+            connection.pgconn.prepare(b"", text.encode()),
+            connection.pgconn.describe_prepared(b""),
+        ):
+            if result.status != ExecStatus.COMMAND_OK:
+                reason = errors.error_from_result(result).diag.message_primary
+                raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.")
+    places = range(result.nfields)
+    types = connection.execute(
+        "SELECT format_type(t.oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS t (oid, place) "
+        "ORDER BY t.place",
+        ([result.ftype(i) for i in places],),
+    ).fetchall()
+    names_of = [(result.fname(i) or b"").decode() for i in places]
+    return dict(zip(names_of, (t for (t,) in types), strict=True))
+
+
+def _column_misfits(
+    connection: Connection[Any], store: Store, relation: Relation, *, exact: bool
+) -> list[str]:
+    try:
+        wanted = expected_columns(connection, store, relation)
+    except BadInput as error:
+        return [error.problem]
+    live = live_columns(connection, relation.name)
+    problems = []
+    if missing := [column for column in wanted if column not in live]:
+        problems.append(f"it lacks {in_words(missing)}")
+    problems += [
+        f"its column {column} is {live[column]}, not {wanted[column]}"
+        for column in wanted
+        if column in live and live[column] != wanted[column]
+    ]
+    more = [column for column in live if column not in wanted]
+    if exact and more:
+        problems.append(f"a feature set is bound to it, and it has {in_words(more)} more")
+    return problems
+
+
+def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tuple[str, ...]]:
+    """The keys by which adopted relations are unique instead of their files', by relation."""
+    found = {}
+    for name, columns in _ALSO_UNIQUE_BY.items():
+        row = connection.execute("SELECT to_regclass(%s)::oid", (name.quoted,)).fetchone()
+        oid = row and row[0]
+        files = [set(key) for key in store.find(str(name)).file.unique_indexes.values()]
+        if (
+            oid
+            and not _is_unique(connection, oid, files)
+            and _is_unique(connection, oid, [columns])
+        ):
+            found[name] = tuple(sorted(columns))
+    return found
+
+
+def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
+    keys = [set(key) for key in relation.file.unique_indexes.values()]
+    if relation.name in _ALSO_UNIQUE_BY:
+        keys.append(_ALSO_UNIQUE_BY[relation.name])
+    return _is_unique(connection, oid, keys)
+
+
+def _is_unique(connection: Connection[Any], oid: int, keys: list[set[str]]) -> bool:
+    """Whether a valid unique index of a relation makes it unique by one of these keys."""
+    rows = connection.execute(
+        """
+        SELECT array_agg(a.attname::text)
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_attribute AS a
+            ON i.indrelid = a.attrelid AND a.attnum = ANY(i.indkey)
+        WHERE i.indrelid = %s AND i.indisunique AND i.indimmediate AND i.indisvalid
+            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts
+        GROUP BY i.indexrelid
+        """,
+        (oid,),
+    ).fetchall()
+    return any(set(columns) <= key for (columns,) in rows for key in keys)
+
+
+def _order_misfits(
+    connection: Connection[Any], store: Store, relation: Relation, oid: int
+) -> list[str]:
+    """Say if it reads what the DAG refreshes at the same time or later."""
+    before = {r.name for r in closure(store, relation)} - {relation.name}
+    if relation.refresh is Refresh.CONCURRENT:
+        before |= {r.name for r in store.relations if r.refresh is Refresh.BLOCKING}
+    rows = connection.execute(
+        """
+        WITH RECURSIVE below (oid) AS (
+            SELECT %s::oid
+            UNION
+            SELECT d.refobjid
+            FROM below AS b
+            INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+            INNER JOIN pg_catalog.pg_rewrite AS r ON c.oid = r.ev_class
+            INNER JOIN pg_catalog.pg_depend AS d
+                ON r.oid = d.objid
+                AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+                AND d.refclassid = 'pg_catalog.pg_class'::regclass
+            WHERE c.oid = %s OR c.relkind = 'v'
+        )
+        SELECT n.nspname, c.relname
+        FROM below AS b
+        INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE c.relkind = 'm' AND c.oid <> %s
+        ORDER BY 1, 2
+        """,
+        (oid, oid, oid),
+    ).fetchall()
+    reads = {Name(schema, name) for schema, name in rows}
+    late = [str(r.name) for r in store.refreshed if r.name in reads - before]
+    return [f"it reads {in_words(late)}, which the DAG does not refresh before it"] if late else []
+
+
+def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
+    """Say if the role that applies is no member of its owner: then no run could refresh it."""
+    row = connection.execute(
+        """
+        SELECT quote_ident(pg_get_userbyid(c.relowner)), quote_ident(applies.rolname),
+            c.oid::regclass::text
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_roles AS applies
+            ON applies.oid = coalesce(
+                (
+                    SELECT n.nspowner FROM pg_catalog.pg_namespace AS n
+                    WHERE n.nspname = 'feature_store_audit'
+                ),
+                quote_ident(current_user)::regrole
+            )
+        WHERE c.oid = %s AND NOT pg_has_role(applies.oid, c.relowner, 'USAGE')
+        """,
+        (oid,),
+    ).fetchone()
+    if row is None:
+        return []
+    owner, me, view = row
+    return [
+        f"it belongs to {owner}, and {me}, who applies, is no member of that role. To keep it, as "
+        f"a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
+    ]
+
+
+def _listing_misfits(connection: Connection[Any], relation: Relation, oid: int) -> list[str]:
+    """Say if its query gives listings that it may not have."""
+    whole = _LISTINGS_OF.get(relation.name)
+    if whole is None:
+        return []
+    (query,) = connection.execute("SELECT pg_get_viewdef(%s::oid)", (oid,)).fetchone() or ("",)
+    others = sql.SQL(
+        "SELECT count(*), min(listing_id) FROM ({}) AS theirs "
+        "WHERE NOT EXISTS (SELECT 1 FROM {} AS w WHERE w.listing_id = theirs.listing_id)"
+    ).format(sql.SQL(query.rstrip().removesuffix(";")), whole.identifier)
+    try:
+        with connection.transaction():
+            n, example = connection.execute(others).fetchone() or (0, None)
+    except (
+        errors.InsufficientPrivilege,
+        errors.ObjectNotInPrerequisiteState,
+        errors.UndefinedTable,
+    ):
+        # Not allowed to look, or nothing there to look at yet: the suites look at every run.
+        return []
+    if not n:
+        return []
+    return [
+        f"its query gives {n:,} listings that {whole} does not have ({example}, for example); it "
+        "may have fewer of its listings, and no others"
+    ]
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string()

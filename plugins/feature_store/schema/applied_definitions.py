@@ -1,0 +1,122 @@
+"""What apply writes down of what it did: definitions, and the words that describe the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.schema.object_states import ADOPTED, StoreObject
+
+
+def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = False) -> None:
+    """Record an object as it is now.
+
+    Args:
+        connection: a pinned session.
+        thing: it exists.
+        adopted: whether it is used as it was found: then its own description stands for the
+            file's, and none of our words are on it.
+    """
+    live = thing.describe(connection) or ""
+    definition = thing.definition if thing.governance or not adopted else live
+    connection.execute(
+        "INSERT INTO feature_store_audit.definition "
+        "(object, file_definition, live_definition, dictionary) VALUES (%s, %s, %s, %s) "
+        # A row may be left of an object that somebody dropped by hand.
+        "ON CONFLICT (object) DO UPDATE SET file_definition = excluded.file_definition, "
+        "live_definition = excluded.live_definition, dictionary = excluded.dictionary, "
+        "server_major = excluded.server_major, applied_at = now(), applied_by = current_user",
+        (
+            thing.label,
+            f"{ADOPTED}{definition}" if adopted else definition,
+            live,
+            "" if adopted else thing.dictionary,
+        ),
+    )
+
+
+def record_wording(connection: Connection[Any], thing: StoreObject) -> None:
+    """Record how this server describes an object that has not changed."""
+    connection.execute(
+        "UPDATE feature_store_audit.definition SET live_definition = %s, server_major = DEFAULT "
+        "WHERE object = %s",
+        (thing.describe(connection), thing.label),
+    )
+
+
+def write_words(connection: Connection[Any], thing: StoreObject) -> None:
+    """Write an object's comments."""
+    for statement in thing.comment:
+        connection.execute(statement.encode())
+    connection.execute(
+        "UPDATE feature_store_audit.definition SET dictionary = %s WHERE object = %s",
+        (thing.dictionary, thing.label),
+    )
+
+
+def words_of_files(connection: Connection[Any]) -> str:
+    """Everything that files have said in comments until now, as it was recorded."""
+    row = connection.execute(
+        "SELECT string_agg(dictionary, ';') FROM feature_store_audit.definition"
+    ).fetchone()
+    return (row and row[0]) or ""
+
+
+def quoted(words: str) -> str:
+    """Words as a file's comment holds them."""
+    return "'" + words.replace("'", "''") + "'"
+
+
+def hand_down_words(connection: Connection[Any], store: Store, written: str) -> None:
+    """Give columns that their files do not describe the words of the columns that they pass on.
+
+    A column that goes from layer to layer under one name is described once, where it is made. Words
+    that no file ever wrote are somebody's own and stay, and adopted relations are left alone.
+
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        written: what files had said before.
+    """
+    adopted = {
+        label
+        for (label,) in connection.execute(
+            "SELECT object FROM feature_store_audit.definition "
+            "WHERE starts_with(file_definition, %s)",
+            (ADOPTED,),
+        )
+    }
+    for relation in store.relations:
+        if str(relation.name) not in adopted:
+            _hand_down(connection, relation, written)
+
+
+def _hand_down(connection: Connection[Any], relation: Relation, written: str) -> None:
+    shown = [name.quoted for name in relation.file.shows]
+    rows = connection.execute(
+        """
+        SELECT DISTINCT ON (mine.attname)
+            mine.attname,
+            col_description(theirs.attrelid, theirs.attnum),
+            col_description(mine.attrelid, mine.attnum)
+        FROM pg_catalog.pg_attribute AS mine
+        LEFT JOIN (
+            unnest(%s::regclass[]) WITH ORDINALITY AS shown (relation, place)
+            INNER JOIN pg_catalog.pg_attribute AS theirs ON shown.relation = theirs.attrelid
+        ) ON mine.attname = theirs.attname
+        WHERE mine.attrelid = %s::regclass AND mine.attnum > 0 AND mine.attname <> ALL(%s)
+        ORDER BY mine.attname, shown.place
+        """,
+        (shown, relation.name.quoted, list(relation.file.described)),
+    ).fetchall()
+    for column, words, words_now in rows:
+        ours = words_now is None or quoted(words_now) in written
+        if words != words_now and ours:
+            connection.execute(
+                sql.SQL("COMMENT ON COLUMN {} IS {}").format(
+                    sql.Identifier(relation.name.schema, relation.name.relation, column),
+                    sql.Literal(words),
+                )
+            )

@@ -1,0 +1,244 @@
+"""Making the database agree with the files, in one transaction.
+
+Nothing is altered that apply did not create, and nothing replaced that was not named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.audit.lease import lock_free_lease
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.source_tables import source_problems
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import LeaseTaken, NotReady
+from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.schema.applied_definitions import (
+    hand_down_words,
+    record,
+    record_wording,
+    words_of_files,
+    write_words,
+)
+from feature_store.schema.audit_migrations import migrate
+from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.object_states import (
+    Condition,
+    State,
+    StoreObject,
+    has_audit,
+)
+from feature_store.schema.plan import Plan, make_plan
+from feature_store.schema.readiness import server_problems
+from feature_store.schema.replacement.build_beside import build, fill, naming
+from feature_store.schema.replacement.dependents import Replacement
+from feature_store.schema.replacement.swap import swap
+from feature_store.schema.schema_owner import schema_problems
+from feature_store.settings import Settings
+from feature_store.text_format import bullets
+
+# Readers who hold what is to be swapped are waited for this many lock timeouts.
+_PATIENCE = 12
+_FIRST_TABLE = f"{AUDIT_SCHEMA}.migration"
+
+
+def apply(
+    connection: Connection[Any],
+    store: Store,
+    settings: Settings,
+    replace: Collection[str] = (),
+    stamps: Collection[FeatureSet] = (),
+) -> Plan:
+    """Create what is missing, adopt what fits, replace what was named, write changed comments.
+
+    New relations are created empty; one that takes the place of a filled one is filled before.
+    What is new belongs to the role that owns the store; before there is one, to the role of the
+    session. Either all of the plan takes effect or none of it. The store's lease is kept
+    from everybody else meanwhile.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        store: what the files say.
+        settings: where the files are, and how long a silent lease counts.
+        replace: relations and governance functions to replace, by name.
+        stamps: feature sets to stamp anew, so that no reader finds new columns without them.
+
+    Returns:
+        What was done.
+
+    Raises:
+        BadInput: a name that cannot be replaced.
+        ContractBroken: a live relation does not carry a set that was to be stamped.
+        NotReady: the sources or the server are not fit, something is neither as its file nor named,
+            or something that stands on a named relation cannot be kept.
+        LeaseTaken: a run, or another apply, is working on the store.
+    """
+    try:
+        with connection.transaction():
+            plan = _apply_in_transaction(connection, store, settings, replace)
+            for feature_set in stamps:
+                stamp(connection, feature_set, replace=True)
+            return plan
+    except (
+        psycopg.errors.DuplicateTable,
+        psycopg.errors.DuplicateFunction,
+        psycopg.errors.DuplicateObject,
+        psycopg.errors.DuplicateSchema,
+    ) as error:
+        raise NotReady(
+            f"Nothing was applied: {error.diag.message_primary}, and apply did not create it.",
+            readers="what they had before.",
+            next_step="Rename or drop it yourself; we never touch what we did not create.",
+        ) from error
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise NotReady(
+            f"Nothing was applied: {error.diag.message_primary}: {error.diag.message_detail}.",
+            readers="what they had before.",
+            next_step="Drop what of yours stands there, apply, then make it anew.",
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotReady(
+            f"Nothing was applied: {error.diag.message_primary}.",
+            readers="what they had before.",
+            next_step="Apply as a role that may create in this database and read the sources.",
+        ) from error
+
+
+def _apply_in_transaction(
+    connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
+) -> Plan:
+    _refuse(schema_problems(connection))
+    _wait_for_other_applies(connection)
+    plan = make_plan(connection, store, settings.include_dir, replace)
+    problems = server_problems(connection) or source_problems(connection, store.sources)
+    problems += plan.problems
+    _refuse(problems)
+    if plan.empty:
+        return plan
+    if has_audit(connection):
+        # From a command line nobody can ask Airflow whether the holder's run is over.
+        grace = timedelta(seconds=settings.lease_grace)
+        lock_free_lease(connection, lambda _: None, grace)
+    _carry_out(connection, plan, store, settings)
+    return plan
+
+
+@contextmanager
+def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
+    """Create as the role that owns the store, also for a superuser.
+
+    What is new would else be the superuser's, and its functions would run with all that he may.
+    """
+    row = connection.execute(
+        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "WHERE c.oid = to_regclass(%s) AND c.relowner <> current_user::regrole",
+        (_FIRST_TABLE,),
+    ).fetchone()
+    if row is None:
+        yield
+        return
+    me, owner = row
+    connection.execute(f"SET LOCAL ROLE {owner}".encode())
+    yield  # an error ends the transaction, and the role with it
+    connection.execute(f"SET LOCAL ROLE {me}".encode())
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise NotReady(
+            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
+        )
+
+
+def _wait_for_other_applies(connection: Connection[Any]) -> None:
+    """Wait at a place that only the owner can hold, so that nobody else keeps apply waiting."""
+    try:
+        if has_audit(connection):
+            connection.execute(
+                "LOCK TABLE feature_store_audit.migration IN SHARE ROW EXCLUSIVE MODE"
+            )
+        else:
+            _wait_for_another_first_apply(connection)
+    except psycopg.errors.LockNotAvailable:
+        raise LeaseTaken(
+            "Another apply is at work in this database.", next_step="Apply again when it is done."
+        ) from None
+
+
+def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
+    # There is no table to lock yet. Whoever creates the first one waits for whoever has begun to,
+    # also for one that was dropped in the same transaction.
+    row = connection.execute("SELECT to_regnamespace(%s) IS NULL", (AUDIT_SCHEMA,)).fetchone()
+    kind, name = ("SCHEMA", AUDIT_SCHEMA) if row and row[0] else ("TABLE", _FIRST_TABLE)
+    with (
+        suppress(
+            psycopg.errors.UniqueViolation,  # the other has made it meanwhile
+            psycopg.errors.DuplicateTable,
+            psycopg.errors.DuplicateSchema,
+            psycopg.errors.InsufficientPrivilege,  # told later, with what cannot be created
+        ),
+        connection.transaction(),
+    ):
+        connection.execute(f"CREATE {kind} {name}{' ()' if kind == 'TABLE' else ''}".encode())
+        connection.execute(f"DROP {kind} {name}".encode())
+
+
+def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
+    for schema in plan.schemas:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    beside = set()
+    if plan.replacement:
+        beside = {str(one.name) for one in plan.replacement.rebuilt}
+    created = [thing for thing in plan.creates if thing.label not in beside]
+    with _as_the_owner(connection):
+        migrate(connection, plan.migrations)
+        written = words_of_files(connection)
+        for condition in (*plan.completes, *plan.adopts):
+            _complete(connection, condition)
+        for thing in created:
+            _run(connection, thing.create)
+    if plan.replacement:  # what is rebuilt keeps its owner
+        _replace(connection, plan.replacement, settings, written)
+    _record(connection, plan, created)
+    hand_down_words(connection, store, written)
+
+
+def _record(connection: Connection[Any], plan: Plan, created: list[StoreObject]) -> None:
+    for thing in (*plan.creates, *plan.replaces):
+        record(connection, thing)
+    for thing in (*created, *plan.comments):
+        write_words(connection, thing)
+    for thing in plan.reworded:
+        record_wording(connection, thing)
+
+
+def _replace(
+    connection: Connection[Any], replacement: Replacement, settings: Settings, written: str
+) -> None:
+    build(connection, replacement, written)
+    patience = settings.lock_timeout * _PATIENCE
+    swap(connection, replacement, patience, rehearsal=True)
+    fill(connection, replacement)
+    swap(connection, replacement, patience, rehearsal=False)
+
+
+def _complete(connection: Connection[Any], condition: Condition) -> None:
+    parts = condition.standing
+    for part in parts.create if parts else ():
+        _run(connection, (*part.statements, *part.comments))
+    for part in parts.replace if parts else ():
+        with naming(f"{part.name} cannot be replaced"):
+            _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
+            _run(connection, (*part.closed, *part.comments))
+    record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
+
+
+def _run(connection: Connection[Any], statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.execute(statement.encode())

@@ -1,0 +1,132 @@
+"""The audit schema's versioned migrations, ``include/sql/audit/NNNN_name.sql``, each run once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.errors import BadInput
+from feature_store.schema.object_states import has_audit
+
+# The step that brought the column of digests; what was applied before has none.
+_DIGESTS_SINCE = 11
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the audit schema.
+
+    Attributes:
+        version: its number; steps are applied in this order, without gaps.
+        name: what it brings.
+        sql: its statements.
+    """
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        return sha256(self.sql.encode()).hexdigest()
+
+
+def read_migrations(include_dir: Path) -> tuple[Migration, ...]:
+    """Read all migrations in order.
+
+    Raises:
+        BadInput: a file that is not called NNNN_name.sql, or a gap in the numbers.
+    """
+    migrations: list[Migration] = []
+    for path in sorted((include_dir / "sql" / "audit").glob("*.sql")):
+        match = _FILE.fullmatch(path.name)
+        if not match or int(match[1]) != len(migrations) + 1:
+            raise BadInput(
+                f"{path}: expected a migration called {len(migrations) + 1:04d}_name.sql."
+            )
+        migrations.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+    return tuple(migrations)
+
+
+def audit_is_current(connection: Connection[Any], include_dir: Path) -> bool:
+    """Whether the audit schema exists and is at this package's version, so that runs can record."""
+    if not has_audit(connection):
+        return False
+    return _latest(connection) == len(read_migrations(include_dir))
+
+
+def pending_migrations(
+    connection: Connection[Any], migrations: tuple[Migration, ...]
+) -> tuple[Migration, ...]:
+    """Those that the database has not had yet.
+
+    Raises:
+        BadInput: the database has had migrations that these files do not know, or know otherwise.
+    """
+    if not has_audit(connection):
+        return migrations
+    latest = _latest(connection)
+    _require_unedited(connection, migrations[:latest])
+    if latest > len(migrations):
+        raise BadInput(
+            f"The audit schema is at version {latest}; this package knows {len(migrations)}.",
+            next_step="Run the newer version of the package that was used here before.",
+        )
+    return migrations[latest:]
+
+
+def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> None:
+    """Apply migrations and record them. The caller opens the transaction."""
+    for migration in migrations:
+        connection.execute(migration.sql.encode())
+        connection.execute(
+            "INSERT INTO feature_store_audit.migration (version, name) VALUES (%s, %s)",
+            (migration.version, migration.name),
+        )
+    if migrations and migrations[-1].version >= _DIGESTS_SINCE:
+        connection.cursor().executemany(
+            "UPDATE feature_store_audit.migration SET digest = %s WHERE version = %s",
+            [(migration.digest, migration.version) for migration in migrations],
+        )
+
+
+def _require_unedited(connection: Connection[Any], applied: Sequence[Migration]) -> None:
+    """Refuse a file that is not what was applied: nobody knows then what the schema is.
+
+    Raises:
+        BadInput: names the files.
+    """
+    if _latest(connection) < _DIGESTS_SINCE:
+        return
+    recorded = dict(
+        connection.execute("SELECT version, digest FROM feature_store_audit.migration").fetchall()
+    )
+    edited = [
+        f"{migration.version:04d}_{migration.name}.sql"
+        for migration in applied
+        if recorded.get(migration.version) not in (None, migration.digest)
+    ]
+    if edited:
+        raise BadInput(
+            f"Edited since they were applied to this database: {', '.join(edited)}, in "
+            "include/sql/audit.",
+            next_step="Put the files back as this version of the package has them; a change is a "
+            "new file with the next number.",
+        )
+
+
+def _latest(connection: Connection[Any]) -> int:
+    row = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
+    ).fetchone()
+    assert row is not None  # an aggregate
+    latest: int = row[0]
+    return latest

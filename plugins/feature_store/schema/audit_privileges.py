@@ -1,0 +1,142 @@
+"""Privileges on the record: what a run adds to it, and by which functions it changes it.
+
+``include/roles.sql`` grants all that is asked for here, and nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.schema.governance import GOVERNED_SCHEMAS
+
+# The logs that the refresher adds to, with the columns that it fills; None is all that have no
+# default: what a default gives comes from the server.
+AUDIT_LOGS: dict[str, list[str] | None] = {
+    "expectation_log": None,
+    "fact": None,
+    "feature_nulls_log": None,
+    "history_change": None,
+    "history_closing_log": ["finding_id", "outcome"],
+    "history_day": None,
+    "history_finding_log": None,
+    "history_judgement_log": None,
+    "history_mail_log": None,
+    "history_row": None,
+    "history_sighting_log": None,
+    "lineage_log": None,
+    "proof_log": None,
+    "refresh": None,
+    "reuse_log": None,
+    "run_log": None,
+    "spam_seen_log": None,
+    "suite_log": None,
+    "verdict_log": None,
+}
+AUDIT_FUNCTIONS = (
+    "accept_backfill_day(bigint)",
+    "begin_baseline(bigint,text,text,jsonb,text)",
+    "certify(bigint,text[])",
+    "confirm_lease(text,text)",
+    "drop_changes(bigint,text,date[])",
+    "forget(integer)",
+    "keep_seen(bigint,text,jsonb)",
+    "latest_refreshes()",
+    "move_baseline(bigint,text,date[],bigint[],bytea[])",
+    "release_lease(text,text)",
+    "take_lease(text,text,bigint)",
+    "withdraw_broken(text,text)",
+)
+
+
+# More are named by the file that grants them all.
+_MOST_NAMED = 5
+
+
+def access_problems(connection: Connection[Any]) -> list[str]:
+    """Name what the session's role may not do with the record: its schemas, tables, functions.
+
+    Asks the catalog only, so it needs no privilege itself.
+    """
+    schemas = connection.execute(
+        "SELECT quote_ident(current_user), nspname FROM pg_catalog.pg_namespace "
+        "WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname",
+        ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA],),
+    ).fetchall()
+    lacking = connection.execute(
+        _LACKING,
+        {
+            "audit": AUDIT_SCHEMA,
+            "logs": list(AUDIT_LOGS),
+            "columns": [",".join(columns or ()) for columns in AUDIT_LOGS.values()],
+            "functions": list(AUDIT_FUNCTIONS),
+        },
+    ).fetchall()
+    problems = [
+        f"{me} may not use the schema {schema}.\nNext: GRANT USAGE ON SCHEMA {schema} TO {me}"
+        for me, schema in schemas
+    ]
+    if len(lacking) > _MOST_NAMED:
+        me = lacking[0][0]
+        return [
+            *problems,
+            f"{me} lacks {len(lacking)} privileges on the record in {AUDIT_SCHEMA}.\n"
+            f"Next: psql -v refresher={me} -f include/roles.sql, as the administrator",
+        ]
+    return problems + [
+        f"{me} lacks a privilege on {AUDIT_SCHEMA}.{what}.\nNext: GRANT {grant} TO {me}"
+        for me, what, grant in lacking
+    ]
+
+
+_LACKING = """
+SELECT quote_ident(current_user), n.what, n.privilege
+FROM (
+    SELECT
+        c.relname AS what,
+        format('SELECT ON %%s.%%I', %(audit)s::text, c.relname) AS privilege
+    FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = to_regnamespace(%(audit)s) AND c.relkind IN ('r', 'v')
+        AND NOT has_table_privilege(c.oid, 'SELECT')
+    UNION ALL
+    SELECT
+        c.relname,
+        format(
+            'INSERT (%%s) ON %%s.%%I',
+            string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), %(audit)s::text, c.relname
+        )
+    FROM unnest(%(logs)s::text[], %(columns)s::text[]) AS l (relation, columns)
+    INNER JOIN pg_catalog.pg_class AS c
+        ON c.relnamespace = to_regnamespace(%(audit)s) AND l.relation = c.relname
+    INNER JOIN pg_catalog.pg_attribute AS a ON c.oid = a.attrelid
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+        AND CASE
+            WHEN l.columns = '' THEN NOT a.atthasdef
+            ELSE a.attname = ANY(string_to_array(l.columns, ','))
+        END
+    GROUP BY c.relname
+    HAVING NOT bool_and(has_column_privilege(c.oid, a.attnum, 'INSERT'))
+    UNION ALL
+    SELECT c.relname, format('%%s ON %%s.%%I', l.privilege, %(audit)s::text, c.relname)
+    FROM (VALUES ('lease', 'UPDATE (only_one)'), ('history_lock', 'UPDATE'))
+        AS l (relation, privilege)
+    INNER JOIN pg_catalog.pg_class AS c
+        ON c.relnamespace = to_regnamespace(%(audit)s) AND l.relation = c.relname
+    WHERE NOT has_any_column_privilege(c.oid, 'UPDATE')
+    UNION ALL
+    SELECT c.relname, format('USAGE ON SEQUENCE %%s.%%I', %(audit)s::text, c.relname)
+    FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = to_regnamespace(%(audit)s)
+        AND CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE') END
+    UNION ALL
+    SELECT f.name, format('EXECUTE ON FUNCTION %%s.%%s', %(audit)s::text, f.name)
+    FROM unnest(%(functions)s::text[]) AS f (name)
+    INNER JOIN pg_catalog.pg_proc AS p
+        ON p.pronamespace = to_regnamespace(%(audit)s)
+        AND f.name = p.proname || '(' || replace(oidvectortypes(p.proargtypes), ', ', ',') || ')'
+    WHERE NOT has_function_privilege(p.oid, 'EXECUTE')
+) AS n
+ORDER BY n.what, n.privilege
+"""

@@ -1,0 +1,217 @@
+"""Code of others that a refresh would run with our rights, found before anything is run.
+
+A refresh reads tables as the views' owners, and records what it saw as the refresher. On the way
+the server runs row-level policies, and what views call; and the planner works out, even for a plain
+SELECT, functions of index conditions and expressions, of extended statistics, of CHECK constraints
+and of partition keys. Whoever owns a source could have all of that done in our name.
+
+Only the catalog is asked, so that looking runs nothing of it. Triggers, rules and the defaults of
+columns do not run when a table is read, and domains not when a column of theirs is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.stored_queries.calls import Call, calls
+from feature_store.database.stored_queries.dependency_closure import Closure, read_closure
+from feature_store.database.stored_queries.determinism import Judge
+from feature_store.database.stored_queries.node_tree import Value, parse_tree
+from feature_store.database.stored_queries.row_security import subjects
+from feature_store.declarations.leak_rules import LeakRules
+from feature_store.declarations.store_definition import Store
+from feature_store.relation_name import Name
+
+# A table's parents decide how it is planned, too: theirs are the keys of its bounds.
+_TREES = """
+WITH RECURSIVE family (oid) AS (
+    SELECT unnest(%s::oid[])
+    UNION
+    SELECT i.inhparent FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON f.oid = i.inhrelid
+),
+carried AS (
+    SELECT i.indrelid AS oid, 'its index ' || c.relname AS what, t.tree::text AS tree
+    FROM pg_catalog.pg_index AS i
+    INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
+    CROSS JOIN LATERAL (VALUES (i.indexprs), (i.indpred)) AS t (tree)
+    UNION ALL
+    SELECT s.stxrelid, 'its statistics ' || s.stxname, s.stxexprs::text
+    FROM pg_catalog.pg_statistic_ext AS s
+    UNION ALL
+    SELECT k.conrelid, 'its constraint ' || k.conname, k.conbin::text
+    FROM pg_catalog.pg_constraint AS k
+    WHERE k.contype = 'c'
+    UNION ALL
+    SELECT d.adrelid, 'its generated column ' || a.attname, d.adbin::text
+    FROM pg_catalog.pg_attrdef AS d
+    INNER JOIN pg_catalog.pg_attribute AS a ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attgenerated <> ''
+    UNION ALL
+    SELECT p.partrelid, 'its partition key', p.partexprs::text
+    FROM pg_catalog.pg_partitioned_table AS p
+    UNION ALL
+    SELECT c.oid, 'its bounds as a partition', c.relpartbound::text
+    FROM pg_catalog.pg_class AS c
+)
+SELECT n.nspname, c.relname, x.what, x.tree
+FROM family AS f
+INNER JOIN carried AS x ON f.oid = x.oid
+INNER JOIN pg_catalog.pg_class AS c ON f.oid = c.oid
+INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+WHERE x.tree IS NOT NULL
+ORDER BY 1, 2, 3
+"""
+# Only a superuser can make an operator class. What is not a superuser's in it can be changed.
+_OPERATOR_CLASSES = """
+WITH RECURSIVE family (oid) AS (
+    SELECT unnest(%s::oid[])
+    UNION
+    SELECT i.inhparent FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON f.oid = i.inhrelid
+),
+used (oid, what, opclass) AS (
+    SELECT i.indrelid, 'its index ' || c.relname, unnest(i.indclass)
+    FROM pg_catalog.pg_index AS i
+    INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
+    UNION ALL
+    SELECT p.partrelid, 'its partition key', unnest(p.partclass)
+    FROM pg_catalog.pg_partitioned_table AS p
+),
+ran AS (
+    SELECT a.amprocfamily AS opfamily, a.amproc::oid AS oid FROM pg_catalog.pg_amproc AS a
+    UNION
+    SELECT a.amopfamily, o.oprcode::oid
+    FROM pg_catalog.pg_amop AS a
+    INNER JOIN pg_catalog.pg_operator AS o ON a.amopopr = o.oid
+)
+SELECT DISTINCT n.nspname, c.relname, u.what, p.oid::regprocedure::text
+FROM family AS f
+INNER JOIN used AS u ON f.oid = u.oid
+INNER JOIN pg_catalog.pg_opclass AS oc ON u.opclass = oc.oid
+INNER JOIN ran AS r ON oc.opcfamily = r.opfamily
+INNER JOIN pg_catalog.pg_proc AS p ON r.oid = p.oid
+INNER JOIN pg_catalog.pg_roles AS o ON p.proowner = o.oid
+INNER JOIN pg_catalog.pg_class AS c ON f.oid = c.oid
+INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+WHERE p.oid >= 16384 AND NOT o.rolsuper
+ORDER BY 1, 2, 3, 4
+"""
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """Something that a relation brings along, and that the server runs when it is read.
+
+    Attributes:
+        relation: which.
+        what: what of the relation runs it.
+        call: what is run.
+        theirs: whether it stands in a view of which no file of ours says what it may call. Then
+            not even the server's own functions may act: some run any text as SQL.
+    """
+
+    relation: str
+    what: str
+    call: Call
+    theirs: bool
+
+
+def carried_code(
+    connection: Connection[Any],
+    store: Store,
+    rules: LeakRules,
+    replaced: Collection[str] = (),
+    only: Iterable[Name] | None = None,
+) -> list[str]:
+    """Name every policy and every function of others that reading the store would run.
+
+    Args:
+        connection: a pinned session, as the role that is going to read.
+        store: what the files say.
+        rules: which functions a person vouches for.
+        replaced: relations whose queries do not count, because others take their place.
+        only: relations of the store to look at, with all below them; None is all, and the sources.
+    """
+    if only is None:
+        only = [*(s.name for s in store.sources), *(r.name for r in store.relations)]
+    closure = read_closure(connection, only)
+    return [
+        *_policies(connection, closure),
+        *_calls(connection, closure, store, rules, replaced),
+        *_operator_classes(connection, closure, rules),
+    ]
+
+
+def _policies(connection: Connection[Any], closure: Closure) -> Iterator[str]:
+    for oid, roles in subjects(connection, closure.members, closure.roots).items():
+        name, role = closure.members[oid].name, ", ".join(roles)
+        yield (
+            f"{name} is under row-level security, which applies to {role}: its policies would run "
+            f"with the rights of that role and decide which rows there are.\n"
+            f"Next: ALTER ROLE {role} BYPASSRLS, or GRANT the role that owns {name} TO {role} (not "
+            f"enough where row-level security is forced)."
+        )
+
+
+def _calls(
+    connection: Connection[Any],
+    closure: Closure,
+    store: Store,
+    rules: LeakRules,
+    replaced: Collection[str],
+) -> Iterator[str]:
+    found = [
+        *_of_queries(closure, {r.name for r in store.relations}, replaced),
+        *_of_tables(connection, closure),
+    ]
+    judge = Judge(connection, frozenset(rules.functions))
+    judge.learn(one.call for one in found)
+    said: set[str] = set()
+    for one in found:
+        verdict = judge.judge(one.call)
+        if verdict.foreign:
+            said.add(_foreign(one.relation, f"{one.what} uses {verdict.words}", rules))
+        elif one.theirs and verdict.acts:
+            said.add(
+                f"{one.relation}: {one.what} uses {verdict.words}; no file of ours says so, and a "
+                f"refresh would run it.\nNext: have it taken out of the view."
+            )
+    yield from sorted(said)
+
+
+def _of_queries(
+    closure: Closure, ours: Collection[Name], replaced: Collection[str]
+) -> Iterator[_Carried]:
+    for member in closure.members.values():
+        if member.query is not None and str(member.name) not in replaced:
+            theirs = member.name not in ours
+            yield from _each(str(member.name), "its query", member.query, theirs=theirs)
+
+
+def _of_tables(connection: Connection[Any], closure: Closure) -> Iterator[_Carried]:
+    for schema, name, what, tree in connection.execute(_TREES, (list(closure.members),)):
+        yield from _each(f"{schema}.{name}", what, parse_tree(tree), theirs=False)
+
+
+def _each(relation: str, what: str, tree: Value, *, theirs: bool) -> Iterator[_Carried]:
+    return (_Carried(relation, what, call, theirs) for call in calls(tree))
+
+
+def _operator_classes(
+    connection: Connection[Any], closure: Closure, rules: LeakRules
+) -> Iterator[str]:
+    rows = connection.execute(_OPERATOR_CLASSES, (list(closure.members),))
+    for schema, name, what, function in rows:
+        if function not in rules.functions:
+            words = f"{what} has an operator class with {function}, which is no superuser's"
+            yield _foreign(f"{schema}.{name}", words, rules)
+
+
+def _foreign(relation: str, words: str, rules: LeakRules) -> str:
+    return (
+        f"{relation}: {words}. A refresh would run it with our rights.\n"
+        f"Next: have it taken away, or vouch for the function in {rules.path}."
+    )

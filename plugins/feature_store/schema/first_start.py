@@ -1,0 +1,41 @@
+"""The first start of a new database: create a store and stamp its contracts, or do nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.store_definition import Store
+from feature_store.schema.apply import apply
+from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.object_states import has_audit
+from feature_store.settings import Settings
+
+
+def bootstrap(connection: Connection[Any], store: Store, settings: Settings) -> bool:
+    """Create and stamp a store where none was ever created, in one transaction.
+
+    Where one was, nothing is changed, whatever state it is in: what to apply there, and what to
+    stamp, a person decides.
+
+    Args:
+        connection: a pinned session in autocommit mode, as the role that is to own the store.
+        store: what the files say.
+        settings: where the files are.
+
+    Returns:
+        Whether it created one.
+
+    Raises:
+        NotReady: the sources or the server are not fit.
+        LeaseTaken: an apply is working on this database.
+    """
+    if has_audit(connection):
+        return False
+    with connection.transaction():
+        apply(connection, store, settings)
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(connection, feature_set, replace=False)
+    return True

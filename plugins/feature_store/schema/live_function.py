@@ -1,0 +1,57 @@
+"""A contract function as the database has it: its text, and as whom and by which names it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.relation_name import Name
+from feature_store.text_format import difference
+
+_PATH = "search_path=pg_catalog, pg_temp"
+
+
+@dataclass(frozen=True)
+class LiveFunction:
+    """A function of the database.
+
+    Attributes:
+        body: its text between the quotes.
+        definition: all of it, as the server describes it.
+        is_definer: whether it runs with its owner's privileges.
+        settings: what it sets while it runs; None if nothing.
+    """
+
+    body: str
+    definition: str
+    is_definer: bool
+    settings: list[str] | None
+
+    def is_as(self, body: str) -> bool:
+        """Whether it has this text, and runs as ours do."""
+        return self.body == body and self.is_definer and self.settings == [_PATH]
+
+    def difference(self, body: str) -> str:
+        """Where it differs from ours: in its text, or in how it runs."""
+        if self.body != body:
+            return difference(self.body, body, most=2)
+        runs = "as its owner" if self.is_definer else "as whoever calls it"
+        settings = ", ".join(self.settings or ["no setting of its own"])
+        return f"It runs {runs}, with {settings}; ours runs as its owner, with {_PATH}."
+
+
+def live_function(
+    connection: Connection[Any], name: Name, arguments: str | None
+) -> LiveFunction | None:
+    """Look a function up; None if there is none of that name and those types of arguments."""
+    row = connection.execute(
+        "SELECT p.prosrc, pg_get_functiondef(p.oid), p.prosecdef, p.proconfig "
+        "FROM pg_catalog.pg_proc AS p "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid "
+        "WHERE n.nspname = %s AND p.proname = %s AND oidvectortypes(p.proargtypes) = %s "
+        "AND p.prokind = 'f'",
+        (name.schema, name.relation, arguments),
+    ).fetchone()
+    return None if row is None else LiveFunction(*row)

@@ -1,0 +1,284 @@
+"""What apply creates, one by one, and the state in which each of it is.
+
+An object's state is found by comparing three texts: the file's definition now, the file's
+definition when it was applied, and the server's description then and now. What apply did not create
+is adopted as it is, where it can be, and then held to the server's description alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
+from feature_store.database.session import server_major
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.errors import NotReady
+from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.schema.adoption import collisions, misfits
+from feature_store.schema.governance import Governance, Standing, read_governance, standing
+from feature_store.text_format import difference
+
+ADOPTED = "adopted as it was:\n"
+"""How the record of an object that apply did not create begins."""
+
+
+class State(StrEnum):
+    """How an object stands to its file."""
+
+    MISSING = "missing"
+    AS_FILE = "as its file"
+    ADOPTED = "adopted as it is"
+    ADOPTABLE = "there before us, and fit to be adopted"
+    INCOMPLETE = "not all there, or not all as its file"
+    FILE_CHANGED = "its file has changed since it was applied"
+    ALTERED_LIVE = "altered in the database since it was applied"
+    FOREIGN = "there before us, and different"
+    TAKEN = "missing, and a name that it needs is taken"
+
+
+@dataclass(frozen=True)
+class StoreObject:
+    """Something that apply creates as a whole.
+
+    Attributes:
+        label: how it is called in messages and in the audit schema.
+        definition: what makes it what it is, normalised, as its file says now.
+        dictionary: its comments, normalised.
+        create: the statements that create it.
+        comment: the statements that comment on it.
+        describe: gives the server's description of it, None if it does not exist.
+        misfits: gives what keeps it from being adopted as it is, in words.
+        collisions: gives what keeps it from being created, in words.
+        relation: the relation that it is; None for a governance file.
+        governance: the governance file that it is; None for a relation.
+    """
+
+    label: str
+    definition: str
+    dictionary: str
+    create: tuple[str, ...]
+    comment: tuple[str, ...]
+    describe: Callable[[Connection[Any]], str | None]
+    misfits: Callable[[Connection[Any]], list[str]]
+    collisions: Callable[[Connection[Any]], list[str]]
+    relation: Relation | None
+    governance: Governance | None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An object and its state.
+
+    Attributes:
+        thing: the object.
+        state: its state.
+        details: where file and database differ, in words; empty where they do not.
+        dictionary_differs: whether its comments in the file are not those that were applied.
+        reworded: whether another major version of the server described it when it was applied.
+        standing: of a governance file that is not as it should be, its parts.
+    """
+
+    thing: StoreObject
+    state: State
+    details: str = ""
+    dictionary_differs: bool = False
+    reworded: bool = False
+    standing: Standing | None = None
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What the audit schema knows of an object."""
+
+    file_definition: str
+    live_definition: str
+    dictionary: str
+    server_major: int
+
+    @property
+    def adopted(self) -> bool:
+        return self.file_definition.startswith(ADOPTED)
+
+
+def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
+    """Every object of the store, in an order in which they can be created.
+
+    Raises:
+        BadInput: a governance or contract file cannot be read.
+    """
+    return (
+        *(_governance(governance) for governance in read_governance(include_dir)),
+        *(_relation(store, r, include_dir) for r in store.relations),
+    )
+
+
+def examine(
+    connection: Connection[Any], things: tuple[StoreObject, ...], named: Collection[str] = ()
+) -> list[Condition]:
+    """Find the state of each object.
+
+    Args:
+        connection: a pinned session.
+        things: the objects.
+        named: functions that may be replaced.
+    """
+    recorded: dict[str, _Recorded] = {}
+    if has_audit(connection):
+        recorded = {
+            label: _Recorded(*rest)
+            for label, *rest in connection.execute(
+                "SELECT object, file_definition, live_definition, dictionary, server_major "
+                "FROM feature_store_audit.definition"
+            )
+        }
+    return [
+        _governance_condition(connection, thing, thing.governance, recorded.get(thing.label), named)
+        if thing.governance
+        else _condition(connection, thing, recorded.get(thing.label))
+        for thing in things
+    ]
+
+
+def has_audit(connection: Connection[Any]) -> bool:
+    """Whether the audit schema exists."""
+    # Asked of the catalog, which answers whatever privileges the session has.
+    row = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
+        "ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = 'migration'",
+        (AUDIT_SCHEMA,),
+    ).fetchone()
+    return row is not None
+
+
+def require_store(connection: Connection[Any]) -> None:
+    """Pass where a store has been created.
+
+    Raises:
+        NotReady: none has.
+    """
+    if not has_audit(connection):
+        raise NotReady(
+            "The store has not been created.", next_step="Run `bin/feature-store apply`."
+        )
+
+
+def _condition(
+    connection: Connection[Any], thing: StoreObject, recorded: _Recorded | None
+) -> Condition:
+    live = thing.describe(connection)
+    if live is None:
+        taken = thing.collisions(connection)
+        return Condition(thing, State.TAKEN if taken else State.MISSING, "\n".join(taken))
+    if recorded is None:
+        return _there_before(connection, thing, "")
+    changed = _change(connection, live, recorded)
+    if changed is not None and recorded.adopted:
+        # It is not ours, so its owner may change it; then it is looked at anew.
+        return _there_before(connection, thing, changed)
+    if changed is not None:
+        return Condition(thing, State.ALTERED_LIVE, changed)
+    reworded = recorded.server_major != server_major(connection)
+    if recorded.adopted:
+        return Condition(thing, State.ADOPTED, reworded=reworded)
+    if thing.definition != recorded.file_definition:
+        details = difference(recorded.file_definition, thing.definition)
+        return Condition(thing, State.FILE_CHANGED, details)
+    differs = thing.dictionary != recorded.dictionary
+    return Condition(thing, State.AS_FILE, dictionary_differs=differs, reworded=reworded)
+
+
+def _there_before(connection: Connection[Any], thing: StoreObject, changed: str) -> Condition:
+    problems = thing.misfits(connection)
+    if problems:
+        return Condition(thing, State.FOREIGN, "\n".join(problems))
+    return Condition(
+        thing, State.ADOPTABLE, changed and f"changed since it was adopted:\n{changed}"
+    )
+
+
+def _governance_condition(
+    connection: Connection[Any],
+    thing: StoreObject,
+    governance: Governance,
+    recorded: _Recorded | None,
+    named: Collection[str],
+) -> Condition:
+    live = thing.describe(connection)
+    if live is None:
+        return Condition(thing, State.MISSING)
+    then = None
+    if recorded:
+        file_then = recorded.file_definition.removeprefix(ADOPTED)
+        changed = _change(connection, live, recorded)
+        if changed is None and thing.definition == file_then and not _any_named(governance, named):
+            state = State.ADOPTED if recorded.adopted else State.AS_FILE
+            differs = not recorded.adopted and thing.dictionary != recorded.dictionary
+            reworded = recorded.server_major != server_major(connection)
+            return Condition(thing, state, "", differs, reworded)
+        then = (file_then, recorded.live_definition)
+    parts = standing(connection, governance, named, then)
+    if not parts.misfits:
+        ours = recorded is not None and not recorded.adopted
+        state = State.INCOMPLETE if ours else State.ADOPTABLE
+        return Condition(thing, state, standing=parts)
+    state = State.FOREIGN
+    if recorded:
+        state = State.ALTERED_LIVE if changed is not None else State.FILE_CHANGED
+    return Condition(thing, state, "\n".join(parts.misfits), standing=parts)
+
+
+def _any_named(governance: Governance, named: Collection[str]) -> bool:
+    return any(str(part.name) in named for part in governance.parts)
+
+
+def _change(connection: Connection[Any], live: str, recorded: _Recorded) -> str | None:
+    """What the server describes otherwise than then, in words; None if nothing."""
+    then = recorded.live_definition
+    another_server = recorded.server_major != server_major(connection)
+    if live == then or (another_server and _alike(live, then)):
+        return None
+    return difference(then, live)
+
+
+def _alike(live: str, live_then: str) -> bool:
+    """Whether two descriptions by different major versions agree in all but a query's wording."""
+    queries = re.compile(f"{QUERY_BEGINS}\n.*?\n{QUERY_ENDS}", re.DOTALL)
+    return queries.sub("", live) == queries.sub("", live_then)
+
+
+def _relation(store: Store, relation: Relation, include_dir: Path) -> StoreObject:
+    file = relation.file
+    return StoreObject(
+        label=str(file.name),
+        definition=file.definition,
+        dictionary=file.dictionary,
+        create=(file.create.text, *(i.text for i in file.indexes.values())),
+        comment=tuple(c.text for c in file.comments),
+        describe=lambda connection: describe_relation(connection, file),
+        misfits=lambda connection: misfits(connection, store, relation, include_dir),
+        collisions=lambda connection: collisions(connection, relation),
+        relation=relation,
+        governance=None,
+    )
+
+
+def _governance(governance: Governance) -> StoreObject:
+    return StoreObject(
+        label=governance.label,
+        definition=governance.definition,
+        dictionary=governance.dictionary,
+        create=tuple(text for part in governance.parts for text in part.statements),
+        comment=tuple(text for part in governance.parts for text in part.comments),
+        describe=governance.describe,
+        misfits=lambda _: [],
+        collisions=lambda _: [],
+        relation=None,
+        governance=governance,
+    )

@@ -1,0 +1,212 @@
+"""Privileges: what the session's role, and the owners of the views, may do.
+
+A refresh runs with the privileges of the view's owner, whoever asks for it. ``include/roles.sql``
+grants all that is asked for here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.session import server_major
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.source_tables import Source
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.relation_name import Name
+from feature_store.schema.governance import GOVERNANCE_TABLES, GOVERNED_SCHEMAS
+
+_MAINTAIN_SINCE = 17
+
+
+def contract_problems(connection: Connection[Any]) -> list[str]:
+    """Name what keeps the session's role from asserting the contracts.
+
+    The governance tables and functions must exist.
+    """
+    rows = connection.execute(
+        """
+        SELECT n.nspname, c.relname, quote_ident(current_user)
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = ANY(%s) AND c.relname = ANY(%s)
+            AND NOT has_table_privilege(c.oid, 'SELECT')
+        ORDER BY n.nspname, c.relname
+        """,
+        (list(GOVERNED_SCHEMAS), list(GOVERNANCE_TABLES)),
+    ).fetchall()
+    functions = connection.execute(
+        """
+        SELECT p.oid::regprocedure::text, quote_ident(current_user)
+        FROM pg_catalog.pg_proc AS p
+        INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+        WHERE n.nspname = ANY(%s) AND p.proname = 'check_feature_contract'
+            AND NOT has_function_privilege(p.oid, 'EXECUTE')
+        ORDER BY n.nspname
+        """,
+        (list(GOVERNED_SCHEMAS),),
+    ).fetchall()
+    return [
+        f"{me} may not read {schema}.{table}, so it cannot assert the contract.\n"
+        f"Next: GRANT SELECT ON {schema}.{table} TO {me}"
+        for schema, table, me in rows
+    ] + [
+        f"{me} may not call {function}, so it cannot assert the contract.\n"
+        f"Next: GRANT EXECUTE ON FUNCTION {function} TO {me}"
+        for function, me in functions
+    ]
+
+
+def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
+    """Name what keeps the session's role, or a view's owner, from refreshing.
+
+    Every relation must exist.
+    """
+    sources = {source.name: source for source in store.sources}
+    problems = [
+        problem for source in store.sources for problem in _witness_problems(connection, source)
+    ]
+    for relation in store.relations:
+        if relation.refresh is not Refresh.NEVER:
+            problems += _role_problems(connection, relation)
+        problems += _owner_problems(connection, relation, sources)
+    return problems
+
+
+def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
+    # What a refresh saw is recorded with the session's own privileges, not with the owner's.
+    row = connection.execute(
+        """
+        SELECT
+            quote_ident(current_user),
+            c.oid::regclass::text,
+            quote_ident(n.nspname),
+            has_schema_privilege(n.oid, 'USAGE')
+            AND (
+                SELECT bool_and(has_column_privilege(c.oid, s, 'SELECT'))
+                FROM unnest(%s::text[]) AS s
+            )
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s
+        """,
+        (list(source.columns), source.name.schema, source.name.relation),
+    ).fetchone()
+    if row is None or row[3]:
+        return []
+    me, table, schema, _ = row
+    return [
+        f"{me} may not read {source.name}, so it cannot record what a refresh saw.\n"
+        f"{_grant_read(me, table, schema)}"
+    ]
+
+
+def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]:
+    row = connection.execute(
+        """
+        SELECT
+            quote_ident(current_user),
+            quote_ident(pg_get_userbyid(c.relowner)),
+            pg_has_role(c.relowner, 'USAGE'),
+            has_database_privilege(c.relowner, current_database(), 'TEMP'),
+            has_table_privilege(c.oid, 'SELECT'),
+            quote_ident(current_database()),
+            c.oid::regclass::text
+        FROM pg_catalog.pg_class AS c
+        WHERE c.oid = %s::regclass
+        """,
+        (relation.name.quoted,),
+    ).fetchone()
+    assert row is not None  # the caller promises that the relation exists
+    me, owner, is_owner, owner_may_create_temporary, may_read, database, view = row
+    problems = []
+    if not is_owner and server_major(connection) < _MAINTAIN_SINCE:
+        problems.append(
+            f"{me} may not refresh {relation.name}, which {owner} owns: before PostgreSQL "
+            f"{_MAINTAIN_SINCE} only the owner of a view may.\n"
+            f"Next: {_hand_over(connection, relation, view)}"
+        )
+    elif not is_owner and not _may_maintain(connection, relation):
+        problems.append(
+            f"{me} may not refresh {relation.name}.\nNext: GRANT MAINTAIN ON {view} TO {me}"
+        )
+    if not may_read:
+        problems.append(
+            f"{me} may not read {relation.name}, so it cannot count its rows.\n"
+            f"Next: GRANT SELECT ON {view} TO {me}"
+        )
+    if relation.refresh is Refresh.CONCURRENT and not owner_may_create_temporary:
+        problems.append(
+            f"{owner}, who owns {relation.name}, may not create temporary tables, which a "
+            f"concurrent refresh needs.\nNext: GRANT TEMPORARY ON DATABASE {database} TO {owner}"
+        )
+    return problems
+
+
+def _hand_over(connection: Connection[Any], relation: Relation, view: str) -> str:
+    """The way to the view's ownership, which is never to become a superuser."""
+    row = connection.execute(
+        "SELECT r.rolsuper, quote_ident(r.rolname), quote_ident(current_user) "
+        "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
+        "WHERE c.oid = %s::regclass",
+        (relation.name.quoted,),
+    ).fetchone()
+    assert row is not None  # the caller has seen it
+    is_superuser, owner, me = row
+    if is_superuser:
+        return (
+            f"ALTER MATERIALIZED VIEW {view} OWNER TO the role that applies, then run "
+            f"include/roles.sql"
+        )
+    return f"run include/roles.sql, which hands it over, or GRANT {owner} TO {me}"
+
+
+def _owner_problems(
+    connection: Connection[Any], relation: Relation, sources: dict[Name, Source]
+) -> list[str]:
+    problems = []
+    for read in sorted(relation.file.reads):
+        columns = list(sources[read].columns) if read in sources else None
+        row = connection.execute(
+            """
+            SELECT
+                quote_ident(pg_get_userbyid(mine.relowner)),
+                theirs.oid::regclass::text,
+                quote_ident(n.nspname),
+                has_schema_privilege(mine.relowner, theirs.relnamespace, 'USAGE')
+                AND (
+                    has_table_privilege(mine.relowner, theirs.oid, 'SELECT')
+                    -- A source may be granted column by column.
+                    OR (
+                        SELECT bool_and(
+                            has_column_privilege(mine.relowner, theirs.oid, c, 'SELECT')
+                        )
+                        FROM unnest(%s::text[]) AS c
+                    ) IS TRUE
+                )
+            FROM pg_catalog.pg_class AS mine
+            CROSS JOIN pg_catalog.pg_class AS theirs
+            INNER JOIN pg_catalog.pg_namespace AS n ON theirs.relnamespace = n.oid
+            WHERE mine.oid = %s::regclass AND n.nspname = %s AND theirs.relname = %s
+            """,
+            (columns, relation.name.quoted, read.schema, read.relation),
+        ).fetchone()
+        if row and not row[3]:
+            owner, table, schema, _ = row
+            problems.append(
+                f"{owner}, who owns {relation.name}, may not read {read}.\n"
+                f"{_grant_read(owner, table, schema)}"
+            )
+    return problems
+
+
+def _grant_read(role: str, table: str, schema: str) -> str:
+    return f"Next: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {table} TO {role}"
+
+
+def _may_maintain(connection: Connection[Any], relation: Relation) -> bool:
+    row = connection.execute(
+        "SELECT has_table_privilege(%s, 'MAINTAIN')", (relation.name.quoted,)
+    ).fetchone()
+    return bool(row and row[0])

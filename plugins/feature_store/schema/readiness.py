@@ -1,0 +1,114 @@
+"""Whether a refresh can start. Looks, and changes nothing of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.read_locks import lock_problems
+from feature_store.database.session import SUPPORTED_SERVERS, server_major
+from feature_store.declarations.guards import guard_problems
+from feature_store.declarations.leak_rules import read_rules
+from feature_store.declarations.source_tables import source_problems
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import NotReady
+from feature_store.relation_name import Name
+from feature_store.schema.audit_privileges import access_problems
+from feature_store.schema.carried_code import carried_code
+from feature_store.schema.plan import blockages, make_plan
+from feature_store.schema.privileges import contract_problems, refresh_problems
+from feature_store.settings import Settings
+from feature_store.text_format import bullets
+
+
+def check_ready(connection: Connection[Any], store: Store, settings: Settings) -> None:
+    """Check server, sources, definitions and privileges, all of them, before any work.
+
+    Args:
+        connection: a pinned session in autocommit mode, as the role that will refresh.
+        store: what the files say.
+        settings: where the files are.
+
+    Raises:
+        NotReady: something is not fit; the message names all of it with the way out.
+        BadInput: a file that cannot be used.
+    """
+    _refuse(server_problems(connection))
+    check_access(connection)
+    problems = [
+        *source_problems(connection, store.sources),
+        *_definition_problems(connection, store, settings),
+    ] or [*refresh_problems(connection, store), *contract_problems(connection)]
+    problems = problems or lock_problems(connection, store)
+    # Only now, with nobody's code in the way and every grant there, is a source looked into.
+    _refuse(problems or guard_problems(connection, store.source_guards))
+
+
+def check_access(connection: Connection[Any]) -> None:
+    """Check that the session's role may look at the store at all. Needs no privilege itself.
+
+    Raises:
+        NotReady: it may not; the message names every GRANT that is missing.
+    """
+    _refuse(access_problems(connection))
+
+
+def check_code(
+    connection: Connection[Any], store: Store, settings: Settings, only: Name | None = None
+) -> None:
+    """Check that to read the store runs no code of others: a task may run long after `prepare`.
+
+    Args:
+        connection: a pinned session, as the role that is going to read.
+        store: what the files say.
+        settings: where the files are.
+        only: the relation that is going to be read; None is all.
+
+    Raises:
+        NotReady: it would run some; the message names it.
+    """
+    rules = read_rules(settings.include_dir)
+    _refuse(carried_code(connection, store, rules, only=[only] if only else None))
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise NotReady(
+            f"The store cannot be refreshed:\n{bullets(problems)}",
+            readers="the rows of the last refresh; nothing was changed.",
+            next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
+            "look at `bin/feature-store plan`, then run again.",
+        )
+
+
+def server_problems(connection: Connection[Any]) -> list[str]:
+    """Say if the server's version or the database's encoding is one that no store works on."""
+    problems = []
+    oldest, newest = SUPPORTED_SERVERS
+    major = server_major(connection)
+    if not oldest <= major <= newest:
+        problems.append(f"The server is PostgreSQL {major}; expected {oldest} to {newest}.")
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        problems.append(
+            "The database's encoding is SQL_ASCII, in which a text's length and patterns are of "
+            "bytes, not of letters.\nNext: restore a dump of it into one with the encoding UTF8"
+        )
+    return problems
+
+
+def _definition_problems(
+    connection: Connection[Any], store: Store, settings: Settings
+) -> list[str]:
+    plan = make_plan(connection, store, settings.include_dir)
+    problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
+    missing = [f"schema {name}" for name in plan.schemas]
+    missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
+    missing += [thing.label for thing in plan.creates]
+    for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):
+        if waiting:
+            labels = ", ".join(condition.thing.label for condition in waiting)
+            problems.append(f"{words}: {labels}.\nNext: bin/feature-store apply")
+    if missing:
+        problems.append(f"Missing: {', '.join(missing)}.\nNext: bin/feature-store apply")
+    return problems

@@ -1,0 +1,108 @@
+"""Building relations beside the old ones: in a schema of their own, under their own names.
+
+So no name has to be made up, and every query keeps its words: only the schema before the names of
+what is built beside differs, and that goes when they are swapped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.database.read_locks import find_reads, lock_reads
+from feature_store.declarations.schema_rewrite import moved
+from feature_store.errors import NotReady, passes_on_its_own
+from feature_store.relation_name import Name
+from feature_store.schema.replacement.carry_over import given_by_default, keep
+from feature_store.schema.replacement.dependents import Rebuilt, Replacement
+
+log = logging.getLogger(__name__)
+
+BESIDE = "feature_store_beside"
+
+_MAY = {"42501": "Apply as the owner of what is replaced, or grant its owner what is missing."}
+
+
+def build(connection: Connection[Any], replacement: Replacement, written: str) -> None:
+    """Create all of it, empty, with what the old ones have.
+
+    Args:
+        connection: a pinned session, in the transaction that will swap.
+        replacement: what to build.
+        written: what files have said in comments until now.
+
+    Raises:
+        NotReady: something cannot be kept; the message names it.
+    """
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(BESIDE)))
+    schemas = {one.name: BESIDE for one in replacement.rebuilt}
+    for one in replacement.rebuilt:
+        with naming(f"{one.name} cannot be built"):
+            connection.execute(moved(_create(one), schemas).encode())
+            if one.from_file:
+                for index in one.relation.file.indexes.values():
+                    connection.execute(moved(index.text, schemas).encode())
+                for comment in one.relation.file.comments:
+                    connection.execute(moved(comment.text, schemas).encode())
+        if one.old:
+            # A view of the user may give way to a materialized view of ours.
+            had = replace(one.old, materialized=one.relation.file.materialized)
+            own = (one.relation.file.indexes, written) if one.from_file else ((), "")
+            steps = keep(connection, had, BESIDE, *own)
+        else:
+            steps = list(given_by_default(connection, one.name, BESIDE))
+        for statement, what in steps:
+            with naming(f"{one.name}: {what} cannot be kept"):
+                connection.execute(statement)
+
+
+def fill(connection: Connection[Any], replacement: Replacement) -> None:
+    """Fill what is to be filled, each after all that it reads.
+
+    Raises:
+        NotReady: its query fails.
+    """
+    for one in replacement.rebuilt:
+        if not one.filled:
+            continue
+        name = sql.Identifier(BESIDE, one.name.relation)
+        log.info("Filling %s beside the old one.", one.name)
+        with naming(f"{one.name} cannot be filled"):
+            lock_reads(connection, find_reads(connection, Name(BESIDE, one.name.relation)))
+            # A refresh leaves rows that every snapshot sees, older ones too.
+            connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
+        connection.execute(sql.SQL("ANALYZE {}").format(name))
+
+
+@contextmanager
+def naming(problem: str) -> Iterator[None]:
+    """Say what could not be done when the server refuses it.
+
+    Raises:
+        NotReady: for an error that another try cannot help.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if passes_on_its_own(error):
+            raise
+        details = [error.diag.message_primary or str(error), error.diag.message_detail]
+        raise NotReady(
+            f"Nothing was applied: {problem}: {'. '.join(d for d in details if d)}.",
+            readers="what they had before.",
+            next_step=_MAY.get(error.sqlstate or ""),
+        ) from error
+
+
+def _create(one: Rebuilt) -> str:
+    if one.from_file or one.old is None:
+        return one.relation.file.create.text
+    name = one.name.quoted
+    ending = "\nWITH NO DATA" if one.old.materialized else ""
+    return f"CREATE {one.old.kind} {name} AS\n{one.old.query}{ending}"

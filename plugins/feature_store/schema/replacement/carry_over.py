@@ -1,0 +1,258 @@
+"""What a relation keeps when another takes its place: all that its query does not say.
+
+Owner, options, tablespace, settings of its columns, indexes, words and privileges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.schema_rewrite import moved
+from feature_store.relation_name import Name
+from feature_store.schema.applied_definitions import quoted
+from feature_store.schema.replacement.dependents import Old
+
+# A statement, and what it keeps, in words.
+Step = tuple[sql.Composed, str]
+
+
+def keep(
+    connection: Connection[Any],
+    old: Old,
+    schema: str,
+    own_indexes: Collection[str],
+    own_words: str,
+) -> list[Step]:
+    """Read what an old relation has, as statements for the new one of its name in another schema.
+
+    Args:
+        connection: a pinned session.
+        old: the old relation, of the new one's kind.
+        schema: where the new one is.
+        own_indexes: indexes that the new one has already.
+        own_words: what files have said in comments, which the new one's file says anew.
+    """
+    new = sql.Identifier(schema, old.name.relation)
+    readers: list[Callable[..., Iterator[Step]]] = [_owner, _options, _columns, _grants]
+    steps = [step for read in readers for step in read(connection, old, new, schema)]
+    steps += _words(connection, old, schema, own_words)
+    steps += _tablespace(connection, old, new)
+    steps += _indexes(connection, old, new, schema, own_indexes)
+    return steps
+
+
+def given_by_default(connection: Connection[Any], name: Name, schema: str) -> Iterator[Step]:
+    """Read what a new relation is granted by default in its own schema, for one made in another.
+
+    Args:
+        connection: a pinned session, as the role that creates it.
+        name: the new relation.
+        schema: where it is made.
+    """
+    new = sql.Identifier(schema, name.relation)
+    for grantee, privilege, grantable in connection.execute(
+        "SELECT p.grantee, p.privilege_type, p.is_grantable FROM pg_catalog.pg_default_acl AS d "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON d.defaclnamespace = n.oid "
+        "CROSS JOIN aclexplode(d.defaclacl) AS p WHERE d.defaclobjtype = 'r' "
+        "AND n.nspname = %s AND pg_get_userbyid(d.defaclrole) = current_user",
+        (name.schema,),
+    ).fetchall():
+        yield _grant(new, sql.SQL(privilege), _role(connection, grantee), grantable)
+
+
+def _alter(old: Old, new: sql.Composable, what: sql.Composable) -> sql.Composed:
+    return sql.SQL("ALTER {} {} {}").format(sql.SQL(old.kind), new, what)
+
+
+def _owner(
+    connection: Connection[Any], old: Old, new: sql.Composable, schema: str
+) -> Iterator[Step]:
+    for (owner,) in connection.execute(
+        "SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class "
+        "WHERE oid = %s AND pg_get_userbyid(relowner) <> current_user",
+        (old.oid,),
+    ):
+        role = sql.Identifier(owner)
+        may = sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role)
+        yield may, "its owner"
+        yield _alter(old, new, sql.SQL("OWNER TO {}").format(role)), "its owner"
+
+
+def _options(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+    for prefix, name, value in connection.execute(
+        """
+        SELECT '', o.option_name, o.option_value
+        FROM pg_catalog.pg_class AS c CROSS JOIN pg_options_to_table(c.reloptions) AS o
+        WHERE c.oid = %s
+        UNION ALL
+        SELECT 'toast.', o.option_name, o.option_value
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_class AS t ON c.reltoastrelid = t.oid
+        CROSS JOIN pg_options_to_table(t.reloptions) AS o
+        WHERE c.oid = %s
+        """,
+        (old.oid, old.oid),
+    ):
+        option = sql.SQL(prefix) + sql.Identifier(name)
+        setting = sql.SQL("SET ({} = {})").format(option, sql.Literal(value))
+        yield _alter(old, new, setting), f"the option {prefix}{name}"
+
+
+def _columns(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+    for column, target, options, storage, compression in connection.execute(
+        """
+        SELECT
+            a.attname,
+            CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END,
+            array_to_string(a.attoptions, ', '),
+            CASE WHEN a.attstorage <> t.typstorage THEN
+                CASE a.attstorage
+                    WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                    WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED'
+                END
+            END,
+            CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END
+        FROM pg_catalog.pg_attribute AS a
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid AND c.relkind = 'm'
+        INNER JOIN pg_catalog.pg_type AS t ON a.atttypid = t.oid
+        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+        """,
+        (old.oid,),
+    ).fetchall():
+        name = sql.Identifier(column)
+        words = f"the settings of its column {column}"
+        for setting, value in (
+            ("SET STATISTICS {}", target),
+            ("SET ({})", options),
+            ("SET STORAGE {}", storage),
+            ("SET COMPRESSION {}", compression),
+        ):
+            if value is not None:
+                action = sql.SQL(setting).format(sql.SQL(str(value)))
+                yield _alter(old, new, sql.SQL("ALTER COLUMN {} {}").format(name, action)), words
+
+
+def _words(connection: Connection[Any], old: Old, schema: str, own: str) -> Iterator[Step]:
+    for column, words in connection.execute(
+        """
+        SELECT a.attname, d.description
+        FROM pg_catalog.pg_description AS d
+        LEFT JOIN pg_catalog.pg_attribute AS a
+            ON d.objoid = a.attrelid AND d.objsubid = a.attnum AND d.objsubid > 0
+        WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = %s
+        """,
+        (old.oid,),
+    ).fetchall():
+        if quoted(words) in own:
+            continue
+        if column is None:
+            new = sql.Identifier(schema, old.name.relation)
+            target = sql.SQL("{} {}").format(sql.SQL(old.kind), new)
+        else:
+            target = sql.SQL("COLUMN ") + sql.Identifier(schema, old.name.relation, column)
+        comment = sql.SQL("COMMENT ON {} IS {}").format(target, sql.Literal(words))
+        yield comment, f"the comment on {column or 'it'}"
+
+
+def _grants(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+    """All privileges and no other: what every new relation is granted by default is taken back."""
+    row = connection.execute(
+        "SELECT relacl IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl "
+        "WHERE defaclobjtype = 'r') FROM pg_catalog.pg_class WHERE oid = %s",
+        (old.oid,),
+    ).fetchone()
+    as_born = bool(row and row[0])
+    if not as_born:
+        yield from _revokes(connection, old, new)
+    for column, grantee, privilege, grantable in connection.execute(
+        """
+        SELECT NULL, p.grantee, p.privilege_type, p.is_grantable
+        FROM pg_catalog.pg_class AS c
+        CROSS JOIN aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS p
+        WHERE c.oid = %s AND NOT %s
+        UNION ALL
+        SELECT a.attname, p.grantee, p.privilege_type, p.is_grantable
+        FROM pg_catalog.pg_attribute AS a
+        CROSS JOIN aclexplode(a.attacl) AS p
+        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+        """,
+        (old.oid, as_born, old.oid),
+    ).fetchall():
+        what: sql.Composable = sql.SQL(privilege)
+        if column:
+            what += sql.SQL(" ({})").format(sql.Identifier(column))
+        yield _grant(new, what, _role(connection, grantee), grantable)
+
+
+def _grant(
+    new: sql.Composable, privilege: sql.Composable, role: sql.Composable, grantable: bool
+) -> Step:
+    option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}{}").format(privilege, new, role, option)
+    return grant, f"the privilege {privilege.as_string()} of {role.as_string()}"
+
+
+def _revokes(connection: Connection[Any], old: Old, new: sql.Composable) -> Iterator[Step]:
+    roles = connection.execute(
+        "SELECT d.grantee FROM pg_catalog.pg_default_acl AS a "
+        "CROSS JOIN aclexplode(a.defaclacl) AS d WHERE a.defaclobjtype = 'r' "
+        "UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid = %s",
+        (old.oid,),
+    ).fetchall()
+    for (grantee,) in roles:
+        role = _role(connection, grantee)
+        yield sql.SQL("REVOKE ALL ON {} FROM {}").format(new, role), "its privileges"
+
+
+def _role(connection: Connection[Any], oid: int) -> sql.Composable:
+    if not oid:
+        return sql.SQL("PUBLIC")
+    row = connection.execute("SELECT pg_get_userbyid(%s)", (oid,)).fetchone()
+    assert row is not None  # a SELECT without FROM
+    return sql.Identifier(row[0])
+
+
+def _tablespace(connection: Connection[Any], old: Old, new: sql.Composable) -> Iterator[Step]:
+    for (space,) in connection.execute(
+        "SELECT s.spcname FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_tablespace AS s ON c.reltablespace = s.oid WHERE c.oid = %s",
+        (old.oid,),
+    ):
+        to = sql.SQL("SET TABLESPACE {}").format(sql.Identifier(space))
+        yield _alter(old, new, to), f"the tablespace {space}"
+
+
+def _indexes(
+    connection: Connection[Any],
+    old: Old,
+    new: sql.Composable,
+    schema: str,
+    own: Collection[str],
+) -> Iterator[Step]:
+    for index, definition, space, clustered, words in connection.execute(
+        """
+        SELECT
+            c.relname, pg_get_indexdef(c.oid), s.spcname, i.indisclustered,
+            obj_description(c.oid, 'pg_class')
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
+        LEFT JOIN pg_catalog.pg_tablespace AS s ON c.reltablespace = s.oid
+        WHERE i.indrelid = %s
+        ORDER BY c.relname
+        """,
+        (old.oid,),
+    ).fetchall():
+        name = sql.Identifier(schema, index)
+        kept = f"the index {index}"
+        if index not in own:
+            yield sql.SQL("{}").format(sql.SQL(moved(definition, {old.name: schema}))), kept
+        if space:
+            to = sql.SQL("ALTER INDEX {} SET TABLESPACE {}").format(name, sql.Identifier(space))
+            yield to, kept
+        if clustered:
+            yield _alter(old, new, sql.SQL("CLUSTER ON {}").format(sql.Identifier(index))), kept
+        if words:
+            yield sql.SQL("COMMENT ON INDEX {} IS {}").format(name, sql.Literal(words)), kept

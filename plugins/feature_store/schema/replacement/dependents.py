@@ -1,0 +1,270 @@
+"""What replacing a relation takes: all of ours that reads it is built anew, too.
+
+A view's or materialized view's query is bound to what it reads by OID, so a relation that takes
+another's place takes nobody's attention: whatever read the old one has to be told. Our own readers
+are built beside with it. A user's view is kept, and its query is read once more when the new
+relations bear the old names. All else that depends on the old relation is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.relation_name import Name
+
+
+@dataclass(frozen=True)
+class Old:
+    """A live relation that gives way, or a user's view that reads one.
+
+    Attributes:
+        oid: its OID.
+        name: its name.
+        materialized: whether it is a materialized view, else it is a plain view.
+        query: its query, as the server words it.
+        populated: whether it can be read.
+    """
+
+    oid: int
+    name: Name
+    materialized: bool
+    query: str
+    populated: bool
+
+    @property
+    def kind(self) -> str:
+        """How statements call it."""
+        return "MATERIALIZED VIEW" if self.materialized else "VIEW"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A relation that is built beside.
+
+    Attributes:
+        relation: as its file says.
+        old: what it takes the place of; None where nothing is.
+        from_file: whether its file says how, else the old one's query does.
+        filled: whether it is filled before it is shown.
+    """
+
+    relation: Relation
+    old: Old | None
+    from_file: bool
+    filled: bool
+
+    @property
+    def name(self) -> Name:
+        """The name that it will bear."""
+        return self.relation.name
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """All that replacing some relations takes.
+
+    Attributes:
+        named: the relations that were named.
+        rebuilt: they, what of ours reads them, and what is new; each after all that it reads.
+        views: the user's views that read one of them.
+        refusals: what cannot be kept, in words; nothing is replaced while there is one.
+    """
+
+    named: tuple[str, ...]
+    rebuilt: tuple[Rebuilt, ...]
+    views: tuple[Old, ...]
+    refusals: tuple[str, ...]
+
+    @property
+    def along(self) -> tuple[str, ...]:
+        """What is built anew although nobody named it."""
+        return tuple(str(r.name) for r in self.rebuilt if r.old and str(r.name) not in self.named)
+
+
+def plan_replacement(
+    connection: Connection[Any], store: Store, named: Collection[str], created: Collection[str]
+) -> Replacement:
+    """Find out what replacing takes. Reads the catalog only.
+
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        named: relations to replace; each exists.
+        created: relations that do not exist yet.
+    """
+    olds: dict[Name, Old] = {}
+    views: dict[Name, Old] = {}
+    reads: dict[Name, set[Name]] = {r.name: set() for r in store.relations}
+    ours = {r.name: r for r in store.relations}
+    refusals = _no_views(connection, named)
+    pending = [old for name in ours if str(name) in named for old in _find(connection, name)]
+    while pending:
+        old = pending.pop()
+        if old.name in olds:
+            continue
+        olds[old.name] = old
+        refusals += _refusals(connection, old)
+        for reader in _readers(connection, old):
+            reads.setdefault(reader.name, set()).add(old.name)
+            if reader.name in ours:
+                pending.append(reader)
+            elif reader.materialized:
+                refusals.append(
+                    f"{reader.name}, a materialized view of yours, reads {old.name}.\n"
+                    f"Next: keep its definition, drop it, apply, and create it again"
+                )
+            else:
+                views[reader.name] = reader
+    refusals += [r for view in views.values() for r in _owner_refusals(connection, view)]
+    members = {n for n in ours if n in olds or str(n) in created}
+    for name in members:
+        if str(name) in named or name not in olds:
+            reads[name] = set(ours[name].file.reads)
+    ordered = TopologicalSorter({n: sorted(reads[n] & members) for n in sorted(members)})
+    order = list(ordered.static_order())
+    return Replacement(
+        named=tuple(str(r.name) for r in store.relations if str(r.name) in named),
+        rebuilt=_with_filling(
+            [Rebuilt(ours[n], olds.get(n), str(n) in named or n not in olds, False) for n in order],
+            reads,
+        ),
+        views=tuple(views[n] for n in sorted(views)),
+        refusals=tuple(dict.fromkeys(refusals)),
+    )
+
+
+def _with_filling(rebuilt: list[Rebuilt], reads: dict[Name, set[Name]]) -> tuple[Rebuilt, ...]:
+    """Fill what was filled, and what is new where something that is filled reads it."""
+    read_by_filled: set[Name] = set()
+    found = []
+    for one in reversed(rebuilt):
+        filled = one.old.populated if one.old else one.name in read_by_filled
+        if filled:
+            read_by_filled |= reads[one.name]
+        filled = filled and one.relation.file.materialized
+        found.append(Rebuilt(one.relation, one.old, one.from_file, filled))
+    return tuple(reversed(found))
+
+
+_OLD = """
+SELECT DISTINCT
+    c.oid, n.nspname, c.relname, c.relkind = 'm', pg_get_viewdef(c.oid), c.relispopulated
+FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+"""
+
+
+def _find(connection: Connection[Any], name: Name) -> list[Old]:
+    rows = connection.execute(
+        _OLD + "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('v', 'm')",
+        (name.schema, name.relation),
+    ).fetchall()
+    return [_old(row) for row in rows]
+
+
+def _no_views(connection: Connection[Any], named: Collection[str]) -> list[str]:
+    rows = connection.execute(
+        "SELECT concat_ws('.', n.nspname, c.relname) FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE concat_ws('.', n.nspname, c.relname) = ANY(%s) AND c.relkind NOT IN ('v', 'm') "
+        "ORDER BY 1",
+        (list(named),),
+    ).fetchall()
+    return [
+        f"{name} is no view of any kind, and what holds rows of its own is never dropped.\n"
+        f"Next: rename it yourself, then apply without naming it"
+        for (name,) in rows
+    ]
+
+
+def _old(row: tuple[Any, ...]) -> Old:
+    oid, schema, relation, materialized, query, populated = row
+    return Old(oid, Name(schema, relation), materialized, query.rstrip().rstrip(";"), populated)
+
+
+def _readers(connection: Connection[Any], old: Old) -> list[Old]:
+    rows = connection.execute(
+        _OLD
+        + """
+        INNER JOIN pg_catalog.pg_rewrite AS r ON c.oid = r.ev_class AND r.rulename = '_RETURN'
+        INNER JOIN pg_catalog.pg_depend AS d
+            ON r.oid = d.objid
+            AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+            AND d.refclassid = 'pg_catalog.pg_class'::regclass
+        WHERE d.refobjid = %s AND c.oid <> %s
+        ORDER BY 2, 3
+        """,
+        (old.oid, old.oid),
+    ).fetchall()
+    return [_old(row) for row in rows]
+
+
+def _refusals(connection: Connection[Any], old: Old) -> list[str]:
+    """Whatever depends on a relation and would not survive it, or would keep it from going."""
+    rows = connection.execute(
+        """
+        SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_type AS t ON c.reltype = t.oid
+        INNER JOIN pg_catalog.pg_depend AS d
+            ON (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
+            OR (
+                d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+            )
+        LEFT JOIN pg_catalog.pg_class AS i
+            ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.oid
+        LEFT JOIN pg_catalog.pg_rewrite AS r
+            ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+        WHERE c.oid = %s
+            -- Its own indexes, storage and type go and come with it; its readers are seen to.
+            AND i.relkind IS DISTINCT FROM 'i' AND i.relkind IS DISTINCT FROM 't'
+            AND r.rulename IS DISTINCT FROM '_RETURN'
+            AND NOT (
+                d.classid = 'pg_catalog.pg_type'::regclass AND d.objid IN (t.oid, t.typarray)
+            )
+        UNION ALL
+        SELECT 'extension ' || quote_ident(e.extname) || ', whose member it is'
+        FROM pg_catalog.pg_depend AS d
+        INNER JOIN pg_catalog.pg_extension AS e ON d.refobjid = e.oid
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = %s
+            AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+        UNION ALL
+        SELECT 'security label by ' || l.provider
+        FROM pg_catalog.pg_seclabel AS l
+        WHERE l.classoid = 'pg_catalog.pg_class'::regclass AND l.objoid = %s
+        UNION ALL
+        SELECT 'access method ' || a.amname
+        FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_am AS a ON c.relam = a.oid
+        WHERE c.oid = %s AND a.amname <> 'heap'
+        ORDER BY 1
+        """,
+        (old.oid,) * 4,
+    ).fetchall()
+    return [
+        f"{old.name} has what replacing it would lose: {what}.\n"
+        f"Next: drop that yourself, apply, and create it again"
+        for (what,) in rows
+    ] + _owner_refusals(connection, old)
+
+
+def _owner_refusals(connection: Connection[Any], old: Old) -> list[str]:
+    row = connection.execute(
+        "SELECT quote_ident(r.rolname), quote_ident(current_user), r.rolsuper "
+        "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
+        "WHERE c.oid = %s AND NOT pg_has_role(r.oid, 'USAGE')",
+        (old.oid,),
+    ).fetchone()
+    if row is None:
+        return []
+    owner, me, is_superuser = row
+    otherwise = "" if is_superuser else f", or GRANT {owner} TO {me}"
+    return [
+        f"{old.name} belongs to {owner}, and {me} may not replace it.\n"
+        f"Next: apply as {owner}{otherwise}"
+    ]

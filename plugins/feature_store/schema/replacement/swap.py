@@ -1,0 +1,156 @@
+"""Letting the new relations take the old ones' places, all at once, in a moment.
+
+Whoever reads waits for that moment and then has the new rows; nobody is thrown out. The locks are
+taken from the top, as readers of views take theirs, and given up if they are not all had before a
+server looks for deadlocks: then it is tried again a little later, in another order.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.errors import NotReady
+from feature_store.schema.replacement.build_beside import BESIDE, naming
+from feature_store.schema.replacement.dependents import Old, Replacement
+
+log = logging.getLogger(__name__)
+
+_GONE = "feature_store_gone"
+_PAUSE = 0.3
+"""Seconds between two tries, for readers who have waited."""
+
+
+def swap(
+    connection: Connection[Any], replacement: Replacement, patience: float, *, rehearsal: bool
+) -> None:
+    """Put all that was built beside in place, and drop what was there.
+
+    Args:
+        connection: a pinned session, in the transaction that built it.
+        replacement: what was built.
+        patience: seconds for which it is tried while others read.
+        rehearsal: undo it at once, keeping no lock: whatever is in the way is found before the
+            rows are computed.
+
+    Raises:
+        NotReady: something cannot be kept, or others kept reading for too long.
+    """
+    until = time.monotonic() + patience
+    (lock_timeout,) = connection.execute("SHOW lock_timeout").fetchone() or ("0",)
+    order = [*replacement.views, *_from_the_top(replacement)]
+    while True:
+        try:
+            with connection.transaction():
+                _lock(connection, order)
+                _swap(connection, replacement)
+                if rehearsal:
+                    raise psycopg.Rollback
+            # What follows waits for locks as it did before.
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            if time.monotonic() > until:
+                raise NotReady(
+                    f"Nothing was applied: for {patience:.0f} seconds others kept reading "
+                    f"what is to be replaced: {error.diag.message_primary}.",
+                    readers="what they had before.",
+                    next_step="Apply again when nobody reads for long.",
+                ) from error
+            log.info("Others read what is to be replaced; trying again.")
+            # Readers who name several of them lock them in orders of their own.
+            random.shuffle(order)
+            time.sleep(_PAUSE)
+
+
+def _lock(connection: Connection[Any], order: Iterable[Old]) -> None:
+    row = connection.execute(
+        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
+    ).fetchone()
+    assert row is not None  # a server's setting
+    # A reader that waits for us is let go before its server may take it for part of a deadlock.
+    until = time.monotonic() + row[0] / 2
+    for old in order:
+        left = max(int((until - time.monotonic()) * 1000), 1)
+        connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{left}ms",))
+        owner = connection.execute(
+            "SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class WHERE oid = %s", (old.oid,)
+        ).fetchone()
+        if owner is None:
+            raise NotReady(f"Nothing was applied: {old.name} was dropped meanwhile.")
+        # Changes nothing and locks just this relation: LOCK would lock all that a view reads.
+        connection.execute(
+            sql.SQL("ALTER {} {} OWNER TO {}").format(
+                sql.SQL(old.kind),
+                old.name.identifier,
+                sql.Identifier(owner[0]),
+            )
+        )
+
+
+def _swap(connection: Connection[Any], replacement: Replacement) -> None:
+    beside, gone = sql.Identifier(BESIDE), sql.Identifier(_GONE)
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(gone))
+    for old in _from_the_top(replacement):
+        _move(connection, old.kind, old.name.identifier, gone)
+    for one in replacement.rebuilt:
+        kind = "MATERIALIZED VIEW" if one.relation.file.materialized else "VIEW"
+        with naming(f"{one.name} cannot take its place"):
+            built = sql.Identifier(BESIDE, one.name.relation)
+            _move(connection, kind, built, sql.Identifier(one.name.schema))
+    for view in replacement.views:
+        with naming(f"{view.name}, a view of yours, cannot be kept"):
+            _read_again(connection, view)
+    for old in _from_the_top(replacement):
+        with naming(f"{old.name} cannot be dropped"):
+            name = sql.Identifier(_GONE, old.name.relation)
+            connection.execute(sql.SQL("DROP {} {}").format(sql.SQL(old.kind), name))
+    for schema in (beside, gone):
+        connection.execute(sql.SQL("DROP SCHEMA {}").format(schema))
+    _check(connection, replacement)
+
+
+def _move(
+    connection: Connection[Any], kind: str, name: sql.Identifier, schema: sql.Identifier
+) -> None:
+    statement = sql.SQL("ALTER {} {} SET SCHEMA {}")
+    connection.execute(statement.format(sql.SQL(kind), name, schema))
+
+
+def _read_again(connection: Connection[Any], view: Old) -> None:
+    """Let a view of the user read its query again: it stays itself and finds the new relations."""
+    row = connection.execute(
+        "SELECT string_agg(format('%%I = %%L', o.option_name, o.option_value), ', ') "
+        "FROM pg_catalog.pg_class AS c CROSS JOIN pg_options_to_table(c.reloptions) AS o "
+        "WHERE c.oid = %s",
+        (view.oid,),
+    ).fetchone()
+    options = f" WITH ({row[0]})" if row and row[0] else ""
+    name = view.name.quoted
+    connection.execute(f"CREATE OR REPLACE VIEW {name}{options} AS\n{view.query}".encode())
+
+
+def _check(connection: Connection[Any], replacement: Replacement) -> None:
+    """What was not to change must be what it was, word by word."""
+    unchanged = [one.old for one in replacement.rebuilt if one.old and not one.from_file]
+    for old in (*unchanged, *replacement.views):
+        row = connection.execute(
+            "SELECT pg_get_viewdef(to_regclass(%s))", (old.name.quoted,)
+        ).fetchone()
+        if row is None or row[0] is None or row[0].rstrip().rstrip(";") != old.query:
+            raise NotReady(
+                f"Nothing was applied: {old.name} would not be what it was.",
+                readers="what they had before.",
+            )
+
+
+def _from_the_top(replacement: Replacement) -> Iterator[Old]:
+    for one in reversed(replacement.rebuilt):
+        if one.old:
+            yield one.old

@@ -1,0 +1,102 @@
+"""Whose our schemas are, and who else may create in them.
+
+Readers ask functions in these schemas, which run with their owner's privileges. Who owns a schema
+can rename it and put views under the old name. Who may create in it can put a function of his own
+beside ours, under the same name with other argument types. So it must be the store's owner, or a
+superuser, who may do anything anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.schema.governance import (
+    GOVERNANCE_FUNCTIONS,
+    GOVERNANCE_TABLES,
+    GOVERNED_SCHEMAS,
+)
+
+_WORDS = {
+    "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} can "
+    "put something else in its place, and readers would be told what {who} likes.\n"
+    "Next: ALTER {what} OWNER TO {keeper}",
+    "creates": "{who} may create in the {what}, where readers ask functions of the store: a "
+    "function of {who} under the same name could be asked instead.\n"
+    "Next: REVOKE CREATE ON {what} FROM {who}",
+}
+
+
+def schema_problems(connection: Connection[Any]) -> list[str]:
+    """Name what of ours somebody else owns, and the schemas that somebody else may create in.
+
+    Asks the catalog only. The store's owner is whoever owns the audit schema's tables; before they
+    are there, the session's role.
+    """
+    found = connection.execute(
+        _FOUND,
+        {
+            "schemas": [*GOVERNED_SCHEMAS, AUDIT_SCHEMA],
+            "audit": AUDIT_SCHEMA,
+            "governed": list(GOVERNED_SCHEMAS),
+            "functions": list(GOVERNANCE_FUNCTIONS),
+            "tables": list(GOVERNANCE_TABLES),
+        },
+    ).fetchall()
+    return [
+        _WORDS[how].format(what=what, who=who, keeper=keeper) for how, what, who, keeper in found
+    ]
+
+
+_FOUND = """
+WITH keeper AS (
+    SELECT coalesce(
+        (
+            SELECT c.relowner
+            FROM pg_catalog.pg_class AS c
+            INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+            WHERE n.nspname = %(audit)s AND c.relname = 'migration' AND c.relkind = 'r'
+        ),
+        (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+    ) AS oid
+),
+
+thing AS (
+    SELECT 'SCHEMA ' || quote_ident(n.nspname) AS what, n.nspowner AS owner, FALSE AS is_record
+    FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = ANY(%(schemas)s)
+    UNION ALL
+    SELECT 'FUNCTION ' || f.oid::regprocedure::text, f.proowner, n.nspname = %(audit)s
+    FROM pg_catalog.pg_proc AS f
+    INNER JOIN pg_catalog.pg_namespace AS n ON f.pronamespace = n.oid
+    WHERE n.nspname = ANY(%(governed)s) AND f.proname = ANY(%(functions)s)
+        OR n.nspname = %(audit)s
+    UNION ALL
+    SELECT 'TABLE ' || c.oid::regclass::text, c.relowner, FALSE
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE n.nspname = ANY(%(governed)s) AND c.relname = ANY(%(tables)s)
+)
+
+SELECT 'owns' AS how, t.what, r.oid::regrole::text AS who, k.oid::regrole::text AS keeper
+FROM thing AS t
+CROSS JOIN keeper AS k
+INNER JOIN pg_catalog.pg_roles AS r ON t.owner = r.oid
+-- What functions of the record do, they do with their owner's privileges: not a superuser's.
+WHERE t.owner <> k.oid AND (t.is_record OR NOT r.rolsuper)
+UNION ALL
+SELECT
+    'creates',
+    'SCHEMA ' || quote_ident(n.nspname),
+    CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END,
+    k.oid::regrole::text
+FROM pg_catalog.pg_namespace AS n
+CROSS JOIN keeper AS k
+CROSS JOIN LATERAL aclexplode(n.nspacl) AS g
+LEFT JOIN pg_catalog.pg_roles AS r ON g.grantee = r.oid
+WHERE n.nspname = ANY(%(schemas)s) AND g.privilege_type = 'CREATE'
+    AND g.grantee NOT IN (n.nspowner, k.oid) AND r.rolsuper IS NOT TRUE
+ORDER BY how DESC, what, who
+"""

@@ -1,0 +1,113 @@
+"""Certification: which refresh of which relation a whole run has proven.
+
+Readers ask through ``require_certified``, in the database (``include/sql/governance``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder, Lease, hold_lease
+from feature_store.errors import NotReady
+from feature_store.text_format import bullets
+
+if TYPE_CHECKING:
+    from feature_store.declarations.store_definition import (
+        Store,  # brings a parser of SQL, which few who come here need
+    )
+
+
+def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
+    """Record that the rows that every relation has now are proven, and that the run passed.
+
+    The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
+    refreshed every relation last, or found it unchanged; each suite must have been checked on
+    these very refreshes and have found nothing critical; and the rows must be those that the
+    refreshes left. So whoever clears a single task of an old run certifies nothing by it.
+
+    Args:
+        connection: the caller opens the transaction.
+        lease: held until the transaction ends.
+        store: its materialized views are certified, all or none.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        NotReady: something was refreshed by another run, by hand, or since it was checked.
+    """
+    hold_lease(connection, lease)
+    problems = connection.execute(
+        "SELECT * FROM feature_store_audit.certify(%s, %s)",
+        (lease.token, [str(relation.name) for relation in store.refreshed]),
+    ).fetchall()
+    if problems:
+        raise NotReady(
+            "This run cannot certify the store:\n" + bullets([problem for (problem,) in problems]),
+            readers="what the views have now; require_certified refuses rows not proven yet.",
+            next_step="Trigger a new run of the DAG.",
+        )
+
+
+def withdraw(connection: Connection[Any], holder: Holder) -> None:
+    """Take the certification back from relations that this run found broken, or leaking.
+
+    It matters where the run did not refresh them: what it brought itself is not certified anyway.
+    A feature set is certified only if every relation below it is.
+    """
+    connection.execute(
+        "SELECT feature_store_audit.withdraw_broken(%s, %s)", (holder.dag_id, holder.run_id)
+    )
+
+
+def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
+    """What is certified of each relation: the run, its as-of day and the rows, as plain values."""
+    return {
+        relation: {"run_id": run_id, "as_of_day": as_of_day.isoformat(), "rows": rows}
+        for relation, run_id, as_of_day, rows in connection.execute(
+            "SELECT c.relation, c.run_id, c.as_of_day, r.row_count "
+            "FROM feature_store_audit.certified AS c "
+            "INNER JOIN feature_store_audit.refresh AS r ON c.refresh_id = r.refresh_id "
+            "WHERE c.withdrawn_by IS NULL"
+        )
+    }
+
+
+def certified_in_words(connection: Connection[Any]) -> str:
+    """What was certified last, and whether readers still have it, for mails and reports."""
+    rows = connection.execute(
+        "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "
+        "c.refresh_id = l.refresh_id AND c.withdrawn_by IS NULL "
+        # Another file, or none: rewritten by hand, or dropped.
+        "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
+        "c.version = k.xmin::text "
+        "FROM feature_store_audit.certified AS c "
+        "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
+        "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
+        "ORDER BY c.certified_at DESC, c.relation"
+    ).fetchall()
+    if not rows:
+        return "nothing yet: no run has certified the store. require_certified raises."
+    _, run_id, day, moment, *_ = rows[0]
+    last = (
+        f"the last run that certified the store answers for {day}: {run_id}, "
+        f"{moment:%Y-%m-%d %H:%M %Z}."
+    )
+    gone = sorted(relation for relation, *_, holds, _ in rows if not holds)
+    altered = sorted(relation for relation, *_, holds, same in rows if holds and same is False)
+    if not gone and altered:
+        return (
+            f"{last} All that it certified is still in place; altered or refreshed by hand since, "
+            f"so that require_certified looks at the rows: {', '.join(altered)}."
+        )
+    if not gone:
+        return f"{last} All that it certified is still in place."
+    if len(gone) == len(rows):
+        return (
+            f"{last} None of its {len(rows)} relations has those rows any more, so "
+            "require_certified raises for every feature set."
+        )
+    return (
+        f"{last} Of its {len(rows)} relations {len(gone)} no longer have those rows, so "
+        f"require_certified raises for feature sets that read them: {', '.join(gone)}."
+    )

@@ -1,0 +1,263 @@
+"""What the judgements of history found: kept for ever, open until somebody answers for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder, Lease
+from feature_store.declarations.history_series import HistoryLayer
+from feature_store.validation.history.fingerprints import Fingerprint
+from feature_store.validation.history.row_changes import Difference, drop_changes
+
+
+class Kind(StrEnum):
+    """What a finding means."""
+
+    REVIEW = "review"  # an input's old day changed: a person must accept it
+    LEAK = "leak"  # an output's day moved without cause
+    DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
+    AI = "ai"  # AI columns of a past day changed
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The days of an output that a changed input day can move.
+
+    Attributes:
+        output: the output's name.
+        first: the first of these days.
+        last: the last, None where all later days are.
+        moved: how many of them did move in the run that found the change.
+    """
+
+    output: str
+    first: date
+    last: date | None
+    moved: int
+
+    def __str__(self) -> str:
+        days = f"{self.first} to {self.last}" if self.last else f"{self.first} and later"
+        return f"{self.output} of {days} ({self.moved} days moved)"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        finding_id: its number.
+        kind: what it means.
+        layer: the layer's name.
+        relation: the relation that the layer shows.
+        day: the day that changed; None where the whole layer did.
+        difference: against the baseline: what was last accepted.
+        reaches: of a review, the output days that it can move.
+        details: more, in words.
+        found_by: the run that found it.
+        latest: the run that saw it change last.
+        found_at: when it was found.
+        outcome: None while it is open, else ``accepted``, ``undone`` (the day is as it was),
+            ``redefined`` (a new definition made it moot) or ``reported`` (asks for nothing).
+        closed_at: when it was closed.
+        closed_by: who accepted it.
+        reason: why.
+    """
+
+    finding_id: int
+    kind: Kind
+    layer: str
+    relation: str
+    day: date | None
+    difference: Difference
+    reaches: tuple[Reach, ...]
+    details: str
+    found_by: Holder
+    latest: Holder
+    found_at: datetime
+    outcome: str | None
+    closed_at: datetime | None
+    closed_by: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        if self.day is None:
+            return f"{self.layer} ({self.relation}): {self.details}"
+        d = self.difference
+        counts = f"{d.came} rows came, {d.went} went, {d.changed} changed"
+        lines = [f"{self.layer} ({self.relation}) of {self.day}: {counts}"]
+        if d.columns:
+            lines[0] += f" in {', '.join(d.columns)}"
+        if self.details:
+            lines.append(self.details)
+        if self.reaches:
+            lines.append("Reaches " + "; ".join(map(str, self.reaches)))
+        lines += [_shown(example) for example in d.examples[:3]]
+        return "\n".join(lines)
+
+
+def _shown(example: dict[str, Any]) -> str:
+    key = ", ".join(f"{name} {value}" for name, value in example.items() if name != "row")
+    return f"{example['row']}: {key}"
+
+
+def open_finding(
+    connection: Connection[Any],
+    run: Holder,
+    kind: Kind,
+    layer: HistoryLayer,
+    day: date | None,
+    *,
+    seen: Fingerprint | None = None,
+    difference: Difference | None = None,
+    reaches: Iterable[Reach] = (),
+    details: str = "",
+) -> None:
+    """Record a finding; what is open about the layer's day is brought up to date instead.
+
+    Args:
+        connection: in the judgement's transaction.
+        run: the run that judges.
+        kind: what it means; a definition change and AI columns ask for nothing and are closed.
+        layer: the layer.
+        day: the day, None for the whole layer.
+        seen: what the day looks like now: its baseline once accepted.
+        difference: how that differs from the baseline.
+        reaches: the output days that it can move.
+        details: more, in words.
+    """
+    d = difference or Difference(0, 0, 0, (), ())
+    connection.execute(
+        _OPEN,
+        {
+            "kind": kind.value,
+            "layer": layer.name,
+            "relation": layer.relation,
+            "day": day,
+            "came": d.came,
+            "went": d.went,
+            "changed": d.changed,
+            "columns": list(d.columns),
+            "examples": json.dumps(d.examples),
+            "reaches": json.dumps([_as_json(r) for r in reaches]),
+            "details": details,
+            "rows": seen.rows if seen else 0,
+            "digest": seen.digest if seen else None,
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+        },
+    )
+
+
+# What is open about the day is seen once more; else a finding begins.
+_OPEN = """
+WITH known AS (
+    SELECT f.finding_id
+    FROM feature_store_audit.history_finding AS f
+    WHERE f.layer = %(layer)s AND f.day = %(day)s::date AND f.outcome IS NULL
+),
+
+begun AS (
+    INSERT INTO feature_store_audit.history_finding_log (kind, layer, relation, day, dag_id, run_id)
+    SELECT %(kind)s, %(layer)s, %(relation)s, %(day)s::date, %(dag_id)s, %(run_id)s
+    WHERE NOT EXISTS (SELECT FROM known)
+    RETURNING finding_id
+)
+
+INSERT INTO feature_store_audit.history_sighting_log (
+    finding_id, rows_came, rows_went, rows_changed, changed_columns, examples, reaches, details,
+    row_count, fingerprint, dag_id, run_id
+)
+SELECT
+    f.finding_id, %(came)s, %(went)s, %(changed)s, %(columns)s::text[], %(examples)s::json,
+    %(reaches)s::jsonb, %(details)s, %(rows)s, %(digest)s::bytea, %(dag_id)s, %(run_id)s
+FROM (SELECT k.finding_id FROM known AS k UNION ALL SELECT b.finding_id FROM begun AS b) AS f
+"""
+
+
+def close_undone(
+    connection: Connection[Any], lease: Lease, layer: str, days: Sequence[date]
+) -> None:
+    """Close what is open about days that are as their baseline again: nobody needs to answer."""
+    closed = connection.execute(
+        "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
+        "SELECT f.finding_id, 'undone' FROM feature_store_audit.history_finding AS f "
+        "WHERE f.layer = %s AND f.outcome IS NULL AND f.day = ANY(%s::date[]) "
+        "RETURNING finding_id",
+        (layer, list(days)),
+    ).fetchall()
+    if closed:
+        drop_changes(connection, lease, layer, days)
+
+
+def find(connection: Connection[Any], condition: str, *values: Any) -> tuple[Finding, ...]:
+    """The findings that meet a condition, by day and layer."""
+    rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
+    return tuple(_finding(row) for row in rows)
+
+
+def pending_reviews(connection: Connection[Any]) -> tuple[Finding, ...]:
+    """The changes of old input days that nobody has accepted yet."""
+    return find(connection, "outcome IS NULL AND kind = 'review'")
+
+
+def open_leaks(connection: Connection[Any]) -> tuple[Finding, ...]:
+    """The output days that moved without cause, and are not as they were."""
+    return find(connection, "outcome IS NULL AND kind = 'leak'")
+
+
+def lock_history(connection: Connection[Any]) -> None:
+    """Keep judgements and acceptances from happening at the same time.
+
+    Before the transaction's snapshot is taken: ``LOCK TABLE`` as its first statement takes none.
+    """
+    connection.execute("LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE")
+
+
+def _as_json(reach: Reach) -> dict[str, Any]:
+    return {
+        "output": reach.output,
+        "first": reach.first.isoformat(),
+        "last": reach.last.isoformat() if reach.last else None,
+        "moved": reach.moved,
+    }
+
+
+def _reach(found: dict[str, Any]) -> Reach:
+    last = date.fromisoformat(found["last"]) if found["last"] else None
+    return Reach(found["output"], date.fromisoformat(found["first"]), last, found["moved"])
+
+
+_FINDINGS = """
+SELECT finding_id, kind, layer, relation, day, rows_came, rows_went, rows_changed,
+    changed_columns, examples, reaches, details, dag_id, run_id, latest_dag_id, latest_run_id,
+    found_at, outcome, closed_at, closed_by, reason
+FROM feature_store_audit.history_finding
+"""
+_ORDER = 'ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id'
+
+
+def _finding(row: tuple[Any, ...]) -> Finding:
+    return Finding(
+        finding_id=row[0],
+        kind=Kind(row[1]),
+        layer=row[2],
+        relation=row[3],
+        day=row[4],
+        difference=Difference(row[5], row[6], row[7], tuple(row[8]), tuple(row[9])),
+        reaches=tuple(map(_reach, row[10])),
+        details=row[11],
+        found_by=Holder(row[12], row[13]),
+        latest=Holder(row[14], row[15]),
+        found_at=row[16],
+        outcome=row[17],
+        closed_at=row[18],
+        closed_by=row[19],
+        reason=row[20],
+    )

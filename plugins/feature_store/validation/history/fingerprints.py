@@ -1,0 +1,242 @@
+"""Fingerprints of a layer's days, and the rows behind them.
+
+A row's digest is SHA-256 over the binary form of its values: exact, the same on every client and
+under every setting, NULL apart from all values, and equal for values that are equal (0 and -0, 1.0
+and 1.00). A day's fingerprint is SHA-256 over its rows' digests in order: the order of the rows
+does not matter, their number does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.audit.lease import Holder, Lease
+from feature_store.declarations.history_series import HistoryLayer
+from feature_store.errors import BadInput
+from feature_store.validation.history.row_changes import Difference, differences, drop_changes
+
+# Raised whenever digests are made in another way: then every baseline is made anew.
+DIGEST_VERSION = 2
+
+# How values of a type enter a digest, by the type's OID. Any other type enters as its text.
+_EXACT = {
+    **dict.fromkeys((16, 17, 1082, 1114, 1184, 2950), "{}"),  # boolean, bytea, dates, times, uuid
+    **dict.fromkeys((20, 21, 23), "{}::int8"),
+    **dict.fromkeys(
+        (700, 701),
+        # Adding zero makes 0 of -0; NaN has many binary forms.
+        "CASE WHEN {0} = 'NaN' THEN 'NaN'::float8 ELSE {0}::float8 + 0.0::float8 END",
+    ),
+    1700: "trim_scale({})",
+}
+_AS_TEXT = "convert_to({}::text, 'UTF8')"
+
+_DAYS = """
+    SELECT r.day, count(*), sha256(string_agg(r.digest, ''::bytea ORDER BY r.digest))
+    FROM {rows} AS r
+    GROUP BY r.day
+"""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a day of a layer looks like.
+
+    Attributes:
+        rows: how many rows it has.
+        digest: over all of them.
+    """
+
+    rows: int
+    digest: bytes
+
+
+class LayerRows:
+    """The rows of one layer: as they are now, as the baseline has them, and what lies between."""
+
+    def __init__(self, connection: Connection[Any], layer: HistoryLayer) -> None:
+        """Look at the query's columns.
+
+        Raises:
+            BadInput: the query does not give a day first, or lacks a column of the key.
+        """
+        self._connection = connection
+        self._layer = layer
+        self._query = sql.SQL(layer.query.replace("%", "%%"))
+        described = connection.execute(
+            sql.SQL("SELECT * FROM ({}) AS h LIMIT 0").format(self._query), {}
+        ).description
+        assert described is not None  # a SELECT
+        columns = [(column.name, column.type_code) for column in described]
+        missing = set(layer.key) - {name for name, _ in columns}
+        if columns[0] != ("day", 1082) or missing:
+            raise BadInput(
+                f"The history of {layer.name}: expected the column day (a date) first, and the "
+                f"columns of the key ({', '.join(layer.key) or 'none'}); the query gives "
+                f"{', '.join(name for name, _ in columns)}."
+            )
+        self._columns = dict(columns[1:])
+        # Rows without a key differ as a whole, so nobody asks in which column.
+        self._values = [c for c in self._columns if layer.key and c not in layer.key]
+
+    def fingerprints(self) -> dict[date, Fingerprint]:
+        """Every day's, as the layer is now.
+
+        Left out are rows without a day, of infinite days, and of years outside of 1 to 9999.
+        """
+        rows = sql.SQL(
+            """
+            (
+                SELECT h.day, {digest} AS digest FROM ({query}) AS h
+                WHERE h.day BETWEEN '0001-01-01' AND '9999-12-31'
+            )
+            """
+        ).format(digest=self._digest(self._columns), query=self._query)
+        return _by_day(self._connection.execute(sql.SQL(_DAYS).format(rows=rows), {}).fetchall())
+
+    def set_baseline(self) -> dict[date, Fingerprint]:
+        """Make the layer's rows, as they are now, those of a baseline that has none.
+
+        Returns:
+            What `fingerprints` gives, without looking at the rows a second time.
+        """
+        found = self._connection.execute(
+            sql.SQL(
+                """
+                WITH written AS (
+                    INSERT INTO feature_store_audit.history_row
+                        (layer, day, copy, row_key, digest, columns)
+                    SELECT %(layer)s, r.* FROM ({rows}) AS r
+                    RETURNING day, digest
+                )
+                {days}
+                """
+            ).format(
+                rows=self._rows("h.day BETWEEN '0001-01-01' AND '9999-12-31'"),
+                days=sql.SQL(_DAYS).format(rows=sql.SQL("written")),
+            ),
+            {"layer": self._layer.name},
+        )
+        return _by_day(found.fetchall())
+
+    def find_changes(self, days: Iterable[date], lease: Lease) -> None:
+        """Keep which rows of these days came and went since the baseline."""
+        looked_at = list(days)
+        if not looked_at:
+            return
+        drop_changes(self._connection, lease, self._layer.name, looked_at)
+        self._connection.execute(
+            sql.SQL(
+                """
+                INSERT INTO feature_store_audit.history_change
+                    (layer, day, came, copy, row_key, digest, columns)
+                SELECT
+                    %(layer)s, coalesce(n.day, b.day), b.day IS NULL, coalesce(n.copy, b.copy),
+                    coalesce(n.row_key, b.row_key), coalesce(n.digest, b.digest),
+                    coalesce(n.columns, b.columns)
+                FROM ({rows}) AS n
+                FULL JOIN (
+                    SELECT r.day, r.copy, r.row_key, r.digest, r.columns
+                    FROM feature_store_audit.history_row AS r
+                    WHERE r.layer = %(layer)s AND r.day = ANY(%(days)s::date[])
+                ) AS b
+                    ON n.day = b.day AND n.copy = b.copy AND n.row_key = b.row_key
+                    AND n.digest = b.digest
+                WHERE n.day IS NULL OR b.day IS NULL
+                """
+            ).format(rows=self._rows("h.day = ANY(%(days)s::date[])")),
+            {"layer": self._layer.name, "days": looked_at},
+        )
+
+    def differences(self, days: Sequence[date]) -> dict[date, Difference]:
+        """The changes found on these days, counted; every day has an answer."""
+        names = self._layer.key or tuple(self._columns)
+        found = differences(self._connection, self._layer.name, days, names, self._values)
+        # A baseline that somebody wrote into by hand may differ in its fingerprint alone.
+        return {day: found.get(day, Difference(0, 0, 0, (), ())) for day in days}
+
+    def _rows(self, condition: str) -> sql.Composed:
+        key = self._layer.key or tuple(self._columns)
+        # Only where equal rows are legal does it take a number to tell them apart.
+        copy = "1" if self._layer.key else "row_number() OVER (PARTITION BY h.day, h.digest)"
+        # They are many, and compared of rows only that are known to differ: a quick hash will do.
+        pieces = [
+            sql.SQL("int4send(hash_record(ROW({})))").format(self._value(name))
+            for name in self._values
+        ]
+        return sql.SQL(
+            """
+            SELECT h.day, {copy} AS copy, h.row_key, h.digest, h.columns
+            FROM (
+                SELECT
+                    h.day, jsonb_build_array({key})::text AS row_key, {digest} AS digest,
+                    {columns} AS columns
+                FROM ({query}) AS h
+                WHERE {condition}
+            ) AS h
+            """
+        ).format(
+            copy=sql.SQL(copy),
+            key=sql.SQL(", ").join(sql.Identifier("h", name) for name in key),
+            digest=self._digest(self._columns),
+            columns=sql.SQL(" || ").join(pieces) if pieces else sql.SQL("''::bytea"),
+            query=self._query,
+            condition=sql.SQL(condition),
+        )
+
+    def _digest(self, columns: Iterable[str]) -> sql.Composed:
+        values = [self._value(name) for name in columns]
+        return sql.SQL("substr(sha256(record_send(ROW({}))), 1, 16)").format(
+            sql.SQL(", ").join(values)
+        )
+
+    def _value(self, column: str) -> sql.Composed:
+        exact = _EXACT.get(self._columns[column], _AS_TEXT)
+        return sql.SQL(exact).format(sql.Identifier("h", column))
+
+
+def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
+    return {day: Fingerprint(count, digest) for day, count, digest in rows}
+
+
+def first_days(
+    connection: Connection[Any], layer: str, days: Mapping[date, Fingerprint], run: Holder
+) -> None:
+    """Write the fingerprints of a baseline that has none."""
+    connection.execute(
+        """
+        INSERT INTO feature_store_audit.history_day
+            (layer, day, row_count, fingerprint, dag_id, run_id)
+        SELECT %(layer)s, d.day, d.row_count, d.fingerprint, %(dag_id)s, %(run_id)s
+        FROM unnest(%(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])
+            AS d (day, row_count, fingerprint)
+        """,
+        {"layer": layer, **_columns(days), "dag_id": run.dag_id, "run_id": run.run_id},
+    )
+
+
+def move_days(
+    connection: Connection[Any], lease: Lease, layer: str, days: Mapping[date, Fingerprint]
+) -> None:
+    """Make days, with the changes that were found on them, the baseline.
+
+    A day without rows is forgotten. The database refuses a day about which something is open.
+    """
+    connection.execute(
+        "SELECT feature_store_audit.move_baseline("
+        "%(token)s, %(layer)s, %(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])",
+        {"token": lease.token, "layer": layer, **_columns(days)},
+    )
+
+
+def _columns(days: Mapping[date, Fingerprint]) -> dict[str, Any]:
+    return {
+        "days": list(days),
+        "rows": [fingerprint.rows for fingerprint in days.values()],
+        "digests": [fingerprint.digest for fingerprint in days.values()],
+    }

@@ -1,0 +1,48 @@
+"""What a judgement of history says, and failing by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from feature_store.errors import HistoryLeak
+from feature_store.text_format import bullets
+from feature_store.validation.history.findings import Finding
+
+
+@dataclass(frozen=True)
+class HistoryVerdict:
+    """What a judgement found.
+
+    Attributes:
+        settled_before: input days before this one are reviewed when they change.
+        leaks: every output day that moved without cause and is not mended or accepted.
+        reviews: every changed old input day that is not accepted.
+        definition_changes: layers whose baseline this run made anew for their new definition.
+        ai_changes: days whose AI columns changed since the run before.
+        first: layers of which this run made the first baseline.
+    """
+
+    settled_before: date
+    leaks: tuple[Finding, ...]
+    reviews: tuple[Finding, ...]
+    definition_changes: tuple[Finding, ...]
+    ai_changes: tuple[Finding, ...]
+    first: tuple[str, ...]
+
+
+def assert_history(verdict: HistoryVerdict) -> None:
+    """Pass unless an output moved without cause. Reviews wait for a person and fail nothing.
+
+    Raises:
+        HistoryLeak: it did; names layer, day, rows, columns and keys.
+    """
+    if not verdict.leaks:
+        return
+    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in verdict.leaks}))
+    raise HistoryLeak(
+        f"The past moved without cause: {days}.\n{bullets([str(leak) for leak in verdict.leaks])}",
+        readers="the moved rows: do not train on them.",
+        next_step="Find out what the layer reads of later days, mend its SQL and apply it; or, if "
+        "the cause is known and harmless, accept the day with a reason.",
+    )

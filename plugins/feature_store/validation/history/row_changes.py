@@ -1,0 +1,141 @@
+"""Changes between the baseline's rows and those that a judgement saw: counted, or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Lease
+
+# Of each column's digest, enough to say in which columns a row differs that is known to.
+BYTES_PER_COLUMN = 4
+
+_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a day differs from its baseline.
+
+    Attributes:
+        came: rows with a key that the day did not have.
+        went: rows whose key the day no longer has.
+        changed: rows whose values are others.
+        columns: the columns in which they are.
+        examples: up to 20 of all these, each with its key.
+    """
+
+    came: int
+    went: int
+    changed: int
+    columns: tuple[str, ...]
+    examples: tuple[dict[str, Any], ...]
+
+
+def differences(
+    connection: Connection[Any],
+    layer: str,
+    days: Sequence[date],
+    names: Sequence[str],
+    values: Sequence[str],
+) -> dict[date, Difference]:
+    """The changes found on some days of a layer, counted.
+
+    Args:
+        connection: in the judgement's transaction.
+        layer: the layer's name.
+        days: the days.
+        names: what the parts of a row's key are called.
+        values: the other columns, in the order of their digests.
+    """
+    if not days:
+        return {}
+    found = connection.execute(
+        _DIFFERENCES,
+        {
+            "layer": layer,
+            "days": list(days),
+            "names": list(values),
+            "bytes": BYTES_PER_COLUMN,
+            "examples": _EXAMPLES,
+        },
+    ).fetchall()
+    return {
+        day: Difference(
+            came,
+            went,
+            changed,
+            tuple(name for name in values if name in (columns or ())),
+            tuple({"row": how, **dict(zip(names, key, strict=True))} for how, key in examples),
+        )
+        for day, came, went, changed, columns, examples in found
+    }
+
+
+def drop_changes(
+    connection: Connection[Any], lease: Lease, layer: str, days: Iterable[date]
+) -> None:
+    """Forget the changes of days that are looked at anew, or are as their baseline again."""
+    connection.execute(
+        "SELECT feature_store_audit.drop_changes(%s, %s, %s::date[])",
+        (lease.token, layer, list(days)),
+    )
+
+
+# A key that both came and went is a row that changed. Without a key every row is its own, so none.
+_DIFFERENCES = """
+WITH keyed AS (
+    SELECT
+        c.day,
+        c.row_key,
+        count(*) FILTER (WHERE c.came) AS came,
+        count(*) FILTER (WHERE NOT c.came) AS went,
+        (array_agg(c.columns) FILTER (WHERE c.came))[1] AS columns_now,
+        (array_agg(c.columns) FILTER (WHERE NOT c.came))[1] AS columns_then
+    FROM feature_store_audit.history_change AS c
+    WHERE c.layer = %(layer)s AND c.day = ANY(%(days)s::date[])
+    GROUP BY c.day, c.row_key
+),
+
+changed_column AS (
+    SELECT
+        k.day,
+        array_agg(DISTINCT n.name) AS names
+    FROM keyed AS k
+    CROSS JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS n (name, position)
+    WHERE
+        k.came > 0
+        AND k.went > 0
+        AND substr(k.columns_now, (n.position::int - 1) * %(bytes)s + 1, %(bytes)s)
+        <> substr(k.columns_then, (n.position::int - 1) * %(bytes)s + 1, %(bytes)s)
+    GROUP BY k.day
+),
+
+placed AS (
+    SELECT
+        k.*,
+        least(k.came, k.went) AS changed,
+        row_number() OVER (PARTITION BY k.day ORDER BY k.row_key) AS place
+    FROM keyed AS k
+)
+
+SELECT
+    p.day,
+    sum(p.came - p.changed)::bigint AS came,
+    sum(p.went - p.changed)::bigint AS went,
+    sum(p.changed)::bigint AS changed,
+    (SELECT c.names FROM changed_column AS c WHERE c.day = p.day) AS columns,
+    jsonb_agg(
+        jsonb_build_array(
+            CASE WHEN p.changed > 0 THEN 'changed' WHEN p.came > 0 THEN 'came' ELSE 'went' END,
+            p.row_key::jsonb
+        )
+        ORDER BY p.place
+    ) FILTER (WHERE p.place <= %(examples)s) AS examples
+FROM placed AS p
+GROUP BY p.day
+"""

@@ -1,0 +1,104 @@
+"""Whether a layer still consists of the very rows that were fingerprinted before.
+
+To fingerprint a row takes some microseconds, to tell that it is the same version of the same row a
+tenth of that. So the states of the materialized views that a layer shows, directly or through plain
+views, are kept with what was seen; where all are as they were, the days are, too. A layer's
+definitions are compared elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.lease import Lease
+from feature_store.audit.row_versions import find_relations, row_state
+from feature_store.declarations.history_series import HistoryLayer
+from feature_store.validation.history.fingerprints import Fingerprint
+
+# Transaction numbers come round: after half their range a state proves nothing any more.
+_COMPARABLE = 2**31
+
+
+class SeenRows:
+    """The rows of all layers, as the judgement's transaction sees them, and as they were seen."""
+
+    def __init__(self, connection: Connection[Any], lease: Lease) -> None:
+        self._connection = connection
+        self._lease = lease
+        self._states: dict[int, str | None] = {}
+        self._left = read_left(connection)
+        row = connection.execute(
+            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        ).fetchone()
+        assert row is not None  # a SELECT without FROM
+        self._transaction: int = row[0]
+
+    def are(self, layer: HistoryLayer, days: Mapping[date, Fingerprint]) -> bool:
+        """Whether the layer has the rows that were fingerprinted as these days."""
+        row = self._connection.execute(
+            "SELECT seen FROM feature_store_audit.history_layer WHERE layer = %s", (layer.name,)
+        ).fetchone()
+        if not row or not row[0] or row[0]["days"] != _digest(days):
+            return False
+        if not 0 <= self._transaction - row[0]["transaction"] < _COMPARABLE:
+            return False
+        return bool(row[0]["states"] == self._under(layer))
+
+    def remember(self, layer: HistoryLayer, days: Mapping[date, Fingerprint]) -> None:
+        """Keep the states of the rows that have just been fingerprinted as these days."""
+        states = self._under(layer)
+        seen = {"states": states, "transaction": self._transaction, "days": _digest(days)}
+        self._connection.execute(
+            "SELECT feature_store_audit.keep_seen(%s, %s, %s::jsonb)",
+            (
+                self._lease.token,
+                layer.name,
+                None if None in states.values() else json.dumps(seen),
+            ),
+        )
+
+    def _under(self, layer: HistoryLayer) -> dict[str, str | None]:
+        """The states of all that the layer's rows come from; None where one cannot be told."""
+        shown = [name.quoted for name in layer.shows]
+        oids = [oid for (oid,) in self._connection.execute(_SOURCES, (shown,)).fetchall()]
+        return {str(oid): self._state(oid) for oid in oids}
+
+    def _state(self, oid: int) -> str | None:
+        if oid not in self._states:
+            found = find_relations(self._connection, [oid])
+            told = found and not found[0].doubt and found[0].kind == "m"
+            self._states[oid] = row_state(self._connection, found[0], self._left) if told else None
+        return self._states[oid]
+
+
+# Seen through plain views as they are now: one that was adopted may read whatever its owner likes.
+_SOURCES = """
+WITH RECURSIVE below (oid) AS (
+    SELECT to_regclass(s)::oid FROM unnest(%s::text[]) AS s
+    UNION
+    SELECT d.refobjid
+    FROM below AS b
+    INNER JOIN pg_catalog.pg_class AS c ON b.oid = c.oid AND c.relkind = 'v'
+    INNER JOIN pg_catalog.pg_rewrite AS r ON c.oid = r.ev_class
+    INNER JOIN pg_catalog.pg_depend AS d
+        ON r.oid = d.objid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass
+)
+SELECT b.oid
+FROM below AS b
+LEFT JOIN pg_catalog.pg_class AS c ON b.oid = c.oid
+WHERE c.relkind IS DISTINCT FROM 'v'
+"""
+
+
+def _digest(days: Mapping[date, Fingerprint]) -> str:
+    told = [(str(day), seen.rows, seen.digest.hex()) for day, seen in sorted(days.items())]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

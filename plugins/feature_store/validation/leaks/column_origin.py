@@ -1,0 +1,87 @@
+"""What a column's value is made of, apart from what only decides whose value is taken.
+
+`lineage` errs on the side of an influence: what a row is looked up by, what filters the rows of an
+aggregate, what a CASE asks. That is right for a gate and of little use to a person, because most
+columns then reach most features. Here a median of prices is made of the prices, and the cohort and
+the days by which they were chosen decide.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from feature_store.database.stored_queries.dependency_closure import Member
+from feature_store.database.stored_queries.node_tree import Node, Value
+from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query, Row
+
+_EXISTS = 0  # SubLinkType of PostgreSQL 15 to 18
+
+
+def origins(member: Member) -> dict[int, Columns]:
+    """The columns, one step down, that each column's value is made of, by number."""
+    own = Row(member.oid)
+    found = {number: own.influences(tree) for number, tree in member.generated.items()}
+    for query in member.query if isinstance(member.query, list) else []:
+        if isinstance(query, Node):
+            found |= dict(enumerate(_Values(query, ()).columns, start=1))
+    return found
+
+
+class _Values(Query):
+    """A query of which only the values count."""
+
+    @cached_property
+    def columns(self) -> list[Columns]:
+        """What the value of each output column is made of."""
+        if self.node.node("setOperations"):
+            return super().columns
+        return [self.influences(t.node("expr")) for t in self.shown]
+
+    def inside(self, node: Node) -> Query:
+        """The scope of a query inside this one."""
+        return _Values(node, (*self.outer, self))
+
+    def column(self, table: int, number: int) -> Columns:
+        """What the value of a column of one of its tables is made of."""
+        return self.entry_column(table, number)
+
+    def influences(self, value: Value) -> Columns:
+        """What an expression's value is made of."""
+        if not isinstance(value, Node):
+            return super().influences(value)
+        if value.tag == "QUERY":
+            query = self.inside(value)
+            return query.output(0) or query.rows
+        if value.tag == "SUBLINK" and value.number("subLinkType") == _EXISTS:
+            subselect = value.node("subselect")
+            assert subselect is not None  # what exists is a row of a query
+            return self.inside(subselect).rows
+        if value.tag == "AGGREF":
+            counted = self.up(value.number("agglevelsup")).inputs
+            return self._arguments(value) or counted | self.influences(value.node("aggfilter"))
+        if value.tag == "WINDOWFUNC":
+            return self._arguments(value) or self.inputs | self.window
+        if value.tag == "SUBSCRIPTINGREF":  # which elements of an array is asked like a row is
+            return self.influences(value.node("refexpr"))
+        if value.tag == "CASEEXPR":
+            return self._case(value)
+        return super().influences(value)
+
+    def _arguments(self, call: Node) -> Columns:
+        # Beside an aggregate's arguments stands what only sorts them.
+        given = [a for a in call.nodes("args") if a.text("resjunk") != "true"]
+        return self.influences([call.fields.get("aggdirectargs"), *given])
+
+    def _case(self, case: Node) -> Columns:
+        """What it answers with; what it asks, too, where it answers with a constant of its own."""
+        branches = [w.node("result") for w in case.nodes("args")] + [case.node("defresult")]
+        answers = [self.influences(branch) for branch in branches]
+        found = NOTHING.union(*answers)
+        if all(made or _is_null(b) for made, b in zip(answers, branches, strict=True)):
+            return found
+        asked: list[Value] = [case.node("arg"), *(w.node("expr") for w in case.nodes("args"))]
+        return found | self.influences(asked)
+
+
+def _is_null(branch: Node | None) -> bool:
+    return branch is None or (branch.tag == "CONST" and branch.text("constisnull") == "true")

@@ -1,0 +1,171 @@
+"""Declared exceptions: what is not as of t0 reaches a feature only where that is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, VIEW, Member
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.relation_name import Name
+from feature_store.validation.leaks.column_influence import Column
+from feature_store.validation.leaks.gate_context import EXCEPTIONS, WARNING, LeakFinding, Scene
+from feature_store.validation.leaks.time_gate import Judged
+
+_Feature = tuple[str, str]
+
+
+def exception_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
+    """Find what is not as of t0 and not declared, and what is declared and not so."""
+    live_calls = {
+        (one.oid, function)
+        for one in judged
+        if one.oid in scene.unpinned
+        for function in one.verdict.pinned
+    }
+    yield from _Declared(scene, live_calls).findings()
+
+
+class _Declared:
+    def __init__(self, scene: Scene, live_calls: set[tuple[int, str]]) -> None:
+        self._scene = scene
+        self._live_calls = live_calls
+        self._reads = {(e.relation, e.reads): e for e in scene.exceptions if e.reads is not None}
+        self._known: dict[Column, frozenset[str]] = {}
+
+    def findings(self) -> Iterator[LeakFinding]:
+        for member in self._scene.closure.members.values():
+            if member.oid not in self._scene.sources:
+                for oid in member.reads:
+                    yield from self._of_edge(member, self._scene.member(oid))
+                yield from self._of_columns(member)
+        for exception in self._scene.exceptions:
+            if exception.taints.keys() & self._sets.keys():
+                yield from self._of_exception(exception)
+
+    @cached_property
+    def _sets(self) -> dict[str, FeatureSet]:
+        """The feature sets whose relation exists, by name."""
+        live = {self._scene.member(oid).name for oid in self._scene.closure.roots}
+        return {s.name: s for s in self._scene.feature_sets if s.relation in live}
+
+    def _of_edge(self, member: Member, read: Member) -> Iterator[LeakFinding]:
+        rules = self._scene.rules
+        if read.name in rules.not_as_of:
+            if (member.name, read.name) not in self._reads:
+                yield self._scene.finding(
+                    EXCEPTIONS,
+                    member,
+                    f"reads {read.name}, which is not as of t0 "
+                    f"({rules.not_as_of[read.name].rstrip('.')}); no exception declares that.",
+                )
+        elif not (
+            read.kind in (VIEW, MATERIALIZED) and read.oid not in self._scene.sources
+        ) and read.name not in {*rules.as_of, *self._scene.files}:
+            yield self._scene.finding(
+                EXCEPTIONS,
+                member,
+                f"reads {read.name}, of which {rules.path.name} does not say whether it is as of "
+                f"t0.",
+            )
+
+    def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
+        """Of a source, only columns that sources.toml has are known to be known at t0."""
+        known = {s.name: s.columns.keys() for s in self._scene.store.sources}
+        outcomes = {(o.relation, c) for o in self._scene.rules.outcomes for c in o.columns}
+        others: dict[Name, list[str]] = {}
+        for oid, number in sorted(self._scene.lineage[member.oid].reads):
+            read = self._scene.member(oid)
+            column = read.columns.get(number)
+            if column and column not in known.get(read.name, {column}):
+                others.setdefault(read.name, []).append(column)
+        for name, columns in others.items():
+            listed = ", ".join(c for c in columns if (name, c) not in outcomes)
+            if listed:
+                yield self._scene.finding(
+                    EXCEPTIONS,
+                    member,
+                    f"reads {listed} of {name}, which sources.toml does not have; nobody has said "
+                    f"that a feature may know that at t0.",
+                )
+
+    def _of_exception(self, exception: DeclaredException) -> Iterator[LeakFinding]:
+        if not self._is_there(exception):
+            does = f"reads {exception.reads}" if exception.reads else f"calls {exception.calls}"
+            yield self._stale(exception, f"no feature set's {exception.relation} {does} any more.")
+            return
+        declared = {(s, f) for s, features in exception.taints.items() for f in features}
+        declared = {(s, f) for s, f in declared if s in self._sets}
+        contracted = {(s.name, f.name) for s in self._sets.values() for f in s.features}
+        gone = declared - contracted
+        if gone:
+            yield self._stale(exception, f"no contract has {_list(gone)}.")
+        if exception.reads is None:
+            return  # what a call decides is not always to be seen in a column
+        tainted = {f for f in contracted if exception.id in self._taints(f)}
+        if tainted - declared:
+            member = next(
+                m for m in self._scene.closure.members.values() if m.name == exception.relation
+            )
+            yield self._scene.finding(
+                EXCEPTIONS,
+                member,
+                f"what it reads of {exception.reads} reaches {_list(tainted - declared)} too; the "
+                f"exception {exception.id} does not name that.",
+                column=", ".join(sorted(f for _, f in tainted - declared)),
+            )
+        # What only chooses rows reaches no column, and yet all of them.
+        if tainted and declared - gone - tainted:
+            words = f"it does not reach {_list(declared - gone - tainted)}."
+            yield self._stale(exception, words)
+
+    def _is_there(self, exception: DeclaredException) -> bool:
+        for member in self._scene.closure.members.values():
+            if member.name == exception.relation:
+                if exception.reads is None:
+                    return (member.oid, exception.calls) in self._live_calls
+                return exception.reads in {self._scene.member(o).name for o in member.reads}
+        return False
+
+    def _taints(self, feature: _Feature) -> frozenset[str]:
+        relation = self._sets[feature[0]].relation
+        for oid in self._scene.closure.roots:
+            member = self._scene.member(oid)
+            if member.name == relation:
+                numbers = [n for n, name in member.columns.items() if name == feature[1]]
+                return frozenset().union(*(self._ids((oid, n)) for n in numbers))
+        return frozenset()
+
+    def _ids(self, column: Column) -> frozenset[str]:
+        """The exceptions that reach a column."""
+        if column not in self._known:
+            oid, number = column
+            found: frozenset[str] = frozenset()
+            self._known[column] = found
+            influences = self._scene.lineage[oid].columns.get(number, frozenset())
+            if oid in self._scene.sources:
+                influences = frozenset()
+            for read in self._scene.each(influences):
+                edge = (self._scene.member(oid).name, self._scene.member(read[0]).name)
+                found |= self._ids(read)
+                if edge in self._reads:
+                    found |= {self._reads[edge].id}
+            self._known[column] = found
+        return self._known[column]
+
+    def _stale(self, exception: DeclaredException, words: str) -> LeakFinding:
+        name: Name = exception.relation
+        return LeakFinding(
+            gate=EXCEPTIONS,
+            severity=WARNING,
+            relation=str(name),
+            file=self._scene.files.get(name),
+            column=None,
+            path=(str(name),),
+            words=f"the declared exception {exception.id} is no longer true: {words}",
+        )
+
+
+def _list(features: set[_Feature]) -> str:
+    return ", ".join(f"{feature} of {name}" for name, feature in sorted(features))

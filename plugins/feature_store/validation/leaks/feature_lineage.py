@@ -1,0 +1,158 @@
+"""What each feature is made of, column by column down to the sources, kept for people to look at.
+
+The latest says what the server's stored queries do now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from feature_store.audit.lease import Lease, hold_lease
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
+from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.gate_context import Scene
+
+_Named = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a feature is made of.
+
+    Attributes:
+        feature_set: its set.
+        feature: its name.
+        columns: relation and column, the feature itself first.
+        edges: places in ``columns``: from what is read to what is made of it.
+        decided_by: what decides which of these columns' values are taken: looks up, joins, filters
+            or sorts; not what stands in ``columns`` anyway.
+    """
+
+    feature_set: str
+    feature: str
+    columns: tuple[_Named, ...]
+    edges: tuple[tuple[int, int], ...]
+    decided_by: tuple[_Named, ...]
+
+
+def trace_features(scene: Scene) -> tuple[Provenance, ...]:
+    """Trace every feature of every set whose relation exists."""
+    return tuple(_Tracer(scene).all())
+
+
+def record_provenance(
+    connection: Connection[Any], lease: Lease, traced: tuple[Provenance, ...]
+) -> None:
+    """Keep what was traced, of each set of which it is not what it was.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: held until it is recorded.
+        traced: of all feature sets.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+    """
+    known = connection.execute(
+        "SELECT DISTINCT feature_set FROM feature_store_audit.feature_lineage"
+    ).fetchall()
+    lineages: dict[str, dict[str, Any]] = {name: {} for (name,) in known}
+    for one in traced:
+        lineages.setdefault(one.feature_set, {})[one.feature] = _as_json(one)
+    with connection.transaction():
+        hold_lease(connection, lease)
+        for feature_set, found in lineages.items():
+            connection.execute(
+                _RECORD,
+                {
+                    "feature_set": feature_set,
+                    "lineages": Jsonb(found),
+                    "dag_id": lease.holder.dag_id,
+                    "run_id": lease.holder.run_id,
+                },
+            )
+
+
+_RECORD = """
+INSERT INTO feature_store_audit.lineage_log (feature_set, lineages, dag_id, run_id)
+SELECT n.feature_set, n.lineages, %(dag_id)s, %(run_id)s
+FROM (VALUES (%(feature_set)s, %(lineages)s)) AS n (feature_set, lineages)
+WHERE n.lineages IS DISTINCT FROM (
+    SELECT l.lineages FROM feature_store_audit.lineage_log AS l
+    WHERE l.feature_set = n.feature_set
+    ORDER BY l.event_id DESC
+    LIMIT 1
+)
+"""
+
+
+def _as_json(traced: Provenance) -> dict[str, Any]:
+    return {"columns": traced.columns, "edges": traced.edges, "decided_by": traced.decided_by}
+
+
+class _Tracer:
+    """One tracing: each relation's origins are worked out once."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._origins: dict[int, dict[int, Columns]] = {}
+
+    def all(self) -> Iterator[Provenance]:
+        """Every feature of every set."""
+        roots = {self._scene.member(oid).name: oid for oid in self._scene.closure.roots}
+        for feature_set in self._scene.feature_sets:
+            if feature_set.relation in roots:
+                yield from self._of_set(feature_set, roots[feature_set.relation])
+
+    def _of_set(self, feature_set: FeatureSet, oid: int) -> Iterator[Provenance]:
+        numbers = {name: number for number, name in self._scene.member(oid).columns.items()}
+        for feature in feature_set.features:
+            if feature.name in numbers:  # a broken contract is not this module's affair
+                yield self._of_feature(feature_set.name, feature.name, (oid, numbers[feature.name]))
+
+    def _of_feature(self, feature_set: str, feature: str, column: Column) -> Provenance:
+        places: dict[Column, int] = {column: 0}
+        edges: list[tuple[int, int]] = []
+        deciding = NOTHING
+        for current in (way := [column]):
+            made_of = self._made_of(current)
+            deciding |= self._reaches(current) - made_of
+            for read in self._scene.each(made_of):
+                if read not in places:
+                    places[read] = len(places)
+                    way.append(read)
+                edges.append((places[read], places[current]))
+        others = [c for c in self._scene.each(deciding) if c not in places]
+        return Provenance(
+            feature_set=feature_set,
+            feature=feature,
+            columns=tuple(map(self._named, places)),
+            edges=tuple(edges),
+            decided_by=tuple(sorted(map(self._named, others))),
+        )
+
+    def _made_of(self, column: Column) -> Columns:
+        """What a column's value is made of, one step down; nothing below a source."""
+        oid, number = column
+        if oid in self._scene.sources:
+            return NOTHING
+        if oid not in self._origins:
+            self._origins[oid] = origins(self._scene.member(oid))
+        return self._origins[oid].get(number, NOTHING)
+
+    def _reaches(self, column: Column) -> Columns:
+        """All that has an influence on a column, one step down."""
+        oid, number = column
+        if oid in self._scene.sources:
+            return NOTHING
+        return self._scene.lineage[oid].columns.get(number, NOTHING)
+
+    def _named(self, column: Column) -> _Named:
+        member = self._scene.member(column[0])
+        return str(member.name), member.columns.get(column[1], "*")

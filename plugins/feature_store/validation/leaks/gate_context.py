@@ -1,0 +1,137 @@
+"""What the leak gates look at, and what they find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, Closure, Member
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.leak_rules import DeclaredException, LeakRules
+from feature_store.declarations.store_definition import Store
+from feature_store.relation_name import Name
+from feature_store.validation.leaks.column_influence import Column, Columns, Lineage, trace
+
+TIME_OF_QUERY = "time of query"
+OUTCOMES = "outcomes"
+EXCEPTIONS = "declared exceptions"
+FAILURE, WARNING = "failure", "warning"
+
+
+@dataclass(frozen=True)
+class LeakFinding:
+    """One thing that a gate found.
+
+    Attributes:
+        gate: which gate: ``time of query``, ``outcomes`` or ``declared exceptions``.
+        severity: ``failure``, or ``warning`` for what nobody is harmed by.
+        relation: the relation that must be mended.
+        file: the SQL file that defines it; None if none of the store's does.
+        column: the column that it is about; None where it is about the whole relation.
+        path: for an outcome, the way from its column to the relation; else the way from the
+            relation to the feature set's.
+        words: what is wrong, in a sentence.
+    """
+
+    gate: str
+    severity: str
+    relation: str
+    file: Path | None
+    column: str | None
+    path: tuple[str, ...]
+    words: str
+
+    def __str__(self) -> str:
+        """The finding as a person reads it."""
+        where = f"{self.relation}, column {self.column}" if self.column else self.relation
+        file = f"\nFile: {self.file}" if self.file else ""
+        way = f"\nPath: {' → '.join(self.path)}" if len(self.path) > 1 else ""
+        return f"{where}: {self.words}{file}{way}"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The closure of some feature sets, and what is told about it.
+
+    Attributes:
+        closure: what the feature sets reach.
+        store: what the files say.
+        feature_sets: the sets.
+        rules: what the gates are told.
+        exceptions: what is declared.
+    """
+
+    closure: Closure
+    store: Store
+    feature_sets: tuple[FeatureSet, ...]
+    rules: LeakRules
+    exceptions: tuple[DeclaredException, ...]
+
+    @cached_property
+    def lineage(self) -> dict[int, Lineage]:
+        """What each relation makes of what it reads."""
+        return {oid: trace(member) for oid, member in self.closure.members.items()}
+
+    @cached_property
+    def files(self) -> dict[Name, Path]:
+        """The SQL file of each relation of the store."""
+        return {relation.name: relation.file.path for relation in self.store.relations}
+
+    @cached_property
+    def sources(self) -> frozenset[int]:
+        """The user's sources, and all that they are made of where they are views."""
+        known = {source.name for source in self.store.sources} - self.files.keys()
+        found: set[int] = set()
+        for member in self.closure.members.values():
+            if member.name in known:
+                found |= {member.oid, *self.closure.below(member.oid)}
+        return frozenset(o for o in found if self.closure.members[o].name not in self.files)
+
+    @cached_property
+    def unpinned(self) -> frozenset[int]:
+        """What is worked out by sessions that are not ours, in settings that we do not pin.
+
+        Plain views, by whoever reads a feature set; materialized views that are not of the store,
+        by whoever refreshes them.
+        """
+        foreign = [
+            member
+            for member in self.closure.members.values()
+            if member.kind == MATERIALIZED and member.name not in self.files
+        ]
+        asked = [*self.closure.roots, *(oid for member in foreign for oid in member.reads)]
+        return self.closure.plain_views(asked) | {member.oid for member in foreign}
+
+    def member(self, oid: int) -> Member:
+        """A relation of the closure."""
+        return self.closure.members[oid]
+
+    def each(self, columns: Columns) -> list[Column]:
+        """The columns one by one, in order; a whole row is all of its columns."""
+        found = {c for c in columns if c[1] > 0}
+        for oid, number in columns:
+            if number == 0:
+                found |= {(oid, n) for n in self.member(oid).columns}
+        return sorted(found)
+
+    def label(self, column: Column) -> str:
+        """A column with its relation's name."""
+        member = self.member(column[0])
+        return f"{member.name}.{member.columns.get(column[1], '*')}"
+
+    def finding(
+        self,
+        gate: str,
+        member: Member,
+        words: str,
+        *,
+        column: str | None = None,
+        path: tuple[str, ...] | None = None,
+        severity: str = FAILURE,
+    ) -> LeakFinding:
+        """A finding about a relation; its path leads to the feature set if none is given."""
+        if path is None:
+            path = tuple(str(m.name) for m in self.closure.way_up(member.oid))
+        file = self.files.get(member.name)
+        return LeakFinding(gate, severity, str(member.name), file, column, path, words)

@@ -1,0 +1,119 @@
+"""The leak gates that read the catalog: time of query, outcomes, declared exceptions.
+
+They judge what the database will really run, down to the source tables, and not what files say.
+Whatever they cannot prove harmless fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.stored_queries.dependency_closure import read_closure
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.leak_rules import DeclaredException, LeakRules
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import LeakFound
+from feature_store.relation_name import Name
+from feature_store.text_format import bullets
+from feature_store.validation.leaks.exception_gate import exception_findings
+from feature_store.validation.leaks.gate_context import FAILURE, LeakFinding, Scene
+from feature_store.validation.leaks.outcome_gate import outcome_findings
+from feature_store.validation.leaks.time_gate import judge_calls, time_findings
+
+
+def check_gates(
+    connection: Connection[Any],
+    store: Store,
+    feature_sets: Iterable[FeatureSet],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> tuple[LeakFinding, ...]:
+    """Find every leak in all that the feature sets reach. Reads the catalog only.
+
+    Args:
+        connection: a pinned session of any role.
+        store: what the files say.
+        feature_sets: the sets whose relations are looked at; one that does not exist is left out.
+        rules: what the gates are told of outcomes and sources.
+        exceptions: what is declared.
+
+    Returns:
+        Failures first; none and no warning where all is well.
+    """
+    return _findings(connection, read_scene(connection, store, feature_sets, rules, exceptions))
+
+
+def read_scene(
+    connection: Connection[Any],
+    store: Store,
+    feature_sets: Iterable[FeatureSet],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> Scene:
+    """Read what the gates look at; the arguments are those of `check_gates`."""
+    sets = tuple(feature_sets)
+    closure = read_closure(connection, [s.relation for s in sets])
+    return Scene(closure, store, sets, rules, tuple(exceptions))
+
+
+def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
+    judged = judge_calls(connection, scene)
+    findings = [
+        *time_findings(scene, judged),
+        *outcome_findings(scene),
+        *exception_findings(scene, judged),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))
+
+
+def leaks_of(
+    connection: Connection[Any],
+    store: Store,
+    relation: Name,
+    roots: Iterable[Name],
+    rules: LeakRules,
+    exceptions: Iterable[DeclaredException],
+) -> tuple[LeakFinding, ...]:
+    """The leaks of a relation that is not ours, and of what it reads that is not ours either.
+
+    Args:
+        connection: a pinned session of any role.
+        store: what the files say.
+        relation: it must exist.
+        roots: what is asked for of all that reads it, or itself.
+        rules: what the gates are told of outcomes and sources.
+        exceptions: what is declared.
+    """
+    scene = Scene(read_closure(connection, roots), store, (), rules, tuple(exceptions))
+    ours = {str(name) for name in scene.files if name != relation}
+    below = {
+        str(scene.member(read).name)
+        for member in scene.closure.members.values()
+        if member.name == relation
+        for read in scene.closure.below(member.oid)
+    }
+    blamed = {str(relation), *below} - ours
+    found = _findings(connection, scene)
+    return tuple(f for f in found if f.severity == FAILURE and f.relation in blamed)
+
+
+def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
+    """Check what `read_scene` read and fail at a leak; return the warnings.
+
+    Raises:
+        LeakFound: a gate failed; the message names every leak.
+    """
+    findings = _findings(connection, scene)
+    leaks = [f"{f.gate}: {f}" for f in findings if f.severity == FAILURE]
+    if leaks:
+        raise LeakFound(
+            "A feature may see what was not known at t0:\n" + bullets(leaks),
+            readers="the rows that the views have now; do not train on them.",
+            next_step="Mend the file that is named and run `bin/feature-store apply --replace` "
+            "with its relation. If it is meant, declare it with its reason in "
+            "include/leak_rules.toml or include/exceptions.toml.",
+        )
+    return findings

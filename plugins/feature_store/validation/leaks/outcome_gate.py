@@ -1,0 +1,167 @@
+"""Leak gate 2: what is known only after t0 is read by those alone who are named for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from feature_store.database.stored_queries.dependency_closure import Member
+from feature_store.declarations.leak_rules import EVERY_COLUMN, Outcome
+from feature_store.relation_name import Name
+from feature_store.validation.leaks.column_influence import Column, Columns
+from feature_store.validation.leaks.gate_context import OUTCOMES, LeakFinding, Scene
+
+# An outcome by its place in the rules and its column, and the way that it took, itself first.
+_Key = tuple[int, str]
+_Way = tuple[Column, ...]
+_Carried = dict[_Key, _Way]
+
+
+def outcome_findings(scene: Scene) -> Iterator[LeakFinding]:
+    """Find whoever reads an outcome, at first hand or through others, and is not named for it."""
+    yield from _Tracer(scene).findings()
+
+
+class _Tracer:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._known: dict[Column, _Carried] = {}
+
+    def findings(self) -> Iterator[LeakFinding]:
+        unnamed: list[tuple[Member, _Key, _Way]] = []
+        blamed: set[tuple[int, _Key]] = set()
+        for member in self._scene.closure.members.values():
+            if member.oid in self._scene.sources:
+                yield from self._of_source(member)
+                continue
+            for key, way in self._unlawful(member).items():
+                if any(oid in self._nameable for oid, _ in way[1:]):
+                    continue  # whoever is to blame stands further down
+                if member.oid in self._nameable:
+                    blamed |= {(oid, key) for oid, _ in way}
+                    yield self._read(member, key, way)
+                else:
+                    unnamed.append((member, key, way))
+            yield from self._of_reader(member)
+        for member, key, way in unnamed:
+            if (member.oid, key) not in blamed:
+                yield self._read(member, key, way)
+
+    @cached_property
+    def _nameable(self) -> frozenset[int]:
+        """Relations that have a file, or that carry a feature set: there something is mended."""
+        members = self._scene.closure.members.values()
+        ours = {m.oid for m in members if m.name in self._scene.files}
+        return frozenset(ours | set(self._scene.closure.roots)) - self._scene.sources
+
+    def _unlawful(self, member: Member) -> _Carried:
+        """The outcomes that a relation reads and is not named for."""
+        reads = self._scene.lineage[member.oid].reads
+        looked_at = {oid for oid, _ in reads}
+        # Of some relations not even the number of rows may be known.
+        whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._is_closed(oid)}
+        return {
+            key: way
+            for key, way in self._through(reads | whole).items()
+            if member.name not in self._outcome(key).read_by
+        }
+
+    def _of_reader(self, member: Member) -> Iterator[LeakFinding]:
+        """A reader that is named may put an outcome only into the columns that are named."""
+        for number, influences in sorted(self._scene.lineage[member.oid].columns.items()):
+            column = member.columns.get(number, str(number))
+            for key, way in self._through(influences).items():
+                lawful = self._outcome(key).read_by.get(member.name)
+                below = any(oid in self._nameable for oid, _ in way[1:])
+                if lawful is not None and column not in lawful and not below:
+                    words = (
+                        f"makes {column} of {self._called(key, way)}; it is declared to make "
+                        f"{', '.join(sorted(lawful)) or 'nothing'} of that."
+                    )
+                    path = (*map(self._scene.label, way), f"{member.name}.{column}")
+                    yield self._scene.finding(OUTCOMES, member, words, column=column, path=path)
+
+    def _of_source(self, member: Member) -> Iterator[LeakFinding]:
+        """A source may carry outcomes, but not choose by one which rows are seen."""
+        for key, way in self._through(self._scene.lineage[member.oid].rows).items():
+            words = f"chooses its rows by {self._called(key, way)}."
+            path = (*map(self._scene.label, way), str(member.name))
+            yield self._scene.finding(OUTCOMES, member, words, column=key[1], path=path)
+
+    def _through(self, columns: Columns) -> _Carried:
+        """The outcomes that columns carry, each with the shortest way."""
+        found: _Carried = {}
+        for column in self._scene.each(columns):
+            for key, way in self._carried(column).items():
+                if key not in found or len(way) < len(found[key]):
+                    found[key] = way
+        return found
+
+    def _carried(self, column: Column) -> _Carried:
+        if column not in self._known:
+            self._known[column] = {}
+            self._known[column] = self._carry(column)
+        return self._known[column]
+
+    def _carry(self, column: Column) -> _Carried:
+        own = self._own(column)
+        if own is not None:
+            return {own: (column,)}
+        oid, number = column
+        member = self._scene.member(oid)
+        lineage = self._scene.lineage[oid]
+        values = lineage.columns.get(number, frozenset())
+        found: _Carried = {}
+        for key, way in self._through(values).items():
+            lawful = self._outcome(key).read_by.get(member.name, frozenset())
+            if member.columns[number] not in lawful:
+                found[key] = (*way, column)
+        if oid not in self._scene.sources:
+            for key, way in self._through(lineage.rows).items():
+                if member.name not in self._outcome(key).read_by:
+                    found.setdefault(key, (*way, column))
+        return found
+
+    def _own(self, column: Column) -> _Key | None:
+        """The outcome that a column is, by its name or by that of a source made of it."""
+        oid, number = column
+        name = self._scene.member(oid).columns[number]
+        for owner in (oid, *self._made_of.get(oid, ())):
+            for place in self._places.get(self._scene.member(owner).name, ()):
+                columns = self._scene.rules.outcomes[place].columns
+                if name in columns or (owner == oid and EVERY_COLUMN in columns):
+                    return place, name
+        return None
+
+    @cached_property
+    def _places(self) -> dict[Name, list[int]]:
+        found: dict[Name, list[int]] = {}
+        for place, outcome in enumerate(self._scene.rules.outcomes):
+            found.setdefault(outcome.relation, []).append(place)
+        return found
+
+    @cached_property
+    def _made_of(self) -> dict[int, list[int]]:
+        """For what stands below a source that is a view: the sources made of it."""
+        found: dict[int, list[int]] = {}
+        for oid in sorted(self._scene.sources):
+            if self._scene.member(oid).name in self._places:
+                for below in self._scene.closure.below(oid) & self._scene.sources:
+                    found.setdefault(below, []).append(oid)
+        return found
+
+    def _is_closed(self, oid: int) -> bool:
+        places = self._places.get(self._scene.member(oid).name, ())
+        return any(EVERY_COLUMN in self._scene.rules.outcomes[p].columns for p in places)
+
+    def _outcome(self, key: _Key) -> Outcome:
+        return self._scene.rules.outcomes[key[0]]
+
+    def _called(self, key: _Key, way: _Way) -> str:
+        return f"the outcome {self._scene.label(way[0])} ({self._outcome(key).reason.rstrip('.')})"
+
+    def _read(self, member: Member, key: _Key, way: _Way) -> LeakFinding:
+        readers = ", ".join(map(str, sorted(self._outcome(key).read_by))) or "no relation"
+        words = f"reads {self._called(key, way)}; declared for it: {readers}."
+        path = (*map(self._scene.label, way), str(member.name))
+        return self._scene.finding(OUTCOMES, member, words, column=key[1], path=path)

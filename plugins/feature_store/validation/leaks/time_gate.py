@@ -1,0 +1,102 @@
+"""Leak gate 1: no feature depends on when it is asked for, nor on who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.database.stored_queries.calls import calls
+from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, VIEW, Member
+from feature_store.database.stored_queries.determinism import Judge, Verdict
+from feature_store.validation.leaks.gate_context import (
+    FAILURE,
+    TIME_OF_QUERY,
+    WARNING,
+    LeakFinding,
+    Scene,
+)
+
+_READABLE = ("r", "p", VIEW, MATERIALIZED)
+_KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequence"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A call, where it stands, and what is to be said against it.
+
+    Attributes:
+        oid: the relation.
+        what: what of the relation runs it.
+        columns: the output columns in whose expressions it stands.
+        verdict: what is to be said against it.
+    """
+
+    oid: int
+    what: str
+    columns: tuple[str, ...]
+    verdict: Verdict
+
+
+def judge_calls(connection: Connection[Any], scene: Scene) -> tuple[Judged, ...]:
+    """Judge everything that the closure's relations run.
+
+    Args:
+        connection: a pinned session, so that functions are named as declarations name them.
+        scene: what to look at.
+    """
+    asked = [
+        (member.oid, what, call)
+        for member in scene.closure.members.values()
+        for what, tree in member.trees()
+        for call in calls(tree)
+    ]
+    judge = Judge(connection, frozenset(scene.rules.functions))
+    judge.learn(call for _, _, call in asked)
+    return tuple(Judged(oid, what, call.columns, judge.judge(call)) for oid, what, call in asked)
+
+
+def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
+    """Find whatever is not proven to give one answer, whenever it is asked and whoever asks."""
+    allowed = {(e.relation, e.calls) for e in scene.exceptions}
+    objections: dict[tuple[int, str], set[str]] = {}
+    for one in judged:
+        all_words = [f"{one.what} uses {one.verdict.words}."] if one.verdict.words else []
+        if one.oid in scene.unpinned:
+            name = scene.member(one.oid).name
+            all_words += [
+                f"{one.what} uses {function}, whose answer depends on the session, and this is "
+                f"worked out by sessions that the store does not pin."
+                for function in sorted(one.verdict.pinned)
+                if (name, function) not in allowed
+            ]
+        for words in all_words:
+            objections.setdefault((one.oid, words), set()).update(one.columns)
+    for (oid, words), columns in objections.items():
+        column = ", ".join(sorted(columns)) or None
+        yield scene.finding(TIME_OF_QUERY, scene.member(oid), words, column=column)
+    for member in scene.closure.members.values():
+        yield from _of_kind(scene, member)
+
+
+def _of_kind(scene: Scene, member: Member) -> Iterator[LeakFinding]:
+    if member.kind not in _READABLE:
+        kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
+        yield scene.finding(TIME_OF_QUERY, member, f"is {kind}; nothing can be proven of it.")
+    elif not member.plain_storage:
+        yield scene.finding(
+            TIME_OF_QUERY, member, "is kept by an extension; nothing can be proven of it."
+        )
+    if member.asks_as_reader:
+        yield scene.finding(
+            TIME_OF_QUERY, member, "answers with the rights of whoever asks (security_invoker)."
+        )
+    if member.is_table and member.name in scene.files:
+        yield scene.finding(
+            TIME_OF_QUERY,
+            member,
+            "is a table, where its file makes a view; what fills it cannot be seen.",
+            severity=FAILURE if member.oid in scene.closure.roots else WARNING,
+        )

@@ -1,0 +1,79 @@
+"""How full every feature is: its rows without a value, kept run by run.
+
+NaN is no value, as NULL is: pandas writes it for one. Where a feature's query makes a number of it,
+the refresh has counted the rows beside it (``include/sql/witness``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.audit.lease import Lease, hold_lease
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.source_tables import live_columns
+
+NAN_FACT = "values that are NaN in the source"
+"""How the fact is called by which a refresh tells them, feature by feature."""
+
+_HAS_NAN = ("real", "double precision", "numeric")
+
+
+def record_nulls(
+    connection: Connection[Any], lease: Lease, feature_set: FeatureSet, event: int
+) -> None:
+    """Count the rows of every feature of a set that have no value.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: held until the counts are recorded.
+        feature_set: its relation is read once.
+        event: the number of the try of the suite that counts.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        psycopg.Error: the relation could not be read, or lacks a feature.
+    """
+    names = [feature.name for feature in feature_set.features]
+    with connection.transaction(), connection.cursor() as cursor:
+        hold_lease(connection, lease)
+        types = live_columns(connection, feature_set.relation)
+        counts = sql.SQL(", ").join(_filled(name, types.get(name, "")) for name in names)
+        row = cursor.execute(
+            sql.SQL("SELECT count(*), {} FROM {}").format(counts, feature_set.relation.identifier)
+        ).fetchone()
+        assert row is not None  # an aggregate
+        total, *filled = row
+        made_numbers = _nan_in_source(connection, feature_set)
+        cursor.executemany(
+            "INSERT INTO feature_store_audit.feature_nulls_log "
+            "(suite_event, feature_set, feature, row_count, null_count) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            [
+                (event, feature_set.name, name, total, total - n + made_numbers.get(name, 0))
+                for name, n in zip(names, filled, strict=True)
+            ],
+        )
+
+
+def _filled(name: str, type_name: str) -> sql.Composed:
+    """Count a feature's rows that have a value."""
+    column = sql.Identifier(name)
+    if type_name in _HAS_NAN:
+        return sql.SQL("count(*) FILTER (WHERE {} <> 'NaN')").format(column)
+    return sql.SQL("count({})").format(column)
+
+
+def _nan_in_source(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
+    """The rows of a set's relation whose source said NaN where they say a number, by feature."""
+    return dict(
+        connection.execute(
+            "SELECT nan ->> 'feature', (nan ->> 'source_rows')::bigint "
+            "FROM feature_store_audit.latest_refresh AS r "
+            "INNER JOIN feature_store_audit.fact AS f ON r.refresh_id = f.refresh_id "
+            "CROSS JOIN jsonb_array_elements(f.sample) AS nan "
+            "WHERE r.relation = %s AND f.fact = %s",
+            (str(feature_set.relation), NAN_FACT),
+        ).fetchall()
+    )

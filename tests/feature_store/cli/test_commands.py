@@ -1,0 +1,306 @@
+"""The command line: what it prints, what it returns, and that it alters nothing when it refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.cli.commands import main
+
+_TOM = "tom_features_v1"
+_DEVICE = "iphone_device_meta_encoded_v2_model"
+_F3 = "feature_store.device_meta_encoded_t0_v1"
+_ALL_51 = "33d030da93778d2efbb4297eccbb4bc852c23229bdfa5459eaf1bcba57ff136c"
+
+
+@pytest.fixture
+def run(capsys, airflow_conn):
+    """Run one command on a database: exit code, what it printed, what it complained of."""
+
+    def run_command(database, *arguments: str, user: str | None = None) -> tuple[int, str, str]:
+        conninfo = database if isinstance(database, str) else database.conninfo
+        airflow_conn(make_conninfo(conninfo, user=user) if user else conninfo)
+        capsys.readouterr()
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_command
+
+
+def _refused(run, database, code: int, *arguments: str, user: str | None = None) -> str:
+    before = database.snapshot()
+    got, out, err = run(database, *arguments, user=user)
+    assert (got, out) == (code, ""), (got, out, err)
+    assert database.snapshot() == before
+    assert err.startswith("Error: ")
+    return err.removeprefix("Error: ")
+
+
+def test_from_nothing_to_a_stamped_store(sources_db, run, include):
+    steps = include.objects + 1 + 2  # the audit schema, and two schemas that are missing
+    code, out, _ = run(sources_db, "plan")
+    assert code == 0
+    assert out.startswith(f"To create: {steps}\n")
+    code, out, _ = run(sources_db, "apply")
+    assert code == 0
+    assert out.startswith(f"Applied, in one transaction.\nTo create: {steps}\n")
+    assert out.endswith(
+        "New relations are empty until the next run of the DAG feature_store_refresh.\n"
+        "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
+    )
+    assert run(sources_db, "apply") == (0, "Nothing to do: everything is as its file.\n", "")
+    assert run(sources_db, "plan") == (
+        0,
+        f"In place, as their file: {include.objects}.\n",
+        "",
+    )
+    code, out, _ = run(sources_db, "check-contract")
+    assert code == 1
+    assert f"{_TOM}: MISMATCH\n  bound to  nothing yet\n  stamped   n=None never\n" in out
+    code, out, _ = run(sources_db, "stamp-contract", _TOM, _DEVICE)
+    assert code == 0
+    assert out.startswith(
+        f"{_TOM}: stamped, OK\n"
+        f"  bound to  ml.tom_features_v1_enriched_ai_clean_mv\n"
+        f"  stamped   n=51 {_ALL_51}\n"
+        f"  database  n=51 {_ALL_51}\n"
+        f"  file      {_ALL_51}\n"
+    )
+    code, out, err = run(sources_db, "check-contract")
+    assert (code, err) == (0, "")
+    assert f"{_TOM}: OK\n" in out
+    assert f"{_DEVICE}: OK\n" in out
+
+
+def test_plan_of_a_blocked_store_is_shown_and_returns_1(store_db, run):
+    store_db.run("DROP INDEX ml.sold_dur_v1_idx")
+    before = store_db.snapshot()
+    code, out, err = run(store_db, "plan")
+    assert (code, err) == (1, "")
+    assert out.startswith("Blocked: 1 not as their file.\n  - ml.sold_durations_v1_mv: altered")
+    assert store_db.snapshot() == before
+
+
+def test_apply_on_a_blocked_store_returns_1(store_db, run):
+    store_db.run("DROP INDEX ml.sold_dur_v1_idx")
+    err = _refused(run, store_db, 1, "apply")
+    assert err.startswith("Nothing was applied:\n  - ml.sold_durations_v1_mv: altered")
+    assert "\nReaders: what they had before.\n" in err
+
+
+def test_apply_without_sources_returns_1(empty_db, run):
+    err = _refused(run, empty_db, 1, "apply")
+    assert "The source table iPhone.iphone_listings is missing." in err
+
+
+def test_apply_while_a_run_has_the_lease_returns_1(store_db, run):
+    store_db.run(f"DROP VIEW {_F3}")
+    take_lease(store_db.connection, Holder("d", "r"), lambda _: True, timedelta(0))
+    err = _refused(run, store_db, 1, "apply")
+    assert err.startswith("The store's lease belongs to d, run r, since ")
+    assert err.endswith("Next: Wait until that run is over, or stop it.\n")
+
+
+def test_changed_words_are_written_without_the_hint_of_empty_relations(
+    store_db, include, run, monkeypatch
+):
+    include.edit("sql/views/ml.spam_listings_v1.sql", "The flagged listing.", "Flagged.")
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    code, out, _ = run(store_db, "apply")
+    assert code == 0
+    assert out == (
+        "Applied, in one transaction.\nComments to write: 1\n  - ml.spam_listings_v1\n"
+        f"In place, as their file: {include.objects}.\n"
+    )
+
+
+def test_status_shows_every_relation(store_db, run, store_files):
+    code, out, err = run(store_db, "status")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        "relation", "layer", "rows", "MB", "last", "refresh", "seconds", "state",
+    ]  # fmt: skip
+    relations = lines[2 : lines.index("")]
+    assert [line.split()[0] for line in relations] == [str(r.name) for r in store_files.relations]
+
+
+def test_status_of_one_relation_shows_it_alone(store_db, run):
+    code, out, _ = run(store_db, "status", _F3)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:]] == [_F3]
+
+
+def test_status_before_apply_says_missing_and_returns_0(sources_db, run):
+    code, out, _ = run(sources_db, "status")
+    assert code == 0
+    assert out.count("  missing") == 19
+
+
+def test_an_unknown_relation_is_bad_input(store_db, run):
+    err = _refused(run, store_db, 2, "status", "ml.tom")
+    assert err.startswith("'ml.tom' is not a relation of the store.\nNext: Use one of ")
+
+
+@pytest.mark.parametrize("command", ["check-contract", "stamp-contract"])
+def test_an_unknown_set_is_bad_input(store_db, run, command):
+    err = _refused(run, store_db, 2, command, _TOM, "no_such_set")
+    assert err.startswith("There is no feature set called 'no_such_set' in ")
+    assert f"Next: Use one of {_DEVICE}, {_TOM}." in err
+
+
+def test_other_rows_than_stamped_are_bad_input_without_replace(store_db, include, run, monkeypatch):
+    assert run(store_db, "stamp-contract", _TOM)[0] == 0
+    include.edit(f"contracts/{_TOM}.toml", 'dtype = "text"', 'dtype = "text", is_nullable = false')
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    code, out, _ = run(store_db, "check-contract", _TOM)
+    assert code == 1
+    assert "  - its file has changed since the stamp: the stamp is " in out
+    err = _refused(run, store_db, 2, "stamp-contract", _TOM)
+    assert "Next: Give a changed set a new name; or stamp it with --replace." in err
+    assert run(store_db, "stamp-contract", _TOM, "--replace")[0] == 0
+    assert run(store_db, "check-contract", _TOM)[0] == 0
+
+
+def test_a_stamp_that_the_relation_does_not_carry_returns_1(store_db, run):
+    store_db.run(f"DROP VIEW {_F3}")
+    err = _refused(run, store_db, 1, "stamp-contract", _DEVICE)
+    assert f"the relation {_F3} does not exist" in err
+
+
+def test_contracts_before_apply_return_1_with_apply(sources_db, run):
+    for command in ("check-contract", "stamp-contract"):
+        err = _refused(run, sources_db, 1, command, _TOM)
+        assert err == (
+            "The schema ml has no contract functions.\nNext: Run `bin/feature-store apply`.\n"
+        )
+
+
+def test_no_contract_files_at_all_are_not_all_is_well(store_db, include, run, monkeypatch):
+    for path in (include.directory / "contracts").glob("*.toml"):
+        path.unlink()
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    assert run(store_db, "check-contract")[0] != 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("FEATURE_STORE_ZONES", "UTC", "Unknown setting FEATURE_STORE_ZONES."),
+        ("FEATURE_STORE_LOCK_TIMEOUT", "x", "FEATURE_STORE_LOCK_TIMEOUT is 'x'; expected a whole"),
+        ("FEATURE_STORE_ZONE", "Mars", "FEATURE_STORE_ZONE is 'Mars'; expected a time zone's name"),
+        ("FEATURE_STORE_INCLUDE_DIR", "/nowhere", "/nowhere/sources.toml cannot be read: "),
+        ("FEATURE_STORE_CONN_ID", "no_such", "Airflow knows no connection called 'no_such'."),
+    ],
+)
+def test_settings_that_cannot_be_used_return_2(store_db, run, monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    assert _refused(run, store_db, 2, "apply").startswith(words)
+
+
+def test_a_file_that_cannot_be_used_returns_2_before_any_work(
+    sources_db, include, run, monkeypatch
+):
+    include.edit("sql/base/ml.tom_features_v1_mv.sql", "WITH NO DATA", "")
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    err = _refused(run, sources_db, 2, "apply")
+    assert "fills ml.tom_features_v1_mv while it creates it." in err
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_refused_connection_returns_3(run, tmp_path, command):
+    code, out, err = run(f"host={tmp_path} user=rob dbname=shop", command)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"Error: Cannot connect to {tmp_path}:5432/shop as rob: ")
+    assert "Readers: nothing was changed.\n" in err
+
+
+def test_a_lock_that_does_not_come_returns_3(store_db, run, monkeypatch):
+    monkeypatch.setenv("FEATURE_STORE_LOCK_TIMEOUT", "1")
+    with store_db.session() as other, other.transaction():
+        other.execute("LOCK ml.feature_set")
+        assert "lock timeout" in _refused_code_only(run, store_db, 3, "check-contract")
+
+
+def _refused_code_only(run, database, code: int, *arguments: str) -> str:
+    got, out, err = run(database, *arguments)
+    assert (got, out) == (code, "")
+    return err
+
+
+def test_a_role_that_may_not_create_returns_1(sources_db, run, new_role):
+    err = _refused(run, sources_db, 1, "apply", user=new_role())
+    assert err.startswith("Nothing was applied: permission denied for database ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["plan"], ["apply"], ["status"], ["check-contract"], ["stamp-contract", _TOM]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_role_without_privileges_is_told_what_to_do_next(store_db, run, new_role, arguments):
+    err = _refused(run, store_db, 1, *arguments, user=new_role())
+    assert "permission denied" in err
+    assert "\nNext: " in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["drop"], ["stamp-contract"], ["plan", "ml.x"]])
+def test_a_command_line_that_cannot_be_read_returns_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: feature-store" in capsys.readouterr().err
+
+
+def test_report_writes_the_latest_runs_report_or_any_others(store_db, run, tmp_path):
+    code, _, err = run(store_db, "report", "--to", str(tmp_path))
+    assert (code, "No run has been recorded" in err) == (1, True)
+    for name, minute in (("monday", 0), ("tuesday", 1)):
+        store_db.run(
+            "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
+            "prepared_at, server_version) VALUES ('nightly', "
+            f"'{name}', 'manual', '2026-06-30', 'UTC', '2026-07-01 03:0{minute} UTC', '18')"
+        )
+    code, out, _ = run(store_db, "report", "--to", str(tmp_path))
+    assert code == 0
+    assert "tuesday" in Path(out.strip()).read_text()
+    code, out, _ = run(store_db, "report", "--run", "monday", "--to", str(tmp_path))
+    assert "monday" in Path(out.strip()).read_text()
+    code, _, err = run(store_db, "report", "--run", "sunday", "--to", str(tmp_path))
+    assert code == 2
+    assert "'tuesday' of nightly, 'monday' of nightly" in err
+
+
+def test_check_leaks_finds_none_in_the_store_as_shipped(store_db, run):
+    code, out, _ = run(store_db, "check-leaks")
+    assert (code, out) == (0, "Leaks: 0. Declared exceptions: 4.\n")
+
+
+def test_check_leaks_names_a_leak(store_db, run):
+    store_db.run(
+        "CREATE OR REPLACE VIEW ml.spam_token_v1 AS "
+        "SELECT CASE WHEN now() > '2020-01-01' THEN 'spam' END AS token, TRUE AS is_spam"
+    )
+    code, out, _ = run(store_db, "check-leaks")
+    assert code == 1
+    assert "failure, time of query: ml.spam_token_v1" in out
+
+
+def test_history_says_what_waits_and_accepting_takes_a_day_and_a_reason(store_db, run):
+    code, out, _ = run(store_db, "history")
+    assert (code, "History has not been judged yet." in out) == (0, True)
+    code, _, err = run(store_db, "accept-history", "--day", "2026-01-02", "--reason", "late data")
+    assert (code, "Nothing is pending for 2026-01-02" in err) == (2, True)
+    for day in ("2026-1-2", "yesterday"):
+        with pytest.raises(SystemExit):
+            run(store_db, "accept-history", "--day", day, "--reason", "late data")
+
+
+def test_status_names_the_declared_exceptions(store_db, run):
+    _, out, _ = run(store_db, "status")
+    assert "Same-day ask median (same-day-ask): ml.tom_features_v1_enriched_mv reads" in out

@@ -1,0 +1,118 @@
+"""What the command line writes is shown by a terminal, and never obeyed."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import unicodedata
+from contextlib import suppress
+
+import pytest
+
+from feature_store.cli.commands import main
+from feature_store.cli.terminal import plain, plain_output
+from tests.conftest import ROOT
+
+# The title of the window, the clipboard, colours, the cursor; the same in the second table of
+# control characters; a line that overwrites itself; text that runs backwards; a line that is none.
+HOSTILE = {
+    "title": "\x1b]0;owned\x07",
+    "clipboard": "\x1b]52;c;cm0gLXJm\x1b\\",
+    "colour": "\x1b[31mred\x1b[0m",
+    "C1": "\x9b31mred",
+    "return": "Leaks: 9\rLeaks: 0",
+    "backspace": "bad\b\b\bfine",
+    "override": "\u202egnp.exe",
+    "isolate": "\u2066a\u2069",
+    "mark": "a\u200fb",
+    "invisible": "a\u200bb\ufeffc\u00add",
+    "tag": "a\U000e0041b",
+    "separator": "a\u2028b\u0085c",
+    "half": "a\ud800b",
+    "delete": "a\x7fb",
+}
+
+
+def _harmless(shown: str) -> bool:
+    obeyed = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return all(c in "\n\t" or unicodedata.category(c) not in obeyed for c in shown)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_a_terminal_would_obey_is_escaped_and_the_rest_stays(text):
+    shown = plain(f"før\t{text}\n密码 → ─ ✓")
+    assert _harmless(shown)
+    assert shown.startswith("før\t")
+    assert shown.endswith("\n密码 → ─ ✓")
+    assert "\\" in shown
+
+
+def test_every_character_is_either_plain_or_escaped():
+    for code in range(sys.maxunicode + 1):
+        assert _harmless(plain(chr(code)))
+
+
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped_and_no_error(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with plain_output():
+        print("a → b")
+    sys.stdout.flush()
+    assert written.getvalue() == b"a \\u2192 b\n"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_an_argument_is_shown_and_not_obeyed(text, capsys):
+    for arguments in ([text], ["status", text], ["accept-history", "--day", text]):
+        with suppress(SystemExit):
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert _harmless(out + err)
+
+
+class TestTextOfTheDatabase:
+    """Whoever may write to the audit schema, or raise a notice, writes to the owner's terminal."""
+
+    @pytest.fixture
+    def hostile_db(self, store_db):
+        text = "".join(text for name, text in HOSTILE.items() if name != "half")
+        store_db.connection.execute(
+            "INSERT INTO feature_store_audit.history_judgement_log "
+            "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
+            "VALUES ('d', %s, '2026-06-30', '2026-05-31', 1, 1)",
+            (text,),
+        )
+        return store_db
+
+    def test_it_is_shown_and_not_obeyed(self, hostile_db, airflow_conn, capsys):
+        airflow_conn(hostile_db.conninfo)
+        assert main(["history"]) == 0
+        out, err = capsys.readouterr()
+        assert "run \\x1b]0;owned\\x07" in out
+        assert _harmless(out + err)
+
+    def test_an_errors_text_is_too(self, store_db, airflow_conn, capsys):
+        store_db.run(
+            "CREATE OR REPLACE FUNCTION ml.store_freshness(p_max_age interval) RETURNS TABLE "
+            "(ok bool, certified_at timestamptz, age interval, as_of_day date, run_id text, "
+            "feature_set text, readable bool, problem text) LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE NOTICE E'\\x1b[31mnotice'; RAISE EXCEPTION E'\\x1b[31mbroken'; END $$"
+        )
+        airflow_conn(store_db.conninfo)
+        assert main(["freshness"]) == 1
+        out, err = capsys.readouterr()
+        assert "\\x1b[31mbroken" in err
+        assert _harmless(out + err)
+
+    def test_so_it_is_in_a_process_of_its_own(self, hostile_db, airflow_conn):
+        airflow_conn(hostile_db.conninfo)
+        done = subprocess.run(
+            [sys.executable, "-m", "feature_store", "history"],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+            capture_output=True,
+            check=True,
+        )
+        assert b"run \\x1b]0;owned\\x07" in done.stdout
+        assert _harmless((done.stdout + done.stderr).decode())

@@ -1,0 +1,141 @@
+"""The source tables: what is declared, what is read, and what the database lacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from feature_store.declarations.source_tables import FAMILIES, read_sources, source_problems
+from feature_store.errors import BadInput
+
+_LISTINGS = '"iPhone".iphone_listings'
+
+
+def test_sources_toml_lists_exactly_the_columns_that_the_relations_read(scratch, store_files):
+    read = scratch.rows(
+        """
+        SELECT DISTINCT n.nspname || '.' || c.relname, coalesce(a.attname, 'THE WHOLE ROW')
+        FROM pg_depend AS d
+        INNER JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+        INNER JOIN pg_class AS r ON w.ev_class = r.oid
+        INNER JOIN pg_class AS c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+        INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+        LEFT JOIN pg_attribute AS a ON c.oid = a.attrelid AND d.refobjsubid = a.attnum
+        WHERE c.relkind = 'r' AND n.nspname <> 'feature_store_audit'
+        """
+    )
+    declared = {(str(s.name), column) for s in store_files.sources for column in s.columns}
+    read_by_a_witness = {("iPhone.iphone_ai_enrich", "updated_at")}
+    assert set(read) | read_by_a_witness == declared
+
+
+def test_the_sources_as_they_should_be_have_no_problem(scratch_sources, store_files):
+    assert source_problems(scratch_sources.connection, store_files.sources) == []
+
+
+def test_a_missing_source_table_is_named(scratch_sources, store_files):
+    scratch_sources.run(f"ALTER TABLE {_LISTINGS} RENAME TO elsewhere")
+    assert source_problems(scratch_sources.connection, store_files.sources) == [
+        "The source table iPhone.iphone_listings is missing."
+    ]
+
+
+def test_all_sources_are_missing_from_an_empty_database(empty_db, store_files):
+    problems = source_problems(empty_db.connection, store_files.sources)
+    assert len(problems) == 3
+    assert all(p.endswith("is missing.") for p in problems)
+
+
+def test_a_table_of_the_same_name_in_small_letters_is_another_one(scratch_sources, store_files):
+    scratch_sources.run('ALTER SCHEMA "iPhone" RENAME TO iphone')
+    problems = source_problems(scratch_sources.connection, store_files.sources)
+    assert "The source table iPhone.iphone_listings is missing." in problems
+
+
+def test_every_missing_column_is_named(scratch_sources, store_files):
+    scratch_sources.run(
+        f"ALTER TABLE {_LISTINGS} DROP COLUMN spam, DROP COLUMN sold_price",
+        'ALTER TABLE "iPhone".iphone_ai_enrich RENAME vat_invoice TO vat',
+    )
+    assert source_problems(scratch_sources.connection, store_files.sources) == [
+        "The source column iPhone.iphone_listings.spam is missing.",
+        "The source column iPhone.iphone_listings.sold_price is missing.",
+        "The source column iPhone.iphone_ai_enrich.vat_invoice is missing.",
+    ]
+
+
+def test_a_wrong_type_family_is_named_with_what_is_expected(scratch_sources, store_files):
+    scratch_sources.run(f"ALTER TABLE {_LISTINGS} ALTER COLUMN price TYPE numeric")
+    assert source_problems(scratch_sources.connection, store_files.sources) == [
+        "The source column iPhone.iphone_listings.price has the type numeric; "
+        "expected one of bigint, integer, smallint."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "type_name", "fits"),
+    [
+        ("price", "bigint", True),
+        ("price", "smallint", True),
+        ("price", "text", False),
+        ("condition_score", "real", True),
+        ("condition_score", "double precision", True),
+        ("condition_score", "numeric(9, 2)", True),
+        ("condition_score", "integer", True),
+        ("condition_score", "text", False),
+        ("model", "varchar(40)", True),
+        ("model", "char(40)", False),
+        ("edited_date", "timestamp(0)", True),
+        ("edited_date", "date", False),
+    ],
+)
+def test_a_type_of_the_family_is_enough(scratch_sources, store_files, column, type_name, fits):
+    scratch_sources.run(
+        f"ALTER TABLE {_LISTINGS} DROP COLUMN {column}",
+        f"ALTER TABLE {_LISTINGS} ADD COLUMN {column} {type_name}",
+    )
+    problems = source_problems(scratch_sources.connection, store_files.sources)
+    assert [column in p for p in problems] == ([] if fits else [True])
+
+
+def test_a_source_may_be_a_view_and_may_have_more_columns(scratch_sources, store_files):
+    scratch_sources.run(
+        f"ALTER TABLE {_LISTINGS} RENAME TO elsewhere",
+        f'CREATE VIEW {_LISTINGS} AS SELECT *, 1 AS more FROM "iPhone".elsewhere',
+    )
+    assert source_problems(scratch_sources.connection, store_files.sources) == []
+
+
+def test_looking_at_the_sources_alters_nothing(scratch_sources, store_files):
+    before = scratch_sources.snapshot()
+    source_problems(scratch_sources.connection, store_files.sources)
+    assert scratch_sources.snapshot() == before
+
+
+def test_an_unknown_type_family_is_refused_with_those_that_exist(tmp_path):
+    path = tmp_path / "sources.toml"
+    path.write_text('["a.b"]\nx = "money"\n')
+    with pytest.raises(BadInput) as caught:
+        read_sources(path)
+    assert caught.value.problem == (
+        f"{path}: a.b.x has the unknown type family 'money'; expected one of {', '.join(FAMILIES)}."
+    )
+
+
+@pytest.mark.parametrize("text", ["[", '["a.b"]\nx = int', '["a.b"]\nx = "int"\nx = "int"'])
+def test_a_file_that_is_not_toml_is_refused(tmp_path, text):
+    path = tmp_path / "sources.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"sources\.toml cannot be read"):
+        read_sources(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['x = "int"\n', '["a.b"]\nx = ["int"]\n', '["a.b"]\nx = 1\n', '["b"]\nx = "int"\n'],
+    ids=["no table", "list", "number", "no schema"],
+)
+def test_a_file_of_another_shape_is_refused_and_named(tmp_path, text):
+    path = tmp_path / "sources.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"sources\.toml"):
+        read_sources(path)

@@ -1,0 +1,279 @@
+"""Every file of the store's folder is looked at before any work, by plan, prepare and apply."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_store.cli.commands import main
+from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.whole_folder import check_declarations
+from feature_store.errors import BadInput
+from feature_store.schema.apply import apply
+from feature_store.schema.plan import make_plan
+from feature_store.schema.readiness import check_ready
+
+_E = "ml.tom_features_v1_enriched_mv"
+_NOBODY = 65534
+
+# One file of each kind.
+KINDS = {
+    "sources": "sources.toml",
+    "thresholds": "thresholds.toml",
+    "leak rules": "leak_rules.toml",
+    "exceptions": "exceptions.toml",
+    "contract": "contracts/tom_features_v1.toml",
+    "base": "sql/base/ml.tom_features_v1_mv.sql",
+    "read": f"sql/read/{_E}.sql",
+    "view": "sql/views/ml.spam_token_v1.sql",
+    "witness": "sql/witness/ml.tom_features_v1_enriched_clean_mv.sql",
+    "expectation": "sql/expectations/as_of_counts/ai_signals_are_present.sql",
+    "proof": "sql/proofs/ml.tom_speed_anchor_v1_mv.sums.sql",
+    "history": f"sql/history/{_E}.sql",
+    "governance": "sql/governance/freshness.sql",
+    "migration": "sql/audit/0004_reuse.sql",
+}
+# The folders that a run cannot do without: one that may not be listed is not an empty one.
+_FOLDERS = [
+    "contracts",
+    "sql/base",
+    "sql/witness",
+    "sql/expectations/spam_absence",
+    "sql/proofs",
+    "sql/history",
+]
+
+
+def _garbage(path: Path) -> None:
+    path.write_text("'so it ends: (((")
+
+
+def _bytes(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"-- \xff\xfe")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def _empty(path: Path) -> None:
+    path.write_text("")
+
+
+def _plan(connection: Any, include: Any) -> object:
+    return make_plan(connection, read_store(include.directory), include.directory)
+
+
+def _prepare(connection: Any, include: Any) -> object:
+    return check_ready(connection, read_store(include.directory), include.settings)
+
+
+def _apply(connection: Any, include: Any) -> object:
+    return apply(connection, read_store(include.directory), include.settings)
+
+
+READERS = (_plan, _prepare, _apply)
+
+
+def _refused(database: Any, include: Any) -> str:
+    """All three refuse alike, and alter nothing."""
+    before = database.snapshot()
+    found = set()
+    for reader in READERS:
+        with pytest.raises(BadInput) as caught:
+            reader(database.connection, include)
+        found.add(caught.value.problem)
+    assert database.snapshot() == before
+    (problem,) = found
+    return problem
+
+
+@pytest.mark.parametrize("break_it", [_garbage, _bytes, _folder, _link, _empty])
+@pytest.mark.parametrize("path", KINDS.values(), ids=KINDS)
+def test_a_file_that_cannot_be_read_or_parsed_is_named_before_any_work(
+    scratch: Any, include: Any, path: str, break_it: Callable[[Path], None]
+) -> None:
+    if break_it is _empty and path.endswith(".toml"):
+        pytest.skip("an empty one can be read; what misses what should be in it is another file")
+    break_it(include.directory / path)
+    assert _refused(scratch, include).startswith(str(include.directory / path))
+
+
+@pytest.fixture
+def closed(settings: Any) -> Iterator[Callable[[str], None]]:
+    """Checks a copy of include/ in which one path is closed, as somebody whom that keeps out."""
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        home.chmod(0o755)
+        include = home / "include"
+        shutil.copytree(settings.include_dir, include)
+
+        def check(path: str) -> None:
+            (include / path).chmod(0)
+            us = os.geteuid()
+            try:
+                if us == 0:
+                    os.seteuid(_NOBODY)
+                check_declarations(include, read_store(include))
+            finally:
+                os.seteuid(us)
+                (include / path).chmod(0o755)
+
+        yield check
+
+
+@pytest.mark.parametrize("path", [*KINDS.values(), *_FOLDERS])
+def test_what_may_not_be_read_is_named(closed: Callable[[str], None], path: str) -> None:
+    with pytest.raises(BadInput, match=f"{path}.* cannot be read: .*Permission denied"):
+        closed(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("sources.toml", "sources.toml cannot be read: "),
+        ("thresholds.toml", "thresholds.toml cannot be read: "),
+        ("leak_rules.toml", "leak_rules.toml cannot be read: "),
+        ("exceptions.toml", "exceptions.toml cannot be read: "),
+        ("contracts/tom_features_v1.toml", "there is no feature set called 'tom_features_v1'"),
+        (f"sql/read/{_E}.sql", f"reads {_E}, which is neither"),
+        (f"sql/history/{_E}.sql", "depends on E, which no file shows"),
+        ("sql/governance/freshness.sql", "freshness.sql cannot be read: "),
+        ("sql/audit/0004_reuse.sql", "expected a migration called 0004_name.sql"),
+    ],
+)
+def test_a_file_that_is_missing_is_missed(scratch, include, path, words):
+    (include.directory / path).unlink()
+    assert words in _refused(scratch, include)
+
+
+@pytest.mark.parametrize("folder", ["sql/proofs", "sql/history", "sql/expectations/spam_absence"])
+def test_a_folder_that_is_missing_is_not_an_empty_one(scratch, include, folder):
+    shutil.rmtree(include.directory / folder)
+    assert f"{folder} cannot be read: " in _refused(scratch, include)
+
+
+_EXPECTATION = KINDS["expectation"]
+_EDITS = {
+    "a threshold that nothing uses": (
+        "thresholds.toml", "least_ai", "a = 1\nleast_ai",
+        "thresholds.toml: no query uses a.",
+    ),
+    "an infinite threshold": (
+        "thresholds.toml", "= 0.01", "= inf",
+        "thresholds.toml: least_ai_signal_share: ",
+    ),
+    "an expectation of no relation": (
+        _EXPECTATION, "Relation:    ml.", "Relation:    ml.x_",
+        "present.sql: Relation: ml.x_tom_features_v1_enriched_ai_clean_mv is neither",
+    ),
+    "an expectation of no name": (
+        _EXPECTATION, "Relation:    ml.", "Relation:    ml ",
+        "ai_signals_are_present.sql: Relation: 'ml tom_features_v1_enriched_ai_clean_mv' is not",
+    ),
+    "an expectation that is two": (
+        _EXPECTATION, "-- Zeros", "SELECT 1;\n-- Zeros",
+        "ai_signals_are_present.sql must be one statement; it is 2.",
+    ),
+    "an expectation that is no query": (
+        "sql/expectations/spam_absence/no_spam_in_f0.sql", "SELECT", "DELETE FROM ml.x; --",
+        "no_spam_in_f0.sql must be one",
+    ),
+    "a proof of no relation": (
+        KINDS["proof"], "ml.tom_speed_anchor_v1_mv (D4)", "ml.x",
+        "sums.sql: Relation: ml.x is no relation of the store.",
+    ),
+    "a proof that decides in other words": (
+        KINDS["proof"], "-- Route", "-- Severity:   informaton\n-- Route",
+        "sums.sql: the severity is 'informaton'; expected one of critical, information.",
+    ),
+    "an exception for no feature": (
+        "exceptions.toml", '"ask_median_price"', '"ask_price"',
+        "exceptions.toml: same-day-ask: tom_features_v1 has no feature ask_price.",
+    ),
+    "an exception for no set": (
+        "exceptions.toml", "tom_features_v1 = [", "tom_v1 = [",
+        "exceptions.toml: same-day-ask: there is no feature set called 'tom_v1'.",
+    ),
+    "an exception that reads nothing": (
+        "exceptions.toml", 'reads = "ml.ask', 'reads = "ml.bid',
+        "exceptions.toml: same-day-ask: ml.bid_daily_median_v1 is neither",
+    ),
+    "an outcome of no relation": (
+        "leak_rules.toml", 'relation = "ml.tom_labels_v1_mv"', 'relation = "ml.labels"',
+        "leak_rules.toml: ml.labels is neither a relation of the store nor a source.",
+    ),
+    "a reader that is none": (
+        "leak_rules.toml", '"ml.tom_train_base_v1_mv" = [', '"ml.train" = [',
+        "leak_rules.toml: ml.tom_labels_v1_mv, read_by: ml.train is no relation of the store.",
+    ),
+    "a contract of no relation": (
+        "contracts/tom_features_v1.toml", 'relation = "ml.', 'relation = "ml.x_',
+        "tom_features_v1.toml: relation: ml.x_tom_features_v1_enriched_ai_clean_mv is no relation",
+    ),
+    "a history that depends on nothing": (
+        KINDS["history"], "A 0;", "Z 0;", "depends on Z, which no file shows",
+    ),
+    "a layer that is there twice": (
+        KINDS["history"], "E, the market", "A, the market", "shows a layer called 'A' too",
+    ),
+    "a window that is none": (
+        KINDS["history"], "D1 -14..-1", f"D1 -{'9' * 5000}", " is no window of days.",
+    ),
+    "a witness that is two statements": (
+        KINDS["witness"], "INSERT", "SELECT 1; INSERT", "_clean_mv.sql must be one statement",
+    ),
+    "governance that is something else": (
+        "sql/governance/freshness.sql", "CREATE FUNCTION", "DROP TABLE x; CREATE FUNCTION",
+        "freshness.sql creates tables and functions and comments on them, not 'DROP TABLE x'.",
+    ),
+    "governance that is commented away": (
+        "sql/governance/freshness.sql", "", "/*", "freshness.sql",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "old", "new", "words"), _EDITS.values(), ids=_EDITS)
+def test_what_names_nothing_or_is_of_another_form_is_named_before_any_work(
+    scratch, include, path, old, new, words
+):
+    include.edit(path, old, new)
+    problem = _refused(scratch, include)
+    assert words in problem
+    assert len(problem) < 3_000
+
+
+def test_a_file_of_comments_alone_has_no_statement(scratch, include):
+    include.write("sql/governance/freshness.sql", "-- Nothing.\n")
+    assert _refused(scratch, include).endswith("freshness.sql has no statement.")
+
+
+def test_an_expectation_called_like_a_proof_is_refused(scratch, include):
+    text = (include.directory / _EXPECTATION).read_text()
+    include.write("sql/expectations/as_of_counts/ml.tom_speed_anchor_v1_mv.sums.sql", text)
+    assert "sums.sql: a key or a proof of that suite is called" in _refused(scratch, include)
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_the_command_line_names_it_and_changes_nothing(
+    store_db, include, airflow_conn, monkeypatch, capsys, command
+):
+    path = include.write("thresholds.toml", "share = \n")
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    airflow_conn(store_db.conninfo)
+    before = store_db.snapshot()
+    assert main([command]) == 2
+    assert capsys.readouterr().err.startswith(f"Error: {path} cannot be read: ")
+    assert store_db.snapshot() == before

@@ -1,0 +1,177 @@
+"""What becomes of a task whose SQL is stopped, and of one that runs by itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+)
+from airflow.sdk.execution_time.timeout import timeout
+
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.operators.tasks import RefreshOperator, StoreOperator, SuiteOperator
+from feature_store.validation import suites
+
+
+class Sleeper(StoreOperator):
+    """A task that keeps the server busy."""
+
+    def work(self, connection: Any, settings: Any, context: Any) -> None:
+        connection.execute("SELECT pg_sleep(60)")
+
+
+@pytest.fixture
+def context() -> Any:
+    left: dict[str, Any] = {}
+    run = SimpleNamespace(dag_id="feature_store_refresh", run_id="a run")
+    ti = SimpleNamespace(
+        xcom_push=lambda key, value: left.update({key: value}),
+        left=left,
+        get_dagrun_state=lambda *_: "running",
+    )
+    return {"ti": ti, "dag_run": run, "params": {}}
+
+
+@pytest.fixture
+def sleeper(store_database: str, airflow_conn: Any) -> Sleeper:
+    airflow_conn(store_database)
+    return Sleeper(task_id="sleeper")
+
+
+@contextmanager
+def while_it_sleeps(conninfo: str, act: Callable[[psycopg.Connection[Any], int], object]) -> Any:
+    """Do something to the sleeping session, of which the process id is given."""
+
+    def wait_and_act() -> None:
+        with psycopg.connect(conninfo, autocommit=True) as other:
+            for _ in range(500):
+                row = other.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+                ).fetchone()
+                if row:
+                    act(other, row[0])
+                    return
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=wait_and_act)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_task_that_is_told_to_stop_may_be_tried_again(
+    sleeper: Sleeper, context: Any, store_database: str
+) -> None:
+    """Its machine goes down, say. Of a task that a person stops Airflow knows already."""
+    with (
+        while_it_sleeps(store_database, lambda *_: sleeper.on_kill()),
+        pytest.raises(psycopg.errors.QueryCanceled),
+    ):
+        sleeper.execute(context)
+
+
+def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
+    sleeper: Sleeper, context: Any, store_database: str
+) -> None:
+    def cancel(other: psycopg.Connection[Any], pid: int) -> None:
+        other.execute("SELECT pg_cancel_backend(%s)", (pid,))
+
+    with while_it_sleeps(store_database, cancel), pytest.raises(AirflowFailException):
+        sleeper.execute(context)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        RefreshOperator(task_id="alone", relation="ml.tom_features_v1_mv"),
+        SuiteOperator(task_id="alone", suite="as_of_counts"),
+    ],
+    ids=["a refresh", "a suite"],
+)
+def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
+    task: StoreOperator, store_database: str, airflow_conn: Any
+) -> None:
+    """It may be cleared days after `prepare` looked."""
+    with psycopg.connect(store_database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION public.yes(n int) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true"
+        )
+        connection.execute(
+            'CREATE INDEX odd ON "iPhone".iphone_listings (price) WHERE public.yes(price)'
+        )
+    airflow_conn(store_database)
+    run = SimpleNamespace(dag_id="dag", run_id="run", run_type=SimpleNamespace(value="manual"))
+    ti = SimpleNamespace(xcom_push=lambda **_: None, get_dagrun_state=lambda *_: "running")
+    context = {"ti": ti, "dag_run": run, "params": {}}
+    with pytest.raises(AirflowFailException, match="its index odd uses"):
+        task.execute(context)  # type: ignore[arg-type]
+
+
+def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
+    sleeper: Sleeper, context: Any, store_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow tries it again: what hung may well have been the network."""
+    monkeypatch.setenv("FEATURE_STORE_TASK_TIMEOUT", "1")
+    with pytest.raises(AirflowTaskTimeout) as caught, timeout(1):  # as Airflow's own task runner
+        sleeper.execute(context)
+    words = "sleeper took longer than FEATURE_STORE_TASK_TIMEOUT, 1 seconds."
+    assert str(caught.value) == words
+    assert context["ti"].left == {"cause": words}
+    with psycopg.connect(store_database, autocommit=True) as other:
+        sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        for _ in range(100):
+            if other.execute(sleeps).fetchone() == (0,):
+                return
+            time.sleep(0.05)
+    pytest.fail("the server still works for a task that is over")
+
+
+def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
+    context: Any, store_database: str, airflow_conn: Callable[..., None], monkeypatch: Any
+) -> None:
+    """Its import alone takes long enough for a database's guard against idle transactions."""
+    states = []
+    run_suite = suites.run_suite
+
+    def look_and_run(*given: Any) -> Any:
+        with psycopg.connect(store_database) as other:
+            states.extend(
+                other.execute(
+                    "SELECT state FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'feature_store uniqueness'"
+                ).fetchall()
+            )
+        return run_suite(*given)
+
+    monkeypatch.setattr(suites, "run_suite", look_and_run)
+    airflow_conn(store_database)
+    with pytest.raises(AirflowFailException):  # nothing was refreshed yet, so nothing is checked
+        SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)
+    assert states == [("idle",)]
+
+
+def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
+    context: Any, store_database: str, airflow_conn: Callable[..., None], monkeypatch: Any
+) -> None:
+    def lose_the_turn(*_: Any) -> list[Any]:
+        with psycopg.connect(store_database, autocommit=True) as other:
+            take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
+        return []
+
+    monkeypatch.setattr(suites, "run_suite", lose_the_turn)
+    monkeypatch.setattr(suites, "record", lambda *_: pytest.fail("it recorded its findings"))
+    airflow_conn(store_database)
+    with pytest.raises(AirflowRescheduleException):
+        SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

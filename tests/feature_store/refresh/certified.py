@@ -1,0 +1,98 @@
+"""Nights as the audit tables have them, over a store whose relations are empty."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.runs import open_run
+from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.refresh.refresh import refresh
+from feature_store.schema.contract_stamp import stamp
+from feature_store.validation.certification import certify
+from feature_store.validation.suites import begin_suite
+
+_DEVICE = "iphone_device_meta_encoded_v2_model"
+
+
+def judged(connection: Connection[Any], lease: Lease) -> None:
+    """Write by hand that the run of a lease has judged history, and found nothing."""
+    connection.execute(
+        "INSERT INTO feature_store_audit.history_judgement_log "
+        "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
+        "VALUES (%s, %s, '2026-06-30', '2026-05-31', 0, 0)",
+        (lease.holder.dag_id, lease.holder.run_id),
+    )
+
+
+class CertifiedNights:
+    """Nights over an empty store: which run refreshed what, and what its suites found."""
+
+    def __init__(self, database, store, settings) -> None:
+        self.database, self.store = database, store
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(database.connection, feature_set, replace=False)
+
+    def begin(self, run_id: str, day: str = "2026-06-30") -> Lease:
+        holder = Holder("feature_store_refresh", run_id)
+        lease = take_lease(self.database.connection, holder, lambda _: True, timedelta(0))
+        open_run(self.database.connection, holder, "scheduled", day, "UTC")
+        return lease
+
+    def refreshed(self, lease: Lease, *relations: str) -> None:
+        for relation in relations or [str(r.name) for r in self.store.refreshed]:
+            self.database.run(
+                "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
+                "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) "
+                f"VALUES ('{relation}', '{lease.holder.dag_id}', '{lease.holder.run_id}', "
+                f"{lease.token}, 'blocking', 7, 0, 0, pg_current_snapshot(), 'UTC', "
+                "clock_timestamp(), clock_timestamp())"
+            )
+
+    def refresh(self, lease: Lease) -> None:
+        """Refresh every relation, really."""
+        for relation in self.store.refreshed:
+            refresh(self.database.connection, relation, lease, "UTC")
+
+    def checked(
+        self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"
+    ) -> None:
+        for suite in suites or SUITES:
+            event = begin_suite(self.database.connection, lease, suite)
+            self.database.run(
+                "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
+                "relation, severity, outcome, expected, observed, sample, seconds) "
+                f"VALUES ({event}, 'x', '{relation}', 'critical', '{outcome}', 'x', 'x', '[]', 0)"
+            )
+
+    def certify(self, lease: Lease) -> None:
+        judged(self.database.connection, lease)
+        with self.database.connection.transaction():
+            certify(self.database.connection, lease, self.store)
+
+    def good(self, run_id: str) -> Lease:
+        lease = self.begin(run_id)
+        self.refreshed(lease)
+        self.checked(lease)
+        self.certify(lease)
+        return lease
+
+    def required(self, feature_set: str, age: str = "1 day") -> tuple:
+        schema = "feature_store" if feature_set == _DEVICE else "ml"
+        (row,) = self.database.rows(
+            f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, %s::interval)",
+            feature_set,
+            age,
+        )
+        return row
+
+    def refusal(self, feature_set: str, age: str = "1 day") -> str:
+        with pytest.raises(psycopg.Error) as caught, self.database.connection.transaction():
+            self.required(feature_set, age)
+        return caught.value.diag.message_primary

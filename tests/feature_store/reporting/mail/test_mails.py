@@ -1,0 +1,531 @@
+"""The failure mail: what it says, that it arrives once, and that it never changes a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from email import message_from_bytes, policy
+from pathlib import Path
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from feature_store.errors import CannotConnect, ContractBroken, RunFailed, StoreError
+from feature_store.reporting.mail.compose import (
+    FailedTask,
+    Finding,
+    RunFacts,
+    compose,
+    compose_review,
+)
+from feature_store.reporting.mail.run_facts import FailedRun, read_facts
+from feature_store.reporting.mail.send import CAUSE, REPORT, leave_cause, mail_failure, mail_reviews
+from feature_store.reporting.mail.short_cause import cause_of
+from sandbox.mailbox import Mailbox
+
+DAG, RUN = "feature_store_refresh", "scheduled__2026-06-30"
+E_VIEW = "ml.tom_features_v1_enriched_mv"
+PASSWORD = "hunter2<&>secret"
+STATES = {
+    "prepare": "success",
+    "read.tom_features_v1_enriched_mv": "success",
+    "expectations.as_of_counts": "failed",
+    "expectations.uniqueness": "success",
+    "assert_contract": "running",
+}
+
+
+def facts(**given):
+    return RunFacts(DAG, RUN, date(2026, 6, 30), **given)
+
+
+def finding(**given):
+    values = {"suite": "as_of_counts", "relation": E_VIEW, "expected": "rule", "observed": "1 row"}
+    return Finding(**{**values, **given})
+
+
+@pytest.fixture
+def mailbox(tmp_path, monkeypatch):
+    with Mailbox(tmp_path / "mails") as running:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", running.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "Ann <ann@example.org>, bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        yield running
+
+
+class Task:
+    """What a callback is given of Airflow: a task instance over these states and XComs."""
+
+    dag_id, run_id, task_id = DAG, RUN, "assert_contract"
+    log_url = "http://localhost:8080/dags/x"
+
+    def __init__(self, states=None, xcoms=None):
+        self.states, self.xcoms = states or {}, xcoms or {}
+
+    def get_task_states(self, dag_id, run_ids):
+        return {RUN: self.states}
+
+    def xcom_pull(self, task_ids, key):
+        return self.xcoms.get((task_ids, key))
+
+    def xcom_push(self, key, value):
+        self.xcoms[self.task_id, key] = value
+
+
+def context(error=None, states=None, xcoms=None):
+    moment = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
+    run = SimpleNamespace(dag_id=DAG, run_id=RUN, logical_date=moment, run_after=moment)
+    ti = Task(STATES if states is None else states, xcoms)
+    return {"dag_run": run, "ti": ti, "params": {}, "exception": error}
+
+
+def only_mail(mailbox):
+    (path,) = mailbox.mails()
+    return message_from_bytes(path.read_bytes(), policy=policy.default)
+
+
+def parts(message):
+    return tuple(
+        message.get_body((kind,)).get_content().replace("\r\n", "\n") for kind in ("plain", "html")
+    )
+
+
+def record(db, outcome="broken", sample=None, observed="1 row that breach it", **given):
+    row = {
+        "dag_id": DAG,
+        "run_id": RUN,
+        "suite": "as_of_counts",
+        "expectation": "anchors",
+        "relation": E_VIEW,
+        "severity": "critical",
+        "outcome": outcome,
+        "expected": "anchors of earlier days",
+        "observed": observed,
+        "sample": json.dumps(sample or []),
+        "seconds": 1.0,
+        **given,
+    }
+    db.connection.execute(
+        f"INSERT INTO feature_store_audit.expectation ({', '.join(row)}) "
+        f"VALUES ({', '.join(['%s'] * len(row))})".encode(),
+        list(row.values()),
+    )
+
+
+def opened(db, run_id, verdict=None, prepared="now()"):
+    db.run(
+        "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
+        "prepared_at, server_version, verdict, verdict_at) VALUES "
+        f"('{DAG}', '{run_id}', 'scheduled', '2026-06-29', 'UTC', {prepared}, '18', "
+        f"{repr(verdict) if verdict else 'NULL'}, '2026-06-29 02:00+00')"
+    )
+
+
+def refreshed(db, relation, run_id):
+    db.run(
+        "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
+        "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) VALUES "
+        f"('{relation}', '{DAG}', '{run_id}', 1, 'blocking', 5, 1, 1, '1:1:', 'UTC', "
+        "'2026-06-29 01:21+00', '2026-06-29 01:22+00')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "subject"),
+    [
+        (
+            {"breaches": (finding(amount="1 row"),)},
+            f"as_of_counts broken, 1 row of {E_VIEW} (rule)",
+        ),
+        (
+            {"breaches": (finding(amount="2 rows"), finding(), finding(severity="warning"))},
+            f"as_of_counts broken, 2 rows of {E_VIEW} and 1 more",
+        ),
+        (
+            {"failed": (FailedTask("base.tom_features_v1_mv", "lock timeout"),)},
+            "base.tom_features_v1_mv failed: lock timeout",
+        ),
+        (
+            {"failed": (FailedTask("expectations.x", "connection lost", "spam_absence"),)},
+            "spam_absence could not be checked (connection lost)",
+        ),
+        (
+            {
+                "errors": (finding(observed="no column"),),
+                "failed": (FailedTask("expectations.as_of_counts", "", "as_of_counts"),),
+            },
+            "as_of_counts could not be checked (no column)",
+        ),
+        # What did not pass on is the cause; a check that found nothing to look at follows from it.
+        ({"errors": (finding(),), "failed": (FailedTask("base.x"),)}, "base.x failed"),
+        ({"problem": "tom_v1: drifted.\nmore", "breaches": ()}, "tom_v1: drifted."),
+        ({"breaches": (finding(severity="warning"),)}, "the run failed, see its log"),
+    ],
+)
+def test_the_subject_alone_tells_what_broke(given, subject):
+    assert compose(facts(**given)).subject == f"feature store 2026-06-30: {subject}"
+
+
+def test_markup_in_the_data_is_text():
+    title = "<script>alert('x')</script> & \"more\""
+    mail = compose(
+        facts(
+            breaches=(finding(sample=({"title": title[:40], "<b>": None},)),),
+            problem=title,
+            readers=title,
+            next_steps=(title,),
+            links=(("Log", 'https://x/"><script>'), ("Report", "javascript:alert(1)")),
+        )
+    )
+    assert "<script" not in mail.html
+    assert "<b>&lt;" not in mail.html
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in mail.html
+    assert 'href="javascript' not in mail.html
+    assert title in mail.text
+
+
+@pytest.mark.parametrize(
+    "end", ["\r\n", "\n", "\r", "\x0b", "\x85", "\u2028", "\0", "\u202e", "\ud800"]
+)
+def test_no_data_can_add_a_header(mailbox, monkeypatch, end):
+    states = {f"base.x{end}Bcc: eve@example.org": "failed"}
+    mail_failure(context(RunFailed("x"), states))
+    message = only_mail(mailbox)
+    assert message["Bcc"] is None
+    assert "base.x" in message["Subject"]
+    assert "Bcc: eve@example.org failed" in message["Subject"]
+
+
+def test_long_inputs_are_shortened():
+    rows = tuple(
+        {"key": n, "title": "t" * 500, **{f"c{i}": i for i in range(30)}} for n in range(50)
+    )
+    long = finding(expected="x" * 10**6, observed="y" * 10**6, relation="r" * 400, sample=rows)
+    mail = compose(facts(breaches=(long,) * 200, problem="p" * 10**6))
+    assert len(mail.subject) <= 120
+    assert "and 199 more" in mail.subject
+    assert max(len(mail.text), len(mail.html)) < 600_000
+    assert mail.text.count("    expected: ") == 25
+    assert "  and 175 more" in mail.text
+    assert "(24 more columns)" in mail.text
+    assert [line.split()[0] for line in mail.text.splitlines() if "ttt" in line][:21] == [
+        *[str(n) for n in range(20)],
+        "0",
+    ]
+    one = compose(facts(breaches=(long,)))
+    assert len(one.subject) <= 120
+    assert one.subject.endswith("...")
+
+
+def test_a_mail_arrives_once_with_both_parts(mailbox, airflow_conn, store_db):
+    airflow_conn(store_db.conninfo)
+    opened(store_db, RUN)
+    opened(store_db, "yesterday", "passed")
+    refreshed(store_db, E_VIEW, RUN)
+    refreshed(store_db, "ml.sold_prices_v1_mv", "yesterday")
+    keys = [{"listing_id": 4711 + n, "title": "<script>"} for n in range(20)]
+    record(store_db, sample=[{"broken": 23, "compared": 100000, "sample": keys}])
+    record(store_db, "met", expectation="other", expected="all was well")
+    mail_failure(
+        context(
+            RunFailed("Failed.", next_step="Mend it."), xcoms={("assert_contract", REPORT): "/r"}
+        )
+    )
+    message = only_mail(mailbox)
+    assert message["Subject"].startswith(
+        f"feature store 2026-06-30: as_of_counts broken, 23 rows of {E_VIEW} (anchors of"
+    )
+    assert message["To"] == "Ann <ann@example.org>, bo@example.org"
+    assert message["From"] == "store@example.org"
+    assert message.get_content_type() == "multipart/alternative"
+    text, html = parts(message)
+    for part in (text, html):
+        assert all(str(4711 + n) in part for n in range(20))
+        for words in (
+            RUN,
+            "23 of 100,000 rows compared differ",
+            f"new rows of this run, not certified: {E_VIEW}.",
+            "ml.sold_prices_v1_mv (2026-06-29 01:22 UTC)",
+            "nothing yet: no run has certified the store. require_certified raises.",
+            "Mend it.",
+            "--downstream --start-date 2026-06-30T01:20:00+00:00",
+            "http://localhost:8080/dags/x",
+            "Report",
+        ):
+            assert words in part
+        assert "all was well" not in part
+    assert r"--task-regex '^read\.tom_features_v1_enriched_mv$'" in text
+    assert "<script>" not in html
+
+
+def test_findings_of_an_earlier_go_are_not_told_again(scratch):
+    opened(scratch, RUN, prepared="now() + interval '1 second'")
+    record(scratch)
+    run = FailedRun(DAG, RUN, "assert_contract", states=STATES)
+    assert read_facts(run, scratch.connection).breaches == ()
+
+
+def test_findings_of_a_suite_that_did_not_run_this_time_are_not_told_again(scratch):
+    record(scratch)
+    record(scratch, suite="uniqueness", outcome="error")
+    states = {"base.x": "failed", "expectations.as_of_counts": "upstream_failed"}
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=states), scratch.connection)
+    assert read.breaches == ()
+    assert [f.suite for f in read.errors] == ["uniqueness"]
+    assert read.never_ran == ("expectations.as_of_counts",)
+
+
+def test_errors_are_told_apart_from_breaches(scratch):
+    record(scratch, "error", observed="it could not be checked: no such column")
+    record(scratch, expectation="w", severity="warning", observed="3 rows that breach it")
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
+    assert [(f.observed, f.severity) for f in read.errors] == [("no such column", "critical")]
+    assert [(f.amount, f.severity) for f in read.breaches] == [("3 rows", "warning")]
+    text = compose(read).text
+    assert text.index("COULD NOT BE CHECKED") < text.index("WARNINGS")
+
+
+def test_a_proof_that_compared_nothing_says_so(scratch):
+    record(scratch, sample=[{"broken": 0, "compared": 0, "sample": None}])
+    record(scratch, sample=[{"broken": 0, "compared": 0, "sample": []}], expectation="z")
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract"), scratch.connection)
+    assert [f.amount for f in read.breaches] == ["no row compared", "no row compared"]
+
+
+def test_with_the_database_down_the_exception_alone_makes_a_mail(mailbox, airflow_conn):
+    airflow_conn(f"host=127.0.0.1 port=1 dbname=store user=reader password='{PASSWORD}'")
+    error = CannotConnect(
+        f"Cannot connect to 127.0.0.1:1/store as reader: {PASSWORD}",
+        readers="nothing was changed.",
+        next_step="Check the server.",
+    )
+    mail_failure(context(error, states={}))
+    message = only_mail(mailbox)
+    assert message["Subject"].startswith(
+        "feature store 2026-06-30: Cannot connect to 127.0.0.1:1/store as reader: ***"
+    )
+    text, html = parts(message)
+    assert "Check the server." in text
+    assert "nothing was changed. The store was not asked: Cannot connect to" in html
+    for part in (text, html, str(message)):
+        assert "hunter2" not in part
+
+
+@pytest.mark.parametrize("error", [None, "a string", ContractBroken("tom_v1: drifted.")])
+def test_whatever_the_exception_is_a_mail_is_sent(mailbox, monkeypatch, error):
+    monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE", raising=False)
+    mail_failure(context(error, states={}))
+    assert only_mail(mailbox)["Subject"].startswith("feature store 2026-06-30: ")
+
+
+def lines(caplog, level):
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.name == "feature_store.reporting.mail.send" and r.levelno >= level
+    ]
+
+
+@pytest.mark.parametrize("gone", ["stopped", "undefined", "tls", "login", "no sender", "settings"])
+def test_a_mail_that_cannot_go_out_is_one_line_in_the_log(
+    mailbox, monkeypatch, airflow_conn, scratch, caplog, gone
+):
+    airflow_conn(scratch.conninfo)
+    connection = json.loads(mailbox.airflow_connection)
+    said = f"127.0.0.1:{mailbox.port}"
+    if gone == "stopped":
+        connection["port"], said = 1, "127.0.0.1:1 (Airflow connection 'smtp_default'): Connection"
+    elif gone == "undefined":
+        monkeypatch.setenv("FEATURE_STORE_SMTP_CONN_ID", "nowhere")
+        said = "'nowhere'"
+    elif gone == "tls":
+        connection["extra"]["disable_ssl"], said = False, "disable_ssl, disable_tls"
+    elif gone == "login":
+        connection |= {"login": "store", "password": PASSWORD}
+    elif gone == "no sender":
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "")
+        said = "FEATURE_STORE_MAIL_FROM"
+    else:
+        monkeypatch.setenv("FEATURE_STORE_ZONE", "Mars")
+        said = "FEATURE_STORE_ZONE is 'Mars'"
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+    with caplog.at_level(logging.INFO):
+        mail_failure(context(RunFailed("x")))
+    (line,) = lines(caplog, logging.WARNING)
+    assert said in line.replace("ConnectionRefusedError", "Connection")
+    assert "\n" not in line
+    assert "hunter2" not in caplog.text
+    assert mailbox.mails() == []
+
+
+def test_without_recipients_there_is_no_mail_and_one_line(mailbox, monkeypatch, caplog):
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
+    with caplog.at_level(logging.INFO):
+        mail_failure(context(RunFailed("x")))
+    assert lines(caplog, logging.INFO) == ["No failure mail: FEATURE_STORE_MAIL_TO names nobody."]
+    assert mailbox.mails() == []
+
+
+def test_a_task_leaves_its_cause_for_the_subject(mailbox, monkeypatch, scratch):
+    task = "base.tom_features_v1_mv"
+    given = context(states={task: "failed"})
+    given["ti"].task_id = task
+    try:
+        scratch.run("DO $$BEGIN RAISE SQLSTATE '55P03'; END$$")
+    except psycopg.Error as error:
+        leave_cause(given, error)
+    assert given["ti"].xcoms == {(task, CAUSE): "lock timeout"}
+    given["ti"].task_id = "assert_contract"
+    mail_failure(given)
+    assert only_mail(mailbox)["Subject"] == f"feature store 2026-06-30: {task} failed: lock timeout"
+
+
+def test_a_cause_that_cannot_be_left_changes_nothing():
+    leave_cause({}, ValueError("x"))
+
+
+def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
+    monkeypatch.setenv("FEATURE_STORE_LINKS_BASE", "https://airflow.example/")
+    mail_failure(context(RunFailed("x")))
+    text, html = parts(only_mail(mailbox))
+    page = f"https://airflow.example/dags/{DAG}/runs/{RUN}"
+    assert f"Run: {page}\nLog: {page}/tasks/assert_contract" in text
+    assert f'<a href="{page}">Run</a>' in html
+
+
+def test_a_dag_file_pays_nothing_for_the_import():
+    heavy = ("airflow.providers", "sqlalchemy", "psycopg", "jinja2")
+    imported = f"[m for m in {heavy} if m in sys.modules]"
+    code = f"import sys, feature_store.reporting.mail.send; print({imported})"
+    plugins = Path(__file__).resolve().parents[4] / "plugins"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(plugins)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):
+    later = "feature_store.listing_device_features_clean_mv"
+    opened(scratch, RUN)
+    refreshed(scratch, E_VIEW, RUN)
+    refreshed(scratch, later, RUN)
+    record(scratch, suite="spam_absence", relation=later)
+    record(scratch, suite="spam_absence", relation=E_VIEW, expectation="z")
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
+    assert [f.relation for f in read.breaches] == [E_VIEW, later]
+    assert read.next_steps[0].startswith("Then clear read.tom_features_v1_enriched_mv of run")
+
+
+def test_rows_that_name_a_layer_put_it_into_the_subject_and_the_command(scratch):
+    record(scratch, relation="feature_store_audit.refresh", sample=[{"relation": E_VIEW}])
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
+    assert compose(read).subject.startswith(f"feature store: as_of_counts broken: {E_VIEW} (")
+    assert "tom_features_v1_enriched_mv" in read.next_steps[0]
+
+
+def test_of_a_proofs_row_the_key_is_told_and_only_what_differs(scratch):
+    row = {
+        "key": {"listing_id": 7},
+        "observed": {"ask_cnt": 3, "sold_cnt_30d": 1, "ask_median_price": None},
+        "expected": {"ask_cnt": 2, "sold_cnt_30d": 1, "ask_median_price": 5},
+    }
+    record(scratch, sample=[{"broken": 1, "compared": 9, "sample": [row]}])
+    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
+    assert read.breaches[0].sample == (
+        {"listing_id": 7, "ask_cnt": "3, not 2", "ask_median_price": "NULL, not 5"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "subject"),
+    [
+        ("The contract of x is broken:\n  - a is gone.", "The contract of x is broken: a is gone."),
+        ("It is broken:\n  - a\n    b\n  - c", "It is broken: a, and 1 more"),
+        ("Announces nothing:", "Announces nothing:"),
+    ],
+)
+def test_a_problem_that_announces_a_list_brings_its_first_item(problem, subject):
+    assert compose(facts(problem=problem)).subject == f"feature store 2026-06-30: {subject}"
+
+
+def test_a_cause_is_what_was_announced():
+    error = StoreError("The store cannot be refreshed:\n  - a is missing.\n  - b is missing.")
+    assert cause_of(error) == "a is missing, and 1 more"
+
+
+def test_with_the_database_down_a_run_that_worked_has_changed_something():
+    error = CannotConnect("Cannot connect.", readers="nothing was changed.")
+    run = FailedRun(DAG, RUN, "assert_contract", error, states={"base.x": "success"})
+    assert read_facts(run, None, "down").readers == "not known. The store was not asked: down."
+
+
+def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
+    mail_failure(context(ContractBroken("word " * 50), states={}))
+    assert "  " not in only_mail(mailbox)["Subject"]
+
+
+def test_in_a_table_the_listing_leads_and_what_a_row_has_not_got_is_blank():
+    rows = ({"a": "x", "listing_id": 7}, {"listing_id": 8, "b": None})
+    lines = compose(facts(breaches=(finding(sample=rows),))).text.splitlines()
+    at = lines.index("      listing_id  a  b")
+    assert lines[at + 1 : at + 3] == ["      7           x", "      8              NULL"]
+
+
+def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_that_one(
+    tmp_path, monkeypatch, caplog
+):
+    """Else the other one would get it again each night."""
+    with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as half:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", half.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "ann@example.org, bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        assert mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
+        assert only_mail(half)["To"] == "ann@example.org, bo@example.org"
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert "bo@example.org" in line
+    assert "550" in line
+    assert "ann@example.org" not in line
+
+
+def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch):
+    with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as none:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", none.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        assert not mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
+
+
+def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():
+    review = "A (ml.tom_features_v1_mv) of 2026-01-02: 1 rows came\n<b>title</b>"
+    accept = "bin/feature-store accept-history --day 2026-01-02"
+    mail = compose_review(facts(), [date(2026, 1, 2)], [review], [accept])
+    assert mail.subject == (
+        "feature store 2026-06-30: the old day 2026-01-02 has changed, for review"
+    )
+    assert "The run passed." in mail.text
+    assert review in mail.text
+    assert "<b>title" not in mail.html
+    assert "&lt;b&gt;title" in mail.html
+    for part in (mail.text, mail.html):
+        assert accept in part
+
+
+def test_a_long_review_mail_leaves_the_rest_to_the_command_line():
+    days = [date(2026, 1, 1), date(2026, 2, 9)]
+    mail = compose_review(facts(), days, [f"day {n}" for n in range(40)], [])
+    assert mail.subject.endswith("2 old days (2026-01-01 to 2026-02-09) have changed, for review")
+    assert "and 15 more: bin/feature-store history" in mail.text
+
+
+def test_a_day_that_changed_in_two_layers_is_one_day_in_the_subject_of_the_review():
+    layers = ["A of 2026-05-01: 1 rows came", "D2 of 2026-05-01: …"]
+    mail = compose_review(facts(), [date(2026, 5, 1)], layers, [])
+    assert "the old day 2026-05-01 has changed" in mail.subject
+    assert "A of 2026-05-01: 1 rows came" in mail.text

@@ -1,0 +1,300 @@
+"""What the routes answer, headers included, and how they say that there is no answer."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from sandbox.roles import PAGE, READER, as_role, grant_roles
+from tests.feature_store.conftest import Database
+from tests.feature_store.reporting.page.conftest import SECRET, TONIGHT
+from tests.feature_store.reporting.page.nights import EXPECTATIONS
+
+_RUN = f"dag_id=feature_store_refresh&run_id={TONIGHT}"
+_EVIL = "<script>alert(1)</script>"
+
+
+def _json(airflow, path):
+    answer = airflow.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_now(airflow, files):
+    now = _json(airflow, "/api/now")
+    assert now["verdict"]["standing"] == "certified"
+    assert [r["name"] for r in now["relations"]] == list(files.relations)
+    assert {r["state"] for r in now["relations"]} == {"certified", "live view"}
+    assert [(c["name"], c["holds"]) for c in now["contracts"]] == [
+        (s.name, True) for s in files.feature_sets
+    ]
+    assert now["latest"]["run_id"] == TONIGHT
+    assert now["under_way"] is None
+
+
+def test_nights(airflow, files):
+    nights = _json(airflow, "/api/nights?days=90")
+    prepared = [run["prepared_at"] for run in nights["runs"]]
+    assert len(prepared) == 41
+    assert prepared == sorted(prepared)
+    refreshed = [r.name for r in files.relations.values() if r.is_refreshed]
+    assert [r["name"] for r in nights["relations"]] == refreshed
+    for relation in nights["relations"]:
+        lists = [relation[k] for k in ("finished_at", "rows", "bytes", "seconds")]
+        assert {len(values) for values in lists} == {41}
+    assert len(nights["findings"]) == 4 * 40
+    failed = [run["run_id"] for run in nights["runs"] if run["verdict"] == "failed"]
+    assert failed == ["scheduled__5"]
+    assert next(r for r in nights["runs"] if r["run_id"] == failed[0])["broken"] == 1
+
+
+def test_features(airflow):
+    found = _json(airflow, "/api/features")
+    assert len(found["features"]) == 112
+    tainted = {i for f in found["features"] for i in f["exceptions"]}
+    assert tainted == {e["id"] for e in found["exceptions"]}
+
+
+def test_a_feature(airflow):
+    one = _json(airflow, "/api/features/tom_features_v1/sold_median_price_30d")
+    assert one["feature"]["leakage_rule"] == "clip_at_edited_date"
+    assert len(one["nulls"]) == 40
+    assert [n["prepared_at"] for n in one["nulls"]] == sorted(
+        n["prepared_at"] for n in one["nulls"]
+    )
+    columns = {c["id"]: c for c in one["lineage"]["columns"]}
+    assert one["lineage"]["columns"][-1]["id"] == f"{one['relation']}.sold_median_price_30d"
+    assert {c["column"] for c in columns.values() if c["layer"] == "source"} == {
+        "sold_price",
+        "real_sold_price",
+    }
+    for read, made in one["lineage"]["edges"]:
+        assert columns[read]["level"] < columns[made]["level"]
+
+
+def test_of_the_nulls_only_so_many_days(airflow):
+    few = _json(airflow, "/api/features/tom_features_v1/price?days=7")["nulls"]
+    assert [n["run_id"] for n in few][-1] == "scheduled__1"
+    assert 6 <= len(few) <= 8
+
+
+def test_runs_come_page_by_page_and_each_once(airflow):
+    seen: list[str] = []
+    before = ""
+    while True:
+        page = _json(airflow, f"/api/runs?limit=15{before}")
+        seen += [run["run_id"] for run in page["runs"]]
+        if not page["more"]:
+            break
+        before = "&before=" + quote(page["runs"][-1]["prepared_at"])
+    assert seen == [TONIGHT, *(f"scheduled__{n}" for n in range(1, 41))]
+
+
+def test_a_run(airflow):
+    run = _json(airflow, "/api/run?dag_id=feature_store_refresh&run_id=scheduled__5")
+    assert (run["run"]["verdict"], run["run"]["broken"]) == ("failed", 1)
+    assert run["expectations"][0]["outcome"] == "broken"
+    assert len(run["expectations"]) == EXPECTATIONS
+    assert len(run["refreshes"]) == 14
+    assert len(run["findings"]) == 4
+    assert run["tasks"] == []
+    assert "does not know the run" in run["tasks_words"]
+    assert airflow.get("/" + run["report"]).status_code == 200
+
+
+def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):
+    """What was found before a run refreshed a relation once more is outdated in both."""
+    refreshed = (
+        "UPDATE feature_store_audit.refresh SET finished_at = finished_at {} interval '1 hour' "
+        "WHERE run_id = 'scheduled__3' AND relation = 'ml.tom_features_v1_mv'"
+    )
+    counts = ("met", "warnings", "broken", "errors")
+    asked = "/api/run?dag_id=feature_store_refresh&run_id=scheduled__3"
+
+    def of_list() -> list[int]:
+        runs = _json(airflow, "/api/runs")["runs"]
+        return next([r[c] for c in counts] for r in runs if r["run_id"] == "scheduled__3")
+
+    def of_report() -> list[int]:
+        return [_json(airflow, asked)["run"][c] for c in counts]
+
+    assert sum(of_list()) == EXPECTATIONS
+    assert of_list() == of_report()
+    nightly.run(refreshed.format("+"))
+    try:
+        assert of_list() == of_report() == [0, 0, 0, 0]
+    finally:
+        nightly.run(refreshed.format("-"))
+
+
+def test_the_report_is_that_of_the_run_and_can_run_nothing(airflow):
+    answer = airflow.get(f"/api/report?{_RUN}")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert TONIGHT in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "script-src" not in policy
+    assert {"default-src 'none'", "sandbox"} <= set(policy.split("; "))
+
+
+@pytest.mark.parametrize("route", ["/", "/api/now", "/api/nothing", "/static/icon.svg"])
+@pytest.mark.parametrize("user", ["viewer", None])
+def test_every_answer_has_the_headers_that_keep_it_safe(airflow, route, user):
+    headers = airflow.get(route, user=user).headers
+    policy = headers["content-security-policy"]
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'self'"} <= set(
+        policy.split("; ")
+    )
+    assert "http" not in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    if route != "/static/icon.svg" and route != "/":
+        assert headers["cache-control"] == "no-store"
+
+
+def test_a_browser_keeps_the_page_s_files_and_asks_whether_they_changed(airflow):
+    first = airflow.get("/static/icon.svg")
+    tag = first.headers["etag"]
+    assert first.headers["cache-control"] == "private, no-cache"  # no proxy keeps it for others
+    again = airflow.get("/static/icon.svg", **{"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    version = tag.strip('"')
+    assert "immutable" in airflow.get(f"/static/icon.svg?v={version}").headers["cache-control"]
+    assert "immutable" not in airflow.get("/static/icon.svg?v=old").headers["cache-control"]
+
+
+def test_html_in_data_comes_out_as_text(airflow, nightly):
+    """Of the run's name, of a sample, of a finding: JSON is JSON, and the report escapes."""
+    nightly.run(
+        "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
+        "prepared_at, server_version, verdict, problem) VALUES ('feature_store_refresh', "
+        f"'{_EVIL}', 'manual', '2020-01-01', 'UTC', '2020-01-01', '18', 'failed', '{_EVIL}')",
+        "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
+        "relation, severity, outcome, expected, observed, sample, seconds, checked_at) VALUES "
+        f"('feature_store_refresh', '{_EVIL}', 'uniqueness', '{_EVIL}', 'ml.x', 'critical', "
+        f"""'broken', '{_EVIL}', '{_EVIL}', '[{{"title": "{_EVIL}"}}]', 0, '2020-01-02')""",
+    )
+    try:
+        asked = urlencode({"dag_id": "feature_store_refresh", "run_id": _EVIL})
+        answer = airflow.get(f"/api/run?{asked}")
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["expectations"][0]["sample"] == [{"title": _EVIL}]
+        report = airflow.get(f"/api/report?{asked}").text
+        assert "&lt;script&gt;" in report
+        assert "<script" not in report
+    finally:
+        for table in ("suite_log", "run_log", "verdict_log"):
+            nightly.run(f"DELETE FROM feature_store_audit.{table} WHERE run_id = '{_EVIL}'")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/nights?days=91",
+        "/api/runs?limit=0",
+        "/api/runs?before=yesterday",
+        "/api/run?dag_id=x",
+        "/api/run?dag_id=x&run_id=%00",
+        "/api/report?dag_id=%00&run_id=x",
+        "/api/features/tom_features_v1/price?days=0",
+        f"/api/features/tom_features_v1/{'x' * 60_000}",
+    ],
+    ids=lambda path: path[:60],
+)
+def test_what_cannot_be_used_is_said(airflow, path):
+    answer = airflow.get(path)
+    assert answer.status_code == 422
+    assert answer.json()["problem"].startswith("The address cannot be used. ")
+    assert len(answer.text) < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/api/run?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
+        ("/api/report?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
+        ("/api/features/tom_features_v1/x", "No contract has the feature 'x'"),
+    ],
+)
+def test_what_is_not_there_is_said(airflow, path, problem):
+    answer = airflow.get(path)
+    assert answer.status_code == 404
+    assert problem in answer.json()["problem"]
+
+
+def test_a_browser_that_is_led_to_what_is_not_there_is_told_on_a_page_that_escapes(airflow):
+    asked = urlencode({"dag_id": "x", "run_id": _EVIL})
+    answer = airflow.get(f"/api/report?{asked}", Accept="text/html")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
+
+
+class TestWithoutAnAnswer:
+    _ASKED = ("/api/now", "/api/nights", "/api/runs", f"/api/run?{_RUN}", f"/api/report?{_RUN}")
+
+    def _problem(self, airflow, path="/api/now"):
+        answer = airflow.get(path)
+        assert answer.status_code == 503, answer.text
+        assert SECRET not in answer.text
+        return answer.json()
+
+    @pytest.mark.parametrize("path", _ASKED)
+    def test_of_a_database_that_is_down(self, airflow, elsewhere, path):
+        elsewhere(make_conninfo(host="127.0.0.1", port=1, user=SECRET, dbname=SECRET))
+        problem = self._problem(airflow, path)
+        assert "cannot be reached" in problem["problem"]
+        assert "127.0.0.1" not in str(problem)
+
+    def test_of_a_login_that_is_refused(self, airflow, elsewhere, nightly):
+        elsewhere(as_role(nightly.conninfo, "no_such_role"), password=SECRET)
+        assert "refuses the API server's login" in self._problem(airflow)["problem"]
+
+    def test_of_an_airflow_without_the_connection(self, airflow, elsewhere, nightly):
+        elsewhere(nightly.conninfo, there=False)
+        assert "docs/page.md" in self._problem(airflow)["next_step"]
+
+    def test_of_a_login_that_may_not_look(self, airflow, elsewhere, nightly):
+        elsewhere(as_role(nightly.conninfo, READER))
+        assert "include/roles.sql" in self._problem(airflow)["next_step"]
+
+    def test_of_a_record_that_is_older_than_the_page(self, airflow, elsewhere, server, settings):
+        database = Database(server.create_database("older_than_page", "store"), settings)
+        database.run("DROP VIEW feature_store_audit.feature_lineage")
+        try:
+            grant_roles(database.conninfo, owner="postgres")
+            elsewhere(as_role(database.conninfo, PAGE))
+            said = self._problem(airflow, "/api/features/tom_features_v1/price")
+            assert said["next_step"] == "Run `bin/feature-store apply`."
+        finally:
+            database.close()
+            server.drop_database("older_than_page")
+
+    def test_a_store_that_is_not_there_yet_is_an_answer(self, airflow, elsewhere, sources_database):
+        elsewhere(sources_database)
+        now = airflow.get("/api/now").json()
+        assert now["verdict"]["standing"] == "empty"
+        assert "bin/feature-store apply" in now["verdict"]["next_step"]
+        assert {r["state"] for r in now["relations"]} == {"missing"}
+        problem = self._problem(airflow, "/api/runs")
+        assert problem["problem"] == "The store has not been created."
+
+    def test_features_are_told_all_the_same(self, airflow, elsewhere):
+        elsewhere(make_conninfo(host="127.0.0.1", port=1, user="x", dbname="x"))
+        assert airflow.get("/api/features").status_code == 200
+
+
+def test_the_schema_says_what_is_meant(airflow):
+    schema = _json(airflow, "/api/openapi.json")
+    assert len(schema["paths"]) == 7
+    for path, methods in schema["paths"].items():
+        assert list(methods) == ["get"], path
+        described = methods["get"]
+        assert described["summary"], path
+        assert described["description"], path
+        assert {"200", "401", "403", "503"} <= described["responses"].keys(), path
+        assert described["security"], path
+        assert all(p.get("description") for p in described.get("parameters", [])), path

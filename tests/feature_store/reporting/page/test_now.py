@@ -1,0 +1,336 @@
+"""The store as it stands: the verdict in one line, and each relation as readers are told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from feature_store.reporting.page.models import RelationState, Standing
+from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.page.store_verdict import due
+from feature_store.settings import Settings
+from tests.feature_store.refresh.certified import CertifiedNights
+
+A = "ml.tom_features_v1_mv"
+E = "ml.tom_features_v1_enriched_mv"
+TOKEN = "ml.spam_token_v1"
+
+
+class Shown(CertifiedNights):
+    """Nights, and what the page says of them."""
+
+    def __init__(self, database, store, settings, files) -> None:
+        super().__init__(database, store, settings)
+        self.settings, self.files = settings, files
+
+    def begin(self, run_id: str, day: str | None = None):
+        return super().begin(run_id, day or self.today)
+
+    @property
+    def today(self) -> str:
+        return str(datetime.now(ZoneInfo(self.settings.zone)).date())
+
+    def now(self):
+        return read_now(self.database.connection, self.settings, self.files)
+
+    def passed(self, run_id: str):
+        """A whole night that ended well, and gave the lease back."""
+        lease = self.good(run_id)
+        self.end(lease, "passed")
+        return lease
+
+    def end(self, lease, verdict: str, problem: str = "") -> None:
+        self.database.run(
+            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict, problem) "
+            f"SELECT dag_id, run_id, '{verdict}', nullif('{problem}', '') "
+            f"FROM feature_store_audit.run WHERE run_id = '{lease.holder.run_id}'",
+            "UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL",
+        )
+
+    def find(self, kind: str) -> None:
+        self.database.run(
+            "INSERT INTO feature_store_audit.history_finding "
+            "(kind, layer, relation, day, dag_id, run_id, latest_dag_id, latest_run_id) "
+            f"VALUES ('{kind}', 'sales', '{E}', '2020-01-01', 'x', 'x', 'x', 'x')"
+        )
+
+    def state(self, relation: str = E) -> tuple[RelationState, str]:
+        (found,) = [r for r in self.now().relations if r.name == relation]
+        return found.state, found.state_words
+
+
+@pytest.fixture
+def shown(scratch, store_files, settings, files):
+    return Shown(scratch, store_files, settings, files)
+
+
+def _verdict(shown) -> tuple[Standing, str]:
+    verdict = shown.now().verdict
+    return verdict.standing, verdict.words
+
+
+def test_without_a_store_it_is_empty_and_the_next_step_creates_it(scratch_sources, settings, files):
+    now = read_now(scratch_sources.connection, settings, files)
+    assert now.verdict.standing is Standing.EMPTY
+    assert "bin/feature-store apply" in now.verdict.next_step
+    assert {r.state for r in now.relations} == {RelationState.MISSING}
+    assert now.latest is None
+    assert now.contracts == []
+
+
+def test_before_the_first_run_it_is_empty_and_the_next_step_switches_the_dag_on(shown):
+    now = shown.now()
+    assert now.verdict.standing is Standing.EMPTY
+    assert now.verdict.next_step == "airflow dags unpause feature_store_refresh"
+    assert shown.state()[0] is RelationState.NEVER
+
+
+def test_after_a_whole_night_it_is_fresh_and_certified(shown):
+    shown.passed("night")
+    standing, words = _verdict(shown)
+    assert standing is Standing.CERTIFIED
+    told = f"Fresh and certified: the run of {shown.today} proved 14 relations, today"
+    assert words.startswith(told)
+    assert shown.now().verdict.next_step == ""
+
+
+def test_while_a_run_has_its_turn_it_is_running_and_says_what_readers_have(shown):
+    shown.passed("night 1")
+    lease = shown.begin("night 2")
+    standing, words = _verdict(shown)
+    assert standing is Standing.RUNNING
+    assert words.startswith("Run night 2 is under way since today at ")
+    assert words.endswith("is still in place.")
+    assert shown.now().under_way == "night 2"
+    shown.refreshed(lease, E)
+    assert _verdict(shown)[1].endswith("Readers who ask are refused what reads E.")
+
+
+def test_a_run_that_was_silent_for_hours_has_died(shown):
+    shown.passed("night 1")
+    shown.begin("night 2")
+    shown.database.run("UPDATE feature_store_audit.lease SET seen_at = now() - interval '7 hours'")
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words.startswith("Run night 2 has stopped without a verdict. What was certified today")
+
+
+def test_a_run_that_failed_says_why_in_its_first_line(shown):
+    shown.passed("night 1")
+    shown.end(shown.begin("night 2"), "failed", "Failed: uniqueness.\n  - a long story")
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words.startswith("The last run failed: uniqueness. What was certified today at")
+    assert "story" not in words
+
+
+def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
+    shown.passed("night")
+    shown.find("review")
+    standing, words = _verdict(shown)
+    assert standing is Standing.REVIEW
+    assert words.startswith("Certified, and 1 change of old days waits for review")
+    assert len(shown.now().reviews) == 1
+    shown.database.run("DELETE FROM feature_store_audit.history_finding_log")
+    shown.find("leak")
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words == f"A leak is open: 1 day of {E} moved without cause."
+
+
+def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):
+    shown.passed("night")
+    shown.database.run(
+        "UPDATE feature_store_audit.certification_log SET certified_at = '2026-06-30 05:00Z'"
+    )
+    standing, words = _verdict(shown)
+    assert standing is Standing.STALE
+    assert "no run has certified the store since" in words
+
+
+def test_a_run_of_an_old_day_does_not_make_a_store_fresh(shown):
+    """It looks whether sources were fresh on its day: a backfill would hide that they dried up."""
+    shown.end(shown.begin("a night"), "failed", "Failed: as_of_counts.")
+    lease = shown.begin("backfill of June", "2026-06-30")
+    shown.refreshed(lease)
+    shown.checked(lease)
+    shown.certify(lease)
+    shown.end(lease, "passed")
+    standing, words = _verdict(shown)
+    assert standing is Standing.STALE
+    assert words.startswith("Not fresh: no run that passed answers for ")
+    assert shown.state()[0] is RelationState.CERTIFIED
+
+
+def test_a_run_of_an_old_day_after_a_whole_night_takes_nothing_from_it(shown):
+    shown.passed("night")
+    lease = shown.begin("backfill of June", "2026-06-30")
+    shown.refreshed(lease)
+    shown.checked(lease)
+    shown.certify(lease)
+    shown.end(lease, "passed")
+    assert _verdict(shown)[0] is Standing.CERTIFIED
+
+
+def test_a_run_that_died_before_it_was_on_record_has_not_passed(shown):
+    shown.begin("first")
+    shown.database.run(
+        "DELETE FROM feature_store_audit.run_log",
+        "UPDATE feature_store_audit.lease SET seen_at = now() - interval '7 hours'",
+    )
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words == "Run first has stopped without a verdict. Nothing has been certified yet."
+
+
+def test_the_clock_is_the_database_s_which_stamps_the_record(shown):
+    with shown.database.connection.transaction():
+        (moment,) = shown.database.rows("SELECT now()")[0]
+        assert shown.now().read_at == moment
+
+
+@pytest.mark.parametrize(
+    ("schedule", "at", "expected"),
+    [
+        # Until six hours after its start tonight's run may still be late: 03:20 in Oslo.
+        ("20 3 * * *", "2026-06-30T07:00+00:00", "2026-06-29T01:20+00:00"),
+        ("20 3 * * *", "2026-06-30T07:30+00:00", "2026-06-30T01:20+00:00"),
+        # A store that is refreshed once a week is fresh for a week.
+        ("20 3 * * 1", "2026-07-05T20:00+00:00", "2026-06-29T01:20+00:00"),
+    ],
+)
+def test_what_is_fresh_goes_by_the_schedule(schedule, at, expected):
+    found = due(replace(Settings(), schedule=schedule), datetime.fromisoformat(at))
+    assert found.astimezone(UTC) == datetime.fromisoformat(expected)
+    assert found.utcoffset() == timedelta(hours=2)
+
+
+def test_a_contract_that_does_not_hold_is_a_failure(shown):
+    shown.passed("night")
+    shown.database.run("UPDATE ml.feature_contract SET dtype = 'int8' WHERE feature_name = 'price'")
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert words.startswith("The contract of tom_features_v1 does not hold: ")
+    held = {c.name: c.holds for c in shown.now().contracts}
+    assert held == {"tom_features_v1": False, "iphone_device_meta_encoded_v2_model": True}
+
+
+def test_without_a_stamp_a_contract_says_how_to_get_one(scratch, settings, files):
+    contracts = read_now(scratch.connection, settings, files).contracts
+    assert [(c.holds, c.stamped_hash) for c in contracts] == [(False, None)] * 2
+    assert "stamp-contract tom_features_v1" in str([c.problems for c in contracts])
+
+
+class TestARelation:
+    """As require_certified judges it."""
+
+    def test_that_was_refreshed_since_is_unproven(self, shown):
+        shown.passed("night 1")
+        shown.refreshed(shown.begin("night 2"), E)
+        state, words = shown.state()
+        assert state is RelationState.UNPROVEN
+        assert words.startswith("Run night 2 refreshed it at ")
+        assert "NOT CERTIFIED" in shown.refusal("tom_features_v1")
+
+    def test_that_a_run_found_broken_is_withdrawn(self, shown):
+        shown.passed("night")
+        shown.database.run(
+            "INSERT INTO feature_store_audit.withdrawal_log (certification_event, dag_id, run_id) "
+            f"SELECT event_id, 'x', 'x' FROM feature_store_audit.certified WHERE relation = '{E}'"
+        )
+        assert shown.state() == (RelationState.WITHDRAWN, "Run x found its rows broken.")
+        standing, words = _verdict(shown)
+        assert standing is Standing.FAILED
+        assert "not all is as it was proven: E. Readers who ask are refused." in words
+
+    def test_that_somebody_refreshed_by_hand_is_rewritten(self, shown):
+        shown.passed("night")
+        shown.database.run(f"REFRESH MATERIALIZED VIEW {A}")
+        assert shown.state(A)[0] is RelationState.REWRITTEN
+
+    def test_that_somebody_dropped_is_missing(self, shown):
+        shown.passed("night")
+        shown.database.run(f"DROP MATERIALIZED VIEW {E} CASCADE")
+        assert shown.state()[0] is RelationState.MISSING
+        assert _verdict(shown)[0] is Standing.FAILED
+
+    def test_that_a_run_found_unchanged_says_why(self, shown):
+        shown.passed("night 1")
+        lease = shown.begin("night 2")
+        shown.database.run(
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) "
+            f"SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed' "
+            f"FROM feature_store_audit.latest_refresh WHERE relation = '{E}'"
+        )
+        shown.end(lease, "passed")
+        reused = {r.name: r.reused for r in shown.now().relations if r.reused}
+        assert reused == {E: "nothing changed"}
+
+    def test_that_an_earlier_try_of_the_run_found_unchanged_says_nothing(self, shown):
+        shown.passed("night 1")
+        shown.begin("night 2")
+        shown.database.run(
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason, reused_at) "
+            "SELECT 'feature_store_refresh', 'night 2', relation, refresh_id, 'nothing changed', "
+            f"now() - interval '1 hour' FROM feature_store_audit.latest_refresh "
+            f"WHERE relation = '{E}'"
+        )
+        shown.begin("night 2")  # cleared, and run again
+        assert not [r.reused for r in shown.now().relations if r.reused]
+
+    def test_that_is_a_view_whose_query_somebody_replaced_is_told_by_name(self, shown):
+        """No file node and no contract tells, for the columns are the same."""
+        shown.passed("night")
+        (query,) = shown.database.rows(f"SELECT pg_get_viewdef('{TOKEN}'::regclass)")[0]
+        query = query.rstrip("; ")
+        shown.database.run(
+            f"CREATE OR REPLACE VIEW {TOKEN} AS SELECT * FROM ({query}) AS q LIMIT 1"
+        )
+        standing, words = _verdict(shown)
+        assert standing is Standing.FAILED
+        assert "somebody has replaced the query of spam_token_v1 since apply" in words
+        assert "bin/feature-store plan" in shown.state(TOKEN)[1]
+        shown.database.run(f"CREATE OR REPLACE VIEW {TOKEN} AS {query}")
+        assert _verdict(shown)[0] is Standing.CERTIFIED
+
+    @pytest.mark.parametrize("locked", [A, "feature_store.listing_device_features_clean_mv"])
+    def test_is_asked_about_without_waiting_for_whoever_refreshes_it(self, nightly, files, locked):
+        """Of the second the server must word the query of a view that reads it."""
+        with nightly.session() as refreshing, refreshing.transaction(force_rollback=True):
+            refreshing.execute(f"REFRESH MATERIALIZED VIEW {locked} WITH NO DATA".encode())
+            with nightly.session() as page:
+                page.execute("SET lock_timeout = '400ms'")
+                now = read_now(page, Settings(), files)
+                assert page.execute("SHOW lock_timeout").fetchone() == ("400ms",)
+        assert now.verdict.standing is Standing.CERTIFIED
+
+
+class TestTheFiles:
+    """The graph is the SQL files'."""
+
+    def test_every_relation_stands_above_all_that_it_reads(self, files, store_files):
+        assert set(files.relations) == {str(r.name) for r in store_files.relations}
+        for relation in store_files.relations:
+            described = files.relations[str(relation.name)]
+            assert set(described.reads) == set(map(str, relation.reads))
+            below = [files.relations[r].level for r in described.reads if r in files.relations]
+            assert described.level == 1 + max(below, default=-1)
+
+    def test_each_is_described_as_the_documents_call_it(self, files):
+        labels = {r.name: (r.label, r.what) for r in files.relations.values()}
+        assert labels[E] == ("E", "t0 features with market anchors")
+        assert labels["ml.spam_token_v1"][0] == "spam_token_v1"
+        assert all(r.what and r.grain for r in files.relations.values())
+
+    def test_they_are_read_again_after_a_change(self, include):
+        first = read_files(include.directory)
+        assert read_files(include.directory) is first
+        path = f"sql/read/{E}.sql"
+        include.edit(path, "t0 features with market anchors", "something else altogether")
+        assert read_files(include.directory).relations[E].what == "something else altogether"

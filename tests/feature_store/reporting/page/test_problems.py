@@ -1,0 +1,35 @@
+"""How the page says that it has no answer where it did not expect to have none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+from fastapi import FastAPI
+
+from feature_store.reporting.page.headers import PAGE, SafeHeaders
+from feature_store.reporting.page.problems import add_handlers
+from tests.feature_store.reporting.page.conftest import SECRET
+
+
+def test_a_mistake_of_ours_is_answered_in_words_that_tell_nothing_and_safely():
+    app = FastAPI()
+    add_handlers(app)
+    app.add_middleware(SafeHeaders)
+
+    @app.get("/")
+    def broken() -> None:
+        raise RuntimeError(SECRET)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.json()["problem"] == "The page has made a mistake."
+    assert SECRET not in answer.text
+    assert answer.headers["content-security-policy"] == PAGE
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"

@@ -1,0 +1,27 @@
+"""Every part of the page asks what every supported server understands."""
+
+from __future__ import annotations
+
+from feature_store.reporting.page.features import read_feature
+from feature_store.reporting.page.models import Standing
+from feature_store.reporting.page.nights import read_nights
+from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.reports import draw, drawable
+from feature_store.reporting.page.runs import read_run, read_runs
+from tests.feature_store.reporting.page.nights import write_nights
+
+_RUN = ("feature_store_refresh", "scheduled__3")
+
+
+def test_every_part_is_read_on_every_version(store, settings, files):
+    connection = store.connection
+    write_nights(connection, files, 1, 5)
+    verdict = read_now(connection, settings, files).verdict  # the record alone certifies nothing
+    assert verdict.standing is Standing.FAILED
+    assert len(read_nights(connection, settings, files, 90).runs) == 5
+    assert len(read_runs(connection, settings, None, 3).runs) == 3
+    run = read_run(connection, settings, files, *_RUN)
+    assert run.run in read_runs(connection, settings, None, 50).runs
+    assert _RUN[1] in draw(drawable(*_RUN)(connection, settings, files)).decode()
+    feature = read_feature(connection, settings, files, "tom_features_v1", "price", 730)
+    assert len(feature.nulls) == 5

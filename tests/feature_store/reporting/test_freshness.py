@@ -1,0 +1,94 @@
+"""Freshness: the guard for what sends no mail, a scheduler that is down or a DAG that is gone."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from feature_store.errors import BadInput, NotReady
+from feature_store.reporting.freshness import require_fresh
+from tests.feature_store.refresh.certified import CertifiedNights
+
+_TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+
+
+@pytest.fixture
+def nights(store_db, store_files, settings):
+    return CertifiedNights(store_db, store_files, settings)
+
+
+def _aged(nights, age: str) -> None:
+    nights.database.run(
+        f"UPDATE feature_store_audit.certification_log SET certified_at = now() - interval '{age}'"
+    )
+
+
+def test_a_store_certified_lately_is_fresh_and_says_by_which_run(nights):
+    nights.good("night 1")
+    tom, device = require_fresh(nights.database.connection, "30 hours")
+    assert (tom.feature_set, device.feature_set) == (_TOM, _DEVICE)
+    assert (tom.ok, tom.readable, tom.problem, tom.run_id) == (True, True, None, "night 1")
+    assert str(tom).startswith(f"{_TOM}: certified 20")
+    assert str(tom).endswith(" ago, for 2026-06-30, by run night 1")
+
+
+def test_a_store_that_no_run_certified_for_too_long_is_not(nights):
+    nights.good("night 1")
+    _aged(nights, "31 hours")
+    with pytest.raises(NotReady, match=f"{_TOM}: certified .*, 1 day, 7:00:00 ago") as caught:
+        require_fresh(nights.database.connection, "30 hours")
+    assert "airflow jobs check" in str(caught.value)
+    assert require_fresh(nights.database.connection, "32 hours")
+
+
+def test_a_run_under_way_is_no_reason_for_an_alarm(nights):
+    """Its rows are not certified yet, the age of the last certification still holds."""
+    nights.good("night 1")
+    nights.refreshed(nights.begin("night 2"))
+    tom, _ = require_fresh(nights.database.connection, "30 hours")
+    assert (tom.ok, tom.readable) == (True, False)
+    assert "which has not been certified" in tom.problem
+
+
+def test_a_run_that_died_with_the_scheduler_is_found_by_the_age(nights):
+    nights.good("night 1")
+    nights.refreshed(nights.begin("night 2"))
+    _aged(nights, "31 hours")
+    with pytest.raises(NotReady, match="not readable now: NOT CERTIFIED"):
+        require_fresh(nights.database.connection, "30 hours")
+
+
+def test_a_store_that_was_never_certified_is_not_fresh(nights):
+    with pytest.raises(NotReady, match=f"{_TOM}: never certified"):
+        require_fresh(nights.database.connection, "30 hours")
+
+
+def test_without_a_stamped_contract_there_is_one_row_that_says_so(scratch):
+    assert scratch.rows("SELECT ok, readable, problem FROM ml.store_freshness('1 day')") == [
+        (False, False, "no feature set is active: its contract has never been stamped")
+    ]
+
+
+def test_without_the_guard_the_next_step_is_to_apply(scratch_sources):
+    with pytest.raises(NotReady, match="bin/feature-store apply"):
+        require_fresh(scratch_sources.connection, "30 hours")
+
+
+@pytest.mark.parametrize("age", ["soon", "-1 hour", ""])
+def test_an_age_that_is_none_is_refused(scratch, age):
+    with pytest.raises(BadInput, match="Give an interval such as '30 hours'"):
+        require_fresh(scratch.connection, age)
+
+
+def test_whoever_watches_needs_the_schema_and_the_function_and_nothing_else(nights, new_role):
+    nights.good("night 1")
+    role = new_role()
+    nights.database.run(
+        f"GRANT USAGE ON SCHEMA ml TO {role}",
+        f"GRANT EXECUTE ON FUNCTION ml.store_freshness(interval) TO {role}",
+    )
+    with nights.database.session(role) as monitor:
+        query = "SELECT ok, readable FROM ml.store_freshness('30 hours')"
+        assert monitor.execute(query).fetchall() == [(True, True)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            monitor.execute("SELECT FROM feature_store_audit.certified")

@@ -1,0 +1,55 @@
+"""Functions that readers ask: one that was there before is ours if it also runs as ours does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from feature_store.schema.plan import make_plan
+from sandbox.programs import binaries
+from tests.conftest import ROOT
+
+GOVERNANCE = ROOT / "include" / "sql" / "governance"
+CHECK = "ml.check_feature_contract(text)"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("SECURITY INVOKER", "It runs as whoever calls it, with search_path="),
+        ("SET search_path = pg_catalog, ml, pg_temp", "with search_path=pg_catalog, ml, pg_temp;"),
+        ("RESET search_path", "It runs as its owner, with no setting of its own;"),
+    ],
+)
+def test_a_function_with_our_text_that_runs_otherwise_is_not_ours(scratch, include, change, told):
+    scratch.run(
+        "DELETE FROM feature_store_audit.definition WHERE object LIKE 'the feature contracts%'",
+        f"ALTER FUNCTION {CHECK} {change}",
+    )
+    plan = make_plan(scratch.connection, include.store, include.directory)
+    (blocked,) = plan.blocked
+    assert "which is not ours" in blocked.details
+    assert told in blocked.details
+    assert "ours runs as its owner, with search_path=pg_catalog, pg_temp." in blocked.details
+    assert "apply --replace ml.check_feature_contract" in blocked.details
+
+
+def test_one_that_was_altered_since_it_was_applied_stops_the_run(scratch, include):
+    scratch.run(f"ALTER FUNCTION {CHECK} SET search_path = pg_catalog, ml, pg_temp")
+    plan = make_plan(scratch.connection, include.store, include.directory)
+    assert "search_path" in str(plan.problems)
+
+
+def test_each_file_is_made_by_psql_as_its_head_says(sources_db):
+    sources_db.run("CREATE SCHEMA IF NOT EXISTS ml", "CREATE SCHEMA IF NOT EXISTS feature_store")
+    psql = f"'{binaries() / 'psql'}' -v ON_ERROR_STOP=1 -q -d '{sources_db.conninfo}'"
+    for name in ("feature_contract", "certification", "freshness"):
+        head = (GOVERNANCE / f"{name}.sql").read_text()
+        commands = re.findall(r"^--   (sed .*) \| psql$", head, re.MULTILINE)
+        assert len(commands) == 2
+        for command in commands:
+            subprocess.run(["sh", "-c", f"{command} | {psql}"], cwd=GOVERNANCE, check=True)
+    made = "SELECT count(*) FROM pg_proc WHERE proname = 'require_certified'"
+    assert sources_db.value(made) == 2

@@ -1,0 +1,159 @@
+"""A store on which nights pass: load what the sources have by then, refresh, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from feature_store.audit.lease import Holder, Lease, release_lease, take_lease
+from feature_store.audit.runs import open_run
+from feature_store.database.session import pin
+from feature_store.declarations.history_series import read_history
+from feature_store.declarations.store_definition import Store
+from feature_store.refresh.refresh import refresh
+from feature_store.schema.apply import apply
+from feature_store.settings import Settings
+from feature_store.validation.history.acceptance import accept_backfill_day
+from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.fingerprints import LayerRows
+from feature_store.validation.history.judgement import judge_history
+from feature_store.validation.history.result import HistoryVerdict
+
+TABLES = {
+    "listings": '"iPhone".iphone_listings',
+    "ai": '"iPhone".iphone_ai_enrich',
+    "images": "feature_store.device_image_features_unified_v1",
+}
+Row = dict[str, Any]
+
+
+class Nights:
+    """One store, its sources, and the runs that have been."""
+
+    def __init__(self, conninfo: str, files: Store, settings: Settings) -> None:
+        self.connection = psycopg.connect(conninfo, autocommit=True)
+        self.settings = settings
+        self.listings: list[Row] = []
+        self.ai: list[Row] = []
+        self.images: list[Row] = []
+        self.runs = 0
+        self.use(files, settings)
+
+    def use(self, files: Store, settings: Settings) -> None:
+        """Go on with these files."""
+        pin(self.connection, settings, "tests")
+        self.settings = settings
+        self.files = files
+        self.layers = {x.name: x for x in read_history(settings.include_dir, files)}
+
+    def apply(self) -> None:
+        apply(self.connection, self.files, self.settings)
+
+    def load(self) -> None:
+        for kind, table in TABLES.items():
+            self.connection.execute(f"TRUNCATE {table}".encode())
+            rows: list[Row] = getattr(self, kind)
+            columns = sorted({column for row in rows for column in row})
+            if not columns:
+                continue
+            names = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string()
+            with (
+                self.connection.cursor() as cursor,
+                cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy,
+            ):
+                for row in rows:
+                    copy.write_row([row.get(c) for c in columns])
+
+    def lease(self, run_id: str) -> Lease:
+        return take_lease(self.connection, Holder("tests", run_id), lambda _: True, timedelta(0))
+
+    def backfill(self, day: date) -> tuple[Finding, ...]:
+        """What a backfill's run over one day accepts."""
+        lease = self.lease(f"backfill of {day}")
+        open_run(self.connection, lease.holder, "backfill", day, self.settings.zone)
+        accepted = accept_backfill_day(self.connection, lease)
+        release_lease(self.connection, lease.holder)
+        return accepted
+
+    def refresh(self, lease: Lease, only: Iterable[str] | None = None) -> None:
+        for relation in self.files.refreshed:
+            if only is None or str(relation.name) in only:
+                refresh(self.connection, relation, lease, self.settings.zone)
+
+    def judge(self, lease: Lease, as_of: date) -> HistoryVerdict:
+        layers = list(self.layers.values())
+        return judge_history(self.connection, layers, lease, as_of, self.settings)
+
+    def night(self, as_of: date) -> HistoryVerdict:
+        """One run, from the sources to the judgement. Runs are called ``night 1`` and so on."""
+        self.runs += 1
+        lease = self.lease(f"night {self.runs}")
+        self.load()
+        self.refresh(lease)
+        verdict = self.judge(lease, as_of)
+        release_lease(self.connection, lease.holder)
+        return verdict
+
+    def fingerprints(self, until: date) -> dict[tuple[str, date], Any]:
+        """Every layer's days up to one."""
+        return {
+            (name, day): seen
+            for name, layer in self.layers.items()
+            for day, seen in LayerRows(self.connection, layer).fingerprints().items()
+            if day <= until
+        }
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query.encode(), values).fetchall()
+
+    def find(self, listing_id: int) -> Row:
+        """The source row of a listing."""
+        return next(row for row in self.listings if row["listing_id"] == listing_id)
+
+    def kept(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that the audit schema keeps of history, but for which row versions it saw last."""
+        tables = ("day", "row", "change", "finding", "layer", "judgement")
+        return {
+            t: sorted(
+                self.rows(
+                    f"SELECT (to_jsonb(h) - 'seen')::text FROM feature_store_audit.history_{t} AS h"
+                )
+            )
+            for t in tables
+        }
+
+
+def named(findings: Sequence[Finding]) -> set[str]:
+    """Findings in short: layer, day, what came, went and changed, and in which columns."""
+    result = set()
+    for f in findings:
+        d = f.difference
+        counts = f"+{d.came} -{d.went} ~{d.changed}"
+        result.add(" ".join([f.layer, str(f.day), counts, *d.columns]))
+    return result
+
+
+def phone(listing_id: int, t0: str, **other: Any) -> Row:
+    """An iPhone 15 of 128 GB at 10000, first seen at noon of a day of 2026 (``03-01``)."""
+    return {
+        "listing_id": listing_id,
+        "generation": 15,
+        "storage_gb": 128,
+        "model": "iPhone 15",
+        "price": 10000,
+        "edited_date": noon(t0),
+        **other,
+    }
+
+
+def noon(day: str) -> datetime:
+    return datetime.fromisoformat(f"2026-{day}T12:00+00:00")
+
+
+def quiet(verdict: HistoryVerdict) -> bool:
+    """Whether nobody gets a mail."""
+    return not (verdict.leaks or verdict.reviews or verdict.definition_changes)

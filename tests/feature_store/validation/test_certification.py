@@ -1,0 +1,306 @@
+"""Certification: a reader is let through only to rows that a whole run has proven."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.errors import LeaseTaken, NotReady
+from feature_store.validation.certification import certified_in_words, read_certified, withdraw
+from tests.feature_store.conftest import Database
+from tests.feature_store.refresh.certified import CertifiedNights
+
+_TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+_E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
+_A = "ml.tom_features_v1_mv"
+_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+
+
+@pytest.fixture
+def refreshed(server, filled_template, store_files, settings):
+    """Nights over a store with rows in its sources."""
+    database = Database(server.create_database("by_hand", filled_template), settings)
+    yield CertifiedNights(database, store_files, settings)
+    database.close()
+    server.drop_database("by_hand")
+
+
+@pytest.fixture
+def nights(scratch, store_files, settings):
+    return CertifiedNights(scratch, store_files, settings)
+
+
+def test_a_store_that_no_run_has_proven_is_refused(nights):
+    assert "has never been certified" in nights.refusal(_TOM)
+
+
+def test_after_a_whole_run_readers_are_let_through_and_told_which_run(nights):
+    nights.good("monday")
+    assert nights.required(_TOM) == ("2026-06-30", "monday")
+    assert nights.required(_DEVICE) == ("2026-06-30", "monday")
+    assert read_certified(nights.database.connection)[_E] == {
+        "run_id": "monday",
+        "as_of_day": "2026-06-30",
+        "rows": 7,
+    }
+
+
+def test_from_the_moment_that_a_refresh_replaces_certified_rows_until_they_are_proven(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    assert nights.required(_TOM) == ("2026-06-30", "monday")  # nothing is replaced yet
+    nights.refreshed(tuesday, _E)
+    assert "by run tuesday, which has not been certified" in nights.refusal(_TOM)
+    nights.refreshed(tuesday)
+    nights.checked(tuesday)
+    assert "NOT CERTIFIED" in nights.refusal(_TOM)  # checked, but the verdict is not spoken yet
+    nights.certify(tuesday)
+    assert nights.required(_TOM) == ("2026-06-30", "tuesday")
+
+
+def test_a_set_whose_rows_nobody_touched_stays_certified(nights):
+    nights.good("monday")
+    nights.refreshed(nights.begin("tuesday"), _F2)
+    assert nights.required(_TOM) == ("2026-06-30", "monday")
+    assert _F2 in nights.refusal(_DEVICE)
+
+
+def test_a_certification_older_than_max_age_is_refused(nights):
+    nights.good("monday")
+    nights.database.run(
+        "UPDATE feature_store_audit.certification_log "
+        "SET certified_at = now() - interval '31 hours'"
+    )
+    assert nights.required(_TOM, "32 hours")
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
+
+
+def test_rows_found_broken_later_lose_their_certification(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
+    nights.checked(tuesday, "spam_absence", outcome="error", relation=_E)
+    withdraw(nights.database.connection, tuesday.holder)
+    assert nights.refusal(_DEVICE) == f"NOT CERTIFIED: {_F2} was found broken by run tuesday"
+    assert nights.required(_TOM)  # not checked is not broken
+    nights.good("wednesday")
+    assert nights.required(_DEVICE) == ("2026-06-30", "wednesday")
+
+
+def test_rows_rewritten_by_hand_are_refused(nights):
+    nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+    nights.good("monday")
+    nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+    assert "ml.tom_features_v1_mv was rewritten since it was certified" in nights.refusal(_TOM)
+
+
+class TestAConcurrentRefreshByHand:
+    """It keeps the view's file, and leaves no record of ours."""
+
+    @pytest.fixture
+    def monday(self, refreshed):
+        """A certified store, of which one view reads a source that changes after that."""
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.certify(lease)
+        return refreshed
+
+    def test_its_rows_are_refused(self, monday):
+        monday.database.run('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+        monday.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        assert monday.refusal(_TOM) == (
+            f"NOT CERTIFIED: {_E_AI} was refreshed by hand since it was certified"
+        )
+        assert monday.required(_DEVICE)
+
+    def test_one_that_changed_nothing_and_a_grant_are_let_pass(self, monday, new_role):
+        monday.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        monday.database.run(f"GRANT SELECT ON {_F2} TO {new_role()}")
+        assert monday.required(_TOM)
+        assert monday.required(_DEVICE)
+
+    def test_nobody_waits_for_a_layer_that_is_being_written_anew(self, monday, new_role):
+        monday.database.run(f"GRANT SELECT ON {_A}, {_E_AI} TO {new_role()}")
+        patience = monday.database.value("SHOW lock_timeout")
+        with monday.database.session() as other, other.transaction():
+            other.execute(f"REFRESH MATERIALIZED VIEW {_A}")
+            assert monday.required(_TOM)
+            assert monday.database.value("SHOW lock_timeout") == patience
+
+    def test_where_the_guard_may_not_look_it_says_what_is_missing(self, monday, new_role):
+        monday.database.run(f"ALTER MATERIALIZED VIEW {_E_AI} OWNER TO {new_role()}")
+        assert monday.refusal(_TOM) == (
+            f"NOT CERTIFIED: {_E_AI} was altered or refreshed by hand since it was certified, "
+            "and feature_store_owner may not look at its rows"
+        )
+
+    def test_the_next_certification_need_not_look_at_rows_again(self, monday, new_role):
+        monday.database.run(f"GRANT SELECT ON {_E_AI} TO {new_role()}")
+        tuesday = monday.begin("tuesday")
+        monday.database.run(
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) "
+            "SELECT dag_id, 'tuesday', relation, refresh_id, 'x' "
+            "FROM feature_store_audit.latest_refresh"
+        )
+        monday.checked(tuesday)
+        assert "altered or refreshed by hand since" in certified_in_words(
+            monday.database.connection
+        )
+        monday.certify(tuesday)
+        assert "is still in place." in certified_in_words(monday.database.connection)
+        assert monday.required(_TOM) == ("2026-06-30", "tuesday")
+
+    def test_what_leaves_the_rows_as_they_are_hinders_no_verdict(self, refreshed, new_role):
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.database.run(f"GRANT SELECT (listing_id) ON {_E_AI} TO {new_role()}")
+        refreshed.certify(lease)
+        assert refreshed.required(_TOM)
+
+    def test_before_the_verdict_its_rows_are_not_certified(self, refreshed):
+        lease = refreshed.begin("monday")
+        refreshed.refresh(lease)
+        refreshed.checked(lease)
+        refreshed.database.run('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
+        refreshed.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
+        with pytest.raises(NotReady, match=f"{_E_AI} .* not those that this run proved"):
+            refreshed.certify(lease)
+
+
+def test_an_old_run_does_not_become_young_by_its_last_task_alone(nights):
+    monday = nights.good("monday")
+    nights.database.run(
+        "UPDATE feature_store_audit.refresh SET finished_at = finished_at - interval '3 days'"
+    )
+    nights.database.run(
+        "UPDATE feature_store_audit.expectation_log SET checked_at = checked_at - interval '3 days'"
+    )
+    nights.certify(monday)
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
+    nights.checked(monday, "spam_absence")
+    nights.certify(monday)
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours"), "by one suite alone"
+
+
+@pytest.mark.parametrize("outcome", ["met", "broken"])
+def test_an_old_run_does_not_overrule_one_that_checked_later(nights, outcome):
+    """Whose rows it has, for the later one found nothing to refresh."""
+    nights.good("monday")
+    nights.checked(nights.begin("tuesday"), outcome=outcome, relation=_E)
+    # Whoever clears the last task of a run alone, does not have prepare open its record anew.
+    holder = Holder("feature_store_refresh", "monday")
+    monday = take_lease(nights.database.connection, holder, lambda _: True, timedelta(0))
+    with pytest.raises(NotReady, match="Run tuesday has checked the store since"):
+        nights.certify(monday)
+
+
+def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(nights):
+    monday = nights.begin("monday")
+    nights.refreshed(monday)
+    nights.checked(monday, "uniqueness", outcome="broken", relation=_F2)
+    nights.good("tuesday")
+    withdraw(nights.database.connection, monday.holder)
+    assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
+
+
+def test_what_a_run_found_before_it_began_anew_is_not_held_against_it(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday")
+    nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
+    nights.begin("tuesday")
+    withdraw(nights.database.connection, tuesday.holder)
+    assert nights.required(_DEVICE) == ("2026-06-30", "monday")
+
+
+@pytest.mark.parametrize("age", [None, "-1 hour"])
+def test_a_max_age_that_means_nothing_is_refused(nights, age):
+    nights.good("monday")
+    assert "expected an interval" in nights.refusal(_TOM, age)
+
+
+def test_an_unknown_set_is_refused(nights):
+    assert nights.refusal("tom_features_v9") == "feature_set tom_features_v9 not found"
+
+
+def test_a_reader_needs_no_privilege_on_the_audit_schema(store_db, store_files, settings, new_role):
+    CertifiedNights(store_db, store_files, settings).good("monday")
+    reader = new_role()
+    store_db.run(
+        f"GRANT USAGE ON SCHEMA ml TO {reader}",
+        f"GRANT EXECUTE ON FUNCTION ml.require_certified(text, interval) TO {reader}",
+    )
+    with store_db.session(reader) as connection:
+        row = connection.execute(
+            f"SELECT run_id FROM ml.require_certified('{_TOM}', '1 day')"
+        ).fetchone()
+        assert row == ("monday",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT 1 FROM feature_store_audit.certified")
+
+
+def test_a_run_that_found_everything_unchanged_certifies_what_is_there(nights):
+    nights.good("monday")
+    tuesday = nights.begin("tuesday", day="2026-07-01")
+    nights.database.run(
+        "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
+        f"SELECT '{tuesday.holder.dag_id}', 'tuesday', relation, refresh_id, 'unchanged' "
+        "FROM feature_store_audit.latest_refresh"
+    )
+    nights.checked(tuesday)
+    nights.certify(tuesday)
+    assert nights.required(_TOM) == ("2026-07-01", "tuesday")
+
+
+class TestWhatARunMayCertify:
+    def refusal(self, nights, lease) -> str:
+        with pytest.raises(NotReady) as caught:
+            nights.certify(lease)
+        assert read_certified(nights.database.connection) == {}
+        return caught.value.problem
+
+    def test_not_what_another_run_refreshed(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        tuesday = nights.begin("tuesday")
+        nights.refreshed(tuesday, _E)
+        nights.checked(tuesday)
+        problem = self.refusal(nights, tuesday)
+        assert f"{_F2} was last refreshed by run monday, not by this run." in problem
+        assert _E not in problem
+
+    def test_not_what_was_refreshed_after_it_was_checked(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.refreshed(monday, _E)
+        assert "The suite uniqueness has not been checked since" in self.refusal(nights, monday)
+
+    def test_not_without_every_suite(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday, "uniqueness", "spam_absence")
+        assert self.refusal(nights, monday).splitlines()[1:] == [
+            "  - The suite as_of_counts has not been checked since the last refresh."
+        ]
+
+    @pytest.mark.parametrize("outcome", ["broken", "error"])
+    def test_not_with_a_critical_finding(self, nights, outcome):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday, "uniqueness", "spam_absence")
+        nights.checked(monday, "as_of_counts", outcome=outcome)
+        assert "as_of_counts has critical findings: 1." in self.refusal(nights, monday)
+
+    def test_not_without_the_lease(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.begin("tuesday")
+        with pytest.raises(LeaseTaken):
+            nights.certify(monday)

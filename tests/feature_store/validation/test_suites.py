@@ -1,0 +1,524 @@
+"""The suites: each breakage gives the one right verdict, and only what is broken is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.runs import open_run
+from feature_store.database.session import pin
+from feature_store.declarations.expectations import read_expectations
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.proofs import read_proofs
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.refresh.refresh import refresh
+from feature_store.settings import Settings
+from feature_store.validation.null_counts import record_nulls
+from feature_store.validation.proofs import NOTHING_TO_COMPARE, run_proof
+from feature_store.validation.suites import (
+    Finding,
+    begin_suite,
+    breaches,
+    record,
+    run_suite,
+    tell_empty,
+    verdict,
+)
+from sandbox.server import Server
+
+E = "ml.tom_features_v1_enriched_mv"
+E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
+E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
+COUNTS = "feature_store.device_count_day_v1_mv"
+RUN = Holder("feature_store_refresh", "tonight")
+LISTINGS = '"iPhone".iphone_listings'
+
+
+class Night:
+    """A store over a small sample, refreshed by one run, and what that run's suites find."""
+
+    def __init__(self, conninfo: str, files: Store, settings: Settings) -> None:
+        self._conninfo = conninfo
+        self._files = files
+        self._settings = settings
+        self.session = self.open()
+        self.lease = take_lease(self.session, RUN, lambda _: True, timedelta(0))
+
+    def open(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._conninfo, autocommit=True)
+        pin(connection, self._settings, "tests")
+        return connection
+
+    def refresh(self, *names: str) -> None:
+        for relation in self._files.refreshed:
+            if not names or str(relation.name) in names:
+                refresh(self.session, relation, self.lease, "UTC")
+
+    def run(self, suite: str, queries: Mapping[str, str] | None = None) -> list[Finding]:
+        """Run a suite, some of its proofs with these queries instead."""
+        proofs = read_proofs(self._settings.include_dir)
+        proofs = tuple(replace(p, query=(queries or {}).get(p.name, p.query)) for p in proofs)
+        event = begin_suite(self.session, self.lease, suite)
+        compared = {}
+        if suite == "as_of_counts":
+            compared = {p.name: run_proof(self.session, p, self.lease, event) for p in proofs}
+        expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = self.open()
+            connection.autocommit = False
+            return connection
+
+        findings = tell_empty(run_suite(expectations, connect), compared)
+        record(self.session, event, findings)
+        return findings
+
+    def broken(self, suite: str, queries: Mapping[str, str] | None = None) -> dict[str, Finding]:
+        findings = self.run(suite, queries)
+        assert {f.outcome for f in findings} <= {"met", "broken"}, findings
+        return {
+            f.expectation.name: f
+            for f in findings
+            if f.outcome == "broken" and f.expectation.severity == "critical"
+        }
+
+    def replace_by_table(self, relation: str) -> None:
+        """Put a table with the same rows in the place of a view, so that rows can be broken."""
+        schema, name = relation.split(".")
+        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_kept")
+        self.session.execute(f"CREATE TABLE {relation} AS TABLE {schema}.{name}_kept")
+
+
+@pytest.fixture(scope="module")
+def refreshed_template(
+    server: Server, filled_template: str, store_files: Store, settings: Settings
+) -> str:
+    conninfo = server.create_database("night", filled_template)
+    night = Night(conninfo, store_files, settings)
+    night.refresh()
+    night.session.close()
+    return "night"
+
+
+@pytest.fixture
+def night(
+    server: Server,
+    refreshed_template: str,
+    store_files: Store,
+    settings: Settings,
+    request: pytest.FixtureRequest,
+) -> Iterator[Night]:
+    name = f"night_{abs(hash(request.node.nodeid))}"
+    tonight = Night(server.create_database(name, refreshed_template), store_files, settings)
+    yield tonight
+    tonight.session.close()
+    server.drop_database(name)
+
+
+SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
+    findings = night.run(suite)
+
+    assert night.broken(suite) == {}
+    assert verdict(suite, findings)["met"] >= 5
+    assert breaches(night.session, RUN) == ""
+
+
+def test_every_row_is_compared(night: Night) -> None:
+    night.run("as_of_counts")
+
+    for relation, compared in night.session.execute(
+        "SELECT substring(proof FROM '^[^.]+\\.[^.]+'), compared FROM feature_store_audit.proof"
+    ).fetchall():
+        rows = night.session.execute(f"SELECT count(*) FROM {relation}").fetchone()
+        assert rows == (compared,)
+        assert compared > 0
+
+
+def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None:
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"INSERT INTO {E_CLEAN} SELECT * FROM {E_CLEAN} LIMIT 1")
+    repeated = night.session.execute(
+        f"SELECT listing_id FROM {E_CLEAN} GROUP BY 1 HAVING count(*) > 1"
+    ).fetchone()
+
+    broken = night.broken("uniqueness")
+
+    assert list(broken) == ["key_tom_features_v1_enriched_clean_mv_uq"]
+    (finding,) = broken.values()
+    assert finding.sample == [{"listing_id": repeated[0], "found": 2}]
+    with pytest.raises(ExpectationsBroken, match=r"1 of \d+ expectations are broken"):
+        verdict("uniqueness", [finding])
+
+
+def test_two_alike_ai_rows_that_a_concurrent_refresh_hides_are_found(night: Night) -> None:
+    """The refresh keeps one of two identical rows with a NULL and says nothing."""
+    night.session.execute(
+        'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
+    )
+    night.session.execute(
+        'INSERT INTO "iPhone".iphone_ai_enrich SELECT a.* FROM "iPhone".iphone_ai_enrich AS a '
+        f"INNER JOIN {E_AI} AS e USING (listing_id) WHERE a.storage_gb_fixed_ai IS NULL LIMIT 1"
+    )
+    night.refresh(E_AI)
+
+    assert list(night.broken("uniqueness")) == ["one_ai_row_per_listing"]
+
+
+@pytest.mark.parametrize("token", ["wtb", "  WTB ", "Duplicate-JUNK"])
+def test_a_flag_that_was_there_before_the_refresh_cannot_escape(night: Night, token: str) -> None:
+    listing = night.session.execute(f"SELECT min(listing_id) FROM {E_CLEAN}").fetchone()[0]
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = %s WHERE listing_id = %s", (token, listing)
+    )
+    night.session.execute(f"CREATE TABLE ml.kept AS TABLE {E_CLEAN}")
+    night.refresh(E_CLEAN)
+    # A layer that kept what its refresh saw flagged: the rows of before, the witness of now.
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"TRUNCATE {E_CLEAN}")
+    night.session.execute(f"INSERT INTO {E_CLEAN} TABLE ml.kept")
+
+    broken = night.broken("spam_absence")
+
+    assert set(broken) == {
+        "no_spam_in_e_clean",
+        "no_spam_in_e_speed",
+        "no_spam_in_e_ai",
+        "no_spam_in_f0",
+    }
+    assert broken["no_spam_in_e_clean"].sample == [{"listing_id": listing}]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_arrives_between_refresh_and_check_fails_nothing(night: Night, suite: str) -> None:
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = 'wtb' "
+        f"WHERE listing_id = (SELECT min(listing_id) FROM {E_CLEAN})"
+    )
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET sold_date = now(), sold_price = 1 WHERE sold_date IS NULL"
+    )
+    night.session.execute(
+        f"INSERT INTO {LISTINGS} (listing_id, generation, storage_gb, price, edited_date) "
+        "SELECT -1, 15, 128, 5000, min(edited_date) FROM " + LISTINGS
+    )
+    night.session.execute(
+        "UPDATE feature_store.device_image_features_unified_v1 SET body_color_key_main = 'gold'"
+    )
+
+    assert night.broken(suite) == {}
+
+
+def test_a_count_off_by_one_in_a_single_row_of_f2_is_named(night: Night) -> None:
+    night.replace_by_table(F2)
+    row = night.session.execute(
+        f"UPDATE {F2} SET gmc_color_n_in_seg = gmc_color_n_in_seg + 1 WHERE ctid = "
+        f"(SELECT ctid FROM {F2} WHERE gmc_color_n_in_seg > 0 LIMIT 1) "
+        "RETURNING t0_day::text, gen_key, model_variant, color_bucket"
+    ).fetchone()
+
+    broken = night.broken("as_of_counts")
+
+    assert list(broken) == [f"{F2}.prior_counts"]
+    told = json.dumps(broken[f"{F2}.prior_counts"].sample, default=str)
+    assert all(str(part) in told for part in row)
+
+
+def test_a_median_of_e_that_is_off_is_found(night: Night) -> None:
+    night.replace_by_table(E)
+    night.session.execute(
+        f"UPDATE {E} SET sold_median_price_30d = sold_median_price_30d + 0.5 WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {E} WHERE sold_cnt_30d > 0)"
+    )
+
+    assert list(night.broken("as_of_counts")) == [f"{E}.anchors"]
+
+
+def test_an_embargo_broken_by_one_day_is_found(night: Night) -> None:
+    definition = night.session.execute(f"SELECT pg_get_viewdef('{E}'::regclass)").fetchone()[0]
+    leaky = definition.replace("(c.t0_day - 1)", "c.t0_day")
+    assert leaky != definition
+    night.session.execute(f"ALTER MATERIALIZED VIEW {E} RENAME TO honest")
+    night.session.execute(f"CREATE MATERIALIZED VIEW {E} AS {leaky}")
+
+    assert f"{E}.anchors" in night.broken("as_of_counts")
+
+
+def test_a_layer_that_this_run_did_not_refresh_is_named(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+
+    broken = night.broken("as_of_counts")
+
+    assert list(broken) == ["every_layer_was_refreshed_by_this_run"]
+    assert broken["every_layer_was_refreshed_by_this_run"].sample == [{"relation": E_AI}]
+
+
+def test_a_proof_that_compared_nothing_proves_nothing(night: Night) -> None:
+    night.replace_by_table(F2)
+    night.session.execute(f"TRUNCATE {F2}")
+    night.session.execute(
+        "ALTER MATERIALIZED VIEW feature_store.device_count_day_v1_mv RENAME TO x"
+    )
+    night.session.execute(
+        "CREATE TABLE feature_store.device_count_day_v1_mv AS TABLE feature_store.x"
+    )
+    night.session.execute("TRUNCATE feature_store.device_count_day_v1_mv")
+
+    assert f"{F2}.prior_counts" in night.broken("as_of_counts")
+
+
+@pytest.mark.parametrize("lost", [1, None], ids=["one row", "all rows"])
+def test_rows_that_a_proof_did_not_compare_count_as_rows_that_differ(
+    night: Night, lost: int | None
+) -> None:
+    name = f"{E}.anchors"
+    (there,) = night.session.execute(f"SELECT count(*) FROM {E}").fetchone()
+    lost = lost or there
+    compared = there - lost
+    few = f"SELECT {compared} AS compared, 0 AS broken, '[]'::jsonb AS sample"
+
+    broken = night.broken("as_of_counts", {name: few})
+
+    assert list(broken) == [name]
+    counts = {"observed": {"compared": compared}, "expected": {"compared": there}}
+    assert broken[name].sample == [
+        {"broken": lost, "compared": compared, "sample": [{"key": {}, **counts}]}
+    ]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_to_compare(
+    store_database: str, store_files: Store, settings: Settings, suite: str
+) -> None:
+    empty = Night(store_database, store_files, settings)
+    empty.refresh()
+
+    assert empty.broken(suite) == {}
+
+    told = empty.session.execute(
+        "SELECT DISTINCT e.observed FROM feature_store_audit.proof AS p "
+        "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation"
+    ).fetchall()
+    assert told == ([(NOTHING_TO_COMPARE,)] if suite == "as_of_counts" else [])
+    empty.session.close()
+
+
+def test_listings_without_a_day_are_counted_apart(night: Night) -> None:
+    """Those of days that are none (infinite, or of no calendar year) reach no layer: see guards."""
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET edited_date = NULL, sold_date = NULL, last_seen = NULL "
+        f"WHERE listing_id IN (SELECT listing_id FROM {E_CLEAN} ORDER BY 1 LIMIT 2)"
+    )
+    night.refresh()
+
+    assert night.broken("uniqueness") == {}
+    assert night.broken("as_of_counts") == {}
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "20226-03-01"])
+def test_a_broken_row_of_a_day_that_python_has_no_date_for_is_named(night: Night, day: str) -> None:
+    night.replace_by_table("ml.ask_daily_median_v1")
+    night.session.execute(
+        "INSERT INTO ml.ask_daily_median_v1 SELECT 15, 128, %s, 1, 1 FROM generate_series(1, 2)",
+        (day,),
+    )
+
+    broken = night.broken("uniqueness")
+
+    (row,) = broken["one_row_per_cohort_and_day"].sample
+    assert row == {"generation": 15, "storage_gb": 128, "ask_day": day, "found": 2}
+
+
+def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_the_data(
+    night: Night,
+) -> None:
+    night.replace_by_table(E_CLEAN)
+    night.session.execute(f"ALTER TABLE {E_CLEAN} RENAME COLUMN listing_id TO id")
+
+    findings = {f.expectation.name: f for f in night.run("spam_absence")}
+
+    finding = findings["no_spam_in_e_clean"]
+    assert finding.outcome == "error"
+    assert "listing_id" in finding.observed
+    assert findings["no_spam_in_e_ai"].outcome == "met"
+    with pytest.raises(NotChecked, match="says nothing about the data"):
+        verdict("spam_absence", list(findings.values()))
+
+
+def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None:
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = 'Kanskje ' WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {LISTINGS})"
+    )
+    night.refresh(E_CLEAN)
+
+    findings = night.run("spam_absence")
+
+    assert "every_spam_token_is_known" in verdict("spam_absence", findings)["warnings"]
+    warned = next(f for f in findings if f.expectation.name == "every_spam_token_is_known")
+    assert {"token": "kanskje"}.items() <= warned.sample[-1].items() or any(
+        row["token"] == "kanskje" for row in warned.sample
+    )
+
+
+def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
+    night: Night,
+) -> None:
+    night.session.execute(
+        f"INSERT INTO {LISTINGS} (listing_id, generation, edited_date) "
+        f"SELECT -n, 1000 + n, max(edited_date) FROM {LISTINGS}, generate_series(1, 51) AS n "
+        "GROUP BY n"
+    )
+    night.refresh()
+
+    findings = night.run("as_of_counts")
+
+    assert "device_segments_are_no_slips" in verdict("as_of_counts", findings)["warnings"]
+    warned = next(f for f in findings if f.expectation.name == "device_segments_are_no_slips")
+    assert {"gen_key": 1001, "model_variant": "other"}.items() <= warned.sample[0].items()
+
+
+def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night: Night) -> None:
+    """CSV loaders write '' for an empty field; a row with any token is no row of A."""
+    name = "few_listings_are_left_out_by_a_token_that_is_no_spam"
+    assert name not in verdict("spam_absence", night.run("spam_absence"))["warnings"]
+    lost = night.session.execute(
+        f"UPDATE {LISTINGS} SET spam = '' WHERE listing_id % 3 = 0 AND listing_id IN "
+        f"(SELECT listing_id FROM {E_CLEAN}) AND spam IS NULL RETURNING listing_id"
+    ).fetchall()
+    night.refresh()
+
+    findings = night.run("spam_absence")
+
+    assert name in verdict("spam_absence", findings)["warnings"]
+    row, *_ = next(f.sample for f in findings if f.expectation.name == name)
+    kept = night.session.execute("SELECT count(*) FROM ml.tom_features_v1_mv").fetchone()
+    assert row["token"] == "''"
+    assert row["listings_left_out"] >= len(set(lost))
+    assert row["listings_kept"] == kept[0]
+
+
+def test_values_that_are_nan_are_warned_of_and_count_as_missing(
+    night: Night, settings: Settings
+) -> None:
+    """pandas writes NaN for no value, and a clipped score makes 1 of it."""
+    name = "no_value_is_nan_in_the_source"
+    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
+    asked = (
+        "SELECT n.feature, n.null_count FROM feature_store_audit.feature_nulls AS n "
+        "WHERE n.feature = ANY(%s)"
+    )
+    features = ["ai_negotiability_f", "seller_rating", "dev_color_vote_share"]
+
+    def missing() -> dict[str, int]:
+        event = begin_suite(night.session, night.lease, "as_of_counts")
+        for feature_set in sets.values():
+            record_nulls(night.session, night.lease, feature_set, event)
+        return dict(night.session.execute(asked, (features,)).fetchall())
+
+    def told() -> dict[str, int]:
+        findings = night.run("as_of_counts")
+        (finding,) = (f for f in findings if f.expectation.name == name)
+        assert (finding.outcome == "met") is (name not in verdict("", findings)["warnings"])
+        return {row["feature"]: row["source_rows"] for row in finding.sample}
+
+    for column in ("negotiability_ai", "urgency_ai", "lqs_textonly"):
+        night.session.execute(
+            f"UPDATE \"iPhone\".iphone_ai_enrich SET {column} = NULL WHERE {column} = 'NaN'"
+        )
+    night.refresh()
+    assert told() == {}
+    before = missing()
+    ids = [
+        listing
+        for (listing,) in night.session.execute(
+            f"SELECT e.listing_id FROM {E_AI} AS e "
+            'INNER JOIN "iPhone".iphone_ai_enrich AS a USING (listing_id) '
+            "INNER JOIN feature_store.device_image_features_unified_v1 AS i USING (listing_id) "
+            "WHERE a.negotiability_ai IS NOT NULL AND e.seller_rating IS NOT NULL "
+            "AND i.color_primary_vote_share IS NOT NULL ORDER BY 1 LIMIT 7"
+        ).fetchall()
+    ]
+    for table, column in (
+        ('"iPhone".iphone_ai_enrich', "negotiability_ai"),
+        (LISTINGS, "seller_rating"),
+        ("feature_store.device_image_features_unified_v1", "color_primary_vote_share"),
+    ):
+        night.session.execute(
+            f"UPDATE {table} SET {column} = 'NaN' WHERE listing_id = ANY(%s)", (ids,)
+        )
+    night.refresh()
+
+    assert told() == dict.fromkeys(features, 7)
+    scores = f"SELECT DISTINCT ai_negotiability_f FROM {E_AI} WHERE listing_id = ANY(%s)"
+    assert night.session.execute(scores, (ids,)).fetchall() == [(1.0,)]
+    assert missing() == {feature: before[feature] + 7 for feature in features}
+
+
+@pytest.mark.parametrize("wrong_clock", ["2062-06-30", "infinity"])
+def test_a_listing_of_the_future_does_not_hide_that_no_new_ones_come(
+    night: Night, wrong_clock: str
+) -> None:
+    newest = night.session.execute(f"SELECT max(edited_date)::date FROM {LISTINGS}").fetchone()
+    open_run(night.session, RUN, "manual", newest[0] + timedelta(days=9), "UTC")
+    night.session.execute(
+        f"UPDATE {LISTINGS} SET edited_date = %s WHERE listing_id = "
+        f"(SELECT min(listing_id) FROM {LISTINGS})",
+        (wrong_clock,),
+    )
+    night.session.execute("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
+
+    findings = {f.expectation.name: f for f in night.run("as_of_counts")}
+
+    assert findings["the_newest_listing_is_fresh"].outcome == "broken"
+
+
+def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> None:
+    night.run("uniqueness")
+    night.run("uniqueness")
+
+    kept = night.session.execute(
+        "SELECT count(*), count(DISTINCT expectation), min(outcome) "
+        "FROM feature_store_audit.expectation WHERE run_id = 'tonight'"
+    ).fetchone()
+    assert kept[0] == kept[1] > 15
+    assert kept[2] == "met"
+
+
+def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+    night.run("as_of_counts")
+
+    told = breaches(night.session, RUN)
+
+    assert "every materialized view was refreshed by this run" in told
+    assert "1 row that breach" in told
+
+
+def test_the_verdict_does_not_repeat_what_an_earlier_try_found(night: Night) -> None:
+    night.session.execute(
+        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
+    )
+    night.run("as_of_counts")
+    assert breaches(night.session, RUN) != ""
+    assert breaches(night.session, RUN, ["uniqueness"]) == "", "as_of_counts did not run this time"
+
+    open_run(night.session, RUN, "manual", date(2026, 6, 30), "UTC")
+
+    assert breaches(night.session, RUN) == ""
