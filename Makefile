@@ -71,10 +71,11 @@ browser: $(READY) ## Look at the page inside Airflow with this machine's Chromiu
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
 	$(BIN)/python -m pytest -n 0 tests/browser
 
-lint: $(READY) ## Check style, types and SQL
+lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy plugins sandbox dags config bench bin
+	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql sandbox bench
 
 format: $(READY) ## Format Python
