@@ -21,7 +21,7 @@ _TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03", "25P03")
 class StoreError(Exception):
     """What went wrong, told to a person. Most must be mended (see `passes_on_its_own`).
 
-    Whatever a message quotes, it stays short enough to be read (`wording.bounded`).
+    Whatever a message quotes, it stays short enough to be read (`text_format.bounded`).
 
     Attributes:
         problem: what is wrong, where, observed against expected.

@@ -24,7 +24,7 @@ class Left:
 
     Attributes:
         version: the transaction that had written the view's row of ``pg_class``.
-        state: of its rows, as `row_state.row_state` gives it.
+        state: of its rows, as `row_versions.row_state` gives it.
     """
 
     version: str

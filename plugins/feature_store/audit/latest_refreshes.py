@@ -21,7 +21,7 @@ class Latest:
         run_id: the run that made it.
         started_at: when its transaction began.
         inputs: the states that it read, by name; None if unknown.
-        outcome: the state of the rows that it left, as `row_state.row_state` gives it; None if
+        outcome: the state of the rows that it left, as `row_versions.row_state` gives it; None if
             unknown.
         version: the transaction that had then written the view's row of ``pg_class``; None if
             unknown.

@@ -34,7 +34,7 @@ class Found:
         identifier: the name as quoted SQL.
         kind: the catalog's letter.
         owner: its owner's OID.
-        version: the transaction that wrote its row of ``pg_class``; see `left`.
+        version: the transaction that wrote its row of ``pg_class``; see `last_refresh_state`.
         doubt: why no state can be read, in words; None if it can.
     """
 

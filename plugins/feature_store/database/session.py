@@ -92,7 +92,7 @@ def connect(settings: Settings, purpose: str) -> Connection[Any]:
 def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
     """Set all that decides results, the timeouts and the memory, for the rest of the session."""
     # After a rollback psycopg drops what it prepared, unasked, by a statement before the next one:
-    # the snapshot of a transaction would be that statement's, and come before the locks (`reads`).
+    # the snapshot of a transaction would be that statement's, and come before the `read_locks`.
     connection.prepare_threshold = None
     values = {
         "application_name": f"feature_store {purpose}",

@@ -2,8 +2,8 @@
 
 The DAG file is parsed again and again, by the DAG processor and by every task, and needs no more
 than this. A parser of SQL would cost more than all the rest of it. Here a relation reads another if
-its file names it outside comments and strings; `store.read_store`, which does parse, refuses a file
-of which that is not so, before any run does any work.
+its file names it outside comments and strings; `store_definition.read_store`, which does parse,
+refuses a file of which that is not so, before any run does any work.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Expectation:
     """Something that must hold.
 
     Attributes:
-        suite: one of `outline.SUITES`.
+        suite: one of `dag_outline.SUITES`.
         name: unique within the suite.
         relation: the relation that it is about.
         severity: ``critical`` fails the run, ``warning`` is reported.
@@ -60,7 +60,7 @@ def read_expectations(
         include_dir: where the files are.
         store: the relations, each with the keys that its file declares.
         proofs: what `proofs.read_proofs` read.
-        suite: its name, one of `outline.SUITES`.
+        suite: its name, one of `dag_outline.SUITES`.
         other_keys: by which adopted relations are unique instead (`adoption.read_other_keys`).
 
     Raises:

@@ -1,7 +1,7 @@
 """Contract files: which columns a model may read.
 
 ``include/contracts/NAME.toml`` holds one feature set, row by row, and names the live relation that
-carries it. `stamps` brings it into the database.
+carries it. `schema.contract_stamp` brings it into the database.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _THRESHOLDS = TypeAdapter(
     dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
 )
 REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
-"""The thresholds by which a refresh is refused; see `shrink`."""
+"""The thresholds by which a refresh is refused; see `lost_rows`."""
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 

@@ -36,7 +36,7 @@ def check_declarations(include_dir: Path, store: Store) -> None:
 
     Args:
         include_dir: the folder.
-        store: what `store.read_store` read of it.
+        store: what `store_definition.read_store` read of it.
 
     Raises:
         BadInput: a file that cannot be read or used, or that names what no other file declares;

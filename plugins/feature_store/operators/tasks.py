@@ -226,7 +226,7 @@ class SuiteOperator(StoreOperator):
     """Check one suite of expectations, each to its end although another fails.
 
     Args:
-        suite: its name, one of `outline.SUITES`.
+        suite: its name, one of `dag_outline.SUITES`.
 
     Returns (XCom): how many expectations were met, and the names of those that were not.
     """

@@ -108,7 +108,7 @@ def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows
 
 
 def read_version(connection: Connection[Any], relation: Relation) -> str | None:
-    """Read the version of a relation's entry in the catalog, see `left`.
+    """Read the version of a relation's entry in the catalog, see `last_refresh_state`.
 
     Returns:
         None if the transaction sees two: its own, and the one before that which somebody else

@@ -61,7 +61,7 @@ def refresh(
     """Refresh a relation in one transaction with its audit row, then see to its statistics.
 
     The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
-    sources at one moment, which comes after the locks on them (see `reads`). The states of its
+    sources at one moment, which comes after the locks on them (see `read_locks`). The states of its
     inputs are read first, while its readers still need not wait. It either takes effect as a whole
     or leaves the relation as it was.
 
@@ -70,7 +70,7 @@ def refresh(
         relation: what to refresh.
         lease: held until the transaction ends.
         zone: the session's time zone, for the record.
-        guard: what it is held to, see `shrink`; None holds it to nothing.
+        guard: what it is held to, see `lost_rows`; None holds it to nothing.
 
     Raises:
         LeaseTaken: the lease has changed hands.

@@ -1,4 +1,4 @@
-"""What a run's report tells, as plain values; `read` reads them, `write` renders them."""
+"""What a run's report tells, as plain values; `read` reads them, `render` draws them."""
 
 from __future__ import annotations
 

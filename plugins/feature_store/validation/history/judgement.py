@@ -65,7 +65,7 @@ def judge_history(
 
     Args:
         connection: a pinned session in autocommit mode.
-        layers: what `layers.read_history` read.
+        layers: what `history_series.read_history` read.
         lease: held until the transaction ends.
         as_of_day: the day that the run answers for.
         settings: zone and settling window.
