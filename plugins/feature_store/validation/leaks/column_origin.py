@@ -1,9 +1,9 @@
 """What a column's value is made of, apart from what only decides whose value is taken.
 
 `column_influence` errs on the side of an influence: what a row is looked up by, what filters the
-rows of an aggregate, what a CASE asks. That is right for a gate and of little use to a person, because most
-columns then reach most features. Here a median of prices is made of the prices, and the cohort and
-the days by which they were chosen decide.
+rows of an aggregate, what a CASE asks. That is right for a gate and of little use to a person,
+because most columns then reach most features. Here a median of prices is made of the prices, and
+the cohort and the days by which they were chosen decide.
 """
 
 from __future__ import annotations
