@@ -65,7 +65,7 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) bloat --render --out bench/results
 
 test: $(READY) ## Run all tests but those in a browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
