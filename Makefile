@@ -27,6 +27,7 @@ BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --patience $(PATIENCE
 
 # Handed on by the environment: an argument of a program is there for all to read.
 export DSN
+TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
@@ -35,7 +36,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test browser lint format lock airflow stop clean
+.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +65,14 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) readers --render --out bench/results
 	@$(BENCH) bloat --render --out bench/results
 
-test: $(READY) ## Run all tests but those in a browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test-fast: $(READY) ## Run the tests that start no server
+	$(BIN)/python -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
+
+test: $(READY) ## Run all tests on the newest PostgreSQL, but those in a browser
+	$(TESTS) -k "not pg15 and not pg16"
+
+test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here
+	$(TESTS)
 
 browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock

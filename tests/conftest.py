@@ -66,6 +66,13 @@ _NO_GRACE = timedelta(0)
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a server, which `make test-fast` leaves out."""
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+
+
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return Settings()

@@ -268,6 +268,7 @@ def tls() -> Iterator[dict[str, str]]:
         stop_server(data)
 
 
+@pytest.mark.server
 class TestTls:
     """sslmode is what the Airflow connection says, in every session."""
 

@@ -33,6 +33,8 @@ from sandbox.server import (
 from tests.conftest import ROOT
 from tests.network import Network, need_networks
 
+pytestmark = pytest.mark.server
+
 A = "ml.tom_features_v1_mv"
 REFRESH_A = f"REFRESH MATERIALIZED VIEW {A}".encode()
 SILENCE = 3
