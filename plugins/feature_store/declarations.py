@@ -19,7 +19,7 @@ from feature_store.names import Name
 from feature_store.outline import SUITES
 from feature_store.proofs import read_proofs
 from feature_store.sqlfile import read_query, read_statement, split_statements
-from feature_store.store import Store
+from feature_store.store import Store, closure
 from feature_store.textfile import files_in
 from feature_store.thresholds import unused_thresholds
 
@@ -47,6 +47,7 @@ def check_declarations(include_dir: Path, store: Store) -> None:
     _check_rules(store, read_rules(include_dir))
     _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
     _check_queries(include_dir, store)
+    _check_specifications(store)
     read_history(include_dir, store)
 
 
@@ -118,6 +119,30 @@ def _check_queries(include_dir: Path, store: Store) -> None:
             f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
             next_step="Mend the name, or delete the line.",
         )
+
+
+def _check_specifications(store: Store) -> None:
+    """Each reads what is there when it is compared, and what is proven itself."""
+    relations = {relation.name: relation for relation in store.relations}
+    sources = {source.name for source in store.sources}
+    for relation in store.relations:
+        specification = relation.specification
+        if specification is None:
+            continue
+        path, before = specification.path, {r.name for r in closure(store, relation)}
+        for name in sorted(specification.reads - sources):
+            _require(store, name, str(path), sources=True)
+            read = relations[name]
+            if read.specification is None:
+                raise BadInput(
+                    f"{path} reads {name}, which has no specification of its own.",
+                    next_step=f"Say in {path} itself what it takes from there, or specify {name}.",
+                )
+            if relation.specified_by_refresh and name not in before:
+                raise BadInput(
+                    f"{path} reads {name}, which is refreshed after {relation.name} or beside it.",
+                    next_step=f"Read what {relation.name} itself reads.",
+                )
 
 
 def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:

@@ -146,6 +146,15 @@ def examine(
     ]
 
 
+def adopted_relations(connection: Connection[Any]) -> frozenset[str]:
+    """What was adopted as it was, by name."""
+    rows = connection.execute(
+        "SELECT object FROM feature_store_audit.definition WHERE starts_with(file_definition, %s)",
+        (ADOPTED,),
+    ).fetchall()
+    return frozenset(label for (label,) in rows)
+
+
 def has_audit(connection: Connection[Any]) -> bool:
     """Whether the audit schema exists."""
     # Asked of the catalog, which answers whatever privileges the session has.

@@ -248,6 +248,7 @@ class SuiteOperator(StoreOperator):
         from feature_store.nulls import record_nulls
         from feature_store.prepare import check_code
         from feature_store.proofs import read_proofs, run_proof
+        from feature_store.proving import compared_rows, prove
         from feature_store.store import read_store
         from feature_store.suites import (
             begin_suite,
@@ -271,7 +272,10 @@ class SuiteOperator(StoreOperator):
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set, event)
-            compared = {p.name: run_proof(connection, p, lease, event) for p in proofs}
+            for proof in proofs:
+                run_proof(connection, proof, lease, event)
+            prove(connection, store, lease, event)
+            compared = compared_rows(connection, event)
 
         def connect() -> Connection[Any]:
             another = self.connect(settings)

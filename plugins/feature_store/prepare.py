@@ -14,6 +14,7 @@ from feature_store.leaks.rules import read_rules
 from feature_store.names import Name
 from feature_store.plan import blockages, make_plan
 from feature_store.privileges import contract_problems, refresh_problems
+from feature_store.proving import specification_problems
 from feature_store.reads import lock_problems
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings
@@ -41,6 +42,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
     problems = problems or lock_problems(connection, store)
+    problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
 

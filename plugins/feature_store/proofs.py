@@ -15,14 +15,13 @@ from feature_store.errors import BadInput
 from feature_store.header import read_header
 from feature_store.lease import Lease, hold_lease
 from feature_store.names import Name
+from feature_store.proving import NOTHING_TO_COMPARE
 from feature_store.textfile import files_in, read_text
 
 log = logging.getLogger(__name__)
 
 _DECIDES = ("critical", "information")
 _SAMPLE = 20
-NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
-"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
 
 
 @dataclass(frozen=True)

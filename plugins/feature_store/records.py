@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from feature_store.objects import ADOPTED, StoreObject
+from feature_store.objects import ADOPTED, StoreObject, adopted_relations
 from feature_store.store import Relation, Store
 
 
@@ -80,14 +80,7 @@ def hand_down_words(connection: Connection[Any], store: Store, written: str) -> 
         store: what the files say.
         written: what files had said before.
     """
-    adopted = {
-        label
-        for (label,) in connection.execute(
-            "SELECT object FROM feature_store_audit.definition "
-            "WHERE starts_with(file_definition, %s)",
-            (ADOPTED,),
-        )
-    }
+    adopted = adopted_relations(connection)
     for relation in store.relations:
         if str(relation.name) not in adopted:
             _hand_down(connection, relation, written)

@@ -21,6 +21,11 @@ from feature_store.errors import (
 from feature_store.guards import guard_problems
 from feature_store.lease import Lease, under_lease
 from feature_store.outline import Refresh
+from feature_store.proving import (
+    compare_after_refresh,
+    compare_before_refresh,
+    record_with_refresh,
+)
 from feature_store.reads import Reads, lock_reads, reads_of
 from feature_store.reuse.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.reuse.left import read_left
@@ -151,6 +156,8 @@ def _refresh_and_record(
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
     inputs = read_inputs(connection, relation, zone, read_left(connection))
+    # Before the lock: what it finds is recorded, and breaks the suite.
+    compared = compare_before_refresh(connection, relation)
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
@@ -171,6 +178,8 @@ def _refresh_and_record(
     )
     if guard:
         guard.record(connection, relation, refresh_id, rows, counts)
+    if compared := compared or compare_after_refresh(connection, relation):
+        record_with_refresh(connection, relation, compared, refresh_id, rows)
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})

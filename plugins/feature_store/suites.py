@@ -27,7 +27,7 @@ from feature_store.expectations import Expectation
 from feature_store.far_dates import reading_far_dates
 from feature_store.lease import Holder, Lease, hold_lease
 from feature_store.outline import SUITES
-from feature_store.proofs import NOTHING_TO_COMPARE
+from feature_store.proving import NOTHING_TO_COMPARE
 from feature_store.wording import bullets
 
 log = logging.getLogger(__name__)

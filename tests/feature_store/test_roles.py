@@ -34,6 +34,7 @@ from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.nulls import record_nulls
 from feature_store.prepare import check_ready
 from feature_store.proofs import read_proofs, run_proof
+from feature_store.proving import prove
 from feature_store.provenance import record_provenance, trace_features
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
@@ -212,6 +213,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
                     record_nulls(connection, lease, feature_set, event)
                 for proof in proofs:
                     run_proof(connection, proof, lease, event)
+                prove(connection, files, lease, event)
             expectations = read_expectations(include, files, proofs, suite)
             findings = run_suite(expectations, connect)
             assert [f.observed for f in findings if f.outcome == "error"] == []

@@ -26,7 +26,7 @@ from feature_store.errors import BadInput
 from feature_store.leaks.rules import DeclaredException
 from feature_store.lease import Holder
 from feature_store.outline import SUITES
-from feature_store.proofs import NOTHING_TO_COMPARE
+from feature_store.proving import NOTHING_TO_COMPARE
 from feature_store.report.charts import sparkline
 from feature_store.report.facts import (
     ExpectationFacts,

@@ -14,7 +14,7 @@ import pytest
 from feature_store.errors import BadInput, NotReady
 from feature_store.leaks.rules import read_exceptions
 from feature_store.lease import Holder
-from feature_store.proofs import NOTHING_TO_COMPARE
+from feature_store.proving import NOTHING_TO_COMPARE
 from feature_store.report.read import HISTORY, latest_run, read_report_facts
 from feature_store.report.write import file_name, render_report, write_report
 from feature_store.settings import Settings
