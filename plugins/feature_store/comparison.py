@@ -1,7 +1,7 @@
 """Two sets of rows compared, column by column: those that were found, and those that were expected.
 
 Rows are joined by their key, in which NULL equals NULL, and so it does in every other column. Where
-rows may be alike, each is told apart by its whole content and its number among those alike.
+rows may be alike, it is counted how often each is there on either side.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.sql import Composable, Identifier, Literal
+from psycopg.sql import Composable, Composed, Identifier, Literal
 
 _SAMPLE = 20
 # No column of a relation is called so.
 _THERE = Identifier("is there")
-_NUMBER = "number among those alike"
+_FOUND, _EXPECTED = Identifier("times found"), Identifier("times expected")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def compare(
     Args:
         connection: a pinned session, in a REPEATABLE READ transaction: rows that differ are looked
             up after they have been counted.
-        found: a query, or the name of a relation in parentheses fit to stand behind FROM.
+        found: a relation's name, or a query in parentheses.
         expected: a query in parentheses.
         terms: how.
 
@@ -85,52 +85,111 @@ def compare(
         psycopg.Error: a query could not be run.
     """
     started = time.monotonic()
-    both = _both(found, expected, terms)
-    counted = sql.SQL(
-        "{both} SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM expected), count(*), "
-        "count(*) FILTER (WHERE {differs}), count(f.{there}), count(s.{there}) FROM {joined}"
-    ).format(both=both, differs=_differs(terms), there=_THERE, joined=_joined(terms))
+    counted, shown = (_by_key if terms.key else _by_content)(found, expected, terms)
     row = connection.execute(counted).fetchone()
     assert row is not None  # an aggregate
-    n_found, n_expected, compared, broken, joined_found, joined_expected = row
+    n_found, n_expected, compared, broken, twice = map(int, row)
     sample: tuple[str, ...] = ()
     if broken:
-        shown = sql.SQL("{} {}").format(both, _sample(terms))
         sample = tuple(told for (told,) in connection.execute(shown).fetchall())
-    seconds = time.monotonic() - started
-    done = Comparison(n_found, compared, broken, sample, seconds)
-    # A key that is there twice on one side meets the other side's row twice.
-    twice = joined_found - n_found + joined_expected - n_expected
+    done = Comparison(n_found, compared, broken, sample, time.monotonic() - started)
     return done._with({"rows": n_found}, {"rows": n_expected}, twice) if twice else done
 
 
-def _both(found: Composable, expected: Composable, terms: Terms) -> Composable:
-    """Each side's rows, worked out once, by plans that know nothing of each other."""
+def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+    """Two queries: how many rows differ, and some of them."""
     columns = _list(Identifier(c) for c in terms.columns)
-    shown: Composable = columns
-    if not terms.key:
-        number = sql.SQL("row_number() OVER (PARTITION BY {})").format(columns)
-        shown = sql.SQL("{}, {} AS {}").format(columns, number, Identifier(_NUMBER))
-    return sql.SQL(
-        "WITH found AS MATERIALIZED (SELECT TRUE AS {there}, {shown} FROM {found} AS f), "
-        "expected AS MATERIALIZED (SELECT TRUE AS {there}, {shown} FROM {expected} AS s)"
-    ).format(there=_THERE, shown=shown, found=found, expected=expected)
+    alike = sql.SQL(
+        """
+        WITH alike AS (
+            SELECT
+                {columns},
+                count(*) FILTER (WHERE b.{there}) AS {found},
+                count(*) FILTER (WHERE NOT b.{there}) AS {expected}
+            FROM (
+                SELECT TRUE AS {there}, {columns} FROM {found_rows} AS f
+                UNION ALL
+                SELECT FALSE AS {there}, {columns} FROM {expected_rows} AS s
+            ) AS b
+            GROUP BY {columns}
+        )
+        """
+    ).format(
+        columns=columns, there=_THERE, found=_FOUND, expected=_EXPECTED,
+        found_rows=found, expected_rows=expected,
+    )  # fmt: skip
+    counted = sql.SQL(
+        "{alike} SELECT coalesce(sum(a.{found}), 0), coalesce(sum(a.{expected}), 0), "
+        "coalesce(sum(greatest(a.{found}, a.{expected})), 0), "
+        "coalesce(sum(abs(a.{found} - a.{expected})), 0), 0 FROM alike AS a"
+    ).format(alike=alike, found=_FOUND, expected=_EXPECTED)
+    shown = sql.SQL(
+        """
+        {alike}
+        SELECT jsonb_build_object(
+            'key', (SELECT to_jsonb(k) FROM (SELECT {columns}) AS k),
+            'observed', jsonb_build_object('rows', a.{found}),
+            'expected', jsonb_build_object('rows', a.{expected})
+        )::text
+        FROM alike AS a
+        WHERE a.{found} <> a.{expected}
+        ORDER BY {columns}
+        LIMIT {most}
+        """
+    ).format(
+        alike=alike, columns=_list(sql.SQL("a.{}").format(Identifier(c)) for c in terms.columns),
+        found=_FOUND, expected=_EXPECTED, most=Literal(_SAMPLE),
+    )  # fmt: skip
+    return counted, shown
 
 
-def _joined(terms: Terms) -> Composable:
-    # As elements of arrays, for there NULL equals NULL, and they can be hashed.
-    keys = terms.key or (*terms.columns, _NUMBER)
-    alike = (sql.SQL("ARRAY[f.{0}] = ARRAY[s.{0}]").format(Identifier(c)) for c in keys)
-    return sql.SQL("found AS f FULL JOIN expected AS s ON {}").format(sql.SQL(" AND ").join(alike))
-
-
-def _differs(terms: Terms) -> Composable:
+def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+    """Two queries: how many rows differ, and some of them."""
+    # Each side is worked out once, by a plan that knows nothing of the other.
+    both = sql.SQL(
+        "WITH found AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {found} AS f), "
+        "expected AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {expected} AS s)"
+    ).format(
+        there=_THERE, columns=_list(Identifier(c) for c in terms.columns),
+        found=found, expected=expected,
+    )  # fmt: skip
+    # In words, for NULL equals nothing. Whether it was NULL is seen as the columns are compared.
+    alike = (
+        sql.SQL("coalesce(f.{0}::text, 'NULL') = coalesce(s.{0}::text, 'NULL')").format(
+            Identifier(c)
+        )
+        for c in terms.key
+    )
+    joined = sql.SQL("found AS f FULL JOIN expected AS s ON {}").format(
+        sql.SQL(" AND ").join(alike)
+    )
     alone = sql.SQL("f.{0} IS NULL OR s.{0} IS NULL").format(_THERE)
-    values = (_value_differs(c, terms) for c in terms.columns if terms.key and c not in terms.key)
-    return sql.SQL(" OR ").join([alone, *values])
+    differs = sql.SQL(" OR ").join([alone, *(_value_differs(c, terms) for c in terms.columns)])
+    # A key that is there twice on one side meets the other side's row twice.
+    counted = sql.SQL(
+        """
+        {both},
+        n AS MATERIALIZED (
+            SELECT
+                (SELECT count(*) FROM found) AS found,
+                (SELECT count(*) FROM expected) AS expected
+        ),
+        j AS (
+            SELECT
+                count(*) AS compared, count(*) FILTER (WHERE {differs}) AS broken,
+                count(f.{there}) AS found, count(s.{there}) AS expected
+            FROM {joined}
+        )
+        SELECT
+            n.found, n.expected, j.compared, j.broken,
+            j.found - n.found + j.expected - n.expected
+        FROM n CROSS JOIN j
+        """
+    ).format(both=both, differs=differs, there=_THERE, joined=joined)
+    return counted, sql.SQL("{} {}").format(both, _sample(joined, differs, terms))
 
 
-def _value_differs(column: str, terms: Terms) -> Composable:
+def _value_differs(column: str, terms: Terms) -> Composed:
     names = {"c": Identifier(column), "bound": Literal(terms.tolerance.get(column))}
     if column not in terms.tolerance:
         return sql.SQL("f.{c} IS DISTINCT FROM s.{c}").format(**names)
@@ -141,18 +200,15 @@ def _value_differs(column: str, terms: Terms) -> Composable:
     ).format(**names)
 
 
-def _sample(terms: Terms) -> Composable:
+def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
     """Some rows that differ: the key, and the columns that do; of a lone row just that."""
-    keys = terms.key or terms.columns
-    key = _list(sql.SQL("coalesce(f.{0}, s.{0}) AS {0}").format(Identifier(c)) for c in keys)
-    values: list[Composable] = [
+    key = _list(sql.SQL("coalesce(f.{0}, s.{0}) AS {0}").format(Identifier(c)) for c in terms.key)
+    values = [
         sql.SQL("({name}, to_jsonb(f.{c}), to_jsonb(s.{c}), {differs})").format(
             name=Literal(c), c=Identifier(c), differs=_value_differs(c, terms)
         )
-        for c in (terms.columns if terms.key else ())
-        if c not in terms.key
+        for c in terms.columns
     ]
-    values.append(sql.SQL("('rows', '1', '1', FALSE)"))
     return sql.SQL(
         """
         SELECT jsonb_build_object(
@@ -182,13 +238,13 @@ def _sample(terms: Terms) -> Composable:
     ).format(
         key=key,
         there=_THERE,
-        joined=_joined(terms),
+        joined=joined,
         values=_list(values),
-        differs=_differs(terms),
-        order=_list(sql.SQL("coalesce(f.{0}, s.{0})").format(Identifier(c)) for c in keys),
+        differs=differs,
+        order=_list(sql.SQL("coalesce(f.{0}, s.{0})").format(Identifier(c)) for c in terms.key),
         most=Literal(_SAMPLE),
     )
 
 
-def _list(parts: Iterable[Composable]) -> Composable:
+def _list(parts: Iterable[Composable]) -> Composed:
     return sql.SQL(", ").join(parts)

@@ -60,7 +60,7 @@ def read_specifications(sql_dir: Path) -> dict[Name, Specification]:
         BadInput: a file without the header, with a header that cannot be used, that is not called
             by its relation, or that is not one query over other relations.
     """
-    found = (_read(path) for path in files_in(sql_dir / FOLDER, ".sql", required=False))
+    found = (_read(path) for path in files_in(sql_dir / FOLDER, ".sql"))
     return {specification.relation: specification for specification in found}
 
 

@@ -34,8 +34,8 @@ from feature_store.lease import Holder, release_lease, take_lease
 from feature_store.nulls import record_nulls
 from feature_store.prepare import check_ready
 from feature_store.proofs import read_proofs, run_proof
-from feature_store.proving import prove
 from feature_store.provenance import record_provenance, trace_features
+from feature_store.proving import prove
 from feature_store.refresh import refresh
 from feature_store.runs import open_run
 from feature_store.session import pin

@@ -38,6 +38,7 @@ E = "ml.tom_features_v1_enriched_mv"
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
+D1 = "ml.sold_durations_v1_mv"
 COUNTS = "feature_store.device_count_day_v1_mv"
 RUN = Holder("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
@@ -301,6 +302,42 @@ def test_rows_that_a_proof_did_not_compare_count_as_rows_that_differ(
     assert broken[name].sample == [
         {"broken": lost, "compared": compared, "sample": [{"key": {}, **counts}]}
     ]
+
+
+def test_what_a_refresh_finds_breaks_every_suite_over_its_rows(night: Night) -> None:
+    """The day of the edit instead of the sale's: a leak of every sale."""
+    definition = night.session.execute(f"SELECT pg_get_viewdef('{D1}'::regclass)").fetchone()[0]
+    leaky = definition.rstrip(";").replace("(sold_date)::date", "(edited_date)::date")
+    assert leaky != definition.rstrip(";")
+    night.session.execute(f"ALTER MATERIALIZED VIEW {D1} RENAME TO honest")
+    night.session.execute(f"CREATE MATERIALIZED VIEW {D1} AS {leaky} WITH NO DATA")
+    night.refresh(D1)
+
+    for _ in range(2):
+        broken = night.broken("as_of_counts")
+        assert D1 in broken
+        (found,) = broken[D1].sample
+        assert found["broken"] > 0
+        assert found["sample"][0]["key"]["sold_day"]
+
+
+@pytest.mark.parametrize("relation", ["ml.tom_features_v1_mv", "ml.tom_train_base_v1_mv"])
+def test_a_relation_that_was_never_compared_is_not_proven(night: Night, relation: str) -> None:
+    """Whether its refresh should have done so or the suite."""
+    kept = night.run("as_of_counts")
+    assert relation in {f.expectation.name for f in kept if f.outcome == "met"}
+    night.session.execute(
+        "CREATE FUNCTION public.forget_it() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RETURN CASE WHEN NEW.proof <> '{relation}' THEN NEW END; END $$"
+    )
+    night.session.execute(
+        "CREATE TRIGGER forget_it BEFORE INSERT ON feature_store_audit.proof_log "
+        "FOR EACH ROW EXECUTE FUNCTION public.forget_it()"
+    )
+    night.session.execute("DELETE FROM feature_store_audit.proof_log")
+    night.refresh()
+
+    assert list(night.broken("as_of_counts")) == [relation]
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -11,7 +11,7 @@ WITH ask AS (
         date_trunc('day', l.edited_date)::date AS ask_day,
         l.price::float8 AS price
     FROM "iPhone".iphone_listings AS l
-    WHERE num_nonnulls(l.spam) = 0 AND num_nonnulls(l.edited_date) = 1
+    WHERE l.spam IS NULL AND l.edited_date IS NOT NULL
 ),
 
 numbered AS (

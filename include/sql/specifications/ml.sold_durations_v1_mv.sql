@@ -2,7 +2,7 @@
 --                and the hours from that date to it, below 0 where the sale came first
 -- Relation:      ml.sold_durations_v1_mv (D1)
 -- Key:           none
--- Route:         NULLs are counted; hours are the difference of two moments counted in seconds.
+-- Route:         Hours are the difference of two moments counted in seconds.
 SELECT
     l.listing_id,
     l.generation,
@@ -10,4 +10,4 @@ SELECT
     date_trunc('day', l.sold_date)::date AS sold_day,
     (extract(EPOCH FROM l.sold_date) - extract(EPOCH FROM l.edited_date)) / 3600 AS duration_hours
 FROM "iPhone".iphone_listings AS l
-WHERE num_nonnulls(l.spam) = 0 AND num_nonnulls(l.sold_date, l.edited_date) = 2
+WHERE l.spam IS NULL AND NOT (l.sold_date IS NULL OR l.edited_date IS NULL)

@@ -10,8 +10,8 @@ SELECT
     l.real_sold_price AS sold_price
 FROM "iPhone".iphone_listings AS l
 WHERE
-    num_nonnulls(l.spam) = 0
-    AND num_nonnulls(l.sold_date, l.storage_gb, l.real_sold_price) = 3
+    l.spam IS NULL
+    AND NOT (l.sold_date IS NULL OR l.storage_gb IS NULL OR l.real_sold_price IS NULL)
 UNION ALL
 SELECT
     l.generation,
@@ -20,5 +20,6 @@ SELECT
     l.sold_price
 FROM "iPhone".iphone_listings AS l
 WHERE
-    num_nonnulls(l.spam, l.real_sold_price) = 0
-    AND num_nonnulls(l.sold_date, l.storage_gb, l.sold_price) = 3
+    l.spam IS NULL
+    AND l.real_sold_price IS NULL
+    AND NOT (l.sold_date IS NULL OR l.storage_gb IS NULL OR l.sold_price IS NULL)

@@ -4,7 +4,7 @@
 -- Route:         No sorting: a row is a listing's first if no other row of its earliest date comes
 --                before it. Rows are compared as a whole, NULL last; of several prices the highest
 --                comes first. Of rows alike in all of that, any.
-WITH unflagged AS (
+WITH candidate AS (
     SELECT
         l.*,
         row(
@@ -15,22 +15,16 @@ WITH unflagged AS (
             row_number() OVER ()
         ) AS place
     FROM "iPhone".iphone_listings AS l
-    WHERE num_nonnulls(l.spam) = 0
-),
-
-earliest AS (
-    SELECT
-        u.listing_id,
-        min(u.edited_date) AS edited_date
-    FROM unflagged AS u
-    GROUP BY u.listing_id
-),
-
-candidate AS (
-    SELECT u.*
-    FROM unflagged AS u
-    INNER JOIN earliest AS e
-        ON u.listing_id = e.listing_id AND u.edited_date IS NOT DISTINCT FROM e.edited_date
+    WHERE
+        l.spam IS NULL
+        AND (l.listing_id, coalesce(l.edited_date, 'infinity')) IN (
+            SELECT
+                e.listing_id,
+                min(coalesce(e.edited_date, 'infinity')) AS moment
+            FROM "iPhone".iphone_listings AS e
+            WHERE e.spam IS NULL
+            GROUP BY e.listing_id
+        )
 )
 
 SELECT

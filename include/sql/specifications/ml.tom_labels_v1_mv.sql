@@ -9,7 +9,7 @@ WITH first_sale AS (
         l.listing_id,
         l.sold_date
     FROM "iPhone".iphone_listings AS l
-    WHERE num_nonnulls(l.spam) = 0 AND num_nulls(l.sold_date) = 0
+    WHERE l.spam IS NULL AND l.sold_date IS NOT NULL
     ORDER BY l.listing_id, l.sold_date
 ),
 
@@ -18,7 +18,7 @@ last_sight AS (
         l.listing_id,
         l.last_seen
     FROM "iPhone".iphone_listings AS l
-    WHERE num_nonnulls(l.spam) = 0 AND num_nulls(l.last_seen) = 0
+    WHERE l.spam IS NULL AND l.last_seen IS NOT NULL
     ORDER BY l.listing_id ASC, l.last_seen DESC
 ),
 
