@@ -306,8 +306,9 @@ WHERE
     AND pg_get_userbyid(c.relowner) <> :'keeper'
 \gexec
 
--- A layer of your own (one more file in include/sql, then apply) can be refreshed at once on 17 and
--- later. Before, and to let readers read it, add it to the list above and run this file again.
+-- A layer of your own (its file and its specification in include/sql, then apply) can be refreshed at
+-- once on 17 and later. Before, and to let readers read it, add it to the list above and run this file
+-- again.
 \if :has_maintain
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
 GRANT SELECT, MAINTAIN ON TABLES TO :"refresher";

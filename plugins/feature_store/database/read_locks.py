@@ -38,7 +38,7 @@ _PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Reads:
-    """The tables and views that a relation's query, and its witness, name.
+    """The tables and views that a relation's query, its witness and its specification name.
 
     Attributes:
         of: the relation, for messages.
@@ -95,12 +95,13 @@ def find_reads(connection: Connection[Any], name: Name, besides: Collection[Name
 
 
 def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
-    """What a relation of the store and its witness read; see `find_reads`."""
-    named = set[Name]()
+    """What a relation of the store, its witness and specification read; see `find_reads`."""
+    specification = relation.specified_by_refresh
+    named = set(specification.reads if specification else ())
     if relation.witness:
         tables = parse(relation.file.path, relation.witness).find_all(exp.Table)
         # What it writes, the record, is nobody's source.
-        named = {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
+        named |= {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
     return find_reads(connection, relation.name, named)
 
 

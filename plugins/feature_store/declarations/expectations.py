@@ -2,7 +2,7 @@
 
 The header says what must hold, of which relation, and how severe a breach is. ``:name`` in a query
 stands for a number of ``include/thresholds.toml``, as it does in psql. Two kinds more come from
-what is there already: every unique key of a relation, and every proof.
+what is there already: every unique key of a relation, and every specification.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def read_expectations(
     if suite == "uniqueness":
         found += _keys(store, other_keys)
     if suite == "as_of_counts":
-        found += [_of_proof(proof) for proof in proofs if proof.decides]
+        found += [_of_proof(p.name, p.relation, p.title) for p in proofs if p.decides]
+        specified = [r.specification for r in store.relations if r.specification]
+        found += [_of_proof(str(s.relation), str(s.relation), s.title) for s in specified]
     return tuple(found)
 
 
@@ -115,8 +117,8 @@ def _keys(store: Store, other_keys: Mapping[Name, tuple[str, ...]]) -> Iterator[
             )
 
 
-def _of_proof(proof: Proof) -> Expectation:
-    # A proof that never ran proves nothing. Whether one compared all there is, it says itself.
+def _of_proof(name: str, relation: str, title: str) -> Expectation:
+    # What was never compared is not proven. Whether all there is was compared, a proof says itself.
     query = sql.SQL(
         "SELECT coalesce(p.broken, 0) AS broken, coalesce(p.compared, 0) AS compared, p.sample "
         "FROM (SELECT {} AS proof) AS wanted "
@@ -127,9 +129,9 @@ def _of_proof(proof: Proof) -> Expectation:
     )
     return Expectation(
         suite="as_of_counts",
-        name=proof.name,
-        relation=proof.relation,
+        name=name,
+        relation=relation,
         severity="critical",
-        expected=proof.title,
-        query=query.format(sql.Literal(proof.name)).as_string(),
+        expected=title,
+        query=query.format(sql.Literal(name)).as_string(),
     )

@@ -137,7 +137,7 @@ def _sql_file(path: Path, source: str) -> SqlFile:
         unique_indexes=unique,
         comments=tuple(comments),
         described=frozenset(described),
-        reads=frozenset(_reads(path, create, name)),
+        reads=frozenset(query_reads(path, create.expression, name)),
         shows=tuple(_shows(path, create)),
     )
 
@@ -277,8 +277,8 @@ def _name(path: Path, node: exp.Expr) -> Name:
     return Name(table.db, table.name)
 
 
-def _reads(path: Path, create: exp.Expr, name: Name) -> Iterator[Name]:
-    query = create.expression
+def query_reads(path: Path, query: exp.Expr, name: Name) -> Iterator[Name]:
+    """Every relation that a relation's query names."""
     named_here = {cte.alias for cte in query.find_all(exp.CTE)}
     for table in query.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):

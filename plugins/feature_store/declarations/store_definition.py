@@ -10,6 +10,8 @@ from pathlib import Path
 from feature_store.declarations.dag_outline import SUITES, Refresh, read_outlines, refreshed_before
 from feature_store.declarations.guards import Guard, read_guards
 from feature_store.declarations.source_tables import Source, read_sources
+from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
+from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
@@ -24,13 +26,18 @@ class Relation:
         file: the SQL file that defines it.
         refresh: how it is refreshed.
         witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
+        specification: what its rows are, by another route.
         guards: what must hold of it, and of the sources that it reads, before it is refreshed.
+        sources: the user's tables that its refresh or its specification reads, through plain views
+            too: what they hold may have changed a moment later.
     """
 
     file: SqlFile
     refresh: Refresh
     witness: str | None
-    guards: tuple[Guard, ...]
+    specification: Specification | None = None
+    guards: tuple[Guard, ...] = ()
+    sources: frozenset[Name] = frozenset()
 
     @property
     def name(self) -> Name:
@@ -41,6 +48,12 @@ class Relation:
     def reads(self) -> frozenset[Name]:
         """Every relation and source that its query names."""
         return self.file.reads
+
+    @property
+    def specified_by_refresh(self) -> Specification | None:
+        """Its specification, if only its refresh can hold it to that: in its own snapshot."""
+        by_refresh = self.refresh is not Refresh.NEVER and self.sources
+        return self.specification if by_refresh else None
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,7 @@ def read_store(include_dir: Path) -> Store:
 def _relations(sql_dir: Path) -> Iterable[Relation]:
     seen: set[str] = set()
     witnesses = {path.name: path for path in files_in(sql_dir / "witness", ".sql", required=False)}
+    specifications = read_specifications(sql_dir)
     for refresh in Refresh:
         for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
@@ -131,7 +145,12 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
                 )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
-            yield Relation(file, refresh, read_text(witness) if witness else None, ())
+            yield Relation(
+                file,
+                refresh,
+                read_text(witness) if witness else None,
+                specifications.get(file.name),
+            )
     if not seen:
         raise BadInput(
             f"{sql_dir} has no relation.",
@@ -143,20 +162,23 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
 def _guarded(
     relation: Relation, relations: Mapping[Name, Relation], guards: Mapping[Name, Guard]
 ) -> Relation:
-    """The relation with its own guard, and those of sources that its refresh reads."""
-    read = {relation.name}
-    pending = list(relation.reads)
+    """The relation with the sources below it, its own guard, and theirs."""
+    read = set[Name]()
+    specification = relation.specification
+    pending = [*relation.reads, *(specification.reads if specification else ())]
     while pending:
         name = pending.pop()
         if name not in relations:
             read.add(name)
         elif relations[name].refresh is Refresh.NEVER:
             pending.extend(relations[name].reads)
-    return replace(relation, guards=tuple(guards[n] for n in sorted(read) if n in guards))
+    held = tuple(guards[n] for n in sorted({relation.name, *read}) if n in guards)
+    return replace(relation, guards=held, sources=frozenset(read))
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
     known = {*Refresh, "audit", "governance", "guards", "history", "proofs", "witness"}
+    known.add(SPECIFICATIONS)
     known |= {f"expectations/{suite}" for suite in SUITES}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()
@@ -165,8 +187,8 @@ def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
                 f"{path} is in no folder that is read.",
                 next_step=f"Move it to one of {', '.join(sorted(known))}.",
             )
-        if folder == "witness" and path.stem.partition(".")[2] not in relations:
-            raise BadInput(f"{path} is the witness of {path.stem}, which no file defines.")
+        if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
+            raise BadInput(f"{path} is about {path.stem}, which no file defines.")
 
 
 def _check_kind(file: SqlFile, refresh: Refresh) -> None:

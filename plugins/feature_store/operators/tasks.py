@@ -246,6 +246,7 @@ class SuiteOperator(StoreOperator):
         from feature_store.declarations.feature_sets import read_feature_sets
         from feature_store.declarations.proofs import read_proofs
         from feature_store.declarations.store_definition import read_store
+        from feature_store.proof.proving import compared_rows, prove
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
         from feature_store.validation.null_counts import record_nulls
@@ -272,7 +273,10 @@ class SuiteOperator(StoreOperator):
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set, event)
-            compared = {p.name: run_proof(connection, p, lease, event) for p in proofs}
+            for proof in proofs:
+                run_proof(connection, proof, lease, event)
+            prove(connection, store, lease, event)
+            compared = compared_rows(connection, event)
 
         def connect() -> Connection[Any]:
             another = self.connect(settings)

@@ -120,12 +120,15 @@ def read_version(connection: Connection[Any], relation: Relation) -> str | None:
 
 def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:
     # What a witness recorded is used again, too, so it must be what today's witness would ask.
+    # So is what the refresh compared.
+    specification = relation.specified_by_refresh
     witness = sha256((relation.witness or "").encode()).hexdigest()
     server = connection.info.parameter_status("server_version")
     return [
         Input("the server's version", Kind.SETTING, server),
         Input("the time zone", Kind.SETTING, zone),
         Input("the witness", Kind.SETTING, witness),
+        Input("the specification", Kind.SETTING, specification.digest if specification else ""),
     ]
 
 

@@ -26,6 +26,11 @@ from feature_store.errors import (
     StoreError,
     passes_on_its_own,
 )
+from feature_store.proof.proving import (
+    compare_after_refresh,
+    compare_before_refresh,
+    record_with_refresh,
+)
 from feature_store.refresh.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.refresh.lost_rows import ShrinkGuard
 from feature_store.text_format import bullets
@@ -151,6 +156,8 @@ def _refresh_and_record(
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
     inputs = read_inputs(connection, relation, zone, read_left(connection))
+    # Readers would wait for it afterwards. What it finds is recorded, and breaks the suite.
+    compared = compare_before_refresh(connection, relation) if mode == "blocking" else None
     before = read_version(connection, relation)
     concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
@@ -171,6 +178,8 @@ def _refresh_and_record(
     )
     if guard:
         guard.record(connection, relation, refresh_id, rows, counts)
+    if compared := compared or compare_after_refresh(connection, relation):
+        record_with_refresh(connection, relation, compared, refresh_id, rows)
     if relation.witness:
         witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
         connection.execute(witness.encode(), {"refresh_id": refresh_id})

@@ -6,8 +6,9 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from feature_store.audit.adopted import ADOPTED, adopted_relations
 from feature_store.declarations.store_definition import Relation, Store
-from feature_store.schema.object_states import ADOPTED, StoreObject
+from feature_store.schema.object_states import StoreObject
 
 
 def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = False) -> None:
@@ -80,14 +81,7 @@ def hand_down_words(connection: Connection[Any], store: Store, written: str) -> 
         store: what the files say.
         written: what files had said before.
     """
-    adopted = {
-        label
-        for (label,) in connection.execute(
-            "SELECT object FROM feature_store_audit.definition "
-            "WHERE starts_with(file_definition, %s)",
-            (ADOPTED,),
-        )
-    }
+    adopted = adopted_relations(connection)
     for relation in store.relations:
         if str(relation.name) not in adopted:
             _hand_down(connection, relation, written)

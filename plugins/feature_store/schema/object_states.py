@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.audit.adopted import ADOPTED
 from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
 from feature_store.database.session import server_major
 from feature_store.declarations.store_definition import Relation, Store
@@ -24,9 +25,6 @@ from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.adoption import collisions, misfits
 from feature_store.schema.governance import Governance, Standing, read_governance, standing
 from feature_store.text_format import difference
-
-ADOPTED = "adopted as it was:\n"
-"""How the record of an object that apply did not create begins."""
 
 
 class State(StrEnum):

@@ -13,6 +13,7 @@ from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady
+from feature_store.proof.proving import specification_problems
 from feature_store.relation_name import Name
 from feature_store.schema.audit_privileges import access_problems
 from feature_store.schema.carried_code import carried_code
@@ -41,6 +42,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *_definition_problems(connection, store, settings),
     ] or [*refresh_problems(connection, store), *contract_problems(connection)]
     problems = problems or lock_problems(connection, store)
+    problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
 

@@ -11,13 +11,12 @@ from psycopg import Connection, sql
 
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.declarations.proofs import Proof
+from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.relation_name import Name
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 20
-NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
-"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
 
 
 def run_proof(connection: Connection[Any], proof: Proof, lease: Lease, event: int) -> int:

@@ -26,9 +26,9 @@ from feature_store.errors import (
     NotChecked,
     passes_on_its_own,
 )
+from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.text_format import bullets
 from feature_store.validation.far_dates import reading_far_dates
-from feature_store.validation.proofs import NOTHING_TO_COMPARE
 
 log = logging.getLogger(__name__)
 

@@ -252,7 +252,7 @@ def test_what_is_no_relations_name_is_refused(text):
 
 def test_a_witness_of_no_relation_is_refused(include):
     include.write("sql/witness/ml.typo.sql", "SELECT 1;")
-    with pytest.raises(BadInput, match=r"is the witness of ml\.typo, which no file defines"):
+    with pytest.raises(BadInput, match=r"is about ml\.typo, which no file defines"):
         _ = include.store
 
 

@@ -35,6 +35,7 @@ KINDS = {
     "witness": "sql/witness/ml.tom_features_v1_enriched_clean_mv.sql",
     "expectation": "sql/expectations/as_of_counts/ai_signals_are_present.sql",
     "proof": "sql/proofs/ml.tom_speed_anchor_v1_mv.sums.sql",
+    "specification": "sql/specifications/ml.tom_features_v1_mv.sql",
     "history": f"sql/history/{_E}.sql",
     "governance": "sql/governance/freshness.sql",
     "migration": "sql/audit/0004_reuse.sql",
@@ -46,6 +47,7 @@ _FOLDERS = [
     "sql/witness",
     "sql/expectations/spam_absence",
     "sql/proofs",
+    "sql/specifications",
     "sql/history",
 ]
 

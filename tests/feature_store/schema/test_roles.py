@@ -30,6 +30,7 @@ from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.proofs import read_proofs
 from feature_store.declarations.store_definition import SUITES, Refresh, Store
 from feature_store.errors import NotReady
+from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
@@ -213,6 +214,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
                     record_nulls(connection, lease, feature_set, event)
                 for proof in proofs:
                     run_proof(connection, proof, lease, event)
+                prove(connection, files, lease, event)
             expectations = read_expectations(include, files, proofs, suite)
             findings = run_suite(expectations, connect)
             assert [f.observed for f in findings if f.outcome == "error"] == []

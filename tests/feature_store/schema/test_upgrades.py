@@ -153,13 +153,23 @@ def test_what_was_replaced_is_not_certified_any_more(filled, include, run):
     assert read_certified(filled.connection)
 
 
-def test_a_new_layer_is_one_new_file(filled, include, run):
+def test_a_new_layer_is_two_new_files(filled, include, run):
     include.write(
         "sql/read/ml.dear_v1_mv.sql",
         f"CREATE MATERIALIZED VIEW ml.dear_v1_mv AS SELECT e.listing_id FROM {_E_AI} AS e "
         "WHERE e.price > 9000 WITH NO DATA;\n"
         "CREATE UNIQUE INDEX dear_v1_uq ON ml.dear_v1_mv (listing_id);\n"
         "COMMENT ON MATERIALIZED VIEW ml.dear_v1_mv IS 'Dear.';",
+    )
+    code, said = run("apply")
+    assert code == 1
+    assert "Write include/sql/specifications/ml.dear_v1_mv.sql" in said
+    include.write(
+        "sql/specifications/ml.dear_v1_mv.sql",
+        "-- Specification: listings above 9000\n-- Relation: ml.dear_v1_mv\n-- Key: listing_id\n"
+        "-- Route: those that are not below\n"
+        f"SELECT e.listing_id FROM {_E_AI} AS e EXCEPT "
+        f"SELECT e.listing_id FROM {_E_AI} AS e WHERE e.price <= 9000 OR e.price IS NULL",
     )
     assert run("apply")[0] == 0
     filled.files = include.store
@@ -205,6 +215,11 @@ def test_a_second_version_stands_beside_the_first_and_is_activated_and_taken_bac
     text = (include.directory / _AI_FILE).read_text()
     text = text.replace(_E_AI, second).replace("tfeat_enr_ai_clean_uq", "tfeat_enr_ai_clean_v2_uq")
     include.write(f"sql/read/{second}.sql", text)
+    include.write(
+        f"sql/specifications/{second}.sql",
+        f"-- Specification: the first version's rows\n-- Relation: {second}\n-- Key: listing_id\n"
+        f"-- Route: the first version itself\nSELECT e.* FROM {_E_AI} AS e",
+    )
     contract = (include.directory / _CONTRACT).read_text()
     contract = contract.replace(_E_AI, second)
     contract = contract.replace(f'name = "{_TOM}"', 'name = "tom_features_v2"')

@@ -19,10 +19,11 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.proofs import read_proofs
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, prove
 from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.proofs import NOTHING_TO_COMPARE, run_proof
+from feature_store.validation.proofs import run_proof
 from feature_store.validation.suites import (
     Finding,
     begin_suite,
@@ -38,6 +39,7 @@ E = "ml.tom_features_v1_enriched_mv"
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
+D1 = "ml.sold_durations_v1_mv"
 COUNTS = "feature_store.device_count_day_v1_mv"
 RUN = Holder("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
@@ -70,7 +72,10 @@ class Night:
         event = begin_suite(self.session, self.lease, suite)
         compared = {}
         if suite == "as_of_counts":
-            compared = {p.name: run_proof(self.session, p, self.lease, event) for p in proofs}
+            for proof in proofs:
+                run_proof(self.session, proof, self.lease, event)
+            prove(self.session, self._files, self.lease, event)
+            compared = compared_rows(self.session, event)
         expectations = read_expectations(self._settings.include_dir, self._files, proofs, suite)
 
         def connect() -> psycopg.Connection[Any]:
@@ -300,6 +305,42 @@ def test_rows_that_a_proof_did_not_compare_count_as_rows_that_differ(
     ]
 
 
+def test_what_a_refresh_finds_breaks_every_suite_over_its_rows(night: Night) -> None:
+    """The day of the edit instead of the sale's: a leak of every sale."""
+    definition = night.session.execute(f"SELECT pg_get_viewdef('{D1}'::regclass)").fetchone()[0]
+    leaky = definition.rstrip(";").replace("(sold_date)::date", "(edited_date)::date")
+    assert leaky != definition.rstrip(";")
+    night.session.execute(f"ALTER MATERIALIZED VIEW {D1} RENAME TO honest")
+    night.session.execute(f"CREATE MATERIALIZED VIEW {D1} AS {leaky} WITH NO DATA")
+    night.refresh(D1)
+
+    for _ in range(2):
+        broken = night.broken("as_of_counts")
+        assert D1 in broken
+        (found,) = broken[D1].sample
+        assert found["broken"] > 0
+        assert found["sample"][0]["key"]["sold_day"]
+
+
+@pytest.mark.parametrize("relation", ["ml.tom_features_v1_mv", "ml.tom_train_base_v1_mv"])
+def test_a_relation_that_was_never_compared_is_not_proven(night: Night, relation: str) -> None:
+    """Whether its refresh should have done so or the suite."""
+    kept = night.run("as_of_counts")
+    assert relation in {f.expectation.name for f in kept if f.outcome == "met"}
+    night.session.execute(
+        "CREATE FUNCTION public.forget_it() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RETURN CASE WHEN NEW.proof <> '{relation}' THEN NEW END; END $$"
+    )
+    night.session.execute(
+        "CREATE TRIGGER forget_it BEFORE INSERT ON feature_store_audit.proof_log "
+        "FOR EACH ROW EXECUTE FUNCTION public.forget_it()"
+    )
+    night.session.execute("DELETE FROM feature_store_audit.proof_log")
+    night.refresh()
+
+    assert list(night.broken("as_of_counts")) == [relation]
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_to_compare(
     store_database: str, store_files: Store, settings: Settings, suite: str
@@ -309,9 +350,11 @@ def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_
 
     assert empty.broken(suite) == {}
 
+    # The words that mark spam are there without any data.
     told = empty.session.execute(
         "SELECT DISTINCT e.observed FROM feature_store_audit.proof AS p "
-        "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation"
+        "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation "
+        "WHERE p.proof <> 'ml.spam_token_v1'"
     ).fetchall()
     assert told == ([(NOTHING_TO_COMPARE,)] if suite == "as_of_counts" else [])
     empty.session.close()

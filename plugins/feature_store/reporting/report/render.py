@@ -26,6 +26,7 @@ from feature_store.audit.lease import Holder
 from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.errors import BadInput
+from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.facts import (
     ExpectationFacts,
     ProofFacts,
@@ -34,7 +35,6 @@ from feature_store.reporting.report.facts import (
 )
 from feature_store.reporting.report.read import read_report_facts
 from feature_store.reporting.report.sparkline import sparkline
-from feature_store.validation.proofs import NOTHING_TO_COMPARE
 
 SAMPLE = 20
 _NAME = 80

@@ -14,10 +14,10 @@ import pytest
 from feature_store.audit.lease import Holder
 from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.errors import BadInput, NotReady
+from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.read import HISTORY, latest_run, read_report_facts
 from feature_store.reporting.report.render import file_name, render_report, write_report
 from feature_store.settings import Settings
-from feature_store.validation.proofs import NOTHING_TO_COMPARE
 
 _EXCEPTIONS = read_exceptions(Settings().include_dir)
 _DAG = "feature_store_refresh"

@@ -1,0 +1,48 @@
+-- Specification: each listing of A with its first sale, the last time it was seen, and the hours from
+--                t0 to the one or else the other: 0 if that came before t0 or is not known
+-- Relation:      ml.tom_labels_v1_mv (B)
+-- Key:           listing_id
+-- Route:         Sales and sightings are sorted and the outermost taken; hours are the difference of
+--                two moments counted in seconds.
+WITH first_sale AS (
+    SELECT DISTINCT ON (l.listing_id)
+        l.listing_id,
+        l.sold_date
+    FROM "iPhone".iphone_listings AS l
+    WHERE l.spam IS NULL AND l.sold_date IS NOT NULL
+    ORDER BY l.listing_id, l.sold_date
+),
+
+last_sight AS (
+    SELECT DISTINCT ON (l.listing_id)
+        l.listing_id,
+        l.last_seen
+    FROM "iPhone".iphone_listings AS l
+    WHERE l.spam IS NULL AND l.last_seen IS NOT NULL
+    ORDER BY l.listing_id ASC, l.last_seen DESC
+),
+
+ended AS (
+    SELECT
+        f.listing_id,
+        f.edited_date,
+        s.sold_date,
+        v.last_seen,
+        CASE WHEN s.listing_id IS NULL THEN v.last_seen ELSE s.sold_date END AS at
+    FROM ml.tom_features_v1_mv AS f
+    LEFT JOIN first_sale AS s ON f.listing_id = s.listing_id
+    LEFT JOIN last_sight AS v ON f.listing_id = v.listing_id
+)
+
+SELECT
+    e.listing_id,
+    e.edited_date,
+    e.sold_date,
+    e.last_seen,
+    num_nonnulls(e.sold_date) = 1 AS sold_event,
+    CASE
+        WHEN e.at > e.edited_date
+            THEN (extract(EPOCH FROM e.at) - extract(EPOCH FROM e.edited_date)) / 3600
+        ELSE 0
+    END AS duration_hours
+FROM ended AS e

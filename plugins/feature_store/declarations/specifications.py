@@ -1,0 +1,105 @@
+"""Specifications: what a relation's rows are, said once more, by another route than its own file.
+
+A file of ``include/sql/specifications`` is called by its relation. Below its header stands one
+query, which gives the relation's columns and rows and nothing else: `comparison` does the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from feature_store.declarations.sql_file import parse, query_reads, read_query
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+FOLDER = "specifications"
+_ANY_ROW = "none"
+_BY_OWNER = "as its owner defines it"
+_WITHIN = re.compile(r"(?P<columns>\w+(?:, *\w+)*) within (?P<bound>\d+(?:\.\d+)?e-\d+)")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What a relation's rows are.
+
+    Attributes:
+        path: the file.
+        relation: whose rows.
+        title: the same in one sentence.
+        key: the columns that tell rows apart, which may be NULL; none where rows may be alike.
+        tolerance: by column, how far a value may be off, as a share of what is expected; every
+            other column is held to the last bit.
+        query: gives them.
+        digest: of the query and how it is compared: equal for two that PostgreSQL reads alike.
+        reads: every relation and source that the query names.
+        by_owner: whether a relation that was adopted in the place of ours is held to its owner's
+            own definition instead.
+    """
+
+    path: Path
+    relation: Name
+    title: str
+    key: tuple[str, ...]
+    tolerance: Mapping[str, float]
+    query: str
+    digest: str
+    reads: frozenset[Name]
+    by_owner: bool
+
+
+def read_specifications(sql_dir: Path) -> dict[Name, Specification]:
+    """Read all specifications, by relation.
+
+    Raises:
+        BadInput: a file without the header, with a header that cannot be used, that is not called
+            by its relation, or that is not one query over other relations.
+    """
+    found = (_read(path) for path in files_in(sql_dir / FOLDER, ".sql"))
+    return {specification.relation: specification for specification in found}
+
+
+def _read(path: Path) -> Specification:
+    text = read_text(path)
+    header = read_header(path, text, ("Specification", "Relation", "Key", "Route"))
+    named = header["Relation"].split()[0]
+    if named != path.stem:
+        raise BadInput(f"{path} specifies {named}; its name says {path.stem}.")
+    try:
+        relation = Name.parse(named)
+    except BadInput as error:
+        raise BadInput(f"{path}: Relation: {error.problem}") from None
+    statement = read_query(path, text)
+    key = () if header["Key"] == _ANY_ROW else tuple(c.strip() for c in header["Key"].split(","))
+    told = header.get("Tolerance", "")
+    if header.get("Adopted", _BY_OWNER) != _BY_OWNER:
+        raise BadInput(f"{path}: Adopted: expected {_BY_OWNER!r}, or no such line.")
+    how = f"{statement.normal}\nby {', '.join(key)}\n{told}"
+    return Specification(
+        path=path,
+        relation=relation,
+        title=header["Specification"],
+        key=key,
+        tolerance=_tolerance(path, told),
+        query=statement.text,
+        digest=sha256(how.encode()).hexdigest(),
+        reads=frozenset(query_reads(path, parse(path, statement.text), relation)),
+        by_owner="Adopted" in header,
+    )
+
+
+def _tolerance(path: Path, text: str) -> dict[str, float]:
+    if not text:
+        return {}
+    match = _WITHIN.fullmatch(text)
+    if not match:
+        raise BadInput(
+            f"{path}: the tolerance is {text!r}; expected columns and a share, such as "
+            f"'one_column, another_column within 1e-12'."
+        )
+    return dict.fromkeys(re.split(r", *", match["columns"]), float(match["bound"]))

@@ -1,0 +1,1 @@
+"""Proofs: each relation's rows compared with its specification."""

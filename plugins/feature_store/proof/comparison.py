@@ -1,0 +1,250 @@
+"""Two sets of rows compared, column by column: those that were found, and those that were expected.
+
+Rows are joined by their key, in which NULL equals NULL, and so it does in every other column. Where
+rows may be alike, it is counted how often each is there on either side.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.sql import Composable, Composed, Identifier, Literal
+
+_SAMPLE = 20
+# No column of a relation is called so.
+_THERE = Identifier("is there")
+_FOUND, _EXPECTED = Identifier("times found"), Identifier("times expected")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing came to.
+
+    Attributes:
+        found: rows that were found.
+        compared: rows of either side, those on both counted once.
+        broken: how many of them differ, are missing or are one too many.
+        sample: up to 20 of those as JSON, each with its key, what was observed and expected.
+        seconds: that it took.
+    """
+
+    found: int
+    compared: int
+    broken: int
+    sample: tuple[str, ...]
+    seconds: float
+
+    def held_to(self, rows: int) -> Comparison:
+        """The same, where the relation has so many rows: each that was not compared differs."""
+        missed = abs(self.found - rows)
+        if not missed:
+            return self
+        return self._with({"compared": self.found}, {"compared": rows}, missed)
+
+    def _with(
+        self, observed: Mapping[str, int], expected: Mapping[str, int], more: int
+    ) -> Comparison:
+        told = json.dumps({"key": {}, "observed": observed, "expected": expected})
+        sample = (told, *self.sample)[:_SAMPLE]
+        return Comparison(self.found, self.compared, self.broken + more, sample, self.seconds)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How rows are compared.
+
+    Attributes:
+        columns: all of them.
+        key: those that tell rows apart; none where rows may be alike.
+        tolerance: by column, how far a value may be off, as a share of what is expected.
+    """
+
+    columns: Sequence[str]
+    key: Sequence[str]
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+
+def compare(
+    connection: Connection[Any], found: Composable, expected: Composable, terms: Terms
+) -> Comparison:
+    """Compare the rows of two queries.
+
+    Args:
+        connection: a pinned session, in a REPEATABLE READ transaction: rows that differ are looked
+            up after they have been counted.
+        found: a relation's name, or a query in parentheses.
+        expected: a query in parentheses.
+        terms: how.
+
+    Raises:
+        psycopg.Error: a query could not be run.
+    """
+    started = time.monotonic()
+    counted, shown = (_by_key if terms.key else _by_content)(found, expected, terms)
+    row = connection.execute(counted).fetchone()
+    assert row is not None  # an aggregate
+    n_found, n_expected, compared, broken, twice = map(int, row)
+    sample: tuple[str, ...] = ()
+    if broken:
+        sample = tuple(told for (told,) in connection.execute(shown).fetchall())
+    done = Comparison(n_found, compared, broken, sample, time.monotonic() - started)
+    return done._with({"rows": n_found}, {"rows": n_expected}, twice) if twice else done
+
+
+def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+    """Two queries: how many rows differ, and some of them."""
+    columns = _list(Identifier(c) for c in terms.columns)
+    alike = sql.SQL(
+        """
+        WITH alike AS (
+            SELECT
+                {columns},
+                count(*) FILTER (WHERE b.{there}) AS {found},
+                count(*) FILTER (WHERE NOT b.{there}) AS {expected}
+            FROM (
+                SELECT TRUE AS {there}, {columns} FROM {found_rows} AS f
+                UNION ALL
+                SELECT FALSE AS {there}, {columns} FROM {expected_rows} AS s
+            ) AS b
+            GROUP BY {columns}
+        )
+        """
+    ).format(
+        columns=columns, there=_THERE, found=_FOUND, expected=_EXPECTED,
+        found_rows=found, expected_rows=expected,
+    )  # fmt: skip
+    counted = sql.SQL(
+        "{alike} SELECT coalesce(sum(a.{found}), 0), coalesce(sum(a.{expected}), 0), "
+        "coalesce(sum(greatest(a.{found}, a.{expected})), 0), "
+        "coalesce(sum(abs(a.{found} - a.{expected})), 0), 0 FROM alike AS a"
+    ).format(alike=alike, found=_FOUND, expected=_EXPECTED)
+    shown = sql.SQL(
+        """
+        {alike}
+        SELECT jsonb_build_object(
+            'key', (SELECT to_jsonb(k) FROM (SELECT {columns}) AS k),
+            'observed', jsonb_build_object('rows', a.{found}),
+            'expected', jsonb_build_object('rows', a.{expected})
+        )::text
+        FROM alike AS a
+        WHERE a.{found} <> a.{expected}
+        ORDER BY {columns}
+        LIMIT {most}
+        """
+    ).format(
+        alike=alike, columns=_list(sql.SQL("a.{}").format(Identifier(c)) for c in terms.columns),
+        found=_FOUND, expected=_EXPECTED, most=Literal(_SAMPLE),
+    )  # fmt: skip
+    return counted, shown
+
+
+def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+    """Two queries: how many rows differ, and some of them."""
+    # Each side is worked out once, by a plan that knows nothing of the other.
+    both = sql.SQL(
+        "WITH found AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {found} AS f), "
+        "expected AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {expected} AS s)"
+    ).format(
+        there=_THERE, columns=_list(Identifier(c) for c in terms.columns),
+        found=found, expected=expected,
+    )  # fmt: skip
+    # In words, for NULL equals nothing. Whether it was NULL is seen as the columns are compared.
+    alike = (
+        sql.SQL("coalesce(f.{0}::text, 'NULL') = coalesce(s.{0}::text, 'NULL')").format(
+            Identifier(c)
+        )
+        for c in terms.key
+    )
+    joined = sql.SQL("found AS f FULL JOIN expected AS s ON {}").format(
+        sql.SQL(" AND ").join(alike)
+    )
+    alone = sql.SQL("f.{0} IS NULL OR s.{0} IS NULL").format(_THERE)
+    differs = sql.SQL(" OR ").join([alone, *(_value_differs(c, terms) for c in terms.columns)])
+    # A key that is there twice on one side meets the other side's row twice.
+    counted = sql.SQL(
+        """
+        {both},
+        n AS MATERIALIZED (
+            SELECT
+                (SELECT count(*) FROM found) AS found,
+                (SELECT count(*) FROM expected) AS expected
+        ),
+        j AS (
+            SELECT
+                count(*) AS compared, count(*) FILTER (WHERE {differs}) AS broken,
+                count(f.{there}) AS found, count(s.{there}) AS expected
+            FROM {joined}
+        )
+        SELECT
+            n.found, n.expected, j.compared, j.broken,
+            j.found - n.found + j.expected - n.expected
+        FROM n CROSS JOIN j
+        """
+    ).format(both=both, differs=differs, there=_THERE, joined=joined)
+    return counted, sql.SQL("{} {}").format(both, _sample(joined, differs, terms))
+
+
+def _value_differs(column: str, terms: Terms) -> Composed:
+    names = {"c": Identifier(column), "bound": Literal(terms.tolerance.get(column))}
+    if column not in terms.tolerance:
+        return sql.SQL("f.{c} IS DISTINCT FROM s.{c}").format(**names)
+    # NaN is above every number, and no share of infinity is near it.
+    return sql.SQL(
+        "(f.{c} IS DISTINCT FROM s.{c} AND (abs(f.{c} - s.{c}) <= {bound} * abs(s.{c}) "
+        "AND abs(s.{c}) < 'Infinity') IS NOT TRUE)"
+    ).format(**names)
+
+
+def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
+    """Some rows that differ: the key, and the columns that do; of a lone row just that."""
+    key = _list(sql.SQL("coalesce(f.{0}, s.{0}) AS {0}").format(Identifier(c)) for c in terms.key)
+    values = [
+        sql.SQL("({name}, to_jsonb(f.{c}), to_jsonb(s.{c}), {differs})").format(
+            name=Literal(c), c=Identifier(c), differs=_value_differs(c, terms)
+        )
+        for c in terms.columns
+    ]
+    return sql.SQL(
+        """
+        SELECT jsonb_build_object(
+            'key', (SELECT to_jsonb(k) FROM (SELECT {key}) AS k),
+            'observed', CASE
+                WHEN f.{there} AND s.{there} THEN v.observed
+                ELSE jsonb_build_object('rows', count_of.found)
+            END,
+            'expected', CASE
+                WHEN f.{there} AND s.{there} THEN v.expected
+                ELSE jsonb_build_object('rows', 1 - count_of.found)
+            END
+        )::text
+        FROM {joined}
+        CROSS JOIN LATERAL (SELECT num_nonnulls(f.{there}) AS found) AS count_of
+        CROSS JOIN LATERAL (
+            SELECT
+                jsonb_object_agg(v.name, v.observed) AS observed,
+                jsonb_object_agg(v.name, v.expected) AS expected
+            FROM (VALUES {values}) AS v (name, observed, expected, differs)
+            WHERE v.differs
+        ) AS v
+        WHERE {differs}
+        ORDER BY {order}
+        LIMIT {most}
+        """
+    ).format(
+        key=key,
+        there=_THERE,
+        joined=joined,
+        values=_list(values),
+        differs=differs,
+        order=_list(sql.SQL("coalesce(f.{0}, s.{0})").format(Identifier(c)) for c in terms.key),
+        most=Literal(_SAMPLE),
+    )
+
+
+def _list(parts: Iterable[Composable]) -> Composed:
+    return sql.SQL(", ").join(parts)

@@ -1,0 +1,262 @@
+"""Proofs: each relation's rows compared with its specification, once for each run's rows.
+
+What reads the user's tables is compared by its refresh, whose snapshot alone shows them as they
+were. A blocking refresh compares before it takes its lock, what the relation's definition gives in
+that snapshot; a concurrent one, for which no reader waits, what it has stored. Everything else is
+compared by the suite. A difference that a refresh finds stops nothing there: it is kept with the
+refresh, and breaks the suite of every run that uses these rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors, sql
+from psycopg.pq import ExecStatus
+
+from feature_store.audit.adopted import adopted_relations
+from feature_store.audit.lease import Lease, under_lease
+from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.specifications import Specification
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.proof.comparison import Comparison, Terms, compare
+from feature_store.text_format import bullets, in_words
+
+log = logging.getLogger(__name__)
+
+NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
+"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
+
+
+def compare_before_refresh(connection: Connection[Any], relation: Relation) -> Comparison | None:
+    """Compare what a relation's definition gives with its specification, in the open snapshot.
+
+    Args:
+        connection: a pinned session, in the refresh's own REPEATABLE READ transaction.
+        relation: about to be refreshed.
+
+    Returns:
+        None if the suite compares it, or the refresh itself afterwards.
+
+    Raises:
+        StoreError: the specification does not fit the relation or could not be run.
+        psycopg.Error: what may pass on its own.
+    """
+    specification = relation.specified_by_refresh
+    if specification is None or follows_its_owner(connection, relation):
+        return None
+    return _compare(connection, relation, specification, _definition(connection, relation))
+
+
+def compare_after_refresh(connection: Connection[Any], relation: Relation) -> Comparison | None:
+    """Compare the rows that the refresh has just stored; see `compare_before_refresh`."""
+    by_owner = follows_its_owner(connection, relation)
+    specification = relation.specification if by_owner else relation.specified_by_refresh
+    if specification is None:
+        return None
+    expected = _definition(connection, relation) if by_owner else None
+    return _compare(connection, relation, specification, relation.name.identifier, expected)
+
+
+def follows_its_owner(connection: Connection[Any], relation: Relation) -> bool:
+    """Whether a relation was adopted whose specification leaves its rows to whoever defined it."""
+    specification = relation.specification
+    if specification is None or not specification.by_owner:
+        return False
+    return str(relation.name) in adopted_relations(connection)
+
+
+def record_with_refresh(
+    connection: Connection[Any], relation: Relation, done: Comparison, refresh_id: int, rows: int
+) -> None:
+    """Keep a comparison with the refresh that made it, held to the rows that this stored."""
+    _record(connection, relation, done.held_to(rows), refresh_id=refresh_id)
+
+
+def prove(connection: Connection[Any], store: Store, lease: Lease, event: int) -> None:
+    """Compare every relation that its refresh has not compared, and keep what is found.
+
+    Args:
+        connection: a session in autocommit mode.
+        store: what the files say.
+        lease: held until each result is recorded.
+        event: the number of the try of the suite that it belongs to.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+        StoreError: a specification does not fit its relation or could not be run.
+        psycopg.Error: what may pass on its own.
+    """
+    for relation in store.relations:
+        specification = relation.specification
+        by_refresh = relation.specified_by_refresh or follows_its_owner(connection, relation)
+        if specification is not None and not by_refresh:
+            under_lease(connection, lease, lambda r=relation: _prove(connection, r, event))  # type: ignore[misc]
+
+
+def compared_rows(connection: Connection[Any], event: int) -> dict[str, int]:
+    """How many rows each proof of a try of a suite compared, those of refreshes included."""
+    return dict(
+        connection.execute(
+            "SELECT proof, compared FROM feature_store_audit.proof WHERE suite_event = %s", (event,)
+        ).fetchall()
+    )
+
+
+def specification_problems(connection: Connection[Any], store: Store) -> list[str]:
+    """Say which specifications do not give their relations' columns. Every relation must exist."""
+    adopted = adopted_relations(connection)
+    return [
+        problem
+        for relation in store.relations
+        if relation.specification
+        for problem in _misfits(connection, relation, relation.specification, adopted)
+    ]
+
+
+def compare_stored(connection: Connection[Any], relation: Relation) -> Comparison:
+    """Compare a relation's rows as they are now; see `compare_before_refresh`."""
+    assert relation.specification is not None  # the caller has looked
+    stored = relation.name.identifier
+    done = _compare(connection, relation, relation.specification, stored)
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(stored)).fetchone()
+    assert row is not None  # an aggregate
+    return done.held_to(row[0])
+
+
+def _prove(connection: Connection[Any], relation: Relation, event: int) -> None:
+    _record(connection, relation, compare_stored(connection, relation), suite_event=event)
+
+
+def _compare(
+    connection: Connection[Any],
+    relation: Relation,
+    specification: Specification,
+    found: sql.Composable,
+    expected: sql.Composable | None = None,
+) -> Comparison:
+    problems = _misfits(connection, relation, specification, adopted_relations(connection))
+    if problems:
+        raise NotReady(
+            f"{relation.name} cannot be proven:\n{bullets(problems)}",
+            readers="the rows of the last refresh.",
+            next_step="Put the file back, or mend it, then clear this task.",
+        )
+    expected = expected or _in_parentheses(specification.query)
+    columns = list(_described(connection, specification))
+    terms = Terms(columns, specification.key, specification.tolerance)
+    try:
+        with connection.transaction():
+            # Of what is worked out on the way planners have no statistics: they would sort it.
+            connection.execute("SET LOCAL enable_mergejoin = off")
+            done = compare(connection, found, expected, terms)
+            connection.execute("SET LOCAL enable_mergejoin TO DEFAULT")
+            return done
+    except psycopg.Error as error:
+        if passes_on_its_own(error):
+            raise
+        raise StoreError(
+            f"{relation.name} could not be compared with its specification, which says nothing "
+            f"about its rows: {error.diag.message_primary or error}",
+            readers="the rows of the last refresh.",
+            next_step=f"Mend {specification.path} or what it reads, then clear this task.",
+        ) from error
+
+
+def _record(
+    connection: Connection[Any],
+    relation: Relation,
+    done: Comparison,
+    *,
+    suite_event: int | None = None,
+    refresh_id: int | None = None,
+) -> None:
+    connection.execute(
+        "INSERT INTO feature_store_audit.proof_log "
+        "(suite_event, refresh_id, proof, compared, broken, sample, seconds) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (
+            suite_event,
+            refresh_id,
+            str(relation.name),
+            done.compared,
+            done.broken,
+            f"[{', '.join(done.sample)}]",
+            done.seconds,
+        ),
+    )
+    told = f"{done.compared:,} rows compared with its specification, {done.broken:,} differ"
+    if not (done.compared or done.broken):
+        told = NOTHING_TO_COMPARE
+    level = logging.ERROR if done.broken else logging.INFO
+    log.log(level, "%s: %s, %.2f s.", relation.name, told, done.seconds)
+
+
+def _definition(connection: Connection[Any], relation: Relation) -> sql.Composable:
+    row = connection.execute(
+        "SELECT pg_catalog.pg_get_viewdef(%s::regclass)", (relation.name.quoted,)
+    ).fetchone()
+    assert row is not None  # a SELECT without FROM
+    return _in_parentheses(row[0].rstrip().removesuffix(";"))
+
+
+def _in_parentheses(query: str) -> sql.Composable:
+    return sql.SQL("(\n{}\n)").format(sql.SQL(query))
+
+
+def _misfits(
+    connection: Connection[Any],
+    relation: Relation,
+    specification: Specification,
+    adopted: frozenset[str],
+) -> list[str]:
+    """What keeps a specification from being one of all columns of its relation, in words."""
+    try:
+        given = _described(connection, specification)
+    except psycopg.Error as error:
+        return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
+    live = live_columns(connection, relation.name)
+    missing = [column for column in live if column not in given]
+    if str(relation.name) in adopted:  # columns of its owner's are nobody's business
+        live = {column: live[column] for column in given if column in live}
+        missing = []
+    wrong = [
+        f"it lacks {in_words(missing)}" if missing else "",
+        *(f"{relation.name} has no column {c}" for c in given if c not in live),
+        *(
+            f"its {column} is {given[column]}, not {live[column]}"
+            for column in live
+            if column in given and given[column] != live[column]
+        ),
+    ]
+    if not any(wrong) and list(given) != list(live):
+        wrong = [f"its columns are not in the order of {relation.name}"]
+    unknown = [c for c in (*specification.key, *specification.tolerance) if c not in given]
+    wrong += [f"its header names {in_words(unknown)}, which it does not give"] if unknown else []
+    return [f"{specification.path}: {words}." for words in wrong if words]
+
+
+def _described(connection: Connection[Any], specification: Specification) -> dict[str, str]:
+    """A query's columns with their types. It is only read, not run, so nothing must be filled.
+
+    Raises:
+        psycopg.Error: the server cannot read it.
+    """
+    query = f"SELECT * FROM (\n{specification.query}\n) AS s"  # noqa: S608
+    with connection.transaction():
+        for result in (
+            connection.pgconn.prepare(b"", query.encode()),
+            connection.pgconn.describe_prepared(b""),
+        ):
+            if result.status != ExecStatus.COMMAND_OK:
+                raise errors.error_from_result(result)
+    types = connection.execute(
+        "SELECT format_type(t.oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS t (oid, place) "
+        "ORDER BY t.place",
+        ([result.ftype(i) for i in range(result.nfields)],),
+    ).fetchall()
+    names = [(result.fname(i) or b"").decode() for i in range(result.nfields)]
+    return dict(zip(names, (t for (t,) in types), strict=True))
