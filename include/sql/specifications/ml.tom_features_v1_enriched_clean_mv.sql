@@ -1,0 +1,18 @@
+-- Specification: E's listings, all columns, without those that carry a spam token on any row of the source
+-- Relation:      ml.tom_features_v1_enriched_clean_mv (E-clean)
+-- Key:           listing_id
+-- Route:         E-clean asks two helper views. Here the flags are read off the source itself, and the
+--                tokens that mark spam stand in full.
+WITH flagged AS (
+    SELECT DISTINCT l.listing_id
+    FROM "iPhone".iphone_listings AS l
+    WHERE
+        lower(btrim(l.spam, ' ')) IN (
+            't', 'true', '1', 'yes', 'y', 'spam', 'wtb', 'wanted', 'duplicate-junk', 'junk', 'bundled', 'below13'
+        )
+)
+
+SELECT e.* -- noqa: AM04
+FROM ml.tom_features_v1_enriched_mv AS e
+LEFT JOIN flagged AS f ON e.listing_id = f.listing_id
+WHERE f.listing_id IS NULL;
