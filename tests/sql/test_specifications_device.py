@@ -1,0 +1,247 @@
+"""The specifications of the device store: what a correct store holds, and no other."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from psycopg.rows import dict_row
+
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.text_file import read_text
+from tests.conftest import LiveStore
+from tests.oracle.compare import exact
+from tests.oracle.harness import F0, F1, F2, F3, load_sources
+from tests.oracle.odd_cases import PROFILES, Profile, generate
+from tests.oracle.rows import Sources
+
+COUNTS = "feature_store.device_count_day_v1_mv"
+DEVICE = (F0, F1, COUNTS, F2, F3)
+
+
+class Answer(NamedTuple):
+    """A query's columns with their types, and its rows in exact forms, by the relation's key."""
+
+    columns: list[tuple[str, int]]
+    rows: dict[tuple[Any, ...], dict[str, tuple[str, str]]]
+    count: int
+
+
+def answer(store: LiveStore, query: str, key: list[str]) -> Answer:
+    with store.connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query.encode()).fetchall()
+        assert cursor.description is not None
+        columns = [(column.name, column.type_code) for column in cursor.description]
+    by_key = {
+        tuple(row[name] for name in key): {name: exact(value) for name, value in row.items()}
+        for row in rows
+    }
+    return Answer(columns, by_key, len(rows))
+
+
+def key_of(text: str) -> list[str]:
+    fields = read_header(Path(), text, ("Specification", "Relation", "Key", "Route"))
+    return fields["Key"].split(", ")
+
+
+def specification(store: LiveStore, relation: str) -> tuple[Answer, list[str]]:
+    path = store.settings.include_dir / "sql" / "specifications" / f"{relation}.sql"
+    text = read_text(path)
+    key = key_of(text)
+    expected = answer(store, text, key)
+    assert expected.count == len(expected.rows), "a specification has one row for each key"
+    return expected, key
+
+
+def differing(found: Answer, expected: Answer) -> set[str]:
+    """The columns in which two answers differ; * for rows that one of them alone has."""
+    assert found.columns == expected.columns
+    whole = found.rows.keys() == expected.rows.keys() and found.count == expected.count
+    names = set() if whole else {"*"}
+    for key in found.rows.keys() & expected.rows.keys():
+        left, right = found.rows[key], expected.rows[key]
+        names |= {name for name in left if left[name] != right[name]}
+    return names
+
+
+def differing_from_stored(store: LiveStore, relation: str) -> set[str]:
+    expected, key = specification(store, relation)
+    return differing(answer(store, f"SELECT * FROM {relation}", key), expected)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_a_true_store_is_as_specified(store: LiveStore, profile: Profile) -> None:
+    load_sources(store, generate(profile, 1))
+    for relation in DEVICE:
+        assert store.rows(relation), relation
+        assert differing_from_stored(store, relation) == set(), relation
+
+
+def test_an_empty_store_is_as_specified(store: LiveStore) -> None:
+    load_sources(store, Sources())
+    for relation in DEVICE:
+        assert differing_from_stored(store, relation) == set(), relation
+
+
+@pytest.fixture(scope="module")
+def odd(shared_store: LiveStore) -> tuple[LiveStore, dict[str, tuple[Answer, list[str]]]]:
+    """A store of odd listings, which the tests below only read, and what it is to hold."""
+    load_sources(shared_store, generate(PROFILES[0], 1))
+    return shared_store, {relation: specification(shared_store, relation) for relation in DEVICE}
+
+
+# By relation and by what a mutant says wrong: what stands in the relation's file, what is put in
+# its place, and a column that must then differ.
+MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
+    F0: {
+        "a day late": (
+            "e.edited_date",
+            "e.edited_date + INTERVAL '1 day' AS edited_date",
+            "edited_date",
+        ),
+        "trimmed models": ("e.model", "trim(e.model) AS model", "model"),
+        "listings without generation lost": (
+            "enriched_clean_mv AS e",
+            "enriched_clean_mv AS e WHERE e.generation > 0",
+            "*",
+        ),
+        "flagged listings": ("enriched_clean_mv", "enriched_mv", "*"),
+    },
+    F1: {
+        "trimmed names": ("lower(b.model)", "lower(trim(b.model))", "model_variant"),
+        "names as they are": ("lower(b.model)", "b.model", "model_variant"),
+        "one blank only": ("pro[[:space:]]+max", "pro max", "model_variant"),
+        "pro before pro max": ("THEN 'pro_max'", "THEN 'pro'", "model_variant"),
+        "colours of any case": (
+            "nullif(u.body_color_key_main, '')",
+            "lower(nullif(u.body_color_key_main, ''))",
+            "color_bucket",
+        ),
+        "trimmed colours": (
+            "nullif(u.body_color_key_main, '')",
+            "nullif(trim(u.body_color_key_main), '')",
+            "color_bucket",
+        ),
+        "the listing's generation first": (
+            "coalesce(i.model_effective_generation, l.generation)",
+            "coalesce(l.generation, i.model_effective_generation)",
+            "gen_key",
+        ),
+        "images of any generation": ("l.generation = i.generation AND", "", "color_bucket"),
+        "listings without image lost": ("LEFT JOIN", "INNER JOIN", "*"),
+        "tomorrow": ("b.edited_date::date", "b.edited_date::date + 1", "t0_day"),
+        "no votes as none": (
+            "i.n_color_votes AS",
+            "coalesce(i.n_color_votes, 0) AS",
+            "dev_n_color_votes",
+        ),
+        "swapped evidence": (
+            "i.color_vote_share AS",
+            "i.color_vote_margin AS",
+            "dev_color_vote_share",
+        ),
+        "unknown as true": (
+            "i.color_known IS TRUE",
+            "i.color_known IS NOT FALSE",
+            "dev_color_known",
+        ),
+        "an image at least": ("i.image_count > 0", "i.image_count >= 0", "dev_has_images"),
+    },
+    COUNTS: {
+        "listings without generation not counted": ("count(*)", "count(b.generation)", "n"),
+        "days without colour": ("b.color_bucket,\n", "'black' AS color_bucket,\n", "*"),
+        "undated listings not counted": ("AS b\n", "AS b WHERE b.t0_day > '-infinity'\n", "*"),
+        "a device counted once": ("count(*)", "count(DISTINCT b.gen_key)", "n"),
+    },
+    F2: {
+        "the day itself": ("AND 1 PRECEDING", "AND CURRENT ROW", "gmc_color_n_global"),
+        "the segment's day itself": (
+            "c.day_no + 1 AS first_day_no",
+            "greatest(c.day_no, 1) AS first_day_no",
+            "gmc_seg_n",
+        ),
+        "unknown generations in totals": (
+            "ON n.gen_key = s.gen_key",
+            "ON n.gen_key IS NOT DISTINCT FROM s.gen_key",
+            "gmc_color_n_global",
+        ),
+        "unknown generations no segments": (
+            "AS n\n    GROUP BY",
+            "AS n\n    WHERE n.gen_key > 0 GROUP BY",
+            "gmc_seg_share",
+        ),
+        "rank": ("dense_rank() OVER by_color", "rank() OVER by_color", "gmc_color_rank_in_seg"),
+        "the rarest first": (
+            "s.n_color_in_seg DESC",
+            "s.n_color_in_seg ASC",
+            "gmc_color_rank_in_seg",
+        ),
+        "all colours seen": (
+            "s.n_color_in_seg > 0",
+            "s.n_color_in_seg >= 0",
+            "gmc_seg_n_distinct_colors",
+        ),
+        "a top share of nothing": (
+            "max(s.raw_share) OVER by_color",
+            "coalesce(max(s.raw_share) OVER by_color, 0)",
+            "gmc_seg_top_color_share",
+        ),
+        "minus zero": ("0.0 - sum(", "- sum(", "gmc_seg_color_entropy"),
+        "binary entropy": (
+            "ln(s.raw_share)",
+            "log(2, s.raw_share::numeric)::float8",
+            "gmc_seg_color_entropy",
+        ),
+        "another missing colour": ("= '_MISSING'", "= '_OTHER'", "gmc_seg_missing_color_share"),
+        "one colour fewer": ("d.n_seg + 0.5 * 22", "d.n_seg + 0.5 * 21", "gmc_color_share_in_seg"),
+        "one listing more": ("(d.n_seg + 0.5)", "(d.n_seg + 1)", "gmc_seg_share"),
+        "swapped shares": (
+            "s.color_share AS gmc_color_share_global",
+            "s.color_share_in_seg AS gmc_color_share_global",
+            "gmc_color_share_global",
+        ),
+    },
+    F3: {
+        "joined without the colour": ("AND b.color_bucket = g.color_bucket", "", "*"),
+        "joined without the variant": ("AND b.model_variant = g.model_variant", "", "*"),
+        "tomorrow's statistics": ("b.t0_day = g.t0_day", "b.t0_day + 1 = g.t0_day", "gmc_seg_n"),
+        "listings without statistics lost": ("LEFT JOIN", "INNER JOIN", "*"),
+        "a swapped generation": ("b.gen_key = 16", "b.gen_key = 17", "dev_gen_16"),
+        "a swapped variant": ("b.model_variant = 'pro'", "b.model_variant = 'plus'", "dev_var_pro"),
+        "a swapped colour": (
+            "b.color_bucket = 'pink'",
+            "b.color_bucket = 'blue'",
+            "dev_color_pink",
+        ),
+        "the unknown generation as none": (
+            "(b.gen_key = 13)",
+            "(b.gen_key IS NOT DISTINCT FROM 13)",
+            "dev_gen_13",
+        ),
+        "only strange generations as other": ("b.gen_key IS NULL OR", "", "dev_gen_other"),
+        "no statistics as zero": (
+            "    g.gmc_seg_share",
+            "    coalesce(g.gmc_seg_share, 0) AS gmc_seg_share",
+            "gmc_seg_share",
+        ),
+        "no count as unknown": ("coalesce(g.gmc_seg_n, 0)", "g.gmc_seg_n", "gmc_seg_n"),
+        "shares of the other kind": (
+            "g.gmc_color_share_global",
+            "g.gmc_color_share_in_seg AS gmc_color_share_global",
+            "gmc_color_share_global",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("relation", "name"), [(relation, name) for relation in MUTANTS for name in MUTANTS[relation]]
+)
+def test_a_wrong_relation_is_not_as_specified(
+    odd: tuple[LiveStore, dict[str, tuple[Answer, list[str]]]], relation: str, name: str
+) -> None:
+    old, new, column = MUTANTS[relation][name]
+    store, specified = odd
+    query = store.files.find(relation).file.query
+    assert old in query
+    expected, key = specified[relation]
+    assert column in differing(answer(store, query.replace(old, new, 1), key), expected)
