@@ -319,6 +319,14 @@ def test_another_zone_or_witness_counts_as_a_change(live: Live) -> None:
     assert reusable(live.session, live.files, e_ai, "UTC") is not None
 
 
+def test_another_specification_counts_as_a_change(live: Live) -> None:
+    """What the refresh compared is used again with its rows."""
+    a = live.files.find(A)
+    other = replace(a, specification=replace(a.specification, digest="another"))
+    assert reusable(live.session, live.files, other, "UTC") is None
+    assert reusable(live.session, live.files, a, "UTC") is not None
+
+
 def test_a_refresh_of_which_no_states_were_recorded_is_not_used_again(live: Live) -> None:
     live.execute(f"UPDATE feature_store_audit.refresh SET inputs = NULL WHERE relation = '{A}'")
 
@@ -353,10 +361,11 @@ def test_what_was_left_another_count_of_transactions_ago_says_nothing(live: Live
     assert read_left(live.session) == {}
 
 
-def test_what_a_witness_asks_is_among_its_relations_inputs(live: Live) -> None:
-    """Else a witness's facts could go stale while its relation is found unchanged."""
+def test_what_witness_and_specification_ask_is_among_its_relations_inputs(live: Live) -> None:
+    """Else what they found could go stale while its relation is found unchanged."""
     for relation in live.files.refreshed:
-        if not relation.witness:
+        specification = relation.specified_by_refresh
+        if not relation.witness and specification is None:
             continue
         known = {
             one.name.removeprefix("the query of ") for one in live.inputs(str(relation.name)).all
@@ -364,7 +373,8 @@ def test_what_a_witness_asks_is_among_its_relations_inputs(live: Live) -> None:
         sources = {str(source.name) for source in live.files.sources}
         for name in sources | {str(r.name) for r in live.files.relations}:
             quoted = Name.parse(name).quoted.replace('"', "")
-            if quoted in relation.witness.replace('"', ""):
+            asked = quoted in (relation.witness or "").replace('"', "")
+            if asked or (specification and Name.parse(name) in specification.reads):
                 assert name in known, (relation.name, name)
 
 

@@ -10,6 +10,7 @@ from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.errors import BadInput, NotReady
+from feature_store.proof.proving import compare_stored
 from feature_store.reporting.status import read_status
 from feature_store.schema.adoption import read_other_keys
 from feature_store.schema.apply import apply
@@ -250,6 +251,35 @@ def test_an_f0_may_leave_listings_out(hand_built, include):
     f0, e_clean = hand_built.rows(counts)[0]
     assert 0 < f0 < e_clean
     assert _state(_plan(hand_built, include), F0) == (State.ADOPTABLE, "")
+
+
+@pytest.mark.parametrize("by_owner", [True, False])
+def test_a_specification_may_leave_an_adopted_relation_to_its_owner(hand_built, include, by_owner):
+    """Such an F0 is held to its own definition by its refresh; else it is held to ours."""
+    _their_f0(
+        hand_built,
+        f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN} WHERE price > 8000",
+    )
+    adopted = "-- Adopted:       as its owner defines it\n" if by_owner else ""
+    include.write(
+        f"sql/specifications/{F0}.sql",
+        f"-- Specification: all of E-clean\n-- Relation: {F0}\n-- Key: listing_id\n"
+        f"-- Route: all of A\n{adopted}"
+        "SELECT a.generation, a.listing_id, a.edited_date, a.model FROM ml.tom_features_v1_mv AS a",
+    )
+    _apply(hand_built, include, E_AI)
+    live = LiveStore(hand_built.conninfo, include.store, include.settings)
+    live.refresh()
+    proofs = hand_built.rows(
+        "SELECT compared, broken FROM feature_store_audit.proof_log WHERE proof = %s", F0
+    )
+    rows = len(live.rows(F0))
+    if by_owner:
+        assert proofs == [(rows, 0)]
+    else:
+        assert proofs == []
+        assert compare_stored(live.connection, include.store.find(F0)).broken
+    live.close()
 
 
 def test_an_f0_that_chooses_by_what_is_not_as_of_t0_is_refused_until_that_is_declared(
