@@ -56,4 +56,4 @@ LEFT JOIN mode ON lower(ai.sale_mode) = mode.word
 LEFT JOIN owner ON lower(ai.owner_type) = owner.word
 LEFT JOIN repair ON lower(ai.repair_provider) = repair.word
 INNER JOIN shipping
-    ON (ai.can_ship IS TRUE) = shipping.can_ship AND (ai.pickup_only IS TRUE) = shipping.pickup_only;
+    ON (ai.can_ship IS TRUE) = shipping.can_ship AND (ai.pickup_only IS TRUE) = shipping.pickup_only

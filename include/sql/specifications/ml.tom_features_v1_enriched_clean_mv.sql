@@ -15,4 +15,4 @@ WITH flagged AS (
 SELECT e.* -- noqa: AM04
 FROM ml.tom_features_v1_enriched_mv AS e
 LEFT JOIN flagged AS f ON e.listing_id = f.listing_id
-WHERE f.listing_id IS NULL;
+WHERE f.listing_id IS NULL

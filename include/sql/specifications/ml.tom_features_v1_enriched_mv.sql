@@ -104,4 +104,4 @@ SELECT
         WHEN h.sold_cnt_30d >= 10 AND h.sold_median_price_30d > 0 THEN h.ptv_sold_30d
         WHEN h.ask_cnt >= 5 THEN h.ptv_ask_day
     END AS ptv_final
-FROM held AS h;
+FROM held AS h

@@ -31,4 +31,4 @@ LEFT JOIN ml.tom_speed_anchor_v1_mv AS d
             WHEN e.ptv_final < 1.20 THEN 5
             WHEN e.ptv_final < 1.40 THEN 6
             WHEN e.ptv_final <= 2.50 THEN 7
-        END;
+        END

@@ -111,4 +111,4 @@ INNER JOIN LATERAL ( -- noqa: ST05
         sum(s.weight) FILTER (WHERE s.hours > 504) AS w_slow21,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY s.hours) AS median_hours
     FROM sale AS s
-) AS weighed ON k.sold_day IS NULL AND k.sold_days IS NOT NULL;
+) AS weighed ON k.sold_day IS NULL AND k.sold_days IS NOT NULL

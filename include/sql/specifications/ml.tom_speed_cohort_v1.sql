@@ -22,4 +22,4 @@ SELECT
 FROM ml.tom_features_v1_enriched_mv AS e
 INNER JOIN ratio_range AS r ON e.ptv_final >= r.low AND (e.ptv_final < r.high OR r.high IS NULL)
 LEFT JOIN storage_range AS s ON e.storage_gb >= s.low AND (e.storage_gb < s.high OR s.high IS NULL)
-WHERE e.generation IS NOT NULL AND e.storage_gb IS NOT NULL AND e.ptv_final <= 2.50;
+WHERE e.generation IS NOT NULL AND e.storage_gb IS NOT NULL AND e.ptv_final <= 2.50
