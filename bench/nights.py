@@ -17,13 +17,12 @@ from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.proofs import read_proofs
 from feature_store.errors import StoreError
+from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.proofs import run_proof
 from feature_store.validation.suites import begin_suite, run_suite
 
 
@@ -91,17 +90,14 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
     settings, store = scratch.settings, scratch.store
     watch = Stopwatch()
     lease = take_the_lease(connection)
-    proofs = read_proofs(settings.include_dir)
     event = begin_suite(connection, lease, "as_of_counts")
     for feature_set in read_feature_sets(settings.include_dir):
         with watch.time("counts of NULLs"):
             record_nulls(connection, lease, feature_set, event)
-    for proof in proofs:
-        with watch.time(f"proof {proof.name}"):
-            run_proof(connection, proof, lease, event)
-
+    with watch.time("proofs"):
+        prove(connection, store, lease, event)
     for suite in SUITES:
-        expectations = read_expectations(settings.include_dir, store, proofs, suite)
+        expectations = read_expectations(settings.include_dir, store, suite)
         with watch.time(f"suite {suite}"):
             _run_suite(scratch, expectations)
     layers = read_history(settings.include_dir, store)

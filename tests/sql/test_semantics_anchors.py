@@ -34,6 +34,10 @@ def test_own_sale_before_the_edit_is_in_its_own_anchor(store: Store) -> None:
     row = only(store, E)
     assert picked(row, "anchor_median_hours_14d", "anchor_14d_n") == (-120.0, 1)
     assert picked(row, "sold_median_price_30d", "sold_cnt_30d") == (7000.0, 1)
+    told = store.connection.execute(
+        "SELECT n FROM feature_store_audit.fact WHERE fact LIKE '%a sale of their own%'"
+    ).fetchall()
+    assert told == [(1,)]
 
 
 SOLD_ON = {  # day of the only other sale: (in the 14 days, in the 30 days) before 2026-03-10

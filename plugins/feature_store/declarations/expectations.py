@@ -14,7 +14,6 @@ from types import MappingProxyType
 
 from psycopg import sql
 
-from feature_store.declarations.proofs import Proof
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.text_file import files_in, read_text
@@ -50,7 +49,6 @@ class Expectation:
 def read_expectations(
     include_dir: Path,
     store: Store,
-    proofs: tuple[Proof, ...],
     suite: str,
     other_keys: Mapping[Name, tuple[str, ...]] = _NONE,
 ) -> tuple[Expectation, ...]:
@@ -59,7 +57,6 @@ def read_expectations(
     Args:
         include_dir: where the files are.
         store: the relations, each with the keys that its file declares.
-        proofs: what `proofs.read_proofs` read.
         suite: its name, one of `dag_outline.SUITES`.
         other_keys: by which adopted relations are unique instead (`adoption.read_other_keys`).
 
@@ -71,9 +68,8 @@ def read_expectations(
     if suite == "uniqueness":
         found += _keys(store, other_keys)
     if suite == "as_of_counts":
-        found += [_of_proof(p.name, p.relation, p.title) for p in proofs if p.decides]
         specified = [r.specification for r in store.relations if r.specification]
-        found += [_of_proof(str(s.relation), str(s.relation), s.title) for s in specified]
+        found += [_proof(str(s.relation), s.title) for s in specified]
     return tuple(found)
 
 
@@ -117,7 +113,7 @@ def _keys(store: Store, other_keys: Mapping[Name, tuple[str, ...]]) -> Iterator[
             )
 
 
-def _of_proof(name: str, relation: str, title: str) -> Expectation:
+def _proof(relation: str, title: str) -> Expectation:
     # What was never compared is not proven. Whether all there is was compared, a proof says itself.
     query = sql.SQL(
         "SELECT coalesce(p.broken, 0) AS broken, coalesce(p.compared, 0) AS compared, p.sample "
@@ -129,9 +125,9 @@ def _of_proof(name: str, relation: str, title: str) -> Expectation:
     )
     return Expectation(
         suite="as_of_counts",
-        name=name,
+        name=relation,
         relation=relation,
         severity="critical",
         expected=title,
-        query=query.format(sql.Literal(name)).as_string(),
+        query=query.format(sql.Literal(relation)).as_string(),
     )

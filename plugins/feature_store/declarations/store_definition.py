@@ -177,7 +177,7 @@ def _guarded(
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
-    known = {*Refresh, "audit", "governance", "guards", "history", "proofs", "witness"}
+    known = {*Refresh, "audit", "governance", "guards", "history", "witness"}
     known.add(SPECIFICATIONS)
     known |= {f"expectations/{suite}" for suite in SUITES}
     for path in sorted(sql_dir.rglob("*.sql")):

@@ -20,7 +20,6 @@ from feature_store.declarations.leak_rules import (
     read_exceptions,
     read_rules,
 )
-from feature_store.declarations.proofs import read_proofs
 from feature_store.declarations.sql_file import read_query, read_statement, split_statements
 from feature_store.declarations.store_definition import Store, closure
 from feature_store.declarations.text_file import files_in
@@ -29,17 +28,6 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 
 # Expectations are about its tables, too, and which there are its own steps say.
-# Their specifications are written on other branches; the merge ends this list.
-_TO_COME = {
-    "device_count_day_v1_mv",
-    "device_meta_gmc_stats_t0_v1_mv",
-    "listing_device_features_clean_mv",
-    "tom_features_v1_enriched_ai_clean_mv",
-    "tom_features_v1_enriched_clean_mv",
-    "tom_features_v1_enriched_mv",
-    "tom_features_v1_enriched_speed_mv",
-    "tom_speed_anchor_v1_mv",
-}
 
 
 def check_declarations(include_dir: Path, store: Store) -> None:
@@ -107,16 +95,11 @@ def _check_exceptions(
 
 
 def _check_queries(include_dir: Path, store: Store) -> None:
-    """Proofs, expectations and witnesses: each is one statement about what there is."""
-    proofs = read_proofs(include_dir)
-    for proof in proofs:
-        path = include_dir / "sql" / "proofs" / f"{proof.name}.sql"
-        read_query(path, proof.query)
-        _require(store, _name(path, proof.relation), f"{path}: Relation", sources=False)
+    """Expectations and witnesses: each is one statement about what there is."""
     for suite in SUITES:
         folder = include_dir / "sql" / "expectations" / suite
         files = {path.stem: path for path in files_in(folder, ".sql")}
-        expectations = read_expectations(include_dir, store, proofs, suite)
+        expectations = read_expectations(include_dir, store, suite)
         for name, times in Counter(e.name for e in expectations).items():
             if times > 1:
                 raise BadInput(
@@ -143,7 +126,7 @@ def _check_specifications(store: Store) -> None:
     for relation in store.relations:
         specification = relation.specification
         if specification is None:
-            if relation.refresh is not Refresh.NEVER and relation.name.relation not in _TO_COME:
+            if relation.refresh is not Refresh.NEVER:
                 raise BadInput(
                     f"{relation.file.path}: nothing else says what the rows of {relation.name} "
                     "are, so that no run could prove them.",
@@ -155,7 +138,7 @@ def _check_specifications(store: Store) -> None:
         for name in sorted(specification.reads - sources):
             _require(store, name, str(path), sources=True)
             read = relations[name]
-            if read.specification is None and name.relation not in _TO_COME:
+            if read.specification is None:
                 raise BadInput(
                     f"{path} reads {name}, which has no specification of its own.",
                     next_step=f"Say in {path} itself what it takes from there, or specify {name}.",

@@ -244,13 +244,11 @@ class SuiteOperator(StoreOperator):
         from feature_store.audit.lease import hold_lease
         from feature_store.declarations.expectations import read_expectations
         from feature_store.declarations.feature_sets import read_feature_sets
-        from feature_store.declarations.proofs import read_proofs
         from feature_store.declarations.store_definition import read_store
         from feature_store.proof.proving import compared_rows, prove
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
         from feature_store.validation.null_counts import record_nulls
-        from feature_store.validation.proofs import run_proof
         from feature_store.validation.suites import (
             begin_suite,
             in_short,
@@ -264,17 +262,12 @@ class SuiteOperator(StoreOperator):
         event = begin_suite(connection, lease, self.suite)
         store = read_store(settings.include_dir)
         check_code(connection, store, settings)
-        proofs = read_proofs(settings.include_dir)
         other_keys = read_other_keys(connection, store)
-        expectations = read_expectations(
-            settings.include_dir, store, proofs, self.suite, other_keys
-        )
+        expectations = read_expectations(settings.include_dir, store, self.suite, other_keys)
         compared: dict[str, int] = {}
         if self.suite == "as_of_counts":
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set, event)
-            for proof in proofs:
-                run_proof(connection, proof, lease, event)
             prove(connection, store, lease, event)
             compared = compared_rows(connection, event)
 

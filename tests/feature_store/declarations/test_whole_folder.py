@@ -34,7 +34,7 @@ KINDS = {
     "view": "sql/views/ml.spam_token_v1.sql",
     "witness": "sql/witness/ml.tom_features_v1_enriched_clean_mv.sql",
     "expectation": "sql/expectations/as_of_counts/ai_signals_are_present.sql",
-    "proof": "sql/proofs/ml.tom_speed_anchor_v1_mv.sums.sql",
+    "specification": "sql/specifications/ml.tom_speed_anchor_v1_mv.sql",
     "specification": "sql/specifications/ml.tom_features_v1_mv.sql",
     "history": f"sql/history/{_E}.sql",
     "governance": "sql/governance/freshness.sql",
@@ -46,7 +46,7 @@ _FOLDERS = [
     "sql/base",
     "sql/witness",
     "sql/expectations/spam_absence",
-    "sql/proofs",
+    "sql/specifications",
     "sql/specifications",
     "sql/history",
 ]
@@ -161,7 +161,9 @@ def test_a_file_that_is_missing_is_missed(scratch, include, path, words):
     assert words in _refused(scratch, include)
 
 
-@pytest.mark.parametrize("folder", ["sql/proofs", "sql/history", "sql/expectations/spam_absence"])
+@pytest.mark.parametrize(
+    "folder", ["sql/specifications", "sql/history", "sql/expectations/spam_absence"]
+)
 def test_a_folder_that_is_missing_is_not_an_empty_one(scratch, include, folder):
     shutil.rmtree(include.directory / folder)
     assert f"{folder} cannot be read: " in _refused(scratch, include)

@@ -18,7 +18,6 @@ from feature_store.audit.last_refresh_state import read_left
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
-from feature_store.declarations.proofs import read_proofs
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, passes_on_its_own
 from feature_store.refresh.inputs import Inputs, read_inputs
@@ -119,10 +118,9 @@ class Live:
 
     def unrefreshed(self, settings: Settings) -> list[str]:
         """What the suite's expectation finds, of the run that has the lease."""
-        proofs = read_proofs(settings.include_dir)
         (one,) = [
             e
-            for e in read_expectations(settings.include_dir, self.files, proofs, "as_of_counts")
+            for e in read_expectations(settings.include_dir, self.files, "as_of_counts")
             if e.name == "every_layer_was_refreshed_by_this_run"
         ]
         return [name for (name,) in self.execute(one.query).fetchall()]

@@ -178,7 +178,7 @@ def test_columns_of_its_owner_are_welcome_where_no_feature_set_is_bound(scratch,
 def test_it_is_held_to_the_key_that_it_has(scratch, settings, store_files):
     def expected() -> str:
         other_keys = read_other_keys(scratch.connection, store_files)
-        found = read_expectations(settings.include_dir, store_files, (), "uniqueness", other_keys)
+        found = read_expectations(settings.include_dir, store_files, "uniqueness", other_keys)
         (ours,) = [e.expected for e in found if e.relation == F0 and e.name.startswith("key_")]
         return ours
 

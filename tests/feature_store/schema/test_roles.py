@@ -27,7 +27,6 @@ from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
-from feature_store.declarations.proofs import read_proofs
 from feature_store.declarations.store_definition import SUITES, Refresh, Store
 from feature_store.errors import NotReady
 from feature_store.proof.proving import prove
@@ -42,7 +41,6 @@ from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 from feature_store.validation.leaks.gates import assert_no_leak, read_scene
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.proofs import run_proof
 from feature_store.validation.suites import begin_suite, record, run_suite
 from sandbox.load import load_sample
 from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, grant_roles
@@ -193,7 +191,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
     """All that the DAG does in the database, as the refresher."""
     files, settings, day = store.files, store.settings, date(2026, 6, 30)
     include, holder = settings.include_dir, Holder("tests", run_id)
-    proofs, sets = read_proofs(include), read_feature_sets(include)
+    sets = read_feature_sets(include)
     with store.session(REFRESHER) as connection:
         lease = take_lease(connection, holder, lambda _: True, timedelta(0))
         check_ready(connection, files, settings)
@@ -212,10 +210,8 @@ def _nightly_run(store: Governed, run_id: str) -> None:
             if suite == "as_of_counts":
                 for feature_set in sets:
                     record_nulls(connection, lease, feature_set, event)
-                for proof in proofs:
-                    run_proof(connection, proof, lease, event)
                 prove(connection, files, lease, event)
-            expectations = read_expectations(include, files, proofs, suite)
+            expectations = read_expectations(include, files, suite)
             findings = run_suite(expectations, connect)
             assert [f.observed for f in findings if f.outcome == "error"] == []
             record(connection, event, findings)
