@@ -34,7 +34,6 @@ KINDS = {
     "view": "sql/views/ml.spam_token_v1.sql",
     "witness": "sql/witness/ml.tom_features_v1_enriched_clean_mv.sql",
     "expectation": "sql/expectations/as_of_counts/ai_signals_are_present.sql",
-    "specification": "sql/specifications/ml.tom_speed_anchor_v1_mv.sql",
     "specification": "sql/specifications/ml.tom_features_v1_mv.sql",
     "history": f"sql/history/{_E}.sql",
     "governance": "sql/governance/freshness.sql",
