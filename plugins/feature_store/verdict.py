@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feature_store.errors import NotReady, RunFailed, RunOver, StoreError, passes_on_its_own
+from feature_store.errors import (
+    BadInput,
+    NotReady,
+    RunFailed,
+    RunOver,
+    StoreError,
+    passes_on_its_own,
+)
 from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
@@ -103,12 +110,15 @@ class AssertContractOperator(StoreOperator):
     ) -> None:
         from feature_store.certification import withdraw
         from feature_store.migrations import audit_is_current
+        from feature_store.opening import open_record
         from feature_store.runs import fail_run
 
         holder = holder_of(context)
         if not audit_is_current(connection, settings.include_dir):
             release_lease(connection, holder)  # prepare stopped the run, and has said so
             return
+        with suppress(BadInput):  # a run for no day leaves no record
+            open_record(connection, settings, context, once=True)
         problem = error.problem if isinstance(error, StoreError) else str(error).strip()
         with connection.transaction():
             fail_run(connection, holder, problem)

@@ -34,7 +34,9 @@ from feature_store.history.moves import Look, Moves, cause, reaches
 from feature_store.history.rows import Fingerprint, LayerRows, first_days, move_days
 from feature_store.history.seen import SeenRows
 from feature_store.history.verdict import HistoryVerdict
+from feature_store.interference import check_untouched
 from feature_store.lease import Lease, under_lease
+from feature_store.names import Name
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def judge_history(
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotChecked: a layer was not refreshed after what it reads.
+        NotChecked: a layer was not refreshed after what it reads, or by somebody else since.
         psycopg.Error: the judgement could not be made.
     """
     verdict = under_lease(
@@ -98,6 +100,8 @@ class _Judgement:
     def give(self, as_of_day: date) -> HistoryVerdict:
         started = time.monotonic()
         check_refreshed_in_order(self._connection, self._layers)
+        layers = {Name.parse(name) for layer in self._layers for name, _ in layer.stands_on}
+        check_untouched(self._connection, layers, "History")
         settled_before = self._settled_before(as_of_day)
         first, days = [], 0
         reviews: list[tuple[Look, list[date]]] = []
