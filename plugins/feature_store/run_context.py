@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from feature_store.asking import ask, go_of
 from feature_store.errors import BadInput, RunOver
@@ -112,6 +113,13 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
         zone=settings.zone,
         override=context["params"].get("as_of_day"),
     )
+
+
+def today_of(context: Context, settings: Settings) -> date:
+    """The day on which the run began by Airflow's clock, which gives runs their days."""
+    run = context["dag_run"]
+    moment = run.start_date or run.run_after
+    return moment.astimezone(ZoneInfo(settings.zone)).date()
 
 
 def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:

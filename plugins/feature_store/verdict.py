@@ -21,7 +21,7 @@ from feature_store.lease import Lease, release_lease
 from feature_store.mail.mails import CAUSE, REPORT, mail_reviews
 from feature_store.operators import StoreOperator
 from feature_store.outline import SUITES
-from feature_store.run_context import as_of_day_of, holder_of, take_turn
+from feature_store.run_context import as_of_day_of, holder_of, take_turn, today_of
 from feature_store.settings import Settings
 from feature_store.wording import bullets
 
@@ -241,7 +241,8 @@ def _assert_history(
 
     layers = read_history(settings.include_dir, store)
     day = as_of_day_of(context, settings)
-    verdict = judge_history(connection, layers, lease, day, settings)
+    today = today_of(context, settings)
+    verdict = judge_history(connection, layers, lease, day, settings, today)
     if context["dag_run"].run_type.value == "backfill":
         # The backfill of a day is what accepts late data of that day, and of no other.
         for accepted in accept_backfill_day(connection, lease):

@@ -19,6 +19,7 @@ from feature_store.audit_privileges import access_problems
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.history.acceptance import accept_history
 from feature_store.history.findings import pending_reviews
+from feature_store.history.judgement import judge_history
 from feature_store.history.mailing import mark_mailed, unmailed_reviews
 from feature_store.history.text import history_text
 from feature_store.history.verdict import HistoryVerdict, assert_history
@@ -260,6 +261,19 @@ def test_a_backfill_of_the_past_makes_no_later_day_young(nights):
     verdict = nights.night(date(2026, 3, 12))
     assert verdict.settled_before == date(2026, 5, 31)
     assert len(verdict.reviews) == 2
+
+
+def test_a_run_of_a_day_that_has_not_come_makes_no_day_old(nights):
+    """Airflow's clock was ahead once. The store's, which may be wrong too, is not asked."""
+    nights.connection.execute(
+        "INSERT INTO feature_store_audit.history_judgement_log "
+        "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
+        "VALUES ('tests', 'ahead', %s, '2000-01-01', 0, 0)",
+        (AS_OF + timedelta(days=9),),
+    )
+    layers, lease = list(nights.layers.values()), nights.lease("today")
+    verdict = judge_history(nights.connection, layers, lease, AS_OF, nights.settings, AS_OF)
+    assert verdict.settled_before == date(2026, 5, 31)
 
 
 def test_a_day_that_is_gone_and_a_day_that_is_new_are_reviewed(nights):
