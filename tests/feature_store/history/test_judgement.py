@@ -244,6 +244,17 @@ def test_an_acceptance_that_says_too_little_is_refused(nights, day, reason, by, 
     assert len(pending_reviews(nights.connection)) == 2
 
 
+def test_an_acceptance_that_finds_other_rows_in_the_baseline_than_it_must_is_refused(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    nights.connection.execute(
+        "DELETE FROM feature_store_audit.history_row WHERE layer = 'A' AND day = %s", (MARCH_10,)
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="are not in the baseline of A"):
+        accept_history(nights.connection, MARCH_10, "late", "ann")
+    assert pending_reviews(nights.connection) != ()
+
+
 def test_a_backfill_accepts_exactly_its_days(nights):
     for listing in (2, 6):
         nights.find(listing)["postal_code"] = "0001"
