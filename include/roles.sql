@@ -169,6 +169,7 @@ CROSS JOIN (
 -- gives (numbers, times, who wrote it) comes from the server: the refresher may fill the others alone.
 CREATE TEMPORARY TABLE audit_log (relation text, columns text []) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_log (relation, columns) VALUES
+('asking_log', NULL),
 ('expectation_log', NULL),
 ('fact', NULL),
 ('feature_nulls_log', NULL),

@@ -79,6 +79,10 @@ class NotChecked(StoreError):
     """An expectation, or history, could not be checked. Says nothing about the data."""
 
 
+class Interfered(NotChecked):
+    """Somebody else changed what was to be checked. Says nothing about the data."""
+
+
 class CheckInterrupted(NotChecked):
     """The database went away while expectations were checked. Says nothing about the data."""
 

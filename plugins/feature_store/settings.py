@@ -31,6 +31,8 @@ _MOST_CHARACTERS = 4_096
 # PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time are held
 # to the same, which nobody will miss.
 _MOST_SECONDS = (2**31 - 1) // 1000
+# A scheduler that lags by more than this takes a task that waits for lost.
+_LEAST_POLL = 10
 _BOUNDS = {
     "lock_timeout": (1, _MOST_SECONDS),
     "statement_timeout": (0, _MOST_SECONDS),
@@ -40,7 +42,7 @@ _BOUNDS = {
     "silence_timeout": (3, 3_600),
     "idle_transaction_timeout": (0, _MOST_SECONDS),
     "lease_grace": (1, _MOST_SECONDS),
-    "lease_poll": (1, _MOST_SECONDS),
+    "lease_poll": (_LEAST_POLL, _MOST_SECONDS),
     "settling_days": (0, 36_500),
     "keep_days": (0, 36_500),
     "keep_report_days": (0, 36_500),

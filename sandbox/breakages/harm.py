@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from feature_store.audit.row_versions import find_named, row_state
+from feature_store.relation_name import Name
 from sandbox.breakages.breakage import Harm, Scene
 
 _WAIT_SECONDS = 30.0
@@ -30,13 +32,24 @@ def sql(*statements: str) -> Harm:
 
 
 def into_view(relation: str, *statements: str) -> Harm:
-    """A harm done by SQL to the rows of a materialized view, which takes none by itself."""
+    """A harm done by SQL to the rows of a materialized view, as if its refresh had made them so."""
 
     def do(scene: Scene) -> None:
         with _as_table(scene.connection, relation):
             sql(*statements)(scene)
+        as_its_refresh_left_it(scene.connection, relation)
 
     return do
+
+
+def as_its_refresh_left_it(connection: Connection[Any], relation: str) -> None:
+    """Record the rows as the refresh's own: else they would be told as somebody else's."""
+    (found,) = find_named(connection, Name.parse(relation))
+    connection.execute(
+        "UPDATE feature_store_audit.refresh SET outcome = %s, version = %s WHERE refresh_id = ("
+        "SELECT refresh_id FROM feature_store_audit.latest_refresh WHERE relation = %s)",
+        (row_state(connection, found), found.version, relation),
+    )
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def airflow(server: Server, page_database: str) -> Iterator[PageAirflow]:
         {
             **on_postgres(as_role(page_database, REFRESHER), server.create_database(own_database)),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "FEATURE_STORE_LEASE_POLL": "2",
+            "FEATURE_STORE_LEASE_POLL": "10",
         },
     )
     try:

@@ -142,6 +142,13 @@ BEGIN
     IF certified_at IS NULL THEN
         RAISE EXCEPTION 'NOT CERTIFIED: % reads no materialized view of the store', v_carrier;
     END IF;
+    -- A minute for a clock that is set right by a little. What is further ahead could pass for young
+    -- for as long as it likes.
+    IF certified_at > statement_timestamp() + interval '1 minute' THEN
+        RAISE EXCEPTION 'NOT CERTIFIED: % was certified at %, which is yet to come: the clock of this server was ahead then or is behind now, so nobody can tell how long ago',
+            p_set, certified_at
+        USING HINT = 'Set the clock right, and wait for the next run of feature_store_refresh.';
+    END IF;
     IF certified_at < statement_timestamp() - p_max_age THEN
         RAISE EXCEPTION 'CERTIFICATION TOO OLD: % was last certified at %, more than % ago',
             p_set, certified_at, p_max_age

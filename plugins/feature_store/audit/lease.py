@@ -136,9 +136,11 @@ def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedel
     """
     try:
         row = connection.execute(
-            "SELECT token, dag_id, run_id, taken_at, seen_at < clock_timestamp() - %s AS silent "
+            "SELECT token, dag_id, run_id, taken_at, "
+            # Of a later hour than this one: the server's clock was ahead. That is no sign of life.
+            "seen_at NOT BETWEEN clock_timestamp() - %s AND clock_timestamp() + %s AS silent "
             "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
-            (grace,),
+            (grace, grace),
         ).fetchone()
     except psycopg.errors.LockNotAvailable:
         raise LeaseTaken("Another run is working on the store at this moment.") from None

@@ -21,6 +21,26 @@ def open_run(
     )
 
 
+def has_record(connection: Connection[Any], holder: Holder) -> bool:
+    """Whether a run has a record."""
+    row = connection.execute(
+        "SELECT FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
+        (holder.dag_id, holder.run_id),
+    ).fetchone()
+    return row is not None
+
+
+def open_run_once(
+    connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
+) -> None:
+    """As `open_run`, unless the run has a record: several of its tasks may want to open it."""
+    with connection.transaction():
+        # They take turns. This waits for nobody who refreshes under the lease, and changes nothing.
+        connection.execute("SELECT FROM feature_store_audit.lease FOR NO KEY UPDATE")
+        if not has_record(connection, holder):
+            open_run(connection, holder, run_type, as_of_day, zone)
+
+
 def fail_run(connection: Connection[Any], holder: Holder, problem: str) -> None:
     """Record that a run failed, and why. That one passed is recorded by what certifies."""
     connection.execute(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+from feature_store.audit.backfill_requests import ask, go_of
 from feature_store.audit.lease import Holder, Lease, confirm_lease, take_lease
 from feature_store.errors import BadInput, RunOver
 from feature_store.settings import Settings
@@ -59,10 +61,11 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
     return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
-def asked_at(context: Context) -> datetime | None:
-    """When a backfill's run was asked for, at the latest; None of other runs."""
-    run = context["dag_run"]
-    return run.start_date if run.run_type.value == "backfill" else None
+def asked_by(connection: Connection[Any], context: Context) -> str | None:
+    """By which transaction of the store a backfill's run was asked for; None of other runs."""
+    if context["dag_run"].run_type.value != "backfill":
+        return None
+    return ask(connection, holder_of(context), go_of(context))
 
 
 def check_parameters(context: Context, settings: Settings) -> None:
@@ -110,6 +113,13 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
         zone=settings.zone,
         override=context["params"].get("as_of_day"),
     )
+
+
+def today_of(context: Context, settings: Settings) -> date:
+    """The day on which the run began by Airflow's clock, which gives runs their days."""
+    run = context["dag_run"]
+    moment = run.start_date or run.run_after
+    return moment.astimezone(ZoneInfo(settings.zone)).date()
 
 
 def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:

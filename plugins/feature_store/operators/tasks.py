@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -25,10 +25,8 @@ from airflow.sdk.exceptions import (
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.operators.airflow_run import (
-    as_of_day_of,
-    asked_at,
+    asked_by,
     check_parameters,
-    holder_of,
     take_turn,
 )
 from feature_store.reporting.mail.send import leave_cause
@@ -38,14 +36,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
 
-    from feature_store.refresh.lost_rows import Limits
-
 log = logging.getLogger(__name__)
 
 FINDINGS = "findings"
 """The XCom key under which a suite leaves what each of its expectations came to."""
 
 _RETRIES = 3
+# The wait for the lease is rescheduled many times, and a scheduler that lags takes a task for lost
+# that comes back before its end was noted: that costs a try. So who waits has tries to lose.
+_RETRIES_OF_WHO_WAITS = 10
+_MOST_POLLS_AT_ONCE = 10
 _RETRY_DELAY = timedelta(seconds=30)
 _CANCEL_SECONDS = 5
 
@@ -74,7 +74,7 @@ class StoreOperator(BaseOperator):
                 return self.work(connection, settings, context)
         except LeaseTaken as error:
             log.info("Waiting for the store's lease. %s", error.problem)
-            again = datetime.now(UTC) + timedelta(seconds=settings.lease_poll)
+            again = datetime.now(UTC) + timedelta(seconds=self._pause(settings, context))
             raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
         except AirflowTaskTimeout as error:
             late = AirflowTaskTimeout(
@@ -90,6 +90,11 @@ class StoreOperator(BaseOperator):
             if self.stopped or passes_on_its_own(error):
                 raise
             raise AirflowFailException(str(error)) from error
+
+    @staticmethod
+    def _pause(settings: Settings, context: Context) -> int:
+        """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
+        return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
         """Do the task's work in an open session."""
@@ -124,60 +129,34 @@ class StoreOperator(BaseOperator):
             self._connections.clear()
 
 
-def _limits(settings: Settings, context: Context) -> Limits:
-    from feature_store.refresh.lost_rows import read_limits
-
-    accepted = bool(context["params"].get("accept_shrink"))
-    return read_limits(settings.include_dir, accepted=accepted)
-
-
 class PrepareOperator(StoreOperator):
     """Take the lease, then check that a refresh can start. Changes nothing of the store.
 
     Returns (XCom): the run's as-of day as YYYY-MM-DD.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"retries": _RETRIES_OF_WHO_WAITS, **kwargs})
+
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
-        from feature_store.declarations.store_definition import read_store
-        from feature_store.refresh.lost_rows import check_sources
+        from feature_store.operators.run_opening import look_and_open
+        from feature_store.schema.audit_migrations import audit_is_current
         from feature_store.schema.object_states import has_audit
-        from feature_store.schema.readiness import check_access, check_ready
+        from feature_store.schema.readiness import check_access
 
         check_parameters(context, settings)
-        if has_audit(connection):
-            try:
-                take_turn(connection, settings, context)
-            except psycopg.errors.InsufficientPrivilege:
-                check_access(connection)  # names every GRANT that is missing
-                raise
         try:
-            store = read_store(settings.include_dir)
-            check_ready(connection, store, settings)
-            check_sources(connection, store, _limits(settings, context))
-        except (StoreError, psycopg.Error):
-            self._record_stop(connection, settings, context)
+            if audit_is_current(connection, settings.include_dir):
+                asked_by(connection, context)  # before it waits for its turn
+            if has_audit(connection):
+                take_turn(connection, settings, context)
+        except psycopg.errors.InsufficientPrivilege:
+            check_access(connection)  # names every GRANT that is missing
             raise
-        day = self._open_run(connection, settings, context)
+        day = look_and_open(connection, settings, context)
         log.info("Ready. This run answers for %s (%s).", day, settings.zone)
         return day.isoformat()
-
-    def _open_run(self, connection: Connection[Any], settings: Settings, context: Context) -> date:
-        from feature_store.audit.runs import open_run
-
-        day = as_of_day_of(context, settings)
-        run_type = context["dag_run"].run_type.value
-        open_run(connection, holder_of(context), run_type, day, settings.zone)
-        return day
-
-    def _record_stop(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> None:
-        """Open the record of a run that goes no further, so that it has a verdict and a report."""
-        try:
-            self._open_run(connection, settings, context)
-        except (StoreError, psycopg.Error) as error:
-            log.info("This run leaves no record: %s", str(error).strip())
 
 
 class RefreshOperator(StoreOperator):
@@ -202,6 +181,7 @@ class RefreshOperator(StoreOperator):
     ) -> dict[str, Any]:
         """Refresh the relation under the lease, or record why it need not be."""
         from feature_store.declarations.store_definition import read_store
+        from feature_store.operators.run_opening import limits_of, require_record
         from feature_store.refresh.lost_rows import guard_of
         from feature_store.refresh.refresh import refresh
         from feature_store.refresh.unchanged import record_reuse, reusable
@@ -209,15 +189,17 @@ class RefreshOperator(StoreOperator):
 
         store = read_store(settings.include_dir)
         relation = store.find(self.relation)
+        asked = asked_by(connection, context)
         lease = take_turn(connection, settings, context)
+        require_record(connection, settings, context)
         check_code(connection, store, settings, relation.name)
         reuse = None
         if not context["params"].get("refresh_unchanged"):
-            reuse = reusable(connection, store, relation, settings.zone, asked_at(context))
+            reuse = reusable(connection, store, relation, settings.zone, asked)
         if reuse:
             record_reuse(connection, lease, relation, reuse)
             return {"mode": "reused", "reason": reuse.reason}
-        guard = guard_of(store, relation, _limits(settings, context))
+        guard = guard_of(store, relation, limits_of(settings, context))
         done = refresh(connection, relation, lease, settings.zone, guard)
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
 
@@ -241,10 +223,12 @@ class SuiteOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
         """Run the suite's proofs, then its expectations, under the lease."""
+        from feature_store.audit.interference import check_untouched
         from feature_store.audit.lease import hold_lease
         from feature_store.declarations.expectations import read_expectations
         from feature_store.declarations.feature_sets import read_feature_sets
         from feature_store.declarations.store_definition import read_store
+        from feature_store.operators.run_opening import require_record
         from feature_store.proof.proving import compared_rows, prove
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
@@ -259,9 +243,12 @@ class SuiteOperator(StoreOperator):
         )
 
         lease = take_turn(connection, settings, context)
+        require_record(connection, settings, context)
         event = begin_suite(connection, lease, self.suite)
         store = read_store(settings.include_dir)
         check_code(connection, store, settings)
+        layers = [relation.name for relation in store.refreshed]
+        check_untouched(connection, layers, f"The suite {self.suite}")
         other_keys = read_other_keys(connection, store)
         expectations = read_expectations(settings.include_dir, store, self.suite, other_keys)
         compared: dict[str, int] = {}
@@ -278,6 +265,7 @@ class SuiteOperator(StoreOperator):
 
         # It takes its time, and sees by its fence in the end whether the turn is still this run's.
         findings = tell_empty(run_suite(expectations, connect), compared)
+        check_untouched(connection, layers, f"The suite {self.suite}")
         with connection.transaction():
             hold_lease(connection, lease)
             record(connection, event, findings)

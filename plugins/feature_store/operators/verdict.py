@@ -11,8 +11,15 @@ import psycopg
 
 from feature_store.audit.lease import Lease, release_lease
 from feature_store.declarations.dag_outline import SUITES
-from feature_store.errors import NotReady, RunFailed, RunOver, StoreError, passes_on_its_own
-from feature_store.operators.airflow_run import as_of_day_of, holder_of, take_turn
+from feature_store.errors import (
+    BadInput,
+    NotReady,
+    RunFailed,
+    RunOver,
+    StoreError,
+    passes_on_its_own,
+)
+from feature_store.operators.airflow_run import as_of_day_of, holder_of, take_turn, today_of
 from feature_store.operators.tasks import StoreOperator
 from feature_store.reporting.mail.send import CAUSE, REPORT, mail_reviews
 from feature_store.settings import Settings
@@ -102,6 +109,7 @@ class AssertContractOperator(StoreOperator):
         error: StoreError | psycopg.Error,
     ) -> None:
         from feature_store.audit.runs import fail_run
+        from feature_store.operators.run_opening import open_record
         from feature_store.schema.audit_migrations import audit_is_current
         from feature_store.validation.certification import withdraw
 
@@ -109,6 +117,8 @@ class AssertContractOperator(StoreOperator):
         if not audit_is_current(connection, settings.include_dir):
             release_lease(connection, holder)  # prepare stopped the run, and has said so
             return
+        with suppress(BadInput):  # a run for no day leaves no record
+            open_record(connection, settings, context, once=True)
         problem = error.problem if isinstance(error, StoreError) else str(error).strip()
         with connection.transaction():
             fail_run(connection, holder, problem)
@@ -231,7 +241,8 @@ def _assert_history(
 
     layers = read_history(settings.include_dir, store)
     day = as_of_day_of(context, settings)
-    verdict = judge_history(connection, layers, lease, day, settings)
+    today = today_of(context, settings)
+    verdict = judge_history(connection, layers, lease, day, settings, today)
     if context["dag_run"].run_type.value == "backfill":
         # The backfill of a day is what accepts late data of that day, and of no other.
         for accepted in accept_backfill_day(connection, lease):

@@ -275,12 +275,12 @@ def _remedy(relation: Relation, error: psycopg.Error) -> str:
 def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
     try:
         row = connection.execute(
-            "SELECT max(finished_at) FROM feature_store_audit.refresh WHERE relation = %s",
+            "SELECT finished_at FROM feature_store_audit.latest_refresh WHERE relation = %s",
             (str(relation.name),),
         ).fetchone()
     except psycopg.Error:
         return f"the last rows that {relation.name} had."
-    if not row or row[0] is None:
+    if row is None:
         return f"nothing yet: {relation.name} has never been filled."
     return f"the rows of the refresh of {row[0]:%Y-%m-%d %H:%M:%S %Z}."
 

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from psycopg import Connection, IsolationLevel
@@ -45,7 +44,7 @@ def reusable(
     store: Store,
     relation: Relation,
     zone: str,
-    asked_at: datetime | None = None,
+    asked: str | None = None,
 ) -> Reuse | None:
     """Find out whether a relation's latest refresh can be used again. Reads only.
 
@@ -54,7 +53,8 @@ def reusable(
         store: what the files say.
         relation: which is about to be refreshed; all that it reads has had its turn in this run.
         zone: the session's time zone.
-        asked_at: when the backfill that this run is part of was asked for, else None.
+        asked: the transaction by which this run of a backfill was asked for (`asking.ask`);
+            None of other runs.
 
     Returns:
         None if it must be refreshed; the log says why.
@@ -65,7 +65,7 @@ def reusable(
     reads = reads_of(connection, relation)
     with _one_snapshot(connection):
         lock_reads(connection, reads)
-        latest = read_latest(connection)
+        latest = read_latest(connection, asked)
         last = latest.get(str(relation.name))
         if last is None or last.inputs is None or last.outcome is None:
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
@@ -80,7 +80,7 @@ def reusable(
     changes = _changes(inputs, last.inputs)
     if not changes:
         return Reuse(last.refresh_id, f"unchanged since run {last.run_id}")
-    if asked_at and _serves_backfill(store, relation, latest, inputs, asked_at):
+    if asked and _serves_backfill(store, relation, latest, inputs):
         reason = f"refreshed by run {last.run_id} after the backfill was asked for"
         return Reuse(last.refresh_id, reason)
     log.info("%s, since run %s: %s.", relation.name, last.run_id, "; ".join(changes))
@@ -141,7 +141,6 @@ def _serves_backfill(
     relation: Relation,
     latest: LatestRefreshes,
     inputs: Inputs,
-    asked_at: datetime,
 ) -> bool:
     """Whether it all is of refreshes since then; the user's tables may have changed meanwhile."""
     before = latest[str(relation.name)].inputs or {}
@@ -151,14 +150,12 @@ def _serves_backfill(
         for one in inputs.all
         if one.kind is not Kind.ROWS or one.name in below
     )
-    return same and _began_after(store, relation, latest, asked_at)
+    return same and _began_after(store, relation, latest)
 
 
-def _began_after(
-    store: Store, relation: Relation, latest: LatestRefreshes, asked_at: datetime
-) -> bool:
+def _began_after(store: Store, relation: Relation, latest: LatestRefreshes) -> bool:
     last = latest.get(str(relation.name))
-    if last is None or last.inputs is None or last.started_at <= asked_at:
+    if last is None or last.inputs is None or not last.saw_asking:
         return False
     for below in store.refreshed_before(relation):
         # The rows that it read are those that the latest refresh below left: they came in order.
@@ -167,6 +164,6 @@ def _began_after(
             return False
         if last.inputs.get(str(below.name)) != its_last.outcome:
             return False
-        if not _began_after(store, below, latest, asked_at):
+        if not _began_after(store, below, latest):
             return False
     return True

@@ -41,7 +41,7 @@ def history_text(connection: Connection[Any]) -> str:
 def _latest(connection: Connection[Any]) -> str:
     row = connection.execute(
         "SELECT dag_id, run_id, as_of_day, settled_before, days "
-        "FROM feature_store_audit.history_judgement ORDER BY judged_at DESC LIMIT 1"
+        "FROM feature_store_audit.history_judgement ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     if row is None:
         return "History has not been judged yet."

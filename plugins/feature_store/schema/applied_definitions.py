@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection, Cursor, sql
 
 from feature_store.audit.adopted import ADOPTED, adopted_relations
 from feature_store.declarations.store_definition import Relation, Store
+from feature_store.errors import NotReady
 from feature_store.schema.object_states import StoreObject
 
 
@@ -40,21 +41,32 @@ def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = F
 
 def record_wording(connection: Connection[Any], thing: StoreObject) -> None:
     """Record how this server describes an object that has not changed."""
-    connection.execute(
+    done = connection.execute(
         "UPDATE feature_store_audit.definition SET live_definition = %s, server_major = DEFAULT "
         "WHERE object = %s",
         (thing.describe(connection), thing.label),
     )
+    _require_recorded(done, thing)
 
 
 def write_words(connection: Connection[Any], thing: StoreObject) -> None:
     """Write an object's comments."""
     for statement in thing.comment:
         connection.execute(statement.encode())
-    connection.execute(
+    done = connection.execute(
         "UPDATE feature_store_audit.definition SET dictionary = %s WHERE object = %s",
         (thing.dictionary, thing.label),
     )
+    _require_recorded(done, thing)
+
+
+def _require_recorded(done: Cursor[Any], thing: StoreObject) -> None:
+    if done.rowcount != 1:
+        raise NotReady(
+            f"{thing.label} was recorded when this began, and is not any more.",
+            readers="what they had; nothing was changed.",
+            next_step="Run the command again.",
+        )
 
 
 def words_of_files(connection: Connection[Any]) -> str:

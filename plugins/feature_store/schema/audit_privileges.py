@@ -15,6 +15,7 @@ from feature_store.schema.governance import GOVERNED_SCHEMAS
 # The logs that the refresher adds to, with the columns that it fills; None is all that have no
 # default: what a default gives comes from the server.
 AUDIT_LOGS: dict[str, list[str] | None] = {
+    "asking_log": None,
     "expectation_log": None,
     "fact": None,
     "feature_nulls_log": None,

@@ -47,6 +47,35 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
             readers="what the views have now; require_certified refuses rows not proven yet.",
             next_step="Trigger a new run of the DAG.",
         )
+    _require_written(connection, lease, store)
+
+
+def _require_written(connection: Connection[Any], lease: Lease, store: Store) -> None:
+    """Look that the record says what this is about to be told from: else nothing of it is kept.
+
+    Raises:
+        NotReady: it does not.
+    """
+    row = connection.execute(
+        "SELECT r.verdict, (SELECT count(*) FROM feature_store_audit.certified AS c "
+        "INNER JOIN feature_store_audit.latest_refresh AS l ON c.refresh_id = l.refresh_id "
+        "WHERE c.dag_id = r.dag_id AND c.run_id = r.run_id AND c.relation = ANY(%s) "
+        "AND c.event_id > r.event_id AND c.withdrawn_by IS NULL) "
+        "FROM feature_store_audit.run AS r WHERE r.dag_id = %s AND r.run_id = %s",
+        (
+            [str(relation.name) for relation in store.refreshed],
+            lease.holder.dag_id,
+            lease.holder.run_id,
+        ),
+    ).fetchone()
+    if row != ("passed", len(store.refreshed)):
+        verdict, certified = row or ("no record", 0)
+        raise NotReady(
+            f"The run was to be certified, and its record says otherwise: {verdict}, with "
+            f"{certified} of {len(store.refreshed)} relations certified.",
+            readers="what the views have now; require_certified refuses rows not proven yet.",
+            next_step="Trigger a new run of the DAG.",
+        )
 
 
 def withdraw(connection: Connection[Any], holder: Holder) -> None:
@@ -84,7 +113,7 @@ def certified_in_words(connection: Connection[Any]) -> str:
         "FROM feature_store_audit.certified AS c "
         "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
         "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
-        "ORDER BY c.certified_at DESC, c.relation"
+        "ORDER BY c.event_id DESC"
     ).fetchall()
     if not rows:
         return "nothing yet: no run has certified the store. require_certified raises."

@@ -109,6 +109,13 @@ def test_a_holder_nobody_can_ask_about_keeps_it_until_it_has_been_silent_for_the
     assert take(session, TUESDAY, nobody_knows, LONG).holder == TUESDAY
 
 
+def test_a_clock_that_was_ahead_keeps_nobody_from_the_lease(session: Session) -> None:
+    """Else every run would wait until real time had caught up with what that clock wrote."""
+    take(session, MONDAY)
+    session.execute("UPDATE feature_store_audit.lease SET seen_at = now() + interval '61 min'")
+    assert take(session, TUESDAY, nobody_knows, LONG).holder == TUESDAY
+
+
 def test_a_lease_under_which_somebody_still_works_cannot_be_taken(
     session: Session, other: Session
 ) -> None:

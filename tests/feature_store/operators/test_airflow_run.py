@@ -1,4 +1,4 @@
-"""What is particular to a run of a backfill: since when a refresh may serve it, and its day."""
+"""What is particular to a run of a backfill, its parameters, and its turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from airflow.utils.types import DagRunType
 
 from feature_store.errors import BadInput, RunOver
-from feature_store.operators.airflow_run import as_of_day_of, asked_at, check_parameters, take_turn
+from feature_store.operators.airflow_run import as_of_day_of, asked_by, check_parameters, take_turn
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
@@ -19,15 +19,12 @@ def _context(run_type: DagRunType):
     return {"dag_run": SimpleNamespace(run_type=run_type, start_date=_STARTED)}
 
 
-def test_a_run_of_a_backfill_was_asked_for_by_the_time_it_started():
-    assert asked_at(_context(DagRunType.BACKFILL_JOB)) == _STARTED
-
-
 @pytest.mark.parametrize(
     "run_type", [kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB], ids=str
 )
-def test_any_other_run_uses_only_what_has_not_changed(run_type):
-    assert asked_at(_context(run_type)) is None
+def test_any_run_but_a_backfills_uses_only_what_has_not_changed(run_type, store_db):
+    assert asked_by(store_db.connection, _context(run_type)) is None
+    assert store_db.rows("SELECT FROM feature_store_audit.asking_log") == []
 
 
 def test_one_day_for_all_runs_of_a_backfill_is_refused():

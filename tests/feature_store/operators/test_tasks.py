@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +20,12 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.audit.lease import Holder, take_lease
-from feature_store.operators.tasks import RefreshOperator, StoreOperator, SuiteOperator
+from feature_store.operators.tasks import (
+    PrepareOperator,
+    RefreshOperator,
+    StoreOperator,
+    SuiteOperator,
+)
 from feature_store.validation import suites
 
 
@@ -34,11 +39,18 @@ class Sleeper(StoreOperator):
 @pytest.fixture
 def context() -> Any:
     left: dict[str, Any] = {}
-    run = SimpleNamespace(dag_id="feature_store_refresh", run_id="a run")
+    run = SimpleNamespace(
+        dag_id="feature_store_refresh",
+        run_id="a run",
+        run_type=SimpleNamespace(value="scheduled"),
+        logical_date=datetime(2026, 6, 30, tzinfo=UTC),
+        run_after=datetime(2026, 6, 30, tzinfo=UTC),
+    )
     ti = SimpleNamespace(
         xcom_push=lambda key, value: left.update({key: value}),
         left=left,
         get_dagrun_state=lambda *_: "running",
+        try_number=1,
     )
     return {"ti": ti, "dag_run": run, "params": {}}
 
@@ -82,6 +94,24 @@ def test_a_task_that_is_told_to_stop_may_be_tried_again(
         sleeper.execute(context)
 
 
+@pytest.mark.parametrize(("lost", "polls"), [(0, 1), (3, 4), (99, 10)])
+def test_a_task_that_waits_looks_less_often_the_more_tries_it_has_lost(
+    lost: int, polls: int, context: Any, store_database: str, airflow_conn: Any, monkeypatch: Any
+) -> None:
+    """A scheduler that lags by more than the poll takes it for lost, which costs a try."""
+    with psycopg.connect(store_database, autocommit=True) as other:
+        take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
+    monkeypatch.setenv("FEATURE_STORE_LEASE_POLL", "20")
+    context["ti"].try_number = 1 + lost
+    airflow_conn(store_database)
+    task = PrepareOperator(task_id="prepare")
+    with pytest.raises(AirflowRescheduleException) as caught:
+        task.execute(context)
+    pause = (caught.value.reschedule_date - datetime.now(UTC)).total_seconds()
+    assert pause == pytest.approx(20 * polls, abs=10)
+    assert task.retries == 10
+
+
 def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
     sleeper: Sleeper, context: Any, store_database: str
 ) -> None:
@@ -112,7 +142,14 @@ def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
             'CREATE INDEX odd ON "iPhone".iphone_listings (price) WHERE public.yes(price)'
         )
     airflow_conn(store_database)
-    run = SimpleNamespace(dag_id="dag", run_id="run", run_type=SimpleNamespace(value="manual"))
+    day = datetime(2026, 6, 30, tzinfo=UTC)
+    run = SimpleNamespace(
+        dag_id="dag",
+        run_id="run",
+        run_type=SimpleNamespace(value="manual"),
+        logical_date=day,
+        run_after=day,
+    )
     ti = SimpleNamespace(xcom_push=lambda **_: None, get_dagrun_state=lambda *_: "running")
     context = {"ti": ti, "dag_run": run, "params": {}}
     with pytest.raises(AirflowFailException, match="its index odd uses"):

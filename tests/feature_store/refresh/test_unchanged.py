@@ -7,13 +7,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from feature_store.audit.backfill_requests import ask
 from feature_store.audit.last_refresh_state import read_left
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.database.session import pin
@@ -87,22 +88,26 @@ class Live:
         self.execute("UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL")
         apply(self.session, self.files, self._settings)
 
+    def ask(self, go: str = "0") -> str:
+        """Have a backfill asked for."""
+        return ask(self.session, Holder("feature_store_refresh", "backfill"), go)
+
     def refresh(self, name: str, run_id: str) -> None:
         refresh(self.session, self.files.find(name), self.lease(run_id), "UTC")
 
-    def reusable(self, name: str, zone: str = "UTC", asked_at: datetime | None = None) -> Any:
-        return reusable(self.session, self.files, self.files.find(name), zone, asked_at)
+    def reusable(self, name: str, zone: str = "UTC", asked: str | None = None) -> Any:
+        return reusable(self.session, self.files, self.files.find(name), zone, asked)
 
     def inputs(self, name: str) -> Inputs:
         found = read_inputs(self.session, self.files.find(name), "UTC", {})
         assert found is not None
         return found
 
-    def run(self, run_id: str, asked_at: datetime | None = None) -> set[str]:
+    def run(self, run_id: str, asked: str | None = None) -> set[str]:
         """One run over all relations; what it refreshed."""
         lease, refreshed = self.lease(run_id), set()
         for relation in self.files.refreshed:
-            reuse = self.reusable(str(relation.name), asked_at=asked_at)
+            reuse = self.reusable(str(relation.name), asked=asked)
             if reuse:
                 record_reuse(self.session, lease, relation, reuse)
             else:
@@ -483,15 +488,15 @@ def test_a_table_whose_policies_apply_to_the_owner_of_the_view_counts_as_changed
 
 
 def test_one_refresh_after_a_backfill_was_asked_for_serves_all_its_runs(live: Live) -> None:
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     every = {str(r.name) for r in live.files.refreshed}
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.execute(f"UPDATE {AI} SET can_ship = false")
     live.execute(f"UPDATE {IMAGES} SET body_color_key_main = 'gold'")
 
-    assert live.run("backfill of day 1", asked_at) == every
+    assert live.run("backfill of day 1", asked) == every
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
-    assert live.run("backfill of day 2", asked_at) == set()
+    assert live.run("backfill of day 2", asked) == set()
     assert "refreshed by run backfill of day 1 after the backfill was asked for" in live.reasons(
         "backfill of day 2"
     )
@@ -501,17 +506,17 @@ def test_one_refresh_after_a_backfill_was_asked_for_serves_all_its_runs(live: Li
 def test_a_backfill_does_not_use_what_was_refreshed_before_it_was_asked_for(live: Live) -> None:
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
 
-    assert live.run("backfill", datetime.now(UTC)) >= READS_LISTINGS
+    assert live.run("backfill", live.ask()) >= READS_LISTINGS
 
 
 def test_a_backfill_uses_no_layer_older_than_what_it_reads(live: Live) -> None:
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
-    live.run("backfill of day 1", asked_at)
+    live.run("backfill of day 1", asked)
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.refresh(A, "backfill of day 2")
 
-    refreshed = live.run("backfill of day 2", asked_at)
+    refreshed = live.run("backfill of day 2", asked)
 
     assert {B, C, E} <= refreshed
     assert {A, D1, D2, D3}.isdisjoint(refreshed)
@@ -519,50 +524,50 @@ def test_a_backfill_uses_no_layer_older_than_what_it_reads(live: Live) -> None:
 
 def test_a_backfill_uses_nothing_above_a_layer_that_was_refreshed_out_of_order(live: Live) -> None:
     """All of it was refreshed since, but E read an older A than there is."""
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
-    live.run("backfill of day 1", asked_at)
+    live.run("backfill of day 1", asked)
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
-    assert live.reusable(E_CLEAN, asked_at=asked_at) is not None
+    assert live.reusable(E_CLEAN, asked=asked) is not None
     live.refresh(A, "backfill of day 2")
 
-    assert live.reusable(E_CLEAN, asked_at=asked_at) is None
+    assert live.reusable(E_CLEAN, asked=asked) is None
 
 
 def test_a_query_that_is_replaced_during_a_backfill_is_not_served_by_what_was_before(
     live: Live,
 ) -> None:
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
-    live.run("backfill of day 1", asked_at)
+    live.run("backfill of day 1", asked)
     query = live.execute("SELECT pg_get_viewdef('ml.spam_token_v1'::regclass)").fetchone()[0]
     live.execute(f"CREATE OR REPLACE VIEW ml.spam_token_v1 AS {query}")
 
-    assert live.run("backfill of day 2", asked_at) == {E_CLEAN}
+    assert live.run("backfill of day 2", asked) == {E_CLEAN}
 
 
 def test_a_backfill_uses_nothing_whose_layers_below_are_from_before_it(live: Live) -> None:
     """E was refreshed since, from layers that were not: it cannot know the late rows."""
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.refresh(E, "backfill of day 1")
     live.refresh(E_CLEAN, "backfill of day 1")
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
 
-    assert live.reusable(E_CLEAN, asked_at=asked_at) is None
+    assert live.reusable(E_CLEAN, asked=asked) is None
 
 
 def test_a_source_whose_state_cannot_be_told_does_not_keep_a_backfill_from_reuse(
     live: Live,
 ) -> None:
     live.execute(f"CREATE TABLE public.ai AS TABLE {AI}")
-    asked_at = datetime.now(UTC)
+    asked = live.ask()
     _as_view(live, f"SELECT {_AI_COLUMNS} FROM public.ai AS a WHERE updated_at < now()")
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.execute(f"UPDATE {IMAGES} SET body_color_key_main = 'gold'")
-    live.run("backfill of day 1", asked_at)
+    live.run("backfill of day 1", asked)
 
-    assert live.run("backfill of day 2", asked_at) == set()
+    assert live.run("backfill of day 2", asked) == set()
 
 
 def test_a_layer_that_was_used_again_counts_as_done_by_the_run(

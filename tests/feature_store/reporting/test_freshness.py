@@ -41,6 +41,17 @@ def test_a_store_that_no_run_certified_for_too_long_is_not(nights):
     assert require_fresh(nights.database.connection, "32 hours")
 
 
+def test_a_moment_that_is_yet_to_come_is_no_age(nights):
+    """The server's clock was ahead: what it certified would stay young for as long as it was."""
+    nights.good("night 1")
+    _aged(nights, "-1 hour")
+    with pytest.raises(NotReady, match="which is yet to come: the clock of this server was ahead"):
+        require_fresh(nights.database.connection, "30 hours")
+    assert "which is yet to come" in nights.refusal(_TOM)
+    nights.good("night 2")
+    assert require_fresh(nights.database.connection, "30 hours")
+
+
 def test_a_run_under_way_is_no_reason_for_an_alarm(nights):
     """Its rows are not certified yet, the age of the last certification still holds."""
     nights.good("night 1")

@@ -173,6 +173,26 @@ class TestAConcurrentRefreshByHand:
             refreshed.certify(lease)
 
 
+def test_a_run_whose_record_is_lost_certifies_nothing_and_says_so(nights):
+    lease = nights.begin("monday")
+    nights.refreshed(lease)
+    nights.checked(lease)
+    nights.database.run("DELETE FROM feature_store_audit.run_log")
+    with pytest.raises(NotReady, match="It has no record"):
+        nights.certify(lease)
+
+
+def test_what_was_not_written_is_not_told_as_certified(scratch, store_files, settings):
+    """Whatever kept the database from it: a row that is lost, or one that joins nothing."""
+    nights = CertifiedNights(scratch, store_files, settings)
+    scratch.run(
+        "CREATE OR REPLACE FUNCTION feature_store_audit.certify(p_token bigint, p_relations text[])"
+        " RETURNS SETOF text LANGUAGE sql AS $$ SELECT 'x'::text WHERE false $$"
+    )
+    with pytest.raises(NotReady, match="its record says otherwise: None, with 0 of"):
+        nights.good("monday")
+
+
 def test_an_old_run_does_not_become_young_by_its_last_task_alone(nights):
     monday = nights.good("monday")
     nights.database.run(

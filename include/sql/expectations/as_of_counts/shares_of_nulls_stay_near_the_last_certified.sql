@@ -7,7 +7,7 @@ WITH certified_run AS (
         c.dag_id,
         c.run_id
     FROM feature_store_audit.certified AS c
-    ORDER BY c.certified_at DESC
+    ORDER BY c.event_id DESC
     LIMIT 1
 ),
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.audit.interference import BY_HAND
 from feature_store.audit.lease import Holder
 from feature_store.declarations.dag_outline import SUITES
 from feature_store.errors import RunFailed, StoreError
@@ -122,10 +123,7 @@ def _findings(
     rows = connection.execute(
         "SELECT e.outcome, e.suite, e.relation, e.expected, e.observed, e.severity, e.sample "
         "FROM feature_store_audit.expectation AS e "
-        "LEFT JOIN feature_store_audit.run AS r ON e.dag_id = r.dag_id AND e.run_id = r.run_id "
         "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' "
-        # Not those of an earlier go of the same run, which was cleared since.
-        "AND (r.prepared_at IS NULL OR e.checked_at >= r.prepared_at) "
         # What broke first leads, the others may only have passed it on: relations were first
         # refreshed in the order in which they read each other.
         "ORDER BY e.severity, (SELECT min(f.refresh_id) FROM feature_store_audit.refresh AS f "
@@ -255,6 +253,11 @@ def _first_to_clear(run: FailedRun, breaches: Sequence[Finding]) -> str | None:
                 for task in run.states:
                     if task.rpartition(".")[2] == name:
                         return task
+    for cause in run.causes.values():
+        layer, by_hand, _ = cause.partition(f" {BY_HAND}")
+        for task in run.states if by_hand else ():
+            if task.rpartition(".")[2] == layer.rpartition(".")[2]:
+                return task
     return min(run.failed, key=lambda task: (_suite(task) is not None, task), default=None)
 
 

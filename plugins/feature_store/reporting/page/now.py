@@ -97,7 +97,7 @@ def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
 
 def _certified_at(connection: Connection[Any]) -> datetime | None:
     row = connection.execute(
-        "SELECT max(certified_at) FROM feature_store_audit.certified"
+        "SELECT certified_at FROM feature_store_audit.certified ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     return row[0] if row else None
 

@@ -40,7 +40,10 @@ LEFT JOIN LATERAL (
 LEFT JOIN feature_store_audit.certified AS c ON w.relation = c.relation
 LEFT JOIN feature_store_audit.reuse AS u
     ON w.relation = u.relation AND r.refresh_id = u.refresh_id
-    AND u.dag_id = %(dag)s AND u.run_id = %(run)s AND u.reused_at >= %(prepared)s
+    AND u.dag_id = %(dag)s AND u.run_id = %(run)s AND u.event_id > (
+        SELECT o.event_id FROM feature_store_audit.run AS o
+        WHERE o.dag_id = u.dag_id AND o.run_id = u.run_id
+    )
 """
 
 
@@ -85,7 +88,6 @@ def read_relations(
                 "quoted": [Name.parse(n).quoted for n in names],
                 "dag": latest and latest.dag_id,
                 "run": latest and latest.run_id,
-                "prepared": latest and latest.prepared_at,
             },
         ).fetchall()
     by_name = {row.relation: row for row in rows}

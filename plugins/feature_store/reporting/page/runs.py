@@ -36,11 +36,11 @@ FROM (
     SELECT * FROM feature_store_audit.run
     WHERE prepared_at >= coalesce(%(since)s::timestamptz, '-infinity')
         AND prepared_at < coalesce(%(before)s::timestamptz, 'infinity')
-    ORDER BY prepared_at DESC, run_id DESC
+    ORDER BY event_id DESC
     LIMIT %(most)s
 ) AS r
 CROSS JOIN LATERAL (
-    SELECT greatest(r.prepared_at, max(f.finished_at)) AS since
+    SELECT greatest(r.event_id, max(f.refresh_id)) AS since
     FROM feature_store_audit.refresh AS f
     WHERE f.dag_id = r.dag_id AND f.run_id = r.run_id
 ) AS s
@@ -51,9 +51,9 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'critical') AS broken,
         count(*) FILTER (WHERE x.outcome = 'error') AS errors
     FROM feature_store_audit.expectation AS x
-    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.checked_at >= s.since
+    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.suite_event >= s.since
 ) AS e
-ORDER BY r.prepared_at DESC, r.run_id DESC
+ORDER BY r.event_id DESC
 """
 
 

@@ -22,6 +22,8 @@ from feature_store.text_format import in_words
 _SILENT = timedelta(hours=6)
 # What a nightly schedule has after its start: with it, a day and six hours are fresh enough.
 _LATE = timedelta(hours=6)
+# As `require_certified` forgives.
+_CLOCK_SET_RIGHT = timedelta(minutes=1)
 _LOG = "Read the log of the task that failed, mend it, then clear that task with what follows it."
 
 
@@ -118,7 +120,7 @@ def _empty(facts: Facts) -> Verdict | None:
 
 def _running(facts: Facts) -> Verdict | None:
     turn = facts.turn
-    if turn is None or facts.at - turn.seen_at > _SILENT:
+    if turn is None or abs(facts.at - turn.seen_at) > _SILENT:
         return None
     return Verdict(
         standing=Standing.RUNNING,
@@ -201,6 +203,14 @@ def _stale(facts: Facts) -> Verdict | None:
     expected = due(facts.settings, facts.at)
     if facts.certified_at is None:
         return None
+    if facts.certified_at > facts.at + _CLOCK_SET_RIGHT:
+        return Verdict(
+            standing=Standing.STALE,
+            words=f"Certified {_clock(facts, facts.certified_at)}, which is yet to come: the "
+            "server's clock was ahead then or is behind now, so nobody can tell whether it is "
+            "fresh. Readers who ask are refused.",
+            next_step="Set the clock right, then trigger a run of the DAG",
+        )
     if facts.certified_at >= expected:
         return _outdated(facts, expected)
     return Verdict(

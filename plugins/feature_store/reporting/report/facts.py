@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run, as ``feature_store_audit.run`` has it, and whether the lease is in its name now."""
+    """A run, as ``feature_store_audit.run`` has it, and whether the lease is in its name now.
+
+    What came before or after it is known by ``event_id`` and ``verdict_event``, never by a clock.
+    """
 
     dag_id: str
     run_id: str
@@ -22,6 +25,8 @@ class RunFacts:
     verdict_at: datetime | None
     problem: str | None
     holds_lease: bool
+    event_id: int
+    verdict_event: int | None
 
 
 @dataclass(frozen=True)

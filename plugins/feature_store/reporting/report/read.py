@@ -49,17 +49,14 @@ def read_report_facts(connection: Connection[Any], dag_id: str, run_id: str) -> 
     """
     run = _run(connection, dag_id, run_id)
     refreshes = _refreshes(connection, run)
-    of_run = [one.finished_at for history in refreshes for one in history if one.of_run]
-    since = max([run.prepared_at, *of_run])
-    expectations = _expectations(connection, run)
-    proofs = _proofs(connection, run)
-    current = tuple(e for e in expectations if e.checked_at >= since)
-    proven = tuple(p for p in proofs if p.proven_at >= since)
+    since = _since(connection, run)
+    expectations = _expectations(connection, run, since)
+    proofs = _proofs(connection, run, since)
     return ReportFacts(
         run=run,
-        expectations=current,
-        proofs=proven,
-        outdated=len(expectations) + len(proofs) - len(current) - len(proven),
+        expectations=tuple(expectations),
+        proofs=tuple(proofs),
+        outdated=_outdated(connection, run, since),
         refreshes=refreshes,
         seen=_seen(connection, run),
         contracts=_contracts(connection),
@@ -74,7 +71,8 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
     with connection.cursor(row_factory=class_row(RunFacts)) as cursor:
         run = cursor.execute(
             "SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.zone, r.prepared_at, "
-            "r.server_version, r.verdict, r.verdict_at, r.problem, EXISTS (SELECT FROM "
+            "r.server_version, r.verdict, r.verdict_at, r.problem, "
+            "r.event_id, r.verdict_event, EXISTS (SELECT FROM "
             "feature_store_audit.lease AS l WHERE l.dag_id = r.dag_id AND l.run_id = r.run_id) "
             "AS holds_lease FROM feature_store_audit.run AS r WHERE dag_id = %s AND run_id = %s",
             (dag_id, run_id),
@@ -92,34 +90,58 @@ def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]
     require_store(connection)
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(
-            "SELECT dag_id, run_id FROM feature_store_audit.run "
-            "ORDER BY prepared_at DESC, run_id DESC LIMIT %s",
+            "SELECT dag_id, run_id FROM feature_store_audit.run ORDER BY event_id DESC LIMIT %s",
             (most,),
         ).fetchall()
 
 
-def _expectations(connection: Connection[Any], run: RunFacts) -> list[ExpectationFacts]:
+def _since(connection: Connection[Any], run: RunFacts) -> int:
+    """The number of the run's last refresh: what was found before says nothing of its rows."""
+    row = connection.execute(
+        "SELECT coalesce(max(refresh_id), 0) FROM feature_store_audit.refresh "
+        "WHERE dag_id = %s AND run_id = %s",
+        (run.dag_id, run.run_id),
+    ).fetchone()
+    assert row is not None  # an aggregate
+    return max(run.event_id, int(row[0]))
+
+
+def _outdated(connection: Connection[Any], run: RunFacts, since: int) -> int:
+    """How much was found before that number."""
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT dag_id, run_id, suite_event FROM "
+        "feature_store_audit.expectation UNION ALL "
+        "SELECT dag_id, run_id, suite_event FROM feature_store_audit.proof) AS found "
+        "WHERE dag_id = %s AND run_id = %s AND suite_event < %s",
+        (run.dag_id, run.run_id, since),
+    ).fetchone()
+    assert row is not None  # an aggregate
+    return int(row[0])
+
+
+def _expectations(connection: Connection[Any], run: RunFacts, since: int) -> list[ExpectationFacts]:
     with connection.cursor(row_factory=class_row(ExpectationFacts)) as cursor:
         return cursor.execute(
             "SELECT suite, expectation, relation, severity, outcome, expected, observed, sample, "
             "seconds, checked_at FROM feature_store_audit.expectation AS e "
-            "WHERE dag_id = %(dag)s AND run_id = %(run)s "
+            "WHERE dag_id = %(dag)s AND run_id = %(run)s AND suite_event >= %(since)s "
             "ORDER BY outcome = 'met', severity = 'warning', "
             # What broke first leads, the others may only have passed it on: relations were first
             # refreshed in the order in which they read each other.
             "CASE WHEN outcome <> 'met' THEN (SELECT min(r.refresh_id) FROM "
             "feature_store_audit.refresh AS r WHERE r.relation = e.relation) END NULLS FIRST, "
             "suite, relation, expectation",
-            {"dag": run.dag_id, "run": run.run_id},
+            {"dag": run.dag_id, "run": run.run_id, "since": since},
         ).fetchall()
 
 
-def _proofs(connection: Connection[Any], run: RunFacts) -> list[ProofFacts]:
+def _proofs(connection: Connection[Any], run: RunFacts, since: int) -> list[ProofFacts]:
     with connection.cursor(row_factory=class_row(ProofFacts)) as cursor:
         return cursor.execute(
             "SELECT proof, compared, broken, sample, seconds, proven_at "
-            "FROM feature_store_audit.proof WHERE dag_id = %s AND run_id = %s ORDER BY proof",
-            (run.dag_id, run.run_id),
+            "FROM feature_store_audit.proof "
+            "WHERE dag_id = %s AND run_id = %s AND suite_event >= %s ORDER BY proof",
+            (run.dag_id, run.run_id, since),
         ).fetchall()
 
 
@@ -132,18 +154,18 @@ def _refreshes(connection: Connection[Any], run: RunFacts) -> tuple[tuple[Refres
             WITH known AS (
                 SELECT r.*, coalesce(u.reason, '') AS reuse,
                     u.relation IS NOT NULL OR (
-                        r.dag_id = %(dag)s AND r.run_id = %(run)s AND r.finished_at >= %(from)s
+                        r.dag_id = %(dag)s AND r.run_id = %(run)s AND r.refresh_id > %(from)s
                     ) AS of_run
                 FROM feature_store_audit.refresh AS r
                 LEFT JOIN feature_store_audit.reuse AS u
                     ON r.refresh_id = u.refresh_id AND u.dag_id = %(dag)s AND u.run_id = %(run)s
-                    AND u.reused_at >= %(from)s
+                    AND u.event_id > %(from)s
             ),
             numbered AS (
                 SELECT *, row_number() OVER (PARTITION BY relation ORDER BY refresh_id DESC) AS age,
                     max(refresh_id) OVER (PARTITION BY relation) AS latest
                 FROM known
-                WHERE of_run OR finished_at <= coalesce(%(until)s, 'infinity'::timestamptz)
+                WHERE of_run OR refresh_id < coalesce(%(until)s, 9223372036854775807)
             )
             SELECT relation, mode, row_count, bytes, seconds, finished_at, of_run, reuse
             FROM numbered WHERE age <= %(most)s ORDER BY latest, refresh_id
@@ -151,8 +173,8 @@ def _refreshes(connection: Connection[Any], run: RunFacts) -> tuple[tuple[Refres
             {
                 "dag": run.dag_id,
                 "run": run.run_id,
-                "from": run.prepared_at,
-                "until": run.verdict_at,
+                "from": run.event_id,
+                "until": run.verdict_event,
                 "most": HISTORY,
             },
         ).fetchall()
@@ -169,9 +191,9 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
                 "SELECT DISTINCT ON (r.relation, f.fact) r.relation, f.fact, f.n, f.sample "
                 "FROM feature_store_audit.fact AS f "
                 "INNER JOIN feature_store_audit.refresh AS r ON f.refresh_id = r.refresh_id "
-                "WHERE r.dag_id = %s AND r.run_id = %s AND r.finished_at >= %s "
+                "WHERE r.dag_id = %s AND r.run_id = %s AND r.refresh_id > %s "
                 "ORDER BY r.relation, f.fact, r.refresh_id DESC",
-                (run.dag_id, run.run_id, run.prepared_at),
+                (run.dag_id, run.run_id, run.event_id),
             )
         )
 

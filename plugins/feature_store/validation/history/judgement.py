@@ -19,8 +19,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.declarations.history_series import HistoryLayer, Role
+from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history.definition_changes import (
     Standing,
@@ -58,6 +60,7 @@ def judge_history(
     lease: Lease,
     as_of_day: date,
     settings: Settings,
+    today: date = date.max,
 ) -> HistoryVerdict:
     """Compare every day of every layer with its baseline, judge what moved, and move the baseline.
 
@@ -69,16 +72,18 @@ def judge_history(
         lease: held until the transaction ends.
         as_of_day: the day that the run answers for.
         settings: zone and settling window.
+        today: by Airflow's clock, which gives runs their days. A run that answered for a later one
+            did so on a clock that was ahead, and makes no day old.
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotChecked: a layer was not refreshed after what it reads.
+        NotChecked: a layer was not refreshed after what it reads, or by somebody else since.
         psycopg.Error: the judgement could not be made.
     """
     verdict = under_lease(
         connection,
         lease,
-        lambda: _Judgement(connection, layers, lease, settings).give(as_of_day),
+        lambda: _Judgement(connection, layers, lease, settings).give(as_of_day, today),
         first=lambda: lock_history(connection),
     )
     if verdict.first or verdict.definition_changes:
@@ -104,10 +109,12 @@ class _Judgement:
         self._moves: dict[str, Moves] = {}
         self._rows = SeenRows(connection, lease)
 
-    def give(self, as_of_day: date) -> HistoryVerdict:
+    def give(self, as_of_day: date, today: date) -> HistoryVerdict:
         started = time.monotonic()
         check_refreshed_in_order(self._connection, self._layers)
-        settled_before = self._settled_before(as_of_day)
+        layers = {Name.parse(name) for layer in self._layers for name, _ in layer.stands_on}
+        check_untouched(self._connection, layers, "History")
+        settled_before = self._settled_before(as_of_day, today)
         first, days = [], 0
         reviews: list[tuple[Look, list[date]]] = []
         for layer in self._layers:
@@ -126,11 +133,12 @@ class _Judgement:
             self._open_reviews(look, to_review)
         return self._record(as_of_day, settled_before, tuple(first), days, started)
 
-    def _settled_before(self, as_of_day: date) -> date:
+    def _settled_before(self, as_of_day: date, today: date) -> date:
         # A backfill answers for a day of the past; it makes no later day young again.
         row = self._connection.execute(
             "SELECT max(as_of_day) FROM feature_store_audit.history_judgement "
-            "WHERE as_of_day <= current_date"
+            "WHERE as_of_day <= %s",
+            (today,),
         ).fetchone()
         newest = max(as_of_day, row[0]) if row and row[0] else as_of_day
         return newest - timedelta(days=self._settings.settling_days)

@@ -17,9 +17,12 @@ def unmailed_reviews(connection: Connection[Any]) -> tuple[Finding, ...]:
 
 def mark_mailed(connection: Connection[Any], reviews: Iterable[Finding]) -> None:
     """Record that a mail about these reviews went out."""
-    connection.execute(
+    ids = [review.finding_id for review in reviews]
+    done = connection.execute(
         "INSERT INTO feature_store_audit.history_mail_log (sighting_event) "
         "SELECT f.sighting_event FROM feature_store_audit.history_finding AS f "
         "WHERE f.finding_id = ANY(%s) AND f.mailed_at IS NULL",
-        ([review.finding_id for review in reviews],),
+        (ids,),
     )
+    if done.rowcount != len(ids):
+        raise RuntimeError(f"{len(ids)} reviews were mailed, and {done.rowcount} are marked so")

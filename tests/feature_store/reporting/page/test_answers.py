@@ -105,9 +105,13 @@ def test_a_run(airflow):
 
 
 def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):
-    """What was found before a run refreshed a relation once more is outdated in both."""
-    refreshed = (
-        "UPDATE feature_store_audit.refresh SET finished_at = finished_at {} interval '1 hour' "
+    """What was found before a relation was refreshed once more is outdated, on any clock."""
+    once_more = (
+        "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
+        "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) "
+        "SELECT relation, dag_id, run_id, token, mode, row_count, bytes, seconds, snapshot, zone, "
+        "started_at - interval '1 hour', finished_at - interval '1 hour' "
+        "FROM feature_store_audit.refresh "
         "WHERE run_id = 'scheduled__3' AND relation = 'ml.tom_features_v1_mv'"
     )
     counts = ("met", "warnings", "broken", "errors")
@@ -122,11 +126,14 @@ def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):
 
     assert sum(of_list()) == EXPECTATIONS
     assert of_list() == of_report()
-    nightly.run(refreshed.format("+"))
+    nightly.run(once_more)
     try:
         assert of_list() == of_report() == [0, 0, 0, 0]
     finally:
-        nightly.run(refreshed.format("-"))
+        nightly.run(
+            "DELETE FROM feature_store_audit.refresh "
+            "WHERE refresh_id = (SELECT max(refresh_id) FROM feature_store_audit.refresh)"
+        )
 
 
 def test_the_report_is_that_of_the_run_and_can_run_nothing(airflow):

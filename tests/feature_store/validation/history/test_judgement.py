@@ -21,6 +21,7 @@ from feature_store.reporting.history_text import history_text
 from feature_store.schema.audit_privileges import access_problems
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.history.findings import pending_reviews
+from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import mark_mailed, unmailed_reviews
 from feature_store.validation.history.result import HistoryVerdict, assert_history
 from sandbox.roles import grant_roles
@@ -243,6 +244,17 @@ def test_an_acceptance_that_says_too_little_is_refused(nights, day, reason, by, 
     assert len(pending_reviews(nights.connection)) == 2
 
 
+def test_an_acceptance_that_finds_other_rows_in_the_baseline_than_it_must_is_refused(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    nights.connection.execute(
+        "DELETE FROM feature_store_audit.history_row WHERE layer = 'A' AND day = %s", (MARCH_10,)
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="are not in the baseline of A"):
+        accept_history(nights.connection, MARCH_10, "late", "ann")
+    assert pending_reviews(nights.connection) != ()
+
+
 def test_a_backfill_accepts_exactly_its_days(nights):
     for listing in (2, 6):
         nights.find(listing)["postal_code"] = "0001"
@@ -260,6 +272,19 @@ def test_a_backfill_of_the_past_makes_no_later_day_young(nights):
     verdict = nights.night(date(2026, 3, 12))
     assert verdict.settled_before == date(2026, 5, 31)
     assert len(verdict.reviews) == 2
+
+
+def test_a_run_of_a_day_that_has_not_come_makes_no_day_old(nights):
+    """Airflow's clock was ahead once. The store's, which may be wrong too, is not asked."""
+    nights.connection.execute(
+        "INSERT INTO feature_store_audit.history_judgement_log "
+        "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
+        "VALUES ('tests', 'ahead', %s, '2000-01-01', 0, 0)",
+        (AS_OF + timedelta(days=9),),
+    )
+    layers, lease = list(nights.layers.values()), nights.lease("today")
+    verdict = judge_history(nights.connection, layers, lease, AS_OF, nights.settings, AS_OF)
+    assert verdict.settled_before == date(2026, 5, 31)
 
 
 def test_a_day_that_is_gone_and_a_day_that_is_new_are_reviewed(nights):

@@ -18,6 +18,7 @@ from feature_store.reporting.history_text import history_text
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.history.findings import open_leaks
 from feature_store.validation.history.result import assert_history
+from sandbox.breakages.harm import as_its_refresh_left_it
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
 
 AS_OF = date(2026, 6, 30)
@@ -220,11 +221,16 @@ def _without_listing_6(nights: Nights) -> Iterator[None]:
     )
     layer = nights.layers["E"]
     nights.layers["E"] = replace(layer, query=layer.query.replace(e, "ml.other"))
-    # What was not written since the last judgement is not read again.
-    nights.connection.execute(f"REFRESH MATERIALIZED VIEW {e}".encode())
+    _write_anew(nights, e)
     yield
-    nights.connection.execute(f"REFRESH MATERIALIZED VIEW {e}".encode())
+    _write_anew(nights, e)
     nights.layers["E"] = layer
+
+
+def _write_anew(nights: Nights, relation: str) -> None:
+    """What was not written since the last judgement is not read again."""
+    nights.connection.execute(f"REFRESH MATERIALIZED VIEW {relation}".encode())
+    as_its_refresh_left_it(nights.connection, relation)
 
 
 def test_an_output_changed_by_hand_is_a_leak_and_mending_it_undoes_it(leaky):

@@ -1,0 +1,68 @@
+"""Layers that somebody else changed in the middle of a run.
+
+Only a refresh changes a materialized view's rows, and each of the run's recorded which versions of
+rows it left. Where there are others, somebody refreshed the layer by hand, or wrote it anew. What
+checks would say of such rows is true and tells nothing: layers above were made of other ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.audit.last_refresh_state import LeftRows, left_by
+from feature_store.audit.latest_refreshes import Latest, read_latest
+from feature_store.audit.row_versions import find_named, row_state, versions_of
+from feature_store.errors import Interfered
+from feature_store.relation_name import Name
+from feature_store.text_format import bullets
+
+BY_HAND = "was refreshed or rewritten by hand"
+"""What the account of such a layer says after the layer's name."""
+
+
+def check_untouched(connection: Connection[Any], names: Iterable[Name], what: str) -> None:
+    """Check that layers have the very rows that their latest refreshes left.
+
+    Args:
+        connection: a pinned session; within a transaction, what that sees is what counts.
+        names: of materialized views. Of those that no refresh left a known state nothing is said.
+        what: cannot be checked else, in words.
+
+    Raises:
+        Interfered: somebody else has changed some; the message names all of them.
+        psycopg.Error: what may pass on its own, such as a layer that is written anew just now.
+    """
+    latest = read_latest(connection)
+    left = left_by(latest)
+    touched = [
+        name
+        for name in sorted(set(names))
+        if (last := latest.get(str(name))) and _is_touched(connection, name, last, left)
+    ]
+    if not touched:
+        return
+    told = [f"{name} {BY_HAND} since {latest[str(name)].run_id} refreshed it" for name in touched]
+    raise Interfered(
+        f"{what} was not checked, which says nothing about the data, because somebody else has "
+        f"changed layers meanwhile:\n{bullets(told)}",
+        readers="what the layers have now; require_certified refuses rows that no run has proven.",
+        next_step=f"Clear the task of {touched[0]} with what follows it: it refreshes the layer "
+        "anew. The server's log may say who did it.",
+    )
+
+
+def _is_touched(connection: Connection[Any], name: Name, last: Latest, left: LeftRows) -> bool:
+    if last.outcome is None:
+        return False
+    try:
+        with connection.transaction():
+            (found,) = find_named(connection, name)
+            if found.doubt:
+                return False
+            return versions_of(row_state(connection, found, left)) != versions_of(last.outcome)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return True

@@ -1,0 +1,96 @@
+"""Opening a run's record: after a look at everything, by `prepare` or whoever works in its place.
+
+An operator can mark `prepare` success while it waits for the run's turn, and a record can be lost.
+A run without one is certified by nobody and shown nowhere. So the next task of the run looks as
+`prepare` would have, and opens it.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.audit.runs import has_record, open_run, open_run_once
+from feature_store.declarations.store_definition import read_store
+from feature_store.errors import StoreError
+from feature_store.operators.airflow_run import as_of_day_of, holder_of
+from feature_store.refresh.lost_rows import Limits, check_sources, read_limits
+from feature_store.schema.readiness import check_ready
+from feature_store.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+def limits_of(settings: Settings, context: Context) -> Limits:
+    """How many rows this run may lose."""
+    accepted = bool(context["params"].get("accept_shrink"))
+    return read_limits(settings.include_dir, accepted=accepted)
+
+
+def look_and_open(
+    connection: Connection[Any], settings: Settings, context: Context, *, once: bool = False
+) -> date:
+    """Look whether a refresh can start, and open the run's record whatever is found.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        settings: where the files are.
+        context: of a task of the run, which has its turn.
+        once: leave a record alone that another task opens at the same time. `prepare` does not:
+            it begins the run anew.
+
+    Returns:
+        The day that the run answers for.
+
+    Raises:
+        NotReady: something is not fit for a refresh.
+        RowsLost: a source has lost too many rows.
+        BadInput: a file or a parameter that cannot be used.
+    """
+    try:
+        store = read_store(settings.include_dir)
+        check_ready(connection, store, settings)
+        check_sources(connection, store, limits_of(settings, context))
+    except (StoreError, psycopg.Error):
+        # The run goes no further, so that it has a verdict and a report.
+        try:
+            open_record(connection, settings, context, once=once)
+        except (StoreError, psycopg.Error) as error:
+            log.info("This run leaves no record: %s", str(error).strip())
+        raise
+    return open_record(connection, settings, context, once=once)
+
+
+def open_record(
+    connection: Connection[Any], settings: Settings, context: Context, *, once: bool
+) -> date:
+    """Open the run's record; ``once``: unless it has one.
+
+    Raises:
+        BadInput: the run answers for no day that can be used.
+    """
+    day = as_of_day_of(context, settings)
+    run_type = context["dag_run"].run_type.value
+    opening = open_run_once if once else open_run
+    opening(connection, holder_of(context), run_type, day, settings.zone)
+    return day
+
+
+def require_record(connection: Connection[Any], settings: Settings, context: Context) -> None:
+    """See to it that the run has a record: if it has none, this task does what `prepare` does.
+
+    Raises:
+        NotReady, RowsLost, BadInput: as `look_and_open`.
+    """
+    holder = holder_of(context)
+    if has_record(connection, holder):
+        return
+    log.warning("%s has no record: prepare did not do its work, so it is done here.", holder)
+    look_and_open(connection, settings, context, once=True)

@@ -1,0 +1,97 @@
+"""A run whose record is not there: whoever works next looks in prepare's place, and opens it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from feature_store.audit.lease import Holder
+from feature_store.audit.runs import has_record, open_run_once
+from feature_store.operators.tasks import RefreshOperator, SuiteOperator
+
+_RUN = Holder("feature_store_refresh", "a run")
+
+
+@pytest.fixture
+def context() -> Any:
+    run = SimpleNamespace(
+        dag_id=_RUN.dag_id,
+        run_id=_RUN.run_id,
+        run_type=SimpleNamespace(value="scheduled"),
+        logical_date=datetime(2026, 6, 30, 3, 20, tzinfo=UTC),
+        run_after=datetime(2026, 6, 30, 3, 20, tzinfo=UTC),
+    )
+    left: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        xcom_push=lambda key, value: left.update({key: value}),
+        left=left,
+        try_number=1,
+        get_dagrun_state=lambda *_: "running",
+    )
+    return {"ti": ti, "dag_run": run, "params": {}}
+
+
+@pytest.fixture
+def store(store_database: str, airflow_conn: Any) -> Any:
+    airflow_conn(store_database)
+    with psycopg.connect(store_database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        RefreshOperator(task_id="next", relation="ml.tom_features_v1_mv"),
+        SuiteOperator(task_id="next", suite="uniqueness"),
+    ],
+    ids=["a refresh", "a suite"],
+)
+def test_the_next_task_opens_the_record_that_prepare_did_not(
+    task: Any, store: psycopg.Connection[Any], context: Any
+) -> None:
+    """An operator marked prepare success while it waited, say."""
+    if isinstance(task, RefreshOperator):
+        task.execute(context)
+    else:
+        with pytest.raises(AirflowFailException, match="could not be checked"):
+            task.execute(context)  # no layer was refreshed
+    runs = store.execute(
+        "SELECT run_id, run_type, as_of_day::text FROM feature_store_audit.run_log"
+    ).fetchall()
+    assert runs == [(_RUN.run_id, "scheduled", "2026-06-30")]
+
+
+def test_the_next_task_refuses_what_prepare_would_have_and_leaves_a_record(
+    store: psycopg.Connection[Any], context: Any
+) -> None:
+    store.execute("DROP MATERIALIZED VIEW ml.tom_train_base_v1_mv")
+    task = RefreshOperator(task_id="next", relation="ml.tom_features_v1_mv")
+    with pytest.raises(AirflowFailException, match="The store cannot be refreshed"):
+        task.execute(context)
+    assert has_record(store, _RUN)
+    assert store.execute("SELECT FROM feature_store_audit.refresh").fetchall() == []
+
+
+def test_of_tasks_that_open_it_side_by_side_one_does(
+    store: psycopg.Connection[Any], store_database: str
+) -> None:
+    together = threading.Barrier(4)
+
+    def open_it() -> None:
+        with psycopg.connect(store_database, autocommit=True) as connection:
+            together.wait()
+            open_run_once(connection, _RUN, "scheduled", date(2026, 6, 30), "UTC")
+
+    tasks = [threading.Thread(target=open_it) for _ in range(4)]
+    for task in tasks:
+        task.start()
+    for task in tasks:
+        task.join()
+    (count,) = store.execute("SELECT count(*) FROM feature_store_audit.run_log").fetchall()
+    assert count == (1,)
