@@ -24,11 +24,12 @@ from airflow.sdk.exceptions import (
 )
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
-from feature_store.mail.mails import leave_cause
+from feature_store.mail.mails import leave_cause, mail_untold
 from feature_store.run_context import (
     as_of_day_of,
     asked_at,
     check_parameters,
+    has_failed,
     holder_of,
     take_turn,
 )
@@ -134,11 +135,14 @@ def _limits(settings: Settings, context: Context) -> Limits:
 class PrepareOperator(StoreOperator):
     """Take the lease, then check that a refresh can start. Changes nothing of the store.
 
+    If an earlier run failed and could not say so, its mail is sent first.
+
     Returns (XCom): the run's as-of day as YYYY-MM-DD.
     """
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
+        from feature_store.migrations import audit_is_current
         from feature_store.objects import has_audit
         from feature_store.prepare import check_access, check_ready
         from feature_store.shrink import check_sources
@@ -151,6 +155,8 @@ class PrepareOperator(StoreOperator):
             except psycopg.errors.InsufficientPrivilege:
                 check_access(connection)  # names every GRANT that is missing
                 raise
+        if audit_is_current(connection, settings.include_dir):
+            mail_untold(connection, context, has_failed(context))
         try:
             store = read_store(settings.include_dir)
             check_ready(connection, store, settings)

@@ -59,6 +59,18 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
     return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
+def is_last_try(context: Context) -> bool:
+    """Whether Airflow will not run the task again by itself, should this try fail."""
+    ti = context["ti"]
+    return ti.max_tries == 0 or ti.try_number > ti.max_tries
+
+
+def has_failed(context: Context) -> Callable[[Holder], bool]:
+    """Whether another run is over and has failed; one that Airflow has forgotten is over."""
+    state_of = _asks_airflow(context)
+    return lambda holder: state_of(holder) in (None, "failed")
+
+
 def asked_at(context: Context) -> datetime | None:
     """When a backfill's run was asked for, at the latest; None of other runs."""
     run = context["dag_run"]
