@@ -56,3 +56,13 @@ def fail_run(connection: Connection[Any], holder: Holder, problem: str, go: int)
     assert spoken is not None  # RETURNING
     event: int = spoken[0]
     return event
+
+
+def verdict_of(connection: Connection[Any], holder: Holder) -> int | None:
+    """The latest verdict of a run."""
+    row = connection.execute(
+        "SELECT max(v.event_id) FROM feature_store_audit.verdict_log AS v "
+        "WHERE v.dag_id = %s AND v.run_id = %s",
+        (holder.dag_id, holder.run_id),
+    ).fetchone()
+    return row and row[0]

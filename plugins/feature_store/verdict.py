@@ -43,12 +43,18 @@ class AssertContractOperator(StoreOperator):
     Returns (XCom): the hash of each feature set.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._hashes: dict[str, str | None] = {}
+        self._before: int | None = None  # the run's latest verdict when this try began to certify
+
     def execute(self, context: Context) -> Any:
         """Give the verdict; where this try is the last one and fails, record it and send the mail.
 
         In the task's own time: what Airflow calls after a task has failed it also kills, and then
         it runs the task again.
         """
+        self._before = None
         try:
             return super().execute(context)
         except AirflowRescheduleException:
@@ -57,8 +63,10 @@ class AssertContractOperator(StoreOperator):
             cause = error.__cause__ if isinstance(error, AirflowFailException) else error
             final = isinstance(error, AirflowFailException) or is_last_try(context)
             # Who was stopped has no time left, and a run that is over has had its verdict.
-            if final and not self.stopped and not isinstance(cause, RunOver):
-                self._end_badly(context, cause or error)
+            if not final or self.stopped or isinstance(cause, RunOver):
+                raise
+            if self._end_badly(context, cause or error):
+                return self._hashes
             raise
 
     def work(
@@ -76,20 +84,22 @@ class AssertContractOperator(StoreOperator):
             if failed is None:
                 raise
             raise failed from None
-        hashes = self._assert(connection, settings, context)
-        # The store is certified: from here on nothing fails the task, for readers are let through.
+        self._assert(connection, settings, context)
+        self._end_well(connection, settings, context)
+        return self._hashes
+
+    def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        """What follows the certificate. It fails nothing, for readers are let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, context)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection, context)
         with _whatever_happens("The lease was not given back; the next run takes it"):
             self._end(connection, settings, context)
-        return hashes
 
-    def _assert(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, str | None]:
+    def _assert(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         from feature_store.certification import certify
+        from feature_store.runs import verdict_of
         from feature_store.store import read_store
 
         failed = failed_before(context, connection)
@@ -97,15 +107,17 @@ class AssertContractOperator(StoreOperator):
             raise failed
         store = read_store(settings.include_dir)
         lease = take_turn(connection, settings, context)
-        hashes = _assert_contracts(connection, store, lease, settings)
+        self._hashes = _assert_contracts(connection, store, lease, settings)
         _assert_history(connection, store, lease, settings, context)
+        self._before = verdict_of(connection, lease.holder) or 0
         with connection.transaction():
             certify(connection, lease, store)
         log.info("Certified: what readers read now is proven.")
-        return hashes
 
-    def _end_badly(self, context: Context, error: BaseException) -> None:
-        """Record the failed verdict and send the one mail.
+    def _end_badly(self, context: Context, error: BaseException) -> bool:
+        """Record the failed verdict and send the one mail. True: the store is certified after all.
+
+        Where the connection broke while it was being certified, only the record knows.
 
         Raises:
             StoreError, psycopg.Error: the record was out of reach just now; another try comes.
@@ -114,6 +126,10 @@ class AssertContractOperator(StoreOperator):
         try:
             settings = read_settings()
             with self._session(settings) as connection:
+                if self._is_certified(connection, context):
+                    log.warning("The store was certified all the same: %s", str(error).strip())
+                    self._end_well(connection, settings, context)
+                    return True
                 verdict = record_failure(connection, settings, context, error)
                 if verdict:
                     self._end(connection, settings, context)
@@ -122,6 +138,15 @@ class AssertContractOperator(StoreOperator):
                 raise
             log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
         mail_failure(context, error, verdict)
+        return False
+
+    def _is_certified(self, connection: Connection[Any], context: Context) -> bool:
+        """Whether this try has certified the store, although it did not hear of it."""
+        from feature_store.runs import verdict_of
+
+        if self._before is None:
+            return False
+        return (verdict_of(connection, holder_of(context)) or 0) > self._before
 
     def _end(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         """What follows the verdict and cannot change it; then the lease is given back."""

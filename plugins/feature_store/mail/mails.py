@@ -133,9 +133,10 @@ def _mail_untold(
 
 def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
     from feature_store.mail.book import Book
-    from feature_store.mail.record import Mailed, verdict_of
+    from feature_store.mail.record import Mailed
     from feature_store.mail.text import RunFacts, compose_review
     from feature_store.run_context import holder_of
+    from feature_store.runs import verdict_of
 
     settings = _settings("mail about old days that changed")
     if settings is None:

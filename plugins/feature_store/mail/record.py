@@ -131,13 +131,3 @@ def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
         Untold(event, Holder(dag_id, run_id), problem or "", day)
         for event, dag_id, run_id, problem, day in reversed(rows)
     )
-
-
-def verdict_of(connection: Connection[Any], run: Holder) -> int | None:
-    """The latest verdict of a run."""
-    row = connection.execute(
-        "SELECT max(v.event_id) FROM feature_store_audit.verdict_log AS v "
-        "WHERE v.dag_id = %s AND v.run_id = %s",
-        (run.dag_id, run.run_id),
-    ).fetchone()
-    return row and row[0]
