@@ -35,7 +35,13 @@ PACKAGE = str(Path(__file__).resolve().parents[1] / "plugins")
 if PACKAGE not in sys.path:
     sys.path.insert(0, PACKAGE)
 
-from feature_store.declarations.dag_outline import Outline, Refresh, read_outlines, refreshed_before  # noqa: E402
+from feature_store.declarations.dag_outline import (  # noqa: E402
+    VERDICT,
+    Outline,
+    Refresh,
+    read_outlines,
+    refreshed_before,
+)
 from feature_store.declarations.feature_sets import read_feature_sets  # noqa: E402
 from feature_store.operators.tasks import (  # noqa: E402
     PrepareOperator,
@@ -43,7 +49,6 @@ from feature_store.operators.tasks import (  # noqa: E402
     SuiteOperator,
 )
 from feature_store.operators.verdict import AssertContractOperator  # noqa: E402
-from feature_store.reporting.mail.send import mail_failure  # noqa: E402
 from feature_store.settings import read_settings  # noqa: E402
 
 SUITE_PAGES = {
@@ -116,14 +121,13 @@ with DAG(
         for suite, words in SUITE_PAGES.items():
             SuiteOperator(task_id=suite, suite=suite, doc_md=words)
     assert_contract = AssertContractOperator(
-        task_id="assert_contract",
+        task_id=VERDICT,
         trigger_rule="all_done",
         outlets=[
             Asset(str(name))
             for name, outline in outlines.items()
             if outline.refresh is Refresh.CONCURRENT or name in carriers
         ],
-        on_failure_callback=mail_failure,
         doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
         "contracts, the leak gates and history, and certifies the store.",
     )

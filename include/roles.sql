@@ -182,6 +182,8 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('history_row', NULL),
 ('history_sighting_log', NULL),
 ('lineage_log', NULL),
+('mail_log', NULL),
+('mail_result_log', NULL),
 ('proof_log', NULL),
 ('refresh', NULL),
 ('reuse_log', NULL),

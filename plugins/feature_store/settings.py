@@ -41,6 +41,7 @@ _BOUNDS = {
     # Linux counts the seconds between two questions to a silent end in 15 bits.
     "silence_timeout": (3, 3_600),
     "idle_transaction_timeout": (0, _MOST_SECONDS),
+    "mail_timeout": (1, 600),
     "lease_grace": (1, _MOST_SECONDS),
     "lease_poll": (_LEAST_POLL, _MOST_SECONDS),
     "settling_days": (0, 36_500),
@@ -83,6 +84,7 @@ class Settings:
         smtp_conn_id: the Airflow connection to the mail server.
         mail_to: who gets the mail of a failed run, addresses separated by commas; empty: no mail.
         mail_from: its sender; empty: ``from_email`` of the mail server's connection, or its login.
+        mail_timeout: seconds that the mail server may take for one mail, in all.
         links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
             a mail; empty: Airflow's own ``[api] base_url``.
         report_dir: the folder in which each run leaves its report, made if it is missing.
@@ -112,6 +114,7 @@ class Settings:
     smtp_conn_id: str = "smtp_default"
     mail_to: str = ""
     mail_from: str = ""
+    mail_timeout: int = 120
     links_base: str = ""
     report_dir: Path = field(default_factory=lambda: _airflow_home() / "feature_store_reports")
     keep_days: int = 750

@@ -321,33 +321,6 @@ class TestTheLease:
 
         assert run_dag(database).state == "success"
 
-    def test_what_goes_wrong_after_the_certificate_fails_nothing_and_all_agree(
-        self, run_dag: Any, database: str, connection: psycopg.Connection
-    ) -> None:
-        """Readers are let through by then: a failed task would say otherwise than the store."""
-        connection.execute(
-            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$"
-        )
-        connection.execute(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON feature_store_audit.lease FOR EACH ROW "
-            "WHEN (NEW.run_id IS NULL) EXECUTE FUNCTION public.refuse()"
-        )
-
-        run = run_dag(database)
-
-        assert (run.state, run.tasks[GATE]) == ("success", "success")
-        told = connection.execute(
-            "SELECT verdict, problem FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
-        ).fetchone()
-        assert told == ("passed", None)
-        asked = connection.execute(
-            "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
-        ).fetchone()
-        assert asked == (run.run_id,)
-        connection.execute("DROP TRIGGER refuse ON feature_store_audit.lease")
-        assert run_dag(database).state == "success", "the next one takes the lease that was left"
-
     def test_a_run_that_airflow_has_forgotten_keeps_it_until_it_has_been_silent_for_long(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:

@@ -21,12 +21,15 @@ from sandbox.components import Components, on_postgres
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
+from tests.mail_servers import SlowMailbox
 
 # Beside the settings that we ship: no test waits for what takes its time in production.
 _IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    # What a task does after it has said how it ended is killed after this.
+    "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "3",
     "FEATURE_STORE_LEASE_POLL": "10",
     "FEATURE_STORE_LOCK_TIMEOUT": "120",
 }
@@ -85,7 +88,8 @@ def real_database(server: Server, filled_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
-    with Mailbox(tmp_path_factory.mktemp("mails")) as running:
+    """Slower in all than the time that Airflow gives a task after its end."""
+    with SlowMailbox(tmp_path_factory.mktemp("mails"), pause=1) as running:
         yield running
 
 

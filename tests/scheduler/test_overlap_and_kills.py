@@ -12,6 +12,7 @@ import psutil
 import psycopg
 
 from sandbox.airflow_api import wait_until
+from sandbox.mailbox import Mailbox
 
 from .conftest import RealAirflow
 from .middle import E, hold_in_the_middle_of_e, working_on_e
@@ -70,7 +71,7 @@ def test_what_tasks_are_forked_from_has_the_slow_libraries_already(
 
 
 def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
-    real_airflow: RealAirflow, session: Session, real_database: str
+    real_airflow: RealAirflow, session: Session, real_database: str, mailbox: Mailbox
 ) -> None:
     run = "stopped_in_the_middle_of_E"
     with psycopg.connect(real_database) as blocker:
@@ -86,6 +87,11 @@ def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
     real_airflow.clear(run, E, downstream=True)
     wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 30, real_airflow.logs)
     assert real_airflow.wait_for_run(run) == "success"
+    # Of the run that failed one mail came, though its server is slow.
+    assert len(mailbox.mails()) == 1
+    assert session.execute(
+        "SELECT run_id, nth, sent FROM feature_store_audit.mail WHERE kind = 'failure'"
+    ).fetchall() == [(run, 1, True)]
 
 
 def test_a_task_whose_machine_is_shut_down_is_tried_again(

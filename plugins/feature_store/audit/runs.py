@@ -41,9 +41,48 @@ def open_run_once(
             open_run(connection, holder, run_type, as_of_day, zone)
 
 
-def fail_run(connection: Connection[Any], holder: Holder, problem: str) -> None:
-    """Record that a run failed, and why. That one passed is recorded by what certifies."""
-    connection.execute(
-        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) VALUES (%s, %s, %s)",
-        (holder.dag_id, holder.run_id, problem),
+def fail_run(connection: Connection[Any], holder: Holder, problem: str, go: int) -> int:
+    """Record that a run failed, and why; once, if Airflow tries the task again that says so.
+
+    That one passed is recorded by what certifies.
+
+    Args:
+        connection: a session on the record.
+        holder: the run.
+        problem: why, in words.
+        go: Airflow's ``max_tries`` of the task, another number after somebody has cleared it.
+
+    Returns:
+        The verdict's number.
+    """
+    run = (holder.dag_id, holder.run_id)
+    spoken = (
+        connection.execute(
+            "SELECT v.event_id FROM feature_store_audit.verdict_log AS v "
+            "WHERE v.dag_id = %s AND v.run_id = %s AND v.verdict = 'failed' AND v.go = %s "
+            "AND v.event_id = (SELECT max(n.event_id) FROM ("
+            "SELECT g.event_id FROM feature_store_audit.verdict_log AS g "
+            "WHERE g.dag_id = v.dag_id AND g.run_id = v.run_id "
+            "UNION ALL SELECT o.event_id FROM feature_store_audit.run_log AS o "
+            "WHERE o.dag_id = v.dag_id AND o.run_id = v.run_id) AS n)",
+            (*run, go),
+        ).fetchone()
+        or connection.execute(
+            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, go) "
+            "VALUES (%s, %s, %s, %s) RETURNING event_id",
+            (*run, problem, go),
+        ).fetchone()
     )
+    assert spoken is not None  # RETURNING
+    event: int = spoken[0]
+    return event
+
+
+def verdict_of(connection: Connection[Any], holder: Holder) -> int | None:
+    """The latest verdict of a run."""
+    row = connection.execute(
+        "SELECT max(v.event_id) FROM feature_store_audit.verdict_log AS v "
+        "WHERE v.dag_id = %s AND v.run_id = %s",
+        (holder.dag_id, holder.run_id),
+    ).fetchone()
+    return row and row[0]

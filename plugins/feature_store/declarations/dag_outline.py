@@ -21,6 +21,8 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+VERDICT = "assert_contract"
+"""The task that gives the verdict on a run."""
 
 _UNREAD = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _QUALIFIED = re.compile(r'("[^"]+"|\w+)\s*\.\s*("[^"]+"|\w+)')

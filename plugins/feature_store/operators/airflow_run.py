@@ -68,6 +68,18 @@ def asked_by(connection: Connection[Any], context: Context) -> str | None:
     return ask(connection, holder_of(context), go_of(context))
 
 
+def is_last_try(context: Context) -> bool:
+    """Whether Airflow will not run the task again by itself, should this try fail."""
+    ti = context["ti"]
+    return ti.max_tries == 0 or ti.try_number > ti.max_tries
+
+
+def has_failed(context: Context) -> Callable[[Holder], bool]:
+    """Whether another run is over and has failed; one that Airflow has forgotten is over."""
+    state_of = _asks_airflow(context)
+    return lambda holder: state_of(holder) in (None, "failed")
+
+
 def check_parameters(context: Context, settings: Settings) -> None:
     """Check what the run was given, all of it, before it does anything.
 

@@ -27,9 +27,10 @@ from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.operators.airflow_run import (
     asked_by,
     check_parameters,
+    has_failed,
     take_turn,
 )
-from feature_store.reporting.mail.send import leave_cause
+from feature_store.reporting.mail.send import leave_cause, mail_untold
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class StoreOperator(BaseOperator):
 class PrepareOperator(StoreOperator):
     """Take the lease, then check that a refresh can start. Changes nothing of the store.
 
+    If an earlier run failed and could not say so, its mail is sent first.
+
     Returns (XCom): the run's as-of day as YYYY-MM-DD.
     """
 
@@ -147,13 +150,16 @@ class PrepareOperator(StoreOperator):
 
         check_parameters(context, settings)
         try:
-            if audit_is_current(connection, settings.include_dir):
+            current = audit_is_current(connection, settings.include_dir)
+            if current:
                 asked_by(connection, context)  # before it waits for its turn
             if has_audit(connection):
                 take_turn(connection, settings, context)
         except psycopg.errors.InsufficientPrivilege:
             check_access(connection)  # names every GRANT that is missing
             raise
+        if current:
+            mail_untold(connection, context, has_failed(context))
         day = look_and_open(connection, settings, context)
         log.info("Ready. This run answers for %s (%s).", day, settings.zone)
         return day.isoformat()

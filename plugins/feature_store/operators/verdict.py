@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+)
 
 from feature_store.audit.lease import Lease, release_lease
-from feature_store.declarations.dag_outline import SUITES
-from feature_store.errors import (
-    BadInput,
-    NotReady,
-    RunFailed,
-    RunOver,
-    StoreError,
-    passes_on_its_own,
+from feature_store.errors import NotReady, RunOver, StoreError, passes_on_its_own
+from feature_store.operators.airflow_run import (
+    as_of_day_of,
+    holder_of,
+    is_last_try,
+    take_turn,
+    today_of,
 )
-from feature_store.operators.airflow_run import as_of_day_of, holder_of, take_turn, today_of
+from feature_store.operators.failed_run import failed_before, record_failure
 from feature_store.operators.tasks import StoreOperator
-from feature_store.reporting.mail.send import CAUSE, REPORT, mail_reviews
-from feature_store.settings import Settings
-from feature_store.text_format import bullets
+from feature_store.reporting.mail.send import REPORT, mail_failure, mail_reviews
+from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,10 +36,6 @@ if TYPE_CHECKING:
     from feature_store.validation.leaks.gate_context import Scene
 
 log = logging.getLogger(__name__)
-
-_MOST_CAUSES = 10
-# The states of a task that came to an end of its own.
-_ENDED = ("success", "failed")
 
 
 class AssertContractOperator(StoreOperator):
@@ -50,10 +49,36 @@ class AssertContractOperator(StoreOperator):
     Returns (XCom): the hash of each feature set.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._hashes: dict[str, str | None] = {}
+        self._before: int | None = None  # the run's latest verdict when this try began to certify
+
+    def execute(self, context: Context) -> Any:
+        """Give the verdict; where this try is the last one and fails, record it and send the mail.
+
+        In the task's own time: what Airflow calls after a task has failed it also kills, and then
+        it runs the task again.
+        """
+        self._before = None
+        try:
+            return super().execute(context)
+        except AirflowRescheduleException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            cause = error.__cause__ if isinstance(error, AirflowFailException) else error
+            final = isinstance(error, AirflowFailException) or is_last_try(context)
+            # Who was stopped has no time left, and a run that is over has had its verdict.
+            if not final or self.stopped or isinstance(cause, RunOver):
+                raise
+            if self._end_badly(context, cause or error):
+                return self._hashes
+            raise
+
     def work(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
-        """Give the verdict, record it and release the lease."""
+        """Certify the store, say so, and give the lease back."""
         from feature_store.schema.object_states import require_store
         from feature_store.schema.readiness import check_access
 
@@ -61,69 +86,73 @@ class AssertContractOperator(StoreOperator):
             require_store(connection)
             check_access(connection)
         except NotReady:
-            failed = _failed_before(context)  # by what Airflow alone knows of it
+            failed = failed_before(context)  # by what Airflow alone knows of it
             if failed is None:
                 raise
-            with suppress(psycopg.Error):
-                self._fail(connection, settings, context, failed)
             raise failed from None
-        try:
-            hashes = self._assert(connection, settings, context)
-        except (StoreError, psycopg.Error) as error:
-            # Else this task is tried again, still in its turn.
-            if not (self.stopped or passes_on_its_own(error) or isinstance(error, RunOver)):
-                self._fail(connection, settings, context, error)
-            raise
-        # The store is certified: from here on nothing fails the task, for readers are let through.
+        self._assert(connection, settings, context)
+        self._end_well(connection, settings, context)
+        return self._hashes
+
+    def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        """What follows the certificate. It fails nothing, for readers are let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, context)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection, context)
         with _whatever_happens("The lease was not given back; the next run takes it"):
             self._end(connection, settings, context)
-        return hashes
 
-    def _assert(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, str | None]:
+    def _assert(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+        from feature_store.audit.runs import verdict_of
         from feature_store.declarations.store_definition import read_store
         from feature_store.validation.certification import certify
 
-        failed = _failed_before(context, connection)
+        failed = failed_before(context, connection)
         if failed:
             raise failed
         store = read_store(settings.include_dir)
         lease = take_turn(connection, settings, context)
-        hashes = _assert_contracts(connection, store, lease, settings)
+        self._hashes = _assert_contracts(connection, store, lease, settings)
         _assert_history(connection, store, lease, settings, context)
+        self._before = verdict_of(connection, lease.holder) or 0
         with connection.transaction():
             certify(connection, lease, store)
         log.info("Certified: what readers read now is proven.")
-        return hashes
 
-    def _fail(
-        self,
-        connection: Connection[Any],
-        settings: Settings,
-        context: Context,
-        error: StoreError | psycopg.Error,
-    ) -> None:
-        from feature_store.audit.runs import fail_run
-        from feature_store.operators.run_opening import open_record
-        from feature_store.schema.audit_migrations import audit_is_current
-        from feature_store.validation.certification import withdraw
+    def _end_badly(self, context: Context, error: BaseException) -> bool:
+        """Record the failed verdict and send the one mail. True: the store is certified after all.
 
-        holder = holder_of(context)
-        if not audit_is_current(connection, settings.include_dir):
-            release_lease(connection, holder)  # prepare stopped the run, and has said so
-            return
-        with suppress(BadInput):  # a run for no day leaves no record
-            open_record(connection, settings, context, once=True)
-        problem = error.problem if isinstance(error, StoreError) else str(error).strip()
-        with connection.transaction():
-            fail_run(connection, holder, problem)
-            withdraw(connection, holder)
-        self._end(connection, settings, context)
+        Where the connection broke while it was being certified, only the record knows.
+
+        Raises:
+            StoreError, psycopg.Error: the record was out of reach just now; another try comes.
+        """
+        verdict = None
+        try:
+            settings = read_settings()
+            with self._session(settings) as connection:
+                if self._is_certified(connection, context):
+                    log.warning("The store was certified all the same: %s", str(error).strip())
+                    self._end_well(connection, settings, context)
+                    return True
+                verdict = record_failure(connection, settings, context, error)
+                if verdict:
+                    self._end(connection, settings, context)
+        except (StoreError, psycopg.Error) as problem:
+            if passes_on_its_own(problem) and not is_last_try(context):
+                raise
+            log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
+        mail_failure(context, error, verdict)
+        return False
+
+    def _is_certified(self, connection: Connection[Any], context: Context) -> bool:
+        """Whether this try has certified the store, although it did not hear of it."""
+        from feature_store.audit.runs import verdict_of
+
+        if self._before is None:
+            return False
+        return (verdict_of(connection, holder_of(context)) or 0) > self._before
 
     def _end(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         """What follows the verdict and cannot change it; then the lease is given back."""
@@ -163,19 +192,19 @@ def _whatever_happens(words: str) -> Iterator[None]:
     """Log what goes wrong with something on which the verdict does not depend."""
     try:
         yield
-    except Exception as error:
+    except (Exception, AirflowTaskTimeout) as error:
         log.warning("%s: %s", words, error)
 
 
 def _tell_of_reviews(connection: Connection[Any], context: Context) -> None:
     """Mail the pending reviews that no mail has told of."""
-    from feature_store.validation.history.mailed_reviews import mark_mailed, unmailed_reviews
+    from feature_store.validation.history.mailed_reviews import unmailed_reviews
 
-    reviews = unmailed_reviews(connection)
-    for review in reviews:
+    found = unmailed_reviews(connection)
+    for review in found.reviews:
         log.warning("For review: %s", review)
-    if reviews and mail_reviews(context, reviews):
-        mark_mailed(connection, reviews)
+    if found.reviews:
+        mail_reviews(connection, context, found)
 
 
 def _assert_contracts(
@@ -250,32 +279,3 @@ def _assert_history(
     assert_history(verdict)
     for change in verdict.definition_changes:
         log.warning("History begins anew: %s", change)
-
-
-def _failed_before(context: Context, connection: Connection[Any] | None = None) -> RunFailed | None:
-    run, task = context["dag_run"], context["task"]
-    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-    by_task = states.get(run.run_id, {})
-    failed = sorted(t for t, state in by_task.items() if state == "failed")
-    never_ran = sorted(
-        t for t, state in by_task.items() if t != task.task_id and state not in _ENDED
-    )
-    if not failed and not never_ran:
-        return None
-    problem = f"Failed: {', '.join(failed) or 'no task'}."
-    if never_ran:
-        problem += f" Did not run: {', '.join(never_ran)}."
-    causes = {t: context["ti"].xcom_pull(task_ids=t, key=CAUSE) for t in failed[:_MOST_CAUSES]}
-    if any(causes.values()):
-        problem += "\n" + bullets([f"{task}: {cause}" for task, cause in causes.items() if cause])
-    if connection is not None:
-        from feature_store.validation.suites import breaches
-
-        ended = [suite for suite in SUITES if by_task.get(f"expectations.{suite}") in _ENDED]
-        problem += breaches(connection, holder_of(context), ended)
-    return RunFailed(
-        problem,
-        readers="layers that were refreshed before the failure show new rows, the others old.",
-        next_step="Read the log of the task that failed, mend it, then clear that task with what "
-        "follows it.",
-    )

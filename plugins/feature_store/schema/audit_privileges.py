@@ -28,6 +28,8 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
     "history_row": None,
     "history_sighting_log": None,
     "lineage_log": None,
+    "mail_log": None,
+    "mail_result_log": None,
     "proof_log": None,
     "refresh": None,
     "reuse_log": None,

@@ -86,6 +86,7 @@ class RunFacts:
         reviews: old days that changed and that nobody has accepted, seen first by this run.
         next_steps: what to do, commands among them.
         links: pairs of a label and an address.
+        notes: on the mail itself, such as that it comes late.
     """
 
     dag_id: str
@@ -101,6 +102,7 @@ class RunFacts:
     reviews: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def compose_review(
         "dag_id": run.dag_id,
         "run_id": run.run_id,
         "as_of_day": run.as_of_day,
+        "notes": run.notes,
         "meaning": "The run passed. What happened on these days is long settled, yet the sources "
         "tell it otherwise than before. It waits until a person accepts it with a reason.",
         "reviews": reviews[:_MOST_FINDINGS],

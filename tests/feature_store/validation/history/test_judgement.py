@@ -22,7 +22,7 @@ from feature_store.schema.audit_privileges import access_problems
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.history.findings import pending_reviews
 from feature_store.validation.history.judgement import judge_history
-from feature_store.validation.history.mailed_reviews import mark_mailed, unmailed_reviews
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from feature_store.validation.history.result import HistoryVerdict, assert_history
 from sandbox.roles import grant_roles
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
@@ -171,10 +171,10 @@ def test_a_late_flag_on_an_old_listing_is_reviewed(nights):
 def test_a_review_waits_and_is_not_told_twice(nights):
     nights.find(6)["price"] = 8000
     assert len(nights.night(AS_OF).reviews) == 2
-    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    nights.mail_what_is_pending()
     before = nights.kept()
     assert len(nights.night(AS_OF).reviews) == 2
-    assert unmailed_reviews(nights.connection) == ()
+    assert unmailed_reviews(nights.connection).reviews == ()
     assert {k: v for k, v in nights.kept().items() if k != "judgement"} == {
         k: v for k, v in before.items() if k != "judgement"
     }
@@ -334,10 +334,10 @@ def test_a_new_segment_moves_no_past_day(nights):
 def test_a_review_that_was_mailed_and_changes_again_is_told_again(nights):
     nights.find(6)["price"] = 8000
     nights.night(AS_OF)
-    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    nights.mail_what_is_pending()
     nights.find(6)["price"] = 8001
     nights.night(AS_OF)
-    assert [(r.layer, r.day) for r in unmailed_reviews(nights.connection)] == [
+    assert [(r.layer, r.day) for r in unmailed_reviews(nights.connection).reviews] == [
         ("A", MARCH_10),
         ("D2", MARCH_10),
     ]
@@ -346,17 +346,17 @@ def test_a_review_that_was_mailed_and_changes_again_is_told_again(nights):
 def test_a_run_that_is_cleared_and_run_again_has_nothing_more_to_mail(nights):
     nights.find(6)["price"] = 8000
     nights.night(AS_OF)
-    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    nights.mail_what_is_pending()
     assert len(nights.judge(nights.lease("night 2"), AS_OF).reviews) == 2
-    assert unmailed_reviews(nights.connection) == ()
+    assert unmailed_reviews(nights.connection).reviews == ()
 
 
 def test_a_review_whose_mail_did_not_go_out_waits_for_the_next(nights):
     nights.find(6)["price"] = 8000
     nights.night(AS_OF)
-    told = unmailed_reviews(nights.connection)
+    told = unmailed_reviews(nights.connection).reviews
     nights.night(AS_OF)
-    assert unmailed_reviews(nights.connection) == told
+    assert unmailed_reviews(nights.connection).reviews == told
 
 
 def test_a_judgement_of_the_same_run_says_the_same_again(nights):

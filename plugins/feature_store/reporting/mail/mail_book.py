@@ -1,0 +1,96 @@
+"""Where a mail is written down before and after it is sent: the store's record, else Airflow.
+
+The record cannot be written while the database is down, and then Airflow keeps the one thing that
+matters: that the mail was begun, and that it was sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Error
+
+from feature_store.declarations.dag_outline import VERDICT
+from feature_store.reporting.mail.delivery import Delivery, Outcome
+from feature_store.reporting.mail.mail_record import Mailed, begin, end, mailed
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from feature_store.audit.lease import Holder
+
+log = logging.getLogger(__name__)
+
+MAILED = "mailed"
+"""The XCom key under which the verdict's task leaves how far its mail came without the record."""
+_BEGUN, _SENT = "begun", "sent"
+
+
+class Book:
+    """What is written down of one mail.
+
+    Args:
+        connection: a session on the record; None if there is none to be had.
+        kind: ``failure`` or ``review``.
+        verdict: the verdict that the mail tells; None if none could be recorded.
+        mailed: what is known of mails about it.
+        ti: the verdict's own task instance, to leave with Airflow what the record cannot take;
+            None: the mail is then left to another try.
+        sightings: of a review.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any] | None,
+        kind: str,
+        verdict: int | None,
+        mailed: Mailed,
+        ti: Any = None,
+        sightings: tuple[int, ...] = (),
+    ) -> None:
+        self._connection = connection
+        self._kind, self._verdict, self._sightings = kind, verdict, sightings
+        self._mailed, self._ti = mailed, ti
+        self._event: int | None = None
+
+    def begin(self, subject: str) -> bool:
+        """Write down that the mail is about to be sent. False: it must not be."""
+        nth = self._mailed.tries + 1
+        if self._connection is not None and self._verdict is not None:
+            try:
+                self._event = begin(
+                    self._connection, self._kind, self._verdict, nth, subject, self._sightings
+                )
+            except Error as error:
+                log.warning("The mail could not be recorded: %s", str(error).strip())
+            else:
+                return self._event is not None
+        return self._leave(_BEGUN)
+
+    def end(self, delivery: Delivery) -> None:
+        """Write down what became of it."""
+        if self._event is None or self._connection is None:
+            if delivery.outcome is Outcome.SENT:
+                self._leave(_SENT)
+            return
+        try:
+            end(self._connection, self._event, delivery)
+        except Error as error:
+            log.warning("What became of the mail was not recorded: %s", str(error).strip())
+
+    def _leave(self, state: str) -> bool:
+        if self._ti is None:
+            return False
+        try:
+            self._ti.xcom_push(key=MAILED, value=state)
+        except Exception as error:
+            log.warning("Airflow did not take that the mail is %s: %s", state, error)
+        return True
+
+
+def mailed_of_run(connection: Connection[Any], verdict: int, ti: Any, run: Holder) -> Mailed:
+    """What record and Airflow know of the mails about another run's failed verdict."""
+    known = mailed(connection, verdict)
+    state = ti.xcom_pull(task_ids=VERDICT, key=MAILED, dag_id=run.dag_id, run_id=run.run_id)
+    return Mailed(known.tries, known.told or state == _SENT, known.doubtful or state == _BEGUN)

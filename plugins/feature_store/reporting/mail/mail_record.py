@@ -1,0 +1,133 @@
+"""What the record knows of mails: what was about to be sent, and what became of it.
+
+A mail is begun before its server is given it and ended when the server has answered. One that was
+begun and never ended may have come or not: it is sent once more, and says so. The database holds
+each verdict to two mails at most (``include/sql/audit``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder
+from feature_store.reporting.mail.delivery import Delivery, Outcome
+
+_MOST_LEFT = 5
+
+
+@dataclass(frozen=True)
+class Mailed:
+    """What is known of the mails about one verdict.
+
+    Attributes:
+        tries: that were begun.
+        told: one of them was sent.
+        doubtful: of one of them nobody knows.
+    """
+
+    tries: int = 0
+    told: bool = False
+    doubtful: bool = False
+
+    @property
+    def enough(self) -> bool:
+        """No other mail is to go out."""
+        return self.told or self.tries >= 2  # as the table checks
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A failed verdict of which, as far as the record knows, no mail has told."""
+
+    verdict: int
+    run: Holder
+    problem: str
+    as_of_day: date | None
+
+
+def mailed(connection: Connection[Any], verdict: int) -> Mailed:
+    """What is known of the mails about a failed verdict."""
+    row = connection.execute(
+        "SELECT count(*), coalesce(bool_or(m.sent), FALSE), "
+        "coalesce(bool_or(m.sent IS NULL), FALSE) "
+        "FROM feature_store_audit.mail AS m "
+        "WHERE m.verdict_event = %s AND m.kind = 'failure'",
+        (verdict,),
+    ).fetchone()
+    assert row is not None  # an aggregate
+    return Mailed(*row)
+
+
+def begin(
+    connection: Connection[Any],
+    kind: str,
+    verdict: int,
+    nth: int,
+    subject: str,
+    sightings: Sequence[int] = (),
+) -> int | None:
+    """Record that a mail is about to be sent; None if another process was faster."""
+    row = connection.execute(
+        "INSERT INTO feature_store_audit.mail_log (kind, verdict_event, nth, sightings, subject) "
+        "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s "
+        "WHERE NOT EXISTS (SELECT FROM feature_store_audit.history_mail_log AS h "
+        "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "
+        "ON CONFLICT DO NOTHING RETURNING event_id",
+        {
+            "kind": kind,
+            "verdict": verdict,
+            "nth": nth,
+            "sightings": list(sightings),
+            "subject": subject,
+        },
+    ).fetchone()
+    return row and row[0]
+
+
+def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
+    """Record what became of a mail; nothing of one of which nobody knows."""
+    if delivery.outcome is Outcome.UNKNOWN:
+        return
+    sent = delivery.outcome is Outcome.SENT
+    with connection.transaction():
+        connection.execute(
+            "INSERT INTO feature_store_audit.mail_result_log (mail_event, sent, problem) "
+            "VALUES (%s, %s, %s)",
+            (event, sent, delivery.problem or None),
+        )
+        if sent:
+            connection.execute(
+                "INSERT INTO feature_store_audit.history_mail_log (sighting_event) "
+                "SELECT unnest(m.sightings) FROM feature_store_audit.mail_log AS m "
+                "WHERE m.event_id = %s ON CONFLICT DO NOTHING",
+                (event,),
+            )
+
+
+def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
+    """Failed verdicts of the last week that no mail has told, oldest first; a few at most.
+
+    Of a run that has taken its turn anew the next verdict tells.
+    """
+    rows = connection.execute(
+        "SELECT v.event_id, v.dag_id, v.run_id, v.problem, r.as_of_day "
+        "FROM (SELECT DISTINCT ON (g.dag_id, g.run_id) g.* "
+        "FROM feature_store_audit.verdict_log AS g "
+        "ORDER BY g.dag_id, g.run_id, g.event_id DESC) AS v "
+        "LEFT JOIN feature_store_audit.run AS r ON v.dag_id = r.dag_id AND v.run_id = r.run_id "
+        "WHERE v.verdict = 'failed' AND v.verdict_at > now() - interval '7 days' "
+        "AND v.event_id > coalesce(r.event_id, 0) "
+        "AND NOT EXISTS (SELECT FROM feature_store_audit.mail AS m "
+        "WHERE m.verdict_event = v.event_id AND m.kind = 'failure' AND (m.sent OR m.nth = 2)) "
+        "ORDER BY v.event_id DESC LIMIT %s",
+        (_MOST_LEFT,),
+    ).fetchall()
+    return tuple(
+        Untold(event, Holder(dag_id, run_id), problem or "", day)
+        for event, dag_id, run_id, problem, day in reversed(rows)
+    )

@@ -1,0 +1,91 @@
+"""Airflow, record, report, page, mail and readers say the same of a run, whatever goes wrong.
+
+On real runs: each fault is made where it happens in the field, at the certificate or around it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store import certification
+from feature_store.reporting.page.runs import latest_runs
+from sandbox.mailbox import Mailbox
+
+Session = psycopg.Connection[Any]
+REFUSE = """
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = %s; END $$
+"""
+
+
+def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool]:
+    """What each of the six says: whether the run has passed."""
+    record = connection.execute(
+        "SELECT verdict FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
+    ).fetchone()
+    folder = Path(os.environ["AIRFLOW_HOME"]) / "feature_store_reports"
+    (report,) = [r for p in folder.glob("*.html") if run.run_id in (r := p.read_text())]
+    (page,) = [line for line in latest_runs(connection, 5) if line.run_id == run.run_id]
+    try:
+        asked = connection.execute(
+            "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
+        ).fetchone()
+    except psycopg.errors.RaiseException:
+        asked = None
+    return {
+        "airflow": run.state == "success",
+        "record": record == ("passed",),
+        "report": "<h1>Passed" in report,
+        "page": page.verdict == "passed",
+        "mail": not any(run.run_id in path.read_text() for path in mailbox.mails()),
+        "readers": asked == (run.run_id,),
+    }
+
+
+def test_they_agree_that_a_run_passed_and_that_it_did_not(
+    run_dag: Callable[..., Any],
+    database: str,
+    connection: Session,
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = certification.certify
+
+    # The connection breaks in every try just after the certificate was committed.
+    def certify_and_break(session: Session, *rest: Any) -> None:
+        real(session, *rest)
+        session.execute("COMMIT")
+        session.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(certification, "certify", certify_and_break)
+    run = run_dag(database)
+    assert set(told(run, connection, mailbox).values()) == {True}
+    monkeypatch.setattr(certification, "certify", real)
+
+    # The lease cannot be given back: what follows the certificate fails nothing.
+    connection.execute(REFUSE.replace("%s", "'53100'").encode())
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON feature_store_audit.lease FOR EACH ROW "
+        "WHEN (NEW.run_id IS NULL) EXECUTE FUNCTION public.refuse()"
+    )
+    run = run_dag(database)
+    assert set(told(run, connection, mailbox).values()) == {True}
+    connection.execute("DROP TRIGGER refuse ON feature_store_audit.lease")
+
+    # What may pass on its own does not, in any try: the last one is the verdict.
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON feature_store_audit.certification_log "
+        "FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+    )
+    run = run_dag(database)
+    assert set(told(run, connection, mailbox).values()) == {False}
+    assert len(mailbox.mails()) == 1
+    lease = connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone()
+    assert lease == (None,)

@@ -1,0 +1,306 @@
+"""A failed run has one mail, whatever becomes of its mail server and of who sends it.
+
+Real mail servers, some slow and some that fall silent; real processes, that are killed.
+"""
+
+from __future__ import annotations
+
+import time
+from email import message_from_bytes, policy
+from typing import Any
+
+import psycopg
+import pytest
+
+from feature_store.audit.lease import Holder
+from feature_store.audit.runs import open_run
+from feature_store.reporting.mail.mail_book import MAILED
+from feature_store.reporting.mail.send import mail_reviews
+from sandbox.mailbox import Mailbox, mail_settings
+from tests.feature_store.reporting.mail.verdicts import (
+    DAG,
+    FAILED,
+    context_of,
+    give_verdict,
+    prepare_next,
+    start_verdict,
+)
+from tests.mail_servers import SlowMailbox
+
+RUN = Holder(DAG, FAILED)
+# Of a whole conversation up to the mail itself: greeting, EHLO, sender, recipient, go on.
+ANSWERS = 5
+AGAIN = "You may have had this mail before"
+LATE = "This mail comes late"
+
+
+@pytest.fixture
+def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any:
+    """A store in which a run has begun, whose refresh has failed."""
+    airflow_conn(store_db.conninfo)
+    monkeypatch.setenv("FEATURE_STORE_REPORT_DIR", str(tmp_path / "reports"))
+    from datetime import date
+
+    open_run(store_db.connection, RUN, "manual", date(2026, 6, 30), "UTC")
+    return store_db
+
+
+@pytest.fixture
+def use(monkeypatch: Any, tmp_path: Any) -> Any:
+    """Let mails go to a mail server of this kind, which runs."""
+    running = []
+
+    def start(**slow: Any) -> Mailbox:
+        mailbox = (SlowMailbox if slow else Mailbox)(tmp_path / f"mails{len(running)}", **slow)
+        running.append(mailbox.__enter__())
+        for name, value in mail_settings(mailbox).items():
+            monkeypatch.setenv(name, value.replace('"timeout": 5', '"timeout": 60'))
+        return mailbox
+
+    yield start
+    for mailbox in running:
+        mailbox.__exit__(None, None, None)
+
+
+def texts(*mailboxes: Mailbox) -> list[str]:
+    return [
+        message_from_bytes(path.read_bytes(), policy=policy.default)
+        .get_body(("plain",))
+        .get_content()
+        for mailbox in mailboxes
+        for path in mailbox.mails()
+    ]
+
+
+def recorded(db: Any) -> list[Any]:
+    return db.rows("SELECT nth, sent FROM feature_store_audit.mail ORDER BY event_id")
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_a_failed_run_is_mailed_by_its_own_task_once_and_the_record_says_so(
+    db: Any, use: Any
+) -> None:
+    mailbox = use()
+    give_verdict()
+    (text,) = texts(mailbox)
+    assert AGAIN not in text
+    assert LATE not in text
+    assert recorded(db) == [(1, True)]
+    # Airflow tries it again where it did not hear that the task has failed: it was killed then.
+    give_verdict()
+    prepare_next()
+    assert len(mailbox.mails()) == 1
+    assert db.value("SELECT count(*) FROM feature_store_audit.verdict_log") == 1
+
+
+def test_a_task_that_was_cleared_and_fails_again_is_mailed_again(db: Any, use: Any) -> None:
+    mailbox = use()
+    give_verdict()
+    give_verdict(try_number=8, max_tries=7)
+    assert len(mailbox.mails()) == 2
+    assert recorded(db) == [(1, True), (1, True)]
+
+
+def test_a_mail_server_that_is_slow_with_each_answer_gets_one_mail(db: Any, use: Any) -> None:
+    mailbox = use(pause=0.7)
+    give_verdict()
+    assert len(mailbox.mails()) == 1
+    assert recorded(db) == [(1, True)]
+
+
+def test_a_mail_server_that_is_too_slow_in_all_is_given_up_and_nothing_was_sent(
+    db: Any, use: Any, monkeypatch: Any
+) -> None:
+    """Each of its answers comes within the connection's timeout, so that alone is no bound."""
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "3")
+    mailbox = use(pause=1.2)
+    begun = time.monotonic()
+    give_verdict()
+    assert time.monotonic() - begun < 30
+    assert recorded(db) == []
+    time.sleep(1.5)  # what was given up is not sent behind our back
+    assert mailbox.mails() == []
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "60")
+    quick = use()
+    prepare_next()
+    (text,) = texts(quick)
+    assert LATE in text
+    assert AGAIN not in text
+
+
+def test_a_server_that_takes_the_mail_and_never_answers_gets_one_more_that_says_so(
+    db: Any, use: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "3")
+    mute = use(answers=ANSWERS)
+    give_verdict()
+    assert recorded(db) == [(1, None)]
+    prepare_next("the next run")
+    first, second = texts(mute)
+    assert AGAIN not in first
+    assert AGAIN in second
+    # The second was not answered either: nobody gets a third.
+    quick = use()
+    prepare_next("the one after that")
+    assert texts(quick) == []
+    assert recorded(db) == [(1, None), (2, None)]
+
+
+def test_killed_while_the_server_has_the_mail_the_next_try_sends_one_more_that_says_so(
+    db: Any, use: Any
+) -> None:
+    mute = use(answers=ANSWERS)
+    task = start_verdict(try_number=2)
+    wait_for(mute.mails)
+    task.kill()
+    task.wait()
+    assert recorded(db) == [(1, None)]
+    quick = use()
+    give_verdict(try_number=3)
+    prepare_next()
+    (text,) = texts(quick)
+    assert AGAIN in text
+    assert LATE not in text
+    assert recorded(db) == [(1, None), (2, True)]
+
+
+def test_killed_in_its_last_try_before_the_server_had_the_mail_the_next_run_sends_it(
+    db: Any, use: Any
+) -> None:
+    mute = use(answers=2)  # nothing but its greeting, and an answer to EHLO
+    task = start_verdict()
+    wait_for(lambda: mute.silent)
+    task.kill()
+    task.wait()
+    assert recorded(db) == []
+    quick = use()
+    prepare_next()
+    prepare_next("the one after that")
+    (text,) = texts(quick)
+    assert LATE in text
+    assert AGAIN not in text
+    assert "base.x" in text, "what Airflow knows of the run is told"
+    assert recorded(db) == [(1, True)]
+
+
+def test_a_run_that_died_with_the_lease_and_without_a_verdict_is_mailed_by_the_next_one(
+    db: Any, use: Any
+) -> None:
+    db.run(
+        f"UPDATE feature_store_audit.lease SET dag_id = '{DAG}', run_id = '{FAILED}', "
+        "taken_at = now(), seen_at = now()"
+    )
+    mailbox = use()
+    prepare_next()
+    (text,) = texts(mailbox)
+    assert "It stopped without a verdict." in text
+    assert FAILED in text
+
+
+@pytest.mark.parametrize("state", ["running", "queued", "success"])
+def test_of_a_run_that_airflow_does_not_call_failed_no_other_run_tells(
+    db: Any, use: Any, state: str, monkeypatch: Any
+) -> None:
+    """Its own task may be about to send the mail."""
+    mailbox = use()
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
+    give_verdict()
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "you@localhost")
+    monkeypatch.setattr(
+        "tests.feature_store.reporting.mail.verdicts.Instance.get_dagrun_state",
+        lambda self, _, run: "running" if run == self.run_id else state,
+    )
+    prepare_next()
+    assert mailbox.mails() == []
+
+
+def test_with_the_database_down_airflow_remembers_the_mail_and_the_next_run_sends_none(
+    db: Any, use: Any, airflow_conn: Any
+) -> None:
+    mailbox = use()
+    airflow_conn("host=127.0.0.1 port=1 dbname=store user=nobody")
+    from feature_store.errors import CannotConnect
+    from feature_store.operators.verdict import AssertContractOperator
+
+    task = AssertContractOperator(task_id="assert_contract")
+    early = context_of(task, FAILED, 3)
+    with pytest.raises(CannotConnect):
+        task.execute(early)  # type: ignore[arg-type]
+    assert mailbox.mails() == [], "another try comes"
+    last = context_of(task, FAILED, 4)
+    with pytest.raises(CannotConnect):
+        task.execute(last)  # type: ignore[arg-type]
+    (text,) = texts(mailbox)
+    assert "The store was not asked" in text
+    state = last["ti"].xcoms[FAILED, "assert_contract", MAILED]
+
+    airflow_conn(db.conninfo)
+    db.run(
+        f"UPDATE feature_store_audit.lease SET dag_id = '{DAG}', run_id = '{FAILED}', "
+        "taken_at = now(), seen_at = now()"
+    )
+    prepare_next(**{MAILED: state})
+    assert len(mailbox.mails()) == 1
+    prepare_next("after one that was killed while it sent", **{MAILED: "begun"})
+    assert AGAIN in texts(mailbox)[1]
+
+
+def test_a_last_try_that_fails_of_what_may_pass_is_recorded_and_mailed_too(
+    db: Any, use: Any
+) -> None:
+    """Else Airflow says failed and the record, for hours, that the run is under way."""
+    mailbox = use()
+    from feature_store.operators.verdict import AssertContractOperator
+
+    task = AssertContractOperator(task_id="assert_contract")
+    context = context_of(task, FAILED)
+    context["ti"].get_task_states = lambda **_: {}  # nothing failed before
+    db.run(
+        "CREATE OR REPLACE FUNCTION feature_store_audit.take_lease(p_dag_id text, p_run_id text, "
+        "p_token bigint) RETURNS bigint LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE SQLSTATE '55P03' USING MESSAGE = 'somebody has it locked'; END $$"
+    )
+    context["ti"].runs = {}
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        task.execute(context)  # type: ignore[arg-type]
+    ((verdict, problem),) = db.rows("SELECT verdict, problem FROM feature_store_audit.run")
+    assert verdict == "failed"
+    assert problem.startswith("somebody has it locked")
+    assert len(mailbox.mails()) == 1
+
+
+def test_a_review_whose_mail_nobody_knows_of_is_mailed_once_more_and_says_so(
+    db: Any, use: Any, monkeypatch: Any
+) -> None:
+    from feature_store.operators.verdict import AssertContractOperator
+    from feature_store.validation.history.mailed_reviews import unmailed_reviews
+
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "3")
+    context = context_of(AssertContractOperator(task_id="assert_contract"))
+    db.run(
+        f"INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
+        f"VALUES ('{DAG}', '{FAILED}', 'passed')",
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id) VALUES ('review', 'A', 'ml.tom_features_v1_mv', "
+        f"'2026-01-02', '{DAG}', '{FAILED}', '{DAG}', '{FAILED}')",
+    )
+    mute = use(answers=ANSWERS)
+    found = unmailed_reviews(db.connection)
+    assert not mail_reviews(db.connection, context, found)
+    again = unmailed_reviews(db.connection)
+    assert again.doubtful
+    quick = use()
+    assert mail_reviews(db.connection, context, again)
+    assert unmailed_reviews(db.connection).reviews == ()
+    first, second = texts(mute, quick)
+    assert AGAIN not in first
+    assert AGAIN in second
+    # Somebody who slept meanwhile finds that it is told.
+    assert not mail_reviews(db.connection, context, found)
+    assert len(quick.mails()) == 1
