@@ -91,8 +91,12 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
 
 
 def _is_filled(connection: Connection[Any], name: Name) -> bool:
+    # Not by to_regclass, which may not look into a schema that the session's role may not use.
     row = connection.execute(
-        "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)", (name.quoted,)
+        "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (name.schema, name.relation),
     ).fetchone()
     return row is None or bool(row[0])
 
