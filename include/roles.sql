@@ -1,5 +1,6 @@
 -- Roles: who may do what with the feature store. To be read, and run, by the administrator of the
--- database (a superuser, or whoever may do all of the below):
+-- database: a superuser, or a role with CREATEROLE that owns the database (managed services have such a
+-- one). What that role may not do is refused, with the statement that whoever may is to run:
 --
 --   psql -d scrapes -f include/roles.sql
 --   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
@@ -11,10 +12,11 @@
 -- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else
 -- page       the page in Airflow: the record of what every run did, with the sample rows in it
 --
--- Run it before the first apply and after every apply that created something. It is one transaction;
--- run again it grants what is missing, takes back what these roles have too much in
--- feature_store_audit, and changes nothing else. It revokes nothing on your own tables, and grants
--- nothing on them but SELECT on the three that the store reads: on whole tables, because telling
+-- Run it before the first apply and after every apply that created something. Roles that are missing are
+-- created first; all else is one transaction. Run again it grants what is missing, takes back what these
+-- roles have too much in feature_store_audit and what earlier versions gave the refresher (the views
+-- themselves, temporary tables, MAINTAIN), and changes nothing else. It revokes nothing on your own tables,
+-- and grants nothing on them but SELECT on the three that the store reads: on whole tables, because telling
 -- whether a table has changed takes its system columns, too.
 --
 -- Who is trusted: a superuser, the owner, and whoever owns a source, for a refresh reads sources with
@@ -26,26 +28,84 @@
 \if :{?reader} \else \set reader feature_store_reader \endif
 \if :{?reviewer} \else \set reviewer feature_store_reviewer \endif
 \if :{?page} \else \set page feature_store_page \endif
-SELECT current_setting('server_version_num')::integer >= 170000 AS has_maintain \gset
+SELECT
+    current_setting('server_version_num')::integer >= 160000 AS has_options,
+    current_setting('server_version_num')::integer >= 170000 AS has_maintain \gset
 
 BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
-SET LOCAL client_min_messages = warning;
-
 -- The roles. A missing one is created without a password: give it one with \password, or have people
 -- log in as themselves and be members of it (GRANT feature_store_reader TO ann).
 SELECT format('CREATE ROLE %I LOGIN', r.name)
 FROM (VALUES (:'owner'), (:'refresher'), (:'reader'), (:'reviewer'), (:'page')) AS r (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name)
 \gexec
+COMMIT;
 
--- A materialized view's query runs as the view's owner, whoever refreshes it; and a concurrent
--- refresh needs that this owner may create temporary tables.
-SELECT current_database() AS database, CASE WHEN :'has_maintain' THEN :'owner' ELSE :'refresher' END AS keeper \gset
-GRANT CONNECT ON DATABASE :"database" TO :"owner", :"refresher", :"reader", :"reviewer", :"page";
-GRANT TEMPORARY ON DATABASE :"database" TO :"owner", :"keeper";
--- apply --replace builds what is new in a schema of its own beside the old, which it drops at the end.
-GRANT CREATE ON DATABASE :"database" TO :"owner";
+BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL client_min_messages = warning;
+SELECT
+    current_database() AS database,
+    set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
+
+-- Only a superuser, or a member, does what the owner may. Who is neither joins it until the end.
+-- The refresher is joined, too, where an earlier version of this file gave it the views.
+CREATE TEMPORARY TABLE keeper ON COMMIT DROP AS
+SELECT
+    r.oid,
+    r.rolname AS role
+FROM pg_roles AS r
+WHERE
+    r.rolname = :'owner'
+    OR (
+        r.rolname = :'refresher'
+        AND EXISTS (
+            SELECT FROM pg_class AS c
+            INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+            WHERE c.relowner = r.oid AND c.relkind = 'm' AND n.nspname IN ('ml', 'feature_store')
+        )
+    );
+\if :has_options
+CREATE TEMPORARY TABLE joined ON COMMIT DROP AS
+SELECT
+    k.role,
+    ' WITH INHERIT TRUE, SET TRUE' AS options,
+    CASE
+        WHEN m.oid IS NULL THEN format('REVOKE %I FROM CURRENT_USER', k.role)
+        ELSE format('GRANT %I TO CURRENT_USER WITH INHERIT %s, SET %s', k.role, m.inherit_option, m.set_option)
+    END AS leave
+FROM pg_temp.keeper AS k
+LEFT JOIN pg_auth_members AS m
+    ON k.oid = m.roleid AND m.member = quote_ident(current_user)::regrole AND m.grantor = m.member
+WHERE NOT (pg_has_role(k.oid, 'USAGE') AND pg_has_role(k.oid, 'SET'));
+\else
+CREATE TEMPORARY TABLE joined ON COMMIT DROP AS
+SELECT
+    k.role,
+    '' AS options,
+    format('REVOKE %I FROM CURRENT_USER', k.role) AS leave
+FROM pg_temp.keeper AS k
+WHERE NOT pg_has_role(k.oid, 'MEMBER');
+\endif
+DO $block$
+DECLARE
+    v_join record;
+BEGIN
+    FOR v_join IN SELECT j.role, j.options FROM pg_temp.joined AS j LOOP
+        BEGIN
+            EXECUTE format('GRANT %I TO CURRENT_USER', v_join.role) || v_join.options;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'Nothing was granted: % may not act for %.', current_user, v_join.role
+                USING HINT = format(
+                    'As a superuser, or as whoever made that role: GRANT %I TO %I WITH ADMIN OPTION; then run this file again.',
+                    v_join.role, current_user
+                );
+        END;
+    END LOOP;
+END
+$block$;
 
 -- Nobody but the owner and superusers may create in these schemas: readers ask its functions there,
 -- and one of the same name could be asked instead. Who owns a schema could put views in place of
@@ -53,10 +113,10 @@ GRANT CREATE ON DATABASE :"database" TO :"owner";
 CREATE SCHEMA IF NOT EXISTS ml AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store_audit AUTHORIZATION :"owner";
-SELECT set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
 DO $block$
 DECLARE
-    v_owner regrole := quote_ident(current_setting('feature_store.owner'))::regrole;
+    v_owner_name text := current_setting('feature_store.owner');
+    v_owner regrole := quote_ident(v_owner_name)::regrole;
     v_wrong record;
 BEGIN
     SELECT
@@ -72,7 +132,12 @@ BEGIN
     FROM (
         SELECT
             format('the schema %I belongs to %s', n.nspname, n.nspowner::regrole) AS problem,
-            format('ALTER SCHEMA %I OWNER TO %s', n.nspname, v_owner) AS remedy
+            -- Whoever is no superuser must be a member of the new owner, too. Who has tables there goes on.
+            concat(
+                (SELECT max(format('GRANT %I TO CURRENT_USER; ', j.role)) FROM pg_temp.joined AS j WHERE j.role = v_owner_name),
+                format('ALTER SCHEMA %I OWNER TO %s; ', n.nspname, v_owner),
+                format('GRANT USAGE ON SCHEMA %I TO %s', n.nspname, n.nspowner::regrole)
+            ) AS remedy
         FROM pg_namespace AS n
         INNER JOIN pg_roles AS r ON n.nspowner = r.oid
         WHERE
@@ -102,11 +167,6 @@ BEGIN
     END IF;
 END
 $block$;
-GRANT USAGE, CREATE ON SCHEMA ml, feature_store, feature_store_audit TO :"owner";
-GRANT USAGE ON SCHEMA ml, feature_store, feature_store_audit TO :"refresher", :"page";
-GRANT USAGE ON SCHEMA ml, feature_store TO :"reader";
-GRANT USAGE ON SCHEMA feature_store_audit TO :"reviewer";
-
 -- A reader that falls silent in the middle of a transaction keeps the next blocking refresh waiting,
 -- and vacuum from cleaning up; a reviewer keeps the next judgement of history. Whoever has set this
 -- himself keeps it.
@@ -121,15 +181,6 @@ WHERE NOT EXISTS (
     WHERE c.setting LIKE 'idle_in_transaction_session_timeout=%'
 )
 \gexec
-
--- The sources, which belong to you. The owner reads them to fill the views; the refresher to record,
--- in the same snapshot, what a refresh saw.
-GRANT USAGE ON SCHEMA "iPhone" TO :"owner", :"refresher";
-GRANT SELECT ON
-"iPhone".iphone_listings,
-"iPhone".iphone_ai_enrich,
-feature_store.device_image_features_unified_v1
-TO :"owner", :"refresher";
 
 -- The store's relations, and which of them readers read: the read layers, B, C and F3.
 CREATE TEMPORARY TABLE store_relation (relation text, for_reader boolean) ON COMMIT DROP;
@@ -203,6 +254,7 @@ CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_backfill_day(bigint)', :'refresher'),
 ('accept_history(date, text, text, text)', :'reviewer'),
+('analyze_view(text)', :'refresher'),
 ('begin_baseline(bigint, text, text, jsonb, text)', :'refresher'),
 ('certify(bigint, text[])', :'refresher'),
 ('confirm_lease(text, text)', :'refresher'),
@@ -211,6 +263,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('keep_seen(bigint, text, jsonb)', :'refresher'),
 ('latest_refreshes()', :'refresher'),
 ('move_baseline(bigint, text, date[], bigint[], bytea[])', :'refresher'),
+('refresh_view(bigint, text, boolean)', :'refresher'),
 ('release_lease(text, text)', :'refresher'),
 ('take_lease(text, text, bigint)', :'refresher'),
 ('withdraw_broken(text, text)', :'refresher');
@@ -220,26 +273,157 @@ REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM :"refresher", :"read
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
 
--- What of all this is there: nothing of the store before the first apply.
-SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'refresher')
+-- The owner keeps all views, and refreshes them by functions that the refresher may call. Earlier versions
+-- gave them to the refresher on PostgreSQL 15 and 16, with temporary tables, and MAINTAIN later. This comes
+-- before the grants: with a view go those that its owner had on it.
+SELECT bool_or(pg_get_userbyid(c.relowner) = :'refresher' AND :'refresher' <> :'owner') IS TRUE AS is_handed_over
 FROM pg_temp.store_relation AS r
-WHERE to_regclass(r.relation) IS NOT NULL
-UNION ALL
-SELECT format('GRANT SELECT ON %s TO %I', to_regclass(r.relation), :'reader')
-FROM pg_temp.store_relation AS r
-WHERE r.for_reader AND to_regclass(r.relation) IS NOT NULL
-UNION ALL
-SELECT format('GRANT SELECT ON %s TO %I, %I, %I', to_regclass(t.relation), :'refresher', :'reader', :'page')
-FROM pg_temp.contract_table AS t
-WHERE to_regclass(t.relation) IS NOT NULL
-UNION ALL
-SELECT format('GRANT SELECT ON ALL TABLES IN SCHEMA feature_store_audit TO %I', :'refresher')
+INNER JOIN pg_class AS c ON c.oid = to_regclass(r.relation) AND c.relkind = 'm' \gset
+SELECT format('ALTER MATERIALIZED VIEW %s OWNER TO %I', c.oid::regclass, :'owner')
+FROM pg_class AS c
+INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+WHERE
+    n.nspname IN ('ml', 'feature_store')
+    AND c.relkind = 'm'
+    AND :'refresher' <> :'owner'
+    AND pg_get_userbyid(c.relowner) = :'refresher'
+\gexec
+\if :is_handed_over
+REVOKE TEMPORARY ON DATABASE :"database" FROM :"refresher";
+\endif
+\if :has_maintain
+SELECT format('REVOKE MAINTAIN ON %s FROM %I', c.oid::regclass, :'refresher')
+FROM pg_class AS c
+INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+CROSS JOIN LATERAL aclexplode(c.relacl) AS g
+WHERE
+    n.nspname IN ('ml', 'feature_store')
+    AND g.privilege_type = 'MAINTAIN'
+    AND pg_get_userbyid(g.grantee) = :'refresher'
+    AND pg_get_userbyid(c.relowner) = :'owner'
+\gexec
+ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
+REVOKE MAINTAIN ON TABLES FROM :"refresher";
+\endif
+
+-- A layer of your own (one more file in include/sql, then apply) can be refreshed at once. To let readers
+-- read it, add it to the list above and run this file again.
+ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
+GRANT SELECT ON TABLES TO :"refresher";
+
+-- All that is granted: on what, which columns of it (NULL: all of it), what, and to whom.
+CREATE TEMPORARY TABLE wanted (kind text, thing text, columns name [], privilege text, role text) ON COMMIT DROP;
+
+-- A materialized view's query runs as the view's owner, and a concurrent refresh needs that it may create
+-- temporary tables. apply --replace builds what is new in a schema of its own beside the old, which it drops
+-- at the end.
+INSERT INTO pg_temp.wanted (kind, thing, privilege, role)
+SELECT
+    'DATABASE' AS kind,
+    quote_ident(current_database()) AS thing,
+    w.privilege,
+    w.role
+FROM (
+    VALUES
+    ('CONNECT', :'owner'), ('CONNECT', :'refresher'), ('CONNECT', :'reader'), ('CONNECT', :'reviewer'),
+    ('CONNECT', :'page'), ('TEMPORARY', :'owner'), ('CREATE', :'owner')
+) AS w (privilege, role)
 UNION ALL
 SELECT
-    format(
-        'GRANT INSERT (%s) ON feature_store_audit.%I TO %I',
-        string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), l.relation, :'refresher'
-    )
+    'SCHEMA' AS kind,
+    s.name AS thing,
+    s.privilege,
+    s.role
+FROM (
+    VALUES
+    ('ml', 'USAGE', :'owner'), ('ml', 'CREATE', :'owner'),
+    ('feature_store', 'USAGE', :'owner'), ('feature_store', 'CREATE', :'owner'),
+    ('feature_store_audit', 'USAGE', :'owner'), ('feature_store_audit', 'CREATE', :'owner'),
+    ('ml', 'USAGE', :'refresher'), ('feature_store', 'USAGE', :'refresher'),
+    ('feature_store_audit', 'USAGE', :'refresher'),
+    ('ml', 'USAGE', :'page'), ('feature_store', 'USAGE', :'page'), ('feature_store_audit', 'USAGE', :'page'),
+    ('ml', 'USAGE', :'reader'), ('feature_store', 'USAGE', :'reader'),
+    ('feature_store_audit', 'USAGE', :'reviewer'),
+    ('"iPhone"', 'USAGE', :'owner'), ('"iPhone"', 'USAGE', :'refresher')
+) AS s (name, privilege, role);
+
+-- The sources, which belong to you. The owner reads them to fill the views; the refresher to record,
+-- in the same snapshot, what a refresh saw.
+INSERT INTO pg_temp.wanted (kind, thing, privilege, role)
+SELECT
+    'TABLE' AS kind,
+    s.name AS thing,
+    'SELECT' AS privilege,
+    r.role
+FROM (
+    VALUES
+    ('"iPhone".iphone_listings'), ('"iPhone".iphone_ai_enrich'),
+    ('feature_store.device_image_features_unified_v1')
+) AS s (name)
+CROSS JOIN (VALUES (:'owner'), (:'refresher')) AS r (role);
+
+-- What of all this is there: nothing of the store before the first apply.
+INSERT INTO pg_temp.wanted (kind, thing, privilege, role)
+SELECT
+    'TABLE' AS kind,
+    to_regclass(g.relation)::text AS thing,
+    g.privilege,
+    g.role
+FROM (
+    SELECT
+        r.relation,
+        'SELECT' AS privilege,
+        :'refresher' AS role
+    FROM pg_temp.store_relation AS r
+    UNION ALL
+    SELECT
+        r.relation,
+        'SELECT' AS privilege,
+        :'reader' AS role
+    FROM pg_temp.store_relation AS r
+    WHERE r.for_reader
+    UNION ALL
+    SELECT
+        t.relation,
+        'SELECT' AS privilege,
+        w.role
+    FROM pg_temp.contract_table AS t
+    CROSS JOIN (VALUES (:'refresher'), (:'reader'), (:'page')) AS w (role)
+    UNION ALL
+    SELECT
+        'feature_store_audit.' || quote_ident(c.relname) AS relation,
+        'SELECT' AS privilege,
+        :'refresher' AS role
+    FROM pg_class AS c
+    WHERE c.relnamespace = 'feature_store_audit'::regnamespace AND c.relkind IN ('r', 'v')
+    UNION ALL
+    -- To lock a table takes UPDATE on it. This one has no row.
+    SELECT
+        'feature_store_audit.history_lock' AS relation,
+        'UPDATE' AS privilege,
+        :'refresher' AS role
+    UNION ALL
+    SELECT
+        'feature_store_audit.' || p.relation AS relation,
+        'SELECT' AS privilege,
+        :'page' AS role
+    FROM pg_temp.page_relation AS p
+    UNION ALL
+    SELECT
+        'feature_store_audit.' || w.relation AS relation,
+        'SELECT' AS privilege,
+        :'reviewer' AS role
+    FROM (VALUES ('history_finding'), ('history_judgement'), ('migration')) AS w (relation)
+) AS g
+WHERE to_regclass(g.relation) IS NOT NULL;
+
+INSERT INTO pg_temp.wanted (kind, thing, columns, privilege, role)
+SELECT
+    'TABLE' AS kind,
+    to_regclass('feature_store_audit.' || l.relation)::text AS thing,
+    array_agg(a.attname ORDER BY a.attnum) AS columns,
+    'INSERT' AS privilege,
+    :'refresher' AS role
 FROM pg_temp.audit_log AS l
 INNER JOIN pg_attribute AS a ON a.attrelid = to_regclass('feature_store_audit.' || l.relation)
 WHERE
@@ -249,91 +433,116 @@ WHERE
 GROUP BY l.relation
 UNION ALL
 -- To lock the lease takes UPDATE on some column of it. This one can be nothing but true.
-SELECT format('GRANT UPDATE (only_one) ON feature_store_audit.lease TO %I', :'refresher')
-WHERE to_regclass('feature_store_audit.lease') IS NOT NULL
-UNION ALL
--- To lock a table takes UPDATE on it. This one has no row.
-SELECT format('GRANT UPDATE ON feature_store_audit.history_lock TO %I', :'refresher')
-WHERE to_regclass('feature_store_audit.history_lock') IS NOT NULL
-UNION ALL
-SELECT format('GRANT USAGE ON SEQUENCE feature_store_audit.event TO %I', :'refresher')
+SELECT
+    'TABLE' AS kind,
+    'feature_store_audit.lease' AS thing,
+    '{only_one}' AS columns,
+    'UPDATE' AS privilege,
+    :'refresher' AS role
+WHERE to_regclass('feature_store_audit.lease') IS NOT NULL;
+
+INSERT INTO pg_temp.wanted (kind, thing, privilege, role)
+SELECT
+    'SEQUENCE' AS kind,
+    'feature_store_audit.event' AS thing,
+    'USAGE' AS privilege,
+    :'refresher' AS role
 WHERE to_regclass('feature_store_audit.event') IS NOT NULL
 UNION ALL
-SELECT format('GRANT SELECT ON feature_store_audit.%I TO %I', w.relation, w.role)
+SELECT
+    'FUNCTION' AS kind,
+    to_regprocedure(f.name)::text AS thing,
+    'EXECUTE' AS privilege,
+    f.role
 FROM (
-    SELECT p.relation, :'page' AS role FROM pg_temp.page_relation AS p
+    SELECT
+        'feature_store_audit.' || a.name AS name,
+        a.for_role AS role
+    FROM pg_temp.audit_function AS a
     UNION ALL
-    VALUES ('history_finding', :'reviewer'), ('history_judgement', :'reviewer'), ('migration', :'reviewer')
-) AS w
-WHERE to_regclass('feature_store_audit.' || w.relation) IS NOT NULL
-UNION ALL
-SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', to_regprocedure('feature_store_audit.' || f.name), f.for_role)
-FROM pg_temp.audit_function AS f
-WHERE to_regprocedure('feature_store_audit.' || f.name) IS NOT NULL
-UNION ALL
-SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', to_regprocedure(f.name), f.role)
-FROM (
-    VALUES
-    ('ml.assert_feature_contract(text)', :'reader'),
-    ('ml.require_certified(text, interval)', :'reader'),
-    ('ml.store_freshness(interval)', :'reader'),
-    ('ml.check_feature_contract(text)', :'refresher'),
-    ('ml.check_feature_contract(text)', :'page'),
-    ('feature_store.assert_feature_contract(text)', :'reader'),
-    ('feature_store.require_certified(text, interval)', :'reader'),
-    ('feature_store.store_freshness(interval)', :'reader'),
-    ('feature_store.check_feature_contract(text)', :'refresher'),
-    ('feature_store.check_feature_contract(text)', :'page')
-) AS f (name, role)
-WHERE to_regprocedure(f.name) IS NOT NULL
-\gexec
+    SELECT
+        s.name || f.name AS name,
+        f.role
+    FROM (VALUES ('ml.'), ('feature_store.')) AS s (name)
+    CROSS JOIN (
+        VALUES
+        ('assert_feature_contract(text)', :'reader'),
+        ('require_certified(text, interval)', :'reader'),
+        ('store_freshness(interval)', :'reader'),
+        ('check_feature_contract(text)', :'refresher'),
+        ('check_feature_contract(text)', :'page')
+    ) AS f (name, role)
+) AS f
+WHERE to_regprocedure(f.name) IS NOT NULL;
 
--- Refreshing. PostgreSQL 17 has a privilege for it; before 17 only a view's owner may refresh it, so
--- there the refresher owns the materialized views, and nothing else: it could drop one, but neither
--- make another in its place nor touch a contract. The owner keeps its say over them as a member.
-\if :has_maintain
-SELECT format('GRANT MAINTAIN ON %s TO %I', c.oid::regclass, :'refresher')
-FROM pg_temp.store_relation AS r
-INNER JOIN pg_class AS c ON c.oid = to_regclass(r.relation)
-WHERE c.relkind = 'm'
-\gexec
-\else
-GRANT :"refresher" TO :"owner";
-\endif
-SELECT format('ALTER MATERIALIZED VIEW %s OWNER TO %I', c.oid::regclass, :'keeper')
-FROM pg_temp.store_relation AS r
-INNER JOIN pg_class AS c ON c.oid = to_regclass(r.relation)
-WHERE
-    c.relkind = 'm'
-    AND pg_get_userbyid(c.relowner) IN (:'owner', :'refresher')
-    AND pg_get_userbyid(c.relowner) <> :'keeper'
-\gexec
+-- What is somebody else's only that somebody can grant; a GRANT that gives nothing only warns. So each is
+-- looked at afterwards, and what is missing is told to whom it belongs.
+SET LOCAL client_min_messages = error;
+DO $block$
+DECLARE
+    v_wanted record;
+    v_missing text;
+BEGIN
+    FOR v_wanted IN SELECT w.* FROM pg_temp.wanted AS w LOOP
+        BEGIN
+            EXECUTE format(
+                'GRANT %s%s ON %s %s TO %I',
+                v_wanted.privilege,
+                ' (' || (SELECT string_agg(quote_ident(c.name), ', ') FROM unnest(v_wanted.columns) AS c (name)) || ')',
+                v_wanted.kind, v_wanted.thing, v_wanted.role
+            );
+        EXCEPTION
+            WHEN insufficient_privilege THEN NULL;
+        END;
+    END LOOP;
 
--- A layer of your own (its file and its specification in include/sql, then apply) can be refreshed at
--- once on 17 and later. Before, and to let readers read it, add it to the list above and run this file
--- again.
-\if :has_maintain
-ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
-GRANT SELECT, MAINTAIN ON TABLES TO :"refresher";
--- The default reaches plain views and the contract's tables, too, which nobody needs to maintain.
-SELECT format('REVOKE MAINTAIN ON %s FROM %I', c.oid::regclass, :'refresher')
-FROM (
-    SELECT r.relation FROM pg_temp.store_relation AS r
-    UNION ALL
-    SELECT t.relation FROM pg_temp.contract_table AS t
-) AS given
-INNER JOIN pg_class AS c ON c.oid = to_regclass(given.relation)
-WHERE c.relkind <> 'm'
-\gexec
-\else
-ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
-GRANT SELECT ON TABLES TO :"refresher";
-\endif
+    SELECT
+        string_agg(
+            format('GRANT %s ON %s %s TO %I', w.privilege, w.kind, w.thing, w.role), '; '
+            ORDER BY w.kind, w.thing, w.role
+        )
+    INTO v_missing
+    FROM pg_temp.wanted AS w
+    -- Not by name: who may not use a schema may not look names up in it.
+    LEFT JOIN pg_namespace AS n ON split_part(w.thing, '.', 1) = quote_ident(n.nspname)
+    LEFT JOIN pg_class AS c ON n.oid = c.relnamespace AND w.thing = format('%I.%I', n.nspname, c.relname)
+    WHERE CASE w.kind
+        WHEN 'DATABASE' THEN has_database_privilege(w.role, current_database(), w.privilege)
+        WHEN 'SCHEMA' THEN has_schema_privilege(w.role, n.oid, w.privilege)
+        WHEN 'SEQUENCE' THEN has_sequence_privilege(w.role, c.oid, w.privilege)
+        WHEN 'FUNCTION' THEN has_function_privilege(w.role, w.thing, w.privilege)
+        ELSE
+            has_table_privilege(w.role, c.oid, w.privilege)
+            OR (
+                SELECT bool_and(has_column_privilege(w.role, c.oid, a.name::text, w.privilege))
+                FROM unnest(w.columns) AS a (name)
+            )
+    END IS NOT TRUE;
+    IF v_missing IS NOT NULL THEN
+        RAISE EXCEPTION 'Nothing was granted: % may not grant all of it.', current_user
+        USING HINT = format('As the owner of these: %s; then run this file again.', v_missing);
+    END IF;
+END
+$block$;
+SET LOCAL client_min_messages = warning;
 
 SELECT bool_and(to_regclass(r.relation) IS NOT NULL) AS complete
 FROM pg_temp.store_relation AS r \gset
 
+SELECT j.leave FROM pg_temp.joined AS j
+\gexec
+
+-- Who can become the owner is as good as it.
+SELECT
+    count(*) > 0 AS has_peers,
+    string_agg(w.role, ', ' ORDER BY w.role) AS peers
+FROM (VALUES (:'refresher'), (:'reader'), (:'reviewer'), (:'page')) AS w (role)
+WHERE w.role <> :'owner' AND pg_has_role(w.role, :'owner', 'MEMBER') \gset
+
 COMMIT;
+\if :has_peers
+\echo As good as :owner, being superusers or members of it: :peers
+\endif
 \if :complete
 \echo The roles have what they need.
 \else

@@ -32,7 +32,8 @@ BEGIN
         RAISE EXCEPTION 'NOT CERTIFIED: % does not exist', v_carrier;
     END IF;
 
-    -- Every materialized view that the set's rows come from, by the catalog.
+    -- Every materialized view of the store that the set's rows come from, by the catalog. One of
+    -- yours among the sources is like a table: who refreshes it writes its rows.
     WITH RECURSIVE carrier (relation) AS (
         SELECT to_regclass(v_carrier)::oid
         UNION
@@ -48,6 +49,8 @@ BEGIN
     SELECT array_agg(k.oid) INTO v_relations
     FROM carrier AS c
     INNER JOIN pg_class AS k ON c.relation = k.oid
+    INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+    INNER JOIN feature_store_audit.definition AS d ON d.object = n.nspname || '.' || k.relname
     WHERE k.relkind = 'm';
 
     SELECT

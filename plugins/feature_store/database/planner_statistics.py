@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from feature_store.relation_name import Name
 
@@ -35,7 +35,7 @@ def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: 
     if not written_anew and not _aged(connection, name):
         log.info("%s: few rows have changed, its statistics still hold.", name)
         return
-    connection.execute(sql.SQL("ANALYZE {}").format(name.identifier))
+    connection.execute("SELECT feature_store_audit.analyze_view(%s)", (str(name),))
 
 
 def _aged(connection: Connection[Any], name: Name) -> bool:

@@ -32,7 +32,7 @@ class Source:
     """A table that belongs to the user.
 
     Attributes:
-        name: the table (or view).
+        name: the table, or a plain or materialized view.
         columns: the columns that our SQL reads, each with its type family.
     """
 
@@ -74,6 +74,11 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
         if not live:
             problems.append(f"The source table {source.name} is missing.")
             continue
+        if not _is_filled(connection, source.name):
+            problems.append(
+                f"The source {source.name} is a materialized view that was never filled.\n"
+                f"Next: REFRESH MATERIALIZED VIEW {source.name.quoted}"
+            )
         for column, family in source.columns.items():
             if column not in live:
                 problems.append(f"The source column {source.name}.{column} is missing.")
@@ -83,6 +88,17 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
                     f"expected one of {', '.join(sorted(FAMILIES[family]))}."
                 )
     return problems
+
+
+def _is_filled(connection: Connection[Any], name: Name) -> bool:
+    # Not by to_regclass, which may not look into a schema that the session's role may not use.
+    row = connection.execute(
+        "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (name.schema, name.relation),
+    ).fetchone()
+    return row is None or bool(row[0])
 
 
 def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:

@@ -159,12 +159,13 @@ def _refresh_and_record(
     # Readers would wait for it afterwards. What it finds is recorded, and breaks the suite.
     compared = compare_before_refresh(connection, relation) if mode == "blocking" else None
     before = read_version(connection, relation)
-    concurrently = sql.SQL("CONCURRENTLY ") if mode == "concurrent" else sql.SQL("")
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
     # that need next to none. What planners use afterwards is gathered below, in full.
     connection.execute("SET LOCAL default_statistics_target = 10")
+    # Only who owns a view may refresh it: the owner's function does, and nothing else.
     connection.execute(
-        sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(concurrently, relation.name.identifier)
+        "SELECT feature_store_audit.refresh_view(%s, %s, %s)",
+        (lease.token, str(relation.name), mode == "concurrent"),
     )
     finished = _moment(connection, "clock_timestamp()")
     version = read_version(connection, relation)

@@ -137,7 +137,7 @@ def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
     """
     row = connection.execute(
         "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
-        "WHERE c.oid = to_regclass(%s) AND c.relowner <> current_user::regrole",
+        "WHERE c.oid = to_regclass(%s) AND c.relowner <> quote_ident(current_user)::regrole",
         (_FIRST_TABLE,),
     ).fetchone()
     if row is None:

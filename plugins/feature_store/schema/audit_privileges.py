@@ -40,6 +40,7 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
 }
 AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
+    "analyze_view(text)",
     "begin_baseline(bigint,text,text,jsonb,text)",
     "certify(bigint,text[])",
     "confirm_lease(text,text)",
@@ -48,6 +49,7 @@ AUDIT_FUNCTIONS = (
     "keep_seen(bigint,text,jsonb)",
     "latest_refreshes()",
     "move_baseline(bigint,text,date[],bigint[],bytea[])",
+    "refresh_view(bigint,text,boolean)",
     "release_lease(text,text)",
     "take_lease(text,text,bigint)",
     "withdraw_broken(text,text)",

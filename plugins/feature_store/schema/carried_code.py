@@ -25,6 +25,7 @@ from feature_store.database.stored_queries.row_security import subjects
 from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
+from feature_store.validation.leaks.time_gate import unprovable
 
 # A table's parents decide how it is planned, too: theirs are the keys of its bounds.
 _TREES = """
@@ -128,6 +129,8 @@ def carried_code(
 ) -> list[str]:
     """Name every policy and every function of others that reading the store would run.
 
+    A foreign table is read by code of others, too; so is what an extension keeps.
+
     Args:
         connection: a pinned session, as the role that is going to read.
         store: what the files say.
@@ -139,10 +142,18 @@ def carried_code(
         only = [*(s.name for s in store.sources), *(r.name for r in store.relations)]
     closure = read_closure(connection, only)
     return [
+        *_unprovable(closure, replaced),
         *_policies(connection, closure),
         *_calls(connection, closure, store, rules, replaced),
         *_operator_classes(connection, closure, rules),
     ]
+
+
+def _unprovable(closure: Closure, replaced: Collection[str]) -> Iterator[str]:
+    """Whatever the last task of every run would refuse, known before the first."""
+    for member in closure.members.values():
+        for words, way_out in () if str(member.name) in replaced else unprovable(member):
+            yield f"{member.name} {words}\nNext: {way_out}"
 
 
 def _policies(connection: Connection[Any], closure: Closure) -> Iterator[str]:

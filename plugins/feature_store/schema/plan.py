@@ -218,7 +218,7 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.unsafe:
         yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
     if plan.carried:
-        yield f"Code of others that would run: {len(plan.carried)}\n{bullets(list(plan.carried))}"
+        yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
         yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
     if plan.replacement and plan.replacement.refusals:

@@ -1,7 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
-A refresh runs with the privileges of the view's owner, whoever asks for it. ``include/roles.sql``
-grants all that is asked for here.
+A refresh is asked for by a function of the store's owner, and runs with the privileges of the
+view's owner. ``include/roles.sql`` grants all that is asked for here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.database.session import server_major
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
 from feature_store.schema.governance import GOVERNANCE_TABLES, GOVERNED_SCHEMAS
-
-_MAINTAIN_SINCE = 17
+from feature_store.text_format import in_words
 
 
 def contract_problems(connection: Connection[Any]) -> list[str]:
@@ -67,6 +65,7 @@ def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
     problems = [
         problem for source in store.sources for problem in _witness_problems(connection, source)
     ]
+    problems += _possessions(connection, store)
     for relation in store.relations:
         if relation.refresh is not Refresh.NEVER:
             problems += _role_problems(connection, relation)
@@ -108,28 +107,25 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
         SELECT
             quote_ident(current_user),
             quote_ident(pg_get_userbyid(c.relowner)),
-            pg_has_role(c.relowner, 'USAGE'),
+            quote_ident(pg_get_userbyid(keeper.relowner)),
+            pg_has_role(keeper.relowner, c.relowner, 'USAGE'),
             has_database_privilege(c.relowner, current_database(), 'TEMP'),
             has_table_privilege(c.oid, 'SELECT'),
             quote_ident(current_database()),
             c.oid::regclass::text
         FROM pg_catalog.pg_class AS c
-        WHERE c.oid = %s::regclass
+        CROSS JOIN pg_catalog.pg_class AS keeper
+        WHERE c.oid = %s::regclass AND keeper.oid = 'feature_store_audit.migration'::regclass
         """,
         (relation.name.quoted,),
     ).fetchone()
     assert row is not None  # the caller promises that the relation exists
-    me, owner, is_owner, owner_may_create_temporary, may_read, database, view = row
+    me, owner, keeper, is_kept, owner_may_create_temporary, may_read, database, view = row
     problems = []
-    if not is_owner and server_major(connection) < _MAINTAIN_SINCE:
+    if not is_kept:
         problems.append(
-            f"{me} may not refresh {relation.name}, which {owner} owns: before PostgreSQL "
-            f"{_MAINTAIN_SINCE} only the owner of a view may.\n"
-            f"Next: {_hand_over(connection, relation, view)}"
-        )
-    elif not is_owner and not _may_maintain(connection, relation):
-        problems.append(
-            f"{me} may not refresh {relation.name}.\nNext: GRANT MAINTAIN ON {view} TO {me}"
+            f"{keeper}, who owns the store and refreshes it, may not refresh {relation.name}, "
+            f"which {owner} owns.\nNext: ALTER MATERIALIZED VIEW {view} OWNER TO {keeper}"
         )
     if not may_read:
         problems.append(
@@ -144,22 +140,34 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
     return problems
 
 
-def _hand_over(connection: Connection[Any], relation: Relation, view: str) -> str:
-    """The way to the view's ownership, which is never to become a superuser."""
-    row = connection.execute(
-        "SELECT r.rolsuper, quote_ident(r.rolname), quote_ident(current_user) "
-        "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "
-        "WHERE c.oid = %s::regclass",
-        (relation.name.quoted,),
-    ).fetchone()
-    assert row is not None  # the caller has seen it
-    is_superuser, owner, me = row
-    if is_superuser:
-        return (
-            f"ALTER MATERIALIZED VIEW {view} OWNER TO the role that applies, then run "
-            f"include/roles.sql"
-        )
-    return f"run include/roles.sql, which hands it over, or GRANT {owner} TO {me}"
+def _possessions(connection: Connection[Any], store: Store) -> list[str]:
+    """Say if the session's role owns what it refreshes, and is not the owner of the store.
+
+    Earlier versions made it so on PostgreSQL 15 and 16.
+    """
+    rows = connection.execute(
+        """
+        SELECT
+            quote_ident(current_user),
+            quote_ident(pg_get_userbyid(keeper.relowner)),
+            c.oid::regclass::text
+        FROM pg_catalog.pg_class AS c
+        CROSS JOIN pg_catalog.pg_class AS keeper
+        WHERE c.oid = ANY(%s::regclass[]) AND keeper.oid = 'feature_store_audit.migration'::regclass
+            AND c.relowner = quote_ident(current_user)::regrole AND keeper.relowner <> c.relowner
+            AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.oid = c.relowner)
+        ORDER BY c.oid::regclass::text
+        """,
+        ([relation.name.quoted for relation in store.refreshed],),
+    ).fetchall()
+    if not rows:
+        return []
+    me, keeper, _ = rows[0]
+    return [
+        f"{me} owns {in_words([view for *_, view in rows])}: who has its login could have every "
+        f"reader run code of his.\n"
+        f"Next: psql -v owner={keeper} -v refresher={me} -f include/roles.sql, as the administrator"
+    ]
 
 
 def _owner_problems(
@@ -203,10 +211,3 @@ def _owner_problems(
 
 def _grant_read(role: str, table: str, schema: str) -> str:
     return f"Next: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {table} TO {role}"
-
-
-def _may_maintain(connection: Connection[Any], relation: Relation) -> bool:
-    row = connection.execute(
-        "SELECT has_table_privilege(%s, 'MAINTAIN')", (relation.name.quoted,)
-    ).fetchone()
-    return bool(row and row[0])

@@ -22,7 +22,7 @@ from feature_store.schema.governance import (
 _WORDS = {
     "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} can "
     "put something else in its place, and readers would be told what {who} likes.\n"
-    "Next: ALTER {what} OWNER TO {keeper}",
+    "Next: ALTER {what} OWNER TO {keeper}{after}",
     "creates": "{who} may create in the {what}, where readers ask functions of the store: a "
     "function of {who} under the same name could be asked instead.\n"
     "Next: REVOKE CREATE ON {what} FROM {who}",
@@ -46,8 +46,14 @@ def schema_problems(connection: Connection[Any]) -> list[str]:
         },
     ).fetchall()
     return [
-        _WORDS[how].format(what=what, who=who, keeper=keeper) for how, what, who, keeper in found
+        _WORDS[how].format(what=what, who=who, keeper=keeper, after=_after(what, who))
+        for how, what, who, keeper in found
     ]
+
+
+def _after(what: str, who: str) -> str:
+    """Whoever has tables in a schema that he gives away still has to reach them."""
+    return f"; GRANT USAGE ON {what} TO {who}" if what.startswith("SCHEMA ") else ""
 
 
 _FOUND = """

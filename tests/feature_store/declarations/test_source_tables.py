@@ -105,6 +105,21 @@ def test_a_source_may_be_a_view_and_may_have_more_columns(scratch_sources, store
     assert source_problems(scratch_sources.connection, store_files.sources) == []
 
 
+def test_a_materialized_view_that_was_never_filled_is_named(scratch_sources, store_files):
+    ai = '"iPhone"."iphone_ai_enrich"'
+    scratch_sources.run(
+        f"ALTER TABLE {ai} RENAME TO near",
+        f'CREATE MATERIALIZED VIEW {ai} AS SELECT * FROM "iPhone".near WITH NO DATA',
+    )
+    (problem,) = source_problems(scratch_sources.connection, store_files.sources)
+    assert problem == (
+        "The source iPhone.iphone_ai_enrich is a materialized view that was never filled.\n"
+        f"Next: REFRESH MATERIALIZED VIEW {ai}"
+    )
+    scratch_sources.run(problem.partition("Next: ")[2])
+    assert source_problems(scratch_sources.connection, store_files.sources) == []
+
+
 def test_looking_at_the_sources_alters_nothing(scratch_sources, store_files):
     before = scratch_sources.snapshot()
     source_problems(scratch_sources.connection, store_files.sources)

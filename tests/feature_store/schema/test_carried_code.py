@@ -120,7 +120,7 @@ def test_a_function_that_a_table_brings_along_is_refused_before_it_runs(store_db
     assert problem.startswith(f"{told} uses ")
     assert str(include.directory / "leak_rules.toml") in problem
     assert plan.carried == (problem.replace("\n    ", "\n"),)
-    assert "Code of others that would run: 1" in str(plan)
+    assert "What no run would read: 1" in str(plan)
 
 
 def test_what_is_refused_would_have_run(store_db):
@@ -157,6 +157,40 @@ def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, 
     (said,) = carried_code(scratch.connection, store_files, RULES)
     assert said.startswith(f"iPhone.iphone_listings: its query uses {told.split('(')[0]}(")
     assert "no file of ours says so" in said
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            f"CREATE FOREIGN TABLE {_IMAGES} () INHERITS (feature_store.near) SERVER there",
+            "is a foreign table, whose rows come from elsewhere; nothing can be proven of it.\n"
+            "Next: copy its rows into a table before each run, and let the source be that table.",
+        ),
+        (
+            f"CREATE VIEW {_IMAGES} WITH (security_invoker) AS SELECT * FROM feature_store.near",
+            "answers with the rights of whoever asks (security_invoker).\n"
+            'Next: ALTER VIEW "feature_store"."device_image_features_unified_v1" '
+            "RESET (security_invoker)",
+        ),
+    ],
+    ids=["a foreign table", "a view that asks as its reader"],
+)
+def test_what_the_leak_gates_would_refuse_for_its_kind_is_refused_before_any_work(
+    sources_db, include, made, told
+):
+    """They look at the end of each night."""
+    sources_db.run(
+        f"ALTER TABLE {_IMAGES} RENAME TO near",
+        "CREATE FOREIGN DATA WRAPPER elsewhere",
+        "CREATE SERVER there FOREIGN DATA WRAPPER elsewhere",
+        made,
+    )
+    plan = make_plan(sources_db.connection, include.store, include.directory)
+    assert plan.carried == (f"{_IMAGES} {told}",)
+    assert plan.problems
+    with pytest.raises(NotReady, match=told.partition(" (")[0].partition(";")[0]):
+        apply(sources_db.connection, include.store, include.settings)
 
 
 def test_what_lies_below_a_source_that_is_a_view_is_looked_into(scratch, store_files):

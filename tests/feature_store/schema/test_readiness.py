@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import psycopg
 import pytest
 
+from feature_store.audit.lease import Holder, take_lease
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.errors import BadInput, NotReady
+from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.schema.readiness import check_ready, server_problems
@@ -40,7 +43,7 @@ def _problems(error: NotReady) -> list[str]:
 
 @pytest.fixture
 def refresher(store_db, new_role):
-    """A role with exactly what a run needs on PostgreSQL 17 and later."""
+    """A role with exactly what a run needs."""
     role = new_role()
     grant_roles(store_db.conninfo, owner="postgres", refresher=role)
     return role
@@ -167,33 +170,9 @@ def test_an_audit_schema_of_a_newer_package_stops_the_run(scratch, include):
 def test_a_role_with_exactly_the_privileges_is_ready(store_db, include, refresher):
     with store_db.session(refresher) as connection:
         check_ready(connection, include.store, include.settings)
+        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
         for relation in include.store.refreshed:
-            connection.execute(f"REFRESH MATERIALIZED VIEW {relation.name}".encode())
-
-
-def test_without_maintain_the_relation_is_named_with_its_grant(store_db, include, refresher):
-    store_db.run(f"REVOKE MAINTAIN ON {_E} FROM {refresher}")
-    assert _problems(_not_ready(store_db, include, refresher)) == [
-        f"{refresher} may not refresh {_E}.\n    Next: GRANT MAINTAIN ON {_E} TO {refresher}"
-    ]
-    store_db.run(f"GRANT MAINTAIN ON {_E} TO {refresher}")
-    with store_db.session(refresher) as connection:
-        check_ready(connection, include.store, include.settings)
-
-
-def test_a_member_of_the_owner_role_may_refresh(store_db, include, refresher, new_role):
-    owner = new_role()
-    store_db.run(
-        f"REVOKE MAINTAIN ON {_D1} FROM {refresher}",
-        f"GRANT USAGE ON SCHEMA ml TO {owner}",
-        f'GRANT USAGE ON SCHEMA "iPhone" TO {owner}',
-        f'GRANT SELECT ON "iPhone".iphone_listings TO {owner}',
-        f"ALTER MATERIALIZED VIEW {_D1} OWNER TO {owner}",
-    )
-    _not_ready(store_db, include, refresher)
-    store_db.run(f"GRANT {owner} TO {refresher}")
-    with store_db.session(refresher) as connection:
-        check_ready(connection, include.store, include.settings)
+            refresh(connection, relation, lease, "UTC")
 
 
 def test_without_select_the_relation_is_named(store_db, include, refresher):

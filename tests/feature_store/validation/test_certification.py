@@ -9,6 +9,9 @@ import pytest
 
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.errors import LeaseTaken, NotReady
+from feature_store.refresh.lost_rows import check_sources, read_limits
+from feature_store.schema.apply import apply
+from feature_store.schema.readiness import check_ready
 from feature_store.validation.certification import certified_in_words, read_certified, withdraw
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -95,6 +98,30 @@ def test_rows_rewritten_by_hand_are_refused(nights):
     nights.good("monday")
     nights.database.run("REFRESH MATERIALIZED VIEW ml.tom_features_v1_mv")
     assert "ml.tom_features_v1_mv was rewritten since it was certified" in nights.refusal(_TOM)
+
+
+def test_sources_that_are_materialized_views_of_yours_need_no_certificate(
+    sources_db, store_files, settings
+):
+    """They are read like tables. The images are read by F1, which is a plain view, too."""
+    for source in ('"iPhone".iphone_ai_enrich', "feature_store.device_image_features_unified_v1"):
+        sources_db.run(
+            f"ALTER TABLE {source} RENAME TO near",
+            f"CREATE MATERIALIZED VIEW {source} AS SELECT * FROM {source.partition('.')[0]}.near",
+        )
+    connection, limits = sources_db.connection, read_limits(settings.include_dir, accepted=False)
+    apply(connection, store_files, settings)
+    nights = CertifiedNights(sources_db, store_files, settings)
+    for run in ("monday", "tuesday"):
+        check_ready(connection, store_files, settings)
+        check_sources(connection, store_files, limits)
+        lease = nights.begin(run)
+        nights.refresh(lease)
+        nights.checked(lease)
+        nights.certify(lease)
+        assert nights.required(_TOM) == nights.required(_DEVICE) == ("2026-06-30", run)
+        sources_db.run('REFRESH MATERIALIZED VIEW "iPhone".iphone_ai_enrich')
+        assert nights.required(_TOM) == ("2026-06-30", run)
 
 
 class TestAConcurrentRefreshByHand:

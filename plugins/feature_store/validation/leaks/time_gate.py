@@ -20,6 +20,7 @@ from feature_store.validation.leaks.gate_context import (
 )
 
 _READABLE = ("r", "p", VIEW, MATERIALIZED)
+_COPY = "copy its rows into a table before each run, and let the source be that table."
 _KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequence"}
 
 
@@ -81,18 +82,23 @@ def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFind
         yield from _of_kind(scene, member)
 
 
-def _of_kind(scene: Scene, member: Member) -> Iterator[LeakFinding]:
+def unprovable(member: Member) -> Iterator[tuple[str, str]]:
+    """What of a relation's kind keeps every proof from it: in words, and the way out."""
     if member.kind not in _READABLE:
         kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
-        yield scene.finding(TIME_OF_QUERY, member, f"is {kind}; nothing can be proven of it.")
+        yield f"is {kind}; nothing can be proven of it.", _COPY
     elif not member.plain_storage:
-        yield scene.finding(
-            TIME_OF_QUERY, member, "is kept by an extension; nothing can be proven of it."
-        )
+        yield "is kept by an extension; nothing can be proven of it.", _COPY
     if member.asks_as_reader:
-        yield scene.finding(
-            TIME_OF_QUERY, member, "answers with the rights of whoever asks (security_invoker)."
+        yield (
+            "answers with the rights of whoever asks (security_invoker).",
+            f"ALTER VIEW {member.name.quoted} RESET (security_invoker)",
         )
+
+
+def _of_kind(scene: Scene, member: Member) -> Iterator[LeakFinding]:
+    for words, _ in unprovable(member):
+        yield scene.finding(TIME_OF_QUERY, member, words)
     if member.is_table and member.name in scene.files:
         yield scene.finding(
             TIME_OF_QUERY,

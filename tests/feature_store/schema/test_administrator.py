@@ -1,0 +1,156 @@
+"""The roles where nobody is a superuser: managed services have an administrator with CREATEROLE.
+
+He owns the database, and somebody else the sources.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from feature_store.audit.lease import Holder, take_lease
+from feature_store.database.session import pin
+from feature_store.declarations.store_definition import Store
+from feature_store.refresh.refresh import refresh
+from feature_store.schema.first_start import bootstrap
+from feature_store.schema.readiness import check_ready
+from feature_store.settings import Settings
+from sandbox.load import load_sample
+from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, grant_roles
+from sandbox.sample.options import SampleOptions
+from sandbox.server import available_versions
+from tests.conftest import ROOT, Servers
+from tests.feature_store.schema.test_roles import earlier_version
+
+ADMIN = "administrator"
+SCRAPER = "scraper"
+THEIRS = ('"iPhone".iphone_ai_enrich', '"iPhone".iphone_listings')
+
+
+@pytest.fixture(params=available_versions(), ids=lambda version: f"pg{version}")
+def managed(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
+    """The administrator's connection string: his database has the scraper's sources alone."""
+    server = servers[request.param]
+    name = f"managed_{request.param}"
+    # Roles are the server's: other tests have made some that he would not have made.
+    ours = [OWNER, REFRESHER, READER, REVIEWER, PAGE]
+    renamed = "ALTER ROLE {} RENAME TO {}"
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        taken = [
+            role
+            for (role,) in connection.execute(
+                "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (ours,)
+            )
+        ]
+        for role in taken:
+            connection.execute(renamed.format(role, f"away_{role}").encode())
+        connection.execute(f"CREATE ROLE {ADMIN} LOGIN CREATEROLE".encode())
+        connection.execute(f"CREATE ROLE {SCRAPER} LOGIN".encode())
+    conninfo = server.create_database(name, "template0")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} OWNER TO {ADMIN}".encode())
+        connection.execute(f"SET ROLE {ADMIN}".encode())
+        connection.execute((ROOT / "sandbox" / "sources.sql").read_bytes())
+        connection.execute("RESET ROLE")
+        for thing in ('SCHEMA "iPhone"', *(f"TABLE {table}" for table in THEIRS)):
+            connection.execute(f"ALTER {thing} OWNER TO {SCRAPER}".encode())
+        load_sample(connection, SampleOptions(listings=300, days=20))
+    yield as_role(conninfo, ADMIN)
+    server.drop_database(name)
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        for role in (*ours, ADMIN, SCRAPER):
+            connection.execute(f"DROP ROLE IF EXISTS {role}".encode())
+        for role in taken:
+            connection.execute(renamed.format(f"away_{role}", role).encode())
+
+
+def _told(conninfo: str) -> str:
+    """The statements that the refused file gives."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        grant_roles(conninfo)
+    (hint,) = re.findall(r"HINT: +(.*?);? then run this file again", refused.value.stderr)
+    return str(hint)
+
+
+def _run(conninfo: str, role: str, statements: str) -> None:
+    with psycopg.connect(as_role(conninfo, role), autocommit=True) as connection:
+        for statement in statements.split("; "):
+            connection.execute(statement.encode())
+
+
+def _members(conninfo: str) -> set[str]:
+    """The roles whose privileges the administrator has."""
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute(
+            "SELECT rolname FROM pg_roles WHERE rolname ~ '^feature_store_' "
+            "AND pg_has_role(oid, 'USAGE')"
+        ).fetchall()
+    return {role for (role,) in rows}
+
+
+def test_without_a_superuser_what_is_told_makes_the_roles_and_a_night_runs(
+    managed: str, store_files: Store, settings: Settings
+) -> None:
+    # He owns the schema of the images: giving it away is his to do.
+    give = _told(managed)
+    assert give == (
+        f"GRANT {OWNER} TO CURRENT_USER; ALTER SCHEMA feature_store OWNER TO {OWNER}; "
+        f"GRANT USAGE ON SCHEMA feature_store TO {ADMIN}"
+    )
+    _run(managed, ADMIN, f"{give}; REVOKE {OWNER} FROM CURRENT_USER")
+    # The scraper's tables are the scraper's to grant.
+    grant = _told(managed).removeprefix("As the owner of these: ")
+    assert set(grant.split("; ")) == {
+        f"GRANT {privilege} TO {role}"
+        for privilege in ('USAGE ON SCHEMA "iPhone"', *(f"SELECT ON TABLE {t}" for t in THEIRS))
+        for role in (OWNER, REFRESHER)
+    }
+    _run(managed, SCRAPER, grant)
+    assert "The store is not complete yet." in grant_roles(managed)
+    with psycopg.connect(as_role(managed, OWNER), autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        bootstrap(connection, store_files, settings)
+    assert grant_roles(managed) == "The roles have what they need.\n"
+    assert _members(managed) == set()
+
+    _night(managed, store_files, settings)
+
+    # As an earlier version left it on PostgreSQL 15 and 16, also after a move to a later one.
+    with psycopg.connect(make_conninfo(managed, user="postgres"), autocommit=True) as connection:
+        earlier_version(connection, store_files)
+    assert grant_roles(managed) == "The roles have what they need.\n"
+    assert _members(managed) == set()
+    _night(managed, store_files, settings)
+
+
+def test_who_may_not_act_for_the_owner_is_told_what_lets_him(managed: str) -> None:
+    """Since PostgreSQL 16 only of roles that he has made, or that were given him to administer."""
+    superuser = make_conninfo(managed, user="postgres")
+    _run(
+        superuser,
+        "postgres",
+        f"CREATE ROLE {OWNER} LOGIN; ALTER SCHEMA feature_store OWNER TO {OWNER}",
+    )
+    with psycopg.connect(managed) as connection:
+        if connection.info.server_version < 160000:
+            pytest.skip("CREATEROLE was enough")
+    told = _told(managed).removeprefix("As a superuser, or as whoever made that role: ")
+    assert told == f"GRANT {OWNER} TO {ADMIN} WITH ADMIN OPTION"
+    _run(superuser, "postgres", told)
+    assert _told(managed).startswith("As the owner of these: ")
+
+
+def _night(conninfo: str, store_files: Store, settings: Settings) -> None:
+    """All refreshes, as the refresher."""
+    with psycopg.connect(as_role(conninfo, REFRESHER), autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        check_ready(connection, store_files, settings)
+        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        for relation in store_files.refreshed:
+            refresh(connection, relation, lease, settings.zone)
