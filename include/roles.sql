@@ -306,7 +306,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
 REVOKE MAINTAIN ON TABLES FROM :"refresher";
 \endif
 
--- A layer of your own (one more file in include/sql, then apply) can be refreshed at once. To let readers
+-- A layer of your own (its file and its specification in include/sql, then apply) can be refreshed at once. To let readers
 -- read it, add it to the list above and run this file again.
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
 GRANT SELECT ON TABLES TO :"refresher";
