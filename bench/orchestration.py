@@ -45,11 +45,15 @@ _LOGGED = re.compile(r"feature_store (?P<task>\S+)\|LOG: +duration: (?P<ms>[0-9.
 
 # The task of each refresh, proof and expectation is found by its relation or its suite.
 _SQL_SECONDS = """
-SELECT split_part(relation, '.', 2) AS task, sum(seconds)
-FROM feature_store_audit.refresh WHERE run_id = %(run)s GROUP BY relation
+SELECT split_part(r.relation, '.', 2) AS task, sum(r.seconds + coalesce(p.seconds, 0))
+FROM feature_store_audit.refresh AS r
+LEFT JOIN feature_store_audit.proof_log AS p ON r.refresh_id = p.refresh_id
+WHERE r.run_id = %(run)s GROUP BY r.relation
 UNION ALL
-SELECT 'as_of_counts', coalesce(sum(seconds), 0)
-FROM feature_store_audit.proof WHERE run_id = %(run)s
+SELECT 'as_of_counts', coalesce(sum(p.seconds), 0)
+FROM feature_store_audit.proof_log AS p
+INNER JOIN feature_store_audit.latest_suite AS s ON p.suite_event = s.event_id
+WHERE s.run_id = %(run)s
 UNION ALL
 SELECT suite, sum(seconds)
 FROM feature_store_audit.expectation WHERE run_id = %(run)s GROUP BY suite
