@@ -145,10 +145,10 @@ def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[
 
 def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
     """Two queries: how many rows differ, and some of them."""
-    # Each side is worked out once, by a plan that knows nothing of the other.
+    # The number of a row, in no particular order, tells whether it is there, and how often.
     both = sql.SQL(
-        "WITH found AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {found} AS f), "
-        "expected AS MATERIALIZED (SELECT TRUE AS {there}, {columns} FROM {expected} AS s)"
+        "WITH found AS (SELECT row_number() OVER () AS {there}, {columns} FROM {found} AS f), "
+        "expected AS (SELECT row_number() OVER () AS {there}, {columns} FROM {expected} AS s)"
     ).format(
         there=_THERE, columns=_list(Identifier(c) for c in terms.columns),
         found=found, expected=expected,
@@ -165,25 +165,19 @@ def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Comp
     )
     alone = sql.SQL("f.{0} IS NULL OR s.{0} IS NULL").format(_THERE)
     differs = sql.SQL(" OR ").join([alone, *(_value_differs(c, terms) for c in terms.columns)])
-    # A key that is there twice on one side meets the other side's row twice.
+    # Of either side every row is there, so that the highest number counts them. A key that is there
+    # twice on one side meets the other side's row twice.
     counted = sql.SQL(
         """
-        {both},
-        n AS MATERIALIZED (
+        {both}
+        SELECT n.found, n.expected, n.compared, n.broken, n.met - n.found - n.expected
+        FROM (
             SELECT
-                (SELECT count(*) FROM found) AS found,
-                (SELECT count(*) FROM expected) AS expected
-        ),
-        j AS (
-            SELECT
+                coalesce(max(f.{there}), 0) AS found, coalesce(max(s.{there}), 0) AS expected,
                 count(*) AS compared, count(*) FILTER (WHERE {differs}) AS broken,
-                count(f.{there}) AS found, count(s.{there}) AS expected
+                count(f.{there}) + count(s.{there}) AS met
             FROM {joined}
-        )
-        SELECT
-            n.found, n.expected, j.compared, j.broken,
-            j.found - n.found + j.expected - n.expected
-        FROM n CROSS JOIN j
+        ) AS n
         """
     ).format(both=both, differs=differs, there=_THERE, joined=joined)
     return counted, sql.SQL("{} {}").format(both, _sample(joined, differs, terms))
@@ -214,11 +208,11 @@ def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
         SELECT jsonb_build_object(
             'key', (SELECT to_jsonb(k) FROM (SELECT {key}) AS k),
             'observed', CASE
-                WHEN f.{there} AND s.{there} THEN v.observed
+                WHEN num_nonnulls(f.{there}, s.{there}) = 2 THEN v.observed
                 ELSE jsonb_build_object('rows', count_of.found)
             END,
             'expected', CASE
-                WHEN f.{there} AND s.{there} THEN v.expected
+                WHEN num_nonnulls(f.{there}, s.{there}) = 2 THEN v.expected
                 ELSE jsonb_build_object('rows', 1 - count_of.found)
             END
         )::text

@@ -213,12 +213,12 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, change, words):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("    c.price,\n", "", "it lacks price"),
-        ("    c.price,\n", "    c.price AS prices,\n", "has no column prices"),
-        ("    c.price,\n", "    c.price::bigint,\n", "its price is bigint, not integer"),
-        ("    c.model,\n    c.storage_gb", "    c.storage_gb,\n    c.model", "not in the order"),
+        ("    l.price,\n", "", "it lacks price"),
+        ("    l.price,\n", "    l.price AS prices,\n", "has no column prices"),
+        ("    l.price,\n", "    l.price::bigint,\n", "its price is bigint, not integer"),
+        ("    l.model,\n    l.storage_gb", "    l.storage_gb,\n    l.model", "not in the order"),
         ("Key:           listing_id", "Key:           id", "names id, which it does not give"),
-        ("c.listing_id,\n", "c.nothing,\n", "cannot be run: column c.nothing does not exist"),
+        ("l.listing_id,\n", "l.nothing,\n", "cannot be run: column l.nothing does not exist"),
     ],
 )
 def test_one_that_does_not_give_its_relations_columns_stops_the_run(
