@@ -170,6 +170,8 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
                 "FROM feature_store_audit.fact AS f "
                 "INNER JOIN feature_store_audit.refresh AS r ON f.refresh_id = r.refresh_id "
                 "WHERE r.dag_id = %s AND r.run_id = %s AND r.finished_at >= %s "
+                # Of what is told by day nobody reads a sample; it is for history.
+                "AND jsonb_typeof(f.sample) = 'array' "
                 "ORDER BY r.relation, f.fact, r.refresh_id DESC",
                 (run.dag_id, run.run_id, run.prepared_at),
             )
