@@ -15,6 +15,7 @@ from psycopg import Connection, sql
 
 from feature_store.contracts import FeatureSet
 from feature_store.errors import LeaseTaken, NotReady
+from feature_store.governance import REGISTRY
 from feature_store.lease import lock_free_lease
 from feature_store.migrations import migrate
 from feature_store.objects import AUDIT_SCHEMA, Condition, State, StoreObject, has_audit
@@ -27,6 +28,7 @@ from feature_store.records import (
     words_of_files,
     write_words,
 )
+from feature_store.registry import join_registry
 from feature_store.replacement.beside import build, fill, naming
 from feature_store.replacement.scope import Replacement
 from feature_store.replacement.swap import swap
@@ -226,7 +228,13 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
     parts = condition.standing
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
-    for part in parts.replace if parts else ():
+    replaced = parts.replace if parts else ()
+    if condition.thing.governance and condition.thing.governance.shows and replaced:
+        with naming(f"{condition.thing.label} cannot show that of {REGISTRY}"):
+            join_registry(connection, condition.thing.governance.parts, REGISTRY)
+    for part in replaced:
+        if part.is_table:
+            continue
         with naming(f"{part.name} cannot be replaced"):
             _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
             _run(connection, (*part.closed, *part.comments))

@@ -9,7 +9,7 @@ from psycopg.rows import class_row, tuple_row
 
 from feature_store.certification import certified_in_words
 from feature_store.errors import BadInput, NotReady
-from feature_store.governance import GOVERNED_SCHEMAS
+from feature_store.governance import REGISTRY
 from feature_store.history.findings import open_leaks, pending_reviews
 from feature_store.objects import require_store
 from feature_store.report.facts import (
@@ -179,17 +179,16 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
 
 
 def _contracts(connection: Connection[Any]) -> tuple[ContractFacts, ...]:
-    found: list[ContractFacts] = []
-    for schema in GOVERNED_SCHEMAS:
-        table = sql.Identifier(schema, "feature_set")
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            there = cursor.execute(
-                "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
-            ).fetchone()
-        if there and there[0]:
-            with connection.cursor(row_factory=class_row(ContractFacts)) as cursor:
-                query = sql.SQL(
-                    "SELECT name, {} AS schema, n_features, features_hash FROM {} ORDER BY name"
-                ).format(sql.Literal(schema), table)
-                found += cursor.execute(query)
-    return tuple(found)
+    table = sql.Identifier(REGISTRY, "feature_set")
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        there = cursor.execute(
+            "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
+        ).fetchone()
+    if not there or not there[0]:
+        return ()
+    with connection.cursor(row_factory=class_row(ContractFacts)) as cursor:
+        query = sql.SQL(
+            "SELECT s.name, coalesce(b.relation_name, 'no relation') AS relation, s.n_features, "
+            "s.features_hash FROM {} AS s LEFT JOIN {} AS b ON s.set_id = b.set_id ORDER BY s.name"
+        ).format(table, sql.Identifier(REGISTRY, "feature_set_binding"))
+        return tuple(cursor.execute(query))
