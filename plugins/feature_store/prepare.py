@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from psycopg import Connection
@@ -17,9 +18,11 @@ from feature_store.privileges import contract_problems, refresh_problems
 from feature_store.reads import lock_problems
 from feature_store.session import SUPPORTED_SERVERS, server_major
 from feature_store.settings import Settings
-from feature_store.sources import source_problems
+from feature_store.sources import source_problems, view_sources, views_words
 from feature_store.store import Store
 from feature_store.wording import bullets
+
+log = logging.getLogger(__name__)
 
 
 def check_ready(connection: Connection[Any], store: Store, settings: Settings) -> None:
@@ -43,6 +46,8 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = problems or lock_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
+    if views := view_sources(connection, store.sources):
+        log.info("%s", views_words(views))
 
 
 def check_access(connection: Connection[Any]) -> None:
