@@ -26,7 +26,15 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import airflow
 import pendulum
+
+# What follows would fail later, and in words that do not say why.
+if tuple(int(part) for part in airflow.__version__.split(".")[:2]) < (3, 3):
+    raise ImportError(
+        f"feature_store_refresh needs Airflow 3.3 or later; this is {airflow.__version__}."
+    )
+
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup
 
 # In a bundle, such as a git checkout, Airflow knows this file and not the package beside it. The

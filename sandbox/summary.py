@@ -37,8 +37,7 @@ def print_summary(
         rows = connection.execute(_LAST_RUN, (started,)).fetchall()
         reused = connection.execute(_REUSED, (started,)).fetchone()
         contracts = connection.execute(
-            "SELECT name, n_features, features_hash FROM ml.feature_set "
-            "UNION ALL SELECT name, n_features, features_hash FROM feature_store.feature_set"
+            "SELECT name, n_features, features_hash FROM ml.feature_set ORDER BY set_id"
         ).fetchall()
     table = [
         (relation, mode, f"{count:,}", f"{size / 1e6:,.1f}", f"{seconds:.2f}")

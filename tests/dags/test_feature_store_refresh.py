@@ -120,6 +120,21 @@ class TestPolicy:
         )
         assert _run_python(code, "dags/feature_store_refresh.py") == ""
 
+    def test_an_older_airflow_is_told_which_one_is_needed(self) -> None:
+        """As an import error, which Airflow's pages show, before anything that it lacks."""
+        code = (
+            "import airflow, runpy, sys\n"
+            "airflow.__version__ = '3.2.1'\n"
+            "sys.modules['airflow.sdk'] = None\n"
+            "try:\n"
+            "    runpy.run_path(sys.argv[1])\n"
+            "except ImportError as error:\n"
+            "    print(error)"
+        )
+        assert _run_python(code, "dags/feature_store_refresh.py") == (
+            "feature_store_refresh needs Airflow 3.3 or later; this is 3.2.1."
+        )
+
     def test_a_checkout_anywhere_brings_its_own_package_and_files(self, tmp_path: Path) -> None:
         """A bundle is a folder that Airflow chose; beside it may lie an older package."""
         for folder in ("dags", "include", "plugins"):

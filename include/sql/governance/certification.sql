@@ -1,4 +1,4 @@
--- Certification, for readers of one schema's feature sets: are the rows that I am about to read the
+-- Certification, for readers of feature sets: are the rows that I am about to read the
 -- very rows that a whole run has proven, and recently enough? The same file serves both schemas:
 --   sed 's/:"schema"/ml/g' certification.sql | psql
 --   sed 's/:"schema"/feature_store/g' certification.sql | psql
@@ -22,8 +22,8 @@ BEGIN
     END IF;
 
     SELECT b.relation_name INTO v_carrier
-    FROM :"schema".feature_set AS s
-    INNER JOIN :"schema".feature_set_binding AS b ON s.set_id = b.set_id
+    FROM ml.feature_set AS s
+    INNER JOIN ml.feature_set_binding AS b ON s.set_id = b.set_id
     WHERE s.name = p_set;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature_set % not found', p_set;

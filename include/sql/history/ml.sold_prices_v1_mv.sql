@@ -3,6 +3,7 @@
 -- Relation:   ml.sold_prices_v1_mv
 -- Day:        the day of the sale
 -- Key:        none, several equal rows are legal: rows come and go, none changes
+-- Known:      listings behind the rows, by day
 SELECT
     s.sold_day AS day,
     s.generation,

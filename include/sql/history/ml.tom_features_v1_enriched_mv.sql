@@ -4,6 +4,9 @@
 -- Day:        the listing's t0
 -- Key:        listing_id
 -- Depends:    A 0; D1 -14..-1; D2 0; D3 -30..-1
+-- Counts:     D1: anchor_14d_n; D2: ask_cnt; D3: sold_cnt_30d. Rows, several per listing.
+-- Weighs:     D1: anchor_median_hours_14d; D2: ptv_final; D3: sold_median_price_30d, ptv_sold_30d,
+--             delta_vs_sold_median_30d, ptv_final. Medians, and what takes so many rows.
 SELECT
     e.edited_date::date AS day,
     e.listing_id,

@@ -48,7 +48,7 @@ class FeatureSet:
     Attributes:
         path: the file.
         name: the set's name; also the file's.
-        schema: the schema whose governance tables hold it.
+        schema: the schema whose active set it becomes if that has none; the registry has them all.
         relation: the live relation that carries it.
         other_columns: columns of that relation that are no features.
         integer_columns: features of dtype numeric whose live column may be an integer.

@@ -8,9 +8,10 @@ says how the layer is judged, and of an output on which days of which layers it 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from sqlglot import exp
@@ -74,6 +75,11 @@ class HistoryLayer:
         stands_on: the materialized views that the query's rows come from, each with those that it
             reads itself.
         closure: every relation of ours that the query shows, and what it is made of.
+        counts: by what they count, the columns that one more row of what a day knew moves: rows of
+            the sources in an input, rows of the layers that it depends on in an output.
+        weighs: by layer, the other columns that such a row may move.
+        known: of an input whose rows name no listing, the fact of its refresh that tells, by day,
+            which listings are behind it.
     """
 
     name: str
@@ -88,6 +94,14 @@ class HistoryLayer:
     shows: tuple[Name, ...]
     stands_on: tuple[tuple[str, tuple[str, ...]], ...]
     closure: tuple[str, ...]
+    counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    weighs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: str | None = None
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """All columns that count."""
+        return frozenset(column for columns in self.counts.values() for column in columns)
 
 
 def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
@@ -105,9 +119,25 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
             raise BadInput(f"{path}: another file shows a layer called {name!r} too.")
     for path, layer in zip(paths, layers, strict=True):
         named = {window.layer for window in layer.depends} | {layer.appears or layer.name}
+        named |= layer.counts.keys() | layer.weighs.keys()
         if unknown := named - names:
             raise BadInput(f"{path} depends on {', '.join(sorted(unknown))}, which no file shows.")
+    try:
+        in_order(layers)
+    except CycleError as error:
+        circle = " → ".join(error.args[1])
+        raise BadInput(f"Layers of history depend on each other in a circle: {circle}.") from None
     return layers
+
+
+def in_order(layers: Iterable[HistoryLayer]) -> list[HistoryLayer]:
+    """Whatever a layer depends on goes before it: it is held to what that did."""
+    by_name = {layer.name: layer for layer in layers}
+    below = {
+        name: [w.layer for w in layer.depends] + ([layer.appears] if layer.appears else [])
+        for name, layer in by_name.items()
+    }
+    return [by_name[name] for name in TopologicalSorter(below).static_order()]
 
 
 def reach(layers: Iterable[HistoryLayer], name: str) -> dict[str, tuple[int, int | None]]:
@@ -162,6 +192,9 @@ def _read(path: Path, store: Store) -> HistoryLayer:
         key=_key(header["Key"]),
         depends=tuple(_window(path, text) for text in header.get("Depends", "").split(";") if text),
         appears=header["Appears"].partition(".")[0] if "Appears" in header else None,
+        counts=_columns(header.get("Counts", ""), name),
+        weighs=_columns(header.get("Weighs", ""), name),
+        known=header.get("Known"),
         query=query.text,
         normal=query.normal,
         shows=tuple(relation.name for relation in reads),
@@ -172,6 +205,15 @@ def _read(path: Path, store: Store) -> HistoryLayer:
 
 def _key(words: str) -> tuple[str, ...]:
     return () if words.startswith("none") else tuple(words.replace(",", " ").split())
+
+
+def _columns(words: str, own: str) -> dict[str, tuple[str, ...]]:
+    """Columns, by layer: ``D1: a, b; D2: c``; without a layer they are by the layer itself."""
+    found = {}
+    for part in words.partition(".")[0].split(";") if words else ():
+        layer, _, columns = part.rpartition(":")
+        found[layer.strip() or own] = _key(columns)
+    return found
 
 
 def _window(path: Path, text: str) -> Window:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from feature_store.declarations.toml_file import read_toml
@@ -67,7 +68,10 @@ def read_sources(path: Path) -> tuple[Source, ...]:
 
 
 def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
-    """Name every source column that the database lacks or has with another type family."""
+    """Name every source column that the database lacks or has with another type family.
+
+    Of a type there is a way out for who cannot change the table: a view under its name.
+    """
     problems: list[str] = []
     for source in sources:
         live = live_columns(connection, source.name)
@@ -85,7 +89,10 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
             elif live[column] not in FAMILIES[family]:
                 problems.append(
                     f"The source column {source.name}.{column} has the type {live[column]}; "
-                    f"expected one of {', '.join(sorted(FAMILIES[family]))}."
+                    f"expected one of {', '.join(sorted(FAMILIES[family]))}.\n"
+                    f"Next: ALTER TABLE {source.name.quoted} ALTER COLUMN "
+                    f"{sql.Identifier(column).as_string()} TYPE …; or rename the table, and put a "
+                    f"view that casts the column in its place (README.md, your own database)"
                 )
     return problems
 
@@ -99,6 +106,25 @@ def _is_filled(connection: Connection[Any], name: Name) -> bool:
         (name.schema, name.relation),
     ).fetchone()
     return row is None or bool(row[0])
+
+
+def view_sources(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
+    """The sources that are views."""
+    rows = connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid WHERE c.relkind = 'v'"
+    ).fetchall()
+    views = {Name(*row) for row in rows}
+    return [str(source.name) for source in sources if source.name in views]
+
+
+def views_words(names: Sequence[str]) -> str:
+    """What it means for the nightly runs that sources are views."""
+    return (
+        f"Sources that are views: {', '.join(names)}. That nothing has changed there can be told "
+        "only where the refresher may read all tables below and the query casts and picks alone. "
+        "Else all that reads them is refreshed every night; each task's log says why."
+    )
 
 
 def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:

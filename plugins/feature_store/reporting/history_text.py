@@ -40,15 +40,25 @@ def history_text(connection: Connection[Any]) -> str:
 
 def _latest(connection: Connection[Any]) -> str:
     row = connection.execute(
-        "SELECT dag_id, run_id, as_of_day, settled_before, days "
+        "SELECT dag_id, run_id, as_of_day, settled_before, days, recounts "
         "FROM feature_store_audit.history_judgement ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     if row is None:
         return "History has not been judged yet."
-    return (
+    told = (
         f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: {row[4]:,} days of "
         f"layers; input days before {row[3]} are settled."
     )
+    recounts = [
+        f"{layer}: {of['days']:,} days from {of['first']} to {of['last']}"
+        for layer, of in sorted((row[5] or {}).items())
+    ]
+    if recounts:
+        told += (
+            "\nOnly recounted, by more or fewer rows of listings that each of these days knew, "
+            f"which moved no median and asks nobody: {'; '.join(recounts)}."
+        )
+    return told
 
 
 def _listed(

@@ -28,6 +28,7 @@ from feature_store.schema.applied_definitions import (
 )
 from feature_store.schema.audit_migrations import migrate
 from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -36,6 +37,7 @@ from feature_store.schema.object_states import (
 )
 from feature_store.schema.plan import Plan, make_plan
 from feature_store.schema.readiness import server_problems
+from feature_store.schema.registry import join_registry
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
@@ -232,7 +234,13 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
     parts = condition.standing
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
-    for part in parts.replace if parts else ():
+    replaced = parts.replace if parts else ()
+    if condition.thing.governance and condition.thing.governance.shows and replaced:
+        with naming(f"{condition.thing.label} cannot show that of {REGISTRY}"):
+            join_registry(connection, condition.thing.governance.parts, REGISTRY)
+    for part in replaced:
+        if part.is_table:
+            continue
         with naming(f"{part.name} cannot be replaced"):
             _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
             _run(connection, (*part.closed, *part.comments))

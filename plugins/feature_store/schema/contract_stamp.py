@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import BadInput, ContractBroken, NotReady
+from feature_store.schema.governance import REGISTRY
 from feature_store.text_format import bullets
 
 
@@ -129,26 +130,26 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
 
 
 def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
-    schema = sql.Identifier(feature_set.schema)
+    registry = sql.Identifier(REGISTRY)
     row = connection.execute(
         sql.SQL(
             "INSERT INTO {}.feature_set (name, features_hash, n_features) VALUES (%s, %s, %s) "
             "ON CONFLICT (name) DO UPDATE SET features_hash = excluded.features_hash, "
             "n_features = excluded.n_features RETURNING set_id"
-        ).format(schema),
+        ).format(registry),
         (feature_set.name, feature_set.hash, len(feature_set.features)),
     ).fetchone()
     assert row is not None  # INSERT … RETURNING of one row
     set_id = row[0]
     connection.execute(
-        sql.SQL("DELETE FROM {}.feature_contract WHERE set_id = %s").format(schema), (set_id,)
+        sql.SQL("DELETE FROM {}.feature_contract WHERE set_id = %s").format(registry), (set_id,)
     )
     with connection.cursor() as cursor:
         cursor.executemany(
             sql.SQL(
                 "INSERT INTO {}.feature_contract (set_id, ordinal, feature_name, dtype, expr_sql, "
                 "leakage_rule, is_nullable, description) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-            ).format(schema),
+            ).format(registry),
             [
                 (set_id, f.ordinal, f.name, f.dtype, f.expr_sql, f.leakage_rule, f.is_nullable,
                  f.description)
@@ -161,7 +162,7 @@ def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
             "VALUES (%s, format('%%I.%%I', %s::text, %s::text), %s, %s) "
             "ON CONFLICT (set_id) DO UPDATE SET relation_name = excluded.relation_name, "
             "other_columns = excluded.other_columns, integer_columns = excluded.integer_columns"
-        ).format(schema),
+        ).format(registry),
         (
             set_id,
             feature_set.relation.schema,
@@ -170,11 +171,14 @@ def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
             list(feature_set.integer_columns),
         ),
     )
+    # Which set is active each schema says for itself; one with sets of its own says so of those.
     connection.execute(
         sql.SQL(
-            "INSERT INTO {}.feature_set_current (set_id) VALUES (%s) ON CONFLICT DO NOTHING"
-        ).format(schema),
-        (set_id,),
+            "INSERT INTO {0}.feature_set_current (set_id) "
+            "SELECT s.set_id FROM {0}.feature_set AS s WHERE s.name = %s AND s.set_id = %s "
+            "ON CONFLICT DO NOTHING"
+        ).format(sql.Identifier(feature_set.schema)),
+        (feature_set.name, set_id),
     )
 
 
@@ -208,7 +212,7 @@ def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> l
             "b.other_columns = %s, b.integer_columns = %s "
             "FROM {0}.feature_set_binding AS b INNER JOIN {0}.feature_set AS s "
             "ON b.set_id = s.set_id WHERE s.name = %s"
-        ).format(sql.Identifier(feature_set.schema)),
+        ).format(sql.Identifier(REGISTRY)),
         (
             feature_set.relation.schema,
             feature_set.relation.relation,

@@ -7,24 +7,26 @@ before us and has our columns is kept with its rows, a function is replaced only
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlglot
 from psycopg import Connection
 from sqlglot import exp
 
 from feature_store.database.catalog import describe_governance
-from feature_store.declarations.source_tables import FAMILIES, live_columns
+from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.sql_file import Statement, split_statements
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+from feature_store.schema.governed_tables import table_changes, table_misfits
 from feature_store.schema.live_function import LiveFunction, live_function
-from feature_store.text_format import difference
+from feature_store.schema.registry import LiveView, live_view, registry_apart
 
 GOVERNED_SCHEMAS = ("ml", "feature_store")
+REGISTRY = "ml"  # its tables hold all feature sets; the other schema shows them
 GOVERNANCE_TABLES = (
     "feature_set",
     "feature_contract",
@@ -38,16 +40,18 @@ GOVERNANCE_FUNCTIONS = (
     "store_freshness",
 )
 
-_KINDS = {
-    "feature_contract.sql": "feature contracts",
-    "certification.sql": "certification guard",
-    "freshness.sql": "freshness guard",
-}
+_REGISTRY, _CONTRACTS = "contract registry", "feature contracts"
+_FORMERLY = {_REGISTRY: _CONTRACTS}
+_FILES = (
+    ("registry.sql", _REGISTRY, (REGISTRY,)),
+    ("registry_shown.sql", _REGISTRY, tuple(s for s in GOVERNED_SCHEMAS if s != REGISTRY)),
+    ("feature_contract.sql", _CONTRACTS, GOVERNED_SCHEMAS),
+    ("certification.sql", "certification guard", GOVERNED_SCHEMAS),
+    ("freshness.sql", "freshness guard", GOVERNED_SCHEMAS),
+)
 # Readers call these and nothing of ours does, so a reader's own may stay.
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
-# What stamping relies on in tables that it did not create.
-_UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
-_MADE = re.compile(r'CREATE (?P<kind>TABLE|FUNCTION) "\w+"\.(?P<name>\w+)')
+_MADE = re.compile(r'CREATE (?P<kind>TABLE|VIEW|FUNCTION) "\w+"\.(?P<name>\w+)')
 _ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
 _BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
 _ARGUMENT = re.compile(r"p_\w+ (\w+)")
@@ -55,21 +59,28 @@ _ARGUMENT = re.compile(r"p_\w+ (\w+)")
 
 @dataclass(frozen=True)
 class Part:
-    """A table or a function of a governance file, in one schema.
+    """A table, a view or a function of a governance file, in one schema.
 
     Attributes:
         name: its name.
+        is_view: whether it is a view.
         create: the statement that creates it.
         normal: the same, normalised.
-        arguments: of a function, as the server spells their types; None for a table.
+        arguments: of a function, as the server spells their types; None for tables and views.
         comments: the statements that comment on it.
     """
 
     name: Name
+    is_view: bool
     create: str
     normal: str
     arguments: str | None
     comments: list[str] = field(default_factory=list)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table."""
+        return self.arguments is None and not self.is_view
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -85,13 +96,13 @@ class Part:
 
     @property
     def body(self) -> str:
-        """A function's text between its dollar quotes."""
+        """A function's text between its dollar quotes; of a view nothing."""
         match = _BODY.search(self.create)
         return match[1] if match else ""
 
     @property
     def columns(self) -> dict[str, str]:
-        """A table's columns and the types that the file gives them."""
+        """A table's columns and the types that the file gives them; a view's file gives none."""
         table = sqlglot.parse_one(self.create, dialect="postgres")
         return {
             column.name: column.args["kind"].sql("postgres").lower()
@@ -106,12 +117,14 @@ class Governance:
     Attributes:
         schema: whose.
         label: how it is called in messages and in the audit schema.
+        formerly: how what it has was called before it had a file of its own.
         parts: its tables and functions, in an order in which they can be created.
         dictionary: its comments, normalised.
     """
 
     schema: str
     label: str
+    formerly: str
     parts: tuple[Part, ...]
     dictionary: str
 
@@ -124,7 +137,15 @@ class Governance:
         """The server's description of what exists of it; None if nothing does."""
         tables = [p.name.relation for p in self.parts if p.arguments is None]
         functions = [(p.name.relation, p.arguments) for p in self.parts if p.arguments]
-        return describe_governance(connection, self.schema, tables, functions)
+        described = describe_governance(connection, self.schema, tables, functions)
+        views = (live_view(connection, p.name) for p in self.parts if p.is_view)
+        queries = [view.definition for view in views if view]
+        return "\n".join([described, *queries]) if described else None
+
+    @property
+    def shows(self) -> bool:
+        """Whether it shows the registry of another schema."""
+        return any(part.is_view for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -133,10 +154,11 @@ class Standing:
 
     Attributes:
         create: parts that are missing.
-        replace: functions to replace: they differ, and were named.
+        replace: functions, and tables where views should be, to replace: they differ, and were
+            named.
         misfits: what stands in the way, in words with the way out.
         kept: what differs and may, in words.
-        outgrown: the functions among the misfits, which could be named and replaced.
+        outgrown: those among the misfits that could be named and replaced.
     """
 
     create: tuple[Part, ...]
@@ -154,8 +176,8 @@ def read_governance(include_dir: Path) -> tuple[Governance, ...]:
     """
     return tuple(
         _governance(include_dir / "sql" / "governance" / file, kind, schema)
-        for file, kind in _KINDS.items()
-        for schema in GOVERNED_SCHEMAS
+        for file, kind, schemas in _FILES
+        for schema in schemas
     )
 
 
@@ -164,6 +186,8 @@ def standing(
     governance: Governance,
     named: Collection[str],
     recorded: tuple[str, str] | None,
+    *,
+    may_stay: bool,
 ) -> Standing:
     """Compare part by part.
 
@@ -172,40 +196,71 @@ def standing(
         governance: what the file says.
         named: functions that may be replaced, and tables that were altered as the file says.
         recorded: the file's and the server's description when it was applied; None before that.
+        may_stay: whether what is there was there before us.
     """
-    create: list[Part] = []
-    replace: list[Part] = []
-    misfits: list[str] = []
-    kept: list[str] = []
-    outgrown: list[str] = []
+    apart = registry_apart(connection, governance.parts, REGISTRY) if governance.shows else {}
+    # A registry that was there before us stays as a whole, or its sets move as a whole.
+    may_stay = may_stay and not any(str(name) in named for name in apart)
+    found = []
     for part in governance.parts:
-        if part.arguments is None:
-            live = live_columns(connection, part.name)
-            if not live:
-                create.append(part)
-            else:
-                if recorded and str(part.name) not in named:
-                    misfits += _table_changes(part, live, recorded)
-                misfits += _table_misfits(connection, part, live)
-            continue
-        now = live_function(connection, part.name, part.arguments)
-        if now is None:
-            create.append(part)
-        elif _differs(part, now, recorded):
-            whose = "which is not as its file" if recorded else "which is not ours"
-            words = (
-                f"{part.name}({part.arguments}), {whose}:\n"
-                f"{now.difference(part.body)}\n"
-                f"To have ours: `bin/feature-store apply --replace {part.name}`"
-            )
-            if str(part.name) in named:
-                replace.append(part)
-            elif recorded is None and part.name.relation in _FOR_READERS:
-                kept.append(words)
-            else:
-                misfits.append(words)
-                outgrown.append(str(part.name))
-    return Standing(tuple(create), tuple(replace), tuple(misfits), tuple(kept), tuple(outgrown))
+        if words := apart.get(part.name):
+            differs: _How = "kept" if may_stay else "outgrown"
+            found += [(part, differs, words)]
+        elif part.is_table:
+            found += [(part, *of) for of in _of_table(connection, part, named, recorded)]
+        else:
+            found += [(part, *of) for of in _of_code(connection, part, recorded)]
+
+    replace = [p for p, how, _ in found if how in ("outgrown", "kept") and str(p.name) in named]
+    rest = [(how, words, str(part.name)) for part, how, words in found if part not in replace]
+    return Standing(
+        create=tuple(part for part, how, _ in found if how == "missing"),
+        replace=tuple(replace),
+        misfits=tuple(words for how, words, _ in rest if how in ("misfit", "outgrown")),
+        kept=tuple(words for how, words, _ in rest if how == "kept"),
+        outgrown=tuple(name for how, _, name in rest if how == "outgrown"),
+    )
+
+
+_How = Literal["missing", "misfit", "outgrown", "kept"]
+
+
+def _of_table(
+    connection: Connection[Any],
+    part: Part,
+    named: Collection[str],
+    recorded: tuple[str, str] | None,
+) -> list[tuple[_How, str]]:
+    live = live_columns(connection, part.name)
+    if not live:
+        return [("missing", "")]
+    changes = []
+    if recorded and str(part.name) not in named:
+        changes = table_changes(part, live, recorded)
+    return [("misfit", words) for words in changes + table_misfits(connection, part, live)]
+
+
+def _of_code(
+    connection: Connection[Any], part: Part, recorded: tuple[str, str] | None
+) -> list[tuple[_How, str]]:
+    """Of a function, or a view: what the server would execute."""
+    now = (
+        live_view(connection, part.name)
+        if part.is_view
+        else live_function(connection, part.name, part.arguments)
+    )
+    if now is None:
+        return [("missing", "")]
+    if not _differs(part, now, recorded):
+        return []
+    whose = "which is not as its file" if recorded else "which is not ours"
+    words = (
+        f"{part.name}{f'({part.arguments})' if part.arguments else ''}, {whose}:\n"
+        f"{now.difference(part.body)}\n"
+        f"To have ours: `bin/feature-store apply --replace {part.name}`"
+    )
+    readers_own = recorded is None and part.name.relation in _FOR_READERS
+    return [("kept" if readers_own else "outgrown", words)]
 
 
 def _governance(path: Path, kind: str, schema: str) -> Governance:
@@ -226,68 +281,19 @@ def _governance(path: Path, kind: str, schema: str) -> Governance:
             )
     if not parts:
         raise BadInput(f"{path} has no statement.")
-    return Governance(
-        schema, f"the {kind} of {schema}", tuple(parts.values()), ";\n".join(dictionary)
-    )
+    label, formerly = (f"the {k} of {schema}" for k in (kind, _FORMERLY.get(kind, kind)))
+    return Governance(schema, label, formerly, tuple(parts.values()), ";\n".join(dictionary))
 
 
 def _part(text: str, statement: Statement, schema: str, made: re.Match[str]) -> Part:
     arguments = None
     if made["kind"] == "FUNCTION":
         arguments = ", ".join(_ARGUMENT.findall(text.partition("RETURNS")[0]))
-    return Part(Name(schema, made["name"]), text, statement.normal, arguments)
+    is_view = made["kind"] == "VIEW"
+    return Part(Name(schema, made["name"]), is_view, text, statement.normal, arguments)
 
 
-def _table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]) -> list[str]:
-    """Say if a table of ours is not what it was, or not what its file says now."""
-    file_then, live_then = recorded
-    table = part.name.relation
-    lines = [line for line in live_then.splitlines() if line.startswith(f"{table}.")]
-    now = [f"{table}.{column} {type_name}" for column, type_name in live.items()]
-    way_out = (
-        "It holds your rows: make it what its file says with ALTER TABLE, then\n"
-        f"`bin/feature-store apply --replace {part.name}`, which keeps the rows."
-    )
-    if part.normal not in file_then:
-        return [f"The file now creates {part.name} otherwise. {way_out}"]
-    if now != lines:
-        return [f"{difference(chr(10).join(lines), chr(10).join(now))}\n{way_out}"]
-    return []
-
-
-def _table_misfits(connection: Connection[Any], part: Part, live: Mapping[str, str]) -> list[str]:
-    families: Callable[[str], set[str]] = lambda type_name: {  # noqa: E731
-        family for family, types in FAMILIES.items() if family != "numeric" and type_name in types
-    }
-    problems = []
-    for column, wanted in part.columns.items():
-        spelled = {"int": "integer", "timestamptz": "timestamp with time zone"}.get(wanted, wanted)
-        if column not in live:
-            problems.append(f"{part.name} has no column {column} ({wanted}).")
-        elif live[column] != spelled and not families(live[column]) & families(spelled):
-            problems.append(f"{part.name}.{column} has the type {live[column]}, not {spelled}.")
-    for column in _UNIQUE.get(part.name.relation, ()):
-        if not problems and not _is_unique(connection, part.name, column):
-            problems.append(f"{part.name}.{column} has no unique index of its own.")
-    return problems
-
-
-def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
-    row = connection.execute(
-        """
-        SELECT 1
-        FROM pg_catalog.pg_index AS i
-        INNER JOIN pg_catalog.pg_attribute AS a
-            ON i.indrelid = a.attrelid AND i.indkey[0] = a.attnum
-        WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indnkeyatts = 1
-            AND i.indpred IS NULL AND i.indisvalid AND a.attname = %s
-        """,
-        (table.quoted, column),
-    ).fetchone()
-    return row is not None
-
-
-def _differs(part: Part, now: LiveFunction, recorded: tuple[str, str] | None) -> bool:
+def _differs(part: Part, now: LiveFunction | LiveView, recorded: tuple[str, str] | None) -> bool:
     if recorded is None:
         return not now.is_as(part.body)
     file_then, live_then = recorded

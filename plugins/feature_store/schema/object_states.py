@@ -137,7 +137,13 @@ def examine(
             )
         }
     return [
-        _governance_condition(connection, thing, thing.governance, recorded.get(thing.label), named)
+        _governance_condition(
+            connection,
+            thing,
+            thing.governance,
+            recorded.get(thing.label) or recorded.get(thing.governance.formerly),
+            named,
+        )
         if thing.governance
         else _condition(connection, thing, recorded.get(thing.label))
         for thing in things
@@ -221,7 +227,8 @@ def _governance_condition(
             reworded = recorded.server_major != server_major(connection)
             return Condition(thing, state, "", differs, reworded)
         then = (file_then, recorded.live_definition)
-    parts = standing(connection, governance, named, then)
+    stays = recorded is None or recorded.adopted
+    parts = standing(connection, governance, named, then, may_stay=stays)
     if not parts.misfits:
         ours = recorded is not None and not recorded.adopted
         state = State.INCOMPLETE if ours else State.ADOPTABLE

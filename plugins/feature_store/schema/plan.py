@@ -12,6 +12,7 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.declarations.leak_rules import read_rules
+from feature_store.declarations.source_tables import view_sources, views_words
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput, NotReady
@@ -50,6 +51,7 @@ class Plan:
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
         unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
+        views_read: the sources that are views.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
     """
@@ -66,6 +68,7 @@ class Plan:
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
     unsafe: tuple[str, ...]
+    views_read: tuple[str, ...]
     in_place: int
     adopted: int
 
@@ -143,6 +146,7 @@ def make_plan(
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in _WAY_OUT),
         unsafe=unsafe,
+        views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
     )
@@ -209,6 +213,8 @@ def _parts(plan: Plan) -> Iterator[str]:
             f"Descriptions by this server to record: {len(plan.reworded)}, after its new major "
             "version. Their queries are taken to be what they were."
         )
+    if plan.views_read:
+        yield views_words(plan.views_read)
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
         yield f"In place, adopted as they are: {plan.adopted}."

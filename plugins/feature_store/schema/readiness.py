@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from psycopg import Connection
@@ -10,7 +11,7 @@ from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
 from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import source_problems
+from feature_store.declarations.source_tables import source_problems, view_sources, views_words
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady
 from feature_store.proof.proving import specification_problems
@@ -21,6 +22,8 @@ from feature_store.schema.plan import blockages, make_plan
 from feature_store.schema.privileges import contract_problems, refresh_problems
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
+
+log = logging.getLogger(__name__)
 
 
 def check_ready(connection: Connection[Any], store: Store, settings: Settings) -> None:
@@ -45,6 +48,8 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
+    if views := view_sources(connection, store.sources):
+        log.info("%s", views_words(views))
 
 
 def check_access(connection: Connection[Any]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from feature_store.declarations.source_tables import FAMILIES, read_sources, source_problems
 from feature_store.errors import BadInput
+from feature_store.schema.plan import make_plan
 
 _LISTINGS = '"iPhone".iphone_listings'
 
@@ -20,7 +21,7 @@ def test_sources_toml_lists_exactly_the_columns_that_the_relations_read(scratch,
         INNER JOIN pg_class AS c ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
         INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
         LEFT JOIN pg_attribute AS a ON c.oid = a.attrelid AND d.refobjsubid = a.attnum
-        WHERE c.relkind = 'r' AND n.nspname <> 'feature_store_audit'
+        WHERE c.relkind = 'r' AND n.nspname NOT IN ('feature_store_audit', 'ml')
         """
     )
     declared = {(str(s.name), column) for s in store_files.sources for column in s.columns}
@@ -67,8 +68,26 @@ def test_a_wrong_type_family_is_named_with_what_is_expected(scratch_sources, sto
     scratch_sources.run(f"ALTER TABLE {_LISTINGS} ALTER COLUMN price TYPE numeric")
     assert source_problems(scratch_sources.connection, store_files.sources) == [
         "The source column iPhone.iphone_listings.price has the type numeric; "
-        "expected one of bigint, integer, smallint."
+        "expected one of bigint, integer, smallint.\n"
+        'Next: ALTER TABLE "iPhone"."iphone_listings" ALTER COLUMN "price" TYPE …; or rename the '
+        "table, and put a "
+        "view that casts the column in its place (README.md, your own database)"
     ]
+
+
+def test_a_view_that_casts_is_a_way_out_and_plan_says_what_it_costs(scratch_sources, include):
+    columns = [name for (name,) in scratch_sources.rows(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", _LISTINGS
+    )]  # fmt: skip
+    cast = ", ".join("price::integer AS price" if c == "price" else c for c in columns)
+    scratch_sources.run(
+        f"ALTER TABLE {_LISTINGS} ALTER COLUMN price TYPE numeric",
+        f"ALTER TABLE {_LISTINGS} RENAME TO iphone_listings_raw",
+        f'CREATE VIEW {_LISTINGS} AS SELECT {cast} FROM "iPhone".iphone_listings_raw',
+    )
+    assert source_problems(scratch_sources.connection, include.store.sources) == []
+    plan = make_plan(scratch_sources.connection, include.store, include.directory)
+    assert "Sources that are views: iPhone.iphone_listings. That nothing has" in str(plan)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_plan_shows_what_differs_and_the_way_out_in_one_screen(hand_built, inclu
         f"    Next: `bin/feature-store apply --replace {E_AI}` builds ours beside it and swaps "
         "them; or rename it yourself.",
     ]
-    assert "To adopt as they are, and never alter: 14\n" in text
+    assert "To adopt as they are, and never alter: 16\n" in text
     assert "    creates ml.check_feature_contract\n" in text
     assert f"    keeps your {_ASSERT}(text), which is not ours:\n" in text
     assert f"    To have ours: `bin/feature-store apply --replace {_ASSERT}`\n" in text
@@ -102,10 +102,10 @@ def test_what_is_adopted_is_not_touched(hand_built, include):
         before = set(hand_built.snapshot())
         hand_built.run(f"SET LOCAL ROLE {OWNER}")
         plan = apply(hand_built.connection, include.store, include.settings)
-        assert len(plan.adopts) == 14
+        assert len(plan.adopts) == 16
         assert before <= set(hand_built.snapshot())
         assert _plan(hand_built, include).empty
-        assert _plan(hand_built, include).adopted == 14
+        assert _plan(hand_built, include).adopted == 16
 
 
 def test_the_adopted_store_gives_the_very_rows_of_ours(
@@ -369,7 +369,7 @@ def test_a_governance_table_without_our_columns_cannot_be_adopted(hand_built, in
         "ALTER TABLE ml.feature_set DROP COLUMN notes",
         "ALTER TABLE ml.feature_contract ALTER COLUMN ordinal TYPE text",
     )
-    state, details = _state(_plan(hand_built, include), "the feature contracts of ml")
+    state, details = _state(_plan(hand_built, include), "the contract registry of ml")
     assert state is State.FOREIGN
     assert details == (
         "ml.feature_set has no column notes (text).\n"

@@ -147,7 +147,8 @@ def test_the_databases_hash_is_the_files(stamped, feature_set):
 def test_a_stamp_writes_every_field_of_every_row(stamped, feature_set):
     rows = stamped.rows(
         "SELECT ordinal, feature_name, dtype, expr_sql, leakage_rule, is_nullable, description "
-        f"FROM {feature_set.schema}.feature_contract ORDER BY ordinal"
+        f"FROM {feature_set.schema}.feature_contract WHERE set_id = (SELECT set_id FROM "
+        f"{feature_set.schema}.feature_set WHERE name = '{feature_set.name}') ORDER BY ordinal"
     )
     assert rows == [
         (f.ordinal, f.name, f.dtype, f.expr_sql, f.leakage_rule, f.is_nullable, f.description)
@@ -175,10 +176,29 @@ def test_an_unknown_set_is_not_found_in_either_schema(scratch):
     assert scratch.rows("SELECT * FROM ml.check_feature_contract('X')") == []
 
 
-def test_a_set_of_one_schema_is_not_found_in_the_other(stamped, tom):
-    assert _assert_raises(stamped, "feature_store", tom.name) == (
-        f"feature_set {tom.name} not found"
+@pytest.mark.parametrize("schema", ["ml", "feature_store"])
+def test_each_set_is_asserted_and_read_in_either_schema(stamped, feature_set, schema):
+    """The authors' public trainer reads the device set in ml."""
+    n = len(feature_set.features)
+    assert _notices(stamped, schema, feature_set.name) == [
+        f"Feature contract OK (n={n}, hash={feature_set.hash})"
+    ]
+    read = (
+        f"SELECT c.feature_name FROM {schema}.feature_set AS s "
+        f"INNER JOIN {schema}.feature_contract AS c ON s.set_id = c.set_id "
+        f"INNER JOIN {schema}.feature_set_binding AS b ON s.set_id = b.set_id "
+        f"WHERE s.name = '{feature_set.name}' ORDER BY c.ordinal"
     )
+    assert [name for (name,) in stamped.rows(read)] == [f.name for f in feature_set.features]
+
+
+def test_a_set_that_is_written_through_the_second_schema_is_in_the_registry(stamped):
+    stamped.run(
+        "INSERT INTO feature_store.feature_set (name) VALUES ('mine') "
+        "ON CONFLICT (name) DO UPDATE SET notes = 'again'",
+        "UPDATE feature_store.feature_set SET notes = 'mine' WHERE name = 'mine'",
+    )
+    assert stamped.rows("SELECT notes FROM ml.feature_set WHERE name = 'mine'") == [("mine",)]
 
 
 def test_stamping_the_same_twice_is_quiet(stamped, tom):
@@ -214,7 +234,7 @@ def test_other_rows_are_accepted_with_replace(stamped, tom):
     changed = _other_rows(tom)
     checked = stamp(stamped.connection, changed, replace=True)
     assert (checked.verdict, checked.stamped_hash) == ("OK", changed.hash)
-    assert stamped.value("SELECT count(*) FROM ml.feature_set") == 1
+    assert stamped.value("SELECT count(*) FROM ml.feature_set") == 2
     assert _broken(stamped, tom) == (
         f"its file has changed since the stamp: the stamp is {changed.hash}, the file {tom.hash}",
     )
@@ -409,9 +429,17 @@ def test_a_missing_relation_is_named(stamped, tom):
     assert _broken(stamped, tom) == (f"the relation {_E_AI} does not exist",)
 
 
-def test_a_set_that_is_bound_to_nothing_is_named(stamped, tom):
+def test_a_set_that_only_the_documents_stamped_is_told_how_it_is_bound(stamped, tom):
+    """Their SQL knows no binding; the message holds the statement."""
     stamped.run("DELETE FROM ml.feature_set_binding")
-    assert _broken(stamped, tom) == ("the set is bound to no relation",)
+    message = _assert_raises(stamped, "ml", tom.name)
+    assert message.startswith(f"FEATURE CONTRACT DRIFT: {tom.name}: nothing says which relation")
+    bind = message.partition("as the owner: ")[2]
+    bind = bind.replace("SCHEMA.RELATION", str(tom.relation))
+    bind = bind.replace("COLUMNS THAT ARE NO FEATURES", ", ".join(tom.other_columns))
+    integers = ", ".join(tom.integer_columns)
+    stamped.run(bind.replace("FEATURES OF DTYPE numeric THAT ARE INTEGERS", integers))
+    assert _notices(stamped, "ml", tom.name)
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,12 @@ def test_one_that_was_altered_since_it_was_applied_stops_the_run(scratch, includ
 def test_each_file_is_made_by_psql_as_its_head_says(sources_db):
     sources_db.run("CREATE SCHEMA IF NOT EXISTS ml", "CREATE SCHEMA IF NOT EXISTS feature_store")
     psql = f"'{binaries() / 'psql'}' -v ON_ERROR_STOP=1 -q -d '{sources_db.conninfo}'"
-    for name in ("feature_contract", "certification", "freshness"):
+    files = ("registry", "registry_shown", "feature_contract", "certification", "freshness")
+    assert sorted(f"{name}.sql" for name in files) == sorted(p.name for p in GOVERNANCE.iterdir())
+    for name in files:
         head = (GOVERNANCE / f"{name}.sql").read_text()
         commands = re.findall(r"^--   (sed .*) \| psql$", head, re.MULTILINE)
-        assert len(commands) == 2
+        assert len(commands) == (1 if name.startswith("registry") else 2)
         for command in commands:
             subprocess.run(["sh", "-c", f"{command} | {psql}"], cwd=GOVERNANCE, check=True)
     made = "SELECT count(*) FROM pg_proc WHERE proname = 'require_certified'"

@@ -66,10 +66,12 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
     assert sources_db.snapshot() == before
     labels = [f"  - {relation.name}" for relation in include.store.relations]
     assert str(plan).splitlines() == [
-        f"To create: {2 + 1 + 6 + len(labels)}",
+        f"To create: {2 + 1 + 8 + len(labels)}",
         "  - schema ml",
         "  - schema feature_store_audit",
         f"  - audit schema, steps 1 to {len(include.migrations)}",
+        "  - the contract registry of ml",
+        "  - the contract registry of feature_store",
         "  - the feature contracts of ml",
         "  - the feature contracts of feature_store",
         "  - the certification guard of ml",
@@ -265,11 +267,13 @@ def test_changed_words_are_planned_and_written_and_nothing_else(scratch, include
 
 
 def test_changed_words_of_the_contract_tables_are_written_in_both_schemas(scratch, include):
-    include.edit("sql/governance/feature_contract.sql", "'The active feature set: one row.'", "'X'")
+    words = "Number of contract rows as they were stamped."
+    for file in ("registry", "registry_shown"):
+        include.edit(f"sql/governance/{file}.sql", f"'{words}'", "'X'")
     _apply(scratch, include)
     for schema in ("ml", "feature_store"):
-        words = "SELECT obj_description(%s::regclass, 'pg_class')"
-        assert scratch.value(words, f"{schema}.feature_set_current") == "X"
+        told = "SELECT col_description(%s::regclass, 4)"
+        assert scratch.value(told, f"{schema}.feature_set") == "X"
     assert _plan(scratch, include).empty
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feature_store.reporting.page.models import (
@@ -97,9 +97,16 @@ def due(settings: Settings, at: datetime) -> datetime:
     """The latest scheduled start by whose run the store should be certified at a moment."""
     from croniter import croniter
 
-    local = (at - _LATE).astimezone(ZoneInfo(settings.schedule_zone))
-    found: datetime = croniter(settings.schedule, local).get_prev(datetime)
-    return found
+    zone = ZoneInfo(settings.schedule_zone)
+    moment = (at - _LATE).astimezone(zone)
+    # By the clock on the wall, as Airflow does: of an hour that comes twice it takes the second,
+    # and a time that is left out in spring comes an hour later.
+    times = croniter(settings.schedule, moment.replace(tzinfo=None) + timedelta(seconds=1))
+    while True:
+        shown: datetime = times.get_prev(datetime)
+        found = max(shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if found <= moment:
+            return found.astimezone(zone)
 
 
 def _empty(facts: Facts) -> Verdict | None:

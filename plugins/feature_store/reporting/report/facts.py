@@ -91,7 +91,7 @@ class ContractFacts:
     """A feature set as it is stamped now; the hash is None before the first stamp."""
 
     name: str
-    schema: str
+    relation: str
     n_features: int | None
     features_hash: str | None
 

@@ -17,7 +17,7 @@ from feature_store.reporting.report.facts import (
     RunFacts,
     SeenFacts,
 )
-from feature_store.schema.governance import GOVERNED_SCHEMAS
+from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import require_store
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.findings import open_leaks, pending_reviews
@@ -192,6 +192,8 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
                 "FROM feature_store_audit.fact AS f "
                 "INNER JOIN feature_store_audit.refresh AS r ON f.refresh_id = r.refresh_id "
                 "WHERE r.dag_id = %s AND r.run_id = %s AND r.refresh_id > %s "
+                # Of what is told by day nobody reads a sample; it is for history.
+                "AND jsonb_typeof(f.sample) = 'array' "
                 "ORDER BY r.relation, f.fact, r.refresh_id DESC",
                 (run.dag_id, run.run_id, run.event_id),
             )
@@ -199,17 +201,16 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
 
 
 def _contracts(connection: Connection[Any]) -> tuple[ContractFacts, ...]:
-    found: list[ContractFacts] = []
-    for schema in GOVERNED_SCHEMAS:
-        table = sql.Identifier(schema, "feature_set")
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            there = cursor.execute(
-                "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
-            ).fetchone()
-        if there and there[0]:
-            with connection.cursor(row_factory=class_row(ContractFacts)) as cursor:
-                query = sql.SQL(
-                    "SELECT name, {} AS schema, n_features, features_hash FROM {} ORDER BY name"
-                ).format(sql.Literal(schema), table)
-                found += cursor.execute(query)
-    return tuple(found)
+    table = sql.Identifier(REGISTRY, "feature_set")
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        there = cursor.execute(
+            "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
+        ).fetchone()
+    if not there or not there[0]:
+        return ()
+    with connection.cursor(row_factory=class_row(ContractFacts)) as cursor:
+        query = sql.SQL(
+            "SELECT s.name, coalesce(b.relation_name, 'no relation') AS relation, s.n_features, "
+            "s.features_hash FROM {} AS s LEFT JOIN {} AS b ON s.set_id = b.set_id ORDER BY s.name"
+        ).format(table, sql.Identifier(REGISTRY, "feature_set_binding"))
+        return tuple(cursor.execute(query))

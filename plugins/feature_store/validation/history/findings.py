@@ -118,6 +118,7 @@ def open_finding(
     difference: Difference | None = None,
     reaches: Iterable[Reach] = (),
     details: str = "",
+    recount: bool = False,
 ) -> None:
     """Record a finding; what is open about the layer's day is brought up to date instead.
 
@@ -131,6 +132,7 @@ def open_finding(
         difference: how that differs from the baseline.
         reaches: the output days that it can move.
         details: more, in words.
+        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
     """
     d = difference or Difference(0, 0, 0, (), ())
     connection.execute(
@@ -149,6 +151,7 @@ def open_finding(
             "details": details,
             "rows": seen.rows if seen else 0,
             "digest": seen.digest if seen else None,
+            "recount": recount,
             "dag_id": run.dag_id,
             "run_id": run.run_id,
         },
@@ -172,11 +175,12 @@ begun AS (
 
 INSERT INTO feature_store_audit.history_sighting_log (
     finding_id, rows_came, rows_went, rows_changed, changed_columns, examples, reaches, details,
-    row_count, fingerprint, dag_id, run_id
+    row_count, fingerprint, recount, dag_id, run_id
 )
 SELECT
     f.finding_id, %(came)s, %(went)s, %(changed)s, %(columns)s::text[], %(examples)s::json,
-    %(reaches)s::jsonb, %(details)s, %(rows)s, %(digest)s::bytea, %(dag_id)s, %(run_id)s
+    %(reaches)s::jsonb, %(details)s, %(rows)s, %(digest)s::bytea, %(recount)s, %(dag_id)s,
+    %(run_id)s
 FROM (SELECT k.finding_id FROM known AS k UNION ALL SELECT b.finding_id FROM begun AS b) AS f
 """
 

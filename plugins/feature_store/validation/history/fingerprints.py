@@ -8,7 +8,7 @@ does not matter, their number does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +18,7 @@ from psycopg import Connection, sql
 from feature_store.audit.lease import Holder, Lease
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.errors import BadInput
+from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
 
 # Raised whenever digests are made in another way: then every baseline is made anew.
@@ -73,11 +74,14 @@ class LayerRows:
         ).description
         assert described is not None  # a SELECT
         columns = [(column.name, column.type_code) for column in described]
-        missing = set(layer.key) - {name for name, _ in columns}
+        counted = (*layer.counts.values(), *layer.weighs.values())
+        named = (*layer.key, *(column for columns in counted for column in columns))
+        missing = set(named) - {name for name, _ in columns}
         if columns[0] != ("day", 1082) or missing:
             raise BadInput(
                 f"The history of {layer.name}: expected the column day (a date) first, and the "
-                f"columns of the key ({', '.join(layer.key) or 'none'}); the query gives "
+                f"columns of the key, and those that count or weigh "
+                f"({', '.join(named) or 'none'}); the query gives "
                 f"{', '.join(name for name, _ in columns)}."
             )
         self._columns = dict(columns[1:])
@@ -159,6 +163,11 @@ class LayerRows:
         found = differences(self._connection, self._layer.name, days, names, self._values)
         # A baseline that somebody wrote into by hand may differ in its fingerprint alone.
         return {day: found.get(day, Difference(0, 0, 0, (), ())) for day in days}
+
+    def essences(self, days: Iterable[date], spared: Collection[str]) -> dict[date, bytes]:
+        """What the changes found on days are but for some columns, see `recounts.essences`."""
+        kept = [place for place, name in enumerate(self._values, 1) if name not in spared]
+        return essences(self._connection, self._layer, days, kept)
 
     def _rows(self, condition: str) -> sql.Composed:
         key = self._layer.key or tuple(self._columns)

@@ -7,6 +7,9 @@ their inputs: a day that moved although nothing that it may depend on did is a l
 The baseline moves in the judgement's own transaction, all or nothing, and is compared with what the
 same transaction sees. So a killed judgement leaves no trace, and a second one finds nothing new.
 What is open (a review, a leak) keeps the baseline of its day until it is accepted or undone.
+
+An old input day that was only recounted (`recounts`) is told apart: it moves on and nobody is
+asked. Unless an output moved in more than counts, and nothing else explains that.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,7 +25,7 @@ from psycopg import Connection
 
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Lease, under_lease
-from feature_store.declarations.history_series import HistoryLayer, Role
+from feature_store.declarations.history_series import HistoryLayer, Role, in_order
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history.definition_changes import (
@@ -30,11 +34,9 @@ from feature_store.validation.history.definition_changes import (
     take_standing,
 )
 from feature_store.validation.history.findings import (
-    Kind,
     close_undone,
     find,
     lock_history,
-    open_finding,
     open_leaks,
     pending_reviews,
 )
@@ -44,14 +46,20 @@ from feature_store.validation.history.fingerprints import (
     first_days,
     move_days,
 )
-from feature_store.validation.history.moved_days import Look, Moves, cause, reaches
+from feature_store.validation.history.moved_days import (
+    Look,
+    Moves,
+    cause,
+    moved_link,
+    reaches,
+    weigh,
+)
+from feature_store.validation.history.opened_findings import record_ai, record_leaks, record_reviews
+from feature_store.validation.history.recounts import read_known, told_apart
 from feature_store.validation.history.result import HistoryVerdict
 from feature_store.validation.history.unchanged_rows import SeenRows
 
 log = logging.getLogger(__name__)
-
-# Inputs and what stands between go first: the outputs are held to what they did.
-_ORDER = (Role.INPUT, Role.LINK, Role.AI, Role.OUTPUT)
 
 
 def judge_history(
@@ -91,6 +99,21 @@ def judge_history(
     return verdict
 
 
+@dataclass(frozen=True)
+class _Old:
+    """The old days of an input that are not as they were when they were last looked at.
+
+    Attributes:
+        look: the input.
+        days: the days.
+        recounted: those that were only recounted.
+    """
+
+    look: Look
+    days: frozenset[date]
+    recounted: frozenset[date]
+
+
 class _Judgement:
     """One judgement, within its transaction."""
 
@@ -102,11 +125,15 @@ class _Judgement:
         settings: Settings,
     ) -> None:
         self._connection = connection
-        self._layers = sorted(layers, key=lambda layer: _ORDER.index(layer.role))
+        self._layers = in_order(layers)
         self._lease = lease
         self._run = lease.holder
         self._settings = settings
         self._moves: dict[str, Moves] = {}
+        self._old: list[_Old] = []
+        # Recounted days, with their layers, that moved more than counts.
+        self._weighty: set[tuple[str, date]] = set()
+        self._recounts: dict[str, set[date]] = {}
         self._rows = SeenRows(connection, lease)
 
     def give(self, as_of_day: date, today: date) -> HistoryVerdict:
@@ -116,7 +143,6 @@ class _Judgement:
         check_untouched(self._connection, layers, "History")
         settled_before = self._settled_before(as_of_day, today)
         first, days = [], 0
-        reviews: list[tuple[Look, list[date]]] = []
         for layer in self._layers:
             standing = take_standing(self._connection, layer, self._settings.zone, self._lease)
             if standing is not Standing.KEPT:
@@ -126,11 +152,9 @@ class _Judgement:
                 continue
             look = self._look(layer)
             days += len(look.seen)
-            self._moves[layer.name] = Moves(layer, look.moved)
-            to_review = self._judge(look, settled_before)
-            reviews.append((look, to_review))
-        for look, to_review in reviews:
-            self._open_reviews(look, to_review)
+            self._judge(look, settled_before)
+        for old in self._old:
+            self._settle(old)
         return self._record(as_of_day, settled_before, tuple(first), days, started)
 
     def _settled_before(self, as_of_day: date, today: date) -> date:
@@ -163,87 +187,72 @@ class _Judgement:
         }
         # Each day is as its baseline, unless something about it was left open.
         before = {day: seen for day, seen in {**baseline, **opened}.items() if seen.rows}
+        known = read_known(self._connection, layer, self._rows.known(layer))
         if self._rows.are(layer, before):
             log.info("%s: the very rows that were judged before.", layer.name)
-            return Look(layer, rows, before, baseline, opened)
+            return Look(layer, rows, before, baseline, opened, known)
         seen = rows.fingerprints()
-        self._rows.remember(layer, seen)
-        return Look(layer, rows, seen, baseline, opened)
+        self._rows.remember(layer, seen, known.now)
+        return Look(layer, rows, seen, baseline, opened, known)
 
     def _start_anew(self, layer: HistoryLayer) -> int:
         """Make a layer's days, as they are now, its baseline; how many they are."""
         rows = LayerRows(self._connection, layer)
         seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
-        self._rows.remember(layer, seen)
+        self._rows.remember(layer, seen, read_known(self._connection, layer, None).now)
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 
-    def _judge(self, look: Look, settled_before: date) -> list[date]:
-        """Move what may move, open what leaks; the days to review are given back."""
-        layer = look.layer
-        close_undone(self._connection, self._lease, layer.name, look.undone)
-        differs = look.differs
-        if layer.role is Role.LINK:
-            self._move_days(look, differs)
-            return []
+    def _judge(self, look: Look, settled_before: date) -> None:
+        """Move what may move, open what leaks; old days of an input are kept for the end."""
+        close_undone(self._connection, self._lease, look.layer.name, look.undone)
+        self._moves[look.layer.name] = Moves(look.layer, look.moved)
+        if look.layer.role is Role.LINK:
+            self._moves[look.layer.name] = moved_link(look, self._moves)
+            self._move_days(look, look.differs)
+            return
         # What is open and as it was seen before has been said already.
-        news = differs - look.said
+        news = look.differs - look.said
+        then = look.rows.essences(look.opened.keys() & news, look.layer.counted)
         look.rows.find_changes(sorted(news), self._lease)
-        if layer.role is Role.OUTPUT:
-            held = {d for d in differs if d in look.opened or cause(look, d, self._moves) is None}
-            self._open_leaks(look, sorted(held & news))
-        elif layer.role is Role.INPUT:
-            held = {d for d in differs if d in look.opened or d < settled_before}
+        if look.layer.role is Role.INPUT:
+            self._judge_input(look, settled_before, then)
+        elif look.layer.role is Role.OUTPUT:
+            self._judge_output(look)
         else:
-            held = set()
-            self._report_ai(look, sorted(news))
-        free = differs - held
-        self._move_days(look, free)
-        return sorted(held & news) if layer.role is Role.INPUT else []
+            record_ai(self._connection, self._run, look, sorted(news))
+            self._move_days(look, look.differs)
 
-    def _open_leaks(self, look: Look, days: list[date]) -> None:
-        differences = look.rows.differences(days)
-        for day in days:
-            windows = "; ".join(map(str, look.layer.depends))
-            open_finding(
-                self._connection,
-                self._run,
-                Kind.LEAK,
-                look.layer,
-                day,
-                seen=look.seen_on(day),
-                difference=differences[day],
-                details=f"Nothing that it may depend on had changed when it moved ({windows}, "
-                f"counted in days from its own).",
-            )
+    def _judge_input(self, look: Look, settled_before: date, then: dict[date, bytes]) -> None:
+        held = {d for d in look.differs if d in look.opened or d < settled_before}
+        days = frozenset(held - look.said)
+        now = look.rows.essences(days, look.layer.counted)
+        recounted = frozenset(d for d in days if now.get(d) == then.get(d) and look.known.same(d))
+        self._moves[look.layer.name] = Moves(look.layer, look.moved - recounted, recounted)
+        self._old.append(_Old(look, days, recounted))
+        self._move_days(look, look.differs - held)
 
-    def _open_reviews(self, look: Look, days: list[date]) -> None:
-        differences = look.rows.differences(days)
-        for day in days:
-            open_finding(
-                self._connection,
-                self._run,
-                Kind.REVIEW,
-                look.layer,
-                day,
-                seen=look.seen_on(day),
-                difference=differences[day],
-                reaches=reaches(self._layers, look.layer, day, self._moves),
-            )
+    def _judge_output(self, look: Look) -> None:
+        odd = {d for d in look.differs if d in look.opened or cause(look, d, self._moves) is None}
+        weighed = weigh(look, odd - look.opened.keys(), self._moves)
+        for day in weighed.weighty:
+            self._weighty |= weighed.behind[day]
+        counted = weighed.behind.keys() - weighed.weighty - weighed.leaks
+        self._moves[look.layer.name] = Moves(look.layer, look.moved - counted)
+        held = odd - counted - weighed.weighty
+        record_leaks(self._connection, self._run, look, sorted(held - look.said))
+        self._move_days(look, look.differs - held)
 
-    def _report_ai(self, look: Look, days: list[date]) -> None:
-        differences = look.rows.differences(days)
-        for day, difference in sorted(differences.items()):
-            if difference.changed:
-                open_finding(
-                    self._connection,
-                    self._run,
-                    Kind.AI,
-                    look.layer,
-                    day,
-                    seen=look.seen_on(day),
-                    difference=difference,
-                )
+    def _settle(self, old: _Old) -> None:
+        """Open reviews of an input's old days, and let those move on that were only recounted."""
+        name = old.look.layer.name
+        recounted = {d for d in old.recounted if (name, d) not in self._weighty}
+        reviewed = recounted & old.look.opened.keys()
+        for days, recount in ((old.days - recounted, False), (reviewed, True)):
+            reached = {day: reaches(self._layers, old.look.layer, day, self._moves) for day in days}
+            record_reviews(self._connection, self._run, old.look, reached, recount=recount)
+        self._recounts[name] = recounted - reviewed
+        self._move_days(old.look, self._recounts[name])
 
     def _move_days(self, look: Look, days: set[date]) -> None:
         seen = {day: look.seen_on(day) for day in sorted(days)}
@@ -262,9 +271,9 @@ class _Judgement:
         seconds = time.monotonic() - started
         self._connection.execute(
             "INSERT INTO feature_store_audit.history_judgement_log "
-            "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s)",
-            (*run, as_of_day, settled_before, days, seconds),
+            "(dag_id, run_id, as_of_day, settled_before, days, seconds, recounts) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
         verdict = HistoryVerdict(
             settled_before=settled_before,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from feature_store.declarations.history_series import HistoryLayer, Window, reach
+from feature_store.declarations.history_series import HistoryLayer, Role, Window, reach
 from feature_store.validation.history.findings import Reach
 from feature_store.validation.history.fingerprints import Fingerprint, LayerRows
+from feature_store.validation.history.recounts import Known
 
 _EMPTY = Fingerprint(0, b"")
 
@@ -23,6 +25,7 @@ class Look:
         seen: its days now.
         baseline: its days as they were last accepted.
         opened: days with something open about them, as they were when that was last looked at.
+        known: the listings behind its days, where its rows do not name them.
     """
 
     layer: HistoryLayer
@@ -30,6 +33,7 @@ class Look:
     seen: Mapping[date, Fingerprint]
     baseline: Mapping[date, Fingerprint]
     opened: Mapping[date, Fingerprint]
+    known: Known
 
     def seen_on(self, day: date) -> Fingerprint:
         """The day now; without rows where there is none."""
@@ -68,20 +72,28 @@ class Moves:
     Attributes:
         layer: the layer.
         days: the days that moved; None where nobody can say, as there is no judgement before.
+        recounted: the days that moved in no more than recounts explain.
     """
 
     layer: HistoryLayer
     days: frozenset[date] | None
+    recounted: frozenset[date] = frozenset()
 
     def within(self, window: Window, day: date) -> bool:
         """Whether a day of the window moved, counted from ``day``."""
-        if self.days is None:
-            return True
-        # In ordinals, as a window may begin before there are dates.
-        own = day.toordinal()
-        last = own + window.last
-        first = 0 if window.first is None else own + window.first
-        return any(first <= moved.toordinal() <= last for moved in self.days)
+        return self.days is None or any(_within(window, day, self.days))
+
+    def recounted_within(self, window: Window, day: date) -> list[date]:
+        """The days of the window that were recounted, counted from ``day``."""
+        return list(_within(window, day, self.recounted))
+
+
+def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
+    # In ordinals, as a window may begin before there are dates.
+    own = day.toordinal()
+    last = own + window.last
+    first = 0 if window.first is None else own + window.first
+    return (moved for moved in days if first <= moved.toordinal() <= last)
 
 
 def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
@@ -93,6 +105,64 @@ def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
     if own and look.appeared_or_went(day) and moves[own].within(Window(own, 0, 0), day):
         return own
     return None
+
+
+def recounts_behind(
+    layer: HistoryLayer, day: date, moves: Mapping[str, Moves]
+) -> set[tuple[str, date]]:
+    """The recounted days of inputs, each with its layer's name, that may have moved a day."""
+    found = set()
+    for window in layer.depends:
+        below = moves[window.layer]
+        for recounted in below.recounted_within(window, day):
+            if below.layer.role is Role.INPUT:
+                found.add((below.layer.name, recounted))
+            else:
+                found |= recounts_behind(below.layer, recounted, moves)
+    return found
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Days of an output that recounts may explain, as nothing else does.
+
+    Attributes:
+        behind: by day, the recounts, each an input's name and day.
+        weighty: the days that moved in more than counts, as these recounts may have done it.
+        leaks: the days that moved in what no recount can move.
+    """
+
+    behind: Mapping[date, set[tuple[str, date]]]
+    weighty: frozenset[date]
+    leaks: frozenset[date]
+
+
+def weigh(look: Look, days: Iterable[date], moves: Mapping[str, Moves]) -> Weighed:
+    """Hold days that nothing but recounts may have moved to what these can move."""
+    layer = look.layer
+    behind, by = {}, defaultdict[frozenset[str], list[date]](list)
+    for day in days:
+        if found := recounts_behind(layer, day, moves):
+            behind[day] = found
+            told = (w.layer for w in layer.depends if moves[w.layer].recounted_within(w, day))
+            by[frozenset(told)].append(day)
+    more, leaks = set[date](), set[date]()
+    for names, alike in by.items():
+        counts = {column for name in names for column in layer.counts.get(name, ())}
+        weighs = {column for name in names for column in layer.weighs.get(name, ())}
+        more |= look.rows.essences(alike, counts).keys()
+        leaks |= look.rows.essences(alike, counts | weighs).keys()
+    return Weighed(behind, frozenset(more - leaks), frozenset(leaks))
+
+
+def moved_link(look: Look, moves: Mapping[str, Moves]) -> Moves:
+    """Where a link moved, and where only as the recounts below it explain."""
+    recounted = frozenset(
+        day
+        for day in look.moved
+        if cause(look, day, moves) is None and recounts_behind(look.layer, day, moves)
+    )
+    return Moves(look.layer, look.moved - recounted, recounted)
 
 
 def reaches(

@@ -45,22 +45,43 @@ class SeenRows:
         row = self._connection.execute(
             "SELECT seen FROM feature_store_audit.history_layer WHERE layer = %s", (layer.name,)
         ).fetchone()
-        if not row or not row[0] or row[0]["days"] != _digest(days):
+        if not row or not row[0] or row[0].get("days") != _digest(days):
             return False
         if not 0 <= self._transaction - row[0]["transaction"] < _COMPARABLE:
             return False
         return bool(row[0]["states"] == self._under(layer))
 
-    def remember(self, layer: HistoryLayer, days: Mapping[date, Fingerprint]) -> None:
-        """Keep the states of the rows that have just been fingerprinted as these days."""
+    def known(self, layer: HistoryLayer) -> dict[str, str] | None:
+        """The listings that were behind the layer's days, as digests by day, if that was told."""
+        row = self._connection.execute(
+            "SELECT seen -> 'known' FROM feature_store_audit.history_layer WHERE layer = %s",
+            (layer.name,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def remember(
+        self,
+        layer: HistoryLayer,
+        days: Mapping[date, Fingerprint],
+        known: Mapping[str, str] | None,
+    ) -> None:
+        """Keep the states of the rows that have just been fingerprinted as these days.
+
+        Args:
+            layer: the layer.
+            days: its days.
+            known: the listings behind them, as digests by day, if that was told.
+        """
         states = self._under(layer)
-        seen = {"states": states, "transaction": self._transaction, "days": _digest(days)}
+        seen: dict[str, Any] = {"known": known} if known is not None else {}
+        if None not in states.values():
+            seen |= {"states": states, "transaction": self._transaction, "days": _digest(days)}
         self._connection.execute(
             "SELECT feature_store_audit.keep_seen(%s, %s, %s::jsonb)",
             (
                 self._lease.token,
                 layer.name,
-                None if None in states.values() else json.dumps(seen),
+                json.dumps(seen) if seen else None,
             ),
         )
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from feature_store.reporting.page.models import RelationState, Standing
 from feature_store.reporting.page.now import read_now
@@ -207,6 +209,22 @@ def test_what_is_fresh_goes_by_the_schedule(schedule, at, expected):
     found = due(replace(Settings(), schedule=schedule), datetime.fromisoformat(at))
     assert found.astimezone(UTC) == datetime.fromisoformat(expected)
     assert found.utcoffset() == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("schedule", ["20 2 * * *", "20 3 * * *", "0 0 * * *"])
+@pytest.mark.parametrize("since", ["2026-10-23", "2026-03-27"])
+def test_where_clocks_are_changed_it_goes_by_the_times_that_airflow_starts_at(schedule, since):
+    """In autumn 02:20 comes twice, in spring never."""
+    timetable = CronTriggerTimetable(schedule, timezone="Europe/Oslo")
+    start = pendulum.parse(since, tz="UTC")
+    starts = [timetable._get_next(start)]
+    while starts[-1] < start.add(days=5):
+        starts.append(timetable._get_next(starts[-1]))
+    settings = replace(Settings(), schedule=schedule)
+    for minutes in range(0, 4 * 24 * 60, 20):
+        at = starts[0] + timedelta(hours=6, minutes=minutes)
+        expected = max(moment for moment in starts if moment <= at - timedelta(hours=6))
+        assert due(settings, at).astimezone(UTC) == expected, at
 
 
 def test_a_contract_that_does_not_hold_is_a_failure(shown):

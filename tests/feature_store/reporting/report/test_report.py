@@ -341,8 +341,8 @@ def test_what_the_refreshes_saw_and_the_contracts(store):
     assert "1,234 unknown spam tokens" in seen
     assert "usikker" in seen
     contracts = page.section("Contracts")
-    assert "not_yet Schema ml n not stamped Hash not stamped" in contracts
-    assert "stamped Schema ml n 51 Hash abc123" in contracts
+    assert "not_yet Carried by no relation n not stamped Hash not stamped" in contracts
+    assert "stamped Carried by no relation n 51 Hash abc123" in contracts
     declared = page.section("Declared exceptions")
     for column in ("ask_median_price", "ask_cnt", "ptv_ask_day", "ptv_final", "ai_", "F1 and F3"):
         assert column in declared

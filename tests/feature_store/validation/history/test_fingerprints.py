@@ -135,6 +135,8 @@ _FILE = "sql/history/ml.ask_daily_median_v1.sql"
         ("-- Key: ", "-- Depends:    E yesterday\n-- Key: ", "is no window of days"),
         ("-- Key: ", "-- Depends:    E2 0\n-- Key: ", "E2, which no file shows"),
         ("-- Key: ", "-- Appears:    E2\n-- Key: ", "E2, which no file shows"),
+        ("ask_cnt. ", "E2: ask_cnt. ", "E2, which no file shows"),
+        ("-- Key: ", "-- Depends:    D4 0\n-- Key: ", "on each other in a circle"),
         ("ml.ask_daily_median_v1 AS", "ml.other AS", "is not a relation of the store"),
         ("AS a\n", "AS a; SELECT 1", "it is 2"),
     ],

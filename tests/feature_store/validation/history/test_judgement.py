@@ -298,17 +298,6 @@ def test_a_day_that_is_gone_and_a_day_that_is_new_are_reviewed(nights):
     assert quiet(verdict)
 
 
-def test_equal_sales_are_counted(nights):
-    """Two rows of listing 1 with its sale, then three: one row came."""
-    nights.listings.append(dict(nights.find(1)))
-    nights.night(AS_OF)
-    accept_history(nights.connection, MARCH_5, "scraped twice", "ann")
-    nights.listings.append(dict(nights.find(1)))
-    assert {"D1 2026-03-05 +1 -0 ~0", "D3 2026-03-05 +1 -0 ~0"} <= named(
-        nights.night(AS_OF).reviews
-    )
-
-
 def test_ai_columns_are_reported_and_never_pending(nights):
     nights.ai = [{"listing_id": 2, "sale_mode": "firm"}]
     verdict = nights.night(AS_OF)

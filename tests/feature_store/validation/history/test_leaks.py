@@ -100,6 +100,16 @@ def test_the_store_as_it_is_does_not_leak(leaky):
     ]
 
 
+def test_a_leak_is_one_although_its_day_was_recounted(leaky):
+    """What is not sold is scraped again: ask_cnt may move, sold_cnt_30d may not."""
+    nights = leaky("E sees prices of thirty-one days")
+    nights.listings += [dict(row) for row in nights.listings[1:]]
+    _sell_on(nights, 2, "02-17")
+    verdict = nights.night(AS_OF)
+    assert named(verdict.leaks) == {"E 2026-03-20 +0 -0 ~1 ask_cnt sold_cnt_30d"}
+    assert {f.layer for f in verdict.reviews} == {"D1", "D3"}
+
+
 @pytest.mark.parametrize(
     ("ahead", "sold", "leaks"),
     [

@@ -1,0 +1,139 @@
+"""Recounts: changes of a day that are nothing but more, or fewer, rows of what the day knew.
+
+A source with a row per scrape tells of each of its old days again, every night. That moves what
+counts such rows, or weighs by them, and is no news of what happened on that day. It is news if the
+rows are of listings that the day did not know, or move anything else, as a median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from feature_store.declarations.history_series import HistoryLayer
+from feature_store.validation.history.row_changes import BYTES_PER_COLUMN
+
+
+@dataclass(frozen=True)
+class Known:
+    """Which listings are behind a layer's days: digests of them by day.
+
+    Attributes:
+        asked: whether the layer's rows do not name them themselves.
+        then: when the layer was judged last; None if nobody knows.
+        now: by the refresh of the rows that are judged; None if it did not tell.
+    """
+
+    asked: bool
+    then: Mapping[str, str] | None
+    now: Mapping[str, str] | None
+
+    def same(self, day: date) -> bool:
+        """Whether the day is known to have the listings that it had."""
+        if not self.asked:
+            return True
+        if self.then is None or self.now is None:
+            return False
+        return self.then.get(str(day)) == self.now.get(str(day))
+
+
+def read_known(
+    connection: Connection[Any], layer: HistoryLayer, then: Mapping[str, str] | None
+) -> Known:
+    """What the latest refresh of a layer's relation told of the listings behind its days.
+
+    Args:
+        connection: in the judgement's transaction.
+        layer: the layer.
+        then: what was told when the layer was judged last.
+    """
+    if layer.known is None:
+        return Known(False, None, None)
+    row = connection.execute(
+        "SELECT f.sample FROM feature_store_audit.latest_refresh AS l "
+        "INNER JOIN feature_store_audit.fact AS f ON l.refresh_id = f.refresh_id "
+        "WHERE l.relation = %s AND f.fact = %s",
+        (layer.relation, layer.known),
+    ).fetchone()
+    return Known(True, then, row[0] if row else None)
+
+
+def essences(
+    connection: Connection[Any], layer: HistoryLayer, days: Iterable[date], kept: Collection[int]
+) -> dict[date, bytes]:
+    """Digests of the changes found on some days of a layer, but for copies and some columns.
+
+    Args:
+        connection: in the judgement's transaction.
+        layer: the layer.
+        days: the days.
+        kept: the positions, from 1, of the columns that are looked at besides the key.
+
+    Returns:
+        By day; a day on which nothing is left, or nothing was found, is not there.
+    """
+    found = connection.execute(
+        _ESSENCES,
+        {
+            "layer": layer.name,
+            "days": list(days),
+            "keyed": bool(layer.key),
+            "kept": list(kept),
+            "bytes": BYTES_PER_COLUMN,
+        },
+    )
+    return dict(found.fetchall())
+
+
+# Of equal rows the first says that there is such a row, the others only how many there are. A row
+# that came and went alike, but for columns that are not looked at, is still what it was.
+_ESSENCES = """
+WITH essential AS (
+    SELECT
+        c.day,
+        c.row_key,
+        coalesce(v.values, '') AS values,
+        bool_or(c.came) AS came
+    FROM feature_store_audit.history_change AS c
+    CROSS JOIN LATERAL (
+        SELECT
+            string_agg(
+                substr(c.columns, (p.position - 1) * %(bytes)s + 1, %(bytes)s),
+                ''::bytea ORDER BY p.position
+            ) AS values
+        FROM unnest(%(kept)s::int[]) AS p (position)
+    ) AS v
+    WHERE
+        c.layer = %(layer)s
+        AND c.day = ANY(%(days)s::date[])
+        AND (%(keyed)s OR c.copy = 1)
+    GROUP BY c.day, c.row_key, coalesce(v.values, '')
+    HAVING bool_and(c.came) = bool_or(c.came)
+)
+
+SELECT
+    e.day,
+    sha256(
+        string_agg(
+            convert_to(e.came || e.row_key, 'UTF8') || e.values,
+            ''::bytea ORDER BY e.row_key COLLATE "C", e.values
+        )
+    )
+FROM essential AS e
+GROUP BY e.day
+"""
+
+
+def told_apart(recounts: Mapping[str, Collection[date]]) -> Jsonb | None:
+    """Recounted days by layer, as the record of a judgement keeps them; None if there are none."""
+    told = {
+        layer: {"days": len(days), "first": str(min(days)), "last": str(max(days))}
+        for layer, days in recounts.items()
+        if days
+    }
+    return Jsonb(told) if told else None
