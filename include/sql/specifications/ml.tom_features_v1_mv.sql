@@ -41,6 +41,8 @@ WHERE
             o.spam IS NULL
             AND o.listing_id = l.listing_id
             AND coalesce(o.edited_date, 'infinity') = coalesce(l.edited_date, 'infinity')
+            -- Byte by byte: "C" is a collation, and no column.
+            -- noqa: disable=RF02
             AND row(
                 o.generation, o.model COLLATE "C", o.storage_gb, -o.price::numeric,
                 o.condition_score, o.battery_pct_fixed_ai, o.damage_severity_ai,
