@@ -10,6 +10,7 @@ from sandbox.breakages.harm import edit, into_view, sql, together
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _UNIQUENESS = "expectations.uniqueness"
+_AS_OF = "expectations.as_of_counts"
 _SPAM = "expectations.spam_absence"
 _NO_SPAM = tuple(
     f"spam_absence/no_spam_in_{layer}" for layer in ("e_ai", "e_clean", "e_speed", "f0")
@@ -59,9 +60,9 @@ OF_DATA = (
         "duplicate-ai-row",
         "the AI table has lost its key and has a row twice, which the refresh does not notice",
         Expected(
-            failed=(GATE, _UNIQUENESS),
-            broken=("uniqueness/one_ai_row_per_listing",),
-            subject=f'uniqueness broken, 1 row of {E_AI} ("iPhone".iphone_ai_…',
+            failed=(GATE, _AS_OF, _UNIQUENESS),
+            broken=(f"as_of_counts/{E_AI}", "uniqueness/one_ai_row_per_listing"),
+            subject=f"as_of_counts broken, 1 row of {E_AI} and 1 more",
         ),
         before=sql(_DROP_AI_KEY, _TWICE),
     ),
@@ -130,9 +131,9 @@ OF_DATA = (
         "spam-let-through",
         "a flag was there before the refresh, and E-clean's SQL lets the listing through",
         Expected(
-            failed=(GATE, _SPAM),
-            broken=_NO_SPAM,
-            subject=_SPAM_SUBJECT,
+            failed=(GATE, _AS_OF, _SPAM),
+            broken=(f"as_of_counts/{E_CLEAN}", *_NO_SPAM),
+            subject=f"as_of_counts broken, 1 row of {E_CLEAN} and 4 more",
         ),
         before=sql(_FLAG.format("spam")),
         edit=edit(

@@ -27,8 +27,8 @@ OF_PROOFS = (
         "one count of F2 is off by one, in one row of more than 100,000",
         Expected(
             failed=(GATE, _AS_OF),
-            broken=(f"as_of_counts/{F2}.prior_counts",),
-            subject=f"as_of_counts broken, 1 row of {F2} (F2's counts are…",
+            broken=(f"as_of_counts/{F2}",),
+            subject=f"as_of_counts broken, 1 row of {F2} (every day with…",
         ),
         during=together(
             _require_many_rows,
@@ -47,8 +47,8 @@ OF_PROOFS = (
         "one median of E is off in the last digit",
         Expected(
             failed=(GATE, _AS_OF),
-            broken=(f"as_of_counts/{E}.anchors",),
-            subject=f"as_of_counts broken, 1 row of {E} (E's anchors count sales of…",
+            broken=(f"as_of_counts/{E}",),
+            subject=f"as_of_counts broken, 1 row of {E} (A's listings, all columns…",
         ),
         during=into_view(
             E,
@@ -61,8 +61,8 @@ OF_PROOFS = (
         "E's SQL counts sales of the listing's own day: the embargo is broken by one day",
         Expected(
             failed=(GATE, _AS_OF),
-            broken=(f"as_of_counts/{E}.anchors",),
-            subject=f"as_of_counts broken, 138 rows of {E} (E's anchors count sales of…",
+            broken=(f"as_of_counts/{E}",),
+            subject=f"as_of_counts broken, 138 rows of {E} (A's listings, all columns…",
         ),
         edit=edit(
             f"sql/read/{E}.sql",
@@ -76,8 +76,8 @@ OF_PROOFS = (
         "D4's SQL counts sales of the anchor's own day: the embargo is broken by one day",
         Expected(
             failed=(GATE, _AS_OF),
-            broken=(f"as_of_counts/{D4}.embargo", f"as_of_counts/{D4}.sums"),
-            subject=f"as_of_counts broken, 45 rows of {D4} and 1 more",
+            broken=(f"as_of_counts/{D4}",),
+            subject=f"as_of_counts broken, 45 rows of {D4} (for each t0 day of E…",
             mail_says=("max_sold_day_used", "2026-06-16, not 2026-06-15"),
         ),
         edit=edit(

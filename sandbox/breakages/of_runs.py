@@ -88,7 +88,7 @@ OF_RUNS = (
         "a median of E is off, and the mail server is down",
         Expected(
             failed=(GATE, _AS_OF),
-            broken=(f"as_of_counts/{E}.anchors",),
+            broken=(f"as_of_counts/{E}",),
             log_says="could not be sent through 127.0.0.1:1 (Airflow connection 'smtp_default')",
         ),
         during=into_view(

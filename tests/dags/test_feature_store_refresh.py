@@ -393,17 +393,20 @@ class TestABadRun:
         run = run_dag(database)
 
         failed = {task for task, state in run.tasks.items() if state == "failed"}
-        assert failed == {"expectations.uniqueness", GATE}
-        assert run.tasks["expectations.as_of_counts"] == "success"
+        assert failed == {"expectations.uniqueness", "expectations.as_of_counts", GATE}
+        assert run.tasks["expectations.spam_absence"] == "success"
         found = connection.execute(
             "SELECT suite, count(*) FILTER (WHERE outcome = 'broken' AND severity = 'critical') "
             "FROM feature_store_audit.expectation WHERE run_id = %s GROUP BY suite ORDER BY suite",
             (run.run_id,),
         ).fetchall()
-        assert found == [("as_of_counts", 0), ("spam_absence", 0), ("uniqueness", 1)]
+        assert found == [("as_of_counts", 1), ("spam_absence", 0), ("uniqueness", 1)]
         (mail,) = mailbox.mails()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
-        assert "uniqueness broken, 1 row" in message["Subject"]
+        assert (
+            "as_of_counts broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
+            in message["Subject"]
+        )
         (report,) = _reports(run.run_id)
         assert "<h1>FAILED: feature store" in report.read_text()
         with pytest.raises(psycopg.errors.RaiseException, match="has not been certified"):
@@ -438,7 +441,7 @@ class TestABadRun:
             "FOR EACH ROW EXECUTE FUNCTION public.of_an_earlier_try()"
         )
         connection.execute(
-            "ALTER TABLE feature_store_audit.proof_log ADD CHECK (proof = 'none') NOT VALID"
+            "ALTER TABLE feature_store_audit.proof_log ADD CHECK (suite_event IS NULL) NOT VALID"
         )
 
         run = run_dag(database)

@@ -265,8 +265,10 @@ def test_a_file_of_comments_alone_has_no_statement(scratch, include):
 
 def test_an_expectation_called_like_a_proof_is_refused(scratch, include):
     text = (include.directory / _EXPECTATION).read_text()
-    include.write("sql/expectations/as_of_counts/ml.tom_speed_anchor_v1_mv.sums.sql", text)
-    assert "sums.sql: a key or a proof of that suite is called" in _refused(scratch, include)
+    include.write("sql/expectations/as_of_counts/ml.tom_speed_anchor_v1_mv.sql", text)
+    assert "ml.tom_speed_anchor_v1_mv.sql: a key or a proof of that suite is called" in _refused(
+        scratch, include
+    )
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
