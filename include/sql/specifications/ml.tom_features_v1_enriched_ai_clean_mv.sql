@@ -40,9 +40,9 @@ SELECT
     CASE WHEN ai.vat_invoice THEN 1 ELSE 0 END AS ai_vat_invoice_bin,
     CASE WHEN ai.first_owner THEN 1 ELSE 0 END AS ai_first_owner_bin,
     CASE WHEN ai.used_with_case_claim THEN 1 ELSE 0 END AS ai_used_with_case_bin,
-    CASE WHEN ai.negotiability_ai > 1 THEN 1 WHEN ai.negotiability_ai > 0 THEN ai.negotiability_ai ELSE 0 END AS ai_negotiability_f,
-    CASE WHEN ai.urgency_ai > 1 THEN 1 WHEN ai.urgency_ai > 0 THEN ai.urgency_ai ELSE 0 END AS ai_urgency_f,
-    CASE WHEN ai.lqs_textonly > 1 THEN 1 WHEN ai.lqs_textonly > 0 THEN ai.lqs_textonly ELSE 0 END AS ai_lqs_textonly_f,
+    CASE WHEN ai.negotiability_ai > 1 THEN 1 WHEN ai.negotiability_ai > 0 THEN ai.negotiability_ai::float8 ELSE 0 END AS ai_negotiability_f,
+    CASE WHEN ai.urgency_ai > 1 THEN 1 WHEN ai.urgency_ai > 0 THEN ai.urgency_ai::float8 ELSE 0 END AS ai_urgency_f,
+    CASE WHEN ai.lqs_textonly > 1 THEN 1 WHEN ai.lqs_textonly > 0 THEN ai.lqs_textonly::float8 ELSE 0 END AS ai_lqs_textonly_f,
     CASE WHEN ai.opening_offer_nok > 0 THEN ai.opening_offer_nok::float8 ELSE 0 END AS ai_opening_offer_nok_f,
     CASE
         WHEN e.price > 0 AND ai.opening_offer_nok >= 5.0 * e.price THEN 5

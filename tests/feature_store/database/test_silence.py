@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.runs import open_run
 from feature_store.database.session import connect, pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import CannotConnect, passes_on_its_own
@@ -77,6 +78,7 @@ def _cable(
             pin(here, settings, "tests")
             apply(here, store_files, settings)
             here.execute(REFRESH_A)
+            open_run(here, RUN, "manual", date(2026, 6, 30), "UTC")
             conninfo = make_conninfo(server.conninfo, host=network.server_address)
             yield Cable(network, conninfo, here)
         stop_server(data)
