@@ -448,17 +448,6 @@ def test_a_child_table_that_is_dropped_counts_as_a_change(live: Live) -> None:
     assert live.run("thursday") == {E_AI}
 
 
-def test_a_foreign_table_far_below_always_counts_as_changed(live: Live) -> None:
-    live.execute("CREATE FOREIGN DATA WRAPPER elsewhere")
-    live.execute("CREATE SERVER far FOREIGN DATA WRAPPER elsewhere")
-    live.execute(f"CREATE TABLE public.ai (LIKE {AI})")
-    live.execute("CREATE FOREIGN TABLE public.far () INHERITS (public.ai) SERVER far")
-    states = _as_view(live, f"SELECT {_AI_COLUMNS} FROM public.ai AS a")
-
-    assert states["public.far"] is None
-    assert states["public.ai"] is not None
-
-
 def test_a_table_below_that_we_may_not_read_counts_as_changed(
     live: Live, new_role: Callable[[], str]
 ) -> None:
