@@ -12,6 +12,7 @@ _D1 = "ml.sold_durations_v1_mv"
 _F0 = "feature_store.listing_device_features_clean_mv"
 _F3 = "feature_store.device_meta_encoded_t0_v1"
 _ML = "the feature contracts of ml"
+_REGISTRY = "the contract registry of ml"
 _GOVERNANCE = "sql/governance/feature_contract.sql"
 _D1_FILE = f"sql/base/{_D1}.sql"
 
@@ -30,7 +31,7 @@ def _only(conditions: dict[str, Condition], label: str) -> Condition:
 def test_before_apply_everything_is_missing_and_there_is_no_audit_schema(scratch_sources, include):
     conditions = _examine(scratch_sources, include)
     assert {c.state for c in conditions.values()} == {State.MISSING}
-    assert len(conditions) == len(include.store.relations) + 6
+    assert len(conditions) == len(include.store.relations) + 8
     assert not has_audit(scratch_sources.connection)
 
 
@@ -128,7 +129,11 @@ def test_a_changed_text_of_a_comment_is_no_change_of_the_definition(scratch, inc
             ],
             "SELECT",
         ),
-        (_ML, ["ALTER TABLE ml.feature_contract ADD COLUMN more text"], "feature_contract.more"),
+        (
+            _REGISTRY,
+            ["ALTER TABLE ml.feature_contract ADD COLUMN more text"],
+            "feature_contract.more",
+        ),
     ],
 )
 def test_an_alteration_in_the_database_is_seen_and_shown(
@@ -186,7 +191,7 @@ def test_grants_do_not_count(scratch, include):
         ),
         (_F3, [f"CREATE TABLE {_F3} (listing_id bigint)"], "it is no plain view"),
         (
-            _ML,
+            _REGISTRY,
             ["CREATE SCHEMA ml", "CREATE TABLE ml.feature_set_binding (set_id text)"],
             "ml.feature_set_binding.set_id has the type text, not bigint.\n"
             "ml.feature_set_binding has no column relation_name (text).\n"
