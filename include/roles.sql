@@ -179,6 +179,7 @@ WHERE NOT EXISTS (
     INNER JOIN pg_roles AS r ON s.setrole = r.oid AND r.rolname = w.role
     CROSS JOIN unnest(s.setconfig) AS c (setting)
     WHERE c.setting LIKE 'idle_in_transaction_session_timeout=%'
+        AND s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
 )
 \gexec
 
