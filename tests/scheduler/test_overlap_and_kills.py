@@ -10,12 +10,15 @@ from typing import Any
 
 import psutil
 import psycopg
+import pytest
 
 from sandbox.airflow_api import wait_until
 from sandbox.mailbox import Mailbox
 
 from .conftest import RealAirflow
 from .middle import E, hold_in_the_middle_of_e, working_on_e
+
+pytestmark = pytest.mark.timeout(600)
 
 Session = psycopg.Connection[Any]
 GATE = "assert_contract"
@@ -37,7 +40,7 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
         "--dag-run-conf", '{"refresh_unchanged": true}',
     )  # fmt: skip
 
-    wait_until(lambda: len(real_airflow.runs()) == 3, 30, real_airflow.logs)
+    wait_until(lambda: len(real_airflow.runs()) == 3, 90, real_airflow.logs)
     overlapping = 0
 
     def all_ended() -> bool:
@@ -46,7 +49,7 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
         overlapping = max(overlapping, states.count("running"))
         return all(state in ("success", "failed") for state in states)
 
-    wait_until(all_ended, 300, real_airflow.logs)
+    wait_until(all_ended, 500, real_airflow.logs)
     assert overlapping >= 2, "the runs did not overlap, so this proved nothing"
     assert set(real_airflow.runs().values()) == {"success"}
     order = refreshes_by_run(session)
@@ -79,13 +82,13 @@ def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
 
         real_airflow.mark_failed(run, E)
 
-        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), 90, real_airflow.logs)
         blocker.rollback()
     assert real_airflow.wait_for_run(run) == "failed"
     assert session.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (None,)
 
     real_airflow.clear(run, E, downstream=True)
-    wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 30, real_airflow.logs)
+    wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 90, real_airflow.logs)
     assert real_airflow.wait_for_run(run) == "success"
     # Of the run that failed one mail came, though its server is slow.
     assert len(mailbox.mails()) == 1
@@ -103,7 +106,7 @@ def test_a_task_whose_machine_is_shut_down_is_tried_again(
 
         real_airflow.terminate_tasks()
 
-        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), 90, real_airflow.logs)
         blocker.rollback()
     assert real_airflow.wait_for_run(run) == "success"
 
@@ -119,7 +122,7 @@ def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_wor
         real_airflow.kill_scheduler()
 
         # The server notices by itself that its client is gone, while it still waits for the lock.
-        wait_until(lambda: not working_on_e(session), 30, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), 90, real_airflow.logs)
         blocker.rollback()
     readable = session.execute("SELECT count(*) FROM ml.tom_features_v1_enriched_mv").fetchone()
     assert readable == rows
