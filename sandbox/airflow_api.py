@@ -39,7 +39,7 @@ class AirflowApi:
         found = self.call("GET", f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
         return {run["dag_run_id"]: run["state"] for run in found}
 
-    def wait_for_run(self, run_id: str, seconds: int = 240) -> str:
+    def wait_for_run(self, run_id: str, seconds: int = 480) -> str:
         """Wait for a run's end; its state.
 
         Raises:
