@@ -176,14 +176,18 @@ def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
 
     assert api.wait_for_run("broken") == "failed"
     failed = {task for task, state in task_states(api, "broken").items() if state == "failed"}
-    assert failed == {"expectations.uniqueness", "assert_contract"}
+    assert failed == {
+        "expectations.as_of_counts",
+        "expectations.uniqueness",
+        "assert_contract",
+    }
     assert told_assets(api, "broken") == set()
     wait_until(lambda: bool(mailbox.mails()), 30, stack.logs)
     (file,) = mailbox.mails()
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert mail["To"] == values(env)["FEATURE_STORE_MAIL_TO"]
     assert mail["From"] == values(env)["FEATURE_STORE_MAIL_FROM"]
-    assert "uniqueness broken" in mail["Subject"]
+    assert "as_of_counts broken" in mail["Subject"]
     body = mail.get_body(("plain",))
     assert body is not None
     assert f"{ADDRESS}/dags/{DAG_ID}/runs/broken/" in body.get_content()
