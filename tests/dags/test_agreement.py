@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store import certification
 from feature_store.reporting.page.runs import latest_runs
+from feature_store.validation import certification
 from sandbox.mailbox import Mailbox
 
 Session = psycopg.Connection[Any]

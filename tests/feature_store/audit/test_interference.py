@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from feature_store import suites
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.audit.runs import open_run
@@ -24,6 +23,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.mail.run_facts import FailedRun, read_facts
 from feature_store.reporting.mail.short_cause import cause_of
 from feature_store.settings import Settings
+from feature_store.validation import suites
 from feature_store.validation.history.judgement import judge_history
 
 _RUN = Holder("feature_store_refresh", "a run")

@@ -194,14 +194,6 @@ _EDITS = {
         "sql/expectations/spam_absence/no_spam_in_f0.sql", "SELECT", "DELETE FROM ml.x; --",
         "no_spam_in_f0.sql must be one",
     ),
-    "a proof of no relation": (
-        KINDS["proof"], "ml.tom_speed_anchor_v1_mv (D4)", "ml.x",
-        "sums.sql: Relation: ml.x is no relation of the store.",
-    ),
-    "a proof that decides in other words": (
-        KINDS["proof"], "-- Route", "-- Severity:   informaton\n-- Route",
-        "sums.sql: the severity is 'informaton'; expected one of critical, information.",
-    ),
     "an exception for no feature": (
         "exceptions.toml", '"ask_median_price"', '"ask_price"',
         "exceptions.toml: same-day-ask: tom_features_v1 has no feature ask_price.",

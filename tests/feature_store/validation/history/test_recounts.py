@@ -14,7 +14,7 @@ import pytest
 
 from feature_store.reporting.history_text import history_text
 from feature_store.validation.history.acceptance import accept_history
-from feature_store.validation.history.mailed_reviews import mark_mailed, unmailed_reviews
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
 
 AS_OF = date(2026, 6, 30)
@@ -109,17 +109,19 @@ def test_a_review_is_not_mailed_again_because_its_day_is_recounted(nights):
     nights.find(2)["price"] = 10100
     nights.listings += [phone(2, "03-01", price=10100) for _ in range(12)]
     nights.night(AS_OF)
-    mark_mailed(nights.connection, unmailed_reviews(nights.connection))
+    nights.mail_what_is_pending()
     _scrape(nights)
     verdict = nights.night(AS_OF)
     assert {f.layer for f in verdict.reviews} == {"A", "D2"}
-    assert unmailed_reviews(nights.connection) == ()
+    assert unmailed_reviews(nights.connection).reviews == ()
     nights.listings += [phone(3, "03-01", price=9000) for _ in range(60)]
     nights.night(AS_OF)
-    assert {f.layer for f in unmailed_reviews(nights.connection)} == {"D2"}
+    assert {f.layer for f in unmailed_reviews(nights.connection).reviews} == {"D2"}
     _scrape(nights)
     nights.night(AS_OF)
-    assert {f.layer for f in unmailed_reviews(nights.connection)} == {"D2"}, "nobody knows yet"
+    assert {f.layer for f in unmailed_reviews(nights.connection).reviews} == {"D2"}, (
+        "nobody knows yet"
+    )
     accept_history(nights.connection, MARCH_1, "mended by the site", "ann")
     assert quiet(nights.night(AS_OF))
 
