@@ -1,71 +1,15 @@
 """The specifications of the device store: what a correct store holds, and no other."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
-
 import pytest
-from psycopg.rows import dict_row
 
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.text_file import read_text
 from tests.conftest import LiveStore
-from tests.oracle.compare import exact
 from tests.oracle.harness import F0, F1, F2, F3, load_sources
 from tests.oracle.odd_cases import PROFILES, Profile, generate
 from tests.oracle.rows import Sources
+from tests.sql.specified import differing, differing_as
 
 COUNTS = "feature_store.device_count_day_v1_mv"
 DEVICE = (F0, F1, COUNTS, F2, F3)
-
-
-class Answer(NamedTuple):
-    """A query's columns with their types, and its rows in exact forms, by the relation's key."""
-
-    columns: list[tuple[str, int]]
-    rows: dict[tuple[Any, ...], dict[str, tuple[str, str]]]
-    count: int
-
-
-def answer(store: LiveStore, query: str, key: list[str]) -> Answer:
-    with store.connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query.encode()).fetchall()
-        assert cursor.description is not None
-        columns = [(column.name, column.type_code) for column in cursor.description]
-    by_key = {
-        tuple(row[name] for name in key): {name: exact(value) for name, value in row.items()}
-        for row in rows
-    }
-    return Answer(columns, by_key, len(rows))
-
-
-def key_of(text: str) -> list[str]:
-    fields = read_header(Path(), text, ("Specification", "Relation", "Key", "Route"))
-    return fields["Key"].split(", ")
-
-
-def specification(store: LiveStore, relation: str) -> tuple[Answer, list[str]]:
-    path = store.settings.include_dir / "sql" / "specifications" / f"{relation}.sql"
-    text = read_text(path)
-    key = key_of(text)
-    expected = answer(store, text, key)
-    assert expected.count == len(expected.rows), "a specification has one row for each key"
-    return expected, key
-
-
-def differing(found: Answer, expected: Answer) -> set[str]:
-    """The columns in which two answers differ; * for rows that one of them alone has."""
-    assert found.columns == expected.columns
-    whole = found.rows.keys() == expected.rows.keys() and found.count == expected.count
-    names = set() if whole else {"*"}
-    for key in found.rows.keys() & expected.rows.keys():
-        left, right = found.rows[key], expected.rows[key]
-        names |= {name for name in left if left[name] != right[name]}
-    return names
-
-
-def differing_from_stored(store: LiveStore, relation: str) -> set[str]:
-    expected, key = specification(store, relation)
-    return differing(answer(store, f"SELECT * FROM {relation}", key), expected)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
@@ -73,20 +17,20 @@ def test_a_true_store_is_as_specified(store: LiveStore, profile: Profile) -> Non
     load_sources(store, generate(profile, 1))
     for relation in DEVICE:
         assert store.rows(relation), relation
-        assert differing_from_stored(store, relation) == set(), relation
+        assert differing(store, relation) == set(), relation
 
 
 def test_an_empty_store_is_as_specified(store: LiveStore) -> None:
     load_sources(store, Sources())
     for relation in DEVICE:
-        assert differing_from_stored(store, relation) == set(), relation
+        assert differing(store, relation) == set(), relation
 
 
 @pytest.fixture(scope="module")
-def odd(shared_store: LiveStore) -> tuple[LiveStore, dict[str, tuple[Answer, list[str]]]]:
-    """A store of odd listings, which the tests below only read, and what it is to hold."""
+def odd(shared_store: LiveStore) -> LiveStore:
+    """A store of odd listings, which the tests below only read."""
     load_sources(shared_store, generate(PROFILES[0], 1))
-    return shared_store, {relation: specification(shared_store, relation) for relation in DEVICE}
+    return shared_store
 
 
 # By relation and by what a mutant says wrong: what stands in the relation's file, what is put in
@@ -236,12 +180,8 @@ MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
 @pytest.mark.parametrize(
     ("relation", "name"), [(relation, name) for relation in MUTANTS for name in MUTANTS[relation]]
 )
-def test_a_wrong_relation_is_not_as_specified(
-    odd: tuple[LiveStore, dict[str, tuple[Answer, list[str]]]], relation: str, name: str
-) -> None:
+def test_a_wrong_relation_is_not_as_specified(odd: LiveStore, relation: str, name: str) -> None:
     old, new, column = MUTANTS[relation][name]
-    store, specified = odd
-    query = store.files.find(relation).file.query
+    query = odd.files.find(relation).file.query
     assert old in query
-    expected, key = specified[relation]
-    assert column in differing(answer(store, query.replace(old, new, 1), key), expected)
+    assert column in differing_as(odd, relation, query.replace(old, new, 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,11 +62,13 @@ class Terms:
         columns: all of them.
         key: those that tell rows apart; none where rows may be alike.
         tolerance: by column, how far a value may be off, as a share of what is expected.
+        floats: those in which 0 and -0 are two values, although SQL takes them for one.
     """
 
     columns: Sequence[str]
     key: Sequence[str]
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    floats: Collection[str] = ()
 
 
 def compare(
@@ -186,7 +188,10 @@ def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Comp
 def _value_differs(column: str, terms: Terms) -> Composed:
     names = {"c": Identifier(column), "bound": Literal(terms.tolerance.get(column))}
     if column not in terms.tolerance:
-        return sql.SQL("f.{c} IS DISTINCT FROM s.{c}").format(**names)
+        differs = "f.{c} IS DISTINCT FROM s.{c}"
+        if column in terms.floats:
+            differs = f"({differs} OR (f.{{c}} = 0 AND f.{{c}}::text <> s.{{c}}::text))"
+        return sql.SQL(differs).format(**names)
     # NaN is above every number, and no share of infinity is near it.
     return sql.SQL(
         "(f.{c} IS DISTINCT FROM s.{c} AND (abs(f.{c} - s.{c}) <= {bound} * abs(s.{c}) "

@@ -27,6 +27,7 @@ from feature_store.text_format import bullets, in_words
 
 log = logging.getLogger(__name__)
 
+_FLOATS = ("real", "double precision")
 NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
 """What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
 
@@ -145,12 +146,13 @@ def _compare(
             readers="the rows of the last refresh.",
             next_step="Put the file back, or mend it, then clear this task.",
         )
-    columns = list(_described(connection, specification))
-    terms = Terms(columns, specification.key, specification.tolerance)
+    columns = _described(connection, specification)
+    floats = [column for column, kind in columns.items() if kind in _FLOATS]
+    terms = Terms(list(columns), specification.key, specification.tolerance, floats)
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
-        terms = Terms(columns, ())  # nobody knows the key of what somebody else defined
+        terms = Terms(list(columns), ())  # nobody knows the key of what somebody else defined
     try:
         with connection.transaction():
             # Of what is worked out on the way planners have no statistics: they would sort it.

@@ -1,0 +1,34 @@
+"""Holding a store's relations, as they are or with a mistake, to their specifications."""
+
+from __future__ import annotations
+
+import json
+
+from feature_store.proof.proving import compare_stored
+from tests.conftest import LiveStore
+
+ALONE = "*"
+"""Stands for rows that one side alone has, or has too often."""
+
+
+def differing(store: LiveStore, relation: str) -> set[str]:
+    """The columns in which rows differ from the specification, as a run's proof tells them."""
+    done = compare_stored(store.connection, store.files.find(relation))
+    observed = [json.loads(told)["observed"] for told in done.sample]
+    names = {name for one in observed for name in ([ALONE] if one.keys() == {"rows"} else one)}
+    assert bool(done.broken) == bool(names)
+    return names
+
+
+def differing_as(store: LiveStore, relation: str, query: str) -> set[str]:
+    """The same, did the relation hold the rows of another query."""
+    schema, name = relation.split(".")
+    kind = "MATERIALIZED VIEW" if store.files.find(relation).file.materialized else "VIEW"
+    with store.connection.transaction(force_rollback=True):
+        for statement in (
+            f"CREATE TABLE {schema}.rebuilt AS {query}",
+            f"ALTER {kind} {relation} RENAME TO original",
+            f"ALTER TABLE {schema}.rebuilt RENAME TO {name}",
+        ):
+            store.connection.execute(statement.encode())
+        return differing(store, relation)
