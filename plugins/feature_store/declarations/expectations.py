@@ -128,6 +128,6 @@ def _proof(relation: str, title: str) -> Expectation:
         name=relation,
         relation=relation,
         severity="critical",
-        expected=title,
+        expected=f"{title} (sql/specifications/{relation}.sql)",
         query=query.format(sql.Literal(relation)).as_string(),
     )

@@ -149,7 +149,7 @@ def test_what_may_not_be_read_is_named(closed: Callable[[str], None], path: str)
         ("leak_rules.toml", "leak_rules.toml cannot be read: "),
         ("exceptions.toml", "exceptions.toml cannot be read: "),
         ("contracts/tom_features_v1.toml", "there is no feature set called 'tom_features_v1'"),
-        (f"sql/read/{_E}.sql", f"reads {_E}, which is neither"),
+        (f"sql/read/{_E}.sql", f"{_E}.sql is about {_E}, which no file defines"),
         (f"sql/history/{_E}.sql", "depends on E, which no file shows"),
         ("sql/governance/freshness.sql", "freshness.sql cannot be read: "),
         ("sql/audit/0004_reuse.sql", "expected a migration called 0004_name.sql"),
