@@ -27,7 +27,8 @@ BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --patience $(PATIENCE
 
 # Handed on by the environment: an argument of a program is there for all to read.
 export DSN
-TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three at once on two cores: tests of a real Airflow mostly wait.
+TESTS := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
