@@ -201,6 +201,7 @@ INSERT INTO pg_temp.store_relation (relation, for_reader) VALUES
 ('ml.spam_listings_v1', FALSE),
 ('ml.tom_speed_cohort_v1', FALSE),
 ('feature_store.listing_device_features_clean_mv', TRUE),
+('feature_store.device_color_v1', FALSE),
 ('feature_store.v_device_meta_base_t0_v1', FALSE),
 ('feature_store.device_count_day_v1_mv', TRUE),
 ('feature_store.device_meta_gmc_stats_t0_v1_mv', TRUE),

@@ -9,7 +9,8 @@ from tests.oracle.rows import Sources
 from tests.sql.specified import differing, differing_as
 
 COUNTS = "feature_store.device_count_day_v1_mv"
-DEVICE = (F0, F1, COUNTS, F2, F3)
+COLORS = "feature_store.device_color_v1"
+DEVICE = (F0, COLORS, F1, COUNTS, F2, F3)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
@@ -90,6 +91,11 @@ MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "an image at least": ("i.image_count > 0", "i.image_count >= 0", "dev_has_images"),
     },
+    COLORS: {
+        "a colour lost": ("('pink'), ", "", "*"),
+        "a colour misspelt": ("'space_black'", "'spaceblack'", "*"),
+        "a colour of another case": ("'silver'", "'Silver'", "*"),
+    },
     COUNTS: {
         "listings without generation not counted": ("count(*)", "count(b.generation)", "n"),
         "days without colour": ("b.color_bucket,\n", "'black' AS color_bucket,\n", "*"),
@@ -97,11 +103,20 @@ MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
         "a device counted once": ("count(*)", "count(DISTINCT b.gen_key)", "n"),
     },
     F2: {
-        "the day itself": ("AND 1 PRECEDING", "AND CURRENT ROW", "gmc_color_n_global"),
+        "the day itself": (
+            "ORDER BY d.t0_day\n                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING",
+            "ORDER BY d.t0_day",
+            "gmc_color_n_global",
+        ),
         "the segment's day itself": (
-            "c.day_no + 1 AS first_day_no",
-            "greatest(c.day_no, 1) AS first_day_no",
+            "ORDER BY d.t0_day\n            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING",
+            "ORDER BY d.t0_day",
             "gmc_seg_n",
+        ),
+        "the segment's day alone": (
+            "ORDER BY s.stretch_no), 0.0)",
+            "), 0.0)",
+            "gmc_color_n_in_seg",
         ),
         "unknown generations in totals": (
             "ON n.gen_key = s.gen_key",
@@ -113,31 +128,55 @@ MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
             "AS n\n    WHERE n.gen_key > 0 GROUP BY",
             "gmc_seg_share",
         ),
-        "rank": ("dense_rank() OVER by_color", "rank() OVER by_color", "gmc_color_rank_in_seg"),
-        "the rarest first": (
-            "s.n_color_in_seg DESC",
-            "s.n_color_in_seg ASC",
+        "segments of the day itself": (
+            "s.first_day < c.t0_day",
+            "s.first_day <= c.t0_day",
+            "gmc_seg_share",
+        ),
+        "rank": (
+            "dense_rank() OVER (PARTITION BY c.s",
+            "rank() OVER (PARTITION BY c.s",
             "gmc_color_rank_in_seg",
         ),
+        "the rarest first": ("ORDER BY c.n DESC", "ORDER BY c.n ASC", "gmc_color_rank_in_seg"),
+        "the rarest summed first": (
+            "ORDER BY r.n DESC",
+            "ORDER BY r.n ASC",
+            "gmc_seg_color_entropy",
+        ),
         "all colours seen": (
-            "s.n_color_in_seg > 0",
-            "s.n_color_in_seg >= 0",
+            "(WHERE r.n > 0) AS n",
+            "(WHERE r.n >= 0) AS n",
             "gmc_seg_n_distinct_colors",
         ),
         "a top share of nothing": (
-            "max(s.raw_share) OVER by_color",
-            "coalesce(max(s.raw_share) OVER by_color, 0)",
+            "max(r.raw_share) AS",
+            "coalesce(max(r.raw_share), 0) AS",
             "gmc_seg_top_color_share",
         ),
-        "minus zero": ("0.0 - sum(", "- sum(", "gmc_seg_color_entropy"),
+        "minus zero": ("0.0 - coalesce(", "- coalesce(", "gmc_seg_color_entropy"),
+        "no entropy of nothing": (
+            "ORDER BY r.n DESC) FILTER (WHERE r.n > 0), 0.0)",
+            "ORDER BY r.n DESC) FILTER (WHERE r.n > 0))",
+            "gmc_seg_color_entropy",
+        ),
         "binary entropy": (
-            "ln(s.raw_share)",
-            "log(2, s.raw_share::numeric)::float8",
+            "ln(r.raw_share)",
+            "log(2, r.raw_share::numeric)::float8",
             "gmc_seg_color_entropy",
         ),
         "another missing colour": ("= '_MISSING'", "= '_OTHER'", "gmc_seg_missing_color_share"),
-        "one colour fewer": ("d.n_seg + 0.5 * 22", "d.n_seg + 0.5 * 21", "gmc_color_share_in_seg"),
-        "one listing more": ("(d.n_seg + 0.5)", "(d.n_seg + 1)", "gmc_seg_share"),
+        "one colour fewer": (
+            "k.n_seg + 0.5 * k.n_colors",
+            "k.n_seg + 0.5 * (k.n_colors - 1)",
+            "gmc_color_share_in_seg",
+        ),
+        "one listing more": ("(k.n_seg + 0.5)", "(k.n_seg + 1)", "gmc_seg_share"),
+        "ranks of another colour": (
+            "array_agg(r.color_rank ORDER BY r.color_no)",
+            "array_agg(r.color_rank ORDER BY r.n)",
+            "gmc_color_rank_in_seg",
+        ),
         "swapped shares": (
             "s.color_share AS gmc_color_share_global",
             "s.color_share_in_seg AS gmc_color_share_global",

@@ -17,7 +17,8 @@ grid AS (
         (
             SELECT count(DISTINCT c.t0_day) FROM feature_store.device_count_day_v1_mv AS c
         ) AS days,
-        (SELECT count(*) FROM segment) AS segments
+        (SELECT count(*) FROM segment) AS segments,
+        (SELECT count(*) FROM feature_store.device_color_v1) AS colors
 ),
 
 known AS (
@@ -40,11 +41,11 @@ SELECT
         WHEN k.gen_key IS NULL THEN 'new since the last refresh'
         ELSE 'known'
     END AS segment,
-    g.days * g.segments * 22 AS grid_rows,
+    g.days * g.segments * g.colors AS grid_rows,
     g.days,
     g.segments
 FROM segment AS s
 CROSS JOIN grid AS g
 LEFT JOIN known AS k ON s.gen_key = k.gen_key AND s.model_variant = k.model_variant
-WHERE g.days * g.segments * 22 > :most_device_rows
+WHERE g.days * g.segments * g.colors > :most_device_rows
 ORDER BY k.gen_key IS NULL DESC, s.listings ASC, s.gen_key ASC, s.model_variant ASC;

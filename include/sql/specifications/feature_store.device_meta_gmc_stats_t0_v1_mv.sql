@@ -4,15 +4,7 @@
 -- Key:           t0_day, gen_key, model_variant, color_bucket
 -- Route:         The whole grid is laid out with what was listed on each day, walked through day by
 --                day, and added up across.
-WITH color (color_bucket) AS (
-    VALUES
-    ('alpine_green'), ('black'), ('black_titanium'), ('blue'), ('blue_titanium'), ('cosmic_orange'),
-    ('deep_blue'), ('deep_purple'), ('desert_titanium'), ('gold'), ('graphite'), ('green'),
-    ('midnight'), ('natural_titanium'), ('pink'), ('sierra_blue'), ('silver'), ('space_black'),
-    ('starlight'), ('white_titanium'), ('_MISSING'), ('_OTHER')
-),
-
-segment AS (
+WITH segment AS (
     SELECT
         c.gen_key,
         c.model_variant,
@@ -44,7 +36,7 @@ listed AS (
         coalesce(n.n, 0)::float8 AS n
     FROM day AS d
     CROSS JOIN segment AS s
-    CROSS JOIN color AS c
+    CROSS JOIN feature_store.device_color_v1 AS c
     LEFT JOIN feature_store.device_count_day_v1_mv AS n
         ON
             d.t0_day = n.t0_day

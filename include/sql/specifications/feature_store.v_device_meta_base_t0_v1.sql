@@ -1,8 +1,8 @@
 -- Specification: each listing of F0, and what the image row of its generation says of its device
 -- Relation:      feature_store.v_device_meta_base_t0_v1 (F1)
 -- Key:           generation, listing_id
--- Route:         Listings with an image row and those without are written down apart: no outer join,
---                and nothing follows from a NULL that a join has made. A variant is the first word of
+-- Route:         Listings with an image row and those without are written down apart: nothing follows
+--                from the NULLs of an image row that is not there. A variant is the first word of
 --                a list that stands in the name.
 WITH variant (place, word, model_variant) AS (
     VALUES
@@ -38,23 +38,15 @@ listing AS (
     FROM named AS n
 ),
 
-known (color_key) AS (
-    VALUES
-    ('alpine_green'), ('black'), ('black_titanium'), ('blue'), ('blue_titanium'), ('cosmic_orange'),
-    ('deep_blue'), ('deep_purple'), ('desert_titanium'), ('gold'), ('graphite'), ('green'),
-    ('midnight'), ('natural_titanium'), ('pink'), ('sierra_blue'), ('silver'), ('space_black'),
-    ('starlight'), ('white_titanium')
-),
-
 image AS (
     SELECT
         u.*,
         CASE
             WHEN coalesce(u.body_color_key_main, '') IN ('', '_MISSING') THEN '_MISSING'
-            WHEN u.body_color_key_main IN (SELECT k.color_key FROM known AS k) THEN u.body_color_key_main
-            ELSE '_OTHER'
+            ELSE coalesce(c.color_bucket, '_OTHER')
         END AS color_bucket
     FROM feature_store.device_image_features_unified_v1 AS u
+    LEFT JOIN feature_store.device_color_v1 AS c ON u.body_color_key_main = c.color_bucket
 )
 
 SELECT

@@ -51,15 +51,8 @@ SELECT
         ELSE 'base'
     END AS model_variant,
     CASE
-        WHEN i.color_key IS NULL OR i.color_key = '_MISSING' THEN '_MISSING'
-        WHEN
-            i.color_key IN (
-                'graphite', 'black_titanium', 'silver', 'space_black', 'midnight',
-                'sierra_blue', 'blue', 'natural_titanium', 'gold', 'deep_purple',
-                'white_titanium', 'starlight', 'desert_titanium', 'blue_titanium', 'black',
-                'alpine_green', 'pink', 'green', 'deep_blue', 'cosmic_orange'
-            )
-            THEN i.color_key
+        WHEN i.color_key IS NULL THEN '_MISSING'
+        WHEN i.color_key IN (SELECT c.color_bucket FROM feature_store.device_color_v1 AS c) THEN i.color_key
         ELSE '_OTHER'
     END AS color_bucket,
     i.image_count,

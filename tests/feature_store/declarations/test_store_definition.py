@@ -38,11 +38,14 @@ _READS = {
     ),
     "ml.tom_features_v1_enriched_ai_clean_mv": "ml.tom_features_v1_enriched_speed_mv ai",
     "feature_store.listing_device_features_clean_mv": "ml.tom_features_v1_enriched_clean_mv",
+    "feature_store.device_color_v1": "",
     "feature_store.v_device_meta_base_t0_v1": (
-        "feature_store.listing_device_features_clean_mv images"
+        "feature_store.listing_device_features_clean_mv feature_store.device_color_v1 images"
     ),
     "feature_store.device_count_day_v1_mv": "feature_store.v_device_meta_base_t0_v1",
-    "feature_store.device_meta_gmc_stats_t0_v1_mv": "feature_store.device_count_day_v1_mv",
+    "feature_store.device_meta_gmc_stats_t0_v1_mv": (
+        "feature_store.device_count_day_v1_mv feature_store.device_color_v1"
+    ),
     "feature_store.device_meta_encoded_t0_v1": (
         "feature_store.v_device_meta_base_t0_v1 feature_store.device_meta_gmc_stats_t0_v1_mv"
     ),

@@ -48,6 +48,7 @@ _HELPERS = {
     "ml.spam_token_v1",
     "ml.spam_listings_v1",
     "ml.tom_speed_cohort_v1",
+    "feature_store.device_color_v1",
     "feature_store.device_count_day_v1_mv",
 }
 _SPEED = {"ml.tom_speed_anchor_v1_mv", "ml.tom_features_v1_enriched_speed_mv"}

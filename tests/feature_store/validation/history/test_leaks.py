@@ -38,8 +38,16 @@ AHEAD = {
         "width_bucket(d.anchor_day - 1, s.days)",
         "width_bucket(d.anchor_day, s.days)",
     ),
-    "F2 counts a segment's own day": (F2_FILE, "c.day_no + 1 AS", "c.day_no AS"),
-    "F2 counts a colour's own day": (F2_FILE, "AND 1 PRECEDING", "AND CURRENT ROW"),
+    "F2 counts a segment's own day": (
+        F2_FILE,
+        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING\n        ) AS stretch_no",
+        ") AS stretch_no",
+    ),
+    "F2 counts a colour's own day": (
+        F2_FILE,
+        "AND 1 PRECEDING\n            ),",
+        "AND CURRENT ROW\n            ),",
+    ),
 }
 
 
