@@ -18,7 +18,7 @@ from typing import Any
 from psycopg import Connection, sql
 
 from feature_store.audit.last_refresh_state import LeftRows
-from feature_store.database.stored_queries.stored_query import FIRST_USER_OID
+from feature_store.database.stored_queries.calls import FIRST_OF_USERS
 from feature_store.relation_name import Name
 
 _NOTHING: LeftRows = {}
@@ -110,7 +110,7 @@ def _look_up(
             "oids": oids,
             "named": named,
             "readers": readers,
-            "first_user_oid": FIRST_USER_OID,
+            "first_user_oid": FIRST_OF_USERS,
         },
     ).fetchall()
     return [

@@ -1,44 +1,20 @@
 """The query of a view as the server keeps it: what it reads, and whether it always gives the same.
 
 The server's own tree of a query names every relation and every function by its OID, the built-in
-ones too, which ``pg_depend`` leaves out. Only what is known to depend on nothing but its arguments
-and the pinned session counts as constant; all else, and every function of the user's, does not.
+ones too, which ``pg_depend`` leaves out. What each call may depend on is for `determinism` to say,
+here as for the leak gates. No function of a user's is vouched for: its body may be replaced.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 
-# Objects of the user's have OIDs from here on; below are the server's own.
-FIRST_USER_OID = 16384
-
-_RELATIONS = re.compile(r":relid (\d+)")
-_FUNCTIONS = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)")
-_OPERATORS = re.compile(r":(?:opno|opnos|eqop|sortop) (?:\(o ([\d ]+)\)|(\d+))")
-_RESULT_TYPES = re.compile(r":resulttype (\d+)")
-_CONVERTS_BY_TEXT = "{COERCEVIAIO "
-# Parts of a query that call functions without naming them, or ask for the time or for chance.
-_NEVER_CONSTANT = {
-    "{SQLVALUEFUNCTION ": "it asks who is asking or when (such as current_date)",
-    "{TABLESAMPLECLAUSE ": "it takes a sample",
-    "{NEXTVALUEEXPR ": "it draws from a sequence",
-    "{XMLEXPR ": "it makes XML",
-    "{TABLEFUNC ": "it reads a table out of XML or JSON",
-    "{JSONEXPR ": "it queries JSON",
-    "{JSONCONSTRUCTOREXPR ": "it makes JSON",
-}
-# Built-in functions that are not immutable only because they depend on the session's zone, which
-# is pinned and compared: conversions, truncation, arithmetic and comparisons of points in time.
-_NEEDS_ONLY_THE_ZONE = (
-    "^(timestamptz_(date|timestamp|time|trunc|part|pl_interval|mi_interval)"
-    "|(date|timestamp)_timestamptz|extract_timestamptz"
-    "|(date|timestamp)_(lt|le|eq|ne|ge|gt|cmp)_timestamptz"
-    "|timestamptz_(lt|le|eq|ne|ge|gt|cmp)_(date|timestamp))$"
-)
+from feature_store.database.stored_queries.calls import calls
+from feature_store.database.stored_queries.determinism import Judge
+from feature_store.database.stored_queries.node_tree import parse_tree, walk
 
 
 @dataclass(frozen=True)
@@ -57,7 +33,12 @@ class StoredQuery:
 
 
 def read_stored_query(connection: Connection[Any], oid: int) -> StoredQuery:
-    """Read the query of a view or materialized view."""
+    """Read the query of a view or materialized view.
+
+    Args:
+        connection: a pinned session, whose zone is compared by whoever relies on the rows.
+        oid: the view's.
+    """
     row = connection.execute(
         "SELECT r.oid || '/' || r.xmin::text, r.ev_action::text FROM pg_catalog.pg_rewrite AS r "
         "WHERE r.ev_class = %s AND r.ev_type = '1'",
@@ -65,41 +46,12 @@ def read_stored_query(connection: Connection[Any], oid: int) -> StoredQuery:
     ).fetchone()
     if row is None:
         return StoredQuery("none", frozenset(), ("it has no query",))
-    version, tree = row
+    version, text = row
+    tree = parse_tree(text)
+    asked = list(calls(tree))
+    judge = Judge(connection, frozenset())
+    judge.learn(asked)
+    doubts = {judge.judge(call).words for call in asked} - {""}
     # Before version 16 a view's query names the view itself, too.
-    reads = frozenset(map(int, _RELATIONS.findall(tree))) - {0, oid}
-    doubts = [why for node, why in _NEVER_CONSTANT.items() if node in tree]
-    return StoredQuery(version, reads, (*doubts, *_doubtful_calls(connection, tree)))
-
-
-def _doubtful_calls(connection: Connection[Any], tree: str) -> list[str]:
-    functions = set(map(int, _FUNCTIONS.findall(tree)))
-    operators = {
-        int(oid) for several, one in _OPERATORS.findall(tree) for oid in (several or one).split()
-    }
-    # Text that is read as a date may be the word 'now'.
-    types = set(map(int, _RESULT_TYPES.findall(tree))) if _CONVERTS_BY_TEXT in tree else set()
-    rows = connection.execute(
-        """
-        WITH called AS (
-            SELECT unnest(%(functions)s::oid[]) AS oid
-            UNION
-            SELECT o.oprcode FROM pg_catalog.pg_operator AS o WHERE o.oid = ANY(%(operators)s)
-            UNION
-            SELECT t.typinput FROM pg_catalog.pg_type AS t WHERE t.oid = ANY(%(types)s)
-        )
-        SELECT 'it calls ' || p.oid::regprocedure::text
-        FROM pg_catalog.pg_proc AS p
-        INNER JOIN called AS c ON p.oid = c.oid
-        WHERE p.oid >= %(first_user_oid)s OR (p.provolatile <> 'i' AND p.prosrc !~ %(zone_only)s)
-        ORDER BY 1
-        """,
-        {
-            "functions": sorted(functions),
-            "operators": sorted(operators),
-            "types": sorted(types),
-            "first_user_oid": FIRST_USER_OID,
-            "zone_only": _NEEDS_ONLY_THE_ZONE,
-        },
-    ).fetchall()
-    return [why for (why,) in rows]
+    reads = frozenset(node.number("relid") for node in walk(tree)) - {0, oid}
+    return StoredQuery(version, reads, tuple(f"it calls {words}" for words in sorted(doubts)))

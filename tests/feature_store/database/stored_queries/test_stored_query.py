@@ -20,6 +20,8 @@ CREATE TABLE public.u (id int);
 CREATE SEQUENCE public.s;
 CREATE FUNCTION public.mine(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE FUNCTION public.rows() RETURNS TABLE (id int) LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE DOMAIN public.little AS int CHECK (public.mine(VALUE) < 10);
+CREATE TABLE public.w (small public.little);
 CREATE OPERATOR public.## (FUNCTION = public.mine, RIGHTARG = int);
 """
 
@@ -67,6 +69,9 @@ DOUBTFUL = {
     "a function of the user's": "SELECT public.mine(id) FROM public.t",
     "an operator of the user's": "SELECT OPERATOR(public.##) id FROM public.t",
     "a function as a table": "SELECT * FROM public.rows()",
+    "a type of the user's": "SELECT small FROM public.w",
+    "a system column": "SELECT xmin FROM public.t",
+    "a text of a setting": "SELECT to_char(at, 'TMMonth') FROM public.t",
 }
 
 
@@ -95,6 +100,7 @@ CONSTANT = {
     "a join": "SELECT t.id FROM public.t INNER JOIN public.u USING (id)",
     "a row comparison": "SELECT 1 FROM public.t WHERE (id, words) > (1, 'a')",
     "a series": "SELECT * FROM generate_series(1, 3)",
+    "a text of a moment, in the pinned zone": "SELECT at::text, at > at::date FROM public.t",
     "a name like a function": 'SELECT id AS "now()" FROM public.t AS "random()"',
 }
 
