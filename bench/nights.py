@@ -17,13 +17,27 @@ from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
+from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.errors import StoreError
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
 from feature_store.validation.history.judgement import judge_history
+from feature_store.validation.leaks.gates import check_gates
 from feature_store.validation.null_counts import record_nulls
 from feature_store.validation.suites import begin_suite, run_suite
+
+IN_ITS_REFRESH = ", in its refresh"
+"""Ends the step of a proof that a refresh made: its seconds are among the refresh's, too."""
+
+_PROOFS = """
+SELECT p.proof, p.seconds, EXISTS (
+    SELECT FROM feature_store_audit.proof_log AS l
+    WHERE l.suite_event = p.suite_event AND l.proof = p.proof
+)
+FROM feature_store_audit.proof AS p
+WHERE p.suite_event = %s
+"""
 
 
 class NotMeasured(StoreError):
@@ -45,7 +59,7 @@ def time_unchanged_night(scratch: Scratch, runs: int) -> list[dict[str, float]]:
 
 
 def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]]:
-    """Time the three suites with their proofs, and the judgement of history.
+    """Time all that proves and checks a night: suites, proofs, leak gates, history.
 
     Returns:
         ``first``: the first night's seconds by step, which lays history's baseline; ``later``:
@@ -95,15 +109,16 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
         with watch.time("counts of NULLs"):
             record_nulls(connection, lease, feature_set, event)
     prove(connection, store, lease, event)
-    for proven, seconds in connection.execute(
-        "SELECT proof, seconds FROM feature_store_audit.proof WHERE suite_event = %s", (event,)
-    ):
-        watch.seconds[f"proof {proven}"] = seconds
+    for proven, seconds, by_suite in connection.execute(_PROOFS, (event,)):
+        watch.seconds[f"proof {proven}{'' if by_suite else IN_ITS_REFRESH}"] = seconds
 
     for suite in SUITES:
         expectations = read_expectations(settings.include_dir, store, suite)
         with watch.time(f"suite {suite}"):
             _run_suite(scratch, expectations)
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    with watch.time("leak gates"):
+        check_gates(connection, store, read_feature_sets(settings.include_dir), rules, exceptions)
     layers = read_history(settings.include_dir, store)
     with watch.time("history"):
         judge_history(

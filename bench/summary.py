@@ -9,6 +9,7 @@ from typing import Any
 from bench import variants
 from bench.figure import Figure, median_figure, ratio
 from bench.labels import SPEED_LAYER
+from bench.nights import IN_ITS_REFRESH
 from bench.variants import Variant
 
 Seconds = dict[str, list[float]]
@@ -84,8 +85,27 @@ class SizeSummary:
         return _median_night(self.found["unchanged"])
 
     def checks(self) -> Figure:
-        """Seconds of the suites and of the judgement of history, on a later night."""
+        """Seconds of all that proves and checks, on a later night."""
         return _median_night(self.found["checks"]["later"])
+
+    def refreshes(self) -> Figure | None:
+        """Seconds of the refreshes one after another, without the proofs that are made in them."""
+        total = self.total(variants.SHIPPED)
+        return total and Figure(total.value - self._proofs_in_refreshes(), total.lower_bound)
+
+    def whole_night(self) -> Figure | None:
+        """Seconds of the refreshes as the DAG runs them, then of all that proves and checks."""
+        night = self.night()
+        checks = self.checks().value - self._proofs_in_refreshes()  # the refreshes have these
+        return night and Figure(night.value + checks, night.lower_bound)
+
+    def _proofs_in_refreshes(self) -> float:
+        nights = self.found["checks"]["later"]
+        among = [
+            {step: s for step, s in night.items() if step.endswith(IN_ITS_REFRESH)}
+            for night in nights
+        ]
+        return _median_night(among).value
 
     def _runs(self, variant: Variant, profile: str | None) -> Seconds:
         passes = self.found["passes"].get(profile or self.profiles[0], {})

@@ -121,13 +121,15 @@ def _nights(size: SizeSummary) -> str:
     first = Figure(sum(size.found["checks"]["first"][0].values()))
     later = size.found["checks"]["later"][-1]
     rows = [
-        ("a full refresh, as shipped", refresh),
+        ("the whole night: refreshes side by side, then proofs and checks", size.whole_night()),
+        ("a full refresh, as shipped, with the proofs that are made in it", refresh),
+        ("the same without those proofs", size.refreshes()),
         *(
             (f"the same under {profile} server settings", size.total(variants.SHIPPED, profile))
             for profile in size.profiles[1:]
         ),
         ("finding that nothing changed", size.unchanged()),
-        ("suites, proofs and history", size.checks()),
+        ("proofs, suites, leak gates and history", size.checks()),
         ("the same on the very first night", first),
     ]
     rows += [(f"of these, {step}", Figure(seconds)) for step, seconds in later.items()]

@@ -22,7 +22,7 @@ LEAST_SECONDS_TO_GROW_FROM = 0.25
 DEFAULT_SETTINGS = 2.0
 FLOOR_PLAIN, FLOOR_CONCURRENT = 2.0, 4.0
 UNCHANGED_NIGHT = 0.05
-CHECKS = 1.0
+CHECKS, CHECKS_OF_A_SMALL_STORE, LARGE = 1.0, 1.5, 100_000
 # Percentiles of one and the same load differ by as much from one minute to the next.
 READER_LATENCY = 1.25
 
@@ -159,8 +159,8 @@ def _within(size: SizeSummary) -> Iterator[Judged]:
         at_least=False,
     )
     yield Judged(
-        f"suites, proofs and history {at} / refresh",
-        CHECKS,
-        ratio(size.checks(), concurrent),
+        f"proofs, suites, gates and history {at} / refreshes alone",
+        CHECKS if size.listings >= LARGE else CHECKS_OF_A_SMALL_STORE,
+        ratio(size.checks(), size.refreshes()),
         at_least=False,
     )
