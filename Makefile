@@ -14,6 +14,10 @@ DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-
 # Which breakages `make breakages` does; all of them if none is named.
 NAMES ?=
 
+# How many mutants `make mutation` judges, drawn by the seed; all of them if no number is given.
+COUNT ?=
+SEED ?= 1
+
 # What the benchmark measures: sizes in listings (each with :runs of its own if wanted), how often,
 # after how many seconds a query of the reference's own is given up, on which server (a libpq
 # connection string; an embedded one if empty), and where results go.
@@ -37,7 +41,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all browser lint format lock airflow stop clean
+.PHONY: help run breakages mutation bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +52,9 @@ run: $(READY) ## Refresh a complete store through the real DAG, on an embedded P
 
 breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
 	@$(BIN)/python -m sandbox.breakages $(NAMES)
+
+mutation: $(READY) ## Put one mistake after another into every query; see that the proof finds each (COUNT, SEED)
+	@$(BIN)/python -m tests.mutation $(if $(COUNT),--count $(COUNT)) --seed $(SEED)
 
 bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, PATIENCE, DSN, OUT)
 	@$(BENCH) refresh $(BENCHED)
