@@ -6,6 +6,7 @@ Nobody can tell from one whether a person wrote it, or whether PostgreSQL made i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -39,8 +40,8 @@ class Constant:
     """A constant that is a point in time, or is made of some.
 
     Attributes:
-        value: it; with a zone (UTC) if its type has one. None where Python has no such value.
-        words: it, as people write it; of what is composed, or out of Python's range, the type.
+        value: it; with a zone (UTC) if its type has one. None of what is composed.
+        words: it, as people write it; of what is composed the type.
     """
 
     value: date | datetime | time | None
@@ -55,7 +56,9 @@ def moments(tree: Value) -> Iterator[Constant]:
             if kind in _COMPOSED:
                 yield Constant(None, f"of the type {_COMPOSED[kind]}")
             elif kind in (_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ):
-                yield _read(kind, _number(node, 4 if kind == _DATE else 8))
+                # Infinite, or of a year that Python does not know: no moment of asking is that.
+                with suppress(OverflowError):
+                    yield _read(kind, _number(node, 4 if kind == _DATE else 8))
 
 
 def _number(node: Node, length: int) -> int:
@@ -65,13 +68,10 @@ def _number(node: Node, length: int) -> int:
 
 
 def _read(kind: int, number: int) -> Constant:
-    try:
-        if kind == _DATE:
-            day = (_EPOCH + timedelta(days=number)).date()
-            return Constant(day, day.isoformat())
-        moment = _EPOCH + timedelta(microseconds=number)
-    except OverflowError:
-        return Constant(None, "beyond the years 1 to 9999, or infinite")
+    if kind == _DATE:
+        day = (_EPOCH + timedelta(days=number)).date()
+        return Constant(day, day.isoformat())
+    moment = _EPOCH + timedelta(microseconds=number)
     if kind == _TIME:
         return Constant(moment.time(), moment.time().isoformat())
     if kind == _TIMESTAMPTZ:

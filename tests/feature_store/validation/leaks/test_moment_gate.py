@@ -61,6 +61,7 @@ def _with_dates_in_its_file(store_files, relation: str, text: str):
         "l.edited_date::timestamp > '2026-11-28T10:00:00.5'",
         "l.edited_date::time < '08:30'",
         "l.edited_date > make_date(2026, 11, 28)",
+        "l.edited_date::date < 'infinity' AND l.edited_date > '-infinity'",
     ],
 )
 def test_a_date_that_stands_in_the_file_is_none(scratch, store_files, written):
