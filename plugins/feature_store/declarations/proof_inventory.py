@@ -13,10 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.dag_outline import SUITES, Refresh
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.sql_file import split_statements
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_definition import Store
@@ -25,9 +24,8 @@ from feature_store.declarations.toml_file import read_toml
 
 CONTRACTS = "contracts/"
 GONE, NEW = "is gone", "is new"
-_EXPECTATIONS = [f"expectations/{suite}" for suite in SUITES]
-_SQL = (SPECIFICATIONS, *_EXPECTATIONS, "guards", "history", "witness")
-_TOML = ("exceptions.toml", "leak_rules.toml", "sources.toml", "thresholds.toml")
+# What apply makes of these, plan compares with the database.
+_APPLIED = frozenset({*Refresh, "audit", "governance"})
 # By which of its fields an entry of a list is told from the others.
 _LABELS = ("id", "signature", "relation")
 
@@ -39,7 +37,8 @@ class Proof:
     Attributes:
         file: its file, below the store's folder.
         part: which part of the file; empty where it is all of it.
-        digest: equal for two that mean the same: comments and line breaks do not count.
+        digest: equal for two that mean the same: line breaks, and comments below a header, do not
+            count.
         says: what people compare, such as a severity or a number; empty where a digest must do.
     """
 
@@ -69,7 +68,7 @@ def read_inventory(include_dir: Path, store: Store) -> tuple[Proof, ...]:
             [
                 *_of_sql(include_dir / "sql"),
                 *_of_relations(include_dir, store),
-                *(proof for file in _TOML for proof in _of_toml(include_dir, file)),
+                *(p for path in files_in(include_dir, ".toml") for p in _of_toml(path)),
                 *_of_contracts(include_dir),
             ]
         )
@@ -99,19 +98,21 @@ def _difference(before: Proof | None, after: Proof | None) -> str:
 
 def _of_sql(sql_dir: Path) -> Iterator[Proof]:
     """Each query, with the header that says how it is used."""
-    for folder in _SQL:
-        for path in files_in(sql_dir / folder, ".sql", required=False):
+    for path in sql_dir.rglob("*.sql"):
+        folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder not in _APPLIED:
             header = read_header(path, read_text(path), ())
             statements = [statement.normal for statement in split_statements(path)]
-            says = header.get("Severity", "")
-            yield Proof(f"sql/{folder}/{path.name}", "", _digest([header, statements]), says)
+            digest = _digest([header, statements])
+            yield Proof(f"sql/{folder}/{path.name}", "", digest, header.get("Severity", ""))
 
 
 def _of_relations(include_dir: Path, store: Store) -> Iterator[Proof]:
     """Expectations that come from the relations' own files, such as that keys are unique."""
     files = {str(r.name): f"sql/{r.refresh}/{r.file.path.name}" for r in store.relations}
-    for suite, folder in zip(SUITES, _EXPECTATIONS, strict=True):
-        written = {path.stem for path in files_in(include_dir / "sql" / folder, ".sql")}
+    for suite in SUITES:
+        folder = include_dir / "sql" / "expectations" / suite
+        written = {path.stem for path in files_in(folder, ".sql")}
         for expectation in read_expectations(include_dir, store, suite):
             # A proof is called by its relation, and stands here as its specification.
             if expectation.name not in written | {expectation.relation}:
@@ -121,8 +122,9 @@ def _of_relations(include_dir: Path, store: Store) -> Iterator[Proof]:
                 yield Proof(file, part, digest, expectation.severity)
 
 
-def _of_toml(include_dir: Path, file: str) -> Iterator[Proof]:
-    for key, value in read_toml(include_dir / file).items():
+def _of_toml(path: Path) -> Iterator[Proof]:
+    file = path.name
+    for key, value in read_toml(path).items():
         if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
             for entry in value:
                 yield Proof(file, f"{key} {_label(entry)}", _digest(entry), "")
