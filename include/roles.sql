@@ -6,7 +6,7 @@
 --   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
 --     -v reviewer=leads -f include/roles.sql
 --
--- owner      creates the store (bin/feature-store apply, stamp-contract) and owns it
+-- owner      creates the store (bin/feature-store apply, stamp-contract, stamp-proofs) and owns it
 -- refresher  runs the DAG, every night, and nothing else
 -- reader     trains and predicts: what is certified, and the functions that say so
 -- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else
@@ -249,7 +249,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.page_relation (relation) VALUES
 ('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
-('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('refresh'), ('reuse'), ('run');
+('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run');
 
 -- What of the record changes or goes does so by these functions of the owner's.
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;

@@ -31,6 +31,7 @@ from feature_store.declarations.store_definition import read_store
 from feature_store.errors import StoreError
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.proof_stamp import stamp_proofs
 from feature_store.settings import Settings, read_settings
 from sandbox.csv_listings import CsvError, csv_digest
 from sandbox.home import (
@@ -166,6 +167,9 @@ def _create_store(conninfo: str, settings: Settings) -> None:
             # On a database of your own this is an act of yours: bin/feature-store stamp-contract
             checked = stamp(connection, feature_set, replace=False)
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
+        # And this: bin/feature-store stamp-proofs
+        for change in stamp_proofs(connection, store, settings.include_dir):
+            _say(f"Proofs stamped anew: {change}")
     grant_roles(conninfo)
 
 

@@ -63,6 +63,10 @@ class ContractBroken(StoreError):
     """A feature set is not what its contract says."""
 
 
+class ProofsChanged(StoreError):
+    """What proves the store is not what a person has stamped."""
+
+
 class LeakFound(StoreError):
     """A feature can see what was not known at t0, or nobody has proven that it cannot."""
 

@@ -16,9 +16,10 @@ import pytest
 
 from bench.side_by_side import order
 from feature_store.declarations.dag_outline import SUITES, Refresh
-from feature_store.declarations.store_definition import Store
+from feature_store.declarations.store_definition import Store, read_store
+from feature_store.schema.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
-from sandbox.roles import REFRESHER
+from sandbox.roles import OWNER, REFRESHER, as_role
 
 GATE = "assert_contract"
 
@@ -602,7 +603,7 @@ class TestHistory:
             connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
 
-def test_a_leak_fails_the_verdict(
+def test_what_nobody_stamped_fails_the_verdict_and_what_is_stamped_and_leaks(
     run_dag: Any,
     database: str,
     mailbox: Any,
@@ -610,7 +611,6 @@ def test_a_leak_fails_the_verdict(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_dag(database)
     include = shutil.copytree(settings.include_dir, tmp_path / "include")
     rules = include / "leak_rules.toml"
     rules.write_text(rules.read_text().replace('"ml.sold_prices_v1_mv" = ["sold_day"]', ""))
@@ -620,6 +620,18 @@ def test_a_leak_fails_the_verdict(
 
     assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
     (mail,) = mailbox.mails()
+    message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+    assert "The proofs are not those that a person stamped" in message["Subject"]
+    body = message.get_body(("plain",))
+    assert body is not None
+    assert "bin/feature-store stamp-proofs" in body.get_content()
+    with psycopg.connect(as_role(database, OWNER), autocommit=True) as owner:
+        stamp_proofs(owner, read_store(include), include)
+
+    run = run_dag(database)
+
+    assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
+    (_, mail) = sorted(mailbox.mails(), key=lambda mail: mail.stat().st_mtime_ns)
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "may see what was not known at t0" in message["Subject"]
 

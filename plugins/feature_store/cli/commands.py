@@ -16,9 +16,16 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder
 from feature_store.cli.arguments import Parser, day, folder, login, text
+from feature_store.cli.stamps import (
+    check_contract,
+    find_set,
+    print_check,
+    stamp_contract,
+    stamp_the_proofs,
+)
 from feature_store.cli.terminal import plain_output
 from feature_store.database.session import open_session
-from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
@@ -26,10 +33,11 @@ from feature_store.reporting.freshness import require_fresh
 from feature_store.reporting.history_text import history_text
 from feature_store.reporting.status import as_table, read_status
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import Check, check, stamp
+from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.object_states import require_store
 from feature_store.schema.plan import make_plan
+from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings, read_settings
 from feature_store.text_format import bounded, bullets
 from feature_store.validation.history.acceptance import accept_history
@@ -57,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         for name in getattr(options, "relations", []):
             store.find(name)
         for name in getattr(options, "sets", []):
-            _find_set(settings, name)
+            find_set(settings, name)
         with open_session(settings, options.command) as connection:
             code: int = options.run(connection, store, settings, options)
             return code
@@ -85,14 +93,16 @@ def _plan(
 def _apply(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    stamps = [_find_set(settings, name) for name in options.sets]
+    stamps = [find_set(settings, name) for name in options.sets]
     done = apply(connection, store, settings, options.replace, stamps)
     if done.empty:
         print("Nothing to do: everything is as its file.")
     else:
         print(f"Applied, in one transaction.\n{done}")
     for feature_set in stamps:
-        _print_check(check(connection, feature_set), "stamped, ")
+        print_check(check(connection, feature_set), "stamped, ")
+    if stamps:
+        print("The proofs are stamped as the files are now.")
     if done.replacement:
         print(
             "What was replaced is not proven until the next run: require_certified refuses its\n"
@@ -123,27 +133,10 @@ def _status(
     wanted = set(options.relations)
     print(as_table([line for line in lines if not wanted or line.relation in wanted]))
     if not wanted:
+        if changed := unstamped(connection, store, settings.include_dir):
+            print(f"\n{UNSTAMPED}:\n{bullets(list(changed))}")
         print("\nDeclared exceptions, where features see more than was known at t0:")
         print(bullets([str(e) for e in read_exceptions(settings.include_dir)]))
-    return 0
-
-
-def _check_contract(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
-    checks = [check(connection, s) for s in _wanted_sets(settings, options.sets)]
-    for checked in checks:
-        _print_check(checked)
-    return 1 if any(checked.problems for checked in checks) else 0
-
-
-def _stamp_contract(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
-    for name in options.sets:
-        _print_check(
-            stamp(connection, _find_set(settings, name), replace=options.replace), "stamped, "
-        )
     return 0
 
 
@@ -195,32 +188,6 @@ def _accept_history(
     for accepted in accept_history(connection, options.day, options.reason, by, options.layer):
         print(f"Accepted: {accepted}")
     return 0
-
-
-def _wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
-    if not names:
-        return read_feature_sets(settings.include_dir)
-    return [_find_set(settings, name) for name in names]
-
-
-def _find_set(settings: Settings, name: str) -> FeatureSet:
-    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
-    if name not in sets:
-        raise BadInput(
-            f"There is no feature set called {name!r} in {settings.include_dir / 'contracts'}.",
-            next_step=f"Use one of {', '.join(sets)}.",
-        )
-    return sets[name]
-
-
-def _print_check(checked: Check, lead: str = "") -> None:
-    print(f"{checked.name}: {lead}{checked.verdict}")
-    print(f"  bound to  {checked.relation or 'nothing yet'}")
-    print(f"  stamped   n={checked.stamped_n} {checked.stamped_hash or 'never'}")
-    print(f"  database  n={checked.live_n} {checked.live_hash or 'no rows'}")
-    print(f"  file      {checked.file_hash}")
-    for problem in checked.problems:
-        print(f"  - {problem}")
 
 
 def _fail(error: Exception, code: int) -> int:
@@ -288,11 +255,14 @@ def _parser() -> argparse.ArgumentParser:
     fresh.add_argument(
         "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
     )
-    look = add("check-contract", _check_contract, "Compare contracts with the database.")
+    look = add("check-contract", check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
-    mark = add("stamp-contract", _stamp_contract, "Write a contract and its hash to the database.")
+    mark = add("stamp-contract", stamp_contract, "Write a contract and its hash to the database.")
+    add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are now, showing changes.")
     mark.add_argument("sets", nargs="+", metavar="SET", help="the feature sets to stamp")
     mark.add_argument(
-        "--replace", action="store_true", help="allow other rows than were stamped before"
+        "--replace",
+        action="store_true",
+        help="allow other rows, or proofs, than were stamped before",
     )
     return parser

@@ -43,17 +43,21 @@ class LeakRules:
 
     Attributes:
         path: the file.
-        as_of: sources whose rows say of which day they are.
+        as_of: sources whose rows say of which day they are, each with who may read it, and of
+            these each with the columns of the source that it reads, outcomes aside.
         not_as_of: what is not as of t0 by itself, each with the reason.
         outcomes: what is known only after t0.
         functions: signatures of users' functions for which a person vouches, each with the reason.
+        constants: relations and points in time that stand in their queries, for which a person
+            vouches: they were written so, and not made of ``'today'``.
     """
 
     path: Path
-    as_of: frozenset[Name]
+    as_of: dict[Name, dict[Name, frozenset[str]]]
     not_as_of: dict[Name, str]
     outcomes: tuple[Outcome, ...]
     functions: dict[str, str]
+    constants: frozenset[tuple[Name, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,21 +101,27 @@ def read_rules(include_dir: Path) -> LeakRules:
     """
     path = include_dir / "leak_rules.toml"
     content = _read(path, _RulesInFile)
-    _only_once(
-        path, "as_of and not_as_of", [*content.as_of, *(r.relation for r in content.not_as_of)]
-    )
+    sources = [*(r.relation for r in content.as_of), *(r.relation for r in content.not_as_of)]
+    _only_once(path, "as_of and not_as_of", sources)
     _only_once(path, "function", [f.signature for f in content.function])
     outcomes = tuple(_outcome(path, place, o) for place, o in enumerate(content.outcome, start=1))
     _only_once(path, "outcome", [f"{o.relation}.{c}" for o in outcomes for c in o.columns])
     return LeakRules(
         path=path,
-        as_of=frozenset(_name(path, "as_of", text) for text in content.as_of),
+        as_of={
+            _name(path, f"as_of, {place}", r.relation): _readers(path, f"as_of, {place}", r.read_by)
+            for place, r in enumerate(content.as_of, start=1)
+        },
         not_as_of={
             _name(path, f"not_as_of, {place}", r.relation): r.reason
             for place, r in enumerate(content.not_as_of, start=1)
         },
         outcomes=outcomes,
         functions={f.signature: f.reason for f in content.function},
+        constants=frozenset(
+            (_name(path, f"constant, {place}", c.relation), c.value)
+            for place, c in enumerate(content.constant, start=1)
+        ),
     )
 
 
@@ -149,6 +159,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class _AsOfInFile(_Strict):
+    relation: str
+    reason: _Text
+    read_by: dict[str, list[_Text]]
+
+
 class _NotAsOfInFile(_Strict):
     relation: str
     reason: _Text
@@ -166,11 +182,18 @@ class _FunctionInFile(_Strict):
     reason: _Text
 
 
+class _ConstantInFile(_Strict):
+    relation: str
+    value: _Text
+    reason: _Text
+
+
 class _RulesInFile(_Strict):
-    as_of: list[str]
+    as_of: list[_AsOfInFile]
     not_as_of: list[_NotAsOfInFile]
     outcome: list[_OutcomeInFile]
     function: list[_FunctionInFile] = []
+    constant: list[_ConstantInFile] = []
 
 
 class _ExceptionInFile(_Strict):
@@ -199,10 +222,12 @@ def _read(path: Path, model: type[_Content]) -> _Content:
         first = error.errors()[0]
         # Entries are counted from 1 in messages.
         where = ", ".join(str(p + 1 if isinstance(p, int) else p) for p in first["loc"])
-        said = {"missing": "is missing", "extra_forbidden": "is unknown"}.get(first["type"])
-        raise BadInput(
-            f"{path}: {where}: " + (f"the field {said}." if said else f"{first['msg']}.")
-        ) from None
+        said = {
+            "missing": "the field is missing.",
+            "extra_forbidden": "the field is unknown.",
+            "model_type": "expected a table of fields, as the package's own file has it.",
+        }.get(first["type"], f"{first['msg']}.")
+        raise BadInput(f"{path}: {where}: {said}") from None
 
 
 def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
@@ -212,9 +237,13 @@ def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
     return Outcome(
         relation=_name(path, where, content.relation),
         columns=tuple(content.columns),
-        read_by={_name(path, where, r): frozenset(c) for r, c in content.read_by.items()},
+        read_by=_readers(path, where, content.read_by),
         reason=content.reason,
     )
+
+
+def _readers(path: Path, where: str, read_by: dict[str, list[str]]) -> dict[Name, frozenset[str]]:
+    return {_name(path, where, reader): frozenset(c) for reader, c in read_by.items()}
 
 
 def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:

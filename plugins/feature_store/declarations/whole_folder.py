@@ -20,9 +20,10 @@ from feature_store.declarations.leak_rules import (
     read_exceptions,
     read_rules,
 )
+from feature_store.declarations.moments import named_moments
 from feature_store.declarations.sql_file import read_query, read_statement, split_statements
 from feature_store.declarations.store_definition import Store, closure
-from feature_store.declarations.text_file import files_in
+from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import unused_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
@@ -44,6 +45,7 @@ def check_declarations(include_dir: Path, store: Store) -> None:
     for path in sorted((include_dir / "sql").rglob("*.sql")):
         if not split_statements(path):
             raise BadInput(f"{path} has no statement.")
+        _check_moments(path)
     sets = read_feature_sets(include_dir)
     for feature_set in sets:
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
@@ -52,6 +54,16 @@ def check_declarations(include_dir: Path, store: Store) -> None:
     _check_queries(include_dir, store)
     _check_specifications(store)
     read_history(include_dir, store)
+
+
+def _check_moments(path: Path) -> None:
+    if named := named_moments(read_text(path)):
+        raise BadInput(
+            f"{path} holds {named[0]!r}: as a date it is the day on which PostgreSQL reads it, and "
+            "a relation that is created so keeps that day for good.",
+            next_step="Take the day from the rows. A word that is no date is written in two parts: "
+            "'to' || 'day'.",
+        )
 
 
 def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
@@ -68,8 +80,15 @@ def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
 
 
 def _check_rules(store: Store, rules: LeakRules) -> None:
+    columns = {source.name: source.columns.keys() for source in store.sources}
     for name in sorted({*rules.as_of, *rules.not_as_of, *(o.relation for o in rules.outcomes)}):
         _require(store, name, str(rules.path), sources=True)
+    for source, readers in rules.as_of.items():
+        for reader, read in readers.items():
+            where = f"{rules.path}: {source}, read_by"
+            _require(store, reader, where, sources=False)
+            if unknown := sorted(read - columns.get(source, read)):
+                raise BadInput(f"{where}, {reader}: {source} has no column {', '.join(unknown)}.")
     for outcome in rules.outcomes:
         for reader in outcome.read_by:
             _require(store, reader, f"{rules.path}: {outcome.relation}, read_by", sources=False)

@@ -210,10 +210,11 @@ def _tell_of_reviews(connection: Connection[Any], context: Context) -> None:
 def _assert_contracts(
     connection: Connection[Any], store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
-    """Hold each feature set to its contract, and all that they reach to the leak gates."""
+    """Hold the proofs to their stamp, each feature set to its contract, the store to the gates."""
     from feature_store.declarations.feature_sets import read_feature_sets
     from feature_store.declarations.leak_rules import read_exceptions, read_rules
     from feature_store.schema.contract_stamp import assert_contract
+    from feature_store.schema.proof_stamp import assert_proofs
     from feature_store.validation.leaks.gates import assert_no_leak, read_scene
 
     feature_sets = read_feature_sets(settings.include_dir)
@@ -228,6 +229,8 @@ def _assert_contracts(
             checked.relation,
         )
         hashes[checked.name] = checked.live_hash
+    assert_proofs(connection, store, settings.include_dir)
+    log.info("The proofs are those that a person stamped.")
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
     scene = read_scene(connection, store, feature_sets, rules, exceptions)
     warnings = assert_no_leak(connection, scene)

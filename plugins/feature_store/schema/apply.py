@@ -27,7 +27,6 @@ from feature_store.schema.applied_definitions import (
     write_words,
 )
 from feature_store.schema.audit_migrations import migrate
-from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import (
     Condition,
@@ -36,6 +35,7 @@ from feature_store.schema.object_states import (
     has_audit,
 )
 from feature_store.schema.plan import Plan, make_plan
+from feature_store.schema.proof_stamp import stamp_first, stamp_sets
 from feature_store.schema.readiness import server_problems
 from feature_store.schema.registry import join_registry
 from feature_store.schema.replacement.build_beside import build, fill, naming
@@ -61,7 +61,8 @@ def apply(
 
     New relations are created empty; one that takes the place of a filled one is filled before.
     What is new belongs to the role that owns the store; before there is one, to the role of the
-    session. Either all of the plan takes effect or none of it. The store's lease is kept
+    session. The proofs are stamped with the feature sets, and where these were stamped before there
+    was an inventory. Either all of the plan takes effect or none of it. The store's lease is kept
     from everybody else meanwhile.
 
     Args:
@@ -84,8 +85,10 @@ def apply(
     try:
         with connection.transaction():
             plan = _apply_in_transaction(connection, store, settings, replace)
-            for feature_set in stamps:
-                stamp(connection, feature_set, replace=True)
+            if stamps:
+                stamp_sets(connection, store, settings.include_dir, stamps, replace=True)
+            else:
+                stamp_first(connection, store, settings.include_dir)
             return plan
     except (
         psycopg.errors.DuplicateTable,

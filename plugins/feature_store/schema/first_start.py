@@ -1,4 +1,4 @@
-"""The first start of a new database: create a store and stamp its contracts, or do nothing."""
+"""The first start of a new database: create a store and stamp it, or do nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from psycopg import Connection
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.object_states import has_audit
+from feature_store.schema.proof_stamp import stamp_sets
 from feature_store.settings import Settings
 
 
@@ -36,6 +36,6 @@ def bootstrap(connection: Connection[Any], store: Store, settings: Settings) -> 
         return False
     with connection.transaction():
         apply(connection, store, settings)
-        for feature_set in read_feature_sets(settings.include_dir):
-            stamp(connection, feature_set, replace=False)
+        sets = read_feature_sets(settings.include_dir)
+        stamp_sets(connection, store, settings.include_dir, sets, replace=False)
     return True

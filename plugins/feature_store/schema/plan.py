@@ -27,6 +27,7 @@ from feature_store.schema.object_states import (
     examine,
     store_objects,
 )
+from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
 from feature_store.text_format import bullets
@@ -51,6 +52,7 @@ class Plan:
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
         unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
+        unstamped: proofs that are not as a person stamped them, each with how it differs.
         views_read: the sources that are views.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
@@ -68,6 +70,7 @@ class Plan:
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
     unsafe: tuple[str, ...]
+    unstamped: tuple[str, ...]
     views_read: tuple[str, ...]
     in_place: int
     adopted: int
@@ -146,6 +149,7 @@ def make_plan(
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in _WAY_OUT),
         unsafe=unsafe,
+        unstamped=unstamped(connection, store, include_dir),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
@@ -215,6 +219,8 @@ def _parts(plan: Plan) -> Iterator[str]:
         )
     if plan.views_read:
         yield views_words(plan.views_read)
+    if plan.unstamped:
+        yield f"{UNSTAMPED}: {len(plan.unstamped)}\n{bullets(list(plan.unstamped))}"
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
         yield f"In place, adopted as they are: {plan.adopted}."

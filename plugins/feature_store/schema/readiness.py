@@ -20,6 +20,7 @@ from feature_store.schema.audit_privileges import access_problems
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.plan import blockages, make_plan
 from feature_store.schema.privileges import contract_problems, refresh_problems
+from feature_store.schema.proof_stamp import UNSTAMPED
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
 
@@ -108,6 +109,8 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
+    if plan.unstamped:
+        log.warning("%s:\n%s", UNSTAMPED, bullets(list(plan.unstamped)))
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]

@@ -147,6 +147,19 @@ def test_an_unknown_relation_is_bad_input(store_db, run):
     assert err.startswith("'ml.tom' is not a relation of the store.\nNext: Use one of ")
 
 
+def test_proofs_are_stamped_by_a_person_and_named_until_then(store_db, include, run, monkeypatch):
+    assert run(store_db, "stamp-contract", _TOM)[1].endswith("The proofs are stamped.\n")
+    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 1.0")
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    changed = "  - thresholds.toml, most_rows_lost was 0.4, is 1.0\n"
+    for command in ("plan", "status"):
+        assert changed in run(store_db, command)[1]
+    assert changed.strip() in _refused(run, store_db, 2, "stamp-contract", _TOM)
+    stamped = "The proofs are stamped."
+    assert run(store_db, "stamp-proofs") == (0, f"{stamped} Changed:\n{changed}", "")
+    assert run(store_db, "stamp-proofs") == (0, f"{stamped}\n", "")
+
+
 @pytest.mark.parametrize("command", ["check-contract", "stamp-contract"])
 def test_an_unknown_set_is_bad_input(store_db, run, command):
     err = _refused(run, store_db, 2, command, _TOM, "no_such_set")

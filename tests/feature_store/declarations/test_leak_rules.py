@@ -29,7 +29,7 @@ def _refused(include, name: str, text: str) -> str:
 
 
 def test_the_rules_and_exceptions_as_shipped():
-    assert RULES.as_of == {Name("iPhone", "iphone_listings")}
+    assert list(RULES.as_of) == [Name("iPhone", "iphone_listings")]
     assert len(RULES.not_as_of) == 3
     assert RULES.functions == {}
     assert [e.id for e in EXCEPTIONS] == [
@@ -40,16 +40,21 @@ def test_the_rules_and_exceptions_as_shipped():
 def test_every_declared_reader_and_column_is_one_of_the_store(store_files, scratch):
     """A reader or a column that does not exist would be a hole for whoever takes its name."""
     missing = []
-    for outcome in RULES.outcomes:
-        for relation, columns in ((outcome.relation, outcome.columns), *outcome.read_by.items()):
-            live = {
-                name
-                for (name,) in scratch.rows(
-                    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)",
-                    relation.quoted,
-                )
-            }
-            missing += [f"{relation}.{c}" for c in set(columns) - live - {"*"}]
+    sources = [(source, c) for source, of in RULES.as_of.items() for c in of.values()]
+    declared = [
+        *sources,
+        *((o.relation, o.columns) for o in RULES.outcomes),
+        *(reader for o in RULES.outcomes for reader in o.read_by.items()),
+    ]
+    for relation, columns in declared:
+        live = {
+            name
+            for (name,) in scratch.rows(
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s)",
+                relation.quoted,
+            )
+        }
+        missing += [f"{relation}.{c}" for c in set(columns) - live - {"*"}]
     assert missing == []
 
 
@@ -84,6 +89,7 @@ def test_tainted_features_with_the_ids_of_all_that_taint_them():
     ("text", "said"),
     [
         ("as_of = [", "cannot be read"),
+        (f'as_of = ["a.b"]\n{_NOT_AS_OF}{_OUTCOME}', "as_of, 1: expected a table of fields"),
         ("as_of = []\nnot_as_of = []\n", "outcome: the field is missing."),
         (
             f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}more = 1\n",
@@ -94,7 +100,7 @@ def test_tainted_features_with_the_ids_of_all_that_taint_them():
             "outcome, 1, reason: String should have at least 1 character.",
         ),
         (
-            f'as_of = ["a.b"]\n{_NOT_AS_OF}{_OUTCOME}',
+            f'[[as_of]]\nrelation = "a.b"\nreason = "r"\nread_by = {{}}\n{_NOT_AS_OF}{_OUTCOME}',
             "as_of and not_as_of: 'a.b' is there twice.",
         ),
         (f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}{_OUTCOME}", "outcome: 'a.b.c' is there twice."),

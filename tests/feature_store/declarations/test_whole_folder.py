@@ -214,6 +214,14 @@ _EDITS = {
         "leak_rules.toml", '"ml.tom_train_base_v1_mv" = [', '"ml.train" = [',
         "leak_rules.toml: ml.tom_labels_v1_mv, read_by: ml.train is no relation of the store.",
     ),
+    "a reader of a source that is none": (
+        "leak_rules.toml", '"ml.spam_listings_v1" = [', '"ml.spam" = [',
+        "leak_rules.toml: iPhone.iphone_listings, read_by: ml.spam is no relation of the store.",
+    ),
+    "a column of a source that it has not": (
+        "leak_rules.toml", '"ml.spam_listings_v1" = ["listing_id"', '"ml.spam_listings_v1" = ["id"',
+        "ml.spam_listings_v1: iPhone.iphone_listings has no column id.",
+    ),
     "a contract of no relation": (
         "contracts/tom_features_v1.toml", 'relation = "ml.', 'relation = "ml.x_',
         "tom_features_v1.toml: relation: ml.x_tom_features_v1_enriched_ai_clean_mv is no relation",

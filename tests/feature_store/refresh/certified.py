@@ -14,7 +14,7 @@ from feature_store.audit.runs import open_run
 from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.refresh.refresh import refresh
-from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.proof_stamp import stamp_sets
 from feature_store.validation.certification import certify
 from feature_store.validation.suites import begin_suite
 
@@ -36,8 +36,8 @@ class CertifiedNights:
 
     def __init__(self, database, store, settings) -> None:
         self.database, self.store = database, store
-        for feature_set in read_feature_sets(settings.include_dir):
-            stamp(database.connection, feature_set, replace=False)
+        sets = read_feature_sets(settings.include_dir)
+        stamp_sets(database.connection, store, settings.include_dir, sets, replace=False)
 
     def begin(self, run_id: str, day: str = "2026-06-30") -> Lease:
         holder = Holder("feature_store_refresh", run_id)

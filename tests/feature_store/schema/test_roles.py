@@ -77,6 +77,7 @@ PAGE_READS = [
         "latest_refresh",
         "lease",
         "proof",
+        "proof_inventory",
         "refresh",
         "reuse",
         "run",

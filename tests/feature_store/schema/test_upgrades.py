@@ -248,6 +248,7 @@ def test_a_renamed_source_column(filled, include, run):
         'ALTER TABLE "iPhone".iphone_listings RENAME COLUMN postal_code TO zip'
     )
     include.edit("sources.toml", "postal_code =", "zip =")
+    include.edit("leak_rules.toml", '"postal_code"', '"zip"')
     path = f"sql/base/{_A}.sql"
     text = (include.directory / path).read_text()
     include.write(path, text.replace("l.postal_code", "l.zip AS postal_code", 1).replace(

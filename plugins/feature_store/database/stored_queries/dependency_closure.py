@@ -6,7 +6,7 @@ tables and views, and they can tell the time too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,16 @@ class Closure:
 
     roots: tuple[int, ...]
     members: dict[int, Member]
+
+    def beginning_with(self, roots: Sequence[int]) -> Closure:
+        """What stands below these of its relations, and they themselves."""
+        order = list(dict.fromkeys(roots))
+        found = set(order)
+        for oid in order:
+            new = [o for o in self.members[oid].reads if o in self.members and o not in found]
+            found.update(new)
+            order += new
+        return Closure(tuple(roots), {oid: self.members[oid] for oid in order})
 
     def below(self, oid: int) -> frozenset[int]:
         """Everything that a relation reads, at any depth; itself only if it reads itself."""

@@ -114,8 +114,12 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
         if not name.startswith(":"):
             raise IndexError(at)
         # The first token is the value, even where it looks like a field: a column may be called
-        # ":funcid". What a constant holds follows as bytes in brackets, which nobody needs.
+        # ":funcid". Of a constant that is its length; what it holds follows as bytes in brackets.
         fields[name[1:]], at = _value(tokens, at + 1)
+        held: list[Value] = []
         while tokens[at] != "}" and not tokens[at].startswith(":"):
-            _, at = _value(tokens, at)
+            item, at = _value(tokens, at)
+            held.append(item)
+        if held:
+            fields["constbytes"] = held[1:-1]
     return Node(tag, fields), at + 1

@@ -12,6 +12,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import NotReady
 from feature_store.reporting.page.findings import open_findings
 from feature_store.reporting.page.models import ContractNow, FindingLine, Now
+from feature_store.reporting.page.proofs import unstamped_proofs
 from feature_store.reporting.page.relation_states import read_relations, undescribed
 from feature_store.reporting.page.replaced_views import replaced_views, tell
 from feature_store.reporting.page.runs import latest_runs
@@ -46,6 +47,7 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
         latest=latest,
         relations=tell(read_relations(connection, files, latest), replaced),
         replaced=[files.label(name) for name in sorted(replaced)],
+        unstamped=unstamped_proofs(connection, settings.include_dir),
         contracts=[_contract(connection, feature_set) for feature_set in files.feature_sets],
         open_findings=open_findings(connection),
         certified_at=_certified_at(connection),

@@ -51,6 +51,7 @@ class Facts:
         open_findings: of history, that nobody has answered for.
         certified_at: when a run certified the store last.
         replaced: short names of plain views whose query is not the one that apply recorded.
+        unstamped: proofs that are not as a person stamped them, each with how it differs.
         answered_for: the latest day that a run which passed since the last due start answers for.
     """
 
@@ -64,6 +65,7 @@ class Facts:
     certified_at: datetime | None
     answered_for: date | None = None
     replaced: list[str] = field(default_factory=list)
+    unstamped: list[str] = field(default_factory=list)
 
     def in_state(self, *states: RelationState) -> list[str]:
         """The short names of the relations in one of these states."""
@@ -84,6 +86,7 @@ def judge(facts: Facts) -> Verdict:
         _changed,
         _replaced,
         _broken,
+        _unstamped,
         _stale,
         _review,
     ):
@@ -203,6 +206,16 @@ def _broken(facts: Facts) -> Verdict | None:
         words=f"The contract of {in_words([c.name for c in broken])} does not hold: "
         f"{broken[0].problems[0].rstrip('.')}.",
         next_step="bin/feature-store check-contract",
+    )
+
+
+def _unstamped(facts: Facts) -> Verdict | None:
+    if not facts.unstamped:
+        return None
+    return Verdict(
+        standing=Standing.FAILED,
+        words=f"The next run will fail. Not as stamped: {in_words(facts.unstamped)}.",
+        next_step="Put the files back, or: bin/feature-store stamp-proofs",
     )
 
 

@@ -15,6 +15,7 @@ from feature_store.validation.leaks.column_influence import Column, Columns, Lin
 
 TIME_OF_QUERY = "time of query"
 OUTCOMES = "outcomes"
+READERS = "readers of as-of sources"
 EXCEPTIONS = "declared exceptions"
 FAILURE, WARNING = "failure", "warning"
 
@@ -24,7 +25,7 @@ class LeakFinding:
     """One thing that a gate found.
 
     Attributes:
-        gate: which gate: ``time of query``, ``outcomes`` or ``declared exceptions``.
+        gate: which gate, one of the names above.
         severity: ``failure``, or ``warning`` for what nobody is harmed by.
         relation: the relation that must be mended.
         file: the SQL file that defines it; None if none of the store's does.
@@ -52,10 +53,10 @@ class LeakFinding:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """The closure of some feature sets, and what is told about it.
+    """All that the gates look at, and what is told about it.
 
     Attributes:
-        closure: what the feature sets reach.
+        closure: what the feature sets reach, and every other relation of the store.
         store: what the files say.
         feature_sets: the sets.
         rules: what the gates are told.
@@ -87,6 +88,12 @@ class Scene:
             if member.name in known:
                 found |= {member.oid, *self.closure.below(member.oid)}
         return frozenset(o for o in found if self.closure.members[o].name not in self.files)
+
+    @cached_property
+    def nameable(self) -> frozenset[int]:
+        """Relations that have a file, or that carry a feature set: there something is mended."""
+        ours = {m.oid for m in self.closure.members.values() if m.name in self.files}
+        return frozenset(ours | set(self.closure.roots)) - self.sources
 
     @cached_property
     def unpinned(self) -> frozenset[int]:

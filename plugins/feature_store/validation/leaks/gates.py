@@ -1,4 +1,4 @@
-"""The leak gates that read the catalog: time of query, outcomes, declared exceptions.
+"""The leak gates that read the catalog: time of query, outcomes, readers, declared exceptions.
 
 They judge what the database will really run, down to the source tables, and not what files say.
 Whatever they cannot prove harmless fails.
@@ -20,7 +20,9 @@ from feature_store.relation_name import Name
 from feature_store.text_format import bullets
 from feature_store.validation.leaks.exception_gate import exception_findings
 from feature_store.validation.leaks.gate_context import FAILURE, LeakFinding, Scene
+from feature_store.validation.leaks.moment_gate import moment_findings
 from feature_store.validation.leaks.outcome_gate import outcome_findings
+from feature_store.validation.leaks.reader_gate import reader_findings
 from feature_store.validation.leaks.time_gate import judge_calls, time_findings
 
 
@@ -31,7 +33,7 @@ def check_gates(
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
 ) -> tuple[LeakFinding, ...]:
-    """Find every leak in all that the feature sets reach. Reads the catalog only.
+    """Find every leak in the store: labels, and what training reads, too. Reads the catalog only.
 
     Args:
         connection: a pinned session of any role.
@@ -53,17 +55,26 @@ def read_scene(
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
 ) -> Scene:
-    """Read what the gates look at; the arguments are those of `check_gates`."""
+    """Read what the gates look at; the arguments are those of `check_gates`.
+
+    It begins with what carries a feature set, and with what no other relation of the store reads:
+    training reads labels, too.
+    """
     sets = tuple(feature_sets)
-    closure = read_closure(connection, [s.relation for s in sets])
-    return Scene(closure, store, sets, rules, tuple(exceptions))
+    carriers = {feature_set.relation for feature_set in sets}
+    found = read_closure(connection, carriers | {relation.name for relation in store.relations})
+    read = {oid for member in found.members.values() for oid in member.reads}
+    roots = [o for o in found.roots if o not in read or found.members[o].name in carriers]
+    return Scene(found.beginning_with(roots), store, sets, rules, tuple(exceptions))
 
 
 def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
     judged = judge_calls(connection, scene)
     findings = [
         *time_findings(scene, judged),
+        *moment_findings(scene, connection.info.timezone),
         *outcome_findings(scene),
+        *reader_findings(scene),
         *exception_findings(scene, judged),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))

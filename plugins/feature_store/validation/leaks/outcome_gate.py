@@ -35,9 +35,9 @@ class _Tracer:
                 yield from self._of_source(member)
                 continue
             for key, way in self._unlawful(member).items():
-                if any(oid in self._nameable for oid, _ in way[1:]):
+                if any(oid in self._scene.nameable for oid, _ in way[1:]):
                     continue  # whoever is to blame stands further down
-                if member.oid in self._nameable:
+                if member.oid in self._scene.nameable:
                     blamed |= {(oid, key) for oid, _ in way}
                     yield self._read(member, key, way)
                 else:
@@ -46,13 +46,6 @@ class _Tracer:
         for member, key, way in unnamed:
             if (member.oid, key) not in blamed:
                 yield self._read(member, key, way)
-
-    @cached_property
-    def _nameable(self) -> frozenset[int]:
-        """Relations that have a file, or that carry a feature set: there something is mended."""
-        members = self._scene.closure.members.values()
-        ours = {m.oid for m in members if m.name in self._scene.files}
-        return frozenset(ours | set(self._scene.closure.roots)) - self._scene.sources
 
     def _unlawful(self, member: Member) -> _Carried:
         """The outcomes that a relation reads and is not named for."""
@@ -72,7 +65,7 @@ class _Tracer:
             column = member.columns.get(number, str(number))
             for key, way in self._through(influences).items():
                 lawful = self._outcome(key).read_by.get(member.name)
-                below = any(oid in self._nameable for oid, _ in way[1:])
+                below = any(oid in self._scene.nameable for oid, _ in way[1:])
                 if lawful is not None and column not in lawful and not below:
                     words = (
                         f"makes {column} of {self._called(key, way)}; it is declared to make "

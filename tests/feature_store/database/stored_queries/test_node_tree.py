@@ -28,7 +28,8 @@ def test_a_field_that_is_not_there_is_empty():
 
 def test_the_bytes_of_a_constant_are_passed_over():
     node = _node("{CONST :constvalue 4 [ 1 0 0 0 ] :location 3}")
-    assert node.fields == {"constvalue": "4", "location": "3"}
+    held: list[object] = ["1", "0", "0", "0"]
+    assert node.fields == {"constvalue": "4", "constbytes": held, "location": "3"}
 
 
 def test_a_name_that_looks_like_a_field_is_a_name():

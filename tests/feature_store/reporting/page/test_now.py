@@ -237,6 +237,18 @@ def test_a_contract_that_does_not_hold_is_a_failure(shown):
     assert held == {"tom_features_v1": False, "iphone_device_meta_encoded_v2_model": True}
 
 
+def test_a_proof_that_is_not_as_it_was_stamped_is_a_failure(shown, include):
+    shown.passed("night")
+    shown.settings = replace(shown.settings, include_dir=include.directory)
+    assert _verdict(shown)[0] is Standing.CERTIFIED
+    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 1.0")
+    assert _verdict(shown) == (
+        Standing.FAILED,
+        "The next run will fail. Not as stamped: thresholds.toml, most_rows_lost was 0.4, is 1.0.",
+    )
+    assert "bin/feature-store stamp-proofs" in shown.now().verdict.next_step
+
+
 def test_without_a_stamp_a_contract_says_how_to_get_one(scratch, settings, files):
     contracts = read_now(scratch.connection, settings, files).contracts
     assert [(c.holds, c.stamped_hash) for c in contracts] == [(False, None)] * 2

@@ -18,6 +18,7 @@ from tests.feature_store.validation.leaks.variants import (
     SETS,
     SPAM,
     A,
+    B,
     E,
     flag_by,
     found,
@@ -109,10 +110,10 @@ def test_a_source_column_that_nobody_has_declared_is_found(scratch, store_files)
 
 
 def test_a_source_that_is_classed_as_nothing_is_found(scratch, store_files):
-    rules = dataclasses.replace(RULES, as_of=frozenset())
+    rules = dataclasses.replace(RULES, as_of={})
     said = _only(found(scratch, store_files, rules), FAILURE)
     assert {relation for relation, _ in said} == {
-        A, SPAM, "ml.sold_durations_v1_mv", "ml.sold_prices_v1_mv", "ml.ask_daily_median_v1",
+        A, B, SPAM, "ml.sold_durations_v1_mv", "ml.sold_prices_v1_mv", "ml.ask_daily_median_v1",
     }  # fmt: skip
 
 

@@ -138,10 +138,10 @@ _HARMLESS = {
     "a text called now": ("l.title = 'now()' AND 'now' <> l.title", ""),
     "an alias called now": ("l.listing_id = 1", ""),
     "a comment": ("l.listing_id = 1 /* now(), random() */ -- current_date\n", ""),
-    "a frozen now": ("l.edited_date < 'now'::timestamptz", ""),
     "immutable functions": (
         "lpad(upper(l.title), 3) = 'A' AND age(l.edited_date, l.edited_date) = '0' "
-        "AND l.edited_date AT TIME ZONE 'UTC' > '2020-01-01' AND log(l.condition_score) > 0 "
+        "AND l.edited_date AT TIME ZONE 'UTC' > make_date(2020, 1, 1) "
+        "AND log(l.condition_score) > 0 "
         "AND l.price IS DISTINCT FROM 1 AND l.price = ANY (ARRAY[1, 2]) AND l.title ~ 'x'",
         "",
     ),

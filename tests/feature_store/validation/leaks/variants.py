@@ -9,7 +9,7 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
-from feature_store.validation.leaks.gate_context import LeakFinding
+from feature_store.validation.leaks.gate_context import READERS, LeakFinding
 from feature_store.validation.leaks.gates import check_gates
 
 LISTINGS = '"iPhone".iphone_listings'
@@ -29,8 +29,15 @@ EXCEPTIONS = read_exceptions(_INCLUDE)
 
 
 def found(database, store: Store, rules=RULES, exceptions=EXCEPTIONS) -> tuple[LeakFinding, ...]:
-    """What the gates find in a database."""
-    return check_gates(database.connection, store, SETS, rules, exceptions)
+    """What the gates find in a database, that of the readers of sources aside."""
+    findings = check_gates(database.connection, store, SETS, rules, exceptions)
+    return tuple(finding for finding in findings if finding.gate != READERS)
+
+
+def readers(database, store: Store) -> list[LeakFinding]:
+    """What that gate finds."""
+    findings = check_gates(database.connection, store, SETS, RULES, EXCEPTIONS)
+    return [finding for finding in findings if finding.gate == READERS]
 
 
 def remake(database, store: Store, relation: str, *edits: tuple[str, str]) -> None:

@@ -1,0 +1,37 @@
+"""The proofs that are not as a person stamped them; the files are read again after they changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.declarations.proof_inventory import Proof, read_inventory
+from feature_store.declarations.store_definition import read_store
+from feature_store.errors import BadInput
+from feature_store.schema.proof_stamp import unstamped_of
+
+_State = tuple[tuple[str, int, int], ...]
+_known: dict[Path, tuple[_State, tuple[Proof, ...]]] = {}
+
+
+def unstamped_proofs(connection: Connection[Any], include_dir: Path) -> list[str]:
+    """Each such proof with how it differs; of files that cannot be used, why."""
+    try:
+        return list(unstamped_of(connection, _proofs(include_dir)))
+    except BadInput as error:
+        return [error.problem]
+
+
+def _proofs(include_dir: Path) -> tuple[Proof, ...]:
+    state = tuple(
+        (str(path), told.st_mtime_ns, told.st_size)
+        for path in sorted(include_dir.rglob("*.*"))
+        for told in (path.stat(),)
+    )
+    known = _known.get(include_dir)
+    if known is None or known[0] != state:
+        proofs = read_inventory(include_dir, read_store(include_dir))
+        known = _known[include_dir] = (state, proofs)
+    return known[1]

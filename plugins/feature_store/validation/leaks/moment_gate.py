@@ -1,0 +1,60 @@
+"""Leak gate 1, of what was the time of query once: ``'today'`` that became a constant.
+
+PostgreSQL keeps the day on which a view was created, and every row is judged by it. So a point in
+time in a stored query must stand in the relation's file, in ISO 8601, or be vouched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, time, tzinfo
+
+from feature_store.database.stored_queries.dependency_closure import Member
+from feature_store.database.stored_queries.moments import Constant, moments
+from feature_store.declarations.moments import Moment, written_moments
+from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, LeakFinding, Scene
+
+
+def moment_findings(scene: Scene, zone: tzinfo) -> Iterator[LeakFinding]:
+    """Find the points in time in stored queries that no file holds.
+
+    Args:
+        scene: what to look at.
+        zone: the session's, in which a literal without a zone was read.
+    """
+    texts = {r.name: r.file.create.text for r in scene.store.relations}
+    for member in scene.closure.members.values():
+        written = list(written_moments(texts.get(member.name, "")))
+        for what, constant in _constants(member):
+            declared = (member.name, constant.words) in scene.rules.constants
+            if not declared and not _is_written(constant, written, zone):
+                yield scene.finding(
+                    TIME_OF_QUERY,
+                    member,
+                    f"{what} holds the constant {constant.words}, which stands in no file so: "
+                    "PostgreSQL makes one of 'today' or 'now'. If a person wrote it, write it as "
+                    "ISO 8601 has it, or vouch for it in leak_rules.toml ([[constant]]).",
+                )
+
+
+def _constants(member: Member) -> list[tuple[str, Constant]]:
+    found = [(what, constant) for what, tree in member.trees() for constant in moments(tree)]
+    return list(dict.fromkeys(found))
+
+
+def _is_written(constant: Constant, written: Iterable[Moment], zone: tzinfo) -> bool:
+    return constant.value is not None and any(
+        constant.value in _readings(moment, constant.value, zone) for moment in written
+    )
+
+
+def _readings(moment: Moment, value: Moment, zone: tzinfo) -> list[Moment]:
+    """What the server may have made of a literal for a constant of that type."""
+    if isinstance(moment, datetime):
+        if isinstance(value, datetime) and value.tzinfo:
+            # Where clocks are set back an hour comes twice.
+            one = [moment] if moment.tzinfo else [moment.replace(fold=f) for f in (0, 1)]
+            return [m if m.tzinfo else m.replace(tzinfo=zone) for m in one]
+        bare = moment.replace(tzinfo=None)
+        return [bare if isinstance(value, datetime) else bare.date()]
+    return [moment] if isinstance(value, time) else []

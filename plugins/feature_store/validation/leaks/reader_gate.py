@@ -1,0 +1,78 @@
+"""Leak gate: a source that is declared "as of" is read by those alone who are named for it.
+
+Each of its rows says of which day it is, and yet a query may take a later one. Which it takes no
+catalog can tell; so who reads such a source, and what of it, is declared, and all others fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from feature_store.database.stored_queries.dependency_closure import Member
+from feature_store.declarations.leak_rules import EVERY_COLUMN
+from feature_store.relation_name import Name
+from feature_store.validation.leaks.gate_context import READERS, LeakFinding, Scene
+
+
+def reader_findings(scene: Scene) -> Iterator[LeakFinding]:
+    """Find whoever reads an as-of source, or a column of one, and is not named for that."""
+    for member in scene.closure.members.values():
+        if member.oid not in scene.nameable:
+            continue
+        for source, columns in sorted(_read_by(scene, member.oid).items()):
+            readers = scene.rules.as_of[source]
+            others = columns - readers.get(member.name, frozenset()) - _elsewhere(scene, source)
+            if others or member.name not in readers:
+                yield _finding(scene, member, source, sorted(others))
+
+
+def _finding(scene: Scene, member: Member, source: Name, others: list[str]) -> LeakFinding:
+    readers = scene.rules.as_of[source]
+    what = f"{', '.join(others)} of {source}" if others else str(source)
+    if member.name in readers:
+        named = f"for {', '.join(sorted(readers[member.name])) or 'no column'} alone"
+    else:
+        named = f"not for that, but {', '.join(map(str, sorted(readers))) or 'no relation'}"
+    words = (
+        f"reads {what}, whose rows may be of a later day; {scene.rules.path.name} names it {named} "
+        "(as_of)."
+    )
+    return scene.finding(READERS, member, words, column=", ".join(others) or None)
+
+
+def _read_by(scene: Scene, oid: int) -> dict[Name, set[str]]:
+    """The columns that a relation reads of as-of sources, through views without a file, too."""
+    found: dict[Name, set[str]] = {}
+    pending, seen = [oid], {oid}
+    while pending:
+        reader = pending.pop()
+        for read in scene.member(reader).reads:
+            member = scene.member(read)
+            if member.name in scene.rules.as_of:
+                found.setdefault(member.name, set())
+            elif read not in scene.nameable | scene.sources and read not in seen:
+                seen.add(read)
+                pending.append(read)
+        for column in scene.each(scene.lineage[reader].reads):
+            name = scene.member(column[0]).name
+            if name in scene.rules.as_of:
+                found.setdefault(name, set()).add(scene.member(column[0]).columns[column[1]])
+    return found
+
+
+def _elsewhere(scene: Scene, source: Name) -> frozenset[str]:
+    """What others look after: outcomes, and columns of which nothing at all is declared."""
+    outcomes = {
+        column
+        for outcome in scene.rules.outcomes
+        if outcome.relation == source and EVERY_COLUMN not in outcome.columns
+        for column in outcome.columns
+    }
+    known = {c for s in scene.store.sources if s.name == source for c in s.columns}
+    of_source = {
+        column
+        for member in scene.closure.members.values()
+        if member.name == source
+        for column in member.columns.values()
+    }
+    return frozenset(outcomes | (of_source - known))
