@@ -15,12 +15,14 @@ import psycopg
 import pytest
 
 from bench.side_by_side import order
-from feature_store.declarations.dag_outline import SUITES, Refresh
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Store
+from feature_store.declarations.suites import read_suites
 from feature_store.settings import Settings
 from sandbox.roles import REFRESHER
 
 GATE = "assert_contract"
+SUITES = tuple(read_suites(Settings().include_dir))
 
 
 def _reports(run_id: str) -> list[Path]:
