@@ -1,7 +1,8 @@
 """Which rows a relation holds, as the header of its file declares it.
 
 ``Rows: those of RELATION`` (or ``those of RELATION, without spam``) and, where no unique index says
-by which columns its rows are told apart, ``Key: COLUMN, COLUMN``.
+by which columns its rows are told apart, ``Key: COLUMN, COLUMN``. ``Other key:`` names one by which
+a relation that was there before us may be unique instead.
 """
 
 from __future__ import annotations
@@ -53,6 +54,6 @@ def read_rows(path: Path, header: Mapping[str, str], spam: Spam | None) -> RowSe
         raise BadInput(f"{path}: Rows: {error.problem}") from None
 
 
-def read_key(header: Mapping[str, str]) -> tuple[str, ...]:
-    """The columns that ``Key:`` names; none if there is no such line."""
-    return tuple(column.strip() for column in header.get("Key", "").split(",") if column.strip())
+def read_key(header: Mapping[str, str], field: str) -> tuple[str, ...]:
+    """The columns that ``Key:`` or ``Other key:`` names; none if there is no such line."""
+    return tuple(column.strip() for column in header.get(field, "").split(",") if column.strip())

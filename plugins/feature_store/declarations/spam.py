@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_spam(include_dir: Path) -> Spam | None:
         BadInput: it is malformed, has no word that marks spam, or a word that cannot be met.
     """
     path = include_dir / "spam.toml"
-    if not path.exists():
+    if not os.path.lexists(path):  # a link to nowhere is an error
         return None
     try:
         written = _Written.model_validate(read_toml(path))

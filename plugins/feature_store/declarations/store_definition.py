@@ -36,6 +36,7 @@ class Relation:
             too: what they hold may have changed a moment later.
         key: the columns that its header names as its key; none where an index is enough, or rows
             may be alike.
+        other_key: by which it may be unique instead if it was there before us.
         rows: which rows it holds, if its header says so.
     """
 
@@ -46,6 +47,7 @@ class Relation:
     guards: tuple[Guard, ...] = ()
     sources: frozenset[Name] = frozenset()
     key: tuple[str, ...] = ()
+    other_key: tuple[str, ...] = ()
     rows: RowSet | None = None
 
     @property
@@ -169,7 +171,8 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
                 refresh,
                 read_text(witness) if witness else None,
                 specifications.get(file.name),
-                key=read_key(header),
+                key=read_key(header, "Key"),
+                other_key=read_key(header, "Other key"),
                 rows=read_rows(path, header, spam),
             )
     if not seen:

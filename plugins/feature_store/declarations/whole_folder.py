@@ -50,10 +50,10 @@ def check_declarations(include_dir: Path, store: Store) -> None:
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
     _check_rules(store, read_rules(include_dir))
     _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
-    _check_queries(include_dir, store)
-    _check_specifications(store)
     for relation in store.relations:
         _check_rows(store, relation)
+    _check_queries(include_dir, store)
+    _check_specifications(store)
     read_history(include_dir, store)
 
 

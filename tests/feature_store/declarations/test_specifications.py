@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, change, words):
         ("    l.price,\n", "    l.price AS prices,\n", "has no column prices"),
         ("    l.price,\n", "    l.price::bigint,\n", "its price is bigint, not integer"),
         ("    l.model,\n    l.storage_gb", "    l.storage_gb,\n    l.model", "not in the order"),
-        ("Key:           listing_id", "Key:           id", "names id, which it does not give"),
+        ("l.listing_id,\n", "l.listing_id AS id,\n", "names listing_id, which it does not give"),
         ("l.listing_id,\n", "l.nothing,\n", "cannot be run: column l.nothing does not exist"),
     ],
 )
