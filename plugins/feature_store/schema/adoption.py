@@ -258,12 +258,19 @@ def _row_misfits(
     if relation.rows is None or specification is None or not specification.by_owner:
         return []
     whole = store.find(str(relation.rows.of))
-    key = sql.Identifier(next(iter(whole.keys.values()))[0])
+    key = next(iter(whole.keys.values()))
+    wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
     (query,) = connection.execute("SELECT pg_get_viewdef(%s::oid)", (oid,)).fetchone() or ("",)
     others = sql.SQL(
-        "SELECT count(*), min({key}) FROM ({query}) AS theirs "
-        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE w.{key} = theirs.{key})"
-    ).format(key=key, query=sql.SQL(query.rstrip().removesuffix(";")), whole=whole.name.identifier)
+        "SELECT count(*), (array_agg(concat_ws(', ', {theirs}) ORDER BY {theirs}))[1] "
+        "FROM ({query}) AS t "
+        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE ({wholes}) = ({theirs}))"
+    ).format(
+        theirs=theirs,
+        wholes=wholes,
+        query=sql.SQL(query.rstrip().removesuffix(";")),
+        whole=whole.name.identifier,
+    )
     try:
         with connection.transaction():
             n, example = connection.execute(others).fetchone() or (0, None)

@@ -88,7 +88,7 @@ def run_suite(
     with timing_queries(batch.data.execution_engine.engine) as seconds_of:
         results = batch.validate(suite, result_format="COMPLETE").results
     # It tells them in an order of its own.
-    told = [result.to_json_dict() for result in results]
+    told: list[Any] = [result.to_json_dict() for result in results]
     by_name = {result["expectation_config"]["meta"]["name"]: result for result in told}
     return [_found(e, by_name[e.name], seconds_of(e.query)) for e in expectations]
 
