@@ -120,8 +120,8 @@ with DAG(
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
     with TaskGroup(EXPECTATIONS, tooltip="Side by side, each to its end.") as expectations:
-        for suite in read_suites(settings.include_dir).values():
-            SuiteOperator(task_id=suite.name, suite=suite.name, doc_md=suite.title)
+        for suite, declared in read_suites(settings.include_dir).items():
+            SuiteOperator(task_id=suite, suite=suite, doc_md=declared.title)
     assert_contract = AssertContractOperator(
         task_id=VERDICT,
         trigger_rule="all_done",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from psycopg import sql
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
@@ -18,23 +18,10 @@ from feature_store.text_format import in_words, shown
 _LIST = re.compile(r"(?<![:\w]):(?P<no>no_)?spam_tokens\b")
 
 
-class _Written(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    source: str
-    key: str
-    column: str
-    # Without one nothing would be spam.
-    tokens: list[str] = Field(min_length=1)
-    no_tokens: list[str]
-
-
-@dataclass(frozen=True)
-class Spam:
+class Spam(BaseModel):
     """The words that mark spam, and where they stand.
 
     Attributes:
-        path: the file.
         source: the table whose rows they mark.
         key: its column by which all that follows from a row is left out, a whole number.
         column: its column in which they stand.
@@ -42,11 +29,13 @@ class Spam:
         no_tokens: the words that say that there is none.
     """
 
-    path: Path
-    source: Name
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Annotated[Name, BeforeValidator(lambda text: Name.parse(str(text)))]
     key: str
     column: str
-    tokens: tuple[str, ...]
+    # Without one nothing would be spam.
+    tokens: tuple[str, ...] = Field(min_length=1)
     no_tokens: tuple[str, ...]
 
     @property
@@ -78,29 +67,22 @@ def read_spam(include_dir: Path) -> Spam | None:
     path = include_dir / "spam.toml"
     if not os.path.lexists(path):  # a link to nowhere is an error
         return None
+    written = read_toml(path)
     try:
-        written = _Written.model_validate(read_toml(path))
-        source = Name.parse(written.source)
+        spam = Spam.model_validate(written)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
     except BadInput as error:
-        raise BadInput(f"{path}: {error.problem}") from None
-    every = (*written.tokens, *written.no_tokens)
+        raise BadInput(f"{path}: source: {error.problem}") from None
+    every = (*spam.tokens, *spam.no_tokens)
     if wrong := sorted({w for w in every if every.count(w) > 1 or w != w.strip(" ").lower()}):
         raise BadInput(
             f"{path}: expected each word once, in small letters, without blanks around it; not "
             f"{in_words(list(map(repr, wrong)))}."
         )
-    return Spam(
-        path=path,
-        source=source,
-        key=written.key,
-        column=written.column,
-        tokens=tuple(written.tokens),
-        no_tokens=tuple(written.no_tokens),
-    )
+    return spam
 
 
 def _literals(words: tuple[str, ...]) -> sql.Composed:

@@ -137,7 +137,7 @@ def _check_rows(store: Store, relation: Relation) -> None:
         if rows.without and rows.without.source not in relation.sources:
             raise BadInput(
                 f"{path}: Rows: {relation.name} leaves out spam without reading "
-                f"{rows.without.source}, in which {rows.without.path.name} finds it."
+                f"{rows.without.source}, in which spam.toml finds it."
             )
     specification = relation.specification
     if specification is None or relation.refresh is Refresh.NEVER:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import read_specifications
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import BadInput, NotReady
@@ -37,6 +38,22 @@ def test_a_file_says_whose_rows_how_they_are_told_apart_and_how_near_is_near(tmp
     assert read.reads == {Name("ml", "y")}
     assert read.query == "SELECT y.* FROM ml.y AS y"
     assert not read.by_owner
+
+
+def test_the_words_that_mark_spam_are_a_part_of_it(include):
+    """So that what it specifies is refreshed again, and proven, once a word is another."""
+    relation = Name("ml", "tom_features_v1_enriched_clean_mv")
+
+    def read() -> Any:
+        return read_specifications(include.directory / "sql", read_spam(include.directory))[
+            relation
+        ]
+
+    before = read()
+    include.edit("spam.toml", '"wtb"', '"it\'s"')
+    assert "'wtb'" in before.query
+    assert "'it''s'" in read().query
+    assert read().digest != before.digest
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,9 @@ _EDITS = {
     "a check that two suites do": (
         "suites.toml", '["spam"]', '["spam", "keys"]', "suites.toml: keys must stand in one suite",
     ),
-    "a check that is none": ("suites.toml", '["spam"]', '["spam", "x"]', "there is no check x;"),
+    "a check that is none": (
+        "suites.toml", '["spam"]', '["spam", "x"]', "spam_absence.checks.1: Input should be",
+    ),
     "a suite that is no task": (
         "suites.toml", "[spam_absence]", '["spam absence"]', "is called 'spam absence'",
     ),
