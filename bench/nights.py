@@ -13,11 +13,11 @@ from psycopg import Connection
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
 from feature_store.audit.runs import open_run
-from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.errors import StoreError
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
@@ -25,7 +25,8 @@ from feature_store.refresh.unchanged import record_reuse, reusable
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.gates import check_gates
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.suites import begin_suite, run_suite
+from feature_store.validation.suite_record import begin_suite
+from feature_store.validation.suites import run_suite
 
 IN_ITS_REFRESH = ", in its refresh"
 """Ends the step of a proof that a refresh made: its seconds are among the refresh's, too."""
@@ -104,7 +105,7 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
     settings, store = scratch.settings, scratch.store
     watch = Stopwatch()
     lease = take_the_lease(connection)
-    event = begin_suite(connection, lease, "as_of_counts")
+    event = begin_suite(connection, lease, suite_of(settings.include_dir, Check.SPECIFICATIONS))
     for feature_set in read_feature_sets(settings.include_dir):
         with watch.time("counts of NULLs"):
             record_nulls(connection, lease, feature_set, event)
@@ -112,7 +113,7 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
     for proven, seconds, by_suite in connection.execute(_PROOFS, (event,)):
         watch.seconds[f"proof {proven}{'' if by_suite else IN_ITS_REFRESH}"] = seconds
 
-    for suite in SUITES:
+    for suite in read_suites(settings.include_dir):
         expectations = read_expectations(settings.include_dir, store, suite)
         with watch.time(f"suite {suite}"):
             _run_suite(scratch, expectations)

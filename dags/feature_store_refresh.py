@@ -44,6 +44,7 @@ if PACKAGE not in sys.path:
     sys.path.insert(0, PACKAGE)
 
 from feature_store.declarations.dag_outline import (  # noqa: E402
+    EXPECTATIONS,
     VERDICT,
     Outline,
     Refresh,
@@ -51,6 +52,7 @@ from feature_store.declarations.dag_outline import (  # noqa: E402
     refreshed_before,
 )
 from feature_store.declarations.feature_sets import read_feature_sets  # noqa: E402
+from feature_store.declarations.suites import read_suites  # noqa: E402
 from feature_store.operators.tasks import (  # noqa: E402
     PrepareOperator,
     RefreshOperator,
@@ -58,14 +60,6 @@ from feature_store.operators.tasks import (  # noqa: E402
 )
 from feature_store.operators.verdict import AssertContractOperator  # noqa: E402
 from feature_store.settings import read_settings  # noqa: E402
-
-SUITE_PAGES = {
-    "uniqueness": "Every declared key, and no row that a concurrent refresh dropped silently.",
-    "spam_absence": "No flagged listing in any layer that models read, by the flags that the "
-    "refresh saw.",
-    "as_of_counts": "Every row recomputed by another route from strictly earlier days; and the "
-    "warnings about rows, NULLs and freshness.",
-}
 
 settings = read_settings()
 outlines = read_outlines(settings.include_dir)
@@ -125,9 +119,9 @@ with DAG(
         Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
-    with TaskGroup("expectations", tooltip="Side by side, each to its end.") as expectations:
-        for suite, words in SUITE_PAGES.items():
-            SuiteOperator(task_id=suite, suite=suite, doc_md=words)
+    with TaskGroup(EXPECTATIONS, tooltip="Side by side, each to its end.") as expectations:
+        for suite, declared in read_suites(settings.include_dir).items():
+            SuiteOperator(task_id=suite, suite=suite, doc_md=declared.title)
     assert_contract = AssertContractOperator(
         task_id=VERDICT,
         trigger_rule="all_done",

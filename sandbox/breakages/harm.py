@@ -132,6 +132,15 @@ def _signal(scene: Scene, function: str, sessions: str) -> None:
     )
 
 
+def write(path: str, text: str) -> Callable[[Path], None]:
+    """A file that somebody adds below ``include``."""
+
+    def do(include: Path) -> None:
+        (include / path).write_text(text, encoding="utf-8")
+
+    return do
+
+
 def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
     """An edit of one file below ``include``: the one place where a text stands is changed."""
 

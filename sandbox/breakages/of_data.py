@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.breakages.breakage import GATE, PASSES, Breakage, Expected
-from sandbox.breakages.harm import edit, into_view, sql, together
+from sandbox.breakages.harm import edit, into_view, sql, together, write
 
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _UNIQUENESS = "expectations.uniqueness"
 _AS_OF = "expectations.as_of_counts"
 _SPAM = "expectations.spam_absence"
-_NO_SPAM = tuple(
-    f"spam_absence/no_spam_in_{layer}" for layer in ("e_ai", "e_clean", "e_speed", "f0")
+_NO_SPAM = (
+    "spam_absence/no_spam_in_listing_device_features_clean_mv",
+    "spam_absence/no_spam_in_tom_features_v1_enriched_ai_clean_mv",
+    "spam_absence/no_spam_in_tom_features_v1_enriched_clean_mv",
+    "spam_absence/no_spam_in_tom_features_v1_enriched_speed_mv",
 )
+_TOO_MANY = "uniqueness/rows_of_tom_features_v1_enriched_clean_mv"
 
 _DROP_AI_KEY = 'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
 _TWICE = (
@@ -32,12 +36,11 @@ _FORCE_IN = (
     f"INSERT INTO {E_CLEAN} SELECT e.* FROM ml.tom_features_v1_enriched_mv AS e "
     "INNER JOIN feature_store_audit.spam_seen AS s ON e.listing_id = s.listing_id {} LIMIT 1"
 )
-_SPAM_SUBJECT = f"spam_absence broken, 1 row of {E_CLEAN} and 3 more"
 _SPAM_FAILS = Expected(
-    failed=(GATE, _SPAM),
-    broken=_NO_SPAM,
-    subject=_SPAM_SUBJECT,
-    mail_says=("no listing that carried a spam token when E-clean was refreshed",),
+    failed=(GATE, _SPAM, _UNIQUENESS),
+    broken=(*_NO_SPAM, _TOO_MANY),
+    subject=f"spam_absence broken, 1 row of {E_CLEAN} and 4 more",
+    mail_says=(f"no row that carried a spam token when {E_CLEAN} was refreshed",),
 )
 _AFTER_E_CLEAN = "read.tom_features_v1_enriched_clean_mv"
 _MARKUP = "<img src=x onerror=alert(1)>"
@@ -131,9 +134,9 @@ OF_DATA = (
         "spam-let-through",
         "a flag was there before the refresh, and E-clean's SQL lets the listing through",
         Expected(
-            failed=(GATE, _AS_OF, _SPAM),
-            broken=(f"as_of_counts/{E_CLEAN}", *_NO_SPAM),
-            subject=f"as_of_counts broken, 1 row of {E_CLEAN} and 4 more",
+            failed=(GATE, _AS_OF, _SPAM, _UNIQUENESS),
+            broken=(f"as_of_counts/{E_CLEAN}", *_NO_SPAM, _TOO_MANY),
+            subject=f"as_of_counts broken, 1 row of {E_CLEAN} and 5 more",
         ),
         before=sql(_FLAG.format("spam")),
         edit=edit(
@@ -148,9 +151,9 @@ OF_DATA = (
         "markup-in-a-title",
         "a spam listing whose title, and whose neighbour's flag, is HTML",
         Expected(
-            failed=(GATE, _SPAM),
-            broken=_NO_SPAM,
-            subject=_SPAM_SUBJECT,
+            failed=(GATE, _SPAM, _UNIQUENESS),
+            broken=(*_NO_SPAM, "spam_absence/titles_of_spam", _TOO_MANY),
+            subject=f"spam_absence broken, 1 row of {E_CLEAN} and 5 more",
             mail_says=(_MARKUP,),
             mail_hides=(_MARKUP,),
         ),
@@ -161,10 +164,12 @@ OF_DATA = (
         during=into_view(E_CLEAN, _FORCE_IN.format("")),
         after=_AFTER_E_CLEAN,
         # As somebody would who wants to see in the mail what was let in.
-        edit=edit(
-            "sql/expectations/spam_absence/no_spam_in_e_clean.sql",
-            "SELECT e.listing_id\n",
-            "SELECT\n    e.listing_id,\n    e.title\n",
+        edit=write(
+            "sql/expectations/spam_absence/titles_of_spam.sql",
+            f"-- Expectation: no title of spam\n-- Relation:    {E_CLEAN}\n"
+            "-- Severity:    critical\nSELECT\n    e.listing_id,\n    e.title\n"
+            f"FROM {E_CLEAN} AS e\nINNER JOIN feature_store_audit.spam_seen AS s "
+            "ON e.listing_id = s.listing_id;\n",
         ),
     ),
 )

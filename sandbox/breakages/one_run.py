@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.dag_outline import EXPECTATIONS
 from sandbox.breakages.breakage import DEVICES, Breakage, Scene
 from sandbox.dag_run import load_dag
 
@@ -73,7 +73,7 @@ def _insert(dag: Any, breakage: Breakage, scene: Scene) -> None:
     """Put the harm's task where the breakage wants it; nothing else of the DAG changes."""
     do = breakage.during
     assert do is not None  # the caller looked
-    suites = [f"expectations.{suite}" for suite in SUITES]
+    suites = [t for t in dag.task_ids if t.startswith(f"{EXPECTATIONS}.")]
     if breakage.after:
         above = [breakage.after]
         below = sorted(dag.get_task(breakage.after).downstream_task_ids)

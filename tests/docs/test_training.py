@@ -18,12 +18,13 @@ from feature_store.audit.runs import open_run
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
-from feature_store.declarations.store_definition import SUITES, read_store
+from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.suites import read_suites
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.validation.certification import certify
 from feature_store.validation.leaks.gates import check_gates
-from feature_store.validation.suites import begin_suite
+from feature_store.validation.suite_record import begin_suite
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 from tests.feature_store.refresh.certified import judged
@@ -53,7 +54,7 @@ def certified(server, filled_template, settings, store_files):
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "tests")
         lease = _refresh(connection, store_files)
-        for suite in SUITES:
+        for suite in read_suites(settings.include_dir):
             connection.execute(
                 "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
                 "relation, severity, outcome, expected, observed, sample, seconds) VALUES "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from feature_store.declarations.expectations import read_expectations
 from feature_store.proof.proving import compare_stored
+from feature_store.settings import Settings
 from tests.conftest import LiveStore
 
 ALONE = "*"
@@ -32,3 +34,14 @@ def differing_as(store: LiveStore, relation: str, query: str) -> set[str]:
         ):
             store.connection.execute(statement.encode())
         return differing(store, relation)
+
+
+def broken_by_rows(store: LiveStore) -> dict[str, int]:
+    """The critical expectations about keys, row sets and spam that are not met, and by how many."""
+    found = {
+        e.name: store.connection.execute(e.query.encode()).rowcount
+        for suite in ("uniqueness", "spam_absence")
+        for e in read_expectations(Settings().include_dir, store.files, suite)
+        if e.severity == "critical"
+    }
+    return {name: rows for name, rows in found.items() if rows}

@@ -10,7 +10,7 @@ from tests.oracle import Sources
 from tests.oracle.harness import D4, E_AI, E_CLEAN, E_SPEED, load_sources
 from tests.oracle.harness import E as ENRICHED
 from tests.oracle.odd_cases import PROFILES, generate
-from tests.sql.specified import ALONE, differing, differing_as
+from tests.sql.specified import ALONE, broken_by_rows, differing, differing_as
 
 SQL = Path(__file__).parents[2] / "include" / "sql"
 COHORT = "ml.tom_speed_cohort_v1"
@@ -73,6 +73,7 @@ def test_a_true_store_is_as_specified(store: LiveStore, seed: int) -> None:
         name: set() for name in SPECIFIED
     }
     assert all(store.rows(name) for name in SPECIFIED)
+    assert broken_by_rows(store) == {}
 
 
 def test_an_empty_store_is_as_specified(store: LiveStore) -> None:

@@ -1,5 +1,6 @@
 -- Relation:   ml.ask_daily_median_v1 (D2), what sellers asked, day by day
 -- Grain:      one row per generation, storage_gb, ask_day (the first two may be NULL)
+-- Key:        generation, storage_gb, ask_day
 -- As-of:      ask_day. Declared exception: E reads the same day, so a listing sees later asks of its
 --             own day, and its own.
 -- Never sees: an outcome, a flagged row

@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_labels_v1_mv (B), the labels
 -- Grain:      one row per listing_id of A
+-- Rows:       those of ml.tom_features_v1_mv
 -- As-of:      none: these are outcomes, for training only
 -- Never sees: a flagged row. No feature may read this relation.
 -- Refresh:    blocking. Created empty; the first refresh fills it.

@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_train_base_v1_mv (C), features beside labels
 -- Grain:      one row per listing_id of A
+-- Rows:       those of ml.tom_features_v1_mv
 -- As-of:      edited_date (t0) for the features; the last two columns are outcomes
 -- Never sees: a flagged row. No feature may read this relation.
 -- Refresh:    blocking. Created empty; the first refresh fills it.

@@ -1,5 +1,7 @@
 -- Relation:   feature_store.listing_device_features_clean_mv (F0), the listings of the device set
 -- Grain:      one row per listing_id
+-- Rows:       those of ml.tom_features_v1_enriched_clean_mv
+-- Other key:  generation, listing_id
 -- As-of:      edited_date (t0)
 -- Never sees: an outcome, a flagged listing
 -- Refresh:    concurrent. Created empty; the first refresh fills it.

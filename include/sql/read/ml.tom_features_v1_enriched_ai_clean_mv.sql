@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_features_v1_enriched_ai_clean_mv (E-AI), what the time-on-market model reads
 -- Grain:      one row per listing_id
+-- Rows:       those of ml.tom_features_v1_enriched_speed_mv
 -- As-of:      edited_date (t0), but for the ai_ columns. Declared exception: they come from the AI row
 --             as it stands at the refresh. docs/training.md says how to guard them: most AI rows
 --             are written after t0, so most ai_ columns then fall back to their defaults.

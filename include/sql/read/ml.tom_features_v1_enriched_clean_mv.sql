@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_features_v1_enriched_clean_mv (E-clean), E without spam
 -- Grain:      one row per listing_id
+-- Rows:       those of ml.tom_features_v1_enriched_mv, without spam
 -- As-of:      edited_date (t0)
 -- Never sees: a listing with a spam token on any of its rows, as of the refresh
 -- Refresh:    concurrent. Created empty; the first refresh fills it.

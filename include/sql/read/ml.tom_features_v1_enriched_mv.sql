@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_features_v1_enriched_mv (E), t0 features with market anchors
 -- Grain:      one row per listing_id of A
+-- Rows:       those of ml.tom_features_v1_mv
 -- As-of:      edited_date (t0); anchors use sales of strictly earlier days
 -- Never sees: a sale of the listing's own day or later. Declared exception: the same-day ask median.
 -- Refresh:    concurrent. Created empty; the first refresh fills it.

@@ -1,5 +1,6 @@
 -- Relation:   ml.tom_features_v1_enriched_speed_mv (E-speed), E-clean with speed anchors
 -- Grain:      one row per listing_id
+-- Rows:       those of ml.tom_features_v1_enriched_clean_mv
 -- As-of:      edited_date (t0)
 -- Never sees: a sale of the listing's own day or later, a flagged listing
 -- Refresh:    concurrent. Created empty; the first refresh fills it.

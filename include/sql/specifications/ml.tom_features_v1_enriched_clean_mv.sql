@@ -1,15 +1,12 @@
 -- Specification: E's listings, all columns, without those that carry a spam token on any row of the source
 -- Relation:      ml.tom_features_v1_enriched_clean_mv (E-clean)
 -- Key:           listing_id
--- Route:         E-clean asks two helper views. Here the flags are read off the source itself, and the
---                tokens that mark spam stand in full.
+-- Route:         E-clean asks two helper views. Here the flags are read off the source itself, by the list
+--                of include/spam.toml, for which :spam_tokens stands.
 WITH flagged AS (
     SELECT DISTINCT l.listing_id
     FROM "iPhone".iphone_listings AS l
-    WHERE
-        lower(btrim(l.spam, ' ')) IN (
-            't', 'true', '1', 'yes', 'y', 'spam', 'wtb', 'wanted', 'duplicate-junk', 'junk', 'bundled', 'below13'
-        )
+    WHERE lower(btrim(l.spam, ' ')) IN (:spam_tokens)
 )
 
 SELECT e.* -- noqa: AM04

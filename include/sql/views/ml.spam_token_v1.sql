@@ -2,8 +2,8 @@
 -- Grain:      one row per token, compared after trim(lower())
 -- As-of:      not of time
 -- Never sees: data
--- Refresh:    none, a plain view. The one place where the tokens stand: add a token here, then
---             replace the view; a token that stands nowhere counts as no spam and is reported.
+-- Refresh:    none, a plain view. Add a token here and in spam.toml, by which every night is judged,
+--             then replace the view; a token that stands nowhere counts as no spam and is reported.
 CREATE VIEW ml.spam_token_v1 AS
 SELECT
     v.token,

@@ -1,18 +1,9 @@
--- Witness of ml.tom_features_v1_enriched_clean_mv (E-clean): the listings that carried a spam token
--- in the refresh's own snapshot. A flag that arrives later cannot be held against this refresh, and
--- one that was there before cannot escape it. And the listings that no flag removed, but a token that
--- says that they are none: a row with any token is no row of A, so '' from a CSV file loses it.
+-- Witness of ml.tom_features_v1_enriched_clean_mv (E-clean): the words in the column spam that nobody
+-- knows, in the refresh's own snapshot. And the listings that no flag removed, but a token that says that
+-- they are none: a row with any token is no row of A, so '' from a CSV file loses it. Which listings were
+-- flagged, the refresh has recorded before.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
-WITH seen AS (
-    INSERT INTO feature_store_audit.spam_seen_log (refresh_id, listing_id)
-    SELECT
-        :refresh_id AS refresh_id,
-        s.listing_id
-    FROM ml.spam_listings_v1 AS s
-    RETURNING listing_id
-),
-
-unknown_token AS (
+WITH unknown_token AS (
     SELECT
         trim(lower(l.spam)) AS token,
         count(*) AS source_rows
@@ -31,8 +22,8 @@ left_out AS (
     WHERE
         l.spam IS NOT NULL
         AND NOT EXISTS (
-            SELECT 1 FROM seen AS s
-            WHERE s.listing_id = l.listing_id
+            SELECT 1 FROM feature_store_audit.spam_seen_log AS s
+            WHERE s.refresh_id = :refresh_id AND s.listing_id = l.listing_id
         )
         AND NOT EXISTS (
             SELECT 1 FROM "iPhone".iphone_listings AS o
@@ -46,13 +37,6 @@ kept AS (
 )
 
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
-SELECT
-    :refresh_id AS refresh_id,
-    'listings flagged as spam' AS fact,
-    count(*) AS n,
-    '[]' AS sample
-FROM seen
-UNION ALL
 SELECT
     :refresh_id AS refresh_id,
     'unknown spam tokens' AS fact,

@@ -28,6 +28,7 @@ from feature_store.database.session import open_session
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Store, read_store
+from feature_store.declarations.suites import read_suites
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
 from feature_store.reporting.freshness import require_fresh
 from feature_store.reporting.history_text import history_text
@@ -149,8 +150,8 @@ def _report(
 
     dag_id, run_id = latest_run(connection)
     holder = Holder(options.dag or dag_id, options.run_id or run_id)
-    exceptions = read_exceptions(settings.include_dir)
-    print(write_report(connection, holder, options.to or settings.report_dir, exceptions))
+    exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)
+    print(write_report(connection, holder, options.to or settings.report_dir, exceptions, suites))
     return 0
 
 

@@ -20,7 +20,9 @@ from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
-SUITES = ("uniqueness", "spam_absence", "as_of_counts")
+EXPECTATIONS = "expectations"
+"""The group of the tasks that check suites."""
+
 VERDICT = "assert_contract"
 """The task that gives the verdict on a run."""
 

@@ -1,27 +1,33 @@
-"""Expectations as files, ``include/sql/expectations/SUITE/NAME.sql``: queries of unexpected rows.
+"""Expectations: queries of rows that should not be there, suite by suite.
 
-The header says what must hold, of which relation, and how severe a breach is. ``:name`` in a query
-stands for a number of ``include/thresholds.toml``, as it does in psql. Two kinds more come from
-what is there already: every unique key of a relation, and every specification.
+A store's own are files, ``include/sql/expectations/SUITE/NAME.sql``; a few that hold for any store
+are files of the package. The header says what must hold, of which relation, and how severe a breach
+is. ``:name`` in a query stands for a number of ``include/thresholds.toml``, as it does in psql. All
+others follow from what relations declare: keys, which rows they hold, and specifications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from psycopg import sql
 
+from feature_store.declarations.row_sets import RowSet
 from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.store_definition import Store
-from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.suites import Check, read_suites
+from feature_store.declarations.text_file import PACKAGE_SQL, files_in, read_text
 from feature_store.declarations.thresholds import filled_in, read_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 SEVERITIES = ("critical", "warning")
+FLAGGED = "listings flagged as spam"
+"""How the fact is called by which a refresh tells how many rows were flagged when it began."""
+
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -30,7 +36,7 @@ class Expectation:
     """Something that must hold.
 
     Attributes:
-        suite: one of `dag_outline.SUITES`.
+        suite: its suite's name.
         name: unique within the suite.
         relation: the relation that it is about.
         severity: ``critical`` fails the run, ``warning`` is reported.
@@ -51,30 +57,36 @@ def read_expectations(
     store: Store,
     suite: str,
     other_keys: Mapping[Name, tuple[str, ...]] = _NONE,
+    adopted: Collection[str] = (),
 ) -> tuple[Expectation, ...]:
     """All expectations of a suite.
 
     Args:
         include_dir: where the files are.
-        store: the relations, each with the keys that its file declares.
-        suite: its name, one of `dag_outline.SUITES`.
+        store: the relations, with what their files declare.
+        suite: its name.
         other_keys: by which adopted relations are unique instead (`adoption.read_other_keys`).
+        adopted: the relations that were there before us (`adopted.adopted_relations`).
 
     Raises:
         BadInput: a file without the header, with an unknown severity or an unknown threshold.
     """
+    checks = read_suites(include_dir)[suite].checks
+    paths = files_in(include_dir / "sql" / "expectations" / suite, ".sql")
+    if Check.REFRESHES in checks:
+        paths += files_in(PACKAGE_SQL / "expectations", ".sql")
     thresholds = read_thresholds(include_dir)
-    found = [_read(path, suite, thresholds) for path in _files(include_dir, suite)]
-    if suite == "uniqueness":
-        found += _keys(store, other_keys)
-    if suite == "as_of_counts":
+    found = [_read(path, suite, thresholds) for path in paths]
+    if Check.KEYS in checks:
+        found += _keys(suite, store, other_keys)
+    if Check.ROWS in checks:
+        found += _row_sets(suite, store, other_keys, adopted)
+    if Check.SPAM in checks:
+        found += _spam(suite, store)
+    if Check.SPECIFICATIONS in checks:
         specified = [r.specification for r in store.relations if r.specification]
-        found += [_proof(str(s.relation), s.title) for s in specified]
+        found += [_proof(suite, str(s.relation), s.title) for s in specified]
     return tuple(found)
-
-
-def _files(include_dir: Path, suite: str) -> list[Path]:
-    return files_in(include_dir / "sql" / "expectations" / suite, ".sql")
 
 
 def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
@@ -95,25 +107,105 @@ def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
     )
 
 
-def _keys(store: Store, other_keys: Mapping[Name, tuple[str, ...]]) -> Iterator[Expectation]:
+def _keys(
+    suite: str, store: Store, other_keys: Mapping[Name, tuple[str, ...]]
+) -> Iterator[Expectation]:
     for relation in store.refreshed:
-        for index, declared in sorted(relation.file.unique_indexes.items()):
+        for name, declared in sorted(relation.keys.items()):
             columns = other_keys.get(relation.name, declared)
-            key = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+            # NULL is a value of its own here, which in a unique index it mostly is not.
             query = sql.SQL(
                 "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"
-            )
-            yield Expectation(
-                suite="uniqueness",
-                name=f"key_{index}",
-                relation=str(relation.name),
-                severity="critical",
-                expected=f"one row per {', '.join(columns)}",
-                query=query.format(key, relation.name.identifier).as_string(),
-            )
+            ).format(_columns(columns), relation.name.identifier)
+            told = f"one row per {', '.join(columns)}"
+            yield _critical(suite, f"key_{name}", relation, told, query)
 
 
-def _proof(relation: str, title: str) -> Expectation:
+def _row_sets(
+    suite: str,
+    store: Store,
+    other_keys: Mapping[Name, tuple[str, ...]],
+    adopted: Collection[str],
+) -> Iterator[Expectation]:
+    """A refresh may lose rows without a word, such as one of two alike that hold a NULL."""
+    for relation in store.refreshed:
+        rows = relation.rows
+        if rows is None:
+            continue
+        of = store.find(str(rows.of))
+        key = other_keys.get(of.name) or next(iter(of.keys.values()))
+        # What a relation that was there before us leaves out is its owner's affair.
+        by_owner = relation.specification is not None and relation.specification.by_owner
+        partly = by_owner and str(relation.name) in adopted
+        told = f"no other rows than those of {of.name}" if partly else f"the rows of {of.name}"
+        if rows.without:
+            told += " that carried no spam token when it was refreshed"
+        query = _row_query(relation.name, rows, key, partly=partly)
+        yield _critical(suite, f"rows_of_{relation.name.relation}", relation, told, query)
+
+
+def _row_query(relation: Name, rows: RowSet, key: tuple[str, ...], *, partly: bool) -> sql.Composed:
+    left_out: sql.Composable = sql.SQL("")
+    if rows.without:
+        left_out = sql.SQL(
+            " WHERE NOT EXISTS (SELECT FROM feature_store_audit.spam_seen AS s "
+            "WHERE s.listing_id = o.{})"
+        ).format(sql.Identifier(rows.without.key))
+    only_here = sql.SQL("bool_and(k.is_here)")
+    return sql.SQL(
+        "SELECT {key}, NOT bool_and(k.is_here) AS is_missing FROM ("
+        "SELECT {key}, TRUE AS is_here FROM {mine} "
+        "UNION ALL SELECT {key}, FALSE AS is_here FROM {others} AS o{left_out}"
+        ") AS k GROUP BY {key} HAVING {wrong} ORDER BY {key}"
+    ).format(
+        key=_columns(key),
+        mine=relation.identifier,
+        others=rows.of.identifier,
+        left_out=left_out,
+        wrong=only_here if partly else sql.SQL("{} = bool_or(k.is_here)").format(only_here),
+    )
+
+
+def _spam(suite: str, store: Store) -> Iterator[Expectation]:
+    for relation in store.refreshed:
+        clean = _without_spam(store, relation)
+        if clean is None or clean.rows is None or clean.rows.without is None:
+            continue
+        if relation is clean:
+            query = _RECORDED.format(
+                fact=sql.Literal(FLAGGED), relation=sql.Literal(str(relation.name))
+            )
+            name = f"spam_was_recorded_by_{relation.name.relation}"
+            told = "the flags that its latest refresh saw were recorded with it"
+            yield _critical(suite, name, relation, told, query)
+        query = sql.SQL(
+            "SELECT r.{key} FROM {relation} AS r "
+            "INNER JOIN feature_store_audit.spam_seen AS s ON r.{key} = s.listing_id "
+            "ORDER BY r.{key}"
+        ).format(key=sql.Identifier(clean.rows.without.key), relation=relation.name.identifier)
+        told = f"no row that carried a spam token when {clean.name} was refreshed"
+        yield _critical(suite, f"no_spam_in_{relation.name.relation}", relation, told, query)
+
+
+def _without_spam(store: Store, relation: Relation) -> Relation | None:
+    """The relation that left spam out for this one: itself, or one whose rows it holds."""
+    while relation.rows and not relation.rows.without:
+        relation = store.find(str(relation.rows.of))
+    return relation if relation.rows else None
+
+
+# Without that record the others would find nothing, whatever there is.
+_RECORDED = sql.SQL(
+    "SELECT r.refresh_id, f.n AS flagged, coalesce(s.n, 0) AS recorded "
+    "FROM feature_store_audit.latest_refresh AS r "
+    "LEFT JOIN feature_store_audit.fact AS f ON r.refresh_id = f.refresh_id AND f.fact = {fact} "
+    "LEFT JOIN (SELECT s.refresh_id, count(*) AS n FROM feature_store_audit.spam_seen AS s "
+    "GROUP BY s.refresh_id) AS s ON r.refresh_id = s.refresh_id "
+    "WHERE r.relation = {relation} AND f.n IS DISTINCT FROM coalesce(s.n, 0)"
+)
+
+
+def _proof(suite: str, relation: str, title: str) -> Expectation:
     # What was never compared is not proven. Whether all there is was compared, a proof says itself.
     query = sql.SQL(
         "SELECT coalesce(p.broken, 0) AS broken, coalesce(p.compared, 0) AS compared, p.sample "
@@ -124,10 +216,20 @@ def _proof(relation: str, title: str) -> Expectation:
         "WHERE p.broken IS DISTINCT FROM 0"
     )
     return Expectation(
-        suite="as_of_counts",
+        suite=suite,
         name=relation,
         relation=relation,
         severity="critical",
         expected=f"{title} (sql/specifications/{relation}.sql)",
         query=query.format(sql.Literal(relation)).as_string(),
     )
+
+
+def _critical(
+    suite: str, name: str, relation: Relation, expected: str, query: sql.Composed
+) -> Expectation:
+    return Expectation(suite, name, str(relation.name), "critical", expected, query.as_string())
+
+
+def _columns(names: Collection[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -13,13 +13,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from feature_store.declarations.dag_outline import SUITES, Refresh
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.sql_file import split_statements
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_definition import Store
-from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.suites import read_suites
+from feature_store.declarations.text_file import PACKAGE_SQL, files_in, read_text
 from feature_store.declarations.toml_file import read_toml
 
 CONTRACTS = "contracts/"
@@ -110,9 +111,10 @@ def _of_sql(sql_dir: Path) -> Iterator[Proof]:
 def _of_relations(include_dir: Path, store: Store) -> Iterator[Proof]:
     """Expectations that come from the relations' own files, such as that keys are unique."""
     files = {str(r.name): f"sql/{r.refresh}/{r.file.path.name}" for r in store.relations}
-    for suite in SUITES:
+    packaged = files_in(PACKAGE_SQL / "expectations", ".sql")  # the package's code, not the store's
+    for suite in read_suites(include_dir):
         folder = include_dir / "sql" / "expectations" / suite
-        written = {path.stem for path in files_in(folder, ".sql")}
+        written = {path.stem for path in (*files_in(folder, ".sql"), *packaged)}
         for expectation in read_expectations(include_dir, store, suite):
             # A proof is called by its relation, and stands here as its specification.
             if expectation.name not in written | {expectation.relation}:

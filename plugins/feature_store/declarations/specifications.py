@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from feature_store.declarations.spam import Spam
 from feature_store.declarations.sql_file import parse, query_reads, read_query
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.text_file import files_in, read_text
@@ -53,19 +54,24 @@ class Specification:
     by_owner: bool
 
 
-def read_specifications(sql_dir: Path) -> dict[Name, Specification]:
+def read_specifications(sql_dir: Path, spam: Spam | None = None) -> dict[Name, Specification]:
     """Read all specifications, by relation.
+
+    Args:
+        sql_dir: where their folder is.
+        spam: for whose words ``:spam_tokens`` and ``:no_spam_tokens`` stand in them.
 
     Raises:
         BadInput: a file without the header, with a header that cannot be used, that is not called
             by its relation, or that is not one query over other relations.
     """
-    found = (_read(path) for path in files_in(sql_dir / FOLDER, ".sql"))
+    found = (_read(path, spam) for path in files_in(sql_dir / FOLDER, ".sql"))
     return {specification.relation: specification for specification in found}
 
 
-def _read(path: Path) -> Specification:
+def _read(path: Path, spam: Spam | None) -> Specification:
     text = read_text(path)
+    text = spam.filled_in(text) if spam else text
     header = read_header(path, text, ("Specification", "Relation", "Key", "Route"))
     named = header["Relation"].split()[0]
     if named != path.stem:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from feature_store.declarations.dag_outline import SUITES, Refresh, read_outlines, refreshed_before
+from feature_store.declarations.dag_outline import Refresh, read_outlines, refreshed_before
 from feature_store.declarations.guards import Guard, read_guards
+from feature_store.declarations.row_sets import RowSet, read_key, read_rows
 from feature_store.declarations.source_tables import Source, read_sources
+from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -30,6 +34,10 @@ class Relation:
         guards: what must hold of it, and of the sources that it reads, before it is refreshed.
         sources: the user's tables that its refresh or its specification reads, through plain views
             too: what they hold may have changed a moment later.
+        key: the columns that its header names as its key; none where an index is enough, or rows
+            may be alike.
+        other_key: by which it may be unique instead if it was there before us.
+        rows: which rows it holds, if its header says so.
     """
 
     file: SqlFile
@@ -38,6 +46,9 @@ class Relation:
     specification: Specification | None = None
     guards: tuple[Guard, ...] = ()
     sources: frozenset[Name] = frozenset()
+    key: tuple[str, ...] = ()
+    other_key: tuple[str, ...] = ()
+    rows: RowSet | None = None
 
     @property
     def name(self) -> Name:
@@ -48,6 +59,14 @@ class Relation:
     def reads(self) -> frozenset[Name]:
         """Every relation and source that its query names."""
         return self.file.reads
+
+    @property
+    def keys(self) -> dict[str, tuple[str, ...]]:
+        """The columns by which its rows are told apart, by the index, or else its own name."""
+        keys = dict(self.file.unique_indexes)
+        if self.key and set(self.key) not in map(set, keys.values()):
+            keys[self.name.relation] = self.key
+        return keys
 
     @property
     def specified_by_refresh(self) -> Specification | None:
@@ -116,7 +135,7 @@ def read_store(include_dir: Path) -> Store:
             neither a relation nor a source, or one whose reads its outline does not show.
     """
     sources = read_sources(include_dir / "sources.toml")
-    relations = {r.name: r for r in _relations(include_dir / "sql")}
+    relations = {r.name: r for r in _relations(include_dir)}
     _check_reads(relations, {source.name for source in sources})
     _check_outlines(relations, include_dir)
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
@@ -130,10 +149,11 @@ def read_store(include_dir: Path) -> Store:
     return store
 
 
-def _relations(sql_dir: Path) -> Iterable[Relation]:
+def _relations(include_dir: Path) -> Iterable[Relation]:
+    sql_dir, spam = include_dir / "sql", read_spam(include_dir)
     seen: set[str] = set()
     witnesses = {path.name: path for path in files_in(sql_dir / "witness", ".sql", required=False)}
-    specifications = read_specifications(sql_dir)
+    specifications = read_specifications(sql_dir, spam)
     for refresh in Refresh:
         for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
@@ -145,18 +165,22 @@ def _relations(sql_dir: Path) -> Iterable[Relation]:
                 )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
+            header = read_header(path, read_text(path), ())
             yield Relation(
                 file,
                 refresh,
                 read_text(witness) if witness else None,
                 specifications.get(file.name),
+                key=read_key(header, "Key"),
+                other_key=read_key(header, "Other key"),
+                rows=read_rows(path, header, spam),
             )
     if not seen:
         raise BadInput(
             f"{sql_dir} has no relation.",
             next_step="Point FEATURE_STORE_INCLUDE_DIR at the package's include folder.",
         )
-    _check_nothing_is_ignored(sql_dir, seen)
+    _check_nothing_is_ignored(sql_dir, seen, read_suites(include_dir))
 
 
 def _guarded(
@@ -176,10 +200,10 @@ def _guarded(
     return replace(relation, guards=held, sources=frozenset(read))
 
 
-def _check_nothing_is_ignored(sql_dir: Path, relations: set[str]) -> None:
+def _check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterable[str]) -> None:
     known = {*Refresh, "audit", "governance", "guards", "history", "witness"}
     known.add(SPECIFICATIONS)
-    known |= {f"expectations/{suite}" for suite in SUITES}
+    known |= {f"expectations/{suite}" for suite in suites}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()
         if folder not in known:

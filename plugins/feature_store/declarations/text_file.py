@@ -7,6 +7,9 @@ from pathlib import Path
 
 from feature_store.errors import BadInput
 
+PACKAGE_SQL = Path(__file__).resolve().parents[1] / "sql"
+"""The package's own SQL: what holds for any store."""
+
 _MOST_BYTES = 4_000_000
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
 
-from feature_store.declarations.text_file import read_text
+from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.text_format import shown
@@ -52,8 +52,9 @@ def unused_thresholds(include_dir: Path) -> list[str]:
         BadInput: a file cannot be read.
     """
     used = set(REFUSALS)
-    for path in (include_dir / "sql").rglob("*.sql"):
-        used.update(_PLACEHOLDER.findall(read_text(path)))
+    for folder in (include_dir / "sql", PACKAGE_SQL):
+        for path in folder.rglob("*.sql"):
+            used.update(_PLACEHOLDER.findall(read_text(path)))
     return sorted(read_thresholds(include_dir).keys() - used)
 
 

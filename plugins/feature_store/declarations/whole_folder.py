@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from feature_store.declarations.dag_outline import SUITES, Refresh
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.history_series import read_history
@@ -22,7 +22,8 @@ from feature_store.declarations.leak_rules import (
 )
 from feature_store.declarations.moments import named_moments
 from feature_store.declarations.sql_file import read_query, read_statement, split_statements
-from feature_store.declarations.store_definition import Store, closure
+from feature_store.declarations.store_definition import Relation, Store, closure
+from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import unused_thresholds
 from feature_store.errors import BadInput
@@ -51,6 +52,8 @@ def check_declarations(include_dir: Path, store: Store) -> None:
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
     _check_rules(store, read_rules(include_dir))
     _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
+    for relation in store.relations:
+        _check_rows(store, relation)
     _check_queries(include_dir, store)
     _check_specifications(store)
     read_history(include_dir, store)
@@ -115,14 +118,14 @@ def _check_exceptions(
 
 def _check_queries(include_dir: Path, store: Store) -> None:
     """Expectations and witnesses: each is one statement about what there is."""
-    for suite in SUITES:
+    for suite in read_suites(include_dir):
         folder = include_dir / "sql" / "expectations" / suite
         files = {path.stem: path for path in files_in(folder, ".sql")}
         expectations = read_expectations(include_dir, store, suite)
         for name, times in Counter(e.name for e in expectations).items():
             if times > 1:
                 raise BadInput(
-                    f"{files[name]}: a key or a proof of that suite is called {name} too."
+                    f"{files[name]}: another expectation of that suite is called {name} too."
                 )
         for expectation in expectations:
             if path_of := files.get(expectation.name):
@@ -135,6 +138,35 @@ def _check_queries(include_dir: Path, store: Store) -> None:
         raise BadInput(
             f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
             next_step="Mend the name, or delete the line.",
+        )
+
+
+def _check_rows(store: Store, relation: Relation) -> None:
+    """What its header says of its rows can be held to what it reads, and to its specification."""
+    rows, path = relation.rows, relation.file.path
+    if rows is not None:
+        if relation.refresh is Refresh.NEVER:
+            raise BadInput(f"{path}: Rows: a plain view keeps none; its specification proves them.")
+        _require(store, rows.of, f"{path}: Rows", sources=False)
+        of = store.find(str(rows.of))
+        if of not in closure(store, relation) or of is relation:
+            raise BadInput(f"{path}: Rows: {relation.name} does not read {of.name}.")
+        if not of.keys:
+            raise BadInput(f"{path}: Rows: {of.name} has no key by which rows could be told apart.")
+        if rows.without and rows.without.source not in relation.sources:
+            raise BadInput(
+                f"{path}: Rows: {relation.name} leaves out spam without reading "
+                f"{rows.without.source}, in which spam.toml finds it."
+            )
+    specification = relation.specification
+    if specification is None or relation.refresh is Refresh.NEVER:
+        return
+    keys = [set(key) for key in relation.keys.values()]
+    if set(specification.key) not in (keys or [set()]):
+        raise BadInput(
+            f"{specification.path}: its key is {', '.join(specification.key) or 'none'}, which is "
+            f"no key of {relation.name}.",
+            next_step=f"Add a unique index to {path}, or a line '-- Key: …' to its header.",
         )
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from feature_store.audit.lease import release_lease
-from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.dag_outline import EXPECTATIONS
 from feature_store.errors import BadInput, RunFailed, StoreError
 from feature_store.operators.airflow_run import holder_of
 from feature_store.reporting.mail.send import CAUSE
@@ -65,9 +65,10 @@ def failed_before(context: Context, connection: Connection[Any] | None = None) -
     if any(causes.values()):
         problem += "\n" + bullets([f"{task}: {cause}" for task, cause in causes.items() if cause])
     if connection is not None:
-        from feature_store.validation.suites import breaches
+        from feature_store.validation.suite_record import breaches
 
-        ended = [suite for suite in SUITES if by_task.get(f"expectations.{suite}") in _ENDED]
+        groups = ((task.rpartition("."), state) for task, state in by_task.items())
+        ended = [s for (group, _, s), state in groups if group == EXPECTATIONS and state in _ENDED]
         problem += breaches(connection, holder_of(context), ended)
     return RunFailed(
         problem,

@@ -214,7 +214,7 @@ class SuiteOperator(StoreOperator):
     """Check one suite of expectations, each to its end although another fails.
 
     Args:
-        suite: its name, one of `dag_outline.SUITES`.
+        suite: its name, one of `suites.toml`.
 
     Returns (XCom): how many expectations were met, and the names of those that were not.
     """
@@ -229,24 +229,21 @@ class SuiteOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
         """Run the suite's proofs, then its expectations, under the lease."""
+        from feature_store.audit.adopted import adopted_relations
         from feature_store.audit.interference import check_untouched
         from feature_store.audit.lease import hold_lease
         from feature_store.declarations.expectations import read_expectations
         from feature_store.declarations.feature_sets import read_feature_sets
         from feature_store.declarations.store_definition import read_store
+        from feature_store.declarations.suites import Check, read_suites
         from feature_store.operators.run_opening import require_record
         from feature_store.proof.proving import compared_rows, prove
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
         from feature_store.validation.null_counts import record_nulls
-        from feature_store.validation.suites import (
-            begin_suite,
-            in_short,
-            record,
-            run_suite,
-            tell_empty,
-            verdict,
-        )
+        from feature_store.validation.suite_record import begin_suite, record
+        from feature_store.validation.suite_verdict import in_short, tell_empty, verdict
+        from feature_store.validation.suites import run_suite
 
         lease = take_turn(connection, settings, context)
         require_record(connection, settings, context)
@@ -256,11 +253,15 @@ class SuiteOperator(StoreOperator):
         layers = [relation.name for relation in store.refreshed]
         check_untouched(connection, layers, f"The suite {self.suite}")
         other_keys = read_other_keys(connection, store)
-        expectations = read_expectations(settings.include_dir, store, self.suite, other_keys)
+        expectations = read_expectations(
+            settings.include_dir, store, self.suite, other_keys, adopted_relations(connection)
+        )
+        checks = read_suites(settings.include_dir)[self.suite].checks
         compared: dict[str, int] = {}
-        if self.suite == "as_of_counts":
+        if Check.REFRESHES in checks:
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set, event)
+        if Check.SPECIFICATIONS in checks:
             prove(connection, store, lease, event)
             compared = compared_rows(connection, event)
 

@@ -166,11 +166,15 @@ class AssertContractOperator(StoreOperator):
     def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         """Write the run's report. The verdict does not depend on it."""
         from feature_store.declarations.leak_rules import read_exceptions
+        from feature_store.declarations.suites import read_suites
         from feature_store.reporting.report.render import write_report
 
         try:
             exceptions = read_exceptions(settings.include_dir)
-            path = write_report(connection, holder_of(context), settings.report_dir, exceptions)
+            suites = read_suites(settings.include_dir)
+            path = write_report(
+                connection, holder_of(context), settings.report_dir, exceptions, suites
+            )
             context["ti"].xcom_push(key=REPORT, value=str(path))
         except Exception as error:
             log.warning("The report could not be written: %s", error)

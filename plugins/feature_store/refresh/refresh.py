@@ -33,6 +33,7 @@ from feature_store.proof.proving import (
 )
 from feature_store.refresh.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.refresh.lost_rows import ShrinkGuard
+from feature_store.refresh.observations import record_observations
 from feature_store.text_format import bullets
 
 log = logging.getLogger(__name__)
@@ -182,9 +183,7 @@ def _refresh_and_record(
         guard.record(connection, relation, refresh_id, rows, counts)
     if compared := compared or compare_after_refresh(connection, relation):
         record_with_refresh(connection, relation, compared, refresh_id, rows)
-    if relation.witness:
-        witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
-        connection.execute(witness.encode(), {"refresh_id": refresh_id})
+    record_observations(connection, relation, refresh_id)
     return Refreshed(mode, rows, size, seconds, compared.seconds if compared else 0.0)
 
 

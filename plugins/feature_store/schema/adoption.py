@@ -24,17 +24,12 @@ from feature_store.relation_name import Name
 from feature_store.text_format import in_words
 from feature_store.validation.leaks.gates import leaks_of
 
-# Nobody knows how others make their F0. All that reads it joins by both columns. It may leave out
-# listings, but what it has is proven as a part of E-clean.
-_F0 = Name("feature_store", "listing_device_features_clean_mv")
-_ALSO_UNIQUE_BY = {_F0: {"generation", "listing_id"}}
 # Not allowed to look, or nothing there to look at yet: the suites look in every run.
 _CANNOT_LOOK = (
     errors.InsufficientPrivilege,
     errors.ObjectNotInPrerequisiteState,
     errors.UndefinedTable,
 )
-_LISTINGS_OF = {_F0: Name("ml", "tom_features_v1_enriched_clean_mv")}
 
 
 def misfits(
@@ -74,7 +69,7 @@ def misfits(
     leaks = leaks_of(connection, store, relation.name, roots, rules, exceptions)
     return [
         *(f"every run would find a leak: {f.relation} {f.words}" for f in leaks),
-        *_listing_misfits(connection, relation, oid),
+        *_row_misfits(connection, store, relation, oid),
     ]
 
 
@@ -153,23 +148,24 @@ def _column_misfits(
 def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tuple[str, ...]]:
     """The keys by which adopted relations are unique instead of their files', by relation."""
     found = {}
-    for name, columns in _ALSO_UNIQUE_BY.items():
-        row = connection.execute("SELECT to_regclass(%s)::oid", (name.quoted,)).fetchone()
+    for relation in (r for r in store.refreshed if r.other_key):
+        name = relation.name.quoted
+        row = connection.execute("SELECT to_regclass(%s)::oid", (name,)).fetchone()
         oid = row and row[0]
-        files = [set(key) for key in store.find(str(name)).file.unique_indexes.values()]
+        files = [set(key) for key in relation.file.unique_indexes.values()]
         if (
             oid
             and not _is_unique(connection, oid, files)
-            and _is_unique(connection, oid, [columns])
+            and _is_unique(connection, oid, [set(relation.other_key)])
         ):
-            found[name] = tuple(sorted(columns))
+            found[relation.name] = relation.other_key
     return found
 
 
 def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
     keys = [set(key) for key in relation.file.unique_indexes.values()]
-    if relation.name in _ALSO_UNIQUE_BY:
-        keys.append(_ALSO_UNIQUE_BY[relation.name])
+    if relation.other_key:
+        keys.append(set(relation.other_key))
     return _is_unique(connection, oid, keys)
 
 
@@ -254,16 +250,27 @@ def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
     ]
 
 
-def _listing_misfits(connection: Connection[Any], relation: Relation, oid: int) -> list[str]:
-    """Say if its query gives listings that it may not have."""
-    whole = _LISTINGS_OF.get(relation.name)
-    if whole is None:
+def _row_misfits(
+    connection: Connection[Any], store: Store, relation: Relation, oid: int
+) -> list[str]:
+    """Say if its query gives rows that it may not have; it may leave some out."""
+    specification = relation.specification
+    if relation.rows is None or specification is None or not specification.by_owner:
         return []
+    whole = store.find(str(relation.rows.of))
+    key = next(iter(whole.keys.values()))
+    wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
     (query,) = connection.execute("SELECT pg_get_viewdef(%s::oid)", (oid,)).fetchone() or ("",)
     others = sql.SQL(
-        "SELECT count(*), min(listing_id) FROM ({}) AS theirs "
-        "WHERE NOT EXISTS (SELECT 1 FROM {} AS w WHERE w.listing_id = theirs.listing_id)"
-    ).format(sql.SQL(query.rstrip().removesuffix(";")), whole.identifier)
+        "SELECT count(*), (array_agg(concat_ws(', ', {theirs}) ORDER BY {theirs}))[1] "
+        "FROM ({query}) AS t "
+        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE ({wholes}) = ({theirs}))"
+    ).format(
+        theirs=theirs,
+        wholes=wholes,
+        query=sql.SQL(query.rstrip().removesuffix(";")),
+        whole=whole.name.identifier,
+    )
     try:
         with connection.transaction():
             n, example = connection.execute(others).fetchone() or (0, None)
@@ -272,8 +279,8 @@ def _listing_misfits(connection: Connection[Any], relation: Relation, oid: int) 
     if not n:
         return []
     return [
-        f"its query gives {n:,} listings that {whole} does not have ({example}, for example); it "
-        "may have fewer of its listings, and no others"
+        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); it "
+        "may have fewer of its rows, and no others"
     ]
 
 

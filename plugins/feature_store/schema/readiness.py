@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
@@ -13,6 +13,7 @@ from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems, view_sources, views_words
 from feature_store.declarations.store_definition import Store
+from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady
 from feature_store.proof.proving import specification_problems
 from feature_store.relation_name import Name
@@ -44,7 +45,12 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = [
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
-    ] or [*refresh_problems(connection, store), *contract_problems(connection)]
+    ]
+    problems = problems or [
+        *_suite_problems(connection, settings),
+        *refresh_problems(connection, store),
+        *contract_problems(connection),
+    ]
     problems = problems or lock_problems(connection, store)
     problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
@@ -103,6 +109,21 @@ def server_problems(connection: Connection[Any]) -> list[str]:
             "bytes, not of letters.\nNext: restore a dump of it into one with the encoding UTF8"
         )
     return problems
+
+
+def _suite_problems(connection: Connection[Any], settings: Settings) -> list[str]:
+    """Say which suites certifying asks for, and no task would check: found out only at the end."""
+    required = connection.execute(
+        "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
+    ).fetchall()
+    suites = read_suites(settings.include_dir)
+    drop = sql.SQL("DELETE FROM feature_store_audit.required_suite WHERE suite = {}")
+    return [
+        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: put "
+        f"it back; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
+        for (suite,) in required
+        if suite not in suites
+    ]
 
 
 def _definition_problems(

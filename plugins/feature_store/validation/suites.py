@@ -6,29 +6,19 @@ that could not run is an error with its cause: never "no unexpected rows", never
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
-from feature_store.audit.lease import Holder, Lease, hold_lease
-from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.expectations import Expectation
-from feature_store.errors import (
-    CheckInterrupted,
-    ExpectationsBroken,
-    NotChecked,
-    passes_on_its_own,
-)
-from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.text_format import bullets
+from feature_store.errors import passes_on_its_own
 from feature_store.validation.far_dates import reading_far_dates
+from feature_store.validation.query_times import timing_queries
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +26,11 @@ _SAMPLE = 20
 # Great Expectations asks for a URL; the connections come from our own session, so that every option
 # of the Airflow connection reaches them and no password has to stand in a URL.
 _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
+# A suite has one batch, and its expectations are about many relations. So the batch is one row,
+# which adds nothing to the rows of a query.
+_BATCH = "SELECT 1 AS one"
+_COLON = re.compile(r"(?<![:\w]):(?=\w)")
+_QUERY = "SELECT unexpected.* FROM (\n{}\n) AS unexpected CROSS JOIN {{batch}} AS batch"
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Finding:
         observed: in words: how many rows breach it, or why it could not be checked.
         passes: whether what kept it from being checked may pass on its own.
         sample: up to 20 of those rows.
-        seconds: that it took.
+        seconds: that its queries took.
     """
 
     expectation: Expectation
@@ -76,6 +71,8 @@ def run_suite(
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.datasource.fluent.interfaces import TestConnectionError
 
+    if not expectations:
+        return []
     creator = reading_far_dates(connect)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -85,178 +82,37 @@ def run_suite(
         )
     except TestConnectionError as error:
         raise error.cause or error from error
-    return [_check(source, expectation) for expectation in expectations]
+    suite = gx.ExpectationSuite(expectations[0].suite, [_as_gx(e) for e in expectations])
+    asset = source.add_query_asset("batch", query=_BATCH)
+    batch = asset.add_batch_definition_whole_table("all").get_batch()
+    with timing_queries(batch.data.execution_engine.engine) as seconds_of:
+        results = batch.validate(suite, result_format="COMPLETE").results
+    # It tells them in an order of its own.
+    told: list[Any] = [result.to_json_dict() for result in results]
+    by_name = {result["expectation_config"]["meta"]["name"]: result for result in told}
+    return [_found(e, by_name[e.name], seconds_of(e.query)) for e in expectations]
 
 
-def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
-    """Say of met proofs that there was nothing to compare, by how many rows each compared."""
-    empty = {name for name, rows in compared.items() if not rows}
-
-    nothing = {f.expectation.name for f in findings if f.outcome == "met"} & empty
-    return [
-        replace(f, observed=NOTHING_TO_COMPARE) if f.expectation.name in nothing else f
-        for f in findings
-    ]
-
-
-def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
-    """Record that the run checks a suite now: what an earlier try of it found counts no longer.
-
-    Args:
-        connection: a session in autocommit mode.
-        lease: of the run.
-        suite: its name.
-
-    Returns:
-        The try's number, under which its findings are kept.
-
-    Raises:
-        LeaseTaken: the lease has changed hands.
-    """
-    with connection.transaction():
-        hold_lease(connection, lease)
-        row = connection.execute(
-            "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
-            "VALUES (%s, %s, %s) RETURNING event_id",
-            (lease.holder.dag_id, lease.holder.run_id, suite),
-        ).fetchone()
-    assert row is not None  # INSERT … RETURNING of one row
-    return int(row[0])
-
-
-def record(connection: Connection[Any], event: int, findings: Sequence[Finding]) -> None:
-    """Keep the findings of a try of a suite.
-
-    Args:
-        connection: a session.
-        event: the try's number, as `begin_suite` gave it.
-        findings: all of them, at once.
-    """
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
-            "relation, severity, outcome, expected, observed, sample, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    event,
-                    finding.expectation.name,
-                    finding.expectation.relation,
-                    finding.expectation.severity,
-                    finding.outcome,
-                    finding.expectation.expected,
-                    finding.observed,
-                    json.dumps(finding.sample, default=str),
-                    finding.seconds,
-                )
-                for finding in findings
-            ],
-        )
-
-
-def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Sum a suite up, or raise if it does not hold.
-
-    Raises:
-        ExpectationsBroken: a critical one is broken.
-        CheckInterrupted: the database went away; another try may help.
-        NotChecked: an expectation could not be checked.
-    """
-    errors = [f for f in findings if f.outcome == "error"]
-    broken = [f for f in findings if f.outcome == "broken"]
-    critical = [f for f in broken if f.expectation.severity == "critical"]
-    told = bullets([_told(f) for f in (*critical, *errors)])
-    if critical:
-        raise ExpectationsBroken(
-            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.\n{told}",
-            readers="the rows that broke them; they were refreshed before they were checked.",
-            next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
-        )
-    if errors:
-        unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
-        raise unchecked(
-            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
-            f"says nothing about the data.\n{told}",
-            next_step="Mend the cause, then clear this task with what follows.",
-        )
-    return {
-        "met": sum(f.outcome == "met" for f in findings),
-        "warnings": [f.expectation.name for f in broken],
-    }
-
-
-def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The findings for XCom, as plain values and without sample rows, which may be anything."""
-    return [
-        {
-            "expectation": f.expectation.name,
-            "relation": f.expectation.relation,
-            "severity": f.expectation.severity,
-            "outcome": f.outcome,
-            "observed": f.observed[:300],
-            "seconds": round(f.seconds, 3),
-        }
-        for f in findings
-    ]
-
-
-def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str] = SUITES) -> str:
-    """What a run's suites found wrong, for its verdict; empty if nothing.
-
-    Those of suites that did not come to their end this time do not count.
-    """
-    rows = connection.execute(
-        "SELECT e.suite, e.relation, e.expected, e.observed "
-        "FROM feature_store_audit.expectation AS e "
-        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' AND e.severity = 'critical' "
-        "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
-        (holder.dag_id, holder.run_id, list(ended)),
-    ).fetchall()
-    if not rows:
-        return ""
-    return "\n" + bullets(
-        [
-            f"{suite}, {relation}: expected {expected}; {found}"
-            for suite, relation, expected, found in rows
-        ]
-    )
-
-
-def _told(finding: Finding) -> str:
-    line = (
-        f"{finding.expectation.relation}: expected {finding.expectation.expected}; "
-        f"observed {finding.observed}"
-    )
-    if finding.sample:
-        line += f"\nfor example {json.dumps(finding.sample[0], default=str)[:300]}"
-    return line
-
-
-def _check(source: Any, expectation: Expectation) -> Finding:
-    import great_expectations as gx
+def _as_gx(expectation: Expectation) -> Any:
     from great_expectations.expectations.core.unexpected_rows_expectation import (
         UnexpectedRowsExpectation,
     )
     from great_expectations.expectations.metadata_types import FailureSeverity
 
-    started = time.monotonic()
-    suite = gx.ExpectationSuite(f"{expectation.suite}/{expectation.name}")
-    suite.add_expectation(
-        UnexpectedRowsExpectation(
-            unexpected_rows_query="SELECT * FROM {batch}",
-            description=expectation.expected,
-            severity=FailureSeverity(expectation.severity),
-        )
+    # Great Expectations looks for names in braces, and SQLAlchemy for names behind a colon.
+    query = expectation.query.replace("{", "{{").replace("}", "}}")
+    query = _COLON.sub(r"\\:", query)
+    return UnexpectedRowsExpectation(
+        unexpected_rows_query=_QUERY.format(query),
+        description=expectation.expected,
+        severity=FailureSeverity(expectation.severity),
+        meta={"name": expectation.name},
     )
-    # A query asset must begin with SELECT; ours begin with their header.
-    query = "\n".join(("SELECT * FROM (", expectation.query, ") AS unexpected"))
-    asset = source.add_query_asset(suite.name, query=query)
-    batch = asset.add_batch_definition_whole_table("all").get_batch()
-    result = batch.validate(suite, result_format="COMPLETE").results[0].to_json_dict()
+
+
+def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> Finding:
     outcome, observed, sample = _read(result)
     passes = outcome == "error" and _passes(observed)
-    seconds = time.monotonic() - started
-    finding = Finding(expectation, outcome, observed, sample, seconds, passes)
     level = logging.INFO if outcome == "met" else logging.ERROR
     if outcome == "broken" and expectation.severity == "warning":
         level = logging.WARNING
@@ -269,7 +125,7 @@ def _check(source: Any, expectation: Expectation) -> Finding:
         expectation.expected,
         observed,
     )
-    return finding
+    return Finding(expectation, outcome, observed, sample, seconds, passes)
 
 
 def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:

@@ -23,7 +23,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.mail.run_facts import FailedRun, read_facts
 from feature_store.reporting.mail.short_cause import cause_of
 from feature_store.settings import Settings
-from feature_store.validation import suites
+from feature_store.validation import suite_record, suites
 from feature_store.validation.history.judgement import judge_history
 
 _RUN = Holder("feature_store_refresh", "a run")
@@ -98,7 +98,7 @@ def test_a_suite_says_nothing_of_layers_that_are_refreshed_by_hand_meanwhile(
         return []
 
     monkeypatch.setattr(suites, "run_suite", run_suite)
-    monkeypatch.setattr(suites, "record", lambda *_: pytest.fail("it recorded its findings"))
+    monkeypatch.setattr(suite_record, "record", lambda *_: pytest.fail("it recorded its findings"))
     airflow_conn(store_database)
     with pytest.raises(AirflowFailException, match=f"{D3} was refreshed"):
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

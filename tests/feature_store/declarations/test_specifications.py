@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import read_specifications
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import BadInput, NotReady
@@ -39,6 +40,22 @@ def test_a_file_says_whose_rows_how_they_are_told_apart_and_how_near_is_near(tmp
     assert not read.by_owner
 
 
+def test_the_words_that_mark_spam_are_a_part_of_it(include):
+    """So that what it specifies is refreshed again, and proven, once a word is another."""
+    relation = Name("ml", "tom_features_v1_enriched_clean_mv")
+
+    def read() -> Any:
+        return read_specifications(include.directory / "sql", read_spam(include.directory))[
+            relation
+        ]
+
+    before = read()
+    include.edit("spam.toml", '"wtb"', '"it\'s"')
+    assert "'wtb'" in before.query
+    assert "'it''s'" in read().query
+    assert read().digest != before.digest
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -63,7 +80,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, change, words):
         ("    l.price,\n", "    l.price AS prices,\n", "has no column prices"),
         ("    l.price,\n", "    l.price::bigint,\n", "its price is bigint, not integer"),
         ("    l.model,\n    l.storage_gb", "    l.storage_gb,\n    l.model", "not in the order"),
-        ("Key:           listing_id", "Key:           id", "names id, which it does not give"),
+        ("l.listing_id,\n", "l.listing_id AS id,\n", "names listing_id, which it does not give"),
         ("l.listing_id,\n", "l.nothing,\n", "cannot be run: column l.nothing does not exist"),
     ],
 )

@@ -26,6 +26,8 @@ _NOBODY = 65534
 KINDS = {
     "sources": "sources.toml",
     "thresholds": "thresholds.toml",
+    "suites": "suites.toml",
+    "spam": "spam.toml",
     "leak rules": "leak_rules.toml",
     "exceptions": "exceptions.toml",
     "contract": "contracts/tom_features_v1.toml",
@@ -191,8 +193,52 @@ _EDITS = {
         "ai_signals_are_present.sql must be one statement; it is 2.",
     ),
     "an expectation that is no query": (
-        "sql/expectations/spam_absence/no_spam_in_f0.sql", "SELECT", "DELETE FROM ml.x; --",
-        "no_spam_in_f0.sql must be one",
+        "sql/expectations/spam_absence/every_spam_token_is_known.sql", "SELECT",
+        "DELETE FROM ml.x; --", "every_spam_token_is_known.sql must be one",
+    ),
+    "rows of no relation": (
+        "sql/read/ml.tom_features_v1_enriched_speed_mv.sql", "those of ml.", "those of ml.x_",
+        "Rows: ml.x_tom_features_v1_enriched_clean_mv is no relation of the store.",
+    ),
+    "rows of what is not read": (
+        KINDS["read"], "those of ml.tom_features_v1_mv", "those of ml.tom_labels_v1_mv",
+        "does not read ml.tom_labels_v1_mv.",
+    ),
+    "rows of what has no key": (
+        KINDS["read"], "those of ml.tom_features_v1_mv", "those of ml.sold_durations_v1_mv",
+        "Rows: ml.sold_durations_v1_mv has no key",
+    ),
+    "rows that are not said in our words": (
+        KINDS["read"], "-- Rows:       those of", "-- Rows:       all of",
+        "Rows: is 'all of ml.tom_features_v1_mv'; expected 'those of RELATION'",
+    ),
+    "rows of a plain view": (
+        KINDS["view"], "-- Grain:", "-- Rows:       those of ml.tom_features_v1_mv\n-- Grain:",
+        "Rows: a plain view keeps none",
+    ),
+    "a key that was dropped": (
+        "sql/base/ml.ask_daily_median_v1.sql", "-- Key:", "-- Sorted by:",
+        "its key is generation, storage_gb, ask_day, which is no key of ml.ask_daily_median_v1.",
+    ),
+    "spam that is left out without being looked at": (
+        "spam.toml", '"iPhone.iphone_listings"', '"iPhone.iphone_ai_enrich"',
+        "leaves out spam without reading iPhone.iphone_ai_enrich",
+    ),
+    "a word that cannot be met": ("spam.toml", '"wtb"', '"WTB "', "not 'WTB '."),
+    "a word on both sides": ("spam.toml", '"no",', '"wtb",', "not 'wtb'."),
+    "no word for spam": ("spam.toml", "tokens = [", "tokens = []\nno_tokens = [] #", "spam.toml"),
+    "a check that nobody does": (
+        "suites.toml", '["spam"]', "[]",
+        "suites.toml: spam must stand in one suite's checks, no more and no less.",
+    ),
+    "a check that two suites do": (
+        "suites.toml", '["spam"]', '["spam", "keys"]', "suites.toml: keys must stand in one suite",
+    ),
+    "a check that is none": (
+        "suites.toml", '["spam"]', '["spam", "x"]', "spam_absence.checks.1: Input should be",
+    ),
+    "a suite that is no task": (
+        "suites.toml", "[spam_absence]", '["spam absence"]', "is called 'spam absence'",
     ),
     "an exception for no feature": (
         "exceptions.toml", '"ask_median_price"', '"ask_price"',
@@ -266,7 +312,7 @@ def test_a_file_of_comments_alone_has_no_statement(scratch, include):
 def test_an_expectation_called_like_a_proof_is_refused(scratch, include):
     text = (include.directory / _EXPECTATION).read_text()
     include.write("sql/expectations/as_of_counts/ml.tom_speed_anchor_v1_mv.sql", text)
-    assert "ml.tom_speed_anchor_v1_mv.sql: a key or a proof of that suite is called" in _refused(
+    assert "ml.tom_speed_anchor_v1_mv.sql: another expectation of that suite is called" in _refused(
         scratch, include
     )
 

@@ -26,7 +26,7 @@ from feature_store.operators.tasks import (
     StoreOperator,
     SuiteOperator,
 )
-from feature_store.validation import suites
+from feature_store.validation import suite_record, suites
 
 
 class Sleeper(StoreOperator):
@@ -208,7 +208,7 @@ def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
         return []
 
     monkeypatch.setattr(suites, "run_suite", lose_the_turn)
-    monkeypatch.setattr(suites, "record", lambda *_: pytest.fail("it recorded its findings"))
+    monkeypatch.setattr(suite_record, "record", lambda *_: pytest.fail("it recorded its findings"))
     airflow_conn(store_database)
     with pytest.raises(AirflowRescheduleException):
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

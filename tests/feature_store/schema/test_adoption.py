@@ -315,10 +315,10 @@ def test_an_f0_with_listings_that_are_not_clean_is_refused(hand_built, include):
     assert n
     assert _state(_plan(hand_built, include), F0) == (
         State.FOREIGN,
-        f"its query gives {n} listings that {E_CLEAN} does not have ({example}, for example); it "
-        "may have fewer of its listings, and no others",
+        f"its query gives {n} rows that {E_CLEAN} does not have ({example}, for example); it "
+        "may have fewer of its rows, and no others",
     )
-    with pytest.raises(NotReady, match="it may have fewer of its listings"):
+    with pytest.raises(NotReady, match="it may have fewer of its rows"):
         _apply(hand_built, include, E_AI)
 
 

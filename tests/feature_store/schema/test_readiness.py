@@ -265,3 +265,14 @@ def test_a_role_that_may_not_read_a_contract_is_named(store_db, include, refresh
         f"{refresher} may not read {table}, so it cannot assert the contract.\n"
         f"    Next: GRANT SELECT ON {table} TO {refresher}"
     ]
+
+
+def test_a_suite_without_which_nothing_is_certified_must_be_in_the_files(store_db, include):
+    include.edit("suites.toml", "[spam_absence]", "[no_spam]")
+    (include.directory / "sql/expectations/spam_absence").rename(
+        include.directory / "sql/expectations/no_spam"
+    )
+    (problem,) = _problems(_not_ready(store_db, include))
+    assert problem.startswith("Nothing is certified without the suite spam_absence, which is not")
+    store_db.run(problem.rpartition("as the owner: ")[2])
+    check_ready(store_db.connection, include.store, include.settings)

@@ -27,7 +27,8 @@ from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
-from feature_store.declarations.store_definition import SUITES, Refresh, Store
+from feature_store.declarations.store_definition import Refresh, Store
+from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
@@ -41,7 +42,8 @@ from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 from feature_store.validation.leaks.gates import assert_no_leak, read_scene
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.suites import begin_suite, record, run_suite
+from feature_store.validation.suite_record import begin_suite, record
+from feature_store.validation.suites import run_suite
 from sandbox.load import load_sample
 from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, grant_roles
 from sandbox.sample.options import SampleOptions
@@ -206,7 +208,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
             another.commit()
             return another
 
-        for suite in SUITES:
+        for suite in read_suites(include):
             event = begin_suite(connection, lease, suite)
             if suite == "as_of_counts":
                 for feature_set in sets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.database.session import pin
-from feature_store.declarations.expectations import read_expectations
+from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import ExpectationsBroken, NotChecked
@@ -21,15 +22,9 @@ from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, prove
 from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.suites import (
-    Finding,
-    begin_suite,
-    breaches,
-    record,
-    run_suite,
-    tell_empty,
-    verdict,
-)
+from feature_store.validation.suite_record import begin_suite, breaches, record
+from feature_store.validation.suite_verdict import tell_empty, verdict
+from feature_store.validation.suites import Finding, run_suite
 from sandbox.roles import OWNER
 from sandbox.server import Server
 
@@ -38,7 +33,16 @@ E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 D1 = "ml.sold_durations_v1_mv"
+D2 = "ml.ask_daily_median_v1"
+D3 = "ml.sold_prices_v1_mv"
 COUNTS = "feature_store.device_count_day_v1_mv"
+E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
+F0 = "feature_store.listing_device_features_clean_mv"
+A = "ml.tom_features_v1_mv"
+B = "ml.tom_labels_v1_mv"
+C = "ml.tom_train_base_v1_mv"
+NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
+NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
 RUN = Holder("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
 
@@ -71,15 +75,17 @@ class Night:
             prove(self.session, self._files, self.lease, event)
             compared = compared_rows(self.session, event)
         expectations = read_expectations(self._settings.include_dir, self._files, suite)
+        findings = tell_empty(self.check(*expectations), compared)
+        record(self.session, event, findings)
+        return findings
 
+    def check(self, *expectations: Expectation) -> list[Finding]:
         def connect() -> psycopg.Connection[Any]:
             connection = self.open()
             connection.autocommit = False
             return connection
 
-        findings = tell_empty(run_suite(expectations, connect), compared)
-        record(self.session, event, findings)
-        return findings
+        return run_suite(expectations, connect)
 
     def broken(self, suite: str) -> dict[str, Finding]:
         findings = self.run(suite)
@@ -89,6 +95,20 @@ class Night:
             for f in findings
             if f.outcome == "broken" and f.expectation.severity == "critical"
         }
+
+    @contextmanager
+    def broken_by(self, relation: str, change: str) -> Iterator[dict[str, list[Any]]]:
+        """What of `uniqueness` breaks if a row of a relation is changed, or is there twice."""
+        expectations = read_expectations(self._settings.include_dir, self._files, "uniqueness")
+        with self.session.transaction(force_rollback=True):
+            self.replace_by_table(str(relation))
+            row = f"WHERE ctid = (SELECT max(ctid) FROM {relation})"
+            if change:
+                self.session.execute(f"UPDATE {relation} {change} {row}")
+            if "-7" not in change:
+                self.session.execute(f"INSERT INTO {relation} SELECT * FROM {relation} {row}")
+            found = {e.name: self.session.execute(e.query).fetchall() for e in expectations}
+            yield {name: rows for name, rows in found.items() if rows}
 
     def replace_by_table(self, relation: str) -> None:
         """Put a table with the same rows in the place of a view, so that rows can be broken."""
@@ -106,6 +126,16 @@ def refreshed_template(
     night.refresh()
     night.session.close()
     return "night"
+
+
+@pytest.fixture(scope="module")
+def refreshed(
+    server: Server, refreshed_template: str, store_files: Store, settings: Settings
+) -> Iterator[Night]:
+    """A night of which nothing is changed for good."""
+    tonight = Night(server.create_database("kept", refreshed_template), store_files, settings)
+    yield tonight
+    tonight.session.close()
 
 
 @pytest.fixture
@@ -132,7 +162,7 @@ def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
 
     assert night.broken(suite) == {}
     assert verdict(suite, findings)["met"] >= 5
-    assert breaches(night.session, RUN) == ""
+    assert breaches(night.session, RUN, SUITES) == ""
 
 
 def test_every_row_is_compared(night: Night) -> None:
@@ -160,6 +190,51 @@ def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None
     assert finding.sample == [{"listing_id": repeated[0], "found": 2}]
     with pytest.raises(ExpectationsBroken, match=r"1 of \d+ expectations are broken"):
         verdict("uniqueness", [finding])
+
+
+def test_a_row_that_is_there_twice_is_named_in_each_layer_that_has_a_key(
+    refreshed: Night, store_files: Store
+) -> None:
+    """NULL is a value of a key: a unique index may let such rows pass."""
+    keyed = [r for r in store_files.refreshed if r.keys]
+    assert {str(r.name) for r in store_files.refreshed} - {str(r.name) for r in keyed} == {D1, D3}
+    for relation in keyed:
+        (columns,) = relation.keys.values()
+        for at in ("", f"SET {columns[0]} = NULL"):
+            with refreshed.broken_by(relation.name, at) as broken:
+                key = broken[f"key_{next(iter(relation.keys))}"]
+                assert key[0][-1] == 2
+                assert key[0][0] is None or not at
+
+
+def test_a_row_that_is_lost_or_foreign_is_named_in_each_layer_that_says_whose_rows_it_holds(
+    refreshed: Night, store_files: Store
+) -> None:
+    held = {str(r.name): str(r.rows.of) for r in store_files.refreshed if r.rows}
+    assert held == {B: A, C: A, E: A, E_CLEAN: E, E_SPEED: E_CLEAN, E_AI: E_SPEED, F0: E_CLEAN}
+    for relation in held:
+        name = f"rows_of_{relation.partition('.')[2]}"
+        with refreshed.broken_by(relation, "SET listing_id = -7") as broken:
+            lost = broken[name][1][0]
+            assert broken[name] == [(-7, False), (lost, True)]
+            assert not any(other.startswith("key_") for other in broken)
+
+
+def test_a_clean_listing_that_e_clean_loses_is_named_by_its_suite(night: Night) -> None:
+    night.replace_by_table(E_CLEAN)
+    lost = night.session.execute(
+        f"DELETE FROM {E_CLEAN} WHERE listing_id = (SELECT min(listing_id) FROM {E_CLEAN}) "
+        "RETURNING listing_id"
+    ).fetchone()
+
+    broken = night.broken("uniqueness")
+
+    assert set(broken) == {f"rows_of_{NAME[r]}" for r in (E_CLEAN, E_SPEED, F0)}
+    finding = broken[f"rows_of_{NAME[E_CLEAN]}"]
+    assert finding.sample == [{"listing_id": lost[0], "is_missing": True}]
+    assert finding.expectation.expected == (
+        f"the rows of {E} that carried no spam token when it was refreshed"
+    )
 
 
 def test_two_alike_ai_rows_that_a_concurrent_refresh_hides_are_found(night: Night) -> None:
@@ -191,13 +266,22 @@ def test_a_flag_that_was_there_before_the_refresh_cannot_escape(night: Night, to
 
     broken = night.broken("spam_absence")
 
-    assert set(broken) == {
-        "no_spam_in_e_clean",
-        "no_spam_in_e_speed",
-        "no_spam_in_e_ai",
-        "no_spam_in_f0",
-    }
-    assert broken["no_spam_in_e_clean"].sample == [{"listing_id": listing}]
+    assert set(broken) == NO_SPAM
+    assert broken[f"no_spam_in_{NAME[E_CLEAN]}"].sample == [{"listing_id": listing}]
+
+
+def test_a_flag_that_e_cleans_own_views_miss_is_seen_in_the_source_itself(night: Night) -> None:
+    """By the words of spam.toml, whatever these views take for spam."""
+    night.session.execute(
+        "CREATE OR REPLACE VIEW ml.spam_listings_v1 AS "
+        f"SELECT l.listing_id FROM {LISTINGS} AS l WHERE FALSE"
+    )
+    night.refresh(E_CLEAN, E_SPEED, E_AI, F0)
+
+    broken = night.broken("spam_absence")
+
+    assert set(broken) == NO_SPAM
+    assert f"rows_of_{NAME[E_CLEAN]}" in night.broken("uniqueness")
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -360,7 +444,7 @@ def test_a_broken_row_of_a_day_that_python_has_no_date_for_is_named(night: Night
 
     broken = night.broken("uniqueness")
 
-    (row,) = broken["one_row_per_cohort_and_day"].sample
+    (row,) = broken["key_ask_daily_median_v1"].sample
     assert row == {"generation": 15, "storage_gb": 128, "ask_day": day, "found": 2}
 
 
@@ -372,12 +456,56 @@ def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_th
 
     findings = {f.expectation.name: f for f in night.run("spam_absence")}
 
-    finding = findings["no_spam_in_e_clean"]
+    finding = findings[f"no_spam_in_{NAME[E_CLEAN]}"]
     assert finding.outcome == "error"
     assert "listing_id" in finding.observed
-    assert findings["no_spam_in_e_ai"].outcome == "met"
+    assert [f for f in findings.values() if f.outcome == "error"] == [finding]
+    assert findings[f"no_spam_in_{NAME[E_AI]}"].outcome == "met"
     with pytest.raises(NotChecked, match="says nothing about the data"):
         verdict("spam_absence", list(findings.values()))
+
+
+def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
+    """Braces, colons and percent signs mean something to those who hand the query on."""
+    text = "'{batch} {0} :name 100% %s'"
+
+    (finding,) = refreshed.check(
+        Expectation(
+            "x", "x", "ml.x", "warning", "nothing", f"SELECT {text} AS told WHERE 7 % 2 = 1"
+        )
+    )
+
+    assert (finding.outcome, finding.sample) == ("broken", [{"told": text.strip("'")}])
+    assert finding.seconds > 0
+
+
+def test_great_expectations_own_uniqueness_misses_a_key_that_holds_a_null(night: Night) -> None:
+    """Why keys are queries of ours: it joins rows to their counts by the key, with an equals."""
+    import great_expectations as gx
+    from great_expectations.expectations.core import ExpectCompoundColumnsToBeUnique
+
+    night.replace_by_table(D2)
+    night.session.execute(
+        f"INSERT INTO {D2} SELECT NULL, 128, '2026-01-01', 1, 1 FROM generate_series(1, 2)"
+    )
+    source = gx.get_context(mode="ephemeral").data_sources.add_postgres(
+        "x",
+        connection_string="postgresql+psycopg://x@localhost/x",
+        kwargs={"creator": night.open, "pool_size": 1},
+    )
+    columns = ["generation", "storage_gb", "ask_day"]
+    batch = (
+        source.add_query_asset("x", query=f"SELECT * FROM {D2}")
+        .add_batch_definition_whole_table("x")
+        .get_batch()
+    )
+
+    found = batch.validate(
+        ExpectCompoundColumnsToBeUnique(column_list=columns, ignore_row_if="never")
+    )
+
+    assert found.success
+    assert set(night.broken("uniqueness")) == {"key_ask_daily_median_v1"}
 
 
 def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None:
@@ -526,7 +654,7 @@ def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
     )
     night.run("as_of_counts")
 
-    told = breaches(night.session, RUN)
+    told = breaches(night.session, RUN, SUITES)
 
     assert "every materialized view was refreshed by this run" in told
     assert "1 row that breach" in told
@@ -537,9 +665,9 @@ def test_the_verdict_does_not_repeat_what_an_earlier_try_found(night: Night) -> 
         "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
     )
     night.run("as_of_counts")
-    assert breaches(night.session, RUN) != ""
+    assert breaches(night.session, RUN, SUITES) != ""
     assert breaches(night.session, RUN, ["uniqueness"]) == "", "as_of_counts did not run this time"
 
     open_run(night.session, RUN, "manual", date(2026, 6, 30), "UTC")
 
-    assert breaches(night.session, RUN) == ""
+    assert breaches(night.session, RUN, SUITES) == ""

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from feature_store.audit.interference import BY_HAND
 from feature_store.audit.lease import Holder
-from feature_store.declarations.dag_outline import SUITES
+from feature_store.declarations.dag_outline import EXPECTATIONS
 from feature_store.errors import RunFailed, StoreError
 from feature_store.reporting.mail.compose import MOST_ROWS, FailedTask, Finding, RunFacts
 from feature_store.reporting.mail.short_cause import told_by
@@ -268,8 +268,8 @@ def _problem(error: BaseException | None, told: StoreError | None, *, explained:
 
 
 def _suite(task_id: str) -> str | None:
-    name = task_id.rpartition(".")[2]
-    return name if name in SUITES else None
+    group, _, name = task_id.rpartition(".")
+    return name if group == EXPECTATIONS else None
 
 
 def _moment(moment: datetime) -> str:

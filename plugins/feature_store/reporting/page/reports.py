@@ -22,7 +22,7 @@ from feature_store.settings import Settings
 KEPT_BYTES = 32 * 2**20
 _WAITING = 16
 
-Drawable = tuple[ReportFacts, tuple[DeclaredException, ...]]
+Drawable = tuple[ReportFacts, tuple[DeclaredException, ...], tuple[str, ...]]
 """All that a report is drawn from."""
 
 
@@ -97,4 +97,8 @@ def drawable(dag_id: str, run_id: str) -> Callable[[Connection[Any], Settings, F
     Raises:
         NotFound: the run is not recorded.
     """
-    return lambda connection, _, files: (read_facts(connection, dag_id, run_id), files.exceptions)
+    return lambda connection, _, files: (
+        read_facts(connection, dag_id, run_id),
+        files.exceptions,
+        files.suites,
+    )

@@ -14,6 +14,7 @@ from feature_store.declarations.dag_outline import Outline, Refresh, read_outlin
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.leak_rules import DeclaredException, read_exceptions, tainted_by
 from feature_store.declarations.source_tables import read_sources
+from feature_store.declarations.suites import read_suites
 from feature_store.relation_name import Name
 from feature_store.reporting.page.models import ExceptionLine
 
@@ -55,6 +56,7 @@ class Files:
         sources: names of the user's tables.
         feature_sets: the contracts.
         exceptions: that are declared.
+        suites: that a run checks, by name.
         tainted: the ids of the exceptions that reach a feature, by feature set and feature.
     """
 
@@ -62,6 +64,7 @@ class Files:
     sources: tuple[str, ...]
     feature_sets: tuple[FeatureSet, ...]
     exceptions: tuple[DeclaredException, ...]
+    suites: tuple[str, ...]
     tainted: dict[tuple[str, str], tuple[str, ...]]
 
     def label(self, relation: str) -> str:
@@ -123,6 +126,7 @@ def _read(include_dir: Path) -> Files:
         sources=tuple(sorted(map(str, sources))),
         feature_sets=read_feature_sets(include_dir),
         exceptions=exceptions,
+        suites=tuple(read_suites(include_dir)),
         tainted=tainted_by(exceptions),
     )
 

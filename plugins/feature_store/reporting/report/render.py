@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,7 +23,6 @@ from markupsafe import Markup, escape
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
-from feature_store.declarations.dag_outline import SUITES
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
@@ -38,7 +37,6 @@ from feature_store.reporting.report.sparkline import sparkline
 
 SAMPLE = 20
 _NAME = 80
-_PROVING_SUITE = "as_of_counts"
 # The audit tables do not keep the order of a row's columns; these lead.
 _LEADING = ("key", "listing_id")
 
@@ -67,6 +65,7 @@ def write_report(
     holder: Holder,
     directory: Path,
     exceptions: Sequence[DeclaredException],
+    suites: Iterable[str],
 ) -> Path:
     """Write a run's report; a reader sees the old file or the new one, never a part.
 
@@ -77,13 +76,14 @@ def write_report(
         holder: the run.
         directory: created if it is not there, for that account alone.
         exceptions: that are declared.
+        suites: that a run checks, by name.
 
     Raises:
         BadInput: no such run is recorded, or the directory cannot be written to.
         NotReady: the store has not been created.
     """
     facts = read_report_facts(connection, holder.dag_id, holder.run_id)
-    html = render_report(facts, exceptions)
+    html = render_report(facts, exceptions, suites)
     path = directory / file_name(holder)
     unfinished = directory / f".{secrets.token_hex(8)}.tmp"
     try:
@@ -109,7 +109,9 @@ def file_name(holder: Holder) -> str:
     return f"report-{readable[:_NAME].strip('-')}-{own[:10]}.html"
 
 
-def render_report(facts: ReportFacts, exceptions: Sequence[DeclaredException]) -> str:
+def render_report(
+    facts: ReportFacts, exceptions: Sequence[DeclaredException], suites: Iterable[str]
+) -> str:
     """The report as HTML. The same facts give the same text."""
     wrong = [e for e in facts.expectations if e.outcome != "met"]
     broken = [e for e in wrong if e.outcome == "broken"]
@@ -126,7 +128,7 @@ def render_report(facts: ReportFacts, exceptions: Sequence[DeclaredException]) -
         warnings=[e for e in broken if e.severity == "warning"],
         errors=[e for e in wrong if e.outcome == "error"],
         met=len(facts.expectations) - len(wrong),
-        missing=[suite for suite in SUITES if suite not in checked],
+        missing=[suite for suite in suites if suite not in checked],
         not_refreshed=[line.last for line in lines if not line.last.of_run],
         facts=facts,
         exceptions=exceptions,
@@ -165,8 +167,8 @@ def _judged(proof: ProofFacts, facts: ReportFacts) -> str:
     if not proof.broken:
         return "all agree" if proof.compared else NOTHING_TO_COMPARE
     # A proof that only informs has no expectation that judges it.
-    suite = {e.expectation for e in facts.expectations if e.suite == _PROVING_SUITE}
-    if suite and proof.proof not in suite:
+    judged = {e.expectation for e in facts.expectations} & {p.proof for p in facts.proofs}
+    if judged and proof.proof not in judged:
         return "counted for information; fails nothing"
     return "DIFFERS"
 
@@ -186,8 +188,8 @@ def _observed(expectation: ExpectationFacts, facts: ReportFacts) -> str:
 
 
 def _proof_of(expectation: ExpectationFacts, facts: ReportFacts) -> ProofFacts | None:
-    named = (p for p in facts.proofs if p.proof == expectation.expectation)
-    return next(named, None) if expectation.suite == _PROVING_SUITE else None
+    # The one that judges a proof is called as the proof is.
+    return next((p for p in facts.proofs if p.proof == expectation.expectation), None)
 
 
 def _sample(sample: list[Any]) -> _Sample:

@@ -23,8 +23,8 @@ def tonight(nightly, settings, files) -> Drawable:
 @pytest.fixture(scope="module")
 def another(tonight) -> Drawable:
     """What it is drawn from when the run was judged anew."""
-    facts, exceptions = tonight
-    return replace(facts, run=replace(facts.run, problem="Failed: uniqueness.")), exceptions
+    facts, *declared = tonight
+    return replace(facts, run=replace(facts.run, problem="Failed: uniqueness.")), *declared
 
 
 class Pen:

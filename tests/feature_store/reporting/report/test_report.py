@@ -119,7 +119,9 @@ def store(scratch):
             )
 
         def html(self, run=_RUN):
-            return render_report(read_report_facts(self.connection, _DAG, run), _EXCEPTIONS)
+            return render_report(
+                read_report_facts(self.connection, _DAG, run), _EXCEPTIONS, _SUITES
+            )
 
         def page(self, run=_RUN):
             return Page(self.html(run))
@@ -380,14 +382,16 @@ def test_writing_replaces_the_file_and_leaves_nothing_beside_it(store, tmp_path)
     run = "../evil: run"
     store.run_row(run=run)
     directory = tmp_path / "new" / "reports"
-    path = write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS)
+    path = write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS, _SUITES)
     assert "No verdict yet" in path.read_text(encoding="utf-8")
     store.connection.execute(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
         "VALUES (%s, %s, 'passed')",
         (_DAG, run),
     )
-    assert write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS) == path
+    assert (
+        write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS, _SUITES) == path
+    )
     assert "No verdict yet" not in path.read_text(encoding="utf-8")
     assert list(directory.iterdir()) == [path]
 
@@ -396,7 +400,9 @@ def test_a_report_is_for_the_account_alone_that_wrote_it(store, tmp_path):
     store.run_row()
     before = os.umask(0)
     try:
-        path = write_report(store.connection, Holder(_DAG, _RUN), tmp_path / "new", _EXCEPTIONS)
+        path = write_report(
+            store.connection, Holder(_DAG, _RUN), tmp_path / "new", _EXCEPTIONS, _SUITES
+        )
     finally:
         os.umask(before)
     assert [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, path)] == [0o700, 0o600]
@@ -407,4 +413,6 @@ def test_a_directory_that_cannot_be_written_is_named(store, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BadInput, match=re.escape(str(blocked))):
-        write_report(store.connection, Holder(_DAG, _RUN), blocked / "reports", _EXCEPTIONS)
+        write_report(
+            store.connection, Holder(_DAG, _RUN), blocked / "reports", _EXCEPTIONS, _SUITES
+        )

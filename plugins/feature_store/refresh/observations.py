@@ -1,0 +1,48 @@
+"""What a refresh saw and a later check must know: flagged rows, and what its witness tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.expectations import FLAGGED
+from feature_store.declarations.store_definition import Relation
+
+
+def record_observations(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
+    """Keep what a refresh saw.
+
+    Args:
+        connection: in the refresh's own REPEATABLE READ transaction.
+        relation: that was refreshed.
+        refresh_id: the refresh's row in ``feature_store_audit.refresh``.
+    """
+    _record_spam(connection, relation, refresh_id)
+    if relation.witness:
+        witness = relation.witness.replace("%", "%%").replace(":refresh_id", "%(refresh_id)s")
+        connection.execute(witness.encode(), {"refresh_id": refresh_id})
+
+
+def _record_spam(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
+    """Keep the keys that the source itself flags, of a relation that leaves spam out.
+
+    A flag that arrives later cannot be held against this refresh, and one that was there before
+    cannot escape it, whatever the relation's own query takes for spam.
+    """
+    if relation.rows is None or relation.rows.without is None:
+        return
+    connection.execute(
+        sql.SQL(
+            "WITH flagged AS ({flagged}), recorded AS ("
+            "INSERT INTO feature_store_audit.spam_seen_log (refresh_id, listing_id) "
+            "SELECT {id}, f.{key} FROM flagged AS f) "
+            "INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample) "
+            "SELECT {id}, {fact}, count(*), '[]' FROM flagged AS f"
+        ).format(
+            flagged=relation.rows.without.flagged,
+            key=sql.Identifier(relation.rows.without.key),
+            id=sql.Literal(refresh_id),
+            fact=sql.Literal(FLAGGED),
+        )
+    )

@@ -1,0 +1,93 @@
+"""What trying a suite found, kept in the audit schema, and what of it counts for the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder, Lease, hold_lease
+from feature_store.text_format import bullets
+from feature_store.validation.suites import Finding
+
+
+def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
+    """Record that the run checks a suite now: what an earlier try of it found counts no longer.
+
+    Args:
+        connection: a session in autocommit mode.
+        lease: of the run.
+        suite: its name.
+
+    Returns:
+        The try's number, under which its findings are kept.
+
+    Raises:
+        LeaseTaken: the lease has changed hands.
+    """
+    with connection.transaction():
+        hold_lease(connection, lease)
+        row = connection.execute(
+            "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
+            "VALUES (%s, %s, %s) RETURNING event_id",
+            (lease.holder.dag_id, lease.holder.run_id, suite),
+        ).fetchone()
+    assert row is not None  # INSERT … RETURNING of one row
+    return int(row[0])
+
+
+def record(connection: Connection[Any], event: int, findings: Sequence[Finding]) -> None:
+    """Keep the findings of a try of a suite.
+
+    Args:
+        connection: a session.
+        event: the try's number, as `begin_suite` gave it.
+        findings: all of them, at once.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
+            "relation, severity, outcome, expected, observed, sample, seconds) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    event,
+                    finding.expectation.name,
+                    finding.expectation.relation,
+                    finding.expectation.severity,
+                    finding.outcome,
+                    finding.expectation.expected,
+                    finding.observed,
+                    json.dumps(finding.sample, default=str),
+                    finding.seconds,
+                )
+                for finding in findings
+            ],
+        )
+
+
+def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str]) -> str:
+    """What a run's suites found wrong, for its verdict; empty if nothing.
+
+    Args:
+        connection: a session.
+        holder: the run.
+        ended: the suites that came to their end this time; those of others do not count.
+    """
+    rows = connection.execute(
+        "SELECT e.suite, e.relation, e.expected, e.observed "
+        "FROM feature_store_audit.expectation AS e "
+        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' AND e.severity = 'critical' "
+        "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
+        (holder.dag_id, holder.run_id, list(ended)),
+    ).fetchall()
+    if not rows:
+        return ""
+    return "\n" + bullets(
+        [
+            f"{suite}, {relation}: expected {expected}; {found}"
+            for suite, relation, expected, found in rows
+        ]
+    )

@@ -1,0 +1,80 @@
+"""What the findings of a suite come to, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from feature_store.errors import CheckInterrupted, ExpectationsBroken, NotChecked
+from feature_store.proof.proving import NOTHING_TO_COMPARE
+from feature_store.text_format import bullets
+from feature_store.validation.suites import Finding
+
+
+def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
+    """Say of met proofs that there was nothing to compare, by how many rows each compared."""
+    empty = {name for name, rows in compared.items() if not rows}
+
+    nothing = {f.expectation.name for f in findings if f.outcome == "met"} & empty
+    return [
+        replace(f, observed=NOTHING_TO_COMPARE) if f.expectation.name in nothing else f
+        for f in findings
+    ]
+
+
+def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Sum a suite up, or raise if it does not hold.
+
+    Raises:
+        ExpectationsBroken: a critical one is broken.
+        CheckInterrupted: the database went away; another try may help.
+        NotChecked: an expectation could not be checked.
+    """
+    errors = [f for f in findings if f.outcome == "error"]
+    broken = [f for f in findings if f.outcome == "broken"]
+    critical = [f for f in broken if f.expectation.severity == "critical"]
+    told = bullets([_told(f) for f in (*critical, *errors)])
+    if critical:
+        raise ExpectationsBroken(
+            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.\n{told}",
+            readers="the rows that broke them; they were refreshed before they were checked.",
+            next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
+        )
+    if errors:
+        unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
+        raise unchecked(
+            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
+            f"says nothing about the data.\n{told}",
+            next_step="Mend the cause, then clear this task with what follows.",
+        )
+    return {
+        "met": sum(f.outcome == "met" for f in findings),
+        "warnings": [f.expectation.name for f in broken],
+    }
+
+
+def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The findings for XCom, as plain values and without sample rows, which may be anything."""
+    return [
+        {
+            "expectation": f.expectation.name,
+            "relation": f.expectation.relation,
+            "severity": f.expectation.severity,
+            "outcome": f.outcome,
+            "observed": f.observed[:300],
+            "seconds": round(f.seconds, 3),
+        }
+        for f in findings
+    ]
+
+
+def _told(finding: Finding) -> str:
+    line = (
+        f"{finding.expectation.relation}: expected {finding.expectation.expected}; "
+        f"observed {finding.observed}"
+    )
+    if finding.sample:
+        line += f"\nfor example {json.dumps(finding.sample[0], default=str)[:300]}"
+    return line
