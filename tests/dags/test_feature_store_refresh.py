@@ -46,6 +46,11 @@ class TestPolicy:
         suites = {f"expectations.{suite}" for suite in SUITES}
         assert set(dag.task_ids) == refreshes | suites | {"prepare", GATE}
 
+    def test_no_tasks_id_is_part_of_anothers(self, dag: Any) -> None:
+        """`airflow tasks clear` takes whatever the id that is typed is a part of."""
+        for task in dag.task_ids:
+            assert [other for other in dag.task_ids if task in other] == [task]
+
     def test_suites_run_side_by_side_after_every_layer(self, dag: Any, store_files: Store) -> None:
         layers = {task_name(r) for r in store_files.refreshed}
         for suite in SUITES:

@@ -151,8 +151,8 @@ def _report(
     connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     # Brings in the drawing library, which no other command needs.
-    from feature_store.reporting.report.read import latest_run
     from feature_store.reporting.report.render import write_report
+    from feature_store.reporting.run.read import latest_run
 
     dag_id, run_id = latest_run(connection)
     holder = Holder(options.dag or dag_id, options.run_id or run_id)

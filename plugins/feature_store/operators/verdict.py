@@ -25,7 +25,7 @@ from feature_store.operators.airflow_run import (
 )
 from feature_store.operators.failed_run import failed_before, record_failure
 from feature_store.operators.tasks import StoreOperator
-from feature_store.reporting.mail.send import REPORT, mail_failure, mail_reviews
+from feature_store.reporting.mail.send import mail_failure, mail_reviews
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class AssertContractOperator(StoreOperator):
         from feature_store.declarations.store_definition import read_store
         from feature_store.validation.certification import certify
 
-        failed = failed_before(context, connection)
+        failed = failed_before(context)
         if failed:
             raise failed
         store = read_store(settings.include_dir)
@@ -171,7 +171,6 @@ class AssertContractOperator(StoreOperator):
         try:
             exceptions = read_exceptions(settings.include_dir)
             path = write_report(connection, holder_of(context), settings.report_dir, exceptions)
-            context["ti"].xcom_push(key=REPORT, value=str(path))
         except Exception as error:
             log.warning("The report could not be written: %s", error)
         else:

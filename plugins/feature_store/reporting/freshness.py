@@ -16,7 +16,6 @@ from psycopg.rows import class_row
 
 from feature_store.errors import BadInput, NotReady
 from feature_store.schema.governance import GOVERNED_SCHEMAS
-from feature_store.text_format import bullets
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ def require_fresh(connection: Connection[Any], max_age: str) -> tuple[Freshness,
     stale = [str(one) for one in found if not one.ok]
     if stale:
         raise NotReady(
-            f"The store is not fresh: no run has certified it within {max_age}.\n{bullets(stale)}",
+            f"The store is not fresh: no run has certified it within {max_age}.",
+            items=stale,
             readers="what the last refresh left; require_certified says whether it is proven.",
             next_step="See whether the scheduler runs and the DAG is imported: "
             "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",

@@ -43,7 +43,6 @@ from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
 from feature_store.schema.schema_owner import schema_problems
 from feature_store.settings import Settings
-from feature_store.text_format import bullets
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
 _PATIENCE = 12
@@ -153,9 +152,7 @@ def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise NotReady(
-            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
-        )
+        raise NotReady("Nothing was applied:", items=problems, readers="what they had before.")
 
 
 def _wait_for_other_applies(connection: Connection[Any]) -> None:

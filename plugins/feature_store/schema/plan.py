@@ -118,7 +118,7 @@ def make_plan(
         migrations = pending_migrations(connection, read_migrations(include_dir))
     except psycopg.errors.InsufficientPrivilege:
         if unsafe:  # whoever took the schema has shut everybody out
-            raise NotReady(f"Not safe: {len(unsafe)}\n{bullets(list(unsafe))}") from None
+            raise NotReady(f"Not safe: {len(unsafe)}", items=unsafe) from None
         raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)

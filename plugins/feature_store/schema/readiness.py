@@ -21,7 +21,6 @@ from feature_store.schema.carried_code import carried_code
 from feature_store.schema.plan import blockages, make_plan
 from feature_store.schema.privileges import contract_problems, refresh_problems
 from feature_store.settings import Settings
-from feature_store.text_format import bullets
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,8 @@ def check_code(
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise NotReady(
-            f"The store cannot be refreshed:\n{bullets(problems)}",
+            "The store cannot be refreshed:",
+            items=problems,
             readers="the rows of the last refresh; nothing was changed.",
             next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
             "look at `bin/feature-store plan`, then run again.",

@@ -10,15 +10,14 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
-from feature_store.audit.lease import Holder, Lease, hold_lease
-from feature_store.declarations.dag_outline import SUITES
+from feature_store.audit.lease import Lease, hold_lease
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import (
     CheckInterrupted,
@@ -27,7 +26,6 @@ from feature_store.errors import (
     passes_on_its_own,
 )
 from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.text_format import bullets
 from feature_store.validation.far_dates import reading_far_dates
 
 log = logging.getLogger(__name__)
@@ -49,6 +47,7 @@ class Finding:
         passes: whether what kept it from being checked may pass on its own.
         sample: up to 20 of those rows.
         seconds: that it took.
+        breaching: how many rows breach it; None where nobody could count them.
     """
 
     expectation: Expectation
@@ -57,6 +56,7 @@ class Finding:
     sample: list[dict[str, Any]]
     seconds: float
     passes: bool = False
+    breaching: int | None = None
 
 
 def run_suite(
@@ -135,8 +135,8 @@ def record(connection: Connection[Any], event: int, findings: Sequence[Finding])
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
-            "relation, severity, outcome, expected, observed, sample, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "relation, severity, outcome, expected, observed, sample, seconds, breaching) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     event,
@@ -148,6 +148,7 @@ def record(connection: Connection[Any], event: int, findings: Sequence[Finding])
                     finding.observed,
                     json.dumps(finding.sample, default=str),
                     finding.seconds,
+                    finding.breaching,
                 )
                 for finding in findings
             ],
@@ -165,10 +166,11 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
     errors = [f for f in findings if f.outcome == "error"]
     broken = [f for f in findings if f.outcome == "broken"]
     critical = [f for f in broken if f.expectation.severity == "critical"]
-    told = bullets([_told(f) for f in (*critical, *errors)])
+    told = [_told(f) for f in (*critical, *errors)]
     if critical:
         raise ExpectationsBroken(
-            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.\n{told}",
+            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.",
+            items=told,
             readers="the rows that broke them; they were refreshed before they were checked.",
             next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
         )
@@ -176,7 +178,8 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
         unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
         raise unchecked(
             f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
-            f"says nothing about the data.\n{told}",
+            "says nothing about the data.",
+            items=told,
             next_step="Mend the cause, then clear this task with what follows.",
         )
     return {
@@ -198,28 +201,6 @@ def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
         }
         for f in findings
     ]
-
-
-def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str] = SUITES) -> str:
-    """What a run's suites found wrong, for its verdict; empty if nothing.
-
-    Those of suites that did not come to their end this time do not count.
-    """
-    rows = connection.execute(
-        "SELECT e.suite, e.relation, e.expected, e.observed "
-        "FROM feature_store_audit.expectation AS e "
-        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' AND e.severity = 'critical' "
-        "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
-        (holder.dag_id, holder.run_id, list(ended)),
-    ).fetchall()
-    if not rows:
-        return ""
-    return "\n" + bullets(
-        [
-            f"{suite}, {relation}: expected {expected}; {found}"
-            for suite, relation, expected, found in rows
-        ]
-    )
 
 
 def _told(finding: Finding) -> str:
@@ -253,10 +234,10 @@ def _check(source: Any, expectation: Expectation) -> Finding:
     asset = source.add_query_asset(suite.name, query=query)
     batch = asset.add_batch_definition_whole_table("all").get_batch()
     result = batch.validate(suite, result_format="COMPLETE").results[0].to_json_dict()
-    outcome, observed, sample = _read(result)
+    outcome, observed, sample, breaching = _read(result)
     passes = outcome == "error" and _passes(observed)
     seconds = time.monotonic() - started
-    finding = Finding(expectation, outcome, observed, sample, seconds, passes)
+    finding = Finding(expectation, outcome, observed, sample, seconds, passes, breaching)
     level = logging.INFO if outcome == "met" else logging.ERROR
     if outcome == "broken" and expectation.severity == "warning":
         level = logging.WARNING
@@ -272,15 +253,15 @@ def _check(source: Any, expectation: Expectation) -> Finding:
     return finding
 
 
-def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:
+def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]], int | None]:
     found = result["result"].get("observed_value")
     if found is None:
-        return "error", f"it could not be checked: {_cause(result['exception_info'])}", []
+        return "error", _cause(result["exception_info"]), [], None
     if result["success"]:
-        return "met", "no row that breaches it", []
+        return "met", "no row that breaches it", [], 0
     sample = result["result"]["details"]["unexpected_rows"][:_SAMPLE]
     breach = "row that breaches it" if found == 1 else "rows that breach it"
-    return "broken", f"{found:,} {breach}", sample
+    return "broken", f"{found:,} {breach}", sample, int(found)
 
 
 def _passes(observed: str) -> bool:

@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder
 from feature_store.reporting.mail.delivery import Delivery, Outcome
+from feature_store.reporting.run.account import Account
 
 _MOST_LEFT = 5
 
@@ -46,7 +47,7 @@ class Untold:
 
     verdict: int
     run: Holder
-    problem: str
+    account: Account
     as_of_day: date | None
 
 
@@ -115,7 +116,7 @@ def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
     Of a run that has taken its turn anew the next verdict tells.
     """
     rows = connection.execute(
-        "SELECT v.event_id, v.dag_id, v.run_id, v.problem, r.as_of_day "
+        "SELECT v.event_id, v.dag_id, v.run_id, v.account, v.problem, r.as_of_day "
         "FROM (SELECT DISTINCT ON (g.dag_id, g.run_id) g.* "
         "FROM feature_store_audit.verdict_log AS g "
         "ORDER BY g.dag_id, g.run_id, g.event_id DESC) AS v "
@@ -128,6 +129,6 @@ def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
         (_MOST_LEFT,),
     ).fetchall()
     return tuple(
-        Untold(event, Holder(dag_id, run_id), problem or "", day)
-        for event, dag_id, run_id, problem, day in reversed(rows)
+        Untold(event, Holder(dag_id, run_id), Account.read(account, problem), day)
+        for event, dag_id, run_id, account, problem, day in reversed(rows)
     )

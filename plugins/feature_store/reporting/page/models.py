@@ -59,6 +59,9 @@ class RunLine(Plain):
     verdict: str | None = Field(description="passed or failed; null while there is none.")
     verdict_at: datetime | None
     problem: str | None = Field(description="Why it failed, in words.")
+    cause: str = Field(
+        default="", description="The first cause, in one line; only of a run that is read whole."
+    )
     met: int = Field(description="Expectations met.")
     warnings: int = Field(description="Expectations of severity warning that were broken.")
     broken: int = Field(description="Expectations of severity critical that were broken.")

@@ -11,12 +11,13 @@ from psycopg.rows import class_row
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import NotReady
 from feature_store.reporting.page.findings import open_findings
-from feature_store.reporting.page.models import ContractNow, FindingLine, Now
+from feature_store.reporting.page.models import ContractNow, FindingLine, Now, RunLine
 from feature_store.reporting.page.relation_states import read_relations, undescribed
 from feature_store.reporting.page.replaced_views import replaced_views, tell
-from feature_store.reporting.page.runs import latest_runs
+from feature_store.reporting.page.runs import run_line
 from feature_store.reporting.page.store_files import Files
 from feature_store.reporting.page.store_verdict import Facts, Turn, due, judge
+from feature_store.reporting.run.read import last_run, read_record
 from feature_store.schema.contract_stamp import check
 from feature_store.schema.object_states import has_audit
 from feature_store.settings import Settings
@@ -36,8 +37,7 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
     if not has_audit(connection):
         facts = Facts(at, settings, None, None, undescribed(files), [], [], None)
         return _now(facts, files, certified="nothing: the store has not been created.")
-    runs = latest_runs(connection, 1)
-    latest = runs[0] if runs else None
+    latest = _latest(connection)
     replaced = replaced_views(connection, files)
     facts = Facts(
         at=at,
@@ -72,6 +72,11 @@ def _now(facts: Facts, files: Files, certified: str) -> Now:
         leaks=of_kind("leak"),
         reviews=of_kind("review"),
     )
+
+
+def _latest(connection: Connection[Any]) -> RunLine | None:
+    run = last_run(connection)
+    return run and run_line(read_record(connection, *run))
 
 
 def _turn(connection: Connection[Any]) -> Turn | None:

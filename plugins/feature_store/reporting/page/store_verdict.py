@@ -146,8 +146,7 @@ def _failed(facts: Facts) -> Verdict | None:
         assert silent is not None  # else the store is empty
         words = f"Run {silent.run_id} has stopped without a verdict."
     else:
-        first = (latest.problem or "it does not say why").splitlines()[0]
-        words = f"The last run failed: {first.removeprefix('Failed: ').rstrip('.')}."
+        words = f"The last run failed: {latest.cause.rstrip('.')}."
     return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=_LOG)
 
 
