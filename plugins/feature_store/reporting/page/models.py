@@ -97,6 +97,7 @@ class ExceptionLine(Plain):
     title: str
     reason: str
     relation: str
+    badge: str = Field(description="What it makes of the features that it reaches.")
     taints: dict[str, list[str]] = Field(description="Features that it reaches, by feature set.")
 
 
@@ -182,7 +183,10 @@ class FeatureLine(Plain):
     dtype: str
     is_nullable: bool
     description: str
-    leakage_rule: str
+    leakage_rule: str = Field(
+        description="As the stamped contract has it; where the badge says otherwise, it is untrue."
+    )
+    badge: str = Field(description="What its values know: one of the badges.")
     exceptions: list[str] = Field(description="Ids of the declared exceptions that taint it.")
 
 
@@ -191,6 +195,7 @@ class Features(Plain):
 
     features: list[FeatureLine]
     exceptions: list[ExceptionLine]
+    badges: dict[str, str] = Field(description="Each badge and what it means.")
 
 
 class ColumnStep(Plain):
@@ -241,6 +246,8 @@ class FeatureDetail(Plain):
 
     zone: str = Field(description="The store's zone, in which times are shown.")
     feature: FeatureLine
+    badge_words: str = Field(description="What its badge means.")
+    comment: str = Field(description="What the database says of its column.")
     relation: str
     exceptions: list[ExceptionLine]
     lineage: Lineage | None = Field(description="null until a run has traced it.")

@@ -72,6 +72,11 @@ export function expectationState(expectation) {
   return expectation.severity === 'warning' ? ['warn', 'Warning'] : ['bad', 'Broken'];
 }
 
+// What a feature's values know. One badge a feature, wherever it is named.
+const KNOWS = { 'proven as of t0': ['good', 'Proven as of t₀'] };
+
+export const featureBadge = (feature) => badge(KNOWS[feature.badge] ?? ['warn', feature.badge.charAt(0).toUpperCase() + feature.badge.slice(1)]);
+
 export function icon(tone) {
   const paths = SHAPES[tone].map((d) => svg('path', { d }));
   return svg('svg', { class: `icon ${tone}`, viewBox: '0 0 16 16', 'aria-hidden': 'true', focusable: 'false' }, paths);
