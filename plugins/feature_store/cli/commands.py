@@ -90,7 +90,7 @@ def _apply(
     if done.empty:
         print("Nothing to do: everything is as its file.")
     else:
-        print(f"Applied, in one transaction.\n{done}")
+        print(f"Applied, in one transaction.\n{done.done}")
     for feature_set in stamps:
         _print_check(check(connection, feature_set), "stamped, ")
     if done.replacement:

@@ -31,6 +31,8 @@ class Freshness:
         feature_set: the active one.
         readable: ``require_certified`` lets readers of it through now.
         problem: why not.
+        sources_until: the newest day of which the sources have a listing; None where no refresh
+            has told it yet.
     """
 
     ok: bool
@@ -41,6 +43,7 @@ class Freshness:
     feature_set: str | None
     readable: bool
     problem: str | None
+    sources_until: date | None = None
 
     def __str__(self) -> str:
         name = self.feature_set or "no active feature set"
@@ -51,6 +54,8 @@ class Freshness:
             f"{name}: certified {self.certified_at:%Y-%m-%d %H:%M %Z}, {age} ago, "
             f"for {self.as_of_day}, by run {self.run_id}"
         )
+        if self.sources_until:
+            certified += f"; the sources have listings until {self.sources_until}"
         return certified if self.readable else f"{certified}; not readable now: {self.problem}"
 
 

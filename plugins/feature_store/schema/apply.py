@@ -29,6 +29,7 @@ from feature_store.schema.applied_definitions import (
 from feature_store.schema.audit_migrations import migrate
 from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.governance import REGISTRY
+from feature_store.schema.live_function import replace_code
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -239,7 +240,7 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
         if part.is_table:
             continue
         with naming(f"{part.name} cannot be replaced"):
-            _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
+            replace_code(connection, part.name, part.arguments, part.create)
             _run(connection, (*part.closed, *part.comments))
     record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
 

@@ -115,6 +115,31 @@ def compose_review(
     return _render("review", run.as_of_day, headline, values, partial(_clean, hide=hide))
 
 
+def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], str] = str) -> Mail:
+    """Write the mail of a good run in which warnings are new, or over.
+
+    Args:
+        run: the run, its findings those that are new.
+        over: what was warned of before and is not any more.
+        hide: as in `compose`.
+    """
+    first = [f"{finding.relation}: {finding.expected}" for finding in run.findings]
+    if first:
+        headline = f"{'a warning is' if len(first) == 1 else f'{len(first)} warnings are'} new"
+    else:
+        headline = f"{'a warning is' if len(over) == 1 else f'{len(over)} warnings are'} over"
+    clean = partial(_clean, hide=hide)
+    values = {
+        "facts": run,
+        "headline": headline,
+        "meaning": "The run passed. A warning fails nothing; include/thresholds.toml says when it "
+        "is given. It is not mailed again while it lasts.",
+        "sections": _sections(run, clean),
+        "over": over,
+    }
+    return _render("warning", run.as_of_day, f"{headline}: {(first or over)[0]}", values, clean)
+
+
 def _render(
     template: str,
     day: date | None,

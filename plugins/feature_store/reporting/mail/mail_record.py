@@ -71,11 +71,14 @@ def begin(
     nth: int,
     subject: str,
     sightings: Sequence[int] = (),
+    warnings: Sequence[str] | None = None,
 ) -> int | None:
     """Record that a mail is about to be sent; None if another process was faster."""
     row = connection.execute(
-        "INSERT INTO feature_store_audit.mail_log (kind, verdict_event, nth, sightings, subject) "
-        "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s "
+        "INSERT INTO feature_store_audit.mail_log "
+        "(kind, verdict_event, nth, sightings, subject, warnings) "
+        "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s, "
+        "%(warnings)s::text[] "
         "WHERE NOT EXISTS (SELECT FROM feature_store_audit.history_mail_log AS h "
         "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "
         "ON CONFLICT DO NOTHING RETURNING event_id",
@@ -85,6 +88,7 @@ def begin(
             "nth": nth,
             "sightings": list(sightings),
             "subject": subject,
+            "warnings": None if warnings is None else list(warnings),
         },
     ).fetchone()
     return row and row[0]
@@ -108,6 +112,18 @@ def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
                 "WHERE m.event_id = %s ON CONFLICT DO NOTHING",
                 (event,),
             )
+
+
+def told_warnings(connection: Connection[Any]) -> frozenset[str]:
+    """The warnings that people know of: those of the latest mail about warnings.
+
+    Of one of which nobody knows whether it came it is taken that it did: a warning can wait.
+    """
+    row = connection.execute(
+        "SELECT m.warnings FROM feature_store_audit.mail AS m "
+        "WHERE m.kind = 'warning' AND m.sent IS NOT FALSE ORDER BY m.event_id DESC LIMIT 1"
+    ).fetchone()
+    return frozenset(row[0]) if row else frozenset()
 
 
 def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:

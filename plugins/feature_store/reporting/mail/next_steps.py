@@ -54,6 +54,29 @@ _OF_KIND = {
 }
 
 
+_SECTIONS = {
+    "ContractBroken": "The contract drifted",
+    "HistoryLeak": "A leak",
+    "LeakFound": "A leak",
+    "NotReady": "Prepare stopped the run",
+    "RowsLost": "Rows are lost",
+}
+
+
+def section(account: Account, findings: Sequence[Finding]) -> str:
+    """The section of the runbook, docs/operations.md, that has more of this kind of failure."""
+    own = next((failed for failed in account.failed if not failed.suite), None)
+    if own and own.task_id == "prepare" and own.cause.kind not in _UNREACHABLE:
+        return _SECTIONS.get(own.cause.kind, "Prepare stopped the run")
+    if own:
+        return "Rows are lost" if own.cause.kind == "RowsLost" else "A refresh failed"
+    if any(finding.is_critical for finding in findings):
+        return "An expectation is broken"
+    if any(finding.outcome == "error" for finding in findings) or account.failed:
+        return "An expectation could not be checked"
+    return _SECTIONS.get(account.kind, "The mails")
+
+
 def next_steps(
     dag_id: str,
     logical_date: datetime | None,
@@ -120,11 +143,13 @@ def next_steps(
 
 def _again(dag_id: str, logical_date: datetime | None, task: str | None, trigger: str) -> Step:
     if task is None or logical_date is None:
-        return Step("Then run again; what has not changed is not refreshed twice:", trigger)
+        return Step(
+            "When it is mended, run again; what has not changed is not refreshed twice:", trigger
+        )
     moment = shlex.quote(logical_date.isoformat())
     # Airflow 3.3 looks for the text itself in the tasks' ids; a pattern would match none.
     return Step(
-        f"Then have {task} done again, with what follows it:",
+        f"When it is mended, have {task} done again, with what follows it:",
         f"airflow tasks clear {shlex.quote(dag_id)} --task-regex {shlex.quote(task)} "
         f"--downstream --start-date {moment} --end-date {moment}",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
-from feature_store.reporting.mail.next_steps import Step, next_steps
+from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.read import read_findings, read_readable
@@ -56,6 +56,7 @@ class MailFacts:
         certified: what was certified last, if known.
         reviews: old days that changed and that nobody has accepted, seen first by this run.
         steps: what to do.
+        section: of the runbook, that has more.
         links: pairs of a label and an address.
         notes: on the mail itself, such as that it comes late.
     """
@@ -69,6 +70,7 @@ class MailFacts:
     certified: str | None = None
     reviews: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    section: str = "The mails"
     links: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -120,6 +122,7 @@ def read_facts(
         certified=certified,
         reviews=reviews,
         steps=next_steps(run.dag_id, run.logical_date, run.tasks, account, findings, include_dir),
+        section=section(account, findings),
         links=run.links,
     )
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from feature_store.settings import Settings
     from feature_store.validation.history.mailed_reviews import Unmailed
 
-__all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold"]
+__all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold", "mail_warnings"]
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,14 @@ def mail_reviews(connection: Connection[Any], context: Context, found: Unmailed)
         return False
 
 
+def mail_warnings(connection: Connection[Any], context: Context) -> None:
+    """Mail which warnings of a good run are new, and which are over. Never raises."""
+    try:
+        _mail_warnings(connection, context)
+    except Exception as problem:
+        log.error("No mail was sent about warnings: %s", hide(reason(problem)))
+
+
 def _mail_failure(context: Context, error: BaseException | None, verdict: int | None) -> None:
     from feature_store.database.session import open_session
     from feature_store.reporting.mail.mail_book import Book
@@ -159,6 +167,7 @@ def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
+        section="Old days changed, for review",
         links=links(settings, run.dag_id, run.run_id),
         notes=(_MAYBE_SECOND,) if found.doubtful else (),
     )
@@ -178,6 +187,40 @@ def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
     return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))
+
+
+def _mail_warnings(connection: Connection[Any], context: Context) -> None:
+    from feature_store.audit.lease import Holder
+    from feature_store.audit.runs import verdict_of
+    from feature_store.reporting.mail.compose import compose_warnings
+    from feature_store.reporting.mail.mail_book import Book
+    from feature_store.reporting.mail.mail_record import Mailed, told_warnings
+    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.run.read import read_findings
+
+    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
+    findings = read_findings(connection, run.dag_id, run.run_id)
+    now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
+    told = told_warnings(connection)
+    new, over = now.keys() - told, told - now.keys()
+    settings = _settings("mail about warnings") if new or over else None
+    if settings is None:
+        return
+    facts = MailFacts(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        as_of_day=day_of(context, settings),
+        findings=tuple(now[name] for name in sorted(new)),
+        links=links(settings, run.dag_id, run.run_id),
+    )
+    book = Book(
+        connection,
+        "warning",
+        verdict_of(connection, run),
+        Mailed(),
+        warnings=tuple(sorted(now)),
+    )
+    _send(compose_warnings(facts, sorted(over), hide), settings, book)
 
 
 def _tell(run: FailedRun, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:

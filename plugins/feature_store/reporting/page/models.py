@@ -87,6 +87,9 @@ class RelationNow(Plain):
     refreshed_at: datetime | None
     dag_id: str | None
     run_id: str | None
+    stands_on: list[str] = Field(
+        default=[], description="Short names of what it reads, near or far, that is not proven."
+    )
     reused: str | None = Field(description="Why the latest run did not refresh it again, if so.")
 
 
@@ -112,6 +115,8 @@ class ContractNow(Plain):
     live_hash: str | None
     holds: bool
     problems: list[str]
+    readable: bool = Field(default=False, description="require_certified lets its readers through.")
+    refused_for: list[str] = Field(default=[], description="Short names of what is not proven.")
 
 
 class FindingLine(Plain):

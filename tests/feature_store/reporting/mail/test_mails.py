@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -25,9 +26,15 @@ from feature_store.errors import (
     StoreError,
 )
 from feature_store.reporting.mail.compose import compose, compose_review
-from feature_store.reporting.mail.next_steps import Step
+from feature_store.reporting.mail.next_steps import Step, section
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
-from feature_store.reporting.mail.send import CAUSE, leave_cause, mail_failure, mail_reviews
+from feature_store.reporting.mail.send import (
+    CAUSE,
+    leave_cause,
+    mail_failure,
+    mail_reviews,
+    mail_warnings,
+)
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.short_cause import cause_of
@@ -382,6 +389,30 @@ def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
         assert steps[0].words == "Mend it." or commands
 
 
+def test_a_command_stands_alone_in_a_box_and_dark_screens_and_phones_are_thought_of():
+    steps = (Step("Look:", "bin/feature-store plan"), Step("Words alone."))
+    mail = compose(facts(steps=steps, findings=(finding(sample=({"a": 1},)),)))
+    assert re.findall(r"<pre>(.*?)</pre>", mail.html) == ["bin/feature-store plan"]
+    assert "\n\nbin/feature-store plan\n" in mail.text
+    assert mail.text.index("bin/feature-store") < mail.text.index("BROKEN")
+    assert "prefers-color-scheme: dark" in mail.html
+    # What is wide scrolls in a box of its own, or breaks.
+    assert re.search(r'<div class="wide">\s*<table>', mail.html)
+    assert "pre { white-space: pre-wrap; overflow-wrap: anywhere;" in mail.html
+
+
+def test_the_runbook_has_the_section_that_a_mail_names():
+    page = (Path(__file__).resolve().parents[4] / "docs" / "operations.md").read_text()
+    headings = re.findall(r"^##+ (.*)$", page, flags=re.MULTILINE)
+    causes = [CannotConnect("x"), NotReady("x"), RowsLost("x"), StoreError("x")]
+    tasks = ["prepare", "base.x", "expectations.uniqueness"]
+    accounts = [Account(), *(Account().raised(kind("x")) for kind in (HistoryLeak, ContractBroken))]
+    accounts += [Account(failed=(FailedTask(t, Cause.of(c)),)) for t in tasks for c in causes]
+    named = {section(account, found) for account in accounts for found in ([], [finding()])}
+    assert len(named) == 8
+    assert named <= set(headings)
+
+
 def test_of_rows_that_differ_it_is_said_not_to_train_on_them(scratch):
     differs(scratch, [])
     (anew, else_) = told(scratch).steps
@@ -671,3 +702,44 @@ def test_a_day_that_changed_in_two_layers_is_one_day_in_the_subject_of_the_revie
     mail = compose_review(facts(), [date(2026, 5, 1)], layers, [])
     assert "the old day 2026-05-01 has changed" in mail.subject
     assert "A of 2026-05-01: 1 rows came" in mail.text
+
+
+def warned(db, run, *expectations):
+    """A run that passed with these warnings."""
+    opened(db, run, "passed")
+    for name in expectations:
+        record(
+            db, run_id=run, expectation=name, severity="warning", expected=name, breaching=1,
+            sample=[{"newest_t0_day": "2026-01-30"}],
+        )  # fmt: skip
+    given = context()
+    given["dag_run"].run_id = run
+    mail_warnings(db.connection, given)
+
+
+def test_a_warning_is_mailed_when_it_is_new_and_when_it_is_over_and_not_between(mailbox, store_db):
+    warned(store_db, "1")
+    warned(store_db, "2", "sources are fresh")
+    warned(store_db, "3", "sources are fresh")
+    warned(store_db, "4", "sources are fresh", "rows are many")
+    warned(store_db, "5")
+    told = [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
+    assert [m["Subject"].removeprefix("feature store 2026-06-30: ") for m in told] == [
+        f"a warning is new: {E_VIEW}: sources are fresh",
+        f"a warning is new: {E_VIEW}: rows are many",
+        f"2 warnings are over: {E_VIEW}: rows are many",
+    ]
+    for part in parts(told[0]):
+        assert "The run passed." in part
+        assert "2026-01-30" in part
+    assert "sources are fresh" in parts(told[2])[0]
+
+
+def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(
+    mailbox, monkeypatch, store_db
+):
+    monkeypatch.setenv("FEATURE_STORE_SMTP_CONN_ID", "nowhere")
+    warned(store_db, "1", "x")
+    monkeypatch.delenv("FEATURE_STORE_SMTP_CONN_ID")
+    warned(store_db, "2", "x")
+    assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: x")

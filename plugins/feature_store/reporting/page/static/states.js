@@ -41,7 +41,7 @@ const TASKS = {
 };
 
 const KINDS = {
-  leak: ['bad', 'Leak'],
+  leak: ['bad', 'Moved without cause'],
   review: ['warn', 'Review'],
   definition: ['info', 'New definition'],
   ai: ['info', 'AI columns'],
@@ -57,6 +57,19 @@ export const findingKind = (word) => known(KINDS, word);
 export function contractState(contract) {
   if (contract.stamped_hash === null) return ['quiet', 'Not stamped'];
   return contract.holds ? ['good', 'Holds'] : ['bad', 'Does not hold'];
+}
+
+// May it be read now? As require_certified answers, and then by its contract.
+export function setState(contract) {
+  if (contract.stamped_hash === null) return ['quiet', 'Not stamped'];
+  if (!contract.readable) return ['bad', 'Not to be read now'];
+  return contract.holds ? ['good', 'May be read'] : contractState(contract);
+}
+
+// A relation as proven as what it stands on: rows made of unproven rows look like them.
+export function standsOn(relation) {
+  const own = relationState(relation.state);
+  return relation.stands_on.length && ['good', 'live'].includes(own[0]) ? ['warn', 'Stands on unproven rows'] : own;
 }
 
 // How a run ended; a warning does not fail it.
