@@ -291,7 +291,7 @@ class TestAGoodRun:
             ).fetchone() == ("2026-06-30", run.run_id)
         (report,) = _reports(run.run_id)
         assert "<h1>Passed: feature store, as of 2026-06-30</h1>" in report.read_text()
-        assert mailbox.mails() == []
+        assert mailbox.alarms() == []
 
     def test_each_suite_leaves_its_findings_in_short(self, run_dag: Any, database: str) -> None:
         from airflow.models.xcom import XComModel
@@ -406,7 +406,7 @@ class TestABadRun:
             (run.run_id,),
         ).fetchall()
         assert found == [("as_of_counts", 1), ("spam_absence", 0), ("uniqueness", 1)]
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert (
             "as_of_counts broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
@@ -452,7 +452,7 @@ class TestABadRun:
         run = run_dag(database)
 
         assert run.tasks["expectations.as_of_counts"] == "failed"
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "broken" not in message["Subject"]
         assert "9 rows" not in message.get_body(("plain",)).get_content()
@@ -465,7 +465,7 @@ class TestABadRun:
         run = run_dag(database)
 
         assert run.tasks["prepare"] == run.tasks[GATE] == "failed"
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "prepare failed" in message["Subject"]
         told = " ".join(message.get_body(("plain",)).get_content().split())
@@ -521,7 +521,7 @@ class TestABadRun:
     ) -> None:
         run = run_dag(sources_database)
 
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         assert "prepare-failed" in mail.name
 
         assert run.tasks["prepare"] == "failed"
@@ -568,7 +568,7 @@ class TestHistory:
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
         assert run_dag(database, as_of_day=self.DAY).state == "success"
-        assert mailbox.mails() == []
+        assert mailbox.alarms() == []
         connection.execute(
             'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id = '
             "(SELECT min(listing_id) FROM ml.tom_features_v1_enriched_ai_clean_mv)"
@@ -576,7 +576,7 @@ class TestHistory:
 
         assert run_dag(database, as_of_day=self.DAY).state == "success"
 
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "changed, for review" in message["Subject"]
         text = message.get_body(("plain",)).get_content()
@@ -584,7 +584,7 @@ class TestHistory:
         assert "A (ml.tom_features_v1_mv) of 2026-06-" in text
         # The next night says nothing new: it is pending still.
         assert run_dag(database, as_of_day=self.DAY).state == "success"
-        assert len(mailbox.mails()) == 1
+        assert len(mailbox.alarms()) == 1
 
     def test_a_feature_that_moved_without_cause_fails_the_run_and_loses_its_certification(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
@@ -600,7 +600,7 @@ class TestHistory:
         run = run_dag(database, as_of_day=self.DAY)
 
         assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "The past moved without cause: E of 2026-" in message["Subject"]
         with pytest.raises(psycopg.errors.RaiseException, match="was found broken"):
@@ -624,7 +624,7 @@ def test_a_leak_fails_the_verdict(
     run = run_dag(database)
 
     assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
-    (mail,) = mailbox.mails()
+    (mail,) = mailbox.alarms()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "may see what was not known at t0" in message["Subject"]
 

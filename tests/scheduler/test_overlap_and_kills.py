@@ -116,7 +116,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
     assert real_airflow.wait_for_run(run) == "failed"
     assert session.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (None,)
 
-    (mail,) = map(text_of, mailbox.mails())
+    (mail,) = map(text_of, mailbox.alarms())
     (typed,) = [line for line in mail.splitlines() if line.startswith("airflow ")]
     cleared = cleared_of(run, real_airflow.command(*shlex.split(typed)[1:], answer="y"))
     after_e = {i for i in real_airflow.tasks(run) if i == E or i.startswith(("expect", GATE))}
@@ -124,7 +124,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
     wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 90, real_airflow.logs)
     assert real_airflow.wait_for_run(run) == "success"
     # Of the run that failed one mail came, though its server is slow.
-    assert len(mailbox.mails()) == 1
+    assert len(mailbox.alarms()) == 1
     assert session.execute(
         "SELECT run_id, nth, sent FROM feature_store_audit.mail WHERE kind = 'failure'"
     ).fetchall() == [(run, 1, True)]

@@ -70,18 +70,16 @@ SELECT
     e.checked_at,
     e.suite_event,
     e.breaching,
-    e.suite_event >= coalesce((
-        SELECT max(f.refresh_id) FROM feature_store_audit.refresh AS f
-        WHERE f.dag_id = e.dag_id AND f.run_id = e.run_id
-    ), 0)
-    AND NOT EXISTS (
-        SELECT FROM feature_store_audit.run AS r
-        WHERE
-            r.dag_id = e.dag_id
-            AND r.run_id = e.run_id
-            AND r.verdict_event > e.suite_event
-            AND r.account -> 'never_ran' ? ('expectations.' || e.suite)
+    e.suite_event >= coalesce(l.refresh_id, 0) AND NOT coalesce(
+        r.verdict_event > e.suite_event AND r.account -> 'never_ran' ? ('expectations.' || e.suite), FALSE
     ) AS counts
-FROM feature_store_audit.expectation AS e;
+FROM feature_store_audit.run AS r
+CROSS JOIN
+    LATERAL (
+        SELECT max(f.refresh_id) AS refresh_id
+        FROM feature_store_audit.refresh AS f
+        WHERE f.dag_id = r.dag_id AND f.run_id = r.run_id
+    ) AS l
+INNER JOIN feature_store_audit.expectation AS e ON r.dag_id = e.dag_id AND r.run_id = e.run_id;
 COMMENT ON VIEW feature_store_audit.finding IS
 'What each expectation of a run found, by the latest try of its suite. counts: since the run''s last refresh, and its last go came to that suite.';

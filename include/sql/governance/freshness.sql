@@ -63,4 +63,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".store_freshness(interval) IS
-'ok: a whole run certified the store at most max_age ago. readable: require_certified lets readers of the active set through; problem: why not. sources_until: the newest day of which the sources have a listing.';
+'ok: certified at most max_age ago. readable: require_certified lets readers through; problem: why not. sources_until: the newest listing''s day.';

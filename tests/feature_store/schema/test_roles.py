@@ -73,6 +73,7 @@ PAGE_READS = [
         "fact",
         "feature_lineage",
         "feature_nulls",
+        "finding",
         "history_finding",
         "latest_refresh",
         "lease",

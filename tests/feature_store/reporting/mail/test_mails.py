@@ -153,6 +153,9 @@ def record(db, outcome="broken", sample=None, observed="1 row that breach it", *
         "seconds": 1.0,
         **given,
     }
+    known = "SELECT count(*) FROM feature_store_audit.run WHERE run_id = %s"
+    if not db.value(known, row["run_id"]):
+        opened(db, row["run_id"])
     db.connection.execute(
         f"INSERT INTO feature_store_audit.expectation ({', '.join(row)}) "
         f"VALUES ({', '.join(['%s'] * len(row))})".encode(),
