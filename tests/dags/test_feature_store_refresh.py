@@ -505,11 +505,12 @@ class TestABadRun:
         ).fetchone()
         assert (day, verdict) == ("2026-06-30", "failed")
         assert (
-            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing" in problem
+            "- prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+            in problem
         )
         (report,) = _reports(run.run_id)
         assert (
-            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+            "- prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
             in report.read_text()
         )
         assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
