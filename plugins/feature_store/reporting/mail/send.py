@@ -211,6 +211,7 @@ def _mail_warnings(connection: Connection[Any], context: Context) -> None:
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
         findings=tuple(now[name] for name in sorted(new)),
+        section="An expectation is broken",
         links=links(settings, run.dag_id, run.run_id),
     )
     book = Book(
