@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# What `make run` loads: a sample of this size, or a CSV of listings.
+# What `make run` loads: a sample of this size, which ends yesterday if no day is named; or a CSV.
 LISTINGS ?= 10000
 DAYS ?= 365
-LAST_DAY ?= 2026-06-30
+LAST_DAY ?=
 CSV ?=
-DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) --last-day $(LAST_DAY))
+DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) $(if $(LAST_DAY),--last-day $(LAST_DAY)))
 
 # Which breakages `make breakages` does; all of them if none is named.
 NAMES ?=
@@ -45,7 +45,7 @@ export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Options of make run: LISTINGS=$(LISTINGS) DAYS=$(DAYS) LAST_DAY=$(LAST_DAY), or CSV=path"
+	@echo "  Options of make run: LISTINGS=$(LISTINGS) DAYS=$(DAYS) LAST_DAY=$(or $(LAST_DAY),yesterday), or CSV=path"
 
 run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
 	@$(BIN)/python -m sandbox.run $(DATA)

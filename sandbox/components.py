@@ -109,8 +109,12 @@ class Components(AirflowApi):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, answer: str = "") -> str:
         """Run a command of Airflow's command line and give back what it prints.
+
+        Args:
+            arguments: what is typed after ``airflow``.
+            answer: what is typed when it asks.
 
         Raises:
             RuntimeError: it failed.
@@ -118,6 +122,7 @@ class Components(AirflowApi):
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
             env=self.environment,
+            input=answer,
             capture_output=True,
             text=True,
             check=False,

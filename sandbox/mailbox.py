@@ -20,6 +20,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from sandbox.port import LOCALHOST, free_port
 
+_OF_WARNINGS = re.compile(r"-warnings?-(?:is|are)-(?:new|over)-")
+
 
 class Mailbox:
     """A local SMTP server in a thread of its own; a context manager.
@@ -57,6 +59,10 @@ class Mailbox:
     def mails(self) -> list[Path]:
         """The files of the mails that came, oldest first."""
         return sorted(self.folder.glob("*.eml"))
+
+    def alarms(self) -> list[Path]:
+        """The same without those that only tell that a warning is new, or over."""
+        return [mail for mail in self.mails() if not _OF_WARNINGS.search(mail.name)]
 
     def __enter__(self) -> Mailbox:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace, lock: int) -> int:
         before = mailbox.mails()
         code = _run_dag(conninfo, environment | mail_settings(mailbox), lock)
         came = [path for path in mailbox.mails() if path not in before]
-    print_summary(conninfo, started[0] if started else None, came, succeeded=code == 0)
+    print_summary(conninfo, settings, started[0] if started else None, came, succeeded=code == 0)
     return code
 
 
@@ -203,7 +203,7 @@ def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
         newest = connection.execute(
             'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
         ).fetchone()
-    as_of_day = newest[0] if newest and newest[0] else date.today()  # noqa: DTZ011  # any day will do
+    as_of_day = answered_day(newest[0] if newest else None, datetime.now(UTC).date())
     _say(f"The DAG feature_store_refresh runs for {as_of_day}; its log is {_shown(LOG)}.")
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "sandbox.dag_run", as_of_day.isoformat()]
@@ -225,11 +225,18 @@ def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
     return process.returncode
 
 
+def answered_day(newest: date | None, today: date) -> date:
+    """The day that the run answers for: this one, as at night; of old data their last day."""
+    return newest if newest and newest < today - timedelta(days=1) else today
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--listings", type=int, default=SampleOptions.listings)
     parser.add_argument("--days", type=int, default=SampleOptions.days)
-    parser.add_argument("--last-day", type=date.fromisoformat, default=SampleOptions.last_day)
+    # As of this night, so that what comes of it is as fresh as a store that is filled every day.
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    parser.add_argument("--last-day", type=date.fromisoformat, default=yesterday)
     parser.add_argument("--csv", help="a CSV of listings, plain or .gz, instead of the sample")
     return parser
 

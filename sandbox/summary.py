@@ -9,7 +9,12 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.text_format import text_table
+from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.run.facts import RunRecord
+from feature_store.reporting.run.read import last_run, read_record
+from feature_store.settings import Settings
+from feature_store.text_format import plural, text_table
 from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT
 
 _LAST_RUN = """
@@ -22,12 +27,18 @@ _REUSED = "SELECT count(*) FROM feature_store_audit.reuse WHERE reused_at >= %s"
 
 
 def print_summary(
-    conninfo: str, started: datetime | None, mails: Sequence[Path], *, succeeded: bool
+    conninfo: str,
+    settings: Settings,
+    started: datetime | None,
+    mails: Sequence[Path],
+    *,
+    succeeded: bool,
 ) -> None:
-    """Print each refresh since a moment, the contracts, and where to look next.
+    """Print each refresh since a moment, what was found, the contracts, and where to look next.
 
     Args:
         conninfo: the store.
+        settings: by which the store's page judges it.
         started: the moment.
         mails: that the run sent.
         succeeded: whether it did.
@@ -36,6 +47,9 @@ def print_summary(
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute(_LAST_RUN, (started,)).fetchall()
         reused = connection.execute(_REUSED, (started,)).fetchone()
+        run = last_run(connection)
+        told = read_record(connection, *run) if run else None
+        verdict = read_now(connection, settings, read_files(settings.include_dir)).verdict
         contracts = connection.execute(
             "SELECT name, n_features, features_hash FROM ml.feature_set ORDER BY set_id"
         ).fetchall()
@@ -45,9 +59,12 @@ def print_summary(
     ]
     if table:
         print(text_table([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
-    if reused and reused[0]:
-        print(f"Found unchanged, and not refreshed again: {reused[0]} relations.")
     print()
+    if told:
+        print(summary_line(told, len(rows), reused[0] if reused else 0))
+        for warning in told.warnings:
+            print(f"Warning: {warning.relation}: expected {warning.expected}; {warning.found}")
+        print()
     if not succeeded:
         print("The run FAILED.")
         print(_last_error())
@@ -59,11 +76,22 @@ def print_summary(
     for name, n_features, digest in contracts:
         print(f"Contract OK: {name}, {n_features} features, {digest}")
     print()
-    print("The store is fresh, proven and certified. Look next:")
+    print(f"{verdict.words} Look next:")
     _print_report()
     print(f"  . {ENVIRONMENT.relative_to(ROOT)}; bin/feature-store status")
     print(f'  psql "{conninfo}"   then: TABLE ml.tom_features_v1_enriched_ai_clean_mv LIMIT 5;')
     print("  make airflow   the same DAG in Airflow's own pages;  make stop   stops PostgreSQL")
+
+
+def summary_line(run: RunRecord, refreshed: int, reused: int) -> str:
+    """What a run came to, in one line."""
+    took = run.run.verdict_at - run.run.prepared_at if run.run.verdict_at else None
+    return (
+        f"{plural(run.met, 'expectation')} met, {plural(len(run.warnings), 'warning')}, "
+        f"{len(run.broken)} broken, {len(run.errors)} not checked; "
+        f"{plural(refreshed, 'relation')} refreshed, {reused} found unchanged"
+        + (f"; {plural(round(took.total_seconds()), 'second')}." if took else ".")
+    )
 
 
 def _print_report() -> None:

@@ -56,9 +56,10 @@ BEGIN
     END IF;
     IF TG_TABLE_NAME = 'expectation' THEN
         INSERT INTO feature_store_audit.expectation_log
-            (suite_event, expectation, relation, severity, outcome, expected, observed, sample, seconds, checked_at)
+            (suite_event, expectation, relation, severity, outcome, expected, observed, sample, seconds, checked_at,
+            breaching)
         VALUES (v_event, NEW.expectation, NEW.relation, NEW.severity, NEW.outcome, NEW.expected,
-            NEW.observed, coalesce(NEW.sample, '[]'), NEW.seconds, coalesce(NEW.checked_at, now()));
+            NEW.observed, coalesce(NEW.sample, '[]'), NEW.seconds, coalesce(NEW.checked_at, now()), NEW.breaching);
     ELSIF TG_TABLE_NAME = 'proof' THEN
         INSERT INTO feature_store_audit.proof_log
             (suite_event, proof, compared, broken, sample, seconds, proven_at)

@@ -7,9 +7,11 @@ error (lost connection, lock timeout) is psycopg's own, unless we know more: `Ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 
-from feature_store.text_format import bounded
+from feature_store.text_format import bounded, bullets
 
 # SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
 # server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),
@@ -24,15 +26,27 @@ class StoreError(Exception):
     Whatever a message quotes, it stays short enough to be read (`text_format.bounded`).
 
     Attributes:
-        problem: what is wrong, where, observed against expected.
+        problem: what is wrong, where, observed against expected; with its items, one a line.
+        head: the same without the items.
+        items: what of it stands as a list, such as every privilege that is missing.
+        about: the relations whose rows are to be made again.
         readers: what readers of the store still get.
         next_step: the command or the act that mends it.
     """
 
     def __init__(
-        self, problem: str, *, readers: str | None = None, next_step: str | None = None
+        self,
+        problem: str,
+        *,
+        items: Sequence[str] = (),
+        about: Sequence[str] = (),
+        readers: str | None = None,
+        next_step: str | None = None,
     ) -> None:
-        self.problem = bounded(problem)
+        self.head = bounded(problem)
+        self.items = tuple(items)
+        self.about = tuple(about)
+        self.problem = bounded(f"{problem}\n{bullets(self.items)}" if items else problem)
         self.readers = readers and bounded(readers)
         self.next_step = next_step and bounded(next_step)
         lines = [self.problem]

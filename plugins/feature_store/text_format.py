@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
 _CONTEXT = 4
@@ -78,16 +78,21 @@ class _Echo(reprlib.Repr):
 _ECHO = _Echo()
 
 
-def bullets(lines: list[str]) -> str:
+def bullets(lines: Iterable[str]) -> str:
     """A list with a dash before each line; further lines of an item are indented."""
     return "\n".join("  - " + line.replace("\n", "\n    ") for line in lines)
 
 
-def in_words(names: list[str]) -> str:
+def in_words(names: Sequence[str]) -> str:
     """Names in one line, at most six of them."""
     if len(names) <= _MOST:
         return ", ".join(names)
     return f"{', '.join(names[:_MOST])} and {len(names) - _MOST} more"
+
+
+def plural(number: int, one: str) -> str:
+    """So many of something: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
 
 
 def text_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -126,7 +126,7 @@ def _break_and_run(
         if own:
             start_server(own)
         holds = breakage.expected.holds
-        return read_outcome(ended, conninfo, mailbox.mails(), home / "reports", holds)
+        return read_outcome(ended, conninfo, mailbox.alarms(), home / "reports", holds)
 
 
 def _stop(own: Path | None) -> None:

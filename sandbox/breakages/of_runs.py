@@ -55,7 +55,7 @@ OF_RUNS = (
         Expected(
             failed=(GATE, _E_AI_TASK),
             subject=f"{_E_AI_TASK} failed: cancelled, or statement timeout",
-            mail_says=("Never ran: expectations.as_of_counts",),
+            mail_says=("3 tasks did not run.",),
             tries=((_E_AI_TASK, 1),),
         ),
         during=while_blocked("feature_store_audit.fact", _E_AI_TASK, cancel),

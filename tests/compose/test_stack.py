@@ -169,7 +169,7 @@ def test_the_page_shows_what_the_runs_left_and_may_only_look(
 def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
     stack: Stack, env: Path, api: AirflowApi, mailbox: Mailbox
 ) -> None:
-    assert mailbox.mails() == []
+    assert mailbox.alarms() == []
     run_sql(stack, env, *_BREAK)
 
     api.trigger("broken")
@@ -182,8 +182,8 @@ def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
         "assert_contract",
     }
     assert told_assets(api, "broken") == set()
-    wait_until(lambda: bool(mailbox.mails()), 30, stack.logs)
-    (file,) = mailbox.mails()
+    wait_until(lambda: bool(mailbox.alarms()), 30, stack.logs)
+    (file,) = mailbox.alarms()
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert mail["To"] == values(env)["FEATURE_STORE_MAIL_TO"]
     assert mail["From"] == values(env)["FEATURE_STORE_MAIL_FROM"]

@@ -43,7 +43,7 @@ def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool]:
         "record": record == ("passed",),
         "report": "<h1>Passed" in report,
         "page": page.verdict == "passed",
-        "mail": not any(run.run_id in path.read_text() for path in mailbox.mails()),
+        "mail": not any(run.run_id in path.read_text() for path in mailbox.alarms()),
         "readers": asked == (run.run_id,),
     }
 
@@ -86,6 +86,6 @@ def test_they_agree_that_a_run_passed_and_that_it_did_not(
     )
     run = run_dag(database)
     assert set(told(run, connection, mailbox).values()) == {False}
-    assert len(mailbox.mails()) == 1
+    assert len(mailbox.alarms()) == 1
     lease = connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone()
     assert lease == (None,)

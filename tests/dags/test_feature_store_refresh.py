@@ -49,6 +49,11 @@ class TestPolicy:
         suites = {f"expectations.{suite}" for suite in SUITES}
         assert set(dag.task_ids) == refreshes | suites | {"prepare", GATE}
 
+    def test_no_tasks_id_is_part_of_anothers(self, dag: Any) -> None:
+        """`airflow tasks clear` takes whatever the id that is typed is a part of."""
+        for task in dag.task_ids:
+            assert [other for other in dag.task_ids if task in other] == [task]
+
     def test_suites_run_side_by_side_after_every_layer(self, dag: Any, store_files: Store) -> None:
         layers = {task_name(r) for r in store_files.refreshed}
         for suite in SUITES:
@@ -289,7 +294,7 @@ class TestAGoodRun:
             ).fetchone() == ("2026-06-30", run.run_id)
         (report,) = _reports(run.run_id)
         assert "<h1>Passed: feature store, as of 2026-06-30</h1>" in report.read_text()
-        assert mailbox.mails() == []
+        assert mailbox.alarms() == []
 
     def test_each_suite_leaves_its_findings_in_short(self, run_dag: Any, database: str) -> None:
         from airflow.models.xcom import XComModel
@@ -404,7 +409,7 @@ class TestABadRun:
             (run.run_id,),
         ).fetchall()
         assert found == [("as_of_counts", 1), ("spam_absence", 0), ("uniqueness", 1)]
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert (
             "as_of_counts broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
@@ -450,7 +455,7 @@ class TestABadRun:
         run = run_dag(database)
 
         assert run.tasks["expectations.as_of_counts"] == "failed"
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "broken" not in message["Subject"]
         assert "9 rows" not in message.get_body(("plain",)).get_content()
@@ -463,7 +468,7 @@ class TestABadRun:
         run = run_dag(database)
 
         assert run.tasks["prepare"] == run.tasks[GATE] == "failed"
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "prepare failed" in message["Subject"]
         told = " ".join(message.get_body(("plain",)).get_content().split())
@@ -503,11 +508,12 @@ class TestABadRun:
         ).fetchone()
         assert (day, verdict) == ("2026-06-30", "failed")
         assert (
-            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing" in problem
+            "- prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+            in problem
         )
         (report,) = _reports(run.run_id)
         assert (
-            "- prepare: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+            "- prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode is missing"
             in report.read_text()
         )
         assert connection.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (
@@ -519,7 +525,7 @@ class TestABadRun:
     ) -> None:
         run = run_dag(sources_database)
 
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         assert "prepare-failed" in mail.name
 
         assert run.tasks["prepare"] == "failed"
@@ -566,7 +572,7 @@ class TestHistory:
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
         assert run_dag(database, as_of_day=self.DAY).state == "success"
-        assert mailbox.mails() == []
+        assert mailbox.alarms() == []
         connection.execute(
             'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id = '
             "(SELECT min(listing_id) FROM ml.tom_features_v1_enriched_ai_clean_mv)"
@@ -574,7 +580,7 @@ class TestHistory:
 
         assert run_dag(database, as_of_day=self.DAY).state == "success"
 
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "changed, for review" in message["Subject"]
         text = message.get_body(("plain",)).get_content()
@@ -582,7 +588,7 @@ class TestHistory:
         assert "A (ml.tom_features_v1_mv) of 2026-06-" in text
         # The next night says nothing new: it is pending still.
         assert run_dag(database, as_of_day=self.DAY).state == "success"
-        assert len(mailbox.mails()) == 1
+        assert len(mailbox.alarms()) == 1
 
     def test_a_feature_that_moved_without_cause_fails_the_run_and_loses_its_certification(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
@@ -598,7 +604,7 @@ class TestHistory:
         run = run_dag(database, as_of_day=self.DAY)
 
         assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert "The past moved without cause: E of 2026-" in message["Subject"]
         with pytest.raises(psycopg.errors.RaiseException, match="was found broken"):
@@ -621,7 +627,7 @@ def test_what_nobody_stamped_fails_the_verdict_and_what_is_stamped_and_leaks(
     run = run_dag(database)
 
     assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
-    (mail,) = mailbox.mails()
+    (mail,) = mailbox.alarms()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
     assert "The proofs are not those that a person stamped" in message["Subject"]
     body = message.get_body(("plain",))

@@ -71,7 +71,7 @@ def test_an_emptied_source_stops_the_run_until_a_person_says_that_it_is_meant(
     assert connection.execute(
         "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 day')"
     ).fetchone() == (first.run_id,)
-    (path,) = mailbox.mails()
+    (path,) = mailbox.alarms()
     subject = message_from_bytes(path.read_bytes(), policy=policy.default)["subject"]
     assert "prepare failed: iPhone.iphone_ai_enrich has 0 rows, 100% fewer than the " in subject
 

@@ -13,19 +13,10 @@ import yaml
 
 from feature_store.cli.commands import main
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+from .pages import PAGES, ROOT, lines_that_call
+
 _NOBODY = '{"conn_type": "postgres", "host": "127.0.0.1", "port": 1}'
 _CANNOT_CONNECT = 3
-
-
-def _lines(program: str) -> list[str]:
-    """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
-    found = []
-    for text in PAGES.values():
-        joined = text.replace("\\\n", " ")
-        found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
-    return sorted({" ".join(line.split()) for line in found})
 
 
 def _blocks(language: str) -> list[str]:
@@ -47,7 +38,7 @@ def include_with_a_second_version(tmp_path):
     return include
 
 
-@pytest.mark.parametrize("line", _lines("bin/feature-store"))
+@pytest.mark.parametrize("line", lines_that_call("bin/feature-store"))
 def test_the_command_line_takes_what_the_pages_type(
     line, include_with_a_second_version, monkeypatch, capsys
 ):
@@ -58,7 +49,7 @@ def test_the_command_line_takes_what_the_pages_type(
     assert main(arguments) == _CANNOT_CONNECT, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", _lines("airflow"))
+@pytest.mark.parametrize("line", lines_that_call("airflow"))
 def test_airflow_takes_what_the_pages_type(line):
     from airflow.cli.cli_parser import get_parser
 

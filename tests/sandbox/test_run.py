@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ import pytest
 from sandbox import home
 from sandbox.csv_listings import CsvError
 from sandbox.home import ROOT, make_home
-from sandbox.run import _data, _database, main
+from sandbox.run import _data, _database, _parser, answered_day, main
 
 
 def databases(server) -> set[str]:
@@ -33,6 +34,15 @@ def test_of_a_malformed_csv_no_database_is_left(server, tmp_path):
     with pytest.raises(CsvError, match="line 3, column listing_id"):
         _database(server, name, load)
     assert databases(server) == before
+
+
+def test_a_sample_ends_yesterday_and_its_run_answers_for_today():
+    """Else the first page would say "stale" of a store that the first run called fresh."""
+    today = datetime.now(UTC).date()
+    yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
+    assert _parser().parse_args([]).last_day in (yesterday, before)  # over midnight
+    assert answered_day(yesterday, today) == answered_day(None, today) == today
+    assert answered_day(date(2020, 1, 1), today) == date(2020, 1, 1)
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):

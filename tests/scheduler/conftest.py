@@ -64,20 +64,6 @@ class RealAirflow(Components):
         path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task}"
         self.call("PATCH", path, {"new_state": "failed"})
 
-    def clear(self, run_id: str, task: str, *, downstream: bool) -> None:
-        self.call(
-            "POST",
-            f"dags/{DAG_ID}/clearTaskInstances",
-            {
-                "dry_run": False,
-                "dag_run_id": run_id,
-                "task_ids": [task],
-                "include_downstream": downstream,
-                "only_failed": False,
-                "reset_dag_runs": True,
-            },
-        )
-
 
 @pytest.fixture(scope="module")
 def real_database(server: Server, filled_template: str) -> Iterator[str]:

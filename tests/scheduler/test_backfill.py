@@ -51,7 +51,7 @@ def by_day(session: Session, condition: str) -> dict[str, set[str]]:
 
 
 def mails(mailbox: Mailbox) -> list[EmailMessage]:
-    return [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
+    return [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.alarms()]
 
 
 @contextmanager

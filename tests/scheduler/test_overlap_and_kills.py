@@ -5,15 +5,22 @@ The tests build on each other's runs, in this order, on one Airflow: starting on
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
+import sys
+from email import message_from_bytes, policy
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
-from sandbox.airflow_api import wait_until
+from sandbox.airflow_api import DAG_ID, wait_until
 from sandbox.mailbox import Mailbox
+from tests.docs.pages import lines_that_call
 
 from .conftest import RealAirflow
 from .middle import E, hold_in_the_middle_of_e, working_on_e
@@ -22,12 +29,33 @@ pytestmark = pytest.mark.timeout(600)
 
 Session = psycopg.Connection[Any]
 GATE = "assert_contract"
+STOPPED = "stopped_in_the_middle_of_E"
+# Types lines one after the other; to load Airflow anew for each would take a minute.
+_TYPE = """
+import shlex, sys
+from airflow.cli.cli_parser import get_parser
+for line in sys.argv[1:]:
+    typed = get_parser().parse_args(shlex.split(line, comments=True)[1:])
+    typed.func(typed)
+"""
 
 
 def refreshes_by_run(session: Session) -> list[str]:
     """The runs in the order of their refreshes, neighbours of the same run once."""
     rows = session.execute("SELECT run_id FROM feature_store_audit.refresh ORDER BY refresh_id")
     return [run for run, _ in groupby(run_id for (run_id,) in rows)]
+
+
+def text_of(mail: Path) -> str:
+    message = message_from_bytes(mail.read_bytes(), policy=policy.default)
+    body = message.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def cleared_of(run: str, printed: str) -> set[str]:
+    """The tasks of a run of which Airflow asked whether they shall be cleared."""
+    return set(re.findall(rf"{DAG_ID}\.([\w.]+) {run} ", printed))
 
 
 def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
@@ -73,12 +101,13 @@ def test_what_tasks_are_forked_from_has_the_slow_libraries_already(
         assert "/pandas/" in mapped, "Great Expectations was not imported ahead"
 
 
-def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
+def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
     real_airflow: RealAirflow, session: Session, real_database: str, mailbox: Mailbox
 ) -> None:
-    run = "stopped_in_the_middle_of_E"
+    run = STOPPED
     with psycopg.connect(real_database) as blocker:
-        hold_in_the_middle_of_e(real_airflow, session, blocker, run)
+        moment = "2026-06-30T03:20:00+02:00"  # as docs/operations.md has it
+        hold_in_the_middle_of_e(real_airflow, session, blocker, run, logical_date=moment)
 
         real_airflow.mark_failed(run, E)
 
@@ -87,11 +116,15 @@ def test_stopping_a_task_stops_its_sql_and_the_cleared_task_works_later(
     assert real_airflow.wait_for_run(run) == "failed"
     assert session.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (None,)
 
-    real_airflow.clear(run, E, downstream=True)
+    (mail,) = map(text_of, mailbox.alarms())
+    (typed,) = [line for line in mail.splitlines() if line.startswith("airflow ")]
+    cleared = cleared_of(run, real_airflow.command(*shlex.split(typed)[1:], answer="y"))
+    after_e = {i for i in real_airflow.tasks(run) if i == E or i.startswith(("expect", GATE))}
+    assert after_e <= cleared < real_airflow.tasks(run).keys()
     wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 90, real_airflow.logs)
     assert real_airflow.wait_for_run(run) == "success"
     # Of the run that failed one mail came, though its server is slow.
-    assert len(mailbox.mails()) == 1
+    assert len(mailbox.alarms()) == 1
     assert session.execute(
         "SELECT run_id, nth, sent FROM feature_store_audit.mail WHERE kind = 'failure'"
     ).fetchall() == [(run, 1, True)]
@@ -149,3 +182,28 @@ def test_a_run_that_was_deleted_does_not_keep_the_lease(
     real_airflow.trigger("after_a_deleted_run")
 
     assert real_airflow.wait_for_run("after_a_deleted_run") == "success"
+
+
+def test_what_the_pages_type_into_airflow_has_the_effect_that_they_name(
+    real_airflow: RealAirflow,
+) -> None:
+    lines = lines_that_call("airflow")
+    before = real_airflow.runs()
+    typed = subprocess.run(
+        [sys.executable, "-c", _TYPE, *lines],
+        env=real_airflow.environment,
+        input="y\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert typed.returncode == 0, typed.stderr
+    new = [run for run in real_airflow.runs() if run not in before]
+    assert sum(run.startswith("manual") for run in new) == sum("trigger" in line for line in lines)
+    for day in ("2026-06-12", "2026-06-13", "2026-06-14"):
+        assert any(run.startswith(f"backfill__{day}") for run in real_airflow.runs())
+    assert not real_airflow.call("GET", f"dags/{DAG_ID}")["is_paused"]
+    after_d4 = {"read.tom_speed_anchor_v1_mv", "read.tom_features_v1_enriched_speed_mv", GATE}
+    cleared = cleared_of(STOPPED, typed.stdout)
+    assert after_d4 <= cleared
+    assert E not in cleared

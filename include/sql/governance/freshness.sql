@@ -14,7 +14,8 @@ RETURNS TABLE (
     run_id text,
     feature_set text,
     readable boolean,
-    problem text
+    problem text,
+    sources_until date
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -34,6 +35,12 @@ BEGIN
     ORDER BY c.event_id DESC
     LIMIT 1;
     age := statement_timestamp() - certified_at;
+
+    -- A feed that has died leaves the store as fresh as its runs, and its listings older every day.
+    SELECT max((f.sample -> 0 ->> 'day')::date) INTO sources_until
+    FROM feature_store_audit.fact AS f
+    INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id
+    WHERE f.fact = 'listings of the newest day';
 
     -- While a run is under way its rows are not certified yet. That is no reason for an alarm, so ok
     -- goes by the age alone.
@@ -56,4 +63,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".store_freshness(interval) IS
-'ok: a whole run certified the store at most max_age ago. readable: require_certified lets readers of the active set through; problem: why not.';
+'ok: certified at most max_age ago. readable: require_certified lets readers through; problem: why not. sources_until: the newest listing''s day.';

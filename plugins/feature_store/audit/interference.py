@@ -18,10 +18,6 @@ from feature_store.audit.latest_refreshes import Latest, read_latest
 from feature_store.audit.row_versions import find_named, row_state, versions_of
 from feature_store.errors import Interfered
 from feature_store.relation_name import Name
-from feature_store.text_format import bullets
-
-BY_HAND = "was refreshed or rewritten by hand"
-"""What the account of such a layer says after the layer's name."""
 
 
 def check_untouched(connection: Connection[Any], names: Iterable[Name], what: str) -> None:
@@ -45,10 +41,15 @@ def check_untouched(connection: Connection[Any], names: Iterable[Name], what: st
     ]
     if not touched:
         return
-    told = [f"{name} {BY_HAND} since {latest[str(name)].run_id} refreshed it" for name in touched]
+    told = [
+        f"{name} was refreshed or rewritten by hand since {latest[str(name)].run_id} refreshed it"
+        for name in touched
+    ]
     raise Interfered(
         f"{what} was not checked, which says nothing about the data, because somebody else has "
-        f"changed layers meanwhile:\n{bullets(told)}",
+        "changed layers meanwhile:",
+        items=told,
+        about=list(map(str, touched)),
         readers="what the layers have now; require_certified refuses rows that no run has proven.",
         next_step=f"Clear the task of {touched[0]} with what follows it: it refreshes the layer "
         "anew. The server's log may say who did it.",

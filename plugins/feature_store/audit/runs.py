@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from feature_store.audit.lease import Holder
 
@@ -41,7 +42,9 @@ def open_run_once(
             open_run(connection, holder, run_type, as_of_day, zone)
 
 
-def fail_run(connection: Connection[Any], holder: Holder, problem: str, go: int) -> int:
+def fail_run(
+    connection: Connection[Any], holder: Holder, problem: str, account: dict[str, Any], go: int
+) -> int:
     """Record that a run failed, and why; once, if Airflow tries the task again that says so.
 
     That one passed is recorded by what certifies.
@@ -50,6 +53,7 @@ def fail_run(connection: Connection[Any], holder: Holder, problem: str, go: int)
         connection: a session on the record.
         holder: the run.
         problem: why, in words.
+        account: why, as data.
         go: Airflow's ``max_tries`` of the task, another number after somebody has cleared it.
 
     Returns:
@@ -68,9 +72,9 @@ def fail_run(connection: Connection[Any], holder: Holder, problem: str, go: int)
             (*run, go),
         ).fetchone()
         or connection.execute(
-            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, go) "
-            "VALUES (%s, %s, %s, %s) RETURNING event_id",
-            (*run, problem, go),
+            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, account, go) "
+            "VALUES (%s, %s, %s, %s, %s) RETURNING event_id",
+            (*run, problem, Jsonb(account), go),
         ).fetchone()
     )
     assert spoken is not None  # RETURNING

@@ -99,7 +99,7 @@ def _apply(
     if done.empty:
         print("Nothing to do: everything is as its file.")
     else:
-        print(f"Applied, in one transaction.\n{done}")
+        print(f"Applied, in one transaction.\n{done.done}")
     for feature_set in stamps:
         print_check(check(connection, feature_set), "stamped, ")
     if stamps:
@@ -145,8 +145,8 @@ def _report(
     connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     # Brings in the drawing library, which no other command needs.
-    from feature_store.reporting.report.read import latest_run
     from feature_store.reporting.report.render import write_report
+    from feature_store.reporting.run.read import latest_run
 
     dag_id, run_id = latest_run(connection)
     holder = Holder(options.dag or dag_id, options.run_id or run_id)

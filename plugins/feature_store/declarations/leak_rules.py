@@ -16,8 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+from feature_store.text_format import plural
 
 EVERY_COLUMN = "*"
+
+PROVEN = "proven as of t0"
+BADGES = {
+    "updated in place": "The source writes over it, and nobody knows what it was at t0.",
+    "live": "As the source stands when somebody reads it.",
+    "as of refresh": "As the source stood at the last refresh.",
+    "same-day": "Knows the whole day of t0, with what came later on it.",
+    PROVEN: "Compared every night with what was known before the day of t0.",
+}
+"""What a feature's values know, in a word or two; the first that is true of it says it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class LeakRules:
         as_of: sources whose rows say of which day they are, each with who may read it, and of
             these each with the columns of the source that it reads, outcomes aside.
         not_as_of: what is not as of t0 by itself, each with the reason.
+        columns_not_as_of: columns of sources that are not, of sources that else are.
         outcomes: what is known only after t0.
         functions: signatures of users' functions for which a person vouches, each with the reason.
         constants: relations and points in time that stand in their queries, for which a person
@@ -55,6 +67,7 @@ class LeakRules:
     path: Path
     as_of: dict[Name, dict[Name, frozenset[str]]]
     not_as_of: dict[Name, str]
+    columns_not_as_of: dict[tuple[Name, str], str]
     outcomes: tuple[Outcome, ...]
     functions: dict[str, str]
     constants: frozenset[tuple[Name, str]] = frozenset()
@@ -71,6 +84,8 @@ class DeclaredException:
         reads: what it reads that is not as of t0; None if the exception is a call.
         calls: the function that it calls and whose answer depends on the reader's session; None if
             the exception is a read.
+        columns: of what it reads, if it is about these columns alone; empty: about all.
+        badge: one of `BADGES`, for the features that it reaches.
         taints: the features that it reaches, by feature set.
         says: the words by which comments of tainted columns tell it.
         reason: why it is kept.
@@ -81,6 +96,8 @@ class DeclaredException:
     relation: Name
     reads: Name | None
     calls: str | None
+    columns: tuple[str, ...]
+    badge: str
     taints: dict[str, tuple[str, ...]]
     says: str
     reason: str
@@ -88,8 +105,12 @@ class DeclaredException:
     def __str__(self) -> str:
         """The exception as a person reads it."""
         n = sum(len(features) for features in self.taints.values())
-        reaches = f"{self.relation} {'reads' if self.reads else 'calls'} {self.reads or self.calls}"
-        return f"{self.title} ({self.id}): {reaches}; reaches {n} features.\n{self.reason}"
+        what = f"{', '.join(self.columns)} of {self.reads}" if self.columns else self.reads
+        reaches = f"{self.relation} {'reads' if self.reads else 'calls'} {what or self.calls}"
+        return (
+            f"{self.title} ({self.id}, {self.badge}): {reaches}; reaches {plural(n, 'feature')}.\n"
+            f"{self.reason}"
+        )
 
 
 def read_rules(include_dir: Path) -> LeakRules:
@@ -101,8 +122,14 @@ def read_rules(include_dir: Path) -> LeakRules:
     """
     path = include_dir / "leak_rules.toml"
     content = _read(path, _RulesInFile)
-    sources = [*(r.relation for r in content.as_of), *(r.relation for r in content.not_as_of)]
-    _only_once(path, "as_of and not_as_of", sources)
+    whole = [r for r in content.not_as_of if not r.columns]
+    _only_once(
+        path,
+        "as_of and not_as_of",
+        [*(r.relation for r in content.as_of), *(r.relation for r in whole)],
+    )
+    parts = [(r.relation, c) for r in content.not_as_of for c in r.columns]
+    _only_once(path, "not_as_of", [f"{relation}.{column}" for relation, column in parts])
     _only_once(path, "function", [f.signature for f in content.function])
     outcomes = tuple(_outcome(path, place, o) for place, o in enumerate(content.outcome, start=1))
     _only_once(path, "outcome", [f"{o.relation}.{c}" for o in outcomes for c in o.columns])
@@ -115,6 +142,12 @@ def read_rules(include_dir: Path) -> LeakRules:
         not_as_of={
             _name(path, f"not_as_of, {place}", r.relation): r.reason
             for place, r in enumerate(content.not_as_of, start=1)
+            if not r.columns
+        },
+        columns_not_as_of={
+            (_name(path, f"not_as_of, {place}", r.relation), column): r.reason
+            for place, r in enumerate(content.not_as_of, start=1)
+            for column in r.columns
         },
         outcomes=outcomes,
         functions={f.signature: f.reason for f in content.function},
@@ -131,7 +164,7 @@ def read_exceptions(include_dir: Path) -> tuple[DeclaredException, ...]:
     Raises:
         BadInput: the file is missing or malformed, has an unknown field, an empty text, an id that
             is there twice, an exception that does not say either ``reads`` or ``calls``, or one
-            that taints nothing; the message names the file and the place.
+            that taints nothing, or an unknown badge; the message names the file and the place.
     """
     path = include_dir / "exceptions.toml"
     content = _read(path, _ExceptionsInFile)
@@ -152,6 +185,12 @@ def tainted_by(
     return found
 
 
+def badge_of(exceptions: Iterable[DeclaredException]) -> str:
+    """What a feature's values know, by the exceptions that reach it."""
+    given = {exception.badge for exception in exceptions}
+    return next((badge for badge in BADGES if badge in given), PROVEN)
+
+
 _Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -167,6 +206,7 @@ class _AsOfInFile(_Strict):
 
 class _NotAsOfInFile(_Strict):
     relation: str
+    columns: list[_Text] = []
     reason: _Text
 
 
@@ -202,6 +242,8 @@ class _ExceptionInFile(_Strict):
     relation: str
     reads: str | None = None
     calls: _Text | None = None
+    columns: list[_Text] = []
+    badge: _Text
     taints: Annotated[dict[str, Annotated[list[_Text], Field(min_length=1)]], Field(min_length=1)]
     says: _Text
     reason: _Text
@@ -249,6 +291,13 @@ def _readers(path: Path, where: str, read_by: dict[str, list[str]]) -> dict[Name
 def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:
     if (content.reads is None) == (content.calls is None):
         raise BadInput(f"{path}: {content.id}: expected one of reads and calls.")
+    if content.columns and content.reads is None:
+        raise BadInput(f"{path}: {content.id}: columns are of what it reads; it reads nothing.")
+    _only_once(path, f"{content.id}, columns", content.columns)
+    if content.badge not in BADGES or content.badge == PROVEN:
+        known = ", ".join(badge for badge in BADGES if badge != PROVEN)
+        where = f"{path}: {content.id}"
+        raise BadInput(f"{where}: the badge is {content.badge!r}; expected one of {known}.")
     for feature_set, features in content.taints.items():
         _only_once(path, f"{content.id}, taints, {feature_set}", features)
     return DeclaredException(
@@ -257,6 +306,8 @@ def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:
         relation=_name(path, content.id, content.relation),
         reads=None if content.reads is None else _name(path, content.id, content.reads),
         calls=content.calls,
+        columns=tuple(content.columns),
+        badge=content.badge,
         taints={s: tuple(features) for s, features in content.taints.items()},
         says=content.says,
         reason=content.reason,

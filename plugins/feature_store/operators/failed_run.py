@@ -6,21 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from feature_store.audit.lease import release_lease
-from feature_store.declarations.dag_outline import EXPECTATIONS
 from feature_store.errors import BadInput, RunFailed, StoreError
 from feature_store.operators.airflow_run import holder_of
-from feature_store.reporting.mail.send import CAUSE
-from feature_store.text_format import bullets
+from feature_store.reporting.mail.airflow_facts import ask_airflow, told_by_airflow
+from feature_store.text_format import in_words, plural
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from psycopg import Connection
 
     from feature_store.settings import Settings
-
-_MOST_CAUSES = 10
-# The states of a task that came to an end of its own.
-_ENDED = ("success", "failed")
 
 
 def record_failure(
@@ -41,37 +36,28 @@ def record_failure(
     with suppress(BadInput):  # a run for no day leaves no record
         open_record(connection, settings, context, once=True)
     problem = error.problem if isinstance(error, StoreError) else str(error).strip()
+    tasks, _ = told_by_airflow(context["ti"], holder.dag_id, holder.run_id, context["ti"].task_id)
+    account = tasks.raised(error).record()
     with connection.transaction():
-        verdict = fail_run(connection, holder, problem, context["ti"].max_tries)
+        verdict = fail_run(connection, holder, problem, account, context["ti"].max_tries)
         withdraw(connection, holder)
     return verdict
 
 
-def failed_before(context: Context, connection: Connection[Any] | None = None) -> RunFailed | None:
+def failed_before(context: Context) -> RunFailed | None:
     """What failed before the verdict, or did not run; None if all is well."""
-    run, task = context["dag_run"], context["task"]
-    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-    by_task = states.get(run.run_id, {})
-    failed = sorted(t for t, state in by_task.items() if state == "failed")
-    never_ran = sorted(
-        t for t, state in by_task.items() if t != task.task_id and state not in _ENDED
-    )
-    if not failed and not never_ran:
+    run = context["dag_run"]
+    account, _ = ask_airflow(context["ti"], run.dag_id, run.run_id, context["ti"].task_id)
+    if not account.failed and not account.never_ran:
         return None
-    problem = f"Failed: {', '.join(failed) or 'no task'}."
-    if never_ran:
-        problem += f" Did not run: {', '.join(never_ran)}."
-    causes = {t: context["ti"].xcom_pull(task_ids=t, key=CAUSE) for t in failed[:_MOST_CAUSES]}
-    if any(causes.values()):
-        problem += "\n" + bullets([f"{task}: {cause}" for task, cause in causes.items() if cause])
-    if connection is not None:
-        from feature_store.validation.suite_record import breaches
-
-        groups = ((task.rpartition("."), state) for task, state in by_task.items())
-        ended = [s for (group, _, s), state in groups if group == EXPECTATIONS and state in _ENDED]
-        problem += breaches(connection, holder_of(context), ended)
+    items = list(map(str, account.failed))
+    if account.never_ran:
+        items.append(
+            f"{plural(len(account.never_ran), 'task')} did not run: {in_words(account.never_ran)}"
+        )
     return RunFailed(
-        problem,
+        "Tasks of this run did not do their work:",
+        items=items,
         readers="layers that were refreshed before the failure show new rows, the others old.",
         next_step="Read the log of the task that failed, mend it, then clear that task with what "
         "follows it.",

@@ -25,7 +25,7 @@ from feature_store.operators.airflow_run import (
 )
 from feature_store.operators.failed_run import failed_before, record_failure
 from feature_store.operators.tasks import StoreOperator
-from feature_store.reporting.mail.send import REPORT, mail_failure, mail_reviews
+from feature_store.reporting.mail.send import mail_failure, mail_reviews, mail_warnings
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class AssertContractOperator(StoreOperator):
         """What follows the certificate. It fails nothing, for readers are let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, context)
+        with _whatever_happens("Warnings were not mailed"):
+            mail_warnings(connection, context)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection, context)
         with _whatever_happens("The lease was not given back; the next run takes it"):
@@ -108,7 +110,7 @@ class AssertContractOperator(StoreOperator):
         from feature_store.declarations.store_definition import read_store
         from feature_store.validation.certification import certify
 
-        failed = failed_before(context, connection)
+        failed = failed_before(context)
         if failed:
             raise failed
         store = read_store(settings.include_dir)
@@ -175,7 +177,6 @@ class AssertContractOperator(StoreOperator):
             path = write_report(
                 connection, holder_of(context), settings.report_dir, exceptions, suites
             )
-            context["ti"].xcom_push(key=REPORT, value=str(path))
         except Exception as error:
             log.warning("The report could not be written: %s", error)
         else:

@@ -23,7 +23,7 @@ from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.proof.comparison import Comparison, Terms, compare
-from feature_store.text_format import bullets, in_words
+from feature_store.text_format import in_words
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,8 @@ def _compare(
     problems = _misfits(connection, relation, specification, adopted_relations(connection))
     if problems:
         raise NotReady(
-            f"{relation.name} cannot be proven:\n{bullets(problems)}",
+            f"{relation.name} cannot be proven:",
+            items=problems,
             readers="the rows of the last refresh.",
             next_step="Put the file back, or mend it, then clear this task.",
         )

@@ -21,7 +21,6 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import RowsLost
 from feature_store.relation_name import Name
-from feature_store.text_format import bullets
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +194,8 @@ def _refuse(problem: str, losses: Iterable[str], limits: Limits) -> None:
     lines = list(losses)
     if lines and not limits.accepted:
         raise RowsLost(
-            f"{problem}\n{bullets(lines)}",
+            problem,
+            items=lines,
             readers="the rows of the last refresh; nothing was changed.",
             next_step=NEXT,
         )

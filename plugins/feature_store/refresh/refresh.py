@@ -34,7 +34,6 @@ from feature_store.proof.proving import (
 from feature_store.refresh.inputs import Inputs, read_inputs, read_outcome, read_version
 from feature_store.refresh.lost_rows import ShrinkGuard
 from feature_store.refresh.observations import record_observations
-from feature_store.text_format import bullets
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,9 @@ def refresh(
         )
     except RowsLost as lost:
         readers = _what_readers_get(connection, relation)
-        raise RowsLost(lost.problem, readers=readers, next_step=lost.next_step) from None
+        raise RowsLost(
+            lost.head, items=lost.items, readers=readers, next_step=lost.next_step
+        ) from None
     except psycopg.Error as error:
         if passes_on_its_own(error):
             log.warning(
@@ -192,8 +193,8 @@ def _check_guards(connection: Connection[Any], relation: Relation) -> None:
     problems = guard_problems(connection, relation.guards)
     if problems:
         raise ExpectationsBroken(
-            f"{relation.name} was not refreshed, because of what it would read:\n"
-            f"{bullets(problems)}",
+            f"{relation.name} was not refreshed, because of what it would read:",
+            items=problems,
             readers=_what_readers_get(connection, relation),
             next_step="Mend the above, then clear this task.",
         )

@@ -16,7 +16,6 @@ from psycopg.rows import class_row
 
 from feature_store.errors import BadInput, NotReady
 from feature_store.schema.governance import GOVERNED_SCHEMAS
-from feature_store.text_format import bullets
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class Freshness:
         feature_set: the active one.
         readable: ``require_certified`` lets readers of it through now.
         problem: why not.
+        sources_until: the newest day of which the sources have a listing; None where no refresh
+            has told it yet.
     """
 
     ok: bool
@@ -42,6 +43,7 @@ class Freshness:
     feature_set: str | None
     readable: bool
     problem: str | None
+    sources_until: date | None = None
 
     def __str__(self) -> str:
         name = self.feature_set or "no active feature set"
@@ -52,6 +54,8 @@ class Freshness:
             f"{name}: certified {self.certified_at:%Y-%m-%d %H:%M %Z}, {age} ago, "
             f"for {self.as_of_day}, by run {self.run_id}"
         )
+        if self.sources_until:
+            certified += f"; the sources have listings until {self.sources_until}"
         return certified if self.readable else f"{certified}; not readable now: {self.problem}"
 
 
@@ -81,7 +85,8 @@ def require_fresh(connection: Connection[Any], max_age: str) -> tuple[Freshness,
     stale = [str(one) for one in found if not one.ok]
     if stale:
         raise NotReady(
-            f"The store is not fresh: no run has certified it within {max_age}.\n{bullets(stale)}",
+            f"The store is not fresh: no run has certified it within {max_age}.",
+            items=stale,
             readers="what the last refresh left; require_certified says whether it is proven.",
             next_step="See whether the scheduler runs and the DAG is imported: "
             "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",

@@ -18,7 +18,7 @@ def history_text(connection: Connection[Any]) -> str:
     leaks, reviews = open_leaks(connection), pending_reviews(connection)
     parts = [
         _latest(connection),
-        _listed("Leaks, output days that moved without cause", leaks),
+        _listed("Output days that moved without cause", leaks),
         _listed("Pending reviews, settled input days that changed", reviews),
     ]
     days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})

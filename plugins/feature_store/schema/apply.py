@@ -28,6 +28,7 @@ from feature_store.schema.applied_definitions import (
 )
 from feature_store.schema.audit_migrations import migrate
 from feature_store.schema.governance import REGISTRY
+from feature_store.schema.live_function import replace_code
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -43,7 +44,6 @@ from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
 from feature_store.schema.schema_owner import schema_problems
 from feature_store.settings import Settings
-from feature_store.text_format import bullets
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
 _PATIENCE = 12
@@ -156,9 +156,7 @@ def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise NotReady(
-            f"Nothing was applied:\n{bullets(problems)}", readers="what they had before."
-        )
+        raise NotReady("Nothing was applied:", items=problems, readers="what they had before.")
 
 
 def _wait_for_other_applies(connection: Connection[Any]) -> None:
@@ -245,7 +243,7 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
         if part.is_table:
             continue
         with naming(f"{part.name} cannot be replaced"):
-            _run(connection, (f"CREATE OR REPLACE {part.create.removeprefix('CREATE ')}",))
+            replace_code(connection, part.name, part.arguments, part.create)
             _run(connection, (*part.closed, *part.comments))
     record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
 

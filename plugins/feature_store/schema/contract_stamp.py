@@ -15,7 +15,6 @@ from psycopg import Connection, sql
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.schema.governance import REGISTRY
-from feature_store.text_format import bullets
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Che
     checked = check(connection, feature_set)
     if checked.problems:
         raise ContractBroken(
-            f"The contract of {feature_set.name} is broken:\n" + bullets(list(checked.problems)),
+            f"The contract of {feature_set.name} is broken:",
+            items=checked.problems,
             readers="the rows that the views have now; assert_feature_contract refuses them.",
             next_step=f"Look at `bin/feature-store check-contract {feature_set.name}`; mend the "
             f"relation, or, if the change is meant, stamp the contract and train again.",

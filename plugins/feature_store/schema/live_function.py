@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from feature_store.relation_name import Name
@@ -55,3 +56,34 @@ def live_function(
         (name.schema, name.relation, arguments),
     ).fetchone()
     return None if row is None else LiveFunction(*row)
+
+
+def replace_code(
+    connection: Connection[Any], name: Name, arguments: str | None, create: str
+) -> None:
+    """Replace a function or a view in the caller's transaction; who may call it still may.
+
+    Raises:
+        psycopg.Error: it cannot be, such as a function that gives other columns now and that a view
+            of somebody else's calls.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(f"CREATE OR REPLACE {create.removeprefix('CREATE ')}".encode())
+    except psycopg.errors.InvalidFunctionDefinition:
+        # It gives other columns than it did: only a new function can.
+        function = f"{name.quoted}({arguments})"
+        grants = connection.execute(_GRANTS, {"function": function}).fetchall()
+        connection.execute(f"DROP FUNCTION {function}".encode())
+        connection.execute(create.encode())
+        for (grant,) in grants:
+            connection.execute(grant.encode())
+
+
+_GRANTS = """
+SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%s', %(function)s::text, r.rolname::regrole)
+FROM pg_catalog.pg_proc AS p
+CROSS JOIN LATERAL aclexplode(p.proacl) AS g
+INNER JOIN pg_catalog.pg_roles AS r ON g.grantee = r.oid
+WHERE p.oid = to_regprocedure(%(function)s) AND g.grantee <> p.proowner
+"""

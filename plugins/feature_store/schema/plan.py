@@ -95,8 +95,12 @@ class Plan:
         refusals = list(self.replacement.refusals if self.replacement else ())
         return [*self.unsafe, *self.carried, *blockages(self), *refusals]
 
+    @property
+    def done(self) -> str:  # noqa: D102  # as str, of what was done
+        return "\n".join(_parts(self, done=True))
+
     def __str__(self) -> str:
-        return "\n".join(_parts(self))
+        return "\n".join(_parts(self, done=False))
 
 
 def make_plan(
@@ -121,7 +125,7 @@ def make_plan(
         migrations = pending_migrations(connection, read_migrations(include_dir))
     except psycopg.errors.InsufficientPrivilege:
         if unsafe:  # whoever took the schema has shut everybody out
-            raise NotReady(f"Not safe: {len(unsafe)}\n{bullets(list(unsafe))}") from None
+            raise NotReady(f"Not safe: {len(unsafe)}", items=unsafe) from None
         raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)
@@ -192,29 +196,31 @@ _WAY_OUT = {
 _REPLACEABLE = _WAY_OUT.keys() - {State.TAKEN}
 
 
-def _parts(plan: Plan) -> Iterator[str]:
+def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
     yield from _standing_in_the_way(plan)
     steps = [f"schema {name}" for name in plan.schemas]
     steps += _audit_steps(plan.migrations)
     steps += [thing.label for thing in plan.creates]
     if steps:
-        yield f"To create: {len(steps)}\n{bullets(steps)}"
+        yield f"{'Created' if done else 'To create'}: {len(steps)}\n{bullets(steps)}"
     if plan.completes:
         labels = [_parted(condition) for condition in plan.completes]
-        yield f"To complete: {len(labels)}\n{bullets(labels)}"
+        yield f"{'Completed' if done else 'To complete'}: {len(labels)}\n{bullets(labels)}"
     if plan.adopts:
         plain = [c.thing.label for c in plan.adopts if not (c.details or c.standing)]
         told = [_parted(c) for c in plan.adopts if c.details or c.standing]
         told += ["\n".join(wrap(", ".join(plain), 92))] if plain else []
-        yield f"To adopt as they are, and never alter: {len(plan.adopts)}\n{bullets(told)}"
+        words = "Adopted as they are" if done else "To adopt as they are, and never alter"
+        yield f"{words}: {len(plan.adopts)}\n{bullets(told)}"
     if plan.replacement:
-        yield from _replaced(plan.replacement)
+        yield from _replaced(plan.replacement, done=done)
     if plan.comments:
         labels = [thing.label for thing in plan.comments]
-        yield f"Comments to write: {len(labels)}\n{bullets(labels)}"
+        yield f"Comments {'written' if done else 'to write'}: {len(labels)}\n{bullets(labels)}"
     if plan.reworded:
         yield (
-            f"Descriptions by this server to record: {len(plan.reworded)}, after its new major "
+            f"Descriptions by this server {'recorded' if done else 'to record'}: "
+            f"{len(plan.reworded)}, after its new major "
             "version. Their queries are taken to be what they were."
         )
     if plan.views_read:
@@ -245,14 +251,16 @@ def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
     return [f"audit schema, step {m.version}: {m.name}" for m in migrations]
 
 
-def _replaced(replacement: Replacement) -> Iterator[str]:
-    yield f"To replace, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
+def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
+    words = "Replaced" if done else "To replace"
+    yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
     if replacement.along:
-        words = "To build anew with them, unchanged"
+        words = f"{'Built' if done else 'To build'} anew with them, unchanged"
         yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
     if replacement.views:
         names = [str(view.name) for view in replacement.views]
-        yield f"Views of yours to bind to the new ones: {len(names)}\n{bullets(names)}"
+        words = f"Views of yours {'bound' if done else 'to bind'} to the new ones"
+        yield f"{words}: {len(names)}\n{bullets(names)}"
 
 
 def _parted(condition: Condition) -> str:

@@ -26,7 +26,6 @@ from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady, ProofsChanged
 from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.contract_stamp import check, stamp
-from feature_store.text_format import bullets
 
 _STAMP = "bin/feature-store stamp-proofs"
 UNSTAMPED = f"Changed since the proofs were stamped, so that no run is certified ({_STAMP})"
@@ -59,7 +58,8 @@ def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) 
     never = () if _has_table(connection) and _stamped(connection) else (_NEVER,)
     if found := never or unstamped(connection, store, include_dir):
         raise ProofsChanged(
-            "The proofs are not those that a person stamped:\n" + bullets(list(found)),
+            "The proofs are not those that a person stamped:",
+            items=list(found),
             readers="the rows that the views have now; nobody has agreed to what proves them.",
             next_step=f"Put the files back; or, if the change is meant, stamp it: `{_STAMP}`. Then "
             "trigger a new run.",
@@ -98,7 +98,8 @@ def stamp_proofs(
     others = {name: how for name, how in differing.items() if not _adds(name, how)}
     if others and not replace:
         raise BadInput(
-            "The proofs have changed since they were stamped:\n" + bullets(list(_lines(others))),
+            "The proofs have changed since they were stamped:",
+            items=list(_lines(others)),
             readers="what was stamped before.",
             next_step=f"Put the files back; or stamp the proofs first: `{_STAMP}`.",
         )

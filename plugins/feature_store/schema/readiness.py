@@ -89,7 +89,8 @@ def check_code(
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise NotReady(
-            f"The store cannot be refreshed:\n{bullets(problems)}",
+            "The store cannot be refreshed:",
+            items=problems,
             readers="the rows of the last refresh; nothing was changed.",
             next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
             "look at `bin/feature-store plan`, then run again.",

@@ -11,7 +11,6 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder, Lease, hold_lease
 from feature_store.errors import NotReady
-from feature_store.text_format import bullets
 
 if TYPE_CHECKING:
     from feature_store.declarations.store_definition import (
@@ -43,7 +42,8 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
     ).fetchall()
     if problems:
         raise NotReady(
-            "This run cannot certify the store:\n" + bullets([problem for (problem,) in problems]),
+            "This run cannot certify the store:",
+            items=[problem for (problem,) in problems],
             readers="what the views have now; require_certified refuses rows not proven yet.",
             next_step="Trigger a new run of the DAG.",
         )

@@ -1,15 +1,14 @@
-"""What trying a suite found, kept in the audit schema, and what of it counts for the verdict."""
+"""What trying a suite found, kept in the audit schema."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
 
-from feature_store.audit.lease import Holder, Lease, hold_lease
-from feature_store.text_format import bullets
+from feature_store.audit.lease import Lease, hold_lease
 from feature_store.validation.suites import Finding
 
 
@@ -49,8 +48,8 @@ def record(connection: Connection[Any], event: int, findings: Sequence[Finding])
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "
-            "relation, severity, outcome, expected, observed, sample, seconds) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "relation, severity, outcome, expected, observed, sample, seconds, breaching) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     event,
@@ -62,32 +61,8 @@ def record(connection: Connection[Any], event: int, findings: Sequence[Finding])
                     finding.observed,
                     json.dumps(finding.sample, default=str),
                     finding.seconds,
+                    finding.breaching,
                 )
                 for finding in findings
             ],
         )
-
-
-def breaches(connection: Connection[Any], holder: Holder, ended: Collection[str]) -> str:
-    """What a run's suites found wrong, for its verdict; empty if nothing.
-
-    Args:
-        connection: a session.
-        holder: the run.
-        ended: the suites that came to their end this time; those of others do not count.
-    """
-    rows = connection.execute(
-        "SELECT e.suite, e.relation, e.expected, e.observed "
-        "FROM feature_store_audit.expectation AS e "
-        "WHERE e.dag_id = %s AND e.run_id = %s AND e.outcome <> 'met' AND e.severity = 'critical' "
-        "AND e.suite = ANY(%s) ORDER BY e.suite, e.relation, e.expectation",
-        (holder.dag_id, holder.run_id, list(ended)),
-    ).fetchall()
-    if not rows:
-        return ""
-    return "\n" + bullets(
-        [
-            f"{suite}, {relation}: expected {expected}; {found}"
-            for suite, relation, expected, found in rows
-        ]
-    )

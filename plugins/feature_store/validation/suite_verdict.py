@@ -9,7 +9,6 @@ from typing import Any
 
 from feature_store.errors import CheckInterrupted, ExpectationsBroken, NotChecked
 from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.text_format import bullets
 from feature_store.validation.suites import Finding
 
 
@@ -35,10 +34,11 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
     errors = [f for f in findings if f.outcome == "error"]
     broken = [f for f in findings if f.outcome == "broken"]
     critical = [f for f in broken if f.expectation.severity == "critical"]
-    told = bullets([_told(f) for f in (*critical, *errors)])
+    told = [_told(f) for f in (*critical, *errors)]
     if critical:
         raise ExpectationsBroken(
-            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.\n{told}",
+            f"{suite}: {len(critical)} of {len(findings)} expectations are broken.",
+            items=told,
             readers="the rows that broke them; they were refreshed before they were checked.",
             next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
         )
@@ -46,7 +46,8 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
         unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
         raise unchecked(
             f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
-            f"says nothing about the data.\n{told}",
+            "says nothing about the data.",
+            items=told,
             next_step="Mend the cause, then clear this task with what follows.",
         )
     return {

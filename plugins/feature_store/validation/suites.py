@@ -44,6 +44,7 @@ class Finding:
         passes: whether what kept it from being checked may pass on its own.
         sample: up to 20 of those rows.
         seconds: that its queries took.
+        breaching: how many rows breach it; None where nobody could count them.
     """
 
     expectation: Expectation
@@ -52,6 +53,7 @@ class Finding:
     sample: list[dict[str, Any]]
     seconds: float
     passes: bool = False
+    breaching: int | None = None
 
 
 def run_suite(
@@ -111,7 +113,7 @@ def _as_gx(expectation: Expectation) -> Any:
 
 
 def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> Finding:
-    outcome, observed, sample = _read(result)
+    outcome, observed, sample, breaching = _read(result)
     passes = outcome == "error" and _passes(observed)
     level = logging.INFO if outcome == "met" else logging.ERROR
     if outcome == "broken" and expectation.severity == "warning":
@@ -125,18 +127,18 @@ def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> 
         expectation.expected,
         observed,
     )
-    return Finding(expectation, outcome, observed, sample, seconds, passes)
+    return Finding(expectation, outcome, observed, sample, seconds, passes, breaching)
 
 
-def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:
+def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]], int | None]:
     found = result["result"].get("observed_value")
     if found is None:
-        return "error", f"it could not be checked: {_cause(result['exception_info'])}", []
+        return "error", _cause(result["exception_info"]), [], None
     if result["success"]:
-        return "met", "no row that breaches it", []
+        return "met", "no row that breaches it", [], 0
     sample = result["result"]["details"]["unexpected_rows"][:_SAMPLE]
     breach = "row that breaches it" if found == 1 else "rows that breach it"
-    return "broken", f"{found:,} {breach}", sample
+    return "broken", f"{found:,} {breach}", sample, int(found)
 
 
 def _passes(observed: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +21,7 @@ from feature_store.operators.tasks import SuiteOperator
 from feature_store.refresh.refresh import refresh
 from feature_store.relation_name import Name
 from feature_store.reporting.mail.run_facts import FailedRun, read_facts
-from feature_store.reporting.mail.short_cause import cause_of
+from feature_store.reporting.run.account import Account, Cause, FailedTask
 from feature_store.settings import Settings
 from feature_store.validation import suite_record, suites
 from feature_store.validation.history.judgement import judge_history
@@ -83,7 +83,7 @@ def test_a_suite_checks_nothing_of_layers_that_were_refreshed_by_hand(
     told = f"{layer} was refreshed or rewritten by hand since a run refreshed it"
     assert told in str(caught.value)
     assert f"Next: Clear the task of {layer} with what follows it" in str(caught.value)
-    assert context["ti"].left == {"cause": told}
+    assert context["ti"].left["cause"]["text"] == told
     assert not store.execute(
         "SELECT FROM feature_store_audit.proof_log WHERE suite_event IS NOT NULL"
     ).fetchall()
@@ -137,12 +137,13 @@ def test_the_mail_says_to_clear_the_layer_and_not_the_suite(store: Session, leas
     _by_hand(store, D3)
     with pytest.raises(Interfered) as caught:
         check_untouched(store, [A, D3], "The suite")
-    suite = "expectations.uniqueness"
+    suite = FailedTask("expectations.uniqueness", Cause.of(caught.value))
     run = FailedRun(
         _RUN.dag_id,
         _RUN.run_id,
-        "assert_contract",
-        states={"base.sold_prices_v1_mv": "success", suite: "failed"},
-        causes={suite: cause_of(caught.value)},
+        Account(failed=(suite,)),
+        logical_date=datetime(2026, 6, 30, tzinfo=UTC),
+        tasks=("base.sold_prices_v1_mv", suite.task_id),
     )
-    assert "clear base.sold_prices_v1_mv of run" in " ".join(read_facts(run, store).next_steps)
+    steps = read_facts(run, store, Settings().include_dir).steps
+    assert "--task-regex base.sold_prices_v1_mv" in steps[-1].command

@@ -48,7 +48,7 @@ def test_from_nothing_to_a_stamped_store(sources_db, run, include):
     assert out.startswith(f"To create: {steps}\n")
     code, out, _ = run(sources_db, "apply")
     assert code == 0
-    assert out.startswith(f"Applied, in one transaction.\nTo create: {steps}\n")
+    assert out.startswith(f"Applied, in one transaction.\nCreated: {steps}\n")
     assert out.endswith(
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
         "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
@@ -114,7 +114,7 @@ def test_changed_words_are_written_without_the_hint_of_empty_relations(
     code, out, _ = run(store_db, "apply")
     assert code == 0
     assert out == (
-        "Applied, in one transaction.\nComments to write: 1\n  - ml.spam_listings_v1\n"
+        "Applied, in one transaction.\nComments written: 1\n  - ml.spam_listings_v1\n"
         f"In place, as their file: {include.objects}.\n"
     )
 
@@ -291,7 +291,7 @@ def test_report_writes_the_latest_runs_report_or_any_others(store_db, run, tmp_p
 
 def test_check_leaks_finds_none_in_the_store_as_shipped(store_db, run):
     code, out, _ = run(store_db, "check-leaks")
-    assert (code, out) == (0, "Leaks: 0. Declared exceptions: 4.\n")
+    assert (code, out) == (0, "Leaks: 0. Declared exceptions: 5.\n")
 
 
 def test_check_leaks_names_a_leak(store_db, run):
@@ -316,4 +316,6 @@ def test_history_says_what_waits_and_accepting_takes_a_day_and_a_reason(store_db
 
 def test_status_names_the_declared_exceptions(store_db, run):
     _, out, _ = run(store_db, "status")
-    assert "Same-day ask median (same-day-ask): ml.tom_features_v1_enriched_mv reads" in out
+    assert (
+        "Same-day ask median (same-day-ask, same-day): ml.tom_features_v1_enriched_mv reads" in out
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feature_store.declarations.leak_rules import read_exceptions, read_rules, tainted_by
+from feature_store.declarations.leak_rules import badge_of, read_exceptions, read_rules, tainted_by
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from tests.feature_store.validation.leaks.variants import EXCEPTIONS, RULES, SETS
@@ -16,6 +16,7 @@ _OUTCOME = '[[outcome]]\nrelation = "a.b"\ncolumns = ["c"]\nreason = "r"\nread_b
 _NOT_AS_OF = '[[not_as_of]]\nrelation = "a.b"\nreason = "r"\n'
 _EXCEPTION = (
     '[[exception]]\nid = "x"\ntitle = "t"\nrelation = "a.b"\nreads = "c.d"\nsays = "s"\n'
+    'badge = "same-day"\n'
     'reason = "r"\ntaints = { set = ["f"] }\n'
 )
 
@@ -33,7 +34,7 @@ def test_the_rules_and_exceptions_as_shipped():
     assert len(RULES.not_as_of) == 3
     assert RULES.functions == {}
     assert [e.id for e in EXCEPTIONS] == [
-        "same-day-ask", "ai-as-of-refresh", "live-images", "live-zone",
+        "same-day-ask", "ai-as-of-refresh", "updated-in-place", "live-images", "live-zone",
     ]  # fmt: skip
 
 
@@ -71,6 +72,19 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
         if (reader, column) not in closed
     ]
     assert open_ == []
+
+
+def test_what_the_source_writes_over_is_not_called_proven():
+    by_set = {name for e in EXCEPTIONS for name in e.taints.get("tom_features_v1", ())}
+    in_place = {
+        "condition_score", "battery_pct_fixed_ai", "damage_severity_ai", "damage_binary_ai",
+        "seller_rating", "review_count",
+    }  # fmt: skip
+    assert in_place <= by_set
+    (declared,) = [e for e in EXCEPTIONS if e.badge == "updated in place"]
+    assert set(declared.taints["tom_features_v1"]) == in_place == set(declared.columns)
+    assert badge_of([declared, EXCEPTIONS[0]]) == "updated in place"
+    assert badge_of([]) == "proven as of t0"
 
 
 def test_tainted_features_with_the_ids_of_all_that_taint_them():
@@ -140,6 +154,8 @@ def test_rules_that_cannot_be_used_are_refused_with_file_and_place(include, text
         (_EXCEPTION.replace('reason = "r"', 'reason = " "'), "exception, 1, reason: String"),
         (_EXCEPTION.replace("a.b", "a.b.c"), "x: 'a.b.c' is not a relation's name"),
         (_EXCEPTION + "until = 1\n", "exception, 1, until: the field is unknown."),
+        (_EXCEPTION.replace("same-day", "odd"), "x: the badge is 'odd'; expected one of updated"),
+        (_EXCEPTION.replace("reads", "calls") + 'columns = ["c"]\n', "x: columns are of what it"),
     ],
 )
 def test_exceptions_that_cannot_be_used_are_refused_with_file_and_place(include, text, said):

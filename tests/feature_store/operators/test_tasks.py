@@ -165,7 +165,7 @@ def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
         sleeper.execute(context)
     words = "sleeper took longer than FEATURE_STORE_TASK_TIMEOUT, 1 seconds."
     assert str(caught.value) == words
-    assert context["ti"].left == {"cause": words}
+    assert context["ti"].left["cause"]["text"] == words
     with psycopg.connect(store_database, autocommit=True) as other:
         sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         for _ in range(100):

@@ -7,6 +7,7 @@ import pytest
 
 from feature_store.errors import BadInput, NotReady
 from feature_store.reporting.freshness import require_fresh
+from feature_store.schema.apply import apply
 from tests.feature_store.refresh.certified import CertifiedNights
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
@@ -78,6 +79,28 @@ def test_without_a_stamped_contract_there_is_one_row_that_says_so(scratch):
     assert scratch.rows("SELECT ok, readable, problem FROM ml.store_freshness('1 day')") == [
         (False, False, "no feature set is active: its contract has never been stamped")
     ]
+
+
+def test_a_guard_of_before_is_replaced_though_it_gives_fewer_columns(
+    store_db, store_files, settings, new_role
+):
+    role = new_role()
+    store_db.run(
+        "DROP FUNCTION ml.store_freshness(interval)",
+        "CREATE FUNCTION ml.store_freshness(p_max_age interval) RETURNS TABLE (ok boolean) "
+        "LANGUAGE sql AS 'SELECT true'",
+        f"GRANT EXECUTE ON FUNCTION ml.store_freshness(interval) TO {role}",
+    )
+    apply(store_db.connection, store_files, settings, ["ml.store_freshness"])
+    function = "ml.store_freshness(interval)"
+    assert (
+        store_db.value(f"SELECT sources_until FROM {function.replace('interval', '%s')}", "1 day")
+        is None
+    )
+    for who, may in ((role, True), ("public", False)):
+        assert (
+            store_db.value("SELECT has_function_privilege(%s, %s, 'EXECUTE')", who, function) is may
+        )
 
 
 def test_without_the_guard_the_next_step_is_to_apply(scratch_sources):

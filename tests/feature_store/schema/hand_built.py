@@ -38,6 +38,7 @@ id = "f0-images"
 title = "F0 chooses listings by their images"
 relation = "{F0}"
 reads = "feature_store.device_image_features_unified_v1"
+badge = "live"
 says = "image row as of the query"
 reason = "It was there before us. A listing is in the device set once it has images."
 [exception.taints]

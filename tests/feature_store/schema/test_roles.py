@@ -75,6 +75,7 @@ PAGE_READS = [
         "fact",
         "feature_lineage",
         "feature_nulls",
+        "finding",
         "history_finding",
         "latest_refresh",
         "lease",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -22,7 +22,7 @@ from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, prove
 from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
-from feature_store.validation.suite_record import begin_suite, breaches, record
+from feature_store.validation.suite_record import begin_suite, record
 from feature_store.validation.suite_verdict import tell_empty, verdict
 from feature_store.validation.suites import Finding, run_suite
 from sandbox.roles import OWNER
@@ -162,7 +162,6 @@ def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
 
     assert night.broken(suite) == {}
     assert verdict(suite, findings)["met"] >= 5
-    assert breaches(night.session, RUN, SUITES) == ""
 
 
 def test_every_row_is_compared(night: Night) -> None:
@@ -646,28 +645,3 @@ def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> 
     ).fetchone()
     assert kept[0] == kept[1] > 15
     assert kept[2] == "met"
-
-
-def test_the_verdict_names_what_the_suites_found(night: Night) -> None:
-    night.session.execute(
-        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
-    )
-    night.run("as_of_counts")
-
-    told = breaches(night.session, RUN, SUITES)
-
-    assert "every materialized view was refreshed by this run" in told
-    assert "1 row that breach" in told
-
-
-def test_the_verdict_does_not_repeat_what_an_earlier_try_found(night: Night) -> None:
-    night.session.execute(
-        "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
-    )
-    night.run("as_of_counts")
-    assert breaches(night.session, RUN, SUITES) != ""
-    assert breaches(night.session, RUN, ["uniqueness"]) == "", "as_of_counts did not run this time"
-
-    open_run(night.session, RUN, "manual", date(2026, 6, 30), "UTC")
-
-    assert breaches(night.session, RUN, SUITES) == ""

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from feature_store.declarations.dag_outline import VERDICT
-from feature_store.errors import BadInput, StoreError
+from feature_store.errors import BadInput
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from feature_store.reporting.mail.mail_record import Untold
     from feature_store.reporting.mail.run_facts import FailedRun
+    from feature_store.reporting.run.account import Account
     from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
 CAUSE = "cause"
-"""The XCom key under which a task that fails leaves its cause, in a few words."""
-REPORT = "report"
-"""The XCom key under which the verdict's task leaves the address of the run's report."""
-
-_MOST_CAUSES = 10
+"""The XCom key under which a task that fails leaves its cause."""
 
 
 def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:
@@ -32,17 +30,16 @@ def failed_run(context: Context, error: BaseException | None, settings: Settings
     from feature_store.reporting.mail.run_facts import FailedRun
 
     run, ti = context["dag_run"], context["ti"]
-    states, causes, report = _told_by_airflow(ti, run.dag_id, run.run_id)
+    account, tasks = told_by_airflow(ti, run.dag_id, run.run_id, ti.task_id)
+    account = account.raised(error)
     return FailedRun(
         dag_id=run.dag_id,
         run_id=run.run_id,
-        task_id=ti.task_id,
-        error=error,
+        account=account,
         as_of_day=day_of(context, settings),
         logical_date=run.logical_date,
-        states=states,
-        causes=causes,
-        links=(*links(ti, settings), *([("Report", report)] if report else [])),
+        tasks=tasks,
+        links=links(settings, run.dag_id, run.run_id, account),
     )
 
 
@@ -51,20 +48,51 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
     from feature_store.reporting.mail.run_facts import FailedRun
 
     dag_id, run_id = untold.run.dag_id, untold.run.run_id
-    states, causes, report = _told_by_airflow(context["ti"], dag_id, run_id)
+    now, tasks = told_by_airflow(context["ti"], dag_id, run_id, VERDICT)
+    account = untold.account
+    if not account.failed:
+        account = replace(account, failed=now.failed, never_ran=now.never_ran)
     return FailedRun(
         dag_id=dag_id,
         run_id=run_id,
-        task_id=VERDICT,
-        error=StoreError(untold.problem),
+        account=account,
         as_of_day=untold.as_of_day,
-        states=states,
-        causes=causes,
-        links=(
-            *(_pages(settings.links_base, dag_id, run_id, VERDICT) if settings.links_base else []),
-            *([("Report", report)] if report else []),
-        ),
+        tasks=tasks,
+        links=links(settings, dag_id, run_id, account),
     )
+
+
+def told_by_airflow(
+    ti: Any, dag_id: str, run_id: str, verdict: str
+) -> tuple[Account, tuple[str, ...]]:
+    """As `ask_airflow`; nothing where Airflow is silent."""
+    from feature_store.reporting.run.account import Account
+
+    try:
+        return ask_airflow(ti, dag_id, run_id, verdict)
+    except Exception as problem:
+        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
+        return Account(), ()
+
+
+def ask_airflow(ti: Any, dag_id: str, run_id: str, verdict: str) -> tuple[Account, tuple[str, ...]]:
+    """What a run's tasks say of its failure, and their names.
+
+    Args:
+        ti: of the task that asks.
+        dag_id: of the run.
+        run_id: the run.
+        verdict: the task that gives the verdict, whose own state says nothing.
+    """
+    from feature_store.reporting.run.account import account_of_tasks
+
+    states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
+    account = account_of_tasks(
+        {task: None if state is None else str(state) for task, state in states.items()},
+        verdict,
+        lambda task: ti.xcom_pull(task_ids=task, key=CAUSE, dag_id=dag_id, run_id=run_id),
+    )
+    return account, tuple(states)
 
 
 def day_of(context: Context, settings: Settings) -> date | None:
@@ -83,36 +111,24 @@ def day_of(context: Context, settings: Settings) -> date | None:
         return None  # what the run failed of, most likely
 
 
-def links(ti: Any, settings: Settings) -> list[tuple[str, str]]:
-    """Where people find this run and its log."""
-    if not settings.links_base:
-        return [("Log", ti.log_url)]
-    return _pages(settings.links_base, ti.dag_id, ti.run_id, ti.task_id)
+def links(
+    settings: Settings, dag_id: str, run_id: str, account: Account | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Where people find a run, its report, and the log of the task that failed first."""
+    from airflow.sdk.configuration import conf
+
+    base = settings.links_base or conf.get("api", "base_url", fallback="http://localhost:8080/")
+    base = base.rstrip("/")
+    run = f"{base}/dags/{_part(dag_id)}/runs/{_part(run_id)}"
+    task = account.failed[0].task_id if account and account.failed else VERDICT
+    asked = urlencode({"dag_id": dag_id, "run_id": run_id}, errors="replace")
+    return (
+        (f"Log of {task}", f"{run}/tasks/{_part(task)}"),
+        ("Run in Airflow", run),
+        ("Report", f"{base}/feature-store/api/report?{asked}"),
+        ("Run on the store's page", f"{base}/feature-store/?{asked}"),
+    )
 
 
-def _pages(base: str, dag_id: str, run_id: str, task_id: str) -> list[tuple[str, str]]:
-    page = f"{base.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
-    return [("Run", page), ("Log", f"{page}/tasks/{quote(task_id)}")]
-
-
-def _told_by_airflow(
-    ti: Any, dag_id: str, run_id: str
-) -> tuple[dict[str, str | None], dict[str, str], str | None]:
-    """States of the tasks, causes of those that failed, and the report's address."""
-    states: dict[str, str | None] = {}
-    causes: dict[str, str] = {}
-    report = None
-    of_run = {"dag_id": dag_id, "run_id": run_id}
-    try:
-        found = ti.get_task_states(dag_id=dag_id, run_ids=[run_id])
-        states = {
-            task: None if state is None else str(state)
-            for task, state in found.get(run_id, {}).items()
-        }
-        failed = [task for task, state in states.items() if state == "failed"]
-        for task in failed[:_MOST_CAUSES]:
-            causes[task] = ti.xcom_pull(task_ids=task, key=CAUSE, **of_run) or ""
-        report = ti.xcom_pull(task_ids=VERDICT, key=REPORT, **of_run)
-    except Exception as problem:
-        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
-    return states, causes, report and str(report)
+def _part(text: str) -> str:
+    return quote(text, errors="replace")

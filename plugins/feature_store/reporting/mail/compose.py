@@ -5,7 +5,7 @@ Nothing here talks to anybody, so that every mail can be tested from its facts a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -14,95 +14,22 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from feature_store.reporting.mail.short_cause import with_its_head
+from feature_store.errors import RunFailed
+from feature_store.reporting.mail.next_steps import Step
+from feature_store.reporting.mail.run_facts import MailFacts
+from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.headline import what_broke
 
-MOST_ROWS = 20
+# Of the first finding, and of each that follows: a mail is two screens, the report has the rest.
+_MOST_ROWS, _MOST_OF_OTHERS = 20, 3
 _MOST_COLUMNS = 8
-_MOST_FINDINGS = 25
+_MOST_FINDINGS = 5
+_MOST_REVIEWS = 25
+_MOST_LINES = 12
 _SUBJECT = 120
 _CELL = 48
 _VALUE = 1200
 _TEMPLATES = Path(__file__).with_name("templates")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An expectation that is broken, or that could not be checked.
-
-    Attributes:
-        suite: it belongs to.
-        relation: it is about.
-        expected: what must hold, in words.
-        observed: what was found, or why it could not be checked.
-        severity: ``critical`` or ``warning``.
-        amount: how much breaches it, such as ``3 rows``; empty if that is not known.
-        sample: some of the rows that breach it.
-    """
-
-    suite: str
-    relation: str
-    expected: str
-    observed: str
-    severity: str = "critical"
-    amount: str = ""
-    sample: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The relations that its rows name; of an ordinary one, which is about one, none."""
-        return tuple(str(row["relation"]) for row in self.sample if "relation" in row)
-
-
-@dataclass(frozen=True)
-class FailedTask:
-    """A task that failed, with its cause in a few words (empty if unknown).
-
-    Attributes:
-        task_id: as Airflow shows it.
-        cause: why, in a few words.
-        suite: the suite that it was to check, if it is a suite's.
-    """
-
-    task_id: str
-    cause: str = ""
-    suite: str | None = None
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What is known of a failed run.
-
-    Attributes:
-        dag_id: of the DAG.
-        run_id: of its run.
-        as_of_day: the day that the run answers for, if known.
-        failed: tasks that failed, the verdict's own not among them.
-        never_ran: tasks that never ran.
-        breaches: broken expectations, warnings too.
-        errors: expectations that could not be checked, which says nothing about the data.
-        problem: what the verdict said; empty where the rest says it all.
-        readers: what readers see now.
-        certified: what was certified last, if known.
-        reviews: old days that changed and that nobody has accepted, seen first by this run.
-        next_steps: what to do, commands among them.
-        links: pairs of a label and an address.
-        notes: on the mail itself, such as that it comes late.
-    """
-
-    dag_id: str
-    run_id: str
-    as_of_day: date | None = None
-    failed: tuple[FailedTask, ...] = ()
-    never_ran: tuple[str, ...] = ()
-    breaches: tuple[Finding, ...] = ()
-    errors: tuple[Finding, ...] = ()
-    problem: str = ""
-    readers: str = ""
-    certified: str | None = None
-    reviews: tuple[str, ...] = ()
-    next_steps: tuple[str, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,28 +60,34 @@ class Table:
         ]
 
 
-def compose(facts: RunFacts, hide: Callable[[str], str] = str) -> Mail:
-    """Write the mail.
+def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
+    """Write the mail of a failed run.
 
     Args:
         facts: of the failed run; any text in them may come from data and is treated as such.
         hide: replaces secrets in a text; every value passes through it before it is escaped.
     """
-    headline = what_broke(facts)
+    headline = what_broke(facts.account, facts.findings)
     clean = partial(_clean, hide=hide)
+    critical = [finding for finding in facts.findings if finding.is_critical]
+    detail = f" ({critical[0].expected})" if len(critical) == 1 else ""
+    if any(not task.suite for task in facts.account.failed):
+        detail = ""
     values = {
         "facts": facts,
         "headline": _one_line(clean(headline)),
+        "account": list(_untold(facts, _one_line(clean(headline)), clean)),
         "sections": _sections(facts, clean),
+        "steps": facts.steps,
     }
-    return _render("mail", facts.as_of_day, headline, values, clean)
+    return _render("mail", facts.as_of_day, headline + detail, values, clean)
 
 
 def compose_review(
-    run: RunFacts,
+    run: MailFacts,
     days: Sequence[date],
     reviews: Sequence[str],
-    commands: Sequence[str],
+    steps: Sequence[Step],
     hide: Callable[[str], str] = str,
 ) -> Mail:
     """Write the mail of a good run that found old days changed.
@@ -163,28 +96,48 @@ def compose_review(
         run: the run.
         days: that changed, in order.
         reviews: what changed, one text each; a day that changed in several layers has several.
-        commands: what to do.
+        steps: what to do.
         hide: as in `compose`.
     """
     which = f"the old day {days[0]} has"
     if len(days) > 1:
         which = f"{len(days)} old days ({days[0]} to {days[-1]}) have"
     headline = f"{which} changed, for review"
-    clean = partial(_clean, hide=hide)
     values = {
+        "facts": run,
         "headline": headline,
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "as_of_day": run.as_of_day,
-        "notes": run.notes,
         "meaning": "The run passed. What happened on these days is long settled, yet the sources "
         "tell it otherwise than before. It waits until a person accepts it with a reason.",
-        "reviews": reviews[:_MOST_FINDINGS],
-        "left_out": max(0, len(reviews) - _MOST_FINDINGS),
-        "commands": commands,
-        "links": run.links,
+        "reviews": reviews[:_MOST_REVIEWS],
+        "left_out": max(0, len(reviews) - _MOST_REVIEWS),
+        "steps": steps,
     }
-    return _render("review", run.as_of_day, headline, values, clean)
+    return _render("review", run.as_of_day, headline, values, partial(_clean, hide=hide))
+
+
+def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], str] = str) -> Mail:
+    """Write the mail of a good run in which warnings are new, or over.
+
+    Args:
+        run: the run, its findings those that are new.
+        over: what was warned of before and is not any more.
+        hide: as in `compose`.
+    """
+    first = [f"{finding.relation}: {finding.expected}" for finding in run.findings]
+    if first:
+        headline = f"{'a warning is' if len(first) == 1 else f'{len(first)} warnings are'} new"
+    else:
+        headline = f"{'a warning is' if len(over) == 1 else f'{len(over)} warnings are'} over"
+    clean = partial(_clean, hide=hide)
+    values = {
+        "facts": run,
+        "headline": headline,
+        "meaning": "The run passed. A warning fails nothing; include/thresholds.toml says when it "
+        "is given. It is not mailed again while it lasts.",
+        "sections": _sections(run, clean),
+        "over": over,
+    }
+    return _render("warning", run.as_of_day, f"{headline}: {(first or over)[0]}", values, clean)
 
 
 def _render(
@@ -211,60 +164,47 @@ def _render(
     )
 
 
-def what_broke(facts: RunFacts) -> str:
-    """What broke, in one phrase: the cause rather than what followed from it."""
-    critical = [f for f in facts.breaches if f.severity == "critical"]
-    if critical:
-        return _phrase([_broken(f) for f in critical], critical[0].expected)
-    phrases = [_failed(task) for task in facts.failed if not task.suite]
-    if not phrases:
-        phrases = [_unchecked(f.suite, f.observed) for f in facts.errors]
-        known = {f.suite for f in facts.errors}
-        phrases += [
-            _unchecked(t.suite, t.cause) for t in facts.failed if t.suite and t.suite not in known
-        ]
-    if phrases:
-        return _phrase(phrases)
-    return with_its_head(facts.problem) or "the run failed, see its log"
-
-
-def _broken(finding: Finding) -> str:
-    if finding.layers:
-        more = f" and {len(finding.layers) - 1} more" if len(finding.layers) > 1 else ""
-        return f"{finding.suite} broken: {finding.layers[0]}{more}"
-    if not finding.amount:
-        return f"{finding.suite} broken: {finding.relation}"
-    return f"{finding.suite} broken, {finding.amount} of {finding.relation}"
-
-
-def _failed(task: FailedTask) -> str:
-    return f"{task.task_id} failed: {task.cause}" if task.cause else f"{task.task_id} failed"
-
-
-def _unchecked(suite: str, cause: str) -> str:
-    return f"{suite} could not be checked" + (f" ({cause})" if cause else "")
-
-
-def _phrase(phrases: Sequence[str], detail: str = "") -> str:
-    if len(phrases) > 1:
-        # Up front what must not be cut off.
-        return f"{_cut(_one_line(phrases[0]), 80, '...')} and {len(phrases) - 1} more"
-    return f"{phrases[0]} ({detail})" if detail else phrases[0]
+def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Iterator[str]:
+    """What is known of the causes and stands neither in the headline nor among the findings."""
+    account = facts.account
+    lines: list[str] = []
+    for task in account.failed:
+        if task.suite and facts.findings:
+            continue
+        lines += [str(task), *task.cause.items]
+    if account.kind != RunFailed.__name__:
+        lines += [account.head, *account.items]
+    shown = 0
+    for line in "\n".join(lines).split("\n"):
+        text = _one_line(clean(line))
+        if text.rstrip(".:") in headline:
+            continue
+        shown += 1
+        if shown > _MOST_LINES:
+            yield "More of it stands in the log."
+            return
+        yield text
 
 
 def _sections(
-    facts: RunFacts, clean: Callable[[Any], str]
+    facts: MailFacts, clean: Callable[[Any], str]
 ) -> list[tuple[str, list[tuple[Finding, Table | None]], int]]:
     """Findings under their headings, each with its table, and how many are left out."""
     groups = (
-        ("Broken", [f for f in facts.breaches if f.severity == "critical"]),
-        ("Could not be checked (says nothing about the data)", list(facts.errors)),
-        ("Warnings", [f for f in facts.breaches if f.severity != "critical"]),
+        ("Broken", [f for f in facts.findings if f.is_critical]),
+        (
+            "Could not be checked (says nothing about the data)",
+            [f for f in facts.findings if f.outcome == "error"],
+        ),
+        ("Warnings", [f for f in facts.findings if f.is_warning]),
     )
     return [
         (
             heading,
-            [(f, _table(f.sample, clean)) for f in found[:_MOST_FINDINGS]],
+            [
+                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], clean))
+                for n, f in enumerate(found[:_MOST_FINDINGS])
+            ],
             max(0, len(found) - _MOST_FINDINGS),
         )
         for heading, found in groups
@@ -272,12 +212,11 @@ def _sections(
     ]
 
 
-def _table(sample: Sequence[dict[str, Any]], clean: Callable[[Any], str]) -> Table | None:
-    rows = sample[:MOST_ROWS]
+def _table(rows: Sequence[dict[str, Any]], clean: Callable[[Any], str]) -> Table | None:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not columns:
         return None
-    # The audit tables do not keep the order of a row's columns; the key leads.
+    # The record does not keep the order of a row's columns; the key leads.
     columns.sort(key=lambda column: column != "listing_id")
 
     def cell(value: Any) -> str:

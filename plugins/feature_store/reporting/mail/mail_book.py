@@ -32,12 +32,13 @@ class Book:
 
     Args:
         connection: a session on the record; None if there is none to be had.
-        kind: ``failure`` or ``review``.
+        kind: ``failure``, ``review`` or ``warning``.
         verdict: the verdict that the mail tells; None if none could be recorded.
         mailed: what is known of mails about it.
         ti: the verdict's own task instance, to leave with Airflow what the record cannot take;
             None: the mail is then left to another try.
         sightings: of a review.
+        warnings: of a mail about warnings, all that there are.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class Book:
         mailed: Mailed,
         ti: Any = None,
         sightings: tuple[int, ...] = (),
+        warnings: tuple[str, ...] | None = None,
     ) -> None:
         self._connection = connection
         self._kind, self._verdict, self._sightings = kind, verdict, sightings
-        self._mailed, self._ti = mailed, ti
+        self._mailed, self._ti, self._warnings = mailed, ti, warnings
         self._event: int | None = None
 
     def begin(self, subject: str) -> bool:
@@ -60,7 +62,13 @@ class Book:
         if self._connection is not None and self._verdict is not None:
             try:
                 self._event = begin(
-                    self._connection, self._kind, self._verdict, nth, subject, self._sightings
+                    self._connection,
+                    self._kind,
+                    self._verdict,
+                    nth,
+                    subject,
+                    self._sightings,
+                    self._warnings,
                 )
             except Error as error:
                 log.warning("The mail could not be recorded: %s", str(error).strip())

@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder
 from feature_store.reporting.mail.delivery import Delivery, Outcome
+from feature_store.reporting.run.account import Account
 
 _MOST_LEFT = 5
 
@@ -46,7 +47,7 @@ class Untold:
 
     verdict: int
     run: Holder
-    problem: str
+    account: Account
     as_of_day: date | None
 
 
@@ -70,11 +71,14 @@ def begin(
     nth: int,
     subject: str,
     sightings: Sequence[int] = (),
+    warnings: Sequence[str] | None = None,
 ) -> int | None:
     """Record that a mail is about to be sent; None if another process was faster."""
     row = connection.execute(
-        "INSERT INTO feature_store_audit.mail_log (kind, verdict_event, nth, sightings, subject) "
-        "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s "
+        "INSERT INTO feature_store_audit.mail_log "
+        "(kind, verdict_event, nth, sightings, subject, warnings) "
+        "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s, "
+        "%(warnings)s::text[] "
         "WHERE NOT EXISTS (SELECT FROM feature_store_audit.history_mail_log AS h "
         "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "
         "ON CONFLICT DO NOTHING RETURNING event_id",
@@ -84,6 +88,7 @@ def begin(
             "nth": nth,
             "sightings": list(sightings),
             "subject": subject,
+            "warnings": None if warnings is None else list(warnings),
         },
     ).fetchone()
     return row and row[0]
@@ -109,13 +114,25 @@ def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
             )
 
 
+def told_warnings(connection: Connection[Any]) -> frozenset[str]:
+    """The warnings that people know of: those of the latest mail about warnings.
+
+    Of one of which nobody knows whether it came it is taken that it did: a warning can wait.
+    """
+    row = connection.execute(
+        "SELECT m.warnings FROM feature_store_audit.mail AS m "
+        "WHERE m.kind = 'warning' AND m.sent IS NOT FALSE ORDER BY m.event_id DESC LIMIT 1"
+    ).fetchone()
+    return frozenset(row[0]) if row else frozenset()
+
+
 def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
     """Failed verdicts of the last week that no mail has told, oldest first; a few at most.
 
     Of a run that has taken its turn anew the next verdict tells.
     """
     rows = connection.execute(
-        "SELECT v.event_id, v.dag_id, v.run_id, v.problem, r.as_of_day "
+        "SELECT v.event_id, v.dag_id, v.run_id, v.account, v.problem, r.as_of_day "
         "FROM (SELECT DISTINCT ON (g.dag_id, g.run_id) g.* "
         "FROM feature_store_audit.verdict_log AS g "
         "ORDER BY g.dag_id, g.run_id, g.event_id DESC) AS v "
@@ -128,6 +145,6 @@ def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
         (_MOST_LEFT,),
     ).fetchall()
     return tuple(
-        Untold(event, Holder(dag_id, run_id), problem or "", day)
-        for event, dag_id, run_id, problem, day in reversed(rows)
+        Untold(event, Holder(dag_id, run_id), Account.read(account, problem), day)
+        for event, dag_id, run_id, account, problem, day in reversed(rows)
     )

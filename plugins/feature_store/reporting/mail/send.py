@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from feature_store.reporting.mail.airflow_facts import (
     CAUSE,
-    REPORT,
     day_of,
     failed_run,
     links,
@@ -28,14 +27,14 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from feature_store.audit.lease import Holder
-    from feature_store.reporting.mail.compose import Mail, RunFacts
+    from feature_store.reporting.mail.compose import Mail
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
-    from feature_store.reporting.mail.run_facts import FailedRun
+    from feature_store.reporting.mail.run_facts import FailedRun, MailFacts
     from feature_store.settings import Settings
     from feature_store.validation.history.mailed_reviews import Unmailed
 
-__all__ = ["CAUSE", "REPORT", "leave_cause", "mail_failure", "mail_reviews", "mail_untold"]
+__all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold", "mail_warnings"]
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +49,15 @@ _LATE = "This mail comes late: the run ended without one, and a later run tells 
 
 def leave_cause(context: Context, error: BaseException) -> None:
     """Leave a failed task's cause for the mail. Never raises."""
-    from feature_store.reporting.mail.short_cause import cause_of
+    from feature_store.reporting.run.account import Cause
 
     try:
-        context["ti"].xcom_push(key=CAUSE, value=hide(cause_of(error))[:300])
+        cause = asdict(Cause.of(error))
+        for name in ("text", "next_step"):
+            cause[name] = hide(cause[name])
+        for name in ("about", "items"):
+            cause[name] = [hide(text) for text in cause[name]]
+        context["ti"].xcom_push(key=CAUSE, value=cause)
     except Exception as problem:
         log.info("The cause was not left for the failure mail: %s", problem)
 
@@ -96,6 +100,14 @@ def mail_reviews(connection: Connection[Any], context: Context, found: Unmailed)
     except Exception as problem:
         log.error("No mail was sent about old days that changed: %s", hide(reason(problem)))
         return False
+
+
+def mail_warnings(connection: Connection[Any], context: Context) -> None:
+    """Mail which warnings of a good run are new, and which are over. Never raises."""
+    try:
+        _mail_warnings(connection, context)
+    except Exception as problem:
+        log.error("No mail was sent about warnings: %s", hide(reason(problem)))
 
 
 def _mail_failure(context: Context, error: BaseException | None, verdict: int | None) -> None:
@@ -141,32 +153,75 @@ def _mail_untold(
 def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
     from feature_store.audit.lease import Holder
     from feature_store.audit.runs import verdict_of
-    from feature_store.reporting.mail.compose import RunFacts, compose_review
+    from feature_store.reporting.mail.compose import compose_review
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
+    from feature_store.reporting.mail.next_steps import Step
+    from feature_store.reporting.mail.run_facts import MailFacts
 
     settings = _settings("mail about old days that changed")
     if settings is None:
         return False
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
-    facts = RunFacts(
+    facts = MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
-        links=tuple(links(context["ti"], settings)),
+        section="Old days changed, for review",
+        links=links(settings, run.dag_id, run.run_id),
         notes=(_MAYBE_SECOND,) if found.doubtful else (),
     )
     days = sorted({review.day for review in found.reviews if review.day})
-    accept = [f"bin/feature-store accept-history --day {day} --reason '…'" for day in days[:5]]
-    commands = [
-        "bin/feature-store history   shows what is pending; accept a day, if it is right, "
-        "as the reviewer or the owner:"
+    steps = [
+        Step("This shows what is pending:", "bin/feature-store history"),
+        *(
+            Step(
+                f"If {day} is right as it is now, accept it, as the reviewer or the owner:",
+                f"bin/feature-store accept-history --day {day} --reason '…'",
+            )
+            for day in days[:5]
+        ),
     ]
     texts = [str(review) for review in found.reviews]
-    mail = compose_review(facts, days, texts, [*commands, *accept], hide)
+    mail = compose_review(facts, days, texts, steps, hide)
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
     return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))
+
+
+def _mail_warnings(connection: Connection[Any], context: Context) -> None:
+    from feature_store.audit.lease import Holder
+    from feature_store.audit.runs import verdict_of
+    from feature_store.reporting.mail.compose import compose_warnings
+    from feature_store.reporting.mail.mail_book import Book
+    from feature_store.reporting.mail.mail_record import Mailed, told_warnings
+    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.run.read import read_findings
+
+    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
+    findings = read_findings(connection, run.dag_id, run.run_id)
+    now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
+    told = told_warnings(connection)
+    new, over = now.keys() - told, told - now.keys()
+    settings = _settings("mail about warnings") if new or over else None
+    if settings is None:
+        return
+    facts = MailFacts(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        as_of_day=day_of(context, settings),
+        findings=tuple(now[name] for name in sorted(new)),
+        section="An expectation is broken",
+        links=links(settings, run.dag_id, run.run_id),
+    )
+    book = Book(
+        connection,
+        "warning",
+        verdict_of(connection, run),
+        Mailed(),
+        warnings=tuple(sorted(now)),
+    )
+    _send(compose_warnings(facts, sorted(over), hide), settings, book)
 
 
 def _tell(run: FailedRun, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
@@ -193,22 +248,22 @@ def _send(mail: Mail, settings: Settings, book: Book) -> bool:
     return False
 
 
-def _facts(run: FailedRun, settings: Settings) -> RunFacts:
+def _facts(run: FailedRun, settings: Settings) -> MailFacts:
     from feature_store.database.session import open_session
     from feature_store.reporting.mail.patience import within
     from feature_store.reporting.mail.run_facts import read_facts
-    from feature_store.reporting.mail.short_cause import cause_of
+    from feature_store.reporting.run.short_cause import cause_of
 
-    def read() -> RunFacts:
+    def read() -> MailFacts:
         with open_session(_hurried(settings), "mail") as connection:
-            return read_facts(run, connection)
+            return read_facts(run, connection, settings.include_dir)
 
     try:
         return within(_PATIENCE, read)
     except Exception as problem:
         why_not = cause_of(problem)
         log.warning("The failure mail goes without the store's audit tables: %s", hide(why_not))
-        return read_facts(run, None, why_not)
+        return read_facts(run, None, settings.include_dir, why_not)
 
 
 def _settings(what: str) -> Settings | None:

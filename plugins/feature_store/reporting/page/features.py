@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.declarations.leak_rules import BADGES, badge_of
+from feature_store.relation_name import Name
 from feature_store.reporting.page.lineage import read_lineage
 from feature_store.reporting.page.models import FeatureDetail, FeatureLine, Features, NullShare
 from feature_store.reporting.page.problems import NotFound
@@ -28,7 +30,7 @@ ORDER BY r.prepared_at, r.run_id
 
 def read_features(files: Files) -> Features:
     """All features as their contract files have them."""
-    return Features(features=list(_lines(files)), exceptions=files.exception_lines())
+    return Features(features=list(_lines(files)), exceptions=files.exception_lines(), badges=BADGES)
 
 
 def read_feature(
@@ -52,6 +54,7 @@ def read_feature(
             "Choose one of the list of features.",
         )
     require_store(connection)
+    relation = next(s.relation for s in files.feature_sets if s.name == feature_set)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
     with connection.cursor(row_factory=class_row(NullShare)) as cursor:
         nulls = cursor.execute(
@@ -60,16 +63,29 @@ def read_feature(
     return FeatureDetail(
         zone=settings.zone,
         feature=line,
-        relation=next(str(s.relation) for s in files.feature_sets if s.name == feature_set),
+        badge_words=BADGES[line.badge],
+        comment=_comment(connection, relation, name),
+        relation=str(relation),
         exceptions=files.exception_lines(tuple(line.exceptions)),
         lineage=read_lineage(connection, files, feature_set, name),
         nulls=nulls,
     )
 
 
+def _comment(connection: Connection[Any], relation: Name, column: str) -> str:
+    """What the database says of the column."""
+    row = connection.execute(
+        "SELECT col_description(a.attrelid, a.attnum) FROM pg_catalog.pg_attribute AS a "
+        "WHERE a.attrelid = to_regclass(%s) AND a.attname = %s",
+        (relation.quoted, column),
+    ).fetchone()
+    return (row and row[0]) or ""
+
+
 def _lines(files: Files) -> Iterator[FeatureLine]:
     for feature_set in files.feature_sets:
         for feature in feature_set.features:
+            ids = files.tainted.get((feature_set.name, feature.name), ())
             yield FeatureLine(
                 feature_set=feature_set.name,
                 ordinal=feature.ordinal,
@@ -78,5 +94,6 @@ def _lines(files: Files) -> Iterator[FeatureLine]:
                 is_nullable=feature.is_nullable,
                 description=feature.description,
                 leakage_rule=feature.leakage_rule,
-                exceptions=list(files.tainted.get((feature_set.name, feature.name), ())),
+                badge=badge_of(e for e in files.exceptions if e.id in ids),
+                exceptions=list(ids),
             )

@@ -59,6 +59,9 @@ class RunLine(Plain):
     verdict: str | None = Field(description="passed or failed; null while there is none.")
     verdict_at: datetime | None
     problem: str | None = Field(description="Why it failed, in words.")
+    cause: str = Field(
+        default="", description="The first cause, in one line; only of a run that is read whole."
+    )
     met: int = Field(description="Expectations met.")
     warnings: int = Field(description="Expectations of severity warning that were broken.")
     broken: int = Field(description="Expectations of severity critical that were broken.")
@@ -84,6 +87,9 @@ class RelationNow(Plain):
     refreshed_at: datetime | None
     dag_id: str | None
     run_id: str | None
+    stands_on: list[str] = Field(
+        default=[], description="Short names of what it reads, near or far, that is not proven."
+    )
     reused: str | None = Field(description="Why the latest run did not refresh it again, if so.")
 
 
@@ -94,6 +100,7 @@ class ExceptionLine(Plain):
     title: str
     reason: str
     relation: str
+    badge: str = Field(description="What it makes of the features that it reaches.")
     taints: dict[str, list[str]] = Field(description="Features that it reaches, by feature set.")
 
 
@@ -108,6 +115,8 @@ class ContractNow(Plain):
     live_hash: str | None
     holds: bool
     problems: list[str]
+    readable: bool = Field(default=False, description="require_certified lets its readers through.")
+    refused_for: list[str] = Field(default=[], description="Short names of what is not proven.")
 
 
 class FindingLine(Plain):
@@ -179,7 +188,10 @@ class FeatureLine(Plain):
     dtype: str
     is_nullable: bool
     description: str
-    leakage_rule: str
+    leakage_rule: str = Field(
+        description="As the stamped contract has it; where the badge says otherwise, it is untrue."
+    )
+    badge: str = Field(description="What its values know: one of the badges.")
     exceptions: list[str] = Field(description="Ids of the declared exceptions that taint it.")
 
 
@@ -188,6 +200,7 @@ class Features(Plain):
 
     features: list[FeatureLine]
     exceptions: list[ExceptionLine]
+    badges: dict[str, str] = Field(description="Each badge and what it means.")
 
 
 class ColumnStep(Plain):
@@ -238,6 +251,8 @@ class FeatureDetail(Plain):
 
     zone: str = Field(description="The store's zone, in which times are shown.")
     feature: FeatureLine
+    badge_words: str = Field(description="What its badge means.")
+    comment: str = Field(description="What the database says of its column.")
     relation: str
     exceptions: list[ExceptionLine]
     lineage: Lineage | None = Field(description="null until a run has traced it.")

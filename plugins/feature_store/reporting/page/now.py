@@ -9,20 +9,36 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
 from feature_store.reporting.page.findings import open_findings
-from feature_store.reporting.page.models import ContractNow, FindingLine, Now
+from feature_store.reporting.page.models import (
+    ContractNow,
+    FindingLine,
+    Now,
+    RelationNow,
+    RunLine,
+)
 from feature_store.reporting.page.proofs import unstamped_proofs
-from feature_store.reporting.page.relation_states import read_relations, undescribed
+from feature_store.reporting.page.relation_states import (
+    not_proven,
+    read_relations,
+    standing_on,
+    undescribed,
+)
 from feature_store.reporting.page.replaced_views import replaced_views, tell
-from feature_store.reporting.page.runs import latest_runs
+from feature_store.reporting.page.runs import run_line
+from feature_store.reporting.page.schedule import due
 from feature_store.reporting.page.store_files import Files
-from feature_store.reporting.page.store_verdict import Facts, Turn, due, judge
+from feature_store.reporting.page.store_verdict import Facts, Turn, judge
+from feature_store.reporting.run.read import last_run, read_record
 from feature_store.schema.contract_stamp import check
 from feature_store.schema.object_states import has_audit
 from feature_store.settings import Settings
 from feature_store.validation.certification import certified_in_words
 
+# The store's own threshold, by which its warning is given; a store without it has no such verdict.
+_MOST_DAYS_OLD = "most_days_without_a_listing"
 _TURN = """
 SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
 FROM feature_store_audit.lease AS l
@@ -37,21 +53,26 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
     if not has_audit(connection):
         facts = Facts(at, settings, None, None, undescribed(files), [], [], None)
         return _now(facts, files, certified="nothing: the store has not been created.")
-    runs = latest_runs(connection, 1)
-    latest = runs[0] if runs else None
+    latest = _latest(connection)
     replaced = replaced_views(connection, files)
+    relations = standing_on(tell(read_relations(connection, files, latest), replaced))
     facts = Facts(
         at=at,
         settings=settings,
         turn=_turn(connection),
         latest=latest,
-        relations=tell(read_relations(connection, files, latest), replaced),
+        relations=relations,
         replaced=[files.label(name) for name in sorted(replaced)],
         unstamped=unstamped_proofs(connection, settings.include_dir),
-        contracts=[_contract(connection, feature_set) for feature_set in files.feature_sets],
+        contracts=[
+            _readable(_contract(connection, feature_set), relations)
+            for feature_set in files.feature_sets
+        ],
         open_findings=open_findings(connection),
         certified_at=_certified_at(connection),
         answered_for=_answered_for(connection, due(settings, at)),
+        sources_until=_sources_until(connection),
+        most_days_old=read_thresholds(settings.include_dir).get(_MOST_DAYS_OLD),
     )
     return _now(facts, files, certified=certified_in_words(connection))
 
@@ -76,6 +97,11 @@ def _now(facts: Facts, files: Files, certified: str) -> Now:
     )
 
 
+def _latest(connection: Connection[Any]) -> RunLine | None:
+    run = last_run(connection)
+    return run and run_line(read_record(connection, *run))
+
+
 def _turn(connection: Connection[Any]) -> Turn | None:
     with connection.cursor(row_factory=class_row(Turn)) as cursor:
         return cursor.execute(_TURN).fetchone()
@@ -97,11 +123,28 @@ def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
     return row[0] if row else None
 
 
+def _sources_until(connection: Connection[Any]) -> date | None:
+    row = connection.execute(
+        "SELECT max((f.sample -> 0 ->> 'day')::date) FROM feature_store_audit.fact AS f "
+        "INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id "
+        "WHERE f.fact = 'listings of the newest day'"
+    ).fetchone()
+    return row and row[0]
+
+
 def _certified_at(connection: Connection[Any]) -> datetime | None:
     row = connection.execute(
         "SELECT certified_at FROM feature_store_audit.certified ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     return row[0] if row else None
+
+
+def _readable(contract: ContractNow, relations: list[RelationNow]) -> ContractNow:
+    """With the answer to "may I read it now?", as require_certified gives it."""
+    carrier = [r for r in relations if r.name == contract.relation]
+    doubts = [doubt for r in carrier for doubt in not_proven(r)]
+    readable = bool(carrier) and not doubts and contract.stamped_hash is not None
+    return contract.model_copy(update={"readable": readable, "refused_for": doubts})
 
 
 def _contract(connection: Connection[Any], feature_set: FeatureSet) -> ContractNow:

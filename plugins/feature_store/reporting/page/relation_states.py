@@ -94,6 +94,35 @@ def read_relations(
     return [_now(relation, by_name[name]) for name, relation in files.relations.items()]
 
 
+_NOT_PROVEN = (
+    RelationState.MISSING,
+    RelationState.NEVER,
+    RelationState.UNPROVEN,
+    RelationState.WITHDRAWN,
+    RelationState.REWRITTEN,
+)
+
+
+def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
+    """Each relation, with what is not proven among all that it reads, near or far."""
+    labels = {r.name: r.label for r in relations}
+    doubts: dict[str, set[str]] = {}
+    for relation in relations:  # each after what it reads
+        below = set().union(*(doubts.get(name, set()) for name in relation.reads))
+        own = {relation.name} if relation.state in _NOT_PROVEN else set()
+        doubts[relation.name] = below | own
+    return [
+        r.model_copy(update={"stands_on": sorted(labels[n] for n in doubts[r.name] - {r.name})})
+        for r in relations
+    ]
+
+
+def not_proven(relation: RelationNow) -> list[str]:
+    """The short names of what is not proven of a relation: itself, and what it stands on."""
+    own = [relation.label] if relation.state in _NOT_PROVEN else []
+    return [*own, *relation.stands_on]
+
+
 def undescribed(files: Files) -> list[RelationNow]:
     """Every relation that has a file, in a database that has none of them."""
     return [_now(r, _Row(relation=name, is_there=False)) for name, r in files.relations.items()]

@@ -16,13 +16,13 @@ from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.runs import read_facts
 from feature_store.reporting.page.store_files import Files
-from feature_store.reporting.report.facts import ReportFacts
+from feature_store.reporting.run.facts import RunRecord
 from feature_store.settings import Settings
 
 KEPT_BYTES = 32 * 2**20
 _WAITING = 16
 
-Drawable = tuple[ReportFacts, tuple[DeclaredException, ...], tuple[str, ...]]
+Drawable = tuple[RunRecord, tuple[DeclaredException, ...], tuple[str, ...]]
 """All that a report is drawn from."""
 
 

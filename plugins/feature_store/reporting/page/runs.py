@@ -20,15 +20,12 @@ from feature_store.reporting.page.models import (
 )
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.store_files import Files
-from feature_store.reporting.report.facts import ReportFacts
-from feature_store.reporting.report.read import read_report_facts
+from feature_store.reporting.run.facts import RunRecord
+from feature_store.reporting.run.headline import what_broke
+from feature_store.reporting.run.read import read_record
 from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
 
-SAMPLE = 20
-
-# As its report counts: what an earlier try of a run found, or what was found before the run
-# refreshed something once more, says nothing of its rows.
 _RUNS = """
 SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.prepared_at, r.verdict, r.verdict_at,
     r.problem, e.met, e.warnings, e.broken, e.errors
@@ -40,18 +37,13 @@ FROM (
     LIMIT %(most)s
 ) AS r
 CROSS JOIN LATERAL (
-    SELECT greatest(r.event_id, max(f.refresh_id)) AS since
-    FROM feature_store_audit.refresh AS f
-    WHERE f.dag_id = r.dag_id AND f.run_id = r.run_id
-) AS s
-CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE x.outcome = 'met') AS met,
         count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'warning') AS warnings,
         count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'critical') AS broken,
         count(*) FILTER (WHERE x.outcome = 'error') AS errors
-    FROM feature_store_audit.expectation AS x
-    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.suite_event >= s.since
+    FROM feature_store_audit.finding AS x
+    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.counts
 ) AS e
 ORDER BY r.event_id DESC
 """
@@ -93,7 +85,7 @@ def read_run(
     facts = read_facts(connection, dag_id, run_id)
     return RunDetail(
         zone=settings.zone,
-        run=_line(facts),
+        run=run_line(facts),
         expectations=[
             ExpectationLine(
                 suite=e.suite,
@@ -102,10 +94,10 @@ def read_run(
                 severity=e.severity,
                 outcome=e.outcome,
                 expected=e.expected,
-                observed=e.observed,
-                sample=_rows(_telling(facts, e.expectation, e.sample)),
+                observed=e.found,
+                sample=list(e.sample),
             )
-            for e in facts.expectations
+            for e in facts.findings
         ],
         refreshes=[
             RefreshLine(
@@ -127,21 +119,21 @@ def read_run(
     )
 
 
-def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> ReportFacts:
+def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> RunRecord:
     """All that the report of a run tells.
 
     Raises:
         NotFound: it is not recorded.
     """
     try:
-        return read_report_facts(connection, dag_id, run_id)
+        return read_record(connection, dag_id, run_id)
     except BadInput as error:
         raise NotFound(error.problem, error.next_step or "") from error
 
 
-def _line(facts: ReportFacts) -> RunLine:
+def run_line(facts: RunRecord) -> RunLine:
+    """A run that is known whole, as it stands in a list."""
     run = facts.run
-    told = [(e.outcome, e.severity) for e in facts.expectations]
     return RunLine(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -151,18 +143,9 @@ def _line(facts: ReportFacts) -> RunLine:
         verdict=run.verdict,
         verdict_at=run.verdict_at,
         problem=run.problem,
-        met=sum(outcome == "met" for outcome, _ in told),
-        warnings=told.count(("broken", "warning")),
-        broken=told.count(("broken", "critical")),
-        errors=sum(outcome == "error" for outcome, _ in told),
+        cause=what_broke(run.account, facts.findings) if run.verdict == "failed" else "",
+        met=facts.met,
+        warnings=len(facts.warnings),
+        broken=len(facts.broken),
+        errors=len(facts.errors),
     )
-
-
-def _telling(facts: ReportFacts, expectation: str, sample: list[Any]) -> list[Any]:
-    """The rows that breach an expectation; of one of a proof, those that the proof found."""
-    proven = next((p.sample for p in facts.proofs if p.proof == expectation), [])
-    return proven or sample
-
-
-def _rows(sample: list[Any]) -> list[dict[str, Any]]:
-    return [row if isinstance(row, dict) else {"row": row} for row in sample[:SAMPLE]]

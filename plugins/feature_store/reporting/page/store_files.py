@@ -80,6 +80,7 @@ class Files:
                 title=e.title,
                 reason=e.reason,
                 relation=str(e.relation),
+                badge=e.badge,
                 taints={name: list(features) for name, features in e.taints.items()},
             )
             for e in self.exceptions

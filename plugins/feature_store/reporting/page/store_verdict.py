@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feature_store.reporting.page.models import (
@@ -15,13 +15,12 @@ from feature_store.reporting.page.models import (
     Standing,
     Verdict,
 )
+from feature_store.reporting.page.schedule import due
 from feature_store.settings import Settings
-from feature_store.text_format import in_words
+from feature_store.text_format import in_words, plural
 
 # A night takes minutes to hours; a holder of the lease that was silent for longer has died.
 _SILENT = timedelta(hours=6)
-# What a nightly schedule has after its start: with it, a day and six hours are fresh enough.
-_LATE = timedelta(hours=6)
 # As `require_certified` forgives.
 _CLOCK_SET_RIGHT = timedelta(minutes=1)
 _LOG = "Read the log of the task that failed, mend it, then clear that task with what follows it."
@@ -53,6 +52,8 @@ class Facts:
         replaced: short names of plain views whose query is not the one that apply recorded.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
         answered_for: the latest day that a run which passed since the last due start answers for.
+        sources_until: the newest day of which the sources have a listing.
+        most_days_old: how many days before the run's day that may be; None: nobody has said.
     """
 
     at: datetime
@@ -64,6 +65,8 @@ class Facts:
     open_findings: list[FindingLine]
     certified_at: datetime | None
     answered_for: date | None = None
+    sources_until: date | None = None
+    most_days_old: float | None = None
     replaced: list[str] = field(default_factory=list)
     unstamped: list[str] = field(default_factory=list)
 
@@ -88,6 +91,7 @@ def judge(facts: Facts) -> Verdict:
         _broken,
         _unstamped,
         _stale,
+        _old_sources,
         _review,
     ):
         verdict = rule(facts)
@@ -96,20 +100,9 @@ def judge(facts: Facts) -> Verdict:
     return Verdict(standing=Standing.CERTIFIED, words=f"Fresh and certified: {_proven(facts)}")
 
 
-def due(settings: Settings, at: datetime) -> datetime:
-    """The latest scheduled start by whose run the store should be certified at a moment."""
-    from croniter import croniter
-
-    zone = ZoneInfo(settings.schedule_zone)
-    moment = (at - _LATE).astimezone(zone)
-    # By the clock on the wall, as Airflow does: of an hour that comes twice it takes the second,
-    # and a time that is left out in spring comes an hour later.
-    times = croniter(settings.schedule, moment.replace(tzinfo=None) + timedelta(seconds=1))
-    while True:
-        shown: datetime = times.get_prev(datetime)
-        found = max(shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if found <= moment:
-            return found.astimezone(zone)
+def _due_day(facts: Facts) -> date:
+    """The day for which a run is due."""
+    return due(facts.settings, facts.at).astimezone(ZoneInfo(facts.settings.zone)).date()
 
 
 def _empty(facts: Facts) -> Verdict | None:
@@ -149,8 +142,7 @@ def _failed(facts: Facts) -> Verdict | None:
         assert silent is not None  # else the store is empty
         words = f"Run {silent.run_id} has stopped without a verdict."
     else:
-        first = (latest.problem or "it does not say why").splitlines()[0]
-        words = f"The last run failed: {first.removeprefix('Failed: ').rstrip('.')}."
+        words = f"The last run failed: {latest.cause.rstrip('.')}."
     return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=_LOG)
 
 
@@ -161,7 +153,7 @@ def _leaking(facts: Facts) -> Verdict | None:
     relations = in_words(sorted({leak.relation for leak in leaks}))
     return Verdict(
         standing=Standing.FAILED,
-        words=f"A leak is open: {_count(len(leaks), 'day')} of {relations} moved without cause.",
+        words=f"{plural(len(leaks), 'settled day')} of {relations} moved without cause.",
         next_step="bin/feature-store history",
     )
 
@@ -232,7 +224,7 @@ def _stale(facts: Facts) -> Verdict | None:
             next_step="Set the clock right, then trigger a run of the DAG",
         )
     if facts.certified_at >= expected:
-        return _outdated(facts, expected)
+        return _outdated(facts)
     return Verdict(
         standing=Standing.STALE,
         words=f"Not fresh: no run has certified the store since {_clock(facts, expected)}, "
@@ -242,9 +234,9 @@ def _stale(facts: Facts) -> Verdict | None:
     )
 
 
-def _outdated(facts: Facts, expected: datetime) -> Verdict | None:
+def _outdated(facts: Facts) -> Verdict | None:
     """A run judges by its own day whether sources are fresh; an old day lets old ones pass."""
-    day = expected.astimezone(ZoneInfo(facts.settings.zone)).date()
+    day = _due_day(facts)
     if facts.answered_for is not None and facts.answered_for >= day:
         return None
     return Verdict(
@@ -255,13 +247,26 @@ def _outdated(facts: Facts, expected: datetime) -> Verdict | None:
     )
 
 
+def _old_sources(facts: Facts) -> Verdict | None:
+    """Nothing new comes in, so that what is certified is of days long gone."""
+    newest, most = facts.sources_until, facts.most_days_old
+    if newest is None or most is None or (old := (_due_day(facts) - newest).days) <= most:
+        return None
+    return Verdict(
+        standing=Standing.STALE,
+        words=f"Certified, but the sources are old: the newest listing is of {newest}, "
+        f"{plural(old, 'day')} before the day of a run.",
+        next_step="See whether the sources are still filled",
+    )
+
+
 def _review(facts: Facts) -> Verdict | None:
     reviews = facts.open("review")
     if not reviews:
         return None
     return Verdict(
         standing=Standing.REVIEW,
-        words=f"Certified, and {_count(len(reviews), 'change')} of old days "
+        words=f"Certified, and {plural(len(reviews), 'change')} of old days "
         f"{'waits' if len(reviews) == 1 else 'wait'} for review: {_proven(facts)}",
         next_step="bin/feature-store history",
     )
@@ -272,7 +277,7 @@ def _proven(facts: Facts) -> str:
     assert facts.latest is not None  # else the store is empty
     assert facts.certified_at is not None  # else something is unproven
     return (
-        f"the run of {facts.latest.as_of_day} proved {_count(n, 'relation')}, "
+        f"the run of {facts.latest.as_of_day} proved {plural(n, 'relation')}, "
         f"{_clock(facts, facts.certified_at)}."
     )
 
@@ -294,7 +299,3 @@ def _clock(facts: Facts, moment: datetime) -> str:
     if local.date() == facts.at.date() - timedelta(days=1):
         return f"yesterday at {local:%H:%M}"
     return f"on {local:%Y-%m-%d at %H:%M}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

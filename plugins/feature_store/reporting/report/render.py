@@ -7,7 +7,6 @@ be written again at any time, for any run that the audit tables know.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
@@ -26,16 +25,12 @@ from feature_store.audit.lease import Holder
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.reporting.report.facts import (
-    ExpectationFacts,
-    ProofFacts,
-    RefreshFacts,
-    ReportFacts,
-)
-from feature_store.reporting.report.read import read_report_facts
 from feature_store.reporting.report.sparkline import sparkline
+from feature_store.reporting.run.facts import Finding, ProofFacts, RefreshFacts, RunRecord
+from feature_store.reporting.run.headline import what_broke
+from feature_store.reporting.run.read import read_record
+from feature_store.reporting.run.samples import sample_rows
 
-SAMPLE = 20
 _NAME = 80
 # The audit tables do not keep the order of a row's columns; these lead.
 _LEADING = ("key", "listing_id")
@@ -82,7 +77,7 @@ def write_report(
         BadInput: no such run is recorded, or the directory cannot be written to.
         NotReady: the store has not been created.
     """
-    facts = read_report_facts(connection, holder.dag_id, holder.run_id)
+    facts = read_record(connection, holder.dag_id, holder.run_id)
     html = render_report(facts, exceptions, suites)
     path = directory / file_name(holder)
     unfinished = directory / f".{secrets.token_hex(8)}.tmp"
@@ -110,12 +105,10 @@ def file_name(holder: Holder) -> str:
 
 
 def render_report(
-    facts: ReportFacts, exceptions: Sequence[DeclaredException], suites: Iterable[str]
+    facts: RunRecord, exceptions: Sequence[DeclaredException], suites: Iterable[str]
 ) -> str:
     """The report as HTML. The same facts give the same text."""
-    wrong = [e for e in facts.expectations if e.outcome != "met"]
-    broken = [e for e in wrong if e.outcome == "broken"]
-    checked = {e.suite for e in facts.expectations}
+    checked = {finding.suite for finding in facts.findings}
     lines = [_line(history) for history in facts.refreshes]
     return _template().render(
         run=facts.run,
@@ -124,20 +117,15 @@ def render_report(
         ),
         took=_took(facts),
         at=_clock(ZoneInfo(facts.run.zone)),
-        broken=[e for e in broken if e.severity == "critical"],
-        warnings=[e for e in broken if e.severity == "warning"],
-        errors=[e for e in wrong if e.outcome == "error"],
-        met=len(facts.expectations) - len(wrong),
+        headline=what_broke(facts.run.account, facts.findings),
         missing=[suite for suite in suites if suite not in checked],
         not_refreshed=[line.last for line in lines if not line.last.of_run],
         facts=facts,
         exceptions=exceptions,
         lines=lines,
         said=_said,
-        observed=lambda e: _observed(e, facts),
         judged=lambda proof: _judged(proof, facts),
-        sample=lambda e: _sample(_telling(e, facts)),
-        rows_of=_sample,
+        rows_of=lambda rows: _sample(sample_rows(rows)),
     )
 
 
@@ -155,57 +143,33 @@ def _template() -> Template:
     return environment.get_template("report.html.jinja")
 
 
-def _said(expectation: ExpectationFacts) -> str:
+def _said(expectation: Finding) -> str:
     """The outcome in one word or two."""
     if expectation.outcome == "broken":
         return "warning" if expectation.severity == "warning" else "BROKEN"
     return {"error": "NOT CHECKED"}.get(expectation.outcome, expectation.outcome)
 
 
-def _judged(proof: ProofFacts, facts: ReportFacts) -> str:
+def _judged(proof: ProofFacts, facts: RunRecord) -> str:
     """What a proof's numbers mean."""
     if not proof.broken:
         return "all agree" if proof.compared else NOTHING_TO_COMPARE
     # A proof that only informs has no expectation that judges it.
-    judged = {e.expectation for e in facts.expectations} & {p.proof for p in facts.proofs}
+    judged = {e.expectation for e in facts.findings} & {p.proof for p in facts.proofs}
     if judged and proof.proof not in judged:
         return "counted for information; fails nothing"
     return "DIFFERS"
 
 
-def _telling(expectation: ExpectationFacts, facts: ReportFacts) -> list[Any]:
-    """The rows that breach an expectation; of a proof's, the rows that the proof found."""
-    proof = _proof_of(expectation, facts)
-    return proof.sample if proof and proof.sample else expectation.sample
-
-
-def _observed(expectation: ExpectationFacts, facts: ReportFacts) -> str:
-    """What was observed, in words; of a proof, what it counted."""
-    proof = _proof_of(expectation, facts)
-    if proof and expectation.outcome == "broken":
-        return f"{proof.broken:,} of {proof.compared:,} rows compared differ"
-    return expectation.observed
-
-
-def _proof_of(expectation: ExpectationFacts, facts: ReportFacts) -> ProofFacts | None:
-    # The one that judges a proof is called as the proof is.
-    return next((p for p in facts.proofs if p.proof == expectation.expectation), None)
-
-
-def _sample(sample: list[Any]) -> _Sample:
-    rows = [row if isinstance(row, dict) else {"row": row} for row in sample[:SAMPLE]]
+def _sample(rows: Sequence[dict[str, Any]]) -> _Sample:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     columns.sort(key=lambda column: column not in _LEADING)
     return _Sample(columns, [[row.get(column) for column in columns] for row in rows])
 
 
 def _cell(value: Any) -> str:
-    """A value of a sample row in words; the fields of a nested one, a line each."""
-    if isinstance(value, dict):
-        return "\n".join(f"{name}: {_cell(inner)}" for name, inner in value.items())
-    if value is None:
-        return "NULL"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value of a sample row in words."""
+    return "NULL" if value is None else str(value)
 
 
 def _name(text: str) -> Markup:
@@ -235,7 +199,7 @@ def _chart(history: tuple[RefreshFacts, ...], unit: str, values: list[float], fo
     return Markup(sparkline(values, title))  # noqa: S704
 
 
-def _took(facts: ReportFacts) -> str:
+def _took(facts: RunRecord) -> str:
     if facts.run.verdict_at is None:
         return ""
     seconds = round((facts.run.verdict_at - facts.run.prepared_at).total_seconds())

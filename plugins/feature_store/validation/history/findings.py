@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder, Lease
 from feature_store.declarations.history_series import HistoryLayer
+from feature_store.text_format import plural
 from feature_store.validation.history.fingerprints import Fingerprint
 from feature_store.validation.history.row_changes import Difference, drop_changes
 
@@ -44,7 +45,7 @@ class Reach:
 
     def __str__(self) -> str:
         days = f"{self.first} to {self.last}" if self.last else f"{self.first} and later"
-        return f"{self.output} of {days} ({self.moved} days moved)"
+        return f"{self.output} of {days} ({plural(self.moved, 'day')} moved)"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Finding:
         if self.day is None:
             return f"{self.layer} ({self.relation}): {self.details}"
         d = self.difference
-        counts = f"{d.came} rows came, {d.went} went, {d.changed} changed"
+        counts = f"{plural(d.came, 'row')} came, {d.went} went, {d.changed} changed"
         lines = [f"{self.layer} ({self.relation}) of {self.day}: {counts}"]
         if d.columns:
             lines[0] += f" in {', '.join(d.columns)}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from feature_store.errors import HistoryLeak
-from feature_store.text_format import bullets
 from feature_store.validation.history.findings import Finding
 
 
@@ -41,7 +40,8 @@ def assert_history(verdict: HistoryVerdict) -> None:
         return
     days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in verdict.leaks}))
     raise HistoryLeak(
-        f"The past moved without cause: {days}.\n{bullets([str(leak) for leak in verdict.leaks])}",
+        f"The past moved without cause: {days}.",
+        items=list(map(str, verdict.leaks)),
         readers="the moved rows: do not train on them.",
         next_step="Find out what the layer reads of later days, mend its SQL and apply it; or, if "
         "the cause is known and harmless, accept the day with a reason.",

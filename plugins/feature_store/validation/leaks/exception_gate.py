@@ -9,7 +9,8 @@ from feature_store.database.stored_queries.dependency_closure import MATERIALIZE
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column
+from feature_store.validation.leaks.column_influence import Column, Columns
+from feature_store.validation.leaks.column_origin import origins
 from feature_store.validation.leaks.gate_context import EXCEPTIONS, WARNING, LeakFinding, Scene
 from feature_store.validation.leaks.time_gate import Judged
 
@@ -31,8 +32,12 @@ class _Declared:
     def __init__(self, scene: Scene, live_calls: set[tuple[int, str]]) -> None:
         self._scene = scene
         self._live_calls = live_calls
-        self._reads = {(e.relation, e.reads): e for e in scene.exceptions if e.reads is not None}
+        of_reads = [e for e in scene.exceptions if e.reads is not None]
+        self._reads = {(e.relation, e.reads): e for e in of_reads if not e.columns}
+        self._columns = {(e.relation, e.reads, c): e for e in of_reads for c in e.columns}
         self._known: dict[Column, frozenset[str]] = {}
+        self._known_values: dict[Column, frozenset[str]] = {}
+        self._origins: dict[int, dict[int, Columns]] = {}
 
     def findings(self) -> Iterator[LeakFinding]:
         for member in self._scene.closure.members.values():
@@ -72,6 +77,7 @@ class _Declared:
 
     def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
         """Of a source, only columns that sources.toml has are known to be known at t0."""
+        yield from self._of_columns_not_as_of(member)
         known = {s.name: s.columns.keys() for s in self._scene.store.sources}
         outcomes = {(o.relation, c) for o in self._scene.rules.outcomes for c in o.columns}
         others: dict[Name, list[str]] = {}
@@ -90,6 +96,24 @@ class _Declared:
                     f"that a feature may know that at t0.",
                 )
 
+    def _of_columns_not_as_of(self, member: Member) -> Iterator[LeakFinding]:
+        """Columns that a source writes over, though its rows say of which day they are."""
+        rules = self._scene.rules.columns_not_as_of
+        found: dict[tuple[Name, str], list[str]] = {}
+        for oid, number in self._scene.each(self._scene.lineage[member.oid].reads):
+            read = self._scene.member(oid)
+            column = read.columns.get(number, "")
+            reason = rules.get((read.name, column))
+            if reason and (member.name, read.name, column) not in self._columns:
+                found.setdefault((read.name, reason), []).append(column)
+        for (name, reason), columns in found.items():
+            yield self._scene.finding(
+                EXCEPTIONS,
+                member,
+                f"reads {', '.join(columns)} of {name}, not as of t0 ({reason.rstrip('.')}); no "
+                f"exception declares that.",
+            )
+
     def _of_exception(self, exception: DeclaredException) -> Iterator[LeakFinding]:
         if not self._is_there(exception):
             does = f"reads {exception.reads}" if exception.reads else f"calls {exception.calls}"
@@ -103,7 +127,7 @@ class _Declared:
             yield self._stale(exception, f"no contract has {_list(gone)}.")
         if exception.reads is None:
             return  # what a call decides is not always to be seen in a column
-        tainted = {f for f in contracted if exception.id in self._taints(f)}
+        tainted = {f for f in contracted if exception.id in self._taints(f, exception)}
         if tainted - declared:
             member = next(
                 m for m in self._scene.closure.members.values() if m.name == exception.relation
@@ -125,16 +149,25 @@ class _Declared:
             if member.name == exception.relation:
                 if exception.reads is None:
                     return (member.oid, exception.calls) in self._live_calls
+                if exception.columns:
+                    reads = self._scene.each(self._scene.lineage[member.oid].reads)
+                    keys = {self._key(member.oid, column) for column in reads}
+                    return any(self._columns.get(key) is exception for key in keys)
                 return exception.reads in {self._scene.member(o).name for o in member.reads}
         return False
 
-    def _taints(self, feature: _Feature) -> frozenset[str]:
+    def _key(self, oid: int, read: Column) -> tuple[Name, Name, str]:
+        source = self._scene.member(read[0])
+        return self._scene.member(oid).name, source.name, source.columns.get(read[1], "")
+
+    def _taints(self, feature: _Feature, exception: DeclaredException) -> frozenset[str]:
+        ids = self._ids_of_value if exception.columns else self._ids
         relation = self._sets[feature[0]].relation
         for oid in self._scene.closure.roots:
             member = self._scene.member(oid)
             if member.name == relation:
                 numbers = [n for n, name in member.columns.items() if name == feature[1]]
-                return frozenset().union(*(self._ids((oid, n)) for n in numbers))
+                return frozenset().union(*(ids((oid, n)) for n in numbers))
         return frozenset()
 
     def _ids(self, column: Column) -> frozenset[str]:
@@ -153,6 +186,26 @@ class _Declared:
                     found |= {self._reads[edge].id}
             self._known[column] = found
         return self._known[column]
+
+    def _ids_of_value(self, column: Column) -> frozenset[str]:
+        """The exceptions about columns that stand in a column's value.
+
+        What only breaks a tie between rows of one listing and one moment does not count: it would
+        name every column.
+        """
+        if column not in self._known_values:
+            oid, number = column
+            found: frozenset[str] = frozenset()
+            self._known_values[column] = found
+            if oid not in self._scene.sources:
+                if oid not in self._origins:
+                    self._origins[oid] = origins(self._scene.member(oid))
+                for read in self._scene.each(self._origins[oid].get(number, frozenset())):
+                    found |= self._ids_of_value(read)
+                    if declared := self._columns.get(self._key(oid, read)):
+                        found |= {declared.id}
+            self._known_values[column] = found
+        return self._known_values[column]
 
     def _stale(self, exception: DeclaredException, words: str) -> LeakFinding:
         name: Name = exception.relation

@@ -17,7 +17,6 @@ from feature_store.declarations.leak_rules import DeclaredException, LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeakFound
 from feature_store.relation_name import Name
-from feature_store.text_format import bullets
 from feature_store.validation.leaks.exception_gate import exception_findings
 from feature_store.validation.leaks.gate_context import FAILURE, LeakFinding, Scene
 from feature_store.validation.leaks.moment_gate import moment_findings
@@ -121,7 +120,8 @@ def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFindi
     leaks = [f"{f.gate}: {f}" for f in findings if f.severity == FAILURE]
     if leaks:
         raise LeakFound(
-            "A feature may see what was not known at t0:\n" + bullets(leaks),
+            "A feature may see what was not known at t0:",
+            items=leaks,
             readers="the rows that the views have now; do not train on them.",
             next_step="Mend the file that is named and run `bin/feature-store apply --replace` "
             "with its relation. If it is meant, declare it with its reason in "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -14,17 +15,30 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from feature_store.errors import CannotConnect, ContractBroken, RunFailed, StoreError
-from feature_store.reporting.mail.compose import (
-    FailedTask,
-    Finding,
-    RunFacts,
-    compose,
-    compose_review,
+from feature_store.errors import (
+    CannotConnect,
+    ContractBroken,
+    HistoryLeak,
+    LeakFound,
+    NotReady,
+    RowsLost,
+    RunFailed,
+    StoreError,
 )
-from feature_store.reporting.mail.run_facts import FailedRun, read_facts
-from feature_store.reporting.mail.send import CAUSE, REPORT, leave_cause, mail_failure, mail_reviews
-from feature_store.reporting.mail.short_cause import cause_of
+from feature_store.reporting.mail.compose import compose, compose_review
+from feature_store.reporting.mail.next_steps import Step, section
+from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
+from feature_store.reporting.mail.send import (
+    CAUSE,
+    leave_cause,
+    mail_failure,
+    mail_reviews,
+    mail_warnings,
+)
+from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
+from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.short_cause import cause_of
+from feature_store.settings import Settings
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from sandbox.mailbox import Mailbox
 
@@ -41,12 +55,35 @@ STATES = {
 
 
 def facts(**given):
-    return RunFacts(DAG, RUN, date(2026, 6, 30), **given)
+    return MailFacts(DAG, RUN, date(2026, 6, 30), **given)
+
+
+def failed(*tasks, never_ran=(), **given):
+    """An account of tasks that failed, each a name or a name with its cause."""
+    pairs = [task if isinstance(task, tuple) else (task, "") for task in tasks]
+    of_tasks = tuple(FailedTask(name, Cause(text)) for name, text in pairs)
+    return Account(failed=of_tasks, never_ran=tuple(never_ran), **given)
 
 
 def finding(**given):
-    values = {"suite": "as_of_counts", "relation": E_VIEW, "expected": "rule", "observed": "1 row"}
+    values = {
+        "suite": "as_of_counts",
+        "expectation": "rule",
+        "relation": E_VIEW,
+        "severity": "critical",
+        "outcome": "broken",
+        "expected": "rule",
+        "observed": "it is broken",
+    }
     return Finding(**{**values, **given})
+
+
+def told(db, states=None, account=None, **given):
+    """The facts of this run, as its record and Airflow have them."""
+    states = STATES if states is None else states
+    account = account or account_of_tasks(states, "assert_contract")
+    run = FailedRun(DAG, RUN, account, tasks=tuple(states), **given)
+    return read_facts(run, db and db.connection, Settings().include_dir, "down")
 
 
 @pytest.fixture
@@ -116,10 +153,23 @@ def record(db, outcome="broken", sample=None, observed="1 row that breach it", *
         "seconds": 1.0,
         **given,
     }
+    known = "SELECT count(*) FROM feature_store_audit.run WHERE run_id = %s"
+    if not db.value(known, row["run_id"]):
+        opened(db, row["run_id"])
     db.connection.execute(
         f"INSERT INTO feature_store_audit.expectation ({', '.join(row)}) "
         f"VALUES ({', '.join(['%s'] * len(row))})".encode(),
         list(row.values()),
+    )
+
+
+def differs(db, sample, compared=100_000, broken=23):
+    """What its specification found wrong with E."""
+    record(db, expectation=E_VIEW)
+    db.connection.execute(
+        "INSERT INTO feature_store_audit.proof (dag_id, run_id, proof, compared, broken, sample, "
+        "seconds) VALUES (%s, %s, %s, %s, %s, %s, 1)",
+        (DAG, RUN, E_VIEW, compared, broken, json.dumps(sample)),
     )
 
 
@@ -156,51 +206,82 @@ def refreshed(db, relation, run_id):
     ("given", "subject"),
     [
         (
-            {"breaches": (finding(amount="1 row"),)},
+            {"findings": (finding(breaching=1),)},
             f"as_of_counts broken, 1 row of {E_VIEW} (rule)",
         ),
         (
-            {"breaches": (finding(amount="2 rows"), finding(), finding(severity="warning"))},
+            {"findings": (finding(breaching=2), finding(), finding(severity="warning"))},
             f"as_of_counts broken, 2 rows of {E_VIEW} and 1 more",
         ),
         (
-            {"failed": (FailedTask("base.tom_features_v1_mv", "lock timeout"),)},
+            {"account": failed(("base.tom_features_v1_mv", "lock timeout"))},
             "base.tom_features_v1_mv failed: lock timeout",
         ),
         (
-            {"failed": (FailedTask("expectations.x", "connection lost", "spam_absence"),)},
+            {"account": failed(("expectations.spam_absence", "connection lost"))},
             "spam_absence could not be checked (connection lost)",
         ),
         (
             {
-                "errors": (finding(observed="no column"),),
-                "failed": (FailedTask("expectations.as_of_counts", "", "as_of_counts"),),
+                "findings": (finding(outcome="error", observed="no column"),),
+                "account": failed("expectations.as_of_counts"),
             },
             "as_of_counts could not be checked (no column)",
         ),
-        # What did not pass on is the cause; a check that found nothing to look at follows from it.
-        ({"errors": (finding(),), "failed": (FailedTask("base.x"),)}, "base.x failed"),
-        ({"problem": "tom_v1: drifted.\nmore", "breaches": ()}, "tom_v1: drifted."),
-        ({"breaches": (finding(severity="warning"),)}, "the run failed, see its log"),
+        # What did not pass on is the cause; what the run found before its refresh is not.
+        ({"findings": (finding(),), "account": failed("base.x")}, "base.x failed"),
+        ({"account": Account("tom_v1: drifted.\nmore")}, "tom_v1: drifted."),
+        ({"findings": (finding(severity="warning"),)}, "it does not say why, see its log"),
+        (
+            {"account": Account("The contract of x is broken:", ("a is gone.",))},
+            "The contract of x is broken: a is gone.",
+        ),
+        ({"account": Account("It is broken:", ("a\nb", "c"))}, "It is broken: a, and 1 more"),
+        (
+            {
+                "account": failed(
+                    ("prepare", "a is missing"), never_ran=[f"base.t{n}" for n in "ab"]
+                )
+            },
+            "prepare failed: a is missing",
+        ),
     ],
 )
 def test_the_subject_alone_tells_what_broke(given, subject):
     assert compose(facts(**given)).subject == f"feature store 2026-06-30: {subject}"
 
 
+def test_what_fails_first_is_told_first_as_a_run_goes():
+    states = dict.fromkeys(["read.b", "expectations.uniqueness", "base.z", "prepare"], "failed")
+    account = account_of_tasks({**states, "assert_contract": "running"}, "assert_contract")
+    assert [task.task_id for task in account.failed] == [
+        "prepare",
+        "base.z",
+        "read.b",
+        "expectations.uniqueness",
+    ]
+
+
+def test_an_account_is_read_from_the_record_as_it_was_written():
+    account = failed(("prepare", "x"), never_ran=["base.a"]).raised(
+        LeakFound("A leak:", items=["a", "b"], readers="r", next_step="n")
+    )
+    assert Account.read(json.loads(json.dumps(account.record())), "words") == account
+    assert Account.read(None, "words") == Account("words")
+
+
 def test_markup_in_the_data_is_text():
     title = "<script>alert('x')</script> & \"more\""
     mail = compose(
         facts(
-            breaches=(finding(sample=({"title": title[:40], "<b>": None},)),),
-            problem=title,
+            findings=(finding(sample=({"title": title[:40], "<b>": None},)),),
+            account=Account(title),
             readers=title,
-            next_steps=(title,),
+            steps=(Step(title, title),),
             links=(("Log", 'https://x/"><script>'), ("Report", "javascript:alert(1)")),
         )
     )
     assert "<script" not in mail.html
-    assert "<b>&lt;" not in mail.html
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in mail.html
     assert 'href="javascript' not in mail.html
     assert title in mail.text
@@ -222,19 +303,18 @@ def test_long_inputs_are_shortened():
     rows = tuple(
         {"key": n, "title": "t" * 500, **{f"c{i}": i for i in range(30)}} for n in range(50)
     )
-    long = finding(expected="x" * 10**6, observed="y" * 10**6, relation="r" * 400, sample=rows)
-    mail = compose(facts(breaches=(long,) * 200, problem="p" * 10**6))
+    long = finding(expected="x" * 10**6, observed="y" * 10**6, relation="r" * 400, sample=rows[:20])
+    items = tuple("i" * 10**4 for _ in range(99))
+    mail = compose(facts(findings=(long,) * 200, account=Account("p" * 10**6, items)))
     assert len(mail.subject) <= 120
     assert "and 199 more" in mail.subject
-    assert max(len(mail.text), len(mail.html)) < 600_000
-    assert mail.text.count("    expected: ") == 25
-    assert "  and 175 more" in mail.text
+    assert max(len(mail.text), len(mail.html)) < 60_000
     assert "(24 more columns)" in mail.text
-    assert [line.split()[0] for line in mail.text.splitlines() if "ttt" in line][:21] == [
-        *[str(n) for n in range(20)],
-        "0",
-    ]
-    one = compose(facts(breaches=(long,)))
+    # All rows of the first, three of each that follows; the rest is counted.
+    shown = [line.split()[0] for line in mail.text.splitlines() if "ttt" in line]
+    assert shown == [*map(str, range(20)), *["0", "1", "2"] * 4]
+    assert "and 195 more, in the report" in mail.text
+    one = compose(facts(findings=(long,)))
     assert len(one.subject) <= 120
     assert one.subject.endswith("...")
 
@@ -245,14 +325,9 @@ def test_a_mail_arrives_once_with_both_parts(mailbox, airflow_conn, store_db):
     opened(store_db, "yesterday", "passed")
     refreshed(store_db, E_VIEW, RUN)
     refreshed(store_db, "ml.sold_prices_v1_mv", "yesterday")
-    keys = [{"listing_id": 4711 + n, "title": "<script>"} for n in range(20)]
-    record(store_db, sample=[{"broken": 23, "compared": 100000, "sample": keys}])
+    differs(store_db, [{"listing_id": 4711 + n, "title": "<script>"} for n in range(20)])
     record(store_db, "met", expectation="other", expected="all was well")
-    fail(
-        context(
-            RunFailed("Failed.", next_step="Mend it."), xcoms={("assert_contract", REPORT): "/r"}
-        )
-    )
+    fail(context(RunFailed("Failed.", next_step="Mend it.")))
     message = only_mail(mailbox)
     assert message["Subject"].startswith(
         f"feature store 2026-06-30: as_of_counts broken, 23 rows of {E_VIEW} (anchors of"
@@ -269,49 +344,137 @@ def test_a_mail_arrives_once_with_both_parts(mailbox, airflow_conn, store_db):
             f"new rows of this run, not certified: {E_VIEW}.",
             "ml.sold_prices_v1_mv (2026-06-29 01:22 UTC)",
             "nothing yet: no run has certified the store. require_certified raises.",
-            "Mend it.",
-            "--downstream --start-date 2026-06-30T01:20:00+00:00",
-            "http://localhost:8080/dags/x",
-            "Report",
+            f"/dags/{DAG}/runs/{RUN}/tasks/expectations.as_of_counts",
+            "/feature-store/api/report?dag_id=",
         ):
             assert words in part
         assert "all was well" not in part
-    assert r"--task-regex '^read\.tom_features_v1_enriched_mv$'" in text
+        assert str(Path.home()) not in part
     assert "<script>" not in html
+
+
+def test_the_same_text_stands_in_a_mail_once():
+    problem = "The source column iPhone.iphone_ai_enrich.sale_mode is missing"
+    cause = Cause.of(NotReady("Not ready:", items=[f"{problem}.", "GRANT is missing."]))
+    account = Account(failed=(FailedTask("prepare", cause),), never_ran=("base.x", "base.y"))
+    text = compose(facts(account=account)).text
+    assert text.startswith(f"prepare failed: {problem}, and 1 more\n")
+    assert text.count("sale_mode") == 1
+    assert text.count("GRANT is missing.") == 1
+    assert "base.x" not in text
+    assert "2 tasks did not run." in text
+    leak = compose(facts(account=Account("A leak:", ("price is read", "status is read")))).text
+    assert leak.count("price is read") == 1
+    assert leak.count("status is read") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "commands"),
+    [
+        (CannotConnect("down"), ["bin/feature-store status"]),
+        (NotReady("x"), ["bin/feature-store plan"]),
+        (RowsLost("x"), ["accept_shrink"]),
+        (HistoryLeak("x"), ["bin/feature-store history"]),
+        (LeakFound("x"), ["bin/feature-store check-leaks"]),
+        (ContractBroken("x"), ["bin/feature-store check-contract"]),
+        (StoreError("x", next_step="Mend it."), []),
+    ],
+)
+def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
+    for account in (
+        Account().raised(kind),
+        Account(failed=(FailedTask("base.x", Cause.of(kind)),)),
+    ):
+        steps = told(None, {"base.x": "failed"}, account).steps
+        assert all(word in step.command for word, step in zip(commands, steps, strict=False))
+        assert len(steps) == len(commands or [1]) + 1
+        assert "airflow " in steps[-1].command
+        assert steps[0].words == "Mend it." or commands
+
+
+def test_a_command_stands_alone_in_a_box_and_dark_screens_and_phones_are_thought_of():
+    steps = (Step("Look:", "bin/feature-store plan"), Step("Words alone."))
+    mail = compose(facts(steps=steps, findings=(finding(sample=({"a": 1},)),)))
+    assert re.findall(r"<pre>(.*?)</pre>", mail.html) == ["bin/feature-store plan"]
+    assert "\n\nbin/feature-store plan\n" in mail.text
+    assert mail.text.index("bin/feature-store") < mail.text.index("BROKEN")
+    assert "prefers-color-scheme: dark" in mail.html
+    # What is wide scrolls in a box of its own, or breaks.
+    assert re.search(r'<div class="wide">\s*<table>', mail.html)
+    assert "pre { white-space: pre-wrap; overflow-wrap: anywhere;" in mail.html
+
+
+def test_the_runbook_has_the_section_that_a_mail_names():
+    page = (Path(__file__).resolve().parents[4] / "docs" / "operations.md").read_text()
+    headings = re.findall(r"^##+ (.*)$", page, flags=re.MULTILINE)
+    causes = [CannotConnect("x"), NotReady("x"), RowsLost("x"), StoreError("x")]
+    tasks = ["prepare", "base.x", "expectations.uniqueness"]
+    accounts = [Account(), *(Account().raised(kind("x")) for kind in (HistoryLeak, ContractBroken))]
+    accounts += [Account(failed=(FailedTask(t, Cause.of(c)),)) for t in tasks for c in causes]
+    named = {section(account, found) for account in accounts for found in ([], [finding()])}
+    assert len(named) == 8
+    assert named <= set(headings)
+
+
+def test_of_rows_that_differ_it_is_said_not_to_train_on_them(scratch):
+    differs(scratch, [])
+    (anew, else_) = told(scratch).steps
+    assert "Do not train" in anew.words
+    assert anew.command.endswith("--conf '{\"refresh_unchanged\": true}'")
+    assert f"include/sql/specifications/{E_VIEW}.sql" in else_.words
+
+
+def test_of_a_duplicate_key_the_query_for_both_rows_is_told(scratch):
+    scratch.run(
+        'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey;'
+        'INSERT INTO "iPhone".iphone_ai_enrich (listing_id) VALUES (5), (5), (6)'
+    )
+    task = "read.tom_features_v1_enriched_ai_clean_mv"
+    cause = Cause.of(psycopg.errors.UniqueViolation("x"))
+    step, again = told(None, {task: "failed"}, Account(failed=(FailedTask(task, cause),))).steps
+    assert [row[0] for row in scratch.rows(step.command)] == [5, 5]
+    assert "airflow " in again.command
 
 
 def test_findings_of_an_earlier_go_are_not_told_again(scratch):
     record(scratch)
     opened(scratch, RUN, prepared="now() - interval '1 hour'")  # by whatever clock
-    run = FailedRun(DAG, RUN, "assert_contract", states=STATES)
-    assert read_facts(run, scratch.connection).breaches == ()
+    assert told(scratch).findings == ()
+
+
+def test_findings_of_rows_that_were_refreshed_since_are_not_told(scratch):
+    """Mail, report, page and list of runs have one rule for that: the view ``finding``."""
+    record(scratch)
+    refreshed(scratch, E_VIEW, RUN)
+    assert told(scratch).findings == ()
 
 
 def test_findings_of_a_suite_that_did_not_run_this_time_are_not_told_again(scratch):
     record(scratch)
     record(scratch, suite="uniqueness", outcome="error")
     states = {"base.x": "failed", "expectations.as_of_counts": "upstream_failed"}
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=states), scratch.connection)
-    assert read.breaches == ()
-    assert [f.suite for f in read.errors] == ["uniqueness"]
-    assert read.never_ran == ("expectations.as_of_counts",)
+    assert [f.suite for f in told(scratch, states).findings] == ["uniqueness"]
 
 
 def test_errors_are_told_apart_from_breaches(scratch):
-    record(scratch, "error", observed="it could not be checked: no such column")
-    record(scratch, expectation="w", severity="warning", observed="3 rows that breach it")
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
-    assert [(f.observed, f.severity) for f in read.errors] == [("no such column", "critical")]
-    assert [(f.amount, f.severity) for f in read.breaches] == [("3 rows", "warning")]
-    text = compose(read).text
+    record(scratch, "error", observed="no such column")
+    record(scratch, expectation="w", severity="warning", breaching=3)
+    error, warning = told(scratch).findings
+    assert (error.observed, error.is_critical) == ("no such column", False)
+    assert (warning.amount, warning.is_warning) == ("3 rows", True)
+    text = compose(facts(findings=(error, warning))).text
     assert text.index("COULD NOT BE CHECKED") < text.index("WARNINGS")
 
 
-def test_a_proof_that_compared_nothing_says_so(scratch):
-    record(scratch, sample=[{"broken": 0, "compared": 0, "sample": None}])
-    record(scratch, sample=[{"broken": 0, "compared": 0, "sample": []}], expectation="z")
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract"), scratch.connection)
-    assert [f.amount for f in read.breaches] == ["no row compared", "no row compared"]
+def test_a_specification_that_compared_nothing_says_so(scratch):
+    record(scratch, expectation=E_VIEW)
+    assert [f.amount for f in told(scratch).findings] == ["no row compared"]
+
+
+def test_one_row_that_sums_up_is_told_by_its_counts_and_rows(scratch):
+    record(scratch, sample=[{"repeated": 3, "sample": [{"listing_id": 7}]}], breaching=1)
+    (found,) = told(scratch).findings
+    assert (found.amount, found.sample) == ("3 rows", ({"listing_id": 7},))
 
 
 def test_with_the_database_down_the_exception_alone_makes_a_mail(mailbox, airflow_conn):
@@ -396,7 +559,7 @@ def test_a_task_leaves_its_cause_for_the_subject(mailbox, monkeypatch, scratch):
         scratch.run("DO $$BEGIN RAISE SQLSTATE '55P03'; END$$")
     except psycopg.Error as error:
         leave_cause(given, error)
-    assert given["ti"].xcoms == {(task, CAUSE): "lock timeout"}
+    assert given["ti"].xcoms[task, CAUSE]["text"] == "lock timeout"
     given["ti"].task_id = "assert_contract"
     fail(given)
     assert only_mail(mailbox)["Subject"] == f"feature store 2026-06-30: {task} failed: lock timeout"
@@ -411,8 +574,9 @@ def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
     fail(context(RunFailed("x")))
     text, html = parts(only_mail(mailbox))
     page = f"https://airflow.example/dags/{DAG}/runs/{RUN}"
-    assert f"Run: {page}\nLog: {page}/tasks/assert_contract" in text
-    assert f'<a href="{page}">Run</a>' in html
+    assert f"Log of expectations.as_of_counts: {page}/tasks/expectations.as_of_counts" in text
+    assert f'<a href="{page}">Run in Airflow</a>' in html
+    assert f"https://airflow.example/feature-store/?dag_id={DAG}&amp;run_id={RUN}" in html
 
 
 def test_a_dag_file_pays_nothing_for_the_import():
@@ -436,16 +600,20 @@ def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch)
     refreshed(scratch, later, RUN)
     record(scratch, suite="spam_absence", relation=later)
     record(scratch, suite="spam_absence", relation=E_VIEW, expectation="z")
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
-    assert [f.relation for f in read.breaches] == [E_VIEW, later]
-    assert read.next_steps[0].startswith("Then clear read.tom_features_v1_enriched_mv of run")
+    moment = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
+    read = told(scratch, logical_date=moment)
+    assert [f.relation for f in read.findings] == [E_VIEW, later]
+    assert read.steps[-1].command == (
+        f"airflow tasks clear {DAG} --task-regex read.tom_features_v1_enriched_mv --downstream "
+        "--start-date 2026-06-30T01:20:00+00:00 --end-date 2026-06-30T01:20:00+00:00"
+    )
 
 
 def test_rows_that_name_a_layer_put_it_into_the_subject_and_the_command(scratch):
     record(scratch, relation="feature_store_audit.refresh", sample=[{"relation": E_VIEW}])
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
+    read = told(scratch, logical_date=datetime(2026, 6, 30, tzinfo=UTC))
     assert compose(read).subject.startswith(f"feature store: as_of_counts broken: {E_VIEW} (")
-    assert "tom_features_v1_enriched_mv" in read.next_steps[0]
+    assert "read.tom_features_v1_enriched_mv" in read.steps[-1].command
 
 
 def test_of_a_proofs_row_the_key_is_told_and_only_what_differs(scratch):
@@ -454,34 +622,24 @@ def test_of_a_proofs_row_the_key_is_told_and_only_what_differs(scratch):
         "observed": {"ask_cnt": 3, "sold_cnt_30d": 1, "ask_median_price": None},
         "expected": {"ask_cnt": 2, "sold_cnt_30d": 1, "ask_median_price": 5},
     }
-    record(scratch, sample=[{"broken": 1, "compared": 9, "sample": [row]}])
-    read = read_facts(FailedRun(DAG, RUN, "assert_contract", states=STATES), scratch.connection)
-    assert read.breaches[0].sample == (
+    gone = {"key": {"listing_id": 8}, "observed": None, "expected": {"ask_cnt": 2}}
+    differs(scratch, [row, gone])
+    assert told(scratch).findings[0].sample == (
         {"listing_id": 7, "ask_cnt": "3, not 2", "ask_median_price": "NULL, not 5"},
+        {"listing_id": 8, "row": "is missing"},
     )
 
 
-@pytest.mark.parametrize(
-    ("problem", "subject"),
-    [
-        ("The contract of x is broken:\n  - a is gone.", "The contract of x is broken: a is gone."),
-        ("It is broken:\n  - a\n    b\n  - c", "It is broken: a, and 1 more"),
-        ("Announces nothing:", "Announces nothing:"),
-    ],
-)
-def test_a_problem_that_announces_a_list_brings_its_first_item(problem, subject):
-    assert compose(facts(problem=problem)).subject == f"feature store 2026-06-30: {subject}"
-
-
 def test_a_cause_is_what_was_announced():
-    error = StoreError("The store cannot be refreshed:\n  - a is missing.\n  - b is missing.")
+    error = StoreError("The store cannot be refreshed:", items=["a is missing.", "b is missing."])
     assert cause_of(error) == "a is missing, and 1 more"
 
 
 def test_with_the_database_down_a_run_that_worked_has_changed_something():
     error = CannotConnect("Cannot connect.", readers="nothing was changed.")
-    run = FailedRun(DAG, RUN, "assert_contract", error, states={"base.x": "success"})
-    assert read_facts(run, None, "down").readers == "not known. The store was not asked: down."
+    worked = {"prepare": "success", "base.x": "success"}
+    read = told(None, worked, Account().raised(error))
+    assert read.readers == "not known. The store was not asked: down."
 
 
 def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
@@ -491,7 +649,7 @@ def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
 
 def test_in_a_table_the_listing_leads_and_what_a_row_has_not_got_is_blank():
     rows = ({"a": "x", "listing_id": 7}, {"listing_id": 8, "b": None})
-    lines = compose(facts(breaches=(finding(sample=rows),))).text.splitlines()
+    lines = compose(facts(findings=(finding(sample=rows),))).text.splitlines()
     at = lines.index("      listing_id  a  b")
     assert lines[at + 1 : at + 3] == ["      7           x", "      8              NULL"]
 
@@ -523,7 +681,7 @@ def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch, store_db)
 def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():
     review = "A (ml.tom_features_v1_mv) of 2026-01-02: 1 rows came\n<b>title</b>"
     accept = "bin/feature-store accept-history --day 2026-01-02"
-    mail = compose_review(facts(), [date(2026, 1, 2)], [review], [accept])
+    mail = compose_review(facts(), [date(2026, 1, 2)], [review], [Step("Accept it:", accept)])
     assert mail.subject == (
         "feature store 2026-06-30: the old day 2026-01-02 has changed, for review"
     )
@@ -547,3 +705,44 @@ def test_a_day_that_changed_in_two_layers_is_one_day_in_the_subject_of_the_revie
     mail = compose_review(facts(), [date(2026, 5, 1)], layers, [])
     assert "the old day 2026-05-01 has changed" in mail.subject
     assert "A of 2026-05-01: 1 rows came" in mail.text
+
+
+def warned(db, run, *expectations):
+    """A run that passed with these warnings."""
+    opened(db, run, "passed")
+    for name in expectations:
+        record(
+            db, run_id=run, expectation=name, severity="warning", expected=name, breaching=1,
+            sample=[{"newest_t0_day": "2026-01-30"}],
+        )  # fmt: skip
+    given = context()
+    given["dag_run"].run_id = run
+    mail_warnings(db.connection, given)
+
+
+def test_a_warning_is_mailed_when_it_is_new_and_when_it_is_over_and_not_between(mailbox, store_db):
+    warned(store_db, "1")
+    warned(store_db, "2", "sources are fresh")
+    warned(store_db, "3", "sources are fresh")
+    warned(store_db, "4", "sources are fresh", "rows are many")
+    warned(store_db, "5")
+    told = [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
+    assert [m["Subject"].removeprefix("feature store 2026-06-30: ") for m in told] == [
+        f"a warning is new: {E_VIEW}: sources are fresh",
+        f"a warning is new: {E_VIEW}: rows are many",
+        f"2 warnings are over: {E_VIEW}: rows are many",
+    ]
+    for part in parts(told[0]):
+        assert "The run passed." in part
+        assert "2026-01-30" in part
+    assert "sources are fresh" in parts(told[2])[0]
+
+
+def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(
+    mailbox, monkeypatch, store_db
+):
+    monkeypatch.setenv("FEATURE_STORE_SMTP_CONN_ID", "nowhere")
+    warned(store_db, "1", "x")
+    monkeypatch.delenv("FEATURE_STORE_SMTP_CONN_ID")
+    warned(store_db, "2", "x")
+    assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: x")

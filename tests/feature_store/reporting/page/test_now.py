@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pendulum
+import psycopg
 import pytest
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from feature_store.reporting.page.models import RelationState, Standing
 from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.schedule import due
 from feature_store.reporting.page.store_files import read_files
-from feature_store.reporting.page.store_verdict import due
 from feature_store.settings import Settings
 from tests.feature_store.refresh.certified import CertifiedNights
 
@@ -70,6 +71,16 @@ def shown(scratch, store_files, settings, files):
     return Shown(scratch, store_files, settings, files)
 
 
+def _refusals(shown, feature_set: str) -> str:
+    """What require_certified says, empty if it lets readers through."""
+    try:
+        with shown.database.connection.transaction():
+            shown.required(feature_set)
+    except psycopg.errors.RaiseException as refused:
+        return str(refused)
+    return ""
+
+
 def _verdict(shown) -> tuple[Standing, str]:
     verdict = shown.now().verdict
     return verdict.standing, verdict.words
@@ -123,10 +134,10 @@ def test_a_run_that_was_silent_for_hours_has_died(shown):
 
 def test_a_run_that_failed_says_why_in_its_first_line(shown):
     shown.passed("night 1")
-    shown.end(shown.begin("night 2"), "failed", "Failed: uniqueness.\n  - a long story")
+    shown.end(shown.begin("night 2"), "failed", "No lease.\n  - a long story")
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
-    assert words.startswith("The last run failed: uniqueness. What was certified today at")
+    assert words.startswith("The last run failed: No lease. What was certified today at")
     assert "story" not in words
 
 
@@ -141,7 +152,7 @@ def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
     shown.find("leak")
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
-    assert words == f"A leak is open: 1 day of {E} moved without cause."
+    assert words == f"1 settled day of {E} moved without cause."
 
 
 def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):
@@ -255,6 +266,21 @@ def test_without_a_stamp_a_contract_says_how_to_get_one(scratch, settings, files
     assert "stamp-contract tom_features_v1" in str([c.problems for c in contracts])
 
 
+@pytest.mark.parametrize(("age", "standing"), [(2, Standing.CERTIFIED), (151, Standing.STALE)])
+def test_that_nothing_new_comes_in_is_amber_and_names_the_newest_listing(shown, age, standing):
+    shown.passed("night")
+    newest = due(shown.settings, datetime.now(UTC)).date() - timedelta(days=age)
+    shown.database.run(
+        "INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample) "
+        f"SELECT refresh_id, 'listings of the newest day', 3, '[{{\"day\": \"{newest}\"}}]' "
+        f"FROM feature_store_audit.latest_refresh WHERE relation = '{A}'"
+    )
+    told, words = _verdict(shown)
+    assert told is standing
+    assert (f"the newest listing is of {newest}" in words) == (standing is Standing.STALE)
+    assert shown.database.value("SELECT sources_until FROM ml.store_freshness('1 day')") == newest
+
+
 class TestARelation:
     """As require_certified judges it."""
 
@@ -276,6 +302,15 @@ class TestARelation:
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
         assert "not all is as it was proven: E. Readers who ask are refused." in words
+        # What is made of it is shown as what it stands on; other sets may be read.
+        now = shown.now()
+        by_name = {r.name: r.stands_on for r in now.relations}
+        assert by_name["ml.tom_features_v1_enriched_ai_clean_mv"] == ["E"]
+        assert by_name[A] == by_name[E] == []
+        for contract in now.contracts:
+            refused = contract.refused_for == ["E"]
+            assert contract.readable is not refused
+            assert refused is bool(_refusals(shown, contract.name))
 
     def test_that_somebody_refreshed_by_hand_is_rewritten(self, shown):
         shown.passed("night")

@@ -15,8 +15,8 @@ from feature_store.audit.lease import Holder
 from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.reporting.report.read import HISTORY, latest_run, read_report_facts
 from feature_store.reporting.report.render import file_name, render_report, write_report
+from feature_store.reporting.run.read import HISTORY, latest_run, read_record
 from feature_store.settings import Settings
 
 _EXCEPTIONS = read_exceptions(Settings().include_dir)
@@ -119,9 +119,7 @@ def store(scratch):
             )
 
         def html(self, run=_RUN):
-            return render_report(
-                read_report_facts(self.connection, _DAG, run), _EXCEPTIONS, _SUITES
-            )
+            return render_report(read_record(self.connection, _DAG, run), _EXCEPTIONS, _SUITES)
 
         def page(self, run=_RUN):
             return Page(self.html(run))
@@ -201,7 +199,7 @@ def test_at_most_twenty_sample_rows_are_shown(store):
 
 def test_a_broken_proof_shows_what_the_proof_found(store):
     store.run_row(verdict="failed")
-    name = "ml.a.anchors"
+    name = "ml.a"
     row = {"key": {"listing_id": 7}, "expected": {"n": 1}, "observed": {"n": None}}
     store.proven(name, 1865, 37, [row])
     store.proven("ml.a.for_information", 1865, 5)
@@ -211,7 +209,7 @@ def test_a_broken_proof_shows_what_the_proof_found(store):
     page = store.page()
     failed = page.section("What failed")
     assert "37 of 1,865 rows compared differ" in failed
-    assert "listing_id: 7 n: 1 n: NULL" in failed
+    assert "listing_id n 7 NULL, not 1" in failed
     proofs = page.section("Proofs").replace(". ", ".").replace("_ ", "_")
     assert f"{name} DIFFERS 1,865 37 0.50" in proofs
     assert "ml.a.for_information counted for information; fails nothing 1,865 5" in proofs
@@ -277,7 +275,7 @@ def test_the_history_is_of_the_last_thirty_refreshes_until_the_run(store):
     store.run_row(verdict="passed")
     store.refreshed(rows=100)
     store.refreshed(rows=999, run="later", at="2026-07-01")
-    (history,) = read_report_facts(store.connection, _DAG, _RUN).refreshes
+    (history,) = read_record(store.connection, _DAG, _RUN).refreshes
     assert [r.row_count for r in history] == [*range(12, 41), 100]
     assert len(history) == HISTORY
     assert [r.of_run for r in history] == [False] * 29 + [True]
@@ -318,8 +316,8 @@ def test_results_of_an_earlier_try_are_left_out(store):
     store.found("old", at="2026-06-30 01:20:05")
     store.refreshed(at="2026-06-30 01:20:10")
     store.found("new", suite="spam_absence")
-    facts = read_report_facts(store.connection, _DAG, _RUN)
-    assert [e.expectation for e in facts.expectations] == ["new"]
+    facts = read_record(store.connection, _DAG, _RUN)
+    assert [e.expectation for e in facts.findings] == ["new"]
     assert facts.outdated == 1
     unchecked = store.page().section("What could not be checked")
     assert "1 result of an earlier try" in unchecked
@@ -354,7 +352,7 @@ def test_an_unknown_run_is_answered_with_the_latest(store):
     for day in range(1, 8):
         store.run_row(run=f"run {day}", prepared=f"2026-06-0{day}")
     with pytest.raises(BadInput, match=r"No run 'nope' of some_dag is recorded") as caught:
-        read_report_facts(store.connection, "some_dag", "nope")
+        read_record(store.connection, "some_dag", "nope")
     assert re.findall(r"run \d", caught.value.next_step) == [f"run {n}" for n in (7, 6, 5, 4, 3)]
     assert latest_run(store.connection) == (_DAG, "run 7")
 
@@ -363,7 +361,7 @@ def test_no_run_yet_and_no_store_yet(store, scratch_sources):
     with pytest.raises(NotReady, match="No run has been recorded"):
         latest_run(store.connection)
     with pytest.raises(NotReady, match="has not been created"):
-        read_report_facts(scratch_sources.connection, _DAG, _RUN)
+        read_record(scratch_sources.connection, _DAG, _RUN)
 
 
 @pytest.mark.parametrize("run", ["../../etc/passwd", "a:b?*", ".", "", "é" * 300, "\\\0\n", "CON"])

@@ -3,7 +3,7 @@
 import { el } from './dom.js';
 import { plural } from './format.js';
 import { copyButton } from './parts.js';
-import { badge, contractState } from './states.js';
+import { badge, contractState, featureBadge } from './states.js';
 
 export function contractCards(contracts) {
   if (!contracts.length) return el('p', {}, 'No feature set is stamped.');
@@ -41,7 +41,7 @@ export function exceptionList(exceptions) {
   return el('ul', { class: 'cards' }, exceptions.map((e) => el(
     'li',
     { class: 'box' },
-    el('h4', {}, e.title),
+    el('h4', {}, e.title, ' ', featureBadge(e)),
     el('p', {}, e.reason),
     el('p', { class: 'soft break' }, `${tainted(e.taints)}, by ${e.relation}`),
   )));

@@ -3,8 +3,8 @@
 import { read } from './api.js';
 import { el } from './dom.js';
 import { plural } from './format.js';
-import { announce, choice, table } from './parts.js';
-import { badge } from './states.js';
+import { announce, choice, facts, table } from './parts.js';
+import { featureBadge } from './states.js';
 
 export const title = 'Features';
 
@@ -13,7 +13,7 @@ let searched = '';
 export const featureHash = (set, name) => `#features/${encodeURIComponent(set)}/${encodeURIComponent(name)}`;
 
 export async function show({ set }, signal) {
-  const { features, exceptions } = await read('features', {}, signal);
+  const { features, exceptions, badges } = await read('features', {}, signal);
   const sets = [...Map.groupBy(features, (f) => f.feature_set)];
   if (!sets.length) {
     return [el('h2', { tabindex: '-1' }, 'Features'), el('p', { class: 'calm' }, 'No feature set has a contract yet: bin/feature-store stamp-contract stamps one.')];
@@ -44,11 +44,12 @@ export async function show({ set }, signal) {
     el('p', { class: 'field' }, el('label', { for: 'filter' }, 'Filter'), field),
     told,
     found,
+    el('details', { class: 'instead' }, el('summary', {}, 'What the badges mean'), facts(Object.entries(badges))),
   ];
 }
 
 function matches(feature, text) {
-  const all = `${feature.name} ${feature.description} ${feature.leakage_rule} ${feature.exceptions.join(' ')}`.toLowerCase();
+  const all = `${feature.name} ${feature.description} ${feature.badge} ${feature.exceptions.join(' ')}`.toLowerCase();
   return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
 }
 
@@ -58,7 +59,7 @@ function listed(set, features, titles) {
     ['Feature', (f) => el('a', { href: featureHash(f.feature_set, f.name), class: 'strong' }, f.name), 'still'],
     ['What it is', (f) => f.description, 'words'],
     ['Type', (f) => `${f.dtype}${f.is_nullable ? '' : ', never NULL'}`, 'still'],
-    ['Leakage rule', (f) => f.leakage_rule],
-    ['Exceptions', (f) => f.exceptions.map((id) => badge(['warn', titles.get(id) ?? id]))],
+    ['What it knows', (f) => featureBadge(f), 'still'],
+    ['Exceptions', (f) => f.exceptions.map((id) => titles.get(id) ?? id).join(', '), 'words'],
   ], features);
 }

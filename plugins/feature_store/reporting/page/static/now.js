@@ -35,7 +35,7 @@ function verdict({ verdict: told, read_at: readAt, certified_words: certified })
       {},
       el('p', { class: 'standing' }, word),
       el('h2', { id: 'verdict', tabindex: '-1' }, told.words),
-      el('p', { class: 'soft' }, `Certified: ${certified} Read ${stamp(readAt)} ${zoneName()}.`),
+      el('p', { class: 'soft' }, `${told.standing === 'certified' ? '' : `Certified: ${certified} `}Read ${stamp(readAt)} ${zoneName()}.`),
       told.next_step && nextStep(told.next_step),
     ),
   );

@@ -38,12 +38,12 @@ function sentence(moves) {
   const leaks = moves.filter((f) => f.kind === 'leak').length;
   const open = moves.filter((f) => isOpen(f) && f.kind !== 'leak').length;
   const waits = open === 1 ? '1 change waits' : `${open || 'no'} changes wait`;
-  const leaked = leaks === 0 ? 'none is a leak' : `${leaks} ${leaks === 1 ? 'is a leak' : 'are leaks'}`;
+  const leaked = leaks === 0 ? 'none without cause' : `${leaks} without cause`;
   return `${plural(days, 'settled day')} changed, in ${plural(layers, 'layer')}: ${leaked}, ${waits} for a person.`;
 }
 
 function legend() {
-  return el('span', { class: 'legend' }, [['closed', '', 'accepted or reported'], ['open', '', 'waits for a person'], ['leak', '×', 'leak']]
+  return el('span', { class: 'legend' }, [['closed', '', 'accepted or reported'], ['open', '', 'waits for a person'], ['leak', '×', 'moved without cause']]
     .map(([kind, sign, word]) => el('span', {}, el('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }, sign), word)));
 }
 

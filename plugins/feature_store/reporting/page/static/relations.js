@@ -4,7 +4,7 @@ import { el } from './dom.js';
 import { bytes, count, plural, seconds, time } from './format.js';
 import { graph } from './graph.js';
 import { facts, runLink } from './parts.js';
-import { badge, contractState, relationState } from './states.js';
+import { badge, relationState, setState, standsOn } from './states.js';
 
 const shortName = (name) => name.slice(name.indexOf('.') + 1);
 
@@ -46,10 +46,11 @@ function sourceCard(name) {
 function setCard(contract, labels) {
   return el(
     'a',
-    { class: 'card set', href: `#features/${encodeURIComponent(contract.name)}` },
+    { class: `card set ${setState(contract)[0]}`, href: `#features/${encodeURIComponent(contract.name)}` },
     el('span', { class: 'kind' }, 'Feature set'),
     el('span', { class: 'name' }, breakable(contract.name)),
-    badge(contractState(contract)),
+    badge(setState(contract)),
+    contract.refused_for.length > 0 && el('span', { class: 'numbers soft' }, `not proven: ${contract.refused_for.join(', ')}`),
     el('span', { class: 'reads' }, `reads: ${labels.get(contract.relation) ?? contract.relation}`),
   );
 }
@@ -58,10 +59,10 @@ function relationCard(relation, now, labels, detail) {
   const readsLabels = relation.reads.map((name) => labels.get(name) ?? shortName(name));
   const card = el(
     'button',
-    { type: 'button', class: `card relation ${relationState(relation.state)[0]}`, 'aria-expanded': 'false', 'aria-controls': 'relation-detail' },
+    { type: 'button', class: `card relation ${standsOn(relation)[0]}`, 'aria-expanded': 'false', 'aria-controls': 'relation-detail' },
     relation.label !== shortName(relation.name) && el('span', { class: 'label' }, relation.label),
     el('span', { class: 'name', title: relation.name }, breakable(shortName(relation.name))),
-    badge(relationState(relation.state)),
+    badge(standsOn(relation)),
     relation.rows !== null && el('span', { class: 'numbers' }, plural(relation.rows, 'row')),
     relation.refreshed_at && el('span', { class: 'numbers soft' }, time(relation.refreshed_at, now.read_at), el('span', {}, seconds(relation.seconds))),
     readsLabels.length > 0 && el('span', { class: 'reads' }, `reads: ${readsLabels.join(', ')}`),
@@ -92,6 +93,7 @@ function details(relation, now, labels) {
       ['What it is', relation.what],
       ['One row', relation.grain],
       ['State', relation.state_words],
+      ['Stands on', relation.stands_on.length ? `${relation.stands_on.join(', ')}: not proven` : ''],
       ['Refresh', relation.mode ?? (relation.layer === 'views' ? 'none: a plain view' : relation.layer)],
       ['Rows', relation.rows === null ? '' : count(relation.rows)],
       ['Size', relation.bytes === null ? '' : bytes(relation.bytes)],

@@ -9,7 +9,7 @@ import { badge, findingKind } from './states.js';
 export function pastList(leaks, reviews) {
   const parts = [];
   if (leaks.length) {
-    parts.push(section(`Leaks: ${plural(leaks.length, 'settled day')} moved without cause`, entries(leaks)));
+    parts.push(section(`${plural(leaks.length, 'settled day')} moved without cause`, entries(leaks)));
   }
   if (reviews.length) {
     parts.push(section(`For review: ${plural(reviews.length, 'change')} of settled days`, entries(reviews)));

@@ -52,7 +52,7 @@ function head(run) {
 
 function nothingWrong(run, met) {
   if (met.length) return `Nothing: ${count(met.length)} expectations were met.`;
-  return run.verdict === 'failed' ? 'It did not come as far as the expectations.' : 'No expectation has been checked yet.';
+  return run.verdict === 'failed' ? 'It failed before its expectations were checked.' : 'No expectation has been checked yet.';
 }
 
 function offence(e) {

@@ -41,7 +41,7 @@ const TASKS = {
 };
 
 const KINDS = {
-  leak: ['bad', 'Leak'],
+  leak: ['bad', 'Moved without cause'],
   review: ['warn', 'Review'],
   definition: ['info', 'New definition'],
   ai: ['info', 'AI columns'],
@@ -59,6 +59,19 @@ export function contractState(contract) {
   return contract.holds ? ['good', 'Holds'] : ['bad', 'Does not hold'];
 }
 
+// May it be read now? As require_certified answers, and then by its contract.
+export function setState(contract) {
+  if (contract.stamped_hash === null) return ['quiet', 'Not stamped'];
+  if (!contract.readable) return ['bad', 'Not to be read now'];
+  return contract.holds ? ['good', 'May be read'] : contractState(contract);
+}
+
+// A relation as proven as what it stands on: rows made of unproven rows look like them.
+export function standsOn(relation) {
+  const own = relationState(relation.state);
+  return relation.stands_on.length && ['good', 'live'].includes(own[0]) ? ['warn', 'Stands on unproven rows'] : own;
+}
+
 // How a run ended; a warning does not fail it.
 export function runState(run) {
   if (run.verdict === 'failed') return ['bad', 'Failed'];
@@ -71,6 +84,11 @@ export function expectationState(expectation) {
   if (expectation.outcome === 'error') return ['bad', 'Not checked'];
   return expectation.severity === 'warning' ? ['warn', 'Warning'] : ['bad', 'Broken'];
 }
+
+// What a feature's values know. One badge a feature, wherever it is named.
+const KNOWS = { 'proven as of t0': ['good', 'Proven as of t₀'] };
+
+export const featureBadge = (feature) => badge(KNOWS[feature.badge] ?? ['warn', feature.badge.charAt(0).toUpperCase() + feature.badge.slice(1)]);
 
 export function icon(tone) {
   const paths = SHAPES[tone].map((d) => svg('path', { d }));

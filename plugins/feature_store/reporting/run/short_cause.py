@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 
@@ -30,28 +30,23 @@ def cause_of(error: BaseException) -> str:
         if isinstance(link, psycopg.Error):
             return _short(link)
     told = told_by(error)
-    return in_one_line(told.problem if told else str(error) or type(error).__name__)
+    if told is None:
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    return _listed(told.items) or told.head.strip().partition("\n")[0]
 
 
-def in_one_line(problem: str) -> str:
-    """What an account of a problem begins with; of one that announces a list, its first item."""
-    head, items = _announced(problem)
-    return items or head
+def brief(head: str, items: Sequence[str]) -> str:
+    """A problem in one line; where it only announces its items, with the first of them."""
+    first = head.strip().partition("\n")[0]
+    return f"{first} {_listed(items)}".strip() if first.endswith(":") else first
 
 
-def with_its_head(problem: str) -> str:
-    """As `in_one_line`, and before the first item what announces it."""
-    head, items = _announced(problem)
-    return f"{head} {items}".strip()
-
-
-def _announced(problem: str) -> tuple[str, str]:
-    head, *rest = problem.strip().split("\n")
-    items = [line.removeprefix("  - ") for line in rest if line.startswith("  - ")]
-    if not head.endswith(":") or not items:
-        return head, ""
-    more = f", and {len(items) - 1} more" if len(items) > 1 else ""
-    return head, (items[0].removesuffix(".") + more if more else items[0])
+def _listed(items: Sequence[str]) -> str:
+    """The first of some items, and how many more there are."""
+    if not items:
+        return ""
+    first = items[0].strip().partition("\n")[0]
+    return f"{first.removesuffix('.')}, and {len(items) - 1} more" if len(items) > 1 else first
 
 
 def told_by(error: BaseException | None) -> StoreError | None:

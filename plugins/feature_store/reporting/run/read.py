@@ -1,22 +1,25 @@
-"""Reading what a run's report tells, from the audit tables and the contracts' tables alone."""
+"""Reading what is known of a run, from the audit tables and the contracts' tables alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import class_row, dict_row, tuple_row
 
 from feature_store.errors import BadInput, NotReady
-from feature_store.reporting.report.facts import (
+from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.facts import (
     ContractFacts,
-    ExpectationFacts,
+    Finding,
     ProofFacts,
+    Readable,
     RefreshFacts,
-    ReportFacts,
     RunFacts,
+    RunRecord,
     SeenFacts,
 )
+from feature_store.reporting.run.samples import sample_rows, unfold
 from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import require_store
 from feature_store.validation.certification import certified_in_words
@@ -31,48 +34,104 @@ def latest_run(connection: Connection[Any]) -> tuple[str, str]:
     Raises:
         NotReady: there is none yet.
     """
-    runs = _latest_runs(connection, 1)
-    if not runs:
+    run = last_run(connection)
+    if run is None:
         raise NotReady(
             "No run has been recorded in this database yet.",
             next_step="Run the DAG once; a run that could not reach the database leaves no record.",
         )
-    return runs[0]
+    return run
 
 
-def read_report_facts(connection: Connection[Any], dag_id: str, run_id: str) -> ReportFacts:
-    """Read what the report of a run tells. Reads only.
+def last_run(connection: Connection[Any]) -> tuple[str, str] | None:
+    """The DAG and the run that had its turn last, if there was one."""
+    return next(iter(_latest_runs(connection, 1)), None)
+
+
+def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRecord:
+    """Read what is known of a run. Reads only.
 
     Raises:
         BadInput: no such run is recorded; the message names the latest that are.
         NotReady: the store has not been created.
     """
     run = _run(connection, dag_id, run_id)
-    refreshes = _refreshes(connection, run)
-    since = _since(connection, run)
-    expectations = _expectations(connection, run, since)
-    proofs = _proofs(connection, run, since)
-    return ReportFacts(
+    return RunRecord(
         run=run,
-        expectations=tuple(expectations),
-        proofs=tuple(proofs),
-        outdated=_outdated(connection, run, since),
-        refreshes=refreshes,
+        findings=read_findings(connection, dag_id, run_id),
+        proofs=_proofs(connection, run),
+        outdated=_outdated(connection, run),
+        refreshes=_refreshes(connection, run),
         seen=_seen(connection, run),
         contracts=_contracts(connection),
         certified=certified_in_words(connection),
-        leaks=tuple(map(str, open_leaks(connection))),
-        reviews=tuple(map(str, pending_reviews(connection))),
+        leaks=open_leaks(connection),
+        reviews=pending_reviews(connection),
+        readable=read_readable(connection, dag_id, run_id),
     )
+
+
+def read_findings(connection: Connection[Any], dag_id: str, run_id: str) -> tuple[Finding, ...]:
+    """What counts of what a run's suites found, what is wrong first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_FINDINGS, {"dag": dag_id, "run": run_id}).fetchall()
+    return tuple(map(_finding, rows))
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    counted, sample = unfold(row.pop("sample"))
+    if counted and row["compared"] is None:
+        first = next(iter(counted.values()))
+        row["breaching"] = first if isinstance(first, int) and first > 0 else None
+        row["observed"] = ", ".join(f"{name}: {n:,}" for name, n in counted.items())
+    return Finding(**row, sample=sample_rows(sample))
+
+
+def read_readable(connection: Connection[Any], dag_id: str, run_id: str) -> tuple[Readable, ...]:
+    """What readers have of each relation now."""
+    with connection.cursor(row_factory=class_row(Readable)) as cursor:
+        return tuple(
+            cursor.execute(
+                "SELECT relation, dag_id = %s AND run_id = %s AS of_run, finished_at "
+                "FROM feature_store_audit.latest_refresh ORDER BY relation",
+                (dag_id, run_id),
+            )
+        )
+
+
+# Of a specification its expectation has one row, and the proof has those that differ.
+_FINDINGS = """
+SELECT
+    f.suite, f.expectation, f.relation, f.severity, f.outcome, f.expected, f.observed, f.seconds,
+    CASE WHEN s.is_specification THEN coalesce(p.broken, 0) ELSE f.breaching END AS breaching,
+    CASE WHEN s.is_specification THEN coalesce(p.compared, 0) END AS compared,
+    CASE WHEN s.is_specification THEN coalesce(p.sample, '[]') ELSE f.sample END AS sample
+FROM feature_store_audit.finding AS f
+CROSS JOIN LATERAL (
+    SELECT f.expectation = f.relation AS is_specification
+) AS s
+LEFT JOIN feature_store_audit.proof AS p
+    ON s.is_specification AND f.dag_id = p.dag_id AND f.run_id = p.run_id
+    AND f.expectation = p.proof
+WHERE f.dag_id = %(dag)s AND f.run_id = %(run)s AND f.counts
+ORDER BY
+    f.outcome = 'met', f.severity = 'warning',
+    -- What broke first leads, the others may only have passed it on: relations were first
+    -- refreshed in the order in which they read each other.
+    CASE WHEN f.outcome <> 'met' THEN (
+        SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r WHERE r.relation = f.relation
+    ) END NULLS FIRST,
+    f.suite, f.relation, f.expectation
+"""
 
 
 def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
     latest = _latest_runs(connection, 5)
-    with connection.cursor(row_factory=class_row(RunFacts)) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         run = cursor.execute(
             "SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.zone, r.prepared_at, "
-            "r.server_version, r.verdict, r.verdict_at, r.problem, "
-            "r.event_id, r.verdict_event, EXISTS (SELECT FROM "
+            "r.server_version, r.verdict, r.verdict_at, r.problem, r.event_id, r.verdict_event, "
+            "r.account, EXISTS (SELECT FROM "
             "feature_store_audit.lease AS l WHERE l.dag_id = r.dag_id AND l.run_id = r.run_id) "
             "AS holds_lease FROM feature_store_audit.run AS r WHERE dag_id = %s AND run_id = %s",
             (dag_id, run_id),
@@ -83,7 +142,7 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
             f"No run {run_id!r} of {dag_id} is recorded, or its record is past retention.",
             next_step=f"Use one of the latest: {known}." if known else "Run the DAG once.",
         )
-    return run
+    return RunFacts(**{**run, "account": Account.read(run["account"], run["problem"])})
 
 
 def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]]:
@@ -95,54 +154,28 @@ def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]
         ).fetchall()
 
 
-def _since(connection: Connection[Any], run: RunFacts) -> int:
-    """The number of the run's last refresh: what was found before says nothing of its rows."""
+def _outdated(connection: Connection[Any], run: RunFacts) -> int:
     row = connection.execute(
-        "SELECT coalesce(max(refresh_id), 0) FROM feature_store_audit.refresh "
-        "WHERE dag_id = %s AND run_id = %s",
+        "SELECT count(*) FROM feature_store_audit.finding AS f "
+        "WHERE f.dag_id = %s AND f.run_id = %s AND NOT f.counts",
         (run.dag_id, run.run_id),
-    ).fetchone()
-    assert row is not None  # an aggregate
-    return max(run.event_id, int(row[0]))
-
-
-def _outdated(connection: Connection[Any], run: RunFacts, since: int) -> int:
-    """How much was found before that number."""
-    row = connection.execute(
-        "SELECT count(*) FROM (SELECT dag_id, run_id, suite_event FROM "
-        "feature_store_audit.expectation UNION ALL "
-        "SELECT dag_id, run_id, suite_event FROM feature_store_audit.proof) AS found "
-        "WHERE dag_id = %s AND run_id = %s AND suite_event < %s",
-        (run.dag_id, run.run_id, since),
     ).fetchone()
     assert row is not None  # an aggregate
     return int(row[0])
 
 
-def _expectations(connection: Connection[Any], run: RunFacts, since: int) -> list[ExpectationFacts]:
-    with connection.cursor(row_factory=class_row(ExpectationFacts)) as cursor:
-        return cursor.execute(
-            "SELECT suite, expectation, relation, severity, outcome, expected, observed, sample, "
-            "seconds, checked_at FROM feature_store_audit.expectation AS e "
-            "WHERE dag_id = %(dag)s AND run_id = %(run)s AND suite_event >= %(since)s "
-            "ORDER BY outcome = 'met', severity = 'warning', "
-            # What broke first leads, the others may only have passed it on: relations were first
-            # refreshed in the order in which they read each other.
-            "CASE WHEN outcome <> 'met' THEN (SELECT min(r.refresh_id) FROM "
-            "feature_store_audit.refresh AS r WHERE r.relation = e.relation) END NULLS FIRST, "
-            "suite, relation, expectation",
-            {"dag": run.dag_id, "run": run.run_id, "since": since},
-        ).fetchall()
-
-
-def _proofs(connection: Connection[Any], run: RunFacts, since: int) -> list[ProofFacts]:
+def _proofs(connection: Connection[Any], run: RunFacts) -> tuple[ProofFacts, ...]:
     with connection.cursor(row_factory=class_row(ProofFacts)) as cursor:
-        return cursor.execute(
-            "SELECT proof, compared, broken, sample, seconds, proven_at "
-            "FROM feature_store_audit.proof "
-            "WHERE dag_id = %s AND run_id = %s AND suite_event >= %s ORDER BY proof",
-            (run.dag_id, run.run_id, since),
-        ).fetchall()
+        return tuple(
+            cursor.execute(
+                "SELECT p.proof, p.compared, p.broken, p.seconds "
+                "FROM feature_store_audit.proof AS p "
+                "WHERE p.dag_id = %s AND p.run_id = %s AND p.suite_event >= coalesce((SELECT "
+                "max(f.refresh_id) FROM feature_store_audit.refresh AS f "
+                "WHERE f.dag_id = p.dag_id AND f.run_id = p.run_id), 0) ORDER BY p.proof",
+                (run.dag_id, run.run_id),
+            )
+        )
 
 
 def _refreshes(connection: Connection[Any], run: RunFacts) -> tuple[tuple[RefreshFacts, ...], ...]:

@@ -1,0 +1,208 @@
+"""What to do after a run failed, chosen by what kind of failure it is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from feature_store.declarations.store_definition import read_store
+from feature_store.errors import StoreError
+from feature_store.relation_name import Name
+from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.facts import Finding
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do: why, in words, and the command or the SQL that is to be typed, if any."""
+
+    words: str
+    command: str = ""
+
+
+_UNREACHABLE = {
+    "AdminShutdown",
+    "CannotConnect",
+    "CannotConnectNow",
+    "CheckInterrupted",
+    "CrashShutdown",
+    "OperationalError",
+}
+_DUPLICATE = {"CardinalityViolation", "UniqueViolation"}
+# What the verdict's own findings are answered with.
+_OF_KIND = {
+    "ContractBroken": Step(
+        "The contract and the database are not one. This shows what differs:",
+        "bin/feature-store check-contract",
+    ),
+    "HistoryLeak": Step(
+        "Do not train on these rows. This shows which days moved, and what of them:",
+        "bin/feature-store history",
+    ),
+    "LeakFound": Step(
+        "Do not train on these rows. This shows the way to what was not known at t0:",
+        "bin/feature-store check-leaks",
+    ),
+    "NotReady": Step(
+        "Nothing was changed. This shows all that stands in the way:", "bin/feature-store plan"
+    ),
+}
+
+
+_SECTIONS = {
+    "ContractBroken": "The contract drifted",
+    "HistoryLeak": "A leak",
+    "LeakFound": "A leak",
+    "NotReady": "Prepare stopped the run",
+    "RowsLost": "Rows are lost",
+}
+
+
+def section(account: Account, findings: Sequence[Finding]) -> str:
+    """The section of the runbook, docs/operations.md, that has more of this kind of failure."""
+    own = next((failed for failed in account.failed if not failed.suite), None)
+    if own and own.task_id == "prepare" and own.cause.kind not in _UNREACHABLE:
+        return _SECTIONS.get(own.cause.kind, "Prepare stopped the run")
+    if own:
+        return "Rows are lost" if own.cause.kind == "RowsLost" else "A refresh failed"
+    if any(finding.is_critical for finding in findings):
+        return "An expectation is broken"
+    if any(finding.outcome == "error" for finding in findings) or account.failed:
+        return "An expectation could not be checked"
+    return _SECTIONS.get(account.kind, "The mails")
+
+
+def next_steps(
+    dag_id: str,
+    logical_date: datetime | None,
+    tasks: Sequence[str],
+    account: Account,
+    findings: Sequence[Finding],
+    include_dir: Path,
+) -> tuple[Step, ...]:
+    """The steps, in order; the last one runs again.
+
+    Args:
+        dag_id: of the run.
+        logical_date: of the run; without one its tasks can be cleared in Airflow's page alone.
+        tasks: of the run.
+        account: why it failed.
+        findings: of its suites.
+        include_dir: the store's folder.
+    """
+    trigger = f"airflow dags trigger {shlex.quote(dag_id)}"
+    critical = [finding for finding in findings if finding.is_critical]
+    task = _first_to_clear(tasks, account, critical)
+    own = next((failed.cause for failed in account.failed if not failed.suite), None)
+    kind = own.kind if own else account.kind
+    differing = [finding for finding in critical if finding.compared is not None]
+    steps = []
+    advice = (own and own.next_step) or account.next_step
+    if kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed):
+        steps += [Step(advice)] if advice else []
+        steps.append(
+            Step(
+                "The database did not answer, which says nothing about the data. This shows "
+                "whether it does now, and what it says:",
+                "bin/feature-store status",
+            )
+        )
+    elif kind in _DUPLICATE or any(finding.suite == "uniqueness" for finding in critical):
+        steps += _both_rows(task, critical, include_dir)
+    elif kind in _OF_KIND:
+        steps.append(_OF_KIND[kind])
+    if differing and not own:
+        relation = differing[0].relation
+        return (
+            *steps,
+            Step(
+                "Do not train on these rows. Have all of them made anew:",
+                f"{trigger} --conf '{{\"refresh_unchanged\": true}}'",
+            ),
+            Step(
+                f"If they differ again, the SQL of {relation} is wrong: what its rows should be "
+                f"stands in include/sql/specifications/{relation}.sql."
+            ),
+        )
+    if kind == "RowsLost":
+        steps.append(
+            Step(
+                "Load what is missing. Or, if so many rows are meant to be gone:",
+                f"{trigger} --conf '{{\"accept_shrink\": true}}'",
+            )
+        )
+    elif not steps and advice:
+        steps.append(Step(advice))
+    return (*steps, _again(dag_id, logical_date, task, trigger))
+
+
+def _again(dag_id: str, logical_date: datetime | None, task: str | None, trigger: str) -> Step:
+    if task is None or logical_date is None:
+        return Step(
+            "When it is mended, run again; what has not changed is not refreshed twice:", trigger
+        )
+    moment = shlex.quote(logical_date.isoformat())
+    # Airflow 3.3 looks for the text itself in the tasks' ids; a pattern would match none.
+    return Step(
+        f"When it is mended, have {task} done again, with what follows it:",
+        f"airflow tasks clear {shlex.quote(dag_id)} --task-regex {shlex.quote(task)} "
+        f"--downstream --start-date {moment} --end-date {moment}",
+    )
+
+
+def _first_to_clear(
+    tasks: Sequence[str], account: Account, critical: Sequence[Finding]
+) -> str | None:
+    """The task whose work must be done again: the broken layer's own, else the first that failed.
+
+    A task that failed for a cause of its own goes before a suite, which only found something.
+    """
+    relations = [r for finding in critical for r in (*finding.layers, finding.relation)]
+    relations += [r for failed in account.failed for r in failed.cause.about]
+    for relation in relations:
+        for task in tasks:
+            if _relation_of(task) == relation.rpartition(".")[2]:
+                return task
+    own = [failed.task_id for failed in account.failed if not failed.suite]
+    return next(iter([*own, *(failed.task_id for failed in account.failed)]), None)
+
+
+def _both_rows(task: str | None, critical: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
+    """The queries for rows that have one key, in each source of the relation that has this key."""
+    twice = [finding for finding in critical if finding.suite == "uniqueness"]
+    names = {finding.relation for finding in twice}
+    try:
+        store = read_store(include_dir)
+    except StoreError:
+        return  # a folder that cannot be read is told by prepare
+    for relation in store.refreshed:
+        if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
+            continue
+        keys = list(relation.file.unique_indexes.values())
+        keys += [tuple(f.sample[0]) for f in twice if f.relation == str(relation.name) and f.sample]
+        for source in store.sources:
+            for key in keys if source.name in relation.sources else ():
+                if source.columns.keys() >= set(key):
+                    words = f"If rows of {source.name} have one key, this shows all of them:"
+                    yield Step(words, _twice(source.name, key))
+
+
+def _relation_of(task: str | None) -> str:
+    return (task or "").rpartition(".")[2]
+
+
+def _twice(source: Name, key: Sequence[str]) -> str:
+    columns = sql.SQL(", ").join(map(sql.Identifier, key))
+    return (
+        sql.SQL(
+            "SELECT * FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} "
+            "HAVING count(*) > 1) ORDER BY {1};"
+        )
+        .format(source.identifier, columns)
+        .as_string()
+    )

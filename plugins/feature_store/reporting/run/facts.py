@@ -1,0 +1,198 @@
+"""What is known of a run, as plain values: `read` reads them; mail, report and page show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from feature_store.reporting.run.account import Account
+from feature_store.text_format import plural
+from feature_store.validation.history.findings import Finding as HistoryFinding
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run, as ``feature_store_audit.run`` has it, and whether the lease is in its name now.
+
+    What came before or after it is known by ``event_id`` and ``verdict_event``, never by a clock.
+    """
+
+    dag_id: str
+    run_id: str
+    run_type: str
+    as_of_day: date
+    zone: str
+    prepared_at: datetime
+    server_version: str
+    verdict: str | None
+    verdict_at: datetime | None
+    problem: str | None
+    holds_lease: bool
+    event_id: int
+    verdict_event: int | None
+    account: Account
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one expectation came to.
+
+    Attributes:
+        outcome: ``met``, ``broken``, or ``error`` where it could not be checked.
+        observed: in words; of an error, its cause.
+        breaching: how many rows breach it; None where nobody counted them.
+        compared: of a specification, how many rows it compared; None of other expectations.
+        sample: some of the rows that breach it; of a specification's, the key and what differs.
+    """
+
+    suite: str
+    expectation: str
+    relation: str
+    severity: str
+    outcome: str
+    expected: str
+    observed: str
+    seconds: float = 0
+    breaching: int | None = None
+    compared: int | None = None
+    sample: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_critical(self) -> bool:
+        """It fails the run."""
+        return self.outcome == "broken" and self.severity == "critical"
+
+    @property
+    def is_warning(self) -> bool:
+        """It is broken and fails nothing."""
+        return self.outcome == "broken" and self.severity == "warning"
+
+    @property
+    def amount(self) -> str:
+        """How much breaches it, such as ``3 rows``; empty where that is not known."""
+        if self.compared == 0:
+            return "no row compared"
+        return plural(self.breaching, "row") if self.breaching else ""
+
+    @property
+    def found(self) -> str:
+        """What was observed, in words."""
+        if self.outcome == "broken" and self.compared:
+            return f"{self.breaching:,} of {self.compared:,} rows compared differ"
+        return self.amount if self.outcome == "broken" and self.amount else self.observed
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The relations that its rows name; of an ordinary one, which is about one, none."""
+        return tuple(str(row["relation"]) for row in self.sample if "relation" in row)
+
+
+@dataclass(frozen=True)
+class ProofFacts:
+    """What one proof compared, and how many rows differed."""
+
+    proof: str
+    compared: int
+    broken: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RefreshFacts:
+    """One refresh of a relation.
+
+    Attributes:
+        of_run: it is of the run that the report is about, or that run found it still good.
+        reuse: why it was found still good; empty if it was not needed to ask.
+    """
+
+    relation: str
+    mode: str
+    row_count: int
+    bytes: int
+    seconds: float
+    finished_at: datetime
+    of_run: bool
+    reuse: str
+
+
+@dataclass(frozen=True)
+class Readable:
+    """The rows of a relation that readers have now."""
+
+    relation: str
+    of_run: bool
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class SeenFacts:
+    """What a refresh of the run recorded of its sources: how many of what, and some of them."""
+
+    relation: str
+    fact: str
+    n: int
+    sample: list[Any]
+
+
+@dataclass(frozen=True)
+class ContractFacts:
+    """A feature set as it is stamped now; the hash is None before the first stamp."""
+
+    name: str
+    relation: str
+    n_features: int | None
+    features_hash: str | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that the record tells of a run.
+
+    Attributes:
+        run: the run.
+        findings: of expectations, those that count (the view ``finding``), what is wrong first.
+        proofs: of the rows that the run used.
+        outdated: how many findings count no longer.
+        refreshes: of each relation, in the order of its last refresh, up to 30 refreshes until the
+            run's end, oldest first.
+        seen: what the run's refreshes recorded of their sources.
+        contracts: the feature sets.
+        certified: in words, what is certified when the report is written.
+        leaks: output days that moved without cause and are not mended or accepted.
+        reviews: old input days that changed and are not accepted.
+        readable: the rows that readers have of each relation, and of which refresh.
+    """
+
+    run: RunFacts
+    findings: tuple[Finding, ...]
+    proofs: tuple[ProofFacts, ...]
+    outdated: int
+    refreshes: tuple[tuple[RefreshFacts, ...], ...]
+    seen: tuple[SeenFacts, ...]
+    contracts: tuple[ContractFacts, ...]
+    certified: str
+    leaks: tuple[HistoryFinding, ...]
+    reviews: tuple[HistoryFinding, ...]
+    readable: tuple[Readable, ...]
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """What makes the run a failed one."""
+        return tuple(f for f in self.findings if f.is_critical)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What could not be checked, which says nothing about the data."""
+        return tuple(f for f in self.findings if f.outcome == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is told and fails nothing."""
+        return tuple(f for f in self.findings if f.is_warning)
+
+    @property
+    def met(self) -> int:
+        """How many expectations were met."""
+        return sum(f.outcome == "met" for f in self.findings)

@@ -1,0 +1,47 @@
+"""What broke, in one phrase: the cause rather than what followed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.facts import Finding
+
+
+def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
+    """The first cause of a failed run, and how many others there are.
+
+    A task that failed of its own comes first, for what it did not do was not checked; then what is
+    wrong with the data; then what could not be checked; then what the verdict itself found.
+    """
+    phrases = [str(task) for task in account.failed if not task.suite]
+    phrases = phrases or [broken(finding) for finding in findings if finding.is_critical]
+    if not phrases:
+        errors = [finding for finding in findings if finding.outcome == "error"]
+        phrases = [_unchecked(finding.suite, finding.observed) for finding in errors]
+        known = {finding.suite for finding in errors}
+        phrases += [
+            _unchecked(task.suite, task.cause.text)
+            for task in account.failed
+            if task.suite and task.suite not in known
+        ]
+    if not phrases:
+        return account.brief or "it does not say why, see its log"
+    more = f" and {len(phrases) - 1} more" if len(phrases) > 1 else ""
+    first = " ".join(phrases[0].split())
+    # Up front what must not be cut off.
+    return f"{first if not more or len(first) <= 80 else first[:77].rstrip() + '...'}{more}"
+
+
+def broken(finding: Finding) -> str:
+    """What is broken, and how much of what."""
+    if finding.layers:
+        more = f" and {len(finding.layers) - 1} more" if len(finding.layers) > 1 else ""
+        return f"{finding.suite} broken: {finding.layers[0]}{more}"
+    if not finding.amount:
+        return f"{finding.suite} broken: {finding.relation}"
+    return f"{finding.suite} broken, {finding.amount} of {finding.relation}"
+
+
+def _unchecked(suite: str, cause: str) -> str:
+    return f"{suite} could not be checked" + (f" ({cause})" if cause else "")

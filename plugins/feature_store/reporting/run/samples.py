@@ -1,0 +1,48 @@
+"""Rows that breach an expectation, as people are shown them: flat, and no more than twenty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOST = 20
+
+
+def unfold(sample: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
+    """Of one row that sums up: what it counted, and the rows that it has as its ``sample``."""
+    if len(sample) != 1 or not isinstance(sample[0], dict):
+        return {}, sample
+    row = dict(sample[0])
+    if "sample" not in row or not isinstance(row["sample"], list | None):
+        return {}, sample
+    rows = row.pop("sample")
+    return row, rows or []
+
+
+def sample_rows(sample: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """The first of them; what is no row is shown as one with a value."""
+    rows = (row if isinstance(row, dict) else {"value": row} for row in sample[:MOST])
+    return tuple(map(_flat, rows))
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without nested values; of a specification's, its key and only what differs."""
+    if row.keys() == {"key", "observed", "expected"} and isinstance(row["key"], dict):
+        observed, expected = row["observed"], row["expected"]
+        if not observed or not expected:
+            odd = "should not be there" if observed else "is missing"
+            return {**row["key"], "row": odd}
+        wrong = {n: value for n, value in observed.items() if value != expected.get(n)}
+        told = {n: f"{_told(v)}, not {_told(expected.get(n))}" for n, v in wrong.items()}
+        return {**row["key"], **told}
+    return {
+        name: json.dumps(value, default=str, ensure_ascii=False)
+        if isinstance(value, dict | list)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _told(value: Any) -> str:
+    return "NULL" if value is None else str(value)

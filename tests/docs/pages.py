@@ -1,0 +1,18 @@
+"""What the pages tell people to type."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+
+
+def lines_that_call(program: str) -> list[str]:
+    """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
+    found = []
+    for text in PAGES.values():
+        joined = text.replace("\\\n", " ")
+        found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
+    return sorted({" ".join(line.split()) for line in found})
