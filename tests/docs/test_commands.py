@@ -70,7 +70,8 @@ def test_make_has_what_the_pages_type(line):
     words = shlex.split(line, comments=True)
     targets = [word for word in words[1:] if "=" not in word]
     known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert targets and set(targets) <= set(known)
+    assert targets
+    assert set(targets) <= set(known)
     options = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert {word.split("=")[0] for word in words if "=" in word} <= set(options)
 
