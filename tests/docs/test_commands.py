@@ -56,6 +56,17 @@ def test_airflow_takes_what_the_pages_type(line):
     get_parser().parse_args(shlex.split(line, comments=True)[1:])
 
 
+@pytest.mark.parametrize("line", lines_that_call("make"))
+def test_make_has_what_the_pages_type(line):
+    words = shlex.split(line, comments=True)
+    targets = [word for word in words[1:] if "=" not in word]
+    known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert targets
+    assert set(targets) <= set(known)
+    options = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert {word.split("=")[0] for word in words if "=" in word} <= set(options)
+
+
 def test_the_server_takes_the_sql_of_the_pages(store_database):
     statements = [s for block in _blocks("sql") for s in block.split(";\n") if s.strip()]
     assert len(statements) > 10

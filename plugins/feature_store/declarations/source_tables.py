@@ -92,7 +92,7 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
                     f"expected one of {', '.join(sorted(FAMILIES[family]))}.\n"
                     f"Next: ALTER TABLE {source.name.quoted} ALTER COLUMN "
                     f"{sql.Identifier(column).as_string()} TYPE …; or rename the table, and put a "
-                    f"view that casts the column in its place (README.md, your own database)"
+                    f"view that casts the column in its place (docs/install.md, your own database)"
                 )
     return problems
 

@@ -71,7 +71,7 @@ def test_a_wrong_type_family_is_named_with_what_is_expected(scratch_sources, sto
         "expected one of bigint, integer, smallint.\n"
         'Next: ALTER TABLE "iPhone"."iphone_listings" ALTER COLUMN "price" TYPE …; or rename the '
         "table, and put a "
-        "view that casts the column in its place (README.md, your own database)"
+        "view that casts the column in its place (docs/install.md, your own database)"
     ]
 
 
