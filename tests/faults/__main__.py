@@ -41,8 +41,9 @@ def _campaign(path: Path, count: int, seed: int) -> int:
     lines = read_lines(path)
     print(f"{took_effect(lines)} faults have taken effect; {count} are asked for.", flush=True)
     if took_effect(lines) < count:
-        shutil.rmtree(path.parent / "lab", ignore_errors=True)
-        with laboratory(path.parent / "lab") as lab:
+        home = path.with_suffix("")
+        shutil.rmtree(home, ignore_errors=True)
+        with laboratory(home) as lab:
             done = max((line["round"] + 1 for line in lines), default=0)
             for found in rounds(lab, seed, done):
                 with path.open("a") as file:

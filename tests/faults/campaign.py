@@ -19,6 +19,7 @@ FIRST = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
 _HEADER = ("fault", "done", "took effect", "survived")
 _TRIES_OF_VERDICT = (40, 6)
 """Statements and commits of a verdict that fails, more or less."""
+_MOST_MAILS = 2
 
 Line = dict[str, Any]
 
@@ -42,7 +43,7 @@ def rounds(lab: Lab, seed: int, done: int) -> Iterator[list[Line]]:
 
 def _round(lab: Lab, planned: list[Planned], work: Work, seed: int, number: int) -> list[Line]:
     lines: list[Line] = []
-    failed: list[tuple[Night, list[Line]]] = []
+    failed: list[tuple[Night, Planned, list[Line]]] = []
     for plan in planned:
         night = Night(lab, f"night_{plan.night:04}", FIRST, dict(work))
         if not plan.passes:
@@ -50,12 +51,14 @@ def _round(lab: Lab, planned: list[Planned], work: Work, seed: int, number: int)
         found = one_night(lab, night, plan)
         lines += [{"seed": seed, "round": number, **line} for line in found]
         if not plan.passes:
-            failed.append((night, lines[-len(found) :]))
-    for night, its_lines in failed:  # by now the next night has told what it did not
+            failed.append((night, plan, lines[-len(found) :]))
+    for night, plan, its_lines in failed:  # by now the next night has told what it did not
         count, honest = night.mails()
+        # Of a run that nobody had heard of when it was cleared and passed there is nothing to tell.
+        least = 0 if plan.cleared else 1
         for line in its_lines:
             line["night"]["compared"]["mails"] = str(count)
-            if count not in (1, 2) or not honest:
+            if not least <= count <= _MOST_MAILS or not honest:
                 line["night"]["wrong"].append(f"{count} mails, each second one says so: {honest}")
     return lines
 
@@ -67,14 +70,10 @@ def one_night(lab: Lab, night: Night, plan: Planned) -> list[Line]:
             'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id %% 7 = %s',
             (plan.night % 7,),
         )
-    with Readers(lab.conninfo) as readers:
-        try:
-            night.go(plan.points)
-            compared, wrong = night.judge(readers, passes=plan.passes)
-            if plan.passes and night.mails()[0]:
-                wrong.append("a mail says that it failed")
-        except TimeoutError as error:
-            compared, wrong = {}, [str(error)]
+    try:
+        compared, wrong = _go_and_judge(lab, night, plan)
+    except TimeoutError as error:
+        compared, wrong = {}, [str(error)]
     points = [point for points in plan.points.values() for point in points]
     whole = {"run": night.run, "tries": night.tries, "compared": compared, "wrong": wrong}
     return [
@@ -82,6 +81,20 @@ def one_night(lab: Lab, night: Night, plan: Planned) -> list[Line]:
         for point in points
         if point.number in night.happened
     ]
+
+
+def _go_and_judge(lab: Lab, night: Night, plan: Planned) -> tuple[dict[str, str], list[str]]:
+    with Readers(lab.conninfo) as readers:
+        night.go(plan.points)
+        compared, wrong = night.judge(readers, passes=plan.passes)
+    if plan.passes and night.mails()[0]:
+        wrong.append("a mail says that it failed")
+    if plan.cleared and not wrong:
+        with Readers(lab.conninfo) as readers:
+            night.clear(plan.cleared)
+            after, wrong = night.judge(readers, passes=True)
+        compared |= {f"{what}, once it was cleared": seen for what, seen in after.items()}
+    return compared, wrong
 
 
 def took_effect(lines: list[Line]) -> int:

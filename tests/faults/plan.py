@@ -25,11 +25,13 @@ class Planned:
         night: its number, from 1 on.
         passes: whether it is to end well.
         points: its faults by task, in the order of the tries to which they are done.
+        cleared: the task that a person clears when the night has failed.
     """
 
     night: int
     passes: bool
     points: dict[str, list[Point]]
+    cleared: str | None = None
 
 
 def draw_round(seed: int, number: int, tasks: Sequence[str], *, cable: bool) -> list[Planned]:
@@ -42,23 +44,22 @@ def draw_round(seed: int, number: int, tasks: Sequence[str], *, cable: bool) -> 
         cable: whether there is a cable to be pulled.
     """
     draw = Random(f"{seed}/{number}")  # not for secrets
-    nights = range(number * _NIGHTS + 1, number * _NIGHTS + 1 + _NIGHTS)
+    fails, passes = (number * _NIGHTS + nth for nth in (1, 2))
+    points = _Drawing(draw, fails, cable=cable).fails(tasks)
+    cleared = next(iter(points)) if Random(f"{seed}/{number}/cleared").random() < 0.5 else None
     return [
-        Planned(night, night == nights[-1], _Drawing(draw, night, cable).points(tasks, nights))
-        for night in nights
+        Planned(fails, False, points, cleared),
+        Planned(passes, True, _Drawing(draw, passes, cable=cable).recovers(tasks)),
     ]
 
 
 class _Drawing:
-    def __init__(self, draw: Random, night: int, cable: bool) -> None:
+    def __init__(self, draw: Random, night: int, *, cable: bool) -> None:
         self._draw, self._night, self._count = draw, night, 0
         self._left = {kind: _COSTLY.get(kind, 99) for kind in ANYWHERE}
         self._left["cable pulled"] *= cable
 
-    def points(self, tasks: Sequence[str], nights: range) -> dict[str, list[Point]]:
-        return self._recovers(tasks) if self._night == nights[-1] else self._fails(tasks)
-
-    def _recovers(self, tasks: Sequence[str]) -> dict[str, list[Point]]:
+    def recovers(self, tasks: Sequence[str]) -> dict[str, list[Point]]:
         """Each task is hit, most of them more than once."""
         points = {task: self._hit(task) for task in tasks}
         if self._draw.random() < 0.7:
@@ -70,7 +71,7 @@ class _Drawing:
         times = self._draw.randint(1, _MOST.get(task.partition(".")[0], 3))
         return [self._point(task, self._any_kind()) for _ in range(times)]
 
-    def _fails(self, tasks: Sequence[str]) -> dict[str, list[Point]]:
+    def fails(self, tasks: Sequence[str]) -> dict[str, list[Point]]:
         hit = self._draw.choice(tasks[1:-1])
         points = {hit: [self._point(hit, self._draw.choice(sorted(FATAL)))]}
         told = [self._draw.choice(sorted(MAIL))]

@@ -30,6 +30,7 @@ class Try:
         run: its run's id.
         task: its id.
         number: from 1 on.
+        last: the number of its last one.
         run_after: of the run, by the scheduler's clock.
         environment: of the process, beside this one's.
         network: the namespace that it is in; empty: this machine's.
@@ -39,6 +40,7 @@ class Try:
     run: str
     task: str
     number: int
+    last: int
     run_after: datetime
     environment: dict[str, str]
     network: str
@@ -104,7 +106,8 @@ class Worker:
         return ended
 
     def close(self) -> None:
-        self._to.send(None)
+        with suppress(OSError):  # it is gone
+            self._to.send(None)
         self._process.join(10)
 
 
@@ -156,7 +159,7 @@ def _work(a_try: Try, dag: Any, book: Book) -> None:
     if a_try.network:
         enter(a_try.network)
     task = dag.get_task(a_try.task)
-    ti = TaskInstance(book, a_try.run, a_try.task, a_try.number, task.retries)
+    ti = TaskInstance(book, a_try.run, a_try.task, a_try.number, a_try.last - 1)
     run = SimpleNamespace(
         dag_id=DAG_ID,
         run_id=a_try.run,
@@ -179,6 +182,6 @@ def _work(a_try: Try, dag: Any, book: Book) -> None:
         outcome = "failed"
     except BaseException:
         traceback.print_exc()
-        outcome = "failed" if a_try.number > task.retries else "up_for_retry"
+        outcome = "failed" if a_try.number == a_try.last else "up_for_retry"
     book.put("ended", a_try.run, a_try.task, str(a_try.number), value=outcome)
     sys.stdout.flush()
