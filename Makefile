@@ -14,9 +14,13 @@ DATA := $(if $(CSV),--csv "$(CSV)",--listings $(LISTINGS) --days $(DAYS) $(if $(
 # Which breakages `make breakages` does; all of them if none is named.
 NAMES ?=
 
-# How many mutants `make mutation` judges, drawn by the seed; all of them if no number is given.
+# How many faults `make faults` sees take effect (200), how many mutants `make mutation` judges (all of
+# them), and which of the possible campaigns or draws it is.
 COUNT ?=
 SEED ?= 1
+
+# The Pythons of `make test-pythons`.
+PYTHONS ?= 3.11 3.12 3.13
 
 # What the benchmark measures: sizes in listings (each with :runs of its own if wanted), how often,
 # after how many seconds a query of the reference's own is given up, on which server (a libpq
@@ -33,6 +37,7 @@ BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --patience $(PATIENCE
 export DSN
 # Three at once on two cores: tests of a real Airflow mostly wait.
 TESTS := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+FAST := -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
@@ -41,7 +46,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages mutation bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all browser lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +57,9 @@ run: $(READY) ## Refresh a complete store through the real DAG, on an embedded P
 
 breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
 	@$(BIN)/python -m sandbox.breakages $(NAMES)
+
+faults: $(READY) ## Do faults to nights, at random; see that each is survived (COUNT, SEED; goes on if stopped)
+	@$(BIN)/python -m tests.faults --count $(or $(COUNT),200) --seed $(SEED)
 
 mutation: $(READY) ## Put one mistake after another into every query; see that the proof finds each (COUNT, SEED)
 	@$(BIN)/python -m tests.mutation $(if $(COUNT),--count $(COUNT)) --seed $(SEED)
@@ -74,13 +82,26 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) bloat --render --out bench/results
 
 test-fast: $(READY) ## Run the tests that start no server
-	$(BIN)/python -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
+	$(BIN)/python $(FAST)
 
 test: $(READY) ## Run all tests on the newest PostgreSQL, but those in a browser
 	$(TESTS) -k "not pg15 and not pg16"
 
 test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here
 	$(TESTS)
+
+test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here
+	@set -e; for version in $(PYTHONS); do \
+		found=; for python in python$$version "$$HOME"/.pyenv/versions/$$version.*/bin/python; do \
+			if $$python -c 'import ssl, sqlite3' 2> /dev/null; then found=$$python; fi; \
+		done; \
+		if test -z "$$found"; then echo "There is no Python $$version here."; continue; fi; \
+		echo "Python $$version"; \
+		$$found -m venv .run/python-$$version; \
+		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode \
+			--python .run/python-$$version/bin/python requirements.lock; \
+		.run/python-$$version/bin/python $(FAST); \
+	done
 
 browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock

@@ -41,6 +41,11 @@ class Machine:
         """Run a program on this machine."""
         self.run(lambda: subprocess.run(command.split(), check=True, capture_output=True))
 
+    @property
+    def path(self) -> str:
+        """The file of its namespace, for `enter` in another process."""
+        return f"/proc/{os.getpid()}/fd/{self.namespace}"
+
     def close(self) -> None:
         self._threads.shutdown()
         os.close(self.namespace)
@@ -62,8 +67,7 @@ class Network:
         self.server, self._router, self.client = Machine(), Machine(), Machine()
         for number, machine in ((1, self.server), (2, self.client)):
             self._router.sh(
-                f"ip link add eth{number} type veth peer name eth0 "
-                f"netns /proc/{os.getpid()}/fd/{machine.namespace}"
+                f"ip link add eth{number} type veth peer name eth0 netns {machine.path}"
             )
             self._router.sh(f"ip address add 10.0.{number}.1/24 dev eth{number}")
             self._router.sh(f"ip link set eth{number} up")
@@ -84,12 +88,30 @@ class Network:
             machine.close()
 
 
+def enter(namespace: str) -> None:
+    """Bring this thread, and what it starts, into a machine's network.
+
+    Args:
+        namespace: the path of its file.
+    """
+    descriptor = os.open(namespace, os.O_RDONLY)
+    _call("setns", descriptor, _NEW_NETWORK)
+    os.close(descriptor)
+
+
+def why_no_networks() -> str | None:
+    """Why this machine cannot make networks of its own; None if it can."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        return "networks of one's own need Linux, root and iproute2's ip"
+    if subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0:
+        return "this machine does not let root make networks of its own"
+    return None
+
+
 def need_networks() -> None:
     """Skip the test where this machine cannot make networks of its own."""
-    if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("networks of one's own need Linux, root and iproute2's ip")
-    if subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0:
-        pytest.skip("this machine does not let root make networks of its own")
+    if reason := why_no_networks():
+        pytest.skip(reason)
 
 
 def _call(name: str, *given: int) -> None:

@@ -39,7 +39,7 @@ class Pooler:
         """
         self._to = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
         self._mode = mode
-        self._idle: list[_Stream] = []
+        self._idle: list[Stream] = []
         self.sessions = 0
         self._server = _Listener(("127.0.0.1", 0), _Handler)
         self._server.pooler = self
@@ -61,7 +61,7 @@ class Pooler:
         for session in self._idle:
             session.close()
 
-    def serve(self, client: _Stream, number: int) -> None:
+    def serve(self, client: Stream, number: int) -> None:
         """Serve one client until it goes."""
         _read_startup(client)
         session = self._take()
@@ -69,7 +69,7 @@ class Pooler:
         self._idle.append(session)
         key = b"K" + struct.pack("!iii", 12, number, 0)  # of its own, for cancelling
         client.send(greeting + key + b"Z" + struct.pack("!i", 5) + _IDLE)
-        held: _Stream | None = None
+        held: Stream | None = None
         while True:
             kind, message = client.read()
             if kind == _TERMINATE:
@@ -84,13 +84,13 @@ class Pooler:
         if held:
             held.close()
 
-    def _take(self) -> _Stream:
+    def _take(self) -> Stream:
         with suppress(IndexError):
             return self._idle.pop()
         self.sessions += 1
         raw = socket.socket(socket.AF_UNIX)
         raw.connect(f"{self._to['host']}/.s.PGSQL.{self._to['port']}")
-        session = _Stream(raw)
+        session = Stream(raw)
         given = f"user\0{self._to['user']}\0database\0{self._to['dbname']}\0\0".encode()
         session.send(struct.pack("!ii", 8 + len(given), 196608) + given)
         while True:
@@ -101,7 +101,7 @@ class Pooler:
                 session.greeting += message
 
 
-class _Stream:
+class Stream:
     """Messages of PostgreSQL's protocol over a socket."""
 
     def __init__(self, raw: socket.socket) -> None:
@@ -139,10 +139,10 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         with suppress(EOFError, OSError):  # the client has gone
-            self.server.pooler.serve(_Stream(self.request), next(self._numbers))
+            self.server.pooler.serve(Stream(self.request), next(self._numbers))
 
 
-def _read_startup(client: _Stream) -> None:
+def _read_startup(client: Stream) -> None:
     while True:
         (size,) = struct.unpack("!i", client.exactly(4))
         (code,) = struct.unpack("!i", client.exactly(4))
@@ -152,7 +152,7 @@ def _read_startup(client: _Stream) -> None:
         client.send(b"N")
 
 
-def _pass_answer(session: _Stream, client: _Stream) -> bytes:
+def _pass_answer(session: Stream, client: Stream) -> bytes:
     """Pass on all that answers a query; returns whether the session is in a transaction now."""
     while True:
         kind, message = session.read()

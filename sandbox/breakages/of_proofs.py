@@ -62,7 +62,7 @@ OF_PROOFS = (
         Expected(
             failed=(GATE, _AS_OF),
             broken=(f"as_of_counts/{E}",),
-            subject=f"as_of_counts broken, 138 rows of {E} (A's listings, all columns…",
+            subject=f"as_of_counts broken, 113 rows of {E} (A's listings, all columns…",
         ),
         edit=edit(
             f"sql/read/{E}.sql",
@@ -77,8 +77,8 @@ OF_PROOFS = (
         Expected(
             failed=(GATE, _AS_OF),
             broken=(f"as_of_counts/{D4}",),
-            subject=f"as_of_counts broken, 45 rows of {D4} (for each t0 day of E…",
-            mail_says=("max_sold_day_used", "2026-06-16, not 2026-06-15"),
+            subject=f"as_of_counts broken, 38 rows of {D4} (for each t0 day of E…",
+            mail_says=("max_sold_day_used", "2026-06-22, not 2026-06-17"),
         ),
         edit=edit(
             f"sql/read/{D4}.sql",

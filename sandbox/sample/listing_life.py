@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from sandbox.sample.demand import pace
 from sandbox.sample.draws import Draw, between, pick, quantile, weighted
 from sandbox.sample.facts import Facts, moment, money
 from sandbox.sample.vocabulary import CUT_MARKS
@@ -34,7 +35,7 @@ class Version(NamedTuple):
     title: str | None
 
 
-_HOURS_TO_SELL = (0.3, 2, 5, 10, 18, 28, 40, 56, 76, 103, 140, 190, 265, 380, 590, 1000, 2400)
+_HOURS_TO_SELL = (0.5, 4, 9, 15, 22, 30, 39, 49, 61, 76, 94, 118, 150, 195, 275, 430, 1200)
 """Equally spaced quantiles of the hours until a fairly priced phone is sold: nearly log-normal."""
 
 _SOLD = weighted(("sold", 96), ("Solgt", 2), (None, 2))
@@ -45,12 +46,12 @@ _ONLINE = weighted(("active", 98), (None, 2))
 def live(facts: Facts, last_second: int, draw: Draw) -> Life:
     """Return a listing's end, which is at the sample's last second or before.
 
-    A greedy price takes its third power longer to sell. About 1 in 180 sales is dated before the
-    listing's first edit, as happens when a sold listing is written anew.
+    About 1 in 180 sales is dated before the listing's first edit, as happens when a sold listing is
+    written anew.
     """
     created = facts.created
     fate = draw()
-    hours = quantile(draw, _HOURS_TO_SELL) * facts.greed * facts.greed * facts.greed
+    hours = quantile(draw, _HOURS_TO_SELL) * pace(facts)
     if fate < 0.0055:
         sold = created - between(draw, 600, 3 * _DAY)
         return Life(min(last_second, created + between(draw, 600, _DAY)), sold, pick(draw, _SOLD))

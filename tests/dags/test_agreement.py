@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.reporting.page.runs import latest_runs
 from feature_store.validation import certification
 from sandbox.mailbox import Mailbox
+from tests import agreement
 
 Session = psycopg.Connection[Any]
 REFUSE = """
@@ -25,27 +25,9 @@ AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = %s; END $$
 
 
 def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool]:
-    """What each of the six says: whether the run has passed."""
-    record = connection.execute(
-        "SELECT verdict FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
-    ).fetchone()
-    folder = Path(os.environ["AIRFLOW_HOME"]) / "feature_store_reports"
-    (report,) = [r for p in folder.glob("*.html") if run.run_id in (r := p.read_text())]
-    (page,) = [line for line in latest_runs(connection, 5) if line.run_id == run.run_id]
-    try:
-        asked = connection.execute(
-            "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
-        ).fetchone()
-    except psycopg.errors.RaiseException:
-        asked = None
-    return {
-        "airflow": run.state == "success",
-        "record": record == ("passed",),
-        "report": "<h1>Passed" in report,
-        "page": page.verdict == "passed",
-        "mail": not any(run.run_id in path.read_text() for path in mailbox.alarms()),
-        "readers": asked == (run.run_id,),
-    }
+    reports = Path(os.environ["AIRFLOW_HOME"]) / "feature_store_reports"
+    assert sum(run.run_id in path.read_text() for path in reports.glob("*.html")) == 1
+    return agreement.told(run.run_id, run.state, connection, mailbox.alarms(), reports)
 
 
 def test_they_agree_that_a_run_passed_and_that_it_did_not(

@@ -13,11 +13,11 @@ import logging
 from typing import Any
 
 import psycopg
-from psycopg import Connection, errors, sql
-from psycopg.pq import ExecStatus
+from psycopg import Connection, sql
 
 from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
+from feature_store.database.query_columns import query_columns
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
@@ -223,6 +223,8 @@ def _misfits(
     try:
         given = _described(connection, specification)
     except psycopg.Error as error:
+        if passes_on_its_own(error):
+            raise
         return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
     live = live_columns(connection, relation.name)
     missing = [column for column in live if column not in given]
@@ -246,23 +248,4 @@ def _misfits(
 
 
 def _described(connection: Connection[Any], specification: Specification) -> dict[str, str]:
-    """A query's columns with their types. It is only read, not run, so nothing must be filled.
-
-    Raises:
-        psycopg.Error: the server cannot read it.
-    """
-    query = f"SELECT * FROM (\n{specification.query}\n) AS s"  # noqa: S608
-    with connection.transaction():
-        for result in (
-            connection.pgconn.prepare(b"", query.encode()),
-            connection.pgconn.describe_prepared(b""),
-        ):
-            if result.status != ExecStatus.COMMAND_OK:
-                raise errors.error_from_result(result)
-    types = connection.execute(
-        "SELECT format_type(t.oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS t (oid, place) "
-        "ORDER BY t.place",
-        ([result.ftype(i) for i in range(result.nfields)],),
-    ).fetchall()
-    names = [(result.fname(i) or b"").decode() for i in range(result.nfields)]
-    return dict(zip(names, (t for (t,) in types), strict=True))
+    return query_columns(connection, f"SELECT * FROM (\n{specification.query}\n) AS s")  # noqa: S608

@@ -10,16 +10,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import Connection, errors, sql
-from psycopg.pq import ExecStatus
 
+from feature_store.database.query_columns import query_columns
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
-from feature_store.errors import BadInput
+from feature_store.errors import BadInput, passes_on_its_own
 from feature_store.relation_name import Name
 from feature_store.text_format import in_words
 from feature_store.validation.leaks.gates import leaks_of
@@ -105,22 +106,13 @@ def expected_columns(
     names = {r.name: None for r in below}
     queries = [f"{_quoted(r.name.relation)} AS (\n{moved(r.file.query, names)}\n)" for r in below]
     text = f"WITH {', '.join(queries)} SELECT * FROM {_quoted(relation.name.relation)}"  # noqa: S608
-    with connection.transaction():
-        for result in (
-            connection.pgconn.prepare(b"", text.encode()),
-            connection.pgconn.describe_prepared(b""),
-        ):
-            if result.status != ExecStatus.COMMAND_OK:
-                reason = errors.error_from_result(result).diag.message_primary
-                raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.")
-    places = range(result.nfields)
-    types = connection.execute(
-        "SELECT format_type(t.oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS t (oid, place) "
-        "ORDER BY t.place",
-        ([result.ftype(i) for i in places],),
-    ).fetchall()
-    names_of = [(result.fname(i) or b"").decode() for i in places]
-    return dict(zip(names_of, (t for (t,) in types), strict=True))
+    try:
+        return query_columns(connection, text)
+    except psycopg.Error as error:
+        if passes_on_its_own(error):
+            raise
+        reason = error.diag.message_primary
+        raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.") from error
 
 
 def _column_misfits(

@@ -112,7 +112,7 @@ def typical() -> dict[int, list[Record]]:
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("listings", "c4c0c23184df81a8d0bfb97601a4dc207478b3c333205c06b1578f6f2ed9c644"),
+        ("listings", "9342a61999a7aabed2c67feb44b7012150b97ca74577cd73a1d3c761ed64c70e"),
         ("ai", "1ea1eb2a59e61f438256ca9d56e21eb4cac92c2b91c4ab818555e25bc007acaf"),
         ("images", "a85ee9aa2c63f11306a544938f07f25ea97ab2bdcb7e83a4b6ef136cedf02b26"),
     ],

@@ -1,0 +1,48 @@
+"""What Airflow, record, report, page, mail and readers each say of a run: whether it has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from feature_store.reporting.page.runs import latest_runs
+
+
+def told(
+    run_id: str,
+    state: str,
+    connection: psycopg.Connection[Any],
+    mails: Iterable[Path],
+    reports: Path,
+) -> dict[str, bool]:
+    """Ask the six.
+
+    Args:
+        run_id: of one of the latest runs.
+        state: Airflow's of it.
+        connection: of somebody who may read everything.
+        mails: that came.
+        reports: the folder of the reports.
+    """
+    record = connection.execute(
+        "SELECT verdict FROM feature_store_audit.run WHERE run_id = %s", (run_id,)
+    ).fetchone()
+    report = [text for p in reports.glob("*.html") if run_id in (text := p.read_text())]
+    page = [line for line in latest_runs(connection, 5) if line.run_id == run_id]
+    try:
+        asked = connection.execute(
+            "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
+        ).fetchone()
+    except psycopg.errors.RaiseException:
+        asked = None
+    return {
+        "airflow": state == "success",
+        "record": record == ("passed",),
+        "report": any("<h1>Passed" in text for text in report),
+        "page": any(line.verdict == "passed" for line in page),
+        "mail": not any(run_id in path.read_text() for path in mails),
+        "readers": asked == (run_id,),
+    }
