@@ -16,7 +16,7 @@ from psycopg import IsolationLevel, sql
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.database.session import pin
-from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import SUITES, read_store
 from feature_store.refresh.refresh import refresh
@@ -62,7 +62,7 @@ def certified(server, filled_template, settings, store_files):
             )
         judged(connection, lease)
         with connection.transaction():
-            certify(connection, lease, store_files)
+            certify(connection, lease, store_files, logged_sets(settings.include_dir))
     yield conninfo
     server.drop_database("training")
 
