@@ -70,7 +70,7 @@ def certified(server, filled_template, settings, store_files):
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
     names: dict[str, Any] = {}
-    for example in ("psycopg", "pandas", "split"):
+    for example in ("psycopg", "pandas", "served", "split"):
         exec(_example(example), names)
     return names
 
@@ -95,6 +95,21 @@ def test_the_training_set_holds_the_contracts_columns_and_the_labels(rows, page,
     assert len(frame) > 200
     assert frame.index.is_unique
     assert str(frame["ptv_final"].dtype) == str(frame["duration_hours"].dtype) == "float64"
+
+
+def test_what_was_served_is_the_same_frame_from_the_logs(rows, page, certified):
+    """Right after the first night; the columns of both are the contract's."""
+    import pandas as pd
+
+    frame, run_id = rows
+    served, same_run = page["read_served"](certified, most_lag="100 years")
+    assert same_run == run_id
+    assert set(served.columns) == set(frame.columns)
+    pd.testing.assert_frame_equal(
+        served[frame.columns].sort_index(), frame.loc[served.index].sort_index(), check_dtype=False
+    )
+    assert len(served) > 200
+    assert page["read_served"](certified)[0].empty, "all of it was there before the log began"
 
 
 @pytest.mark.parametrize("values", [["NULL"], ["NULL", "1"], []], ids=["none", "some", "no row"])

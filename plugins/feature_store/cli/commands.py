@@ -15,10 +15,19 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
-from feature_store.cli.arguments import Parser, day, folder, login, text
+from feature_store.cli.arguments import (
+    Parser,
+    day,
+    find_set,
+    folder,
+    login,
+    text,
+    wanted_sets,
+)
+from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
 from feature_store.cli.terminal import plain_output
 from feature_store.database.session import open_session
-from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
@@ -31,7 +40,7 @@ from feature_store.schema.first_start import bootstrap
 from feature_store.schema.object_states import require_store
 from feature_store.schema.plan import make_plan
 from feature_store.settings import Settings, read_settings
-from feature_store.text_format import bounded, bullets
+from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
@@ -57,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
         for name in getattr(options, "relations", []):
             store.find(name)
         for name in getattr(options, "sets", []):
-            _find_set(settings, name)
+            find_set(settings, name)
         with open_session(settings, options.command) as connection:
             code: int = options.run(connection, store, settings, options)
             return code
@@ -85,7 +94,7 @@ def _plan(
 def _apply(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    stamps = [_find_set(settings, name) for name in options.sets]
+    stamps = [find_set(settings, name) for name in options.sets]
     done = apply(connection, store, settings, options.replace, stamps)
     if done.empty:
         print("Nothing to do: everything is as its file.")
@@ -123,15 +132,14 @@ def _status(
     wanted = set(options.relations)
     print(as_table([line for line in lines if not wanted or line.relation in wanted]))
     if not wanted:
-        print("\nDeclared exceptions, where features see more than was known at t0:")
-        print(bullets([str(e) for e in read_exceptions(settings.include_dir)]))
+        print_logs_and_exceptions(connection, settings)
     return 0
 
 
 def _check_contract(
     connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    checks = [check(connection, s) for s in _wanted_sets(settings, options.sets)]
+    checks = [check(connection, s) for s in wanted_sets(settings, options.sets)]
     for checked in checks:
         _print_check(checked)
     return 1 if any(checked.problems for checked in checks) else 0
@@ -142,7 +150,7 @@ def _stamp_contract(
 ) -> int:
     for name in options.sets:
         _print_check(
-            stamp(connection, _find_set(settings, name), replace=options.replace), "stamped, "
+            stamp(connection, find_set(settings, name), replace=options.replace), "stamped, "
         )
     return 0
 
@@ -195,22 +203,6 @@ def _accept_history(
     for accepted in accept_history(connection, options.day, options.reason, by, options.layer):
         print(f"Accepted: {accepted}")
     return 0
-
-
-def _wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
-    if not names:
-        return read_feature_sets(settings.include_dir)
-    return [_find_set(settings, name) for name in names]
-
-
-def _find_set(settings: Settings, name: str) -> FeatureSet:
-    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
-    if name not in sets:
-        raise BadInput(
-            f"There is no feature set called {name!r} in {settings.include_dir / 'contracts'}.",
-            next_step=f"Use one of {', '.join(sets)}.",
-        )
-    return sets[name]
 
 
 def _print_check(checked: Check, lead: str = "") -> None:
@@ -290,6 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     look = add("check-contract", _check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
+    add_log_commands(add)
     mark = add("stamp-contract", _stamp_contract, "Write a contract and its hash to the database.")
     mark.add_argument("sets", nargs="+", metavar="SET", help="the feature sets to stamp")
     mark.add_argument(

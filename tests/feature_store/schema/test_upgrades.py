@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -276,7 +277,7 @@ def test_a_renamed_column_of_the_store(filled, include, run):
     assert "ai_urgency_f is in the log, and no feature any more" in said
     for path in (_CONTRACT, "exceptions.toml"):
         text = (include.directory / path).read_text()
-        include.write(path, text.replace(_TOM, "tom_features_v2"))
+        include.write(path, re.sub(rf"(?<!\.){_TOM}\b", "tom_features_v2", text))
     contract = include.directory / _CONTRACT
     contract.rename(contract.with_name("tom_features_v2.toml"))
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", "tom_features_v2")

@@ -17,6 +17,7 @@ from feature_store.reporting.report.facts import (
     RunFacts,
     SeenFacts,
 )
+from feature_store.reporting.report.skew import moved_features
 from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import require_store
 from feature_store.validation.certification import certified_in_words
@@ -59,6 +60,7 @@ def read_report_facts(connection: Connection[Any], dag_id: str, run_id: str) -> 
         outdated=_outdated(connection, run, since),
         refreshes=refreshes,
         seen=_seen(connection, run),
+        skew=moved_features(connection, dag_id, run_id),
         contracts=_contracts(connection),
         certified=certified_in_words(connection),
         leaks=tuple(map(str, open_leaks(connection))),

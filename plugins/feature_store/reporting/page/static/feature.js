@@ -7,6 +7,7 @@ import { el } from './dom.js';
 import { count, percent, stamp, useZone } from './format.js';
 import { lineageGraph } from './lineage.js';
 import { facts, runLink, section, tableInstead } from './parts.js';
+import { skewTable } from './skew.js';
 
 const DAYS = 730;
 const CEILINGS = [0.01, 0.05, 0.1, 0.25, 0.5, 1];
@@ -17,7 +18,7 @@ export async function show({ set, name }, signal) {
   const path = `features/${encodeURIComponent(set)}/${encodeURIComponent(name)}`;
   const told = await read(path, { days: DAYS }, signal);
   useZone(told.zone);
-  const { feature, relation, exceptions, lineage, nulls } = told;
+  const { feature, relation, exceptions, lineage, nulls, skew } = told;
   return [
     el('p', {}, el('a', { href: `#features/${encodeURIComponent(set)}` }, `All features of ${set}`)),
     el('h2', { tabindex: '-1', class: 'break' }, feature.name),
@@ -31,6 +32,7 @@ export async function show({ set, name }, signal) {
     ]),
     section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None: it sees only what was known at t₀.')),
     section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
+    section('Skew since it was served', skewTable(feature, skew)),
     section('Share of NULLs', nullShare(feature, nulls, signal)),
   ];
 }
