@@ -37,7 +37,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all browser lint format lock airflow stop clean
+.PHONY: help run breakages sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-tables test-fast test test-all browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ run: $(READY) ## Refresh a complete store through the real DAG, on an embedded P
 
 breakages: $(READY) ## Break stores in every way we know; see that each gives the right verdict and mail
 	@$(BIN)/python -m sandbox.breakages $(NAMES)
+
+sixty-nights: $(READY) ## Let sources live for sixty nights; see how far history moves from what was served
+	@$(BIN)/python -m sandbox.sixty_nights
 
 bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, PATIENCE, DSN, OUT)
 	@$(BENCH) refresh $(BENCHED)
@@ -61,10 +64,14 @@ bench-bloat: $(READY) ## Measure sizes over thirty nights of concurrent refreshe
 bench-plans: $(READY) ## Show how the server carries out E, F2 and D4
 	@$(BENCH) plans $(BENCHED)
 
+bench-served: $(READY) ## Measure what the feature logs add to a night
+	@$(BENCH) served $(BENCHED)
+
 bench-tables: $(READY) ## Make the tables and the plot of the published results anew
 	@$(BENCH) refresh --render --out bench/results
 	@$(BENCH) readers --render --out bench/results
 	@$(BENCH) bloat --render --out bench/results
+	@$(BENCH) served --render --out bench/results
 
 test-fast: $(READY) ## Run the tests that start no server
 	$(BIN)/python -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
