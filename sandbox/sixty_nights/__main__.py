@@ -115,8 +115,8 @@ def _scores(nights: Nights, settings: Settings, last_day: date, number: int) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make sixty-nights", description=__doc__)
-    parser.add_argument("--listings", type=int, default=12_000)
-    parser.add_argument("--days", type=int, default=150, help="over which the listings appear")
+    parser.add_argument("--listings", type=int, default=4_500)
+    parser.add_argument("--days", type=int, default=90, help="over which the listings appear")
     parser.add_argument("--nights", type=int, default=60, help="the last of these days")
     parser.add_argument("--seed", type=int, default=1)
     return parser

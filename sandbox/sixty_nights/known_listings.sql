@@ -31,10 +31,10 @@ SELECT
     l.title,
     l.description,
     l.url,
-    CASE WHEN l.sale_known_at <= t.moment OR l.sold_date IS NULL THEN l.status ELSE 'active' END AS status,
+    CASE WHEN l.sale_known_at <= t.moment THEN l.status ELSE 'active' END AS status,
     CASE WHEN l.flagged_at <= t.moment THEN l.spam END AS spam,
     l.edited_date,
-    least(l.last_seen, t.moment) AS last_seen,
+    CASE WHEN l.last_seen IS NOT NULL THEN least(l.last_seen, t.moment) END AS last_seen,
     CASE WHEN l.sale_known_at <= t.moment THEN l.sold_date END AS sold_date,
     CASE WHEN l.sale_known_at <= t.moment THEN l.sold_price END AS sold_price,
     CASE

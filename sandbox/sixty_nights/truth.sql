@@ -23,7 +23,7 @@ SET
     -- A version is scraped within hours.
     scraped_at = l.scraped_at + life.draw(l.listing_id, 1) * interval '4 hours',
     -- A sale is reported up to a week late, mostly soon.
-    sale_known_at = l.sold_date + life.draw(l.listing_id, 2) ^ 2 * interval '7 days',
+    sale_known_at = coalesce(l.sold_date, l.last_seen, l.scraped_at) + life.draw(l.listing_id, 2) ^ 2 * interval '7 days',
     -- A flag is set by people, within five days.
     flagged_at = l.scraped_at + life.draw(l.listing_id, 3) * interval '5 days',
     -- The seller's figures are overwritten by a second scrape, one to twenty days after the first.

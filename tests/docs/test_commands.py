@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from feature_store.cli.commands import main
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.schema.contract_stamp import stamp
+from tests.conftest import LiveStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
@@ -65,10 +68,15 @@ def test_airflow_takes_what_the_pages_type(line):
     get_parser().parse_args(shlex.split(line, comments=True)[1:])
 
 
-def test_the_server_takes_the_sql_of_the_pages(store_database):
+def test_the_server_takes_the_sql_of_the_pages(store_database, store_files, settings):
     statements = [s for block in _blocks("sql") for s in block.split(";\n") if s.strip()]
     assert len(statements) > 10
     with psycopg.connect(store_database, autocommit=True) as connection:
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(connection, feature_set, replace=False)
+        store = LiveStore(store_database, store_files, settings)
+        store.refresh()  # what was never filled cannot be read
+        store.close()
         for statement in statements:
             connection.execute(statement.encode())
 

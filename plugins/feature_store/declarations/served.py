@@ -89,7 +89,7 @@ def read_served(
     beside = [served.entity, *(label.name for label in served.labels)]
     for column in (*beside, *(f for f in features if f != entity)):
         if column in taken:
-            raise BadInput(f"{column!r} is a column of every feature log; give it another name.")
+            raise BadInput(f"{column!r} would be in the feature log twice; give it another name.")
         if column in beside:
             taken.append(column)
     return served
