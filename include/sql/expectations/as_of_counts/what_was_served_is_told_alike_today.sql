@@ -10,5 +10,5 @@ SELECT
     k.compared
 FROM feature_store_audit.this_run AS t
 INNER JOIN feature_store_audit.feature_skew AS k ON t.dag_id = k.dag_id AND t.run_id = k.run_id
-WHERE k.age = 'all' AND k.differing > :most_skew * k.compared
+WHERE k.age = 'all' AND k.differing::float8 / nullif(k.compared, 0) > :most_skew
 ORDER BY k.feature_set ASC, k.differing DESC, k.feature ASC;
