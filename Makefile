@@ -46,7 +46,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages faults mutation bench bench-readers bench-bloat bench-plans bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ faults: $(READY) ## Do faults to nights, at random; see that each is survived (C
 mutation: $(READY) ## Put one mistake after another into every query; see that the proof finds each (COUNT, SEED)
 	@$(BIN)/python -m tests.mutation $(if $(COUNT),--count $(COUNT)) --seed $(SEED)
 
+sixty-nights: $(READY) ## Let sources live for sixty nights; see how far history moves from what was served
+	@$(BIN)/python -m sandbox.sixty_nights
+
 bench: $(READY) ## Measure refreshes against the reference and the floor (SIZES, RUNS, PATIENCE, DSN, OUT)
 	@$(BENCH) refresh $(BENCHED)
 
@@ -76,10 +79,14 @@ bench-bloat: $(READY) ## Measure sizes over thirty nights of concurrent refreshe
 bench-plans: $(READY) ## Show how the server carries out E, F2 and D4
 	@$(BENCH) plans $(BENCHED)
 
+bench-served: $(READY) ## Measure what the feature logs add to a night
+	@$(BENCH) served $(BENCHED)
+
 bench-tables: $(READY) ## Make the tables and the plot of the published results anew
 	@$(BENCH) refresh --render --out bench/results
 	@$(BENCH) readers --render --out bench/results
 	@$(BENCH) bloat --render --out bench/results
+	@$(BENCH) served --render --out bench/results
 
 test-fast: $(READY) ## Run the tests that start no server
 	$(BIN)/python $(FAST)

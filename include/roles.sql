@@ -14,7 +14,7 @@
 --
 -- Run it before the first apply and after every apply that created something. Roles that are missing are
 -- created first; all else is one transaction. Run again it grants what is missing, takes back what these
--- roles have too much in feature_store_audit and what earlier versions gave the refresher (the views
+-- roles have too much in feature_store_audit and feature_log, and what earlier versions gave the refresher (the views
 -- themselves, temporary tables, MAINTAIN), and changes nothing else. It revokes nothing on your own tables,
 -- and grants nothing on them but SELECT on the three that the store reads: on whole tables, because telling
 -- whether a table has changed takes its system columns, too.
@@ -113,6 +113,7 @@ $block$;
 CREATE SCHEMA IF NOT EXISTS ml AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store_audit AUTHORIZATION :"owner";
+CREATE SCHEMA IF NOT EXISTS feature_log AUTHORIZATION :"owner";
 DO $block$
 DECLARE
     v_owner_name text := current_setting('feature_store.owner');
@@ -141,7 +142,7 @@ BEGIN
         FROM pg_namespace AS n
         INNER JOIN pg_roles AS r ON n.nspowner = r.oid
         WHERE
-            n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
+            n.nspname IN ('ml', 'feature_store', 'feature_store_audit', 'feature_log')
             AND n.nspowner <> v_owner
             AND NOT r.rolsuper
         UNION ALL
@@ -155,7 +156,7 @@ BEGIN
         ) AS w
         LEFT JOIN pg_roles AS r ON g.grantee = r.oid
         WHERE
-            n.nspname IN ('ml', 'feature_store', 'feature_store_audit')
+            n.nspname IN ('ml', 'feature_store', 'feature_store_audit', 'feature_log')
             AND g.privilege_type = 'CREATE'
             AND g.grantee NOT IN (n.nspowner, v_owner)
             AND r.rolsuper IS NOT TRUE
@@ -226,6 +227,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('expectation_log', NULL),
 ('fact', NULL),
 ('feature_nulls_log', NULL),
+('feature_skew_log', NULL),
 ('history_change', NULL),
 ('history_closing_log', '{finding_id, outcome}'), -- and not by whom, or why: only who accepts says that
 ('history_day', NULL),
@@ -249,7 +251,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.page_relation (relation) VALUES
 ('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
-('finding'), ('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run');
+('feature_skew'), ('finding'), ('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run');
 
 -- What of the record changes or goes does so by these functions of the owner's.
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
@@ -258,7 +260,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_history(date, text, text, text)', :'reviewer'),
 ('analyze_view(text)', :'refresher'),
 ('begin_baseline(bigint, text, text, jsonb, text)', :'refresher'),
-('certify(bigint, text[])', :'refresher'),
+('certify_and_log(bigint, text[], text[])', :'refresher'),
 ('confirm_lease(text, text)', :'refresher'),
 ('drop_changes(bigint, text, date[])', :'refresher'),
 ('forget(integer)', :'refresher'),
@@ -271,7 +273,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('withdraw_broken(text, text)', :'refresher');
 
 -- First of all they lose what an earlier version of this file gave them here.
-REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
+REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit, feature_log FROM :"refresher", :"reader", :"reviewer", :"page";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA feature_store_audit FROM :"refresher", :"reader", :"reviewer", :"page";
 
@@ -313,6 +315,11 @@ REVOKE MAINTAIN ON TABLES FROM :"refresher";
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
 GRANT SELECT ON TABLES TO :"refresher";
 
+-- What was served: the refresher compares it with today, readers train on it. Nobody writes it but by the
+-- owner's functions.
+ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA feature_log
+GRANT SELECT ON TABLES TO :"refresher", :"reader";
+
 -- All that is granted: on what, which columns of it (NULL: all of it), what, and to whom.
 CREATE TEMPORARY TABLE wanted (kind text, thing text, columns name [], privilege text, role text) ON COMMIT DROP;
 
@@ -341,6 +348,8 @@ FROM (
     ('ml', 'USAGE', :'owner'), ('ml', 'CREATE', :'owner'),
     ('feature_store', 'USAGE', :'owner'), ('feature_store', 'CREATE', :'owner'),
     ('feature_store_audit', 'USAGE', :'owner'), ('feature_store_audit', 'CREATE', :'owner'),
+    ('feature_log', 'USAGE', :'owner'), ('feature_log', 'CREATE', :'owner'),
+    ('feature_log', 'USAGE', :'refresher'), ('feature_log', 'USAGE', :'reader'),
     ('ml', 'USAGE', :'refresher'), ('feature_store', 'USAGE', :'refresher'),
     ('feature_store_audit', 'USAGE', :'refresher'),
     ('ml', 'USAGE', :'page'), ('feature_store', 'USAGE', :'page'), ('feature_store_audit', 'USAGE', :'page'),
@@ -398,6 +407,15 @@ FROM (
         :'refresher' AS role
     FROM pg_class AS c
     WHERE c.relnamespace = 'feature_store_audit'::regnamespace AND c.relkind IN ('r', 'v')
+    UNION ALL
+    SELECT
+        format('%I.%I', n.nspname, c.relname) AS relation,
+        'SELECT' AS privilege,
+        w.role
+    FROM pg_class AS c
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+    CROSS JOIN (VALUES (:'refresher'), (:'reader')) AS w (role)
+    WHERE n.nspname = 'feature_log' AND c.relkind IN ('r', 'v')
     UNION ALL
     -- To lock a table takes UPDATE on it. This one has no row.
     SELECT

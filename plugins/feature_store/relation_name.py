@@ -11,6 +11,8 @@ from feature_store.errors import BadInput
 
 AUDIT_SCHEMA = "feature_store_audit"
 """Where every run writes down what it did."""
+LOG_SCHEMA = "feature_log"
+"""Where each feature set's log is, under the set's name: what was served."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 

@@ -45,6 +45,7 @@ _BOUNDS = {
     "lease_grace": (1, _MOST_SECONDS),
     "lease_poll": (_LEAST_POLL, _MOST_SECONDS),
     "settling_days": (0, 36_500),
+    "skew_days": (1, 36_500),
     "keep_days": (0, 36_500),
     "keep_report_days": (0, 36_500),
 }
@@ -80,6 +81,8 @@ class Settings:
         lease_poll: seconds between two looks at a lease that another run holds.
         settling_days: days before a run's as-of day in which sales, flags and edits still arrive.
             What changes on an older day is reviewed by a person.
+        skew_days: days of t0, up to a run's as-of day, of which what was served is compared with
+            what the store says today.
         include_dir: the folder with ``sql`` and ``contracts``.
         smtp_conn_id: the Airflow connection to the mail server.
         mail_to: who gets the mail of a failed run, addresses separated by commas; empty: no mail.
@@ -108,6 +111,7 @@ class Settings:
     lease_grace: int = 900
     lease_poll: int = 30
     settling_days: int = 30
+    skew_days: int = 90
     include_dir: Path = field(
         default_factory=lambda: Path(__file__).resolve().parents[2] / "include"
     )

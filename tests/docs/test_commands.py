@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from feature_store.cli.commands import main
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.schema.contract_stamp import stamp
+from tests.conftest import LiveStore
 
 from .pages import PAGES, ROOT, lines_that_call
 
@@ -67,10 +70,15 @@ def test_make_has_what_the_pages_type(line):
     assert {word.split("=")[0] for word in words if "=" in word} <= set(options)
 
 
-def test_the_server_takes_the_sql_of_the_pages(store_database):
+def test_the_server_takes_the_sql_of_the_pages(store_database, store_files, settings):
     statements = [s for block in _blocks("sql") for s in block.split(";\n") if s.strip()]
     assert len(statements) > 10
     with psycopg.connect(store_database, autocommit=True) as connection:
+        for feature_set in read_feature_sets(settings.include_dir):
+            stamp(connection, feature_set, replace=False)
+        store = LiveStore(store_database, store_files, settings)
+        store.refresh()  # what was never filled cannot be read
+        store.close()
         for statement in statements:
             connection.execute(statement.encode())
 

@@ -16,7 +16,7 @@ from psycopg import IsolationLevel, sql
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.database.session import pin
-from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import read_suites
@@ -62,7 +62,7 @@ def _certify(conninfo, settings, store):
             )
         judged(connection, lease)
         with connection.transaction():
-            certify(connection, lease, store)
+            certify(connection, lease, store, logged_sets(settings.include_dir))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def certified(server, filled_template, settings, store_files):
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
     names: dict[str, Any] = {}
-    for example in ("psycopg", "pandas", "split", "model"):
+    for example in ("psycopg", "pandas", "served", "split", "model"):
         exec(_example(example), names)
     return names
 
@@ -101,6 +101,21 @@ def test_the_training_set_holds_the_contracts_columns_and_the_labels(rows, page,
     assert len(frame) > 200
     assert frame.index.is_unique
     assert str(frame["ptv_final"].dtype) == str(frame["duration_hours"].dtype) == "float64"
+
+
+def test_what_was_served_is_the_same_frame_from_the_logs(rows, page, certified):
+    """Right after the first night; the columns of both are the contract's."""
+    import pandas as pd
+
+    frame, run_id = rows
+    served, same_run = page["read_served"](certified, most_lag="100 years")
+    assert same_run == run_id
+    assert set(served.columns) == set(frame.columns)
+    pd.testing.assert_frame_equal(
+        served[frame.columns].sort_index(), frame.loc[served.index].sort_index(), check_dtype=False
+    )
+    assert len(served) > 200
+    assert page["read_served"](certified)[0].empty, "all of it was there before the log began"
 
 
 @pytest.mark.parametrize("values", [["NULL"], ["NULL", "1"], []], ids=["none", "some", "no row"])

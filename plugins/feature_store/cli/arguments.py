@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput
+from feature_store.settings import Settings
 from feature_store.text_format import bounded, fault
 
 # A name, a day, a reason: what is longer is a file that was given in the place of one.
@@ -59,3 +62,29 @@ def login() -> str:
         raise BadInput(
             f"Your login cannot be told: {error}.", next_step="Say who you are: --by NAME."
         ) from error
+
+
+def wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
+    """The feature sets of these names; of none, all.
+
+    Raises:
+        BadInput: there is none of a name.
+    """
+    if not names:
+        return read_feature_sets(settings.include_dir)
+    return [find_set(settings, name) for name in names]
+
+
+def find_set(settings: Settings, name: str) -> FeatureSet:
+    """The feature set of this name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
+    if name not in sets:
+        raise BadInput(
+            f"There is no feature set called {name!r} in {settings.include_dir / 'contracts'}.",
+            next_step=f"Use one of {', '.join(sets)}.",
+        )
+    return sets[name]

@@ -15,10 +15,17 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
-from feature_store.cli.arguments import Parser, day, folder, login, text
+from feature_store.cli.arguments import (
+    Parser,
+    day,
+    find_set,
+    folder,
+    login,
+    text,
+)
+from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
 from feature_store.cli.stamps import (
     check_contract,
-    find_set,
     print_check,
     stamp_contract,
     stamp_the_proofs,
@@ -136,8 +143,7 @@ def _status(
     if not wanted:
         if changed := unstamped(connection, store, settings.include_dir):
             print(f"\n{UNSTAMPED}:\n{bullets(list(changed))}")
-        print("\nDeclared exceptions, where features see more than was known at t0:")
-        print(bullets([str(e) for e in read_exceptions(settings.include_dir)]))
+        print_logs_and_exceptions(connection, settings)
     return 0
 
 
@@ -258,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     look = add("check-contract", check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
+    add_log_commands(add)
     mark = add("stamp-contract", stamp_contract, "Write a contract and its hash to the database.")
     add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are now, showing changes.")
     mark.add_argument("sets", nargs="+", metavar="SET", help="the feature sets to stamp")

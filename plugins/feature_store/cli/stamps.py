@@ -8,9 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.cli.arguments import find_set, wanted_sets
 from feature_store.declarations.store_definition import Store
-from feature_store.errors import BadInput
 from feature_store.schema.contract_stamp import Check, check
 from feature_store.schema.proof_stamp import stamp_proofs, stamp_sets
 from feature_store.settings import Settings
@@ -51,28 +50,6 @@ def stamp_the_proofs(
 def print_stamped(changed: Sequence[str]) -> None:
     """Say what of the proofs is new, gone or otherwise with this stamp."""
     print("The proofs are stamped." + (f" Changed:\n{bullets(list(changed))}" if changed else ""))
-
-
-def wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
-    """The feature sets of these names, or all."""
-    if not names:
-        return read_feature_sets(settings.include_dir)
-    return [find_set(settings, name) for name in names]
-
-
-def find_set(settings: Settings, name: str) -> FeatureSet:
-    """A feature set by its name.
-
-    Raises:
-        BadInput: there is none.
-    """
-    sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
-    if name not in sets:
-        raise BadInput(
-            f"There is no feature set called {name!r} in {settings.include_dir / 'contracts'}.",
-            next_step=f"Use one of {', '.join(sets)}.",
-        )
-    return sets[name]
 
 
 def print_check(checked: Check, lead: str = "") -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feature_store.declarations.served import Served, read_served
 from feature_store.declarations.text_file import files_in
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
@@ -53,6 +54,7 @@ class FeatureSet:
         other_columns: columns of that relation that are no features.
         integer_columns: features of dtype numeric whose live column may be an integer.
         features: the rows, in order.
+        served: how its feature log knows a row; None: it has no log.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class FeatureSet:
     other_columns: tuple[str, ...]
     integer_columns: tuple[str, ...]
     features: tuple[Feature, ...]
+    served: Served | None = None
 
     @property
     def hash(self) -> str:
@@ -84,6 +87,15 @@ def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
     return tuple(read_feature_set(path) for path in paths)
 
 
+def logged_sets(include_dir: Path) -> dict[str, FeatureSet]:
+    """The feature sets that have a log, by name.
+
+    Raises:
+        BadInput: a contract file that cannot be used.
+    """
+    return {s.name: s for s in read_feature_sets(include_dir) if s.served}
+
+
 def read_feature_set(path: Path) -> FeatureSet:
     """Read one contract file.
 
@@ -95,6 +107,8 @@ def read_feature_set(path: Path) -> FeatureSet:
     try:
         content = _SetInFile.model_validate(written)
         relation = Name.parse(content.relation)
+        names = [row.name for row in content.features]
+        served = read_served(content.name, names, content.entity, content.t0, content.labels)
     except ValidationError as error:
         raise BadInput(f"{path}: {_first_complaint(error)}") from None
     except BadInput as error:
@@ -107,6 +121,7 @@ def read_feature_set(path: Path) -> FeatureSet:
         other_columns=tuple(content.other_columns),
         integer_columns=tuple(content.integer_columns),
         features=tuple(_feature(row, content.leakage_rule) for row in content.features),
+        served=served,
     )
     _validate(feature_set)
     return feature_set
@@ -138,6 +153,9 @@ class _SetInFile(BaseModel):
     integer_columns: list[str] = []
     leakage_rule: str
     features: list[_RowInFile]
+    entity: str | None = None
+    t0: str | None = None
+    labels: list[str] = []
 
 
 def _feature(row: _RowInFile, leakage_rule: str) -> Feature:

@@ -241,6 +241,7 @@ class SuiteOperator(StoreOperator):
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
         from feature_store.validation.null_counts import record_nulls
+        from feature_store.validation.skew import record_skew
         from feature_store.validation.suite_record import begin_suite, record
         from feature_store.validation.suite_verdict import in_short, tell_empty, verdict
         from feature_store.validation.suites import run_suite
@@ -261,6 +262,7 @@ class SuiteOperator(StoreOperator):
         if Check.REFRESHES in checks:
             for feature_set in read_feature_sets(settings.include_dir):
                 record_nulls(connection, lease, feature_set, event)
+                record_skew(connection, lease, feature_set, event, settings.skew_days)
         if Check.SPECIFICATIONS in checks:
             prove(connection, store, lease, event)
             compared = compared_rows(connection, event)

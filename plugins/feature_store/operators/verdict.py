@@ -107,6 +107,7 @@ class AssertContractOperator(StoreOperator):
 
     def _assert(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         from feature_store.audit.runs import verdict_of
+        from feature_store.declarations.feature_sets import logged_sets
         from feature_store.declarations.store_definition import read_store
         from feature_store.validation.certification import certify
 
@@ -119,7 +120,7 @@ class AssertContractOperator(StoreOperator):
         _assert_history(connection, store, lease, settings, context)
         self._before = verdict_of(connection, lease.holder) or 0
         with connection.transaction():
-            certify(connection, lease, store)
+            certify(connection, lease, store, list(logged_sets(settings.include_dir)))
         log.info("Certified: what readers read now is proven.")
 
     def _end_badly(self, context: Context, error: BaseException) -> bool:

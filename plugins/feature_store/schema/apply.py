@@ -5,8 +5,8 @@ Nothing is altered that apply did not create, and nothing replaced that was not 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ from feature_store.schema.registry import join_registry
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
-from feature_store.schema.schema_owner import schema_problems
+from feature_store.schema.schema_owner import as_the_owner, schema_problems
 from feature_store.settings import Settings
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
@@ -134,26 +134,6 @@ def _apply_in_transaction(
     return plan
 
 
-@contextmanager
-def _as_the_owner(connection: Connection[Any]) -> Iterator[None]:
-    """Create as the role that owns the store, also for a superuser.
-
-    What is new would else be the superuser's, and its functions would run with all that he may.
-    """
-    row = connection.execute(
-        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
-        "WHERE c.oid = to_regclass(%s) AND c.relowner <> quote_ident(current_user)::regrole",
-        (_FIRST_TABLE,),
-    ).fetchone()
-    if row is None:
-        yield
-        return
-    me, owner = row
-    connection.execute(f"SET LOCAL ROLE {owner}".encode())
-    yield  # an error ends the transaction, and the role with it
-    connection.execute(f"SET LOCAL ROLE {me}".encode())
-
-
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise NotReady("Nothing was applied:", items=problems, readers="what they had before.")
@@ -193,13 +173,14 @@ def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
 
 
 def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
-    for schema in plan.schemas:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    with as_the_owner(connection):
+        for schema in plan.schemas:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     beside = set()
     if plan.replacement:
         beside = {str(one.name) for one in plan.replacement.rebuilt}
     created = [thing for thing in plan.creates if thing.label not in beside]
-    with _as_the_owner(connection):
+    with as_the_owner(connection):
         migrate(connection, plan.migrations)
         written = words_of_files(connection)
         for condition in (*plan.completes, *plan.adopts):

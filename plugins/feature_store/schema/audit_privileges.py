@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance import GOVERNED_SCHEMAS
 
 # The logs that the refresher adds to, with the columns that it fills; None is all that have no
@@ -19,6 +19,7 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
     "expectation_log": None,
     "fact": None,
     "feature_nulls_log": None,
+    "feature_skew_log": None,
     "history_change": None,
     "history_closing_log": ["finding_id", "outcome"],
     "history_day": None,
@@ -42,7 +43,7 @@ AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
     "analyze_view(text)",
     "begin_baseline(bigint,text,text,jsonb,text)",
-    "certify(bigint,text[])",
+    "certify_and_log(bigint,text[],text[])",
     "confirm_lease(text,text)",
     "drop_changes(bigint,text,date[])",
     "forget(integer)",
@@ -68,7 +69,7 @@ def access_problems(connection: Connection[Any]) -> list[str]:
     schemas = connection.execute(
         "SELECT quote_ident(current_user), nspname FROM pg_catalog.pg_namespace "
         "WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname",
-        ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA],),
+        ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA],),
     ).fetchall()
     lacking = connection.execute(
         _LACKING,
@@ -79,10 +80,18 @@ def access_problems(connection: Connection[Any]) -> list[str]:
             "functions": list(AUDIT_FUNCTIONS),
         },
     ).fetchall()
+    logs = connection.execute(
+        "SELECT quote_ident(current_user), format('%%I.%%I', n.nspname, c.relname) "
+        "FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relkind = 'r' AND NOT has_table_privilege(c.oid, 'SELECT') "
+        "ORDER BY c.relname",
+        (LOG_SCHEMA,),
+    ).fetchall()
     problems = [
         f"{me} may not use the schema {schema}.\nNext: GRANT USAGE ON SCHEMA {schema} TO {me}"
         for me, schema in schemas
-    ]
+    ] + [f"{me} may not read {log}.\nNext: GRANT SELECT ON {log} TO {me}" for me, log in logs]
     if len(lacking) > _MOST_NAMED:
         me = lacking[0][0]
         return [

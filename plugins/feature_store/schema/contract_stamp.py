@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import BadInput, ContractBroken, NotReady
+from feature_store.schema.feature_log import make_log
 from feature_store.schema.governance import REGISTRY
 
 
@@ -110,7 +111,8 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
         replace: allow a stamp that says something else than the one before.
 
     Raises:
-        BadInput: the set has been stamped with other rows before, and replace is false.
+        BadInput: the set has been stamped with other rows before, and replace is false; or its
+            feature log cannot follow.
         ContractBroken: the live relation does not carry the set; nothing is stamped.
         NotReady: the governance tables are not there.
     """
@@ -126,7 +128,9 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
                 next_step="Give a changed set a new name; or stamp it with --replace.",
             )
         _write(connection, feature_set)
-        return assert_contract(connection, feature_set)
+        checked = assert_contract(connection, feature_set)
+        make_log(connection, feature_set)
+        return checked
 
 
 def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:

@@ -16,7 +16,7 @@ from feature_store.declarations.source_tables import view_sources, views_words
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput, NotReady
-from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.audit_migrations import Migration, pending_migrations, read_migrations
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.governance import GOVERNED_SCHEMAS
@@ -295,7 +295,7 @@ def _check_states(relations: dict[str, Condition], named: list[str]) -> None:
 
 
 def _missing_schemas(connection: Connection[Any]) -> tuple[str, ...]:
-    schemas = (*GOVERNED_SCHEMAS, AUDIT_SCHEMA)
+    schemas = (*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA)
     existing = {
         name
         for (name,) in connection.execute(

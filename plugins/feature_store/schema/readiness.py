@@ -9,6 +9,7 @@ from psycopg import Connection, sql
 
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems, view_sources, views_words
@@ -19,6 +20,7 @@ from feature_store.proof.proving import specification_problems
 from feature_store.relation_name import Name
 from feature_store.schema.audit_privileges import access_problems
 from feature_store.schema.carried_code import carried_code
+from feature_store.schema.feature_log import log_problems
 from feature_store.schema.plan import blockages, make_plan
 from feature_store.schema.privileges import contract_problems, refresh_problems
 from feature_store.schema.proof_stamp import UNSTAMPED
@@ -51,6 +53,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         *refresh_problems(connection, store),
         *contract_problems(connection),
     ]
+    problems = problems or log_problems(connection, read_feature_sets(settings.include_dir))
     problems = problems or lock_problems(connection, store)
     problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.

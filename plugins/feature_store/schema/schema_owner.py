@@ -8,11 +8,13 @@ superuser, who may do anything anyway.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection
 
-from feature_store.relation_name import AUDIT_SCHEMA
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance import (
     GOVERNANCE_FUNCTIONS,
     GOVERNANCE_TABLES,
@@ -38,8 +40,9 @@ def schema_problems(connection: Connection[Any]) -> list[str]:
     found = connection.execute(
         _FOUND,
         {
-            "schemas": [*GOVERNED_SCHEMAS, AUDIT_SCHEMA],
+            "schemas": [*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA],
             "audit": AUDIT_SCHEMA,
+            "logs": LOG_SCHEMA,
             "governed": list(GOVERNED_SCHEMAS),
             "functions": list(GOVERNANCE_FUNCTIONS),
             "tables": list(GOVERNANCE_TABLES),
@@ -49,6 +52,26 @@ def schema_problems(connection: Connection[Any]) -> list[str]:
         _WORDS[how].format(what=what, who=who, keeper=keeper, after=_after(what, who))
         for how, what, who, keeper in found
     ]
+
+
+@contextmanager
+def as_the_owner(connection: Connection[Any]) -> Iterator[None]:
+    """Create as the role that owns the store, also for a superuser; within a transaction.
+
+    What is new would else be the superuser's, and its functions would run with all that he may.
+    """
+    row = connection.execute(
+        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "WHERE c.oid = to_regclass(%s) AND c.relowner <> quote_ident(current_user)::regrole",
+        (f"{AUDIT_SCHEMA}.migration",),
+    ).fetchone()
+    if row is None:
+        yield
+        return
+    me, owner = row
+    connection.execute(f"SET LOCAL ROLE {owner}".encode())
+    yield  # an error ends the transaction, and the role with it
+    connection.execute(f"SET LOCAL ROLE {me}".encode())
 
 
 def _after(what: str, who: str) -> str:
@@ -80,10 +103,12 @@ thing AS (
     WHERE n.nspname = ANY(%(governed)s) AND f.proname = ANY(%(functions)s)
         OR n.nspname = %(audit)s
     UNION ALL
-    SELECT 'TABLE ' || c.oid::regclass::text, c.relowner, FALSE
+    SELECT 'TABLE ' || c.oid::regclass::text, c.relowner, n.nspname = %(logs)s
     FROM pg_catalog.pg_class AS c
     INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
     WHERE n.nspname = ANY(%(governed)s) AND c.relname = ANY(%(tables)s)
+        -- What is put into a log is put there with the owner's privileges.
+        OR n.nspname = %(logs)s AND c.relkind IN ('r', 'p', 'f', 'v')
 )
 
 SELECT 'owns' AS how, t.what, r.oid::regrole::text AS who, k.oid::regrole::text AS keeper

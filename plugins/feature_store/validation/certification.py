@@ -5,6 +5,7 @@ Readers ask through ``require_certified``, in the database (``include/sql/govern
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
     )
 
 
-def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
+def certify(
+    connection: Connection[Any], lease: Lease, store: Store, logged: Collection[str]
+) -> None:
     """Record that the rows that every relation has now are proven, and that the run passed.
+
+    In the same transaction each entity that a feature set shows for the first time goes into the
+    set's log, as certified: what a model is given of it from now on.
 
     The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
     refreshed every relation last, or found it unchanged; each suite must have been checked on
@@ -30,15 +36,17 @@ def certify(connection: Connection[Any], lease: Lease, store: Store) -> None:
         connection: the caller opens the transaction.
         lease: held until the transaction ends.
         store: its materialized views are certified, all or none.
+        logged: the feature sets that have a log.
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotReady: something was refreshed by another run, by hand, or since it was checked.
+        NotReady: something was refreshed by another run, by hand, or since it was checked; or a log
+            is not as it was sealed.
     """
     hold_lease(connection, lease)
     problems = connection.execute(
-        "SELECT * FROM feature_store_audit.certify(%s, %s)",
-        (lease.token, [str(relation.name) for relation in store.refreshed]),
+        "SELECT * FROM feature_store_audit.certify_and_log(%s, %s, %s)",
+        (lease.token, [str(relation.name) for relation in store.refreshed], list(logged)),
     ).fetchall()
     if problems:
         raise NotReady(

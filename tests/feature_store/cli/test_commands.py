@@ -42,7 +42,7 @@ def _refused(run, database, code: int, *arguments: str, user: str | None = None)
 
 
 def test_from_nothing_to_a_stamped_store(sources_db, run, include):
-    steps = include.objects + 1 + 2  # the audit schema, and two schemas that are missing
+    steps = include.objects + 1 + 3  # the audit schema, and three schemas that are missing
     code, out, _ = run(sources_db, "plan")
     assert code == 0
     assert out.startswith(f"To create: {steps}\n")

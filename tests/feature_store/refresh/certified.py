@@ -70,10 +70,10 @@ class CertifiedNights:
                 f"VALUES ({event}, 'x', '{relation}', 'critical', '{outcome}', 'x', 'x', '[]', 0)"
             )
 
-    def certify(self, lease: Lease) -> None:
+    def certify(self, lease: Lease, *logged: str) -> None:
         judged(self.database.connection, lease)
         with self.database.connection.transaction():
-            certify(self.database.connection, lease, self.store)
+            certify(self.database.connection, lease, self.store, logged)
 
     def good(self, run_id: str) -> Lease:
         lease = self.begin(run_id)

@@ -66,9 +66,10 @@ def test_the_plan_of_an_empty_database_is_everything_and_changes_nothing(sources
     assert sources_db.snapshot() == before
     labels = [f"  - {relation.name}" for relation in include.store.relations]
     assert str(plan).splitlines() == [
-        f"To create: {2 + 1 + 8 + len(labels)}",
+        f"To create: {3 + 1 + 8 + len(labels)}",
         "  - schema ml",
         "  - schema feature_store_audit",
+        "  - schema feature_log",
         f"  - audit schema, steps 1 to {len(include.migrations)}",
         "  - the contract registry of ml",
         "  - the contract registry of feature_store",

@@ -24,7 +24,7 @@ from feature_store.audit.runs import open_run
 from feature_store.cli.commands import main
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
-from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Refresh, Store
@@ -56,6 +56,12 @@ C = "ml.tom_train_base_v1_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 F3 = "feature_store.device_meta_encoded_t0_v1"
+LOG = "feature_log.tom_features_v1"
+LOGS = [
+    f"feature_log.{name}{view}"
+    for name in ("tom_features_v1", "iphone_device_meta_encoded_v2_model")
+    for view in ("", "_training")
+]
 SOURCES = (
     '"iPhone".iphone_listings',
     '"iPhone".iphone_ai_enrich',
@@ -75,6 +81,7 @@ PAGE_READS = [
         "fact",
         "feature_lineage",
         "feature_nulls",
+        "feature_skew",
         "finding",
         "history_finding",
         "latest_refresh",
@@ -109,7 +116,7 @@ UNION ALL
 SELECT 'owner of', c.oid::regclass::text, pg_get_userbyid(c.relowner)
 FROM pg_class AS c
 INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
-WHERE n.nspname IN ('ml', 'feature_store', 'feature_store_audit', 'iPhone')
+WHERE n.nspname IN ('ml', 'feature_store', 'feature_store_audit', 'feature_log', 'iPhone')
 """
 
 
@@ -227,7 +234,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
         record_provenance(connection, lease, trace_features(scene))
         judge_history(connection, read_history(include, files), lease, day, settings)
         with connection.transaction():
-            certify(connection, lease, files)
+            certify(connection, lease, files, logged_sets(include))
         release_lease(connection, holder)
 
 
@@ -301,20 +308,20 @@ class TestWhatTheyMay:
         read = [str(r.name) for r in files.relations if r.refresh is Refresh.CONCURRENT]
         refresher = {
             *((table, "SELECT") for table in (*SOURCES, *CONTRACT, *views, *refreshed)),
-            *((relation, "SELECT") for relation in governed.audit_relations()),
+            *((relation, "SELECT") for relation in (*governed.audit_relations(), *LOGS)),
             *((column, "INSERT") for column in governed.columns_to_fill()),
             ("feature_store_audit.lease.only_one", "UPDATE"),
             ("feature_store_audit.history_lock", "UPDATE"),
             ("feature_store_audit.event", "USAGE"),
             *((f"feature_store_audit.{function}", "EXECUTE") for function in AUDIT_FUNCTIONS),
-            *((schema, "USAGE") for schema in ("ml", "feature_store", '"iPhone"')),
+            *((schema, "USAGE") for schema in ("ml", "feature_store", '"iPhone"', "feature_log")),
             ("feature_store_audit", "USAGE"),
             ("ml.check_feature_contract(text)", "EXECUTE"),
             ("feature_store.check_feature_contract(text)", "EXECUTE"),
         }
         reader = {
-            *((view, "SELECT") for view in (*read, B, C, F3, *CONTRACT)),
-            *((schema, "USAGE") for schema in ("ml", "feature_store")),
+            *((view, "SELECT") for view in (*read, B, C, F3, *CONTRACT, *LOGS)),
+            *((schema, "USAGE") for schema in ("ml", "feature_store", "feature_log")),
             *(
                 (f"{schema}.{function}", "EXECUTE")
                 for schema in ("ml", "feature_store")
@@ -434,6 +441,16 @@ NONE_OF_THEM = [
     "UPDATE ml.feature_set SET features_hash = 'forged'",
     "UPDATE ml.feature_contract SET dtype = 'int8'",
     "UPDATE feature_store.feature_set_binding SET relation_name = 'ml.mine'",
+    "CREATE TABLE feature_log.mine (x integer)",
+    f"INSERT INTO {LOG} DEFAULT VALUES",
+    f"UPDATE {LOG} SET price = 1",
+    f"DELETE FROM {LOG}",
+    f"TRUNCATE {LOG}",
+    f"ALTER TABLE {LOG} DROP COLUMN price",
+    "DELETE FROM feature_store_audit.seal_log",
+    "UPDATE feature_store_audit.feature_log SET entity = 'x'",
+    "SELECT feature_store_audit.seal_anew('tom_features_v1', 'x', 'x')",
+    "SELECT feature_store_audit.erase_logged('tom_features_v1', '1', 'x', 'x')",
     "LOCK TABLE ml.feature_contract IN ACCESS EXCLUSIVE MODE",
     "UPDATE feature_store_audit.definition SET live_definition = 'forged'",
     "DELETE FROM feature_store_audit.migration",
@@ -459,7 +476,7 @@ CALLS = [
     "accept_history('1999-01-01', NULL, 'x', 'x')",
     f"analyze_view('{A}')",
     "begin_baseline(1, 'A', 'x', '{}', 'x')",
-    f"certify(1, '{{{A}}}')",
+    f"certify_and_log(1, '{{{A}}}', '{{}}')",
     "confirm_lease('x', 'x')",
     "drop_changes(1, 'A', '{}')",
     "forget(30)",
@@ -611,7 +628,7 @@ class TestWhatTheyMayNot:
             connection.execute(f"SET LOCAL ROLE {REFRESHER}")
             lease = take_lease(connection, Holder("x", "forger"), lambda _: True, timedelta(0))
             with pytest.raises(NotReady) as caught:
-                certify(connection, lease, certified.files)
+                certify(connection, lease, certified.files, [])
             told = caught.value.problem
             assert "It has no record: prepare has not opened one." in told
             assert f"{E_AI} was last refreshed by run second, not by this run." in told
@@ -725,7 +742,7 @@ class TestWhatTheyMayNot:
     def test_nobody_works_under_a_lease_that_is_not_his(self, certified: Governed) -> None:
         under = [
             "begin_baseline(-1, 'A', 'x', '{}', 'x')",
-            f"certify(-1, '{{{A}}}')",
+            f"certify_and_log(-1, '{{{A}}}', '{{}}')",
             f"refresh_view(-1, '{A}', false)",
             "drop_changes(-1, 'A', '{}')",
             "keep_seen(-1, 'A', '{}')",
@@ -761,7 +778,7 @@ class TestWhatTheyMayNot:
             holder = Holder("tests", "second")
             lease = take_lease(connection, holder, lambda _: True, timedelta(0))
             with pytest.raises(NotReady, match=f"{A} of 1999-02-02 leaks"):
-                certify(connection, lease, certified.files)
+                certify(connection, lease, certified.files, [])
 
     def test_certify_runs_nothing_of_a_view_outside_the_store(self, certified: Governed) -> None:
         """To plan a query of a table runs what its statistics are made of, as whoever asks."""
@@ -790,7 +807,7 @@ class TestWhatTheyMayNot:
                     (lease.token,),
                 )
                 told = connection.execute(
-                    "SELECT * FROM feature_store_audit.certify(%s, '{mallory.view}')",
+                    "SELECT * FROM feature_store_audit.certify_and_log(%s, '{mallory.view}', '{}')",
                     (lease.token,),
                 ).fetchall()
                 ran = connection.execute("SELECT who FROM mallory.ran").fetchall()
@@ -1036,8 +1053,11 @@ class TestWhatPrepareSays:
             "UPDATE (only_one) ON feature_store_audit.lease FROM {refresher}",
             "UPDATE ON feature_store_audit.history_lock FROM {refresher}",
             "USAGE ON SEQUENCE feature_store_audit.event FROM {refresher}",
-            "EXECUTE ON FUNCTION feature_store_audit.certify(bigint, text[]) FROM {refresher}",
+            "EXECUTE ON FUNCTION feature_store_audit.certify_and_log(bigint, text[], text[]) FROM "
+            "{refresher}",
             "USAGE ON SCHEMA feature_store_audit FROM {refresher}",
+            "USAGE ON SCHEMA feature_log FROM {refresher}",
+            "SELECT ON feature_log.tom_features_v1 FROM {refresher}",
             'USAGE ON SCHEMA "iPhone" FROM {refresher}',
             'SELECT ON "iPhone".iphone_listings FROM {refresher}',
             'SELECT ON "iPhone".iphone_listings FROM {owner}',
@@ -1196,7 +1216,9 @@ class TestReadersCannotBeFooled:
                 "DROP TABLE public.ran",
             )
 
-    @pytest.mark.parametrize("schema", ["ml", "feature_store", "feature_store_audit"])
+    @pytest.mark.parametrize(
+        "schema", ["ml", "feature_store", "feature_store_audit", "feature_log"]
+    )
     @pytest.mark.parametrize(
         ("let_in", "shut"),
         [
@@ -1259,9 +1281,9 @@ class TestReadersCannotBeFooled:
                 "SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), p.prosecdef, "
                 "p.proconfig, p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) AS x "
                 "WHERE x.grantee = 0) FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text "
-                "IN ('ml', 'feature_store', 'feature_store_audit')"
+                "IN ('ml', 'feature_store', 'feature_store_audit', 'feature_log')"
             ).fetchall()
-        assert len(found) == 8 + len(AUDIT_FUNCTIONS) + 6
+        assert len(found) == 8 + len(AUDIT_FUNCTIONS) + 14
         for name, owner, is_definer, config, is_open in found:
             assert owner == OWNER
             assert is_definer == (name != "feature_store_audit.latest_refreshes()")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -261,20 +262,29 @@ def test_a_renamed_source_column(filled, include, run):
 
 
 def test_a_renamed_column_of_the_store(filled, include, run):
+    """A feature log keeps its columns, so the set takes a new name, too."""
     filled.connection.execute(
         f"CREATE VIEW public.mine AS SELECT ai_urgency_f FROM {_E_AI}".encode()
     )
     for path in (_AI_FILE, _CONTRACT, "exceptions.toml"):
         text = (include.directory / path).read_text()
         include.write(path, text.replace("ai_urgency_f", "ai_hurry_f"))
-    arguments = ("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
-    code, said = run(*arguments)
+    code, said = run("apply", "--replace", _E_AI)
     assert code == 1
     assert "public.mine, a view of yours, cannot be kept" in said
     filled.connection.execute("DROP VIEW public.mine")
-    code, said = run(*arguments)
+    code, said = run("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
+    assert code == 2
+    assert "ai_urgency_f is in the log, and no feature any more" in said
+    for path in (_CONTRACT, "exceptions.toml"):
+        text = (include.directory / path).read_text()
+        include.write(path, re.sub(rf"(?<!\.){_TOM}\b", "tom_features_v2", text))
+    contract = include.directory / _CONTRACT
+    contract.rename(contract.with_name("tom_features_v2.toml"))
+    code, said = run("apply", "--replace", _E_AI, "--stamp-contract", "tom_features_v2")
     assert code == 0, said
-    _asserts(filled)
+    for each in read_feature_sets(include.directory):
+        assert check(filled.connection, each).verdict == "OK"
 
 
 def test_the_audit_schema_of_the_first_version_with_rows_in_it(sources_db, include):

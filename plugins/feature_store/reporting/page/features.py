@@ -15,6 +15,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.page.lineage import read_lineage
 from feature_store.reporting.page.models import FeatureDetail, FeatureLine, Features, NullShare
 from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.skew import read_skew
 from feature_store.reporting.page.store_files import Files
 from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
@@ -69,6 +70,7 @@ def read_feature(
         exceptions=files.exception_lines(tuple(line.exceptions)),
         lineage=read_lineage(connection, files, feature_set, name),
         nulls=nulls,
+        skew=read_skew(connection, feature_set, name),
     )
 
 

@@ -246,6 +246,18 @@ class NullShare(Plain):
     nulls: int
 
 
+class SkewShare(Plain):
+    """Of the rows that were served, how many differ today."""
+
+    dag_id: str
+    run_id: str
+    age: str
+    compared: int
+    differing: int
+    typical: float | None
+    gone: int
+
+
 class FeatureDetail(Plain):
     """One feature, whole."""
 
@@ -257,6 +269,7 @@ class FeatureDetail(Plain):
     exceptions: list[ExceptionLine]
     lineage: Lineage | None = Field(description="null until a run has traced it.")
     nulls: list[NullShare] = Field(description="Oldest first.")
+    skew: list[SkewShare] = Field(description="By age, all ages first; empty if not measured.")
 
 
 class Runs(Plain):

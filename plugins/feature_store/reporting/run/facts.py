@@ -158,6 +158,7 @@ class RunRecord:
         refreshes: of each relation, in the order of its last refresh, up to 30 refreshes until the
             run's end, oldest first.
         seen: what the run's refreshes recorded of their sources.
+        skew: the features that moved since they were served, the largest share first.
         contracts: the feature sets.
         certified: in words, what is certified when the report is written.
         leaks: output days that moved without cause and are not mended or accepted.
@@ -171,6 +172,7 @@ class RunRecord:
     outdated: int
     refreshes: tuple[tuple[RefreshFacts, ...], ...]
     seen: tuple[SeenFacts, ...]
+    skew: list[dict[str, Any]]
     contracts: tuple[ContractFacts, ...]
     certified: str
     leaks: tuple[HistoryFinding, ...]

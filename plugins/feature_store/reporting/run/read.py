@@ -20,6 +20,7 @@ from feature_store.reporting.run.facts import (
     SeenFacts,
 )
 from feature_store.reporting.run.samples import sample_rows, unfold
+from feature_store.reporting.run.skew import moved_features
 from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import require_store
 from feature_store.validation.certification import certified_in_words
@@ -63,6 +64,7 @@ def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRec
         outdated=_outdated(connection, run),
         refreshes=_refreshes(connection, run),
         seen=_seen(connection, run),
+        skew=moved_features(connection, dag_id, run_id),
         contracts=_contracts(connection),
         certified=certified_in_words(connection),
         leaks=open_leaks(connection),

@@ -58,6 +58,13 @@ FROM night
 CROSS JOIN unnest(%(sets)s::text[], %(features)s::text[]) AS f (feature_set, feature)
 ORDER BY n DESC;
 
+INSERT INTO feature_store_audit.feature_skew_log (suite_event, feature_set, feature, age, compared,
+    differing, typical, gone)
+SELECT s.event_id, 'tom_features_v1', 'sold_median_price_30d', a.age, 1000, 250, a.typical, 3
+FROM feature_store_audit.latest_suite AS s
+CROSS JOIN (VALUES ('under 7 days', NULL), ('all', 12.5)) AS a (age, typical)
+WHERE s.suite = 'as_of_counts';
+
 INSERT INTO feature_store_audit.proof (dag_id, run_id, proof, compared, broken, sample, seconds,
     proven_at)
 SELECT 'feature_store_refresh', run_id, 'proof_' || p, 100000, 0, '[]', 1.5,

@@ -64,6 +64,10 @@ def test_a_feature(airflow):
     assert [n["prepared_at"] for n in one["nulls"]] == sorted(
         n["prepared_at"] for n in one["nulls"]
     )
+    assert [(s["age"], s["differing"], s["typical"]) for s in one["skew"]] == [
+        ("all", 250, 12.5),
+        ("under 7 days", 250, None),
+    ]
     columns = {c["id"]: c for c in one["lineage"]["columns"]}
     assert one["lineage"]["columns"][-1]["id"] == f"{one['relation']}.sold_median_price_30d"
     assert {c["column"] for c in columns.values() if c["layer"] == "source"} == {

@@ -7,6 +7,7 @@ import { el } from './dom.js';
 import { count, percent, stamp, useZone } from './format.js';
 import { lineageGraph } from './lineage.js';
 import { facts, runLink, section, tableInstead } from './parts.js';
+import { skewTable } from './skew.js';
 import { featureBadge } from './states.js';
 
 const DAYS = 730;
@@ -18,7 +19,7 @@ export async function show({ set, name }, signal) {
   const path = `features/${encodeURIComponent(set)}/${encodeURIComponent(name)}`;
   const told = await read(path, { days: DAYS }, signal);
   useZone(told.zone);
-  const { feature, relation, exceptions, lineage, nulls, comment, badge_words: badgeWords } = told;
+  const { feature, relation, exceptions, lineage, nulls, skew, comment, badge_words: badgeWords } = told;
   return [
     el('p', {}, el('a', { href: `#features/${encodeURIComponent(set)}` }, `All features of ${set}`)),
     el('h2', { tabindex: '-1', class: 'break' }, feature.name),
@@ -34,6 +35,7 @@ export async function show({ set, name }, signal) {
     ]),
     section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, `None. ${badgeWords}`)),
     section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
+    section('Skew since it was served', skewTable(feature, skew)),
     section('Share of NULLs', nullShare(feature, nulls, signal)),
   ];
 }

@@ -1,0 +1,130 @@
+"""The commands about feature logs: what was served, how far today lies from it, and two acts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from feature_store.cli.arguments import find_set, login
+from feature_store.declarations.feature_sets import FeatureSet, logged_sets
+from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import BadInput, NotReady
+from feature_store.reporting.served import (
+    latest_skew,
+    logged_in_words,
+    served_beside_today,
+    skew_in_words,
+    with_skew,
+)
+from feature_store.schema.feature_log import require_logs
+from feature_store.settings import Settings
+from feature_store.text_format import bullets
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_log_commands(add: Add) -> None:
+    """Add them to the command line."""
+    skew = add("skew", _skew, "Show how far what was served lies from what the store says today.")
+    skew.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
+    served = add("served", _served, "Show one entity's features, served beside today's.")
+    served.add_argument("sets", nargs=1, metavar="SET")
+    served.add_argument("entity", metavar="ENTITY", help="such as a listing_id")
+    erase = add("erase", _erase, "Delete an entity from every feature log, as the law may want it.")
+    erase.add_argument("entity", metavar="ENTITY", help="such as a listing_id")
+    seal = add("seal-log", _seal, "Let a feature log that was altered stand as it is now.")
+    seal.add_argument("sets", nargs=1, metavar="SET")
+    for command in (erase, seal):
+        command.add_argument("--reason", required=True, help="why; kept for ever")
+        command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
+
+
+def print_logs_and_exceptions(connection: Connection[Any], settings: Settings) -> None:
+    """What of ``status`` is about knowledge, not about relations."""
+    skew = latest_skew(connection)
+    print("\nFeature logs, of what was served:")
+    print(bullets(logged_in_words(connection)) or "  none: no stamped feature set has one")
+    print("\nDeclared exceptions, where features see more than was known at t0:")
+    exceptions = read_exceptions(settings.include_dir)
+    print(bullets([with_skew(exception, skew) for exception in exceptions]))
+
+
+def _skew(connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace) -> int:
+    require_logs(connection)
+    lines = latest_skew(connection)
+    print(skew_in_words(s for s in lines if not options.sets or s.feature_set in options.sets))
+    return 0
+
+
+def _served(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    require_logs(connection)
+    feature_set = _logged(settings, options.sets[0])
+    print(served_beside_today(connection, feature_set, options.entity))
+    return 0
+
+
+def _erase(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    require_logs(connection)
+    by = options.by or login()
+    erased = 0
+    with connection.transaction():  # out of all logs or of none
+        for name in logged_sets(settings.include_dir):
+            erased += _act(
+                connection,
+                "SELECT feature_store_audit.erase_logged(%s, %s, %s, %s)",
+                (name, options.entity, by, options.reason),
+                "Delete it from the sources, let a run certify the store, then erase it.",
+            )[0][0]
+    if not erased:
+        raise BadInput(f"No feature log has {options.entity}.", readers="nothing was changed.")
+    print(f"Erased: {erased} rows. Reports and mails of the past may still show it.")
+    return 0
+
+
+def _seal(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    require_logs(connection)
+    feature_set = _logged(settings, options.sets[0])
+    with connection.transaction():
+        sealed = _act(
+            connection,
+            "SELECT * FROM feature_store_audit.seal_anew(%s, %s, %s)",
+            (feature_set.name, options.by or login(), options.reason),
+            "Look at the log, and seal it again.",
+        )
+    for (words,) in sealed:
+        print(f"Sealed: {words}")
+    if not sealed:
+        print("Nothing to seal: the log is as it was sealed.")
+    return 0
+
+
+def _act(
+    connection: Connection[Any], query: str, values: tuple[Any, ...], next_step: str
+) -> list[Any]:
+    try:
+        return connection.execute(query.encode(), values).fetchall()
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise NotReady(
+            f"{error.diag.message_primary}.", readers="nothing was changed.", next_step=next_step
+        ) from error
+
+
+def _logged(settings: Settings, name: str) -> FeatureSet:
+    feature_set = find_set(settings, name)
+    if feature_set.served is None:
+        raise BadInput(
+            f"{name} has no feature log.",
+            next_step=f"Name entity and t0 in {feature_set.path}, then stamp it.",
+        )
+    return feature_set

@@ -1,0 +1,95 @@
+"""What a contract file says of its feature log: by what the log knows a row, and what became of it.
+
+The three fields ``entity``, ``t0`` and ``labels``; a set without them has no log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+LOG_COLUMNS = {
+    "t0": "timestamp with time zone",
+    "served_at": "timestamp with time zone",
+    "served_after": "interval",
+    "as_of_day": "date",
+    "dag_id": "text",
+    "run_id": "text",
+    "contract_hash": "text",
+    "serving": "bigint",
+}
+"""The log's columns beside its entity and the set's features, with their types."""
+
+STILL_LISTED = "still_listed"
+TRAINING = "_training"
+"""What the name of a set's training view ends with."""
+_MOST_BYTES = 63 - len(TRAINING)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a relation."""
+
+    relation: Name
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Column:
+        """Read ``schema.relation.column``.
+
+        Raises:
+            BadInput: anything else.
+        """
+        relation, _, name = text.rpartition(".")
+        try:
+            return cls(Name.parse(relation), Name.parse(f"x.{name}").relation)
+        except BadInput:
+            raise BadInput(f"{text!r} is not a column; expected schema.relation.column.") from None
+
+    def __str__(self) -> str:
+        return f"{self.relation}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """How the feature log knows the rows of a set.
+
+    Attributes:
+        entity: the column that a row is about, in the set's relation and in all relations below.
+        t0: where an entity's t0 stands.
+        labels: what became of it, for the training view.
+    """
+
+    entity: str
+    t0: Column
+    labels: tuple[Column, ...]
+
+
+def read_served(
+    name: str, features: list[str], entity: str | None, t0: str | None, labels: list[str]
+) -> Served | None:
+    """Check the three fields of the set called so; None where the file has none of them.
+
+    Raises:
+        BadInput: one is there without the other, or a name is not to be had in a log.
+    """
+    if entity is None and t0 is None and not labels:
+        return None
+    if entity is None or t0 is None:
+        raise BadInput("entity and t0 go together; the file has only one of them, or only labels.")
+    served = Served(entity, Column.parse(t0), tuple(Column.parse(label) for label in labels))
+    if len(name.encode()) > _MOST_BYTES:
+        raise BadInput(
+            f"the name has {len(name.encode())} bytes; expected at most {_MOST_BYTES}, so that its "
+            f"training view can be called {name}{TRAINING}."
+        )
+    taken = [*LOG_COLUMNS, STILL_LISTED]
+    beside = [served.entity, *(label.name for label in served.labels)]
+    for column in (*beside, *(f for f in features if f != entity)):
+        if column in taken:
+            raise BadInput(f"{column!r} would be in the feature log twice; give it another name.")
+        if column in beside:
+            taken.append(column)
+    return served

@@ -1,0 +1,169 @@
+"""What was served, in words and tables: how much is logged, and how far today has moved from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import class_row, dict_row
+
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.errors import BadInput
+from feature_store.schema.feature_log import has_logs, log_of
+from feature_store.text_format import text_table
+from feature_store.validation.skew import ALL
+
+# Of the latest run that compared: the newest run of all may have stopped before it came to that.
+_SKEW = """
+SELECT k.feature_set, k.feature, k.run_id, k.age, k.compared, k.differing, k.typical, k.gone
+FROM feature_store_audit.feature_skew AS k
+WHERE k.suite_event = (SELECT max(n.suite_event) FROM feature_store_audit.feature_skew AS n)
+"""
+_LOGGED = """
+SELECT l.feature_set, coalesce(sum(s.row_count), 0), count(s.serving), min(s.sealed_at)::date
+FROM feature_store_audit.feature_log AS l
+LEFT JOIN feature_store_audit.seal AS s ON l.feature_set = s.feature_set
+GROUP BY l.feature_set
+ORDER BY l.feature_set
+"""
+
+
+@dataclass(frozen=True)
+class SkewLine:
+    """What a run found of one feature and age; see ``feature_store_audit.feature_skew_log``."""
+
+    feature_set: str
+    feature: str
+    run_id: str
+    age: str
+    compared: int
+    differing: int
+    typical: float | None
+    gone: int
+
+    @property
+    def share(self) -> float:
+        """Of the rows that were compared, how many differ."""
+        return self.differing / self.compared if self.compared else 0.0
+
+
+def latest_skew(connection: Connection[Any]) -> list[SkewLine]:
+    """What the latest run that compared found; nothing before the first."""
+    if not has_logs(connection):
+        return []
+    with connection.cursor(row_factory=class_row(SkewLine)) as cursor:
+        return cursor.execute(_SKEW).fetchall()
+
+
+def logged_in_words(connection: Connection[Any]) -> list[str]:
+    """How many rows each log has, one line a log."""
+    if not has_logs(connection):
+        return []
+    return [
+        f"{log}: {rows:,} rows, of {nights:,} nights since {since}"
+        if rows
+        else f"{log}: nothing yet; the next run that certifies begins it"
+        for log, rows, nights, since in connection.execute(_LOGGED)
+    ]
+
+
+def skew_in_words(lines: Iterable[SkewLine]) -> str:
+    """The skew of each set, the largest first; features of which nothing moved in one line."""
+    found = list(lines)
+    if not found:
+        return "No run has compared anything yet: the first one begins the logs."
+    parts = []
+    for name in sorted({line.feature_set for line in found}):
+        mine = [line for line in found if line.feature_set == name]
+        parts.append(_of_set(name, mine))
+    return f"As run {found[0].run_id} found it.\n\n" + "\n\n".join(parts)
+
+
+def _of_set(name: str, lines: list[SkewLine]) -> str:
+    ages = ("under 7 days", "7 to 29 days", "30 days and more")
+    by_age = {(line.feature, line.age): line for line in lines}
+    whole = sorted(
+        (line for line in lines if line.age == ALL), key=lambda line: (-line.share, line.feature)
+    )
+    moved = [line for line in whole if line.differing]
+    head = (
+        f"{name}: {whole[0].compared:,} rows compared, {whole[0].gone:,} are gone since. "
+        f"{len(moved)} of {len(whole)} features moved."
+    )
+    if not moved:
+        return head
+    header = ("feature", "share", "typically by", *ages)
+    rows = [
+        (
+            line.feature,
+            f"{line.share:.1%}",
+            "" if line.typical is None else f"{line.typical:.4g}",
+            *(
+                f"{found.share:.1%}" if (found := by_age.get((line.feature, age))) else ""
+                for age in ages
+            ),
+        )
+        for line in moved
+    ]
+    return f"{head}\n{text_table([header, *rows], right=(1, 2, 3, 4, 5))}"
+
+
+def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
+    """A declared exception with what it is measured to cost, beside its reason."""
+    mine = [
+        line
+        for line in lines
+        if line.age == ALL and line.feature in exception.taints.get(line.feature_set, ())
+    ]
+    if not mine:
+        return f"{exception}\nMeasured: nothing yet."
+    most = max(mine, key=lambda line: line.share)
+    moved = sum(line.differing > 0 for line in mine)
+    return (
+        f"{exception}\nMeasured: {moved} of its {len(mine)} features moved since they were served; "
+        f"most, {most.feature}, in {most.share:.1%} of {most.compared:,} rows."
+    )
+
+
+def served_beside_today(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> str:
+    """One entity's features, as they were served and as they are today.
+
+    Raises:
+        BadInput: the log does not have it.
+    """
+    served = feature_set.served
+    assert served is not None  # the caller looks
+    then = _row(connection, log_of(feature_set).identifier, served.entity, entity)
+    if then is None:
+        raise BadInput(
+            f"{log_of(feature_set)} has no {served.entity} {entity}.",
+            next_step="Ask for one that a run has certified.",
+        )
+    now = _row(connection, feature_set.relation.identifier, served.entity, entity)
+    rows = [("feature", "served", "today", "")]
+    for feature in feature_set.features:
+        was = then.get(feature.name)
+        today = None if now is None else now[feature.name]
+        rows.append((feature.name, _shown(was), _shown(today), "" if was == today else "differs"))
+    gone = "" if now else " The set does not have it any more."
+    return (
+        f"{served.entity} {entity}, served by run {then['run_id']} at {then['served_at']}, "
+        f"{then['served_after']} after t0.{gone}\n{text_table(rows)}"
+    )
+
+
+def _row(
+    connection: Connection[Any], relation: sql.Identifier, column: str, entity: str
+) -> dict[str, Any] | None:
+    query = sql.SQL("SELECT * FROM {} AS f WHERE f.{}::text = %s").format(
+        relation, sql.Identifier(column)
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, (entity,)).fetchone()
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)

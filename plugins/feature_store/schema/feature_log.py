@@ -1,0 +1,283 @@
+"""Feature logs in the database: made and extended when a contract is stamped, never at night.
+
+A log is a table, ``feature_log.SET``: the set's entity and features with the types that the live
+relation has, and when, by which run and under which contract each row was served. A new feature is
+a new column, without a value in the rows of before. Beside it stands the training view,
+``feature_log.SET_training``. What is written into a log goes through the database's own function
+(``certify_and_log`` in ``include/sql/audit``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAINING, Served
+from feature_store.declarations.source_tables import live_columns
+from feature_store.errors import BadInput, NotReady
+from feature_store.relation_name import LOG_SCHEMA, Name
+from feature_store.schema.schema_owner import as_the_owner
+from feature_store.text_format import bullets, in_words
+
+_SAYS = {
+    "t0": "When the entity was first seen, as it stood when the row was served",
+    "served_at": "When a run certified the row: what a model was given from then on",
+    "served_after": "served_at - t0: how late. Long for what was there before the log began",
+    "as_of_day": "The day that the run answered for",
+    "dag_id": "The DAG of the run",
+    "run_id": "The run that certified the row",
+    "contract_hash": "The contract's hash as it was stamped then",
+    "serving": "The number of the certification in the record: its order, whatever clocks said",
+}
+
+
+def log_of(feature_set: FeatureSet) -> Name:
+    """The log's table."""
+    return Name(LOG_SCHEMA, feature_set.name)
+
+
+def training_view_of(feature_set: FeatureSet) -> Name:
+    """The view to train on."""
+    return Name(LOG_SCHEMA, feature_set.name + TRAINING)
+
+
+def has_logs(connection: Connection[Any]) -> bool:
+    """Whether the audit schema knows of logs: an upgrade may not have been applied yet."""
+    row = connection.execute(
+        "SELECT to_regclass('feature_store_audit.feature_log') IS NOT NULL"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def require_logs(connection: Connection[Any]) -> None:
+    """Pass where the audit schema knows of logs.
+
+    Raises:
+        NotReady: it does not.
+    """
+    if not has_logs(connection):
+        raise NotReady(
+            "The audit schema knows no feature logs yet.",
+            readers="what they had before.",
+            next_step="Run `bin/feature-store apply`.",
+        )
+
+
+def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
+    """Make a set's log, or give it the columns of new features, and its training view anew.
+
+    Args:
+        connection: within a transaction, as the owner or a superuser.
+        feature_set: stamped, and carried by its live relation. Without ``served`` it has none.
+
+    Raises:
+        BadInput: a feature is gone or has another type than it was logged with; or a column that
+            the file names is not there. Nothing was changed.
+        NotReady: the audit schema is of an earlier version.
+    """
+    require_logs(connection)
+    served = feature_set.served
+    live = live_columns(connection, feature_set.relation)
+    missing = _missing(connection, feature_set, served) if served else []
+    misfits = _misfits(connection, feature_set, live)
+    if missing or misfits:
+        raise BadInput(
+            f"The feature log of {feature_set.name} cannot follow this contract:\n"
+            + bullets(missing + misfits),
+            readers="the contract as it was stamped before.",
+            next_step="Put the file back; or give the changed set a new name: it has a log of its "
+            "own.",
+        )
+    if served is None:
+        return
+    with as_the_owner(connection):
+        _make_table(connection, feature_set, served, live)
+        _make_view(connection, feature_set, served)
+
+
+def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSet]) -> list[str]:
+    """Name what keeps a run from logging, with the way out: what of stamped sets is not logged.
+
+    Reads the catalog only.
+    """
+    problems = []
+    stamped = {name for (name,) in connection.execute("SELECT s.name FROM ml.feature_set AS s")}
+    for feature_set in feature_sets:
+        if feature_set.name not in stamped:
+            continue
+        misfits = _misfits(connection, feature_set, live_columns(connection, feature_set.relation))
+        problems += misfits
+        if misfits or feature_set.served is None:
+            continue
+        logged = live_columns(connection, log_of(feature_set))
+        shown = live_columns(connection, training_view_of(feature_set))
+        features = [feature.name for feature in feature_set.features]
+        lacking = [f for f in features if f not in logged or f not in shown]
+        if lacking:
+            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been made"
+            problems.append(
+                f"The feature log of {feature_set.name} {what}.\n"
+                f"Next: bin/feature-store stamp-contract {feature_set.name}"
+            )
+    return problems
+
+
+def _missing(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> list[str]:
+    """Columns that the contract file names beside the features and that are not there."""
+    wanted = {(feature_set.relation, served.entity): None}
+    for column in (served.t0, *served.labels):
+        wanted |= {(column.relation, column.name): None, (column.relation, served.entity): None}
+    return [
+        f"{relation} has no column {name}"
+        for relation, name in wanted
+        if name not in live_columns(connection, relation)
+    ]
+
+
+def _misfits(
+    connection: Connection[Any], feature_set: FeatureSet, live: dict[str, str]
+) -> list[str]:
+    """How the log's columns, if it is there, contradict the contract or the live relation."""
+    logged = live_columns(connection, log_of(feature_set))
+    features = [feature.name for feature in feature_set.features]
+    served = feature_set.served
+    if served is None:
+        words = f"{feature_set.path} names no entity and t0 any more, and there is a log"
+        return [words] if logged else []
+    if logged and not _is_ours(connection, feature_set, served):
+        return [
+            f"{log_of(feature_set)} is there, and no stamp made it so: with another entity or t0"
+        ]
+    ours = (*LOG_COLUMNS, served.entity)
+    gone = [c for c in logged if c not in ours and c not in features]
+    retyped = [f for f in features if f in logged and f in live and logged[f] != live[f]]
+    return [f"{column} is in the log, and no feature any more" for column in gone] + [
+        f"{f} was logged as {logged[f]}, and {feature_set.relation} has it as {live[f]}"
+        for f in retyped
+    ]
+
+
+def _is_ours(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> bool:
+    row = connection.execute(
+        "SELECT entity, t0_relation, t0_column FROM feature_store_audit.feature_log "
+        "WHERE feature_set = %s",
+        (feature_set.name,),
+    ).fetchone()
+    return row == (served.entity, served.t0.relation.quoted, served.t0.name)
+
+
+def _make_table(
+    connection: Connection[Any], feature_set: FeatureSet, served: Served, live: dict[str, str]
+) -> None:
+    table = log_of(feature_set).identifier
+    there = live_columns(connection, log_of(feature_set))
+    if not there:
+        own = [
+            sql.SQL("{} {} {}").format(
+                sql.Identifier(name),
+                sql.SQL(type_name),
+                sql.SQL("" if name in ("t0", "served_after") else "NOT NULL"),
+            )
+            for name, type_name in LOG_COLUMNS.items()
+        ]
+        entity = sql.Identifier(served.entity)
+        connection.execute(
+            sql.SQL("CREATE TABLE {} ({} {} PRIMARY KEY, {})").format(
+                table, entity, sql.SQL(live[served.entity]), sql.SQL(", ").join(own)
+            )
+        )
+    for feature in feature_set.features:
+        if feature.name in there or feature.name == served.entity:
+            continue
+        connection.execute(
+            sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
+                table, sql.Identifier(feature.name), sql.SQL(live[feature.name])
+            )
+        )
+    connection.execute(
+        "INSERT INTO feature_store_audit.feature_log "
+        "(feature_set, relation, entity, t0_relation, t0_column) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT (feature_set) DO UPDATE SET relation = excluded.relation",
+        (
+            feature_set.name,
+            feature_set.relation.quoted,
+            served.entity,
+            served.t0.relation.quoted,
+            served.t0.name,
+        ),
+    )
+    _comment(
+        connection,
+        "TABLE",
+        table,
+        f"What {feature_set.name} gave for each {served.entity} when a run first certified it.",
+    )
+    _comment_columns(connection, feature_set, served, log_of(feature_set))
+
+
+def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> None:
+    entity = sql.Identifier(served.entity)
+    features = [f.name for f in feature_set.features if f.name != served.entity]
+    columns = [sql.Identifier("l", name) for name in (served.entity, *LOG_COLUMNS)]
+    selected: list[sql.Composable] = [
+        *columns,
+        sql.SQL("f.{} IS NOT NULL AS {}").format(entity, sql.Identifier(STILL_LISTED)),
+    ]
+    joins: list[sql.Composable] = [
+        sql.SQL("LEFT JOIN {} AS f ON l.{} = f.{}").format(
+            feature_set.relation.identifier, entity, entity
+        )
+    ]
+    relations = list(dict.fromkeys(label.relation for label in served.labels))
+    for place, relation in enumerate(relations):
+        alias = sql.Identifier(f"label_{place}")
+        joins.append(
+            sql.SQL("LEFT JOIN {} AS {} ON l.{} = {}.{}").format(
+                relation.identifier, alias, entity, alias, entity
+            )
+        )
+        selected += [
+            sql.SQL("{}.{}").format(alias, sql.Identifier(label.name))
+            for label in served.labels
+            if label.relation == relation
+        ]
+    # Last, so that a new feature finds its place behind what is there.
+    selected += [sql.Identifier("l", name) for name in features]
+    view = training_view_of(feature_set)
+    connection.execute(
+        sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {} AS l {}").format(
+            view.identifier,
+            sql.SQL(", ").join(selected),
+            log_of(feature_set).identifier,
+            sql.SQL(" ").join(joins),
+        )
+    )
+    _comment(
+        connection,
+        "VIEW",
+        view.identifier,
+        f"To train {feature_set.name}: features as they were served, labels as they are now.",
+    )
+    _comment_columns(connection, feature_set, served, view)
+
+
+def _comment_columns(
+    connection: Connection[Any], feature_set: FeatureSet, served: Served, name: Name
+) -> None:
+    """Say of every column what it is."""
+    words = {feature.name: feature.description for feature in feature_set.features}
+    words |= {label.name: f"{label}, as it is now" for label in served.labels}
+    words |= {served.entity: "What the row is about", **_SAYS}
+    words[STILL_LISTED] = f"Whether {feature_set.relation} has the entity today"
+    for column in live_columns(connection, name):
+        place = sql.Identifier(name.schema, name.relation, column)
+        _comment(connection, "COLUMN", place, words[column])
+
+
+def _comment(connection: Connection[Any], kind: str, thing: sql.Composable, words: str) -> None:
+    connection.execute(
+        sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), thing, sql.Literal(words))
+    )

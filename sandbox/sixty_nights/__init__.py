@@ -1,0 +1,1 @@
+"""Sixty nights of a store whose sources live: what was served, and what is told of it later."""

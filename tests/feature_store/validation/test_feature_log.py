@@ -1,0 +1,457 @@
+"""Feature logs: what was served is kept as it was certified, once and for ever, and proven so."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from feature_store.audit.lease import release_lease
+from feature_store.declarations.feature_sets import logged_sets
+from feature_store.errors import BadInput, NotReady
+from feature_store.schema.apply import apply
+from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.feature_log import log_problems
+from sandbox.roles import OWNER, as_role
+from tests.feature_store.conftest import Database
+from tests.feature_store.refresh.certified import CertifiedNights
+
+_TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+_SETS = (_TOM, _DEVICE)
+_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
+_F3 = "feature_store.device_meta_encoded_t0_v1"
+_LOG = f"feature_log.{_TOM}"
+
+
+@pytest.fixture(scope="module")
+def monday(server, filled_template, store_files, settings):
+    """The name of a database to copy: a store whose first night is over."""
+    database = Database(server.create_database("monday", filled_template), settings)
+    night(CertifiedNights(database, store_files, settings), "monday", certify=False)
+    database.close()
+    yield "monday"
+    server.drop_database("monday")
+
+
+@pytest.fixture
+def nights(server, monday, store_files, settings):
+    """Nights over a store with rows in its sources, of which the first is not certified yet."""
+    database = Database(server.create_database("served", monday), settings)
+    yield CertifiedNights(database, store_files, settings)
+    database.close()
+    server.drop_database("served")
+
+
+def night(nights, run_id, *, certify=True, unchanged=False, day="2026-06-30"):
+    """Refresh, check and certify everything, really but for the suites."""
+    lease = nights.begin(run_id, day)
+    if unchanged:
+        nights.database.run(
+            "INSERT INTO feature_store_audit.reuse_log "
+            "(dag_id, run_id, relation, refresh_id, reason) SELECT dag_id, "
+            f"'{run_id}', relation, refresh_id, 'x' FROM feature_store_audit.latest_refresh"
+        )
+    else:
+        nights.refresh(lease)
+    nights.checked(lease)
+    if certify:
+        nights.certify(lease, *_SETS)
+    return lease
+
+
+def certify_monday(nights, *, certify=True):
+    """What the first night has refreshed."""
+    lease = nights.begin("monday")
+    nights.checked(lease)
+    if certify:
+        nights.certify(lease, *_SETS)
+    return lease
+
+
+def everything(nights, log=_LOG):
+    return nights.database.rows(f"SELECT l::text FROM {log} AS l ORDER BY 1")
+
+
+def new_listing(nights, listing):
+    """A listing that comes with the next night, like one that is there."""
+    nights.database.run(
+        'CREATE TEMPORARY TABLE one AS SELECT l.* FROM "iPhone".iphone_listings AS l '
+        f"INNER JOIN {_E_AI} AS e USING (listing_id) LIMIT 1",
+        f"UPDATE one SET listing_id = {listing}",
+        'INSERT INTO "iPhone".iphone_listings SELECT * FROM one',
+        "DROP TABLE one",
+    )
+
+
+def test_what_is_certified_is_logged_with_its_lag_and_run_and_contract(nights):
+    certify_monday(nights)
+    for name, relation in ((_TOM, _E_AI), (_DEVICE, _F3)):
+        assert nights.database.value(f"SELECT count(*) FROM feature_log.{name}") == (
+            nights.database.value(f"SELECT count(*) FROM {relation}")
+        )
+    (row,) = nights.database.rows(
+        "SELECT DISTINCT l.served_after = l.served_at - l.t0, l.served_after > '0', l.t0 = "
+        f"e.edited_date, l.as_of_day::text, l.run_id, l.contract_hash = s.features_hash "
+        f"FROM {_LOG} AS l INNER JOIN {_E_AI} AS e USING (listing_id) "
+        f"INNER JOIN ml.feature_set AS s ON s.name = '{_TOM}' WHERE l.t0 IS NOT NULL"
+    )
+    assert row == (True, True, True, "2026-06-30", "monday", True)
+    assert nights.database.rows(f"SELECT DISTINCT served_after FROM {_LOG} WHERE t0 IS NULL") == [
+        (None,)
+    ]
+
+
+def test_later_nights_add_new_listings_and_change_nothing(nights):
+    certify_monday(nights)
+    before = everything(nights)
+    nights.database.run('UPDATE "iPhone".iphone_listings SET battery_pct_fixed_ai = 50')
+    new_listing(nights, 987_654)
+    night(nights, "tuesday")
+    after = everything(nights)
+    assert set(before) < set(after)
+    assert nights.database.rows(f"SELECT listing_id FROM {_LOG} WHERE run_id = 'tuesday'") == [
+        (987_654,)
+    ]
+    night(nights, "tuesday", unchanged=True)  # again: no second row, no changed one
+    assert everything(nights) == after
+
+
+def test_a_run_that_fails_after_it_logged_leaves_nothing(nights):
+    lease = certify_monday(nights, certify=False)
+    with nights.database.connection.transaction(force_rollback=True):
+        nights.certify(lease, *_SETS)
+    assert everything(nights) == []
+    assert nights.database.value("SELECT count(*) FROM feature_store_audit.seal_log") == 0
+
+
+def test_what_cannot_be_certified_is_not_logged(nights):
+    lease = nights.begin("monday")
+    nights.checked(lease, outcome="broken", relation=_E_AI)
+    with pytest.raises(NotReady, match="critical findings"):
+        nights.certify(lease, *_SETS)
+    assert everything(nights) == []
+
+
+def test_of_two_that_certify_at_once_the_second_logs_nothing_twice(nights, settings):
+    lease = certify_monday(nights, certify=False)
+    nights.certify(lease)
+    relations = [str(r.name) for r in nights.store.refreshed]
+    told = []
+
+    def second():
+        with nights.database.session() as other:
+            told.append(
+                other.execute(
+                    "SELECT * FROM feature_store_audit.certify_and_log(%s, %s, %s)",
+                    (lease.token, relations, list(_SETS)),
+                ).fetchall()
+            )
+
+    with nights.database.connection.transaction():
+        nights.database.run(
+            "SELECT * FROM feature_store_audit.certify_and_log("
+            f"{lease.token}, '{{{','.join(relations)}}}', '{{{','.join(_SETS)}}}')"
+        )
+        thread = threading.Thread(target=second)
+        thread.start()
+    thread.join()
+    assert told == [[]]
+    assert nights.database.value("SELECT count(DISTINCT serving) FROM feature_log." + _TOM) == 1
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "says"),
+    [
+        (
+            f"UPDATE {_LOG} SET price = price + 1 WHERE listing_id IN "
+            f"(SELECT min(listing_id) FROM {_LOG})",
+            "their values are not those that were",
+        ),
+        (
+            f"DELETE FROM {_LOG} WHERE listing_id = (SELECT min(listing_id) FROM {_LOG})",
+            "rows of run monday",
+        ),
+        (
+            f"CREATE TEMPORARY TABLE one AS SELECT * FROM {_LOG} LIMIT 1; "
+            f"UPDATE one SET listing_id = -1, serving = -1; INSERT INTO {_LOG} SELECT * FROM one",
+            "1 rows that no run wrote",
+        ),
+        (f"TRUNCATE {_LOG}", "has 0 rows of run monday"),
+        (f"UPDATE {_LOG} SET served_at = served_at - interval '1 day'", "not those that were"),
+    ],
+    ids=["changed", "deleted", "added", "emptied", "predated"],
+)
+def test_a_log_altered_by_hand_certifies_nothing_until_somebody_seals_it(nights, by_hand, says):
+    certify_monday(nights)
+    nights.database.run(by_hand)
+    altered = everything(nights)
+    lease = night(nights, "tuesday", certify=False, unchanged=True)
+    with pytest.raises(NotReady, match=says) as refused:
+        nights.certify(lease, *_SETS)
+    assert f"bin/feature-store seal-log {_TOM} --reason REASON" in str(refused.value)
+    assert everything(nights) == altered
+    nights.database.run(
+        f"SELECT * FROM feature_store_audit.seal_anew('{_TOM}', 'ann', 'restored from a dump')"
+    )
+    nights.certify(lease, *_SETS)
+    assert nights.database.rows(
+        "SELECT DISTINCT by_whom, reason, fingerprint IS NULL OR row_count > 0 "
+        "FROM feature_store_audit.seal_log WHERE by_whom IS NOT NULL"
+    ) == [("ann", "restored from a dump", True)]
+
+
+def test_a_value_written_later_into_a_column_that_came_later_is_found(nights, settings):
+    certify_monday(nights)
+    nights.database.run(f"ALTER TABLE {_LOG} ADD COLUMN later integer")
+    lease = night(nights, "tuesday", certify=False, unchanged=True)
+    nights.certify(lease, *_SETS)
+    nights.database.run(f"UPDATE {_LOG} SET later = 1 WHERE run_id = 'monday'")
+    with pytest.raises(NotReady, match="not those that were"):
+        nights.certify(lease, *_SETS)
+
+
+def test_the_fingerprint_is_the_same_whatever_the_client_speaks(nights):
+    nights.database.run("UPDATE \"iPhone\".iphone_listings SET location_city = 'Tromsø'")
+    night(nights, "monday")
+    nights.database.run("SET client_encoding = 'LATIN1'")
+    assert (
+        nights.database.rows(f"SELECT * FROM feature_store_audit.broken_servings('{_TOM}')") == []
+    )
+
+
+def test_a_log_restored_from_a_dump_is_as_it_was_sealed(nights):
+    certify_monday(nights)
+    nights.database.run(
+        f"CREATE TEMPORARY TABLE dump AS SELECT * FROM {_LOG}",
+        f"TRUNCATE {_LOG}",
+        f"INSERT INTO {_LOG} SELECT * FROM dump ORDER BY listing_id DESC",
+    )
+    night(nights, "tuesday", unchanged=True)
+
+
+def test_rows_that_are_not_the_certified_ones_are_found(nights):
+    """Whatever made them so: here a trigger."""
+    nights.database.run(
+        "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.price := 1; RETURN NEW; END'",
+        "GRANT EXECUTE ON FUNCTION public.meddle() TO public",
+        f"CREATE TRIGGER meddle BEFORE INSERT ON {_LOG} FOR EACH ROW EXECUTE FUNCTION "
+        "public.meddle()",
+    )
+    with pytest.raises(NotReady, match=r"hold what was certified: [1-9]\d* rows differ"):
+        certify_monday(nights)
+    assert everything(nights) == []
+
+
+def test_a_clock_that_jumped_back_is_written_down_as_a_lag(nights):
+    nights.database.run(
+        "UPDATE \"iPhone\".iphone_listings SET edited_date = edited_date + interval '100 years'"
+    )
+    night(nights, "monday", day="2126-06-30")
+    assert nights.database.value(f"SELECT bool_and(served_after < '0') FROM {_LOG}")
+    new_listing(nights, 987_654)
+    night(nights, "tuesday", day="2126-06-30")
+    assert nights.database.value(
+        f"SELECT max(serving) FILTER (WHERE run_id = 'monday') < min(serving) FILTER (WHERE run_id "
+        f"= 'tuesday') FROM {_LOG}"
+    ), "the order is the record's, not the clock's"
+
+
+def test_a_listing_that_leaves_stays_in_the_log_and_the_training_view_says_so(nights):
+    certify_monday(nights)
+    listing = nights.database.value(f"SELECT min(listing_id) FROM {_LOG}")
+    nights.database.run(f'DELETE FROM "iPhone".iphone_listings WHERE listing_id = {listing}')
+    night(nights, "tuesday")
+    view = f"feature_log.{_TOM}_training"
+    assert nights.database.rows(f"SELECT still_listed, count(*) FROM {view} GROUP BY 1 ORDER BY 1")[
+        0
+    ] == (False, 1)
+    assert nights.database.rows(
+        f"SELECT still_listed, price IS NOT NULL, sold_event FROM {view} "
+        f"WHERE listing_id = {listing}"
+    ) == [(False, True, None)]
+    assert (
+        nights.database.value(
+            f"SELECT count(*) FROM {view} AS v INNER JOIN ml.tom_train_base_v1_mv AS c "
+            "USING (listing_id) WHERE v.sold_event = c.sold_event AND v.duration_hours = "
+            "c.duration_hours"
+        )
+        > 100
+    )
+
+
+class TestErasure:
+    """What the law wants forgotten."""
+
+    def _erase(self, nights, listing):
+        return nights.database.value(
+            f"SELECT feature_store_audit.erase_logged('{_TOM}', '{listing}', 'ann', 'art. 17')"
+        )
+
+    def test_it_takes_the_row_and_leaves_who_did_it_and_why(self, nights):
+        certify_monday(nights)
+        listing = nights.database.value(f"SELECT min(listing_id) FROM {_LOG}")
+        nights.database.run(f'DELETE FROM "iPhone".iphone_listings WHERE listing_id = {listing}')
+        night(nights, "tuesday")
+        assert self._erase(nights, listing) == 1
+        assert self._erase(nights, listing) == 0
+        assert (
+            nights.database.value(f"SELECT count(*) FROM {_LOG} WHERE listing_id = {listing}") == 0
+        )
+        night(nights, "wednesday", unchanged=True)
+
+    def test_what_the_next_night_would_log_again_is_refused(self, nights):
+        certify_monday(nights)
+        listing = nights.database.value(f"SELECT min(listing_id) FROM {_LOG}")
+        with pytest.raises(psycopg.Error, match=r"is in .* still, and the next run would log it"):
+            self._erase(nights, listing)
+
+    def test_it_does_not_cover_up_what_somebody_altered(self, nights):
+        certify_monday(nights)
+        listing = nights.database.value(f"SELECT min(listing_id) FROM {_LOG}")
+        nights.database.run(f'DELETE FROM "iPhone".iphone_listings WHERE listing_id = {listing}')
+        night(nights, "tuesday")
+        nights.database.run(f"UPDATE {_LOG} SET price = 1")
+        with pytest.raises(psycopg.Error, match="not those that were"):
+            self._erase(nights, listing)
+
+
+class TestTheLogFollowsTheContract:
+    @pytest.fixture
+    def tom(self, settings):
+        return logged_sets(settings.include_dir)[_TOM]
+
+    @pytest.fixture
+    def owner(self, nights):
+        """As in production."""
+        with psycopg.connect(as_role(nights.database.conninfo, OWNER), autocommit=True) as session:
+            yield session
+
+    def test_a_new_feature_is_a_column_without_a_value_before_its_time(self, nights, tom, owner):
+        short = replace(
+            tom,
+            features=tom.features[:-1],
+            other_columns=(*tom.other_columns, tom.features[-1].name),
+        )
+        for table in (_LOG + "_training", _LOG):
+            kind = "VIEW" if table.endswith("training") else "TABLE"
+            nights.database.run(f"DROP {kind} {table}")
+        nights.database.run(
+            f"DELETE FROM feature_store_audit.feature_log WHERE feature_set = '{_TOM}'"
+        )
+        stamp(owner, short, replace=True)
+        certify_monday(nights)
+        assert log_problems(nights.database.connection, [tom])
+        stamp(owner, tom, replace=True)
+        assert log_problems(nights.database.connection, [tom]) == []
+        new_listing(nights, 987_654)
+        night(nights, "tuesday")
+        last = tom.features[-1].name
+        assert nights.database.rows(
+            f"SELECT DISTINCT run_id, {last} IS NULL, contract_hash = '{tom.hash}' "
+            f"FROM {_LOG}_training ORDER BY 1"
+        ) == [("monday", True, False), ("tuesday", False, True)]
+
+    def test_a_feature_of_another_type_or_that_is_gone_is_refused_with_the_way_out(
+        self, nights, tom, owner
+    ):
+        nights.database.run(
+            f"DROP VIEW {_LOG}_training", f"ALTER TABLE {_LOG} ALTER COLUMN price TYPE text"
+        )
+        (problem,) = log_problems(nights.database.connection, [tom])
+        assert problem == f"price was logged as text, and {_E_AI} has it as integer"
+        with pytest.raises(BadInput, match="price was logged as text"):
+            stamp(owner, tom, replace=True)
+        gone = replace(
+            tom,
+            features=tom.features[:-1],
+            other_columns=(*tom.other_columns, tom.features[-1].name),
+        )
+        with pytest.raises(BadInput) as refused:
+            stamp(owner, gone, replace=True)
+        assert f"{tom.features[-1].name} is in the log, and no feature any more" in str(
+            refused.value
+        )
+        assert "give the changed set a new name" in str(refused.value)
+
+    def test_a_second_version_has_a_log_of_its_own(self, nights, tom, owner):
+        certify_monday(nights)
+        stamp(owner, replace(tom, name="tom_features_v2"), replace=False)
+        lease = night(nights, "tuesday", certify=False, unchanged=True)
+        nights.certify(lease, *_SETS, "tom_features_v2")
+        assert nights.database.value("SELECT count(DISTINCT run_id) FROM feature_log." + _TOM) == 1
+        assert nights.database.rows("SELECT DISTINCT run_id FROM feature_log.tom_features_v2") == [
+            ("tuesday",)
+        ]
+
+    def test_a_set_that_says_nothing_of_a_log_has_none(self, nights, tom, owner):
+        silent = replace(tom, name="silent", served=None)
+        stamp(owner, silent, replace=False)
+        assert nights.database.value("SELECT to_regclass('feature_log.silent')") is None
+        assert log_problems(nights.database.connection, [silent]) == []
+
+    def test_a_log_that_the_file_says_nothing_of_any_more_is_missed(self, nights, tom, owner):
+        silent = replace(tom, served=None)
+        (problem,) = log_problems(nights.database.connection, [silent])
+        assert "names no entity and t0" in problem
+        with pytest.raises(BadInput, match="names no entity and t0"):
+            stamp(owner, silent, replace=True)
+
+    def test_a_training_view_that_went_with_what_it_reads_is_made_by_the_stamp(
+        self, nights, tom, owner
+    ):
+        nights.database.run(f"DROP VIEW {_LOG}_training")
+        (problem,) = log_problems(nights.database.connection, [tom])
+        assert problem.endswith(f"Next: bin/feature-store stamp-contract {_TOM}")
+        stamp(owner, tom, replace=False)
+        assert log_problems(nights.database.connection, [tom]) == []
+
+    def test_a_label_that_is_not_there_is_refused(self, nights, tom, owner):
+        wrong = replace(tom.served.t0, name="nothing")
+        with pytest.raises(BadInput, match=f"{_E_AI} has no column nothing"):
+            stamp(owner, replace(tom, served=replace(tom.served, labels=(wrong,))), replace=True)
+
+    def test_every_column_has_a_comment(self, nights):
+        assert (
+            nights.database.value(
+                "SELECT count(*) FROM pg_attribute AS a "
+                "INNER JOIN pg_class AS c ON a.attrelid = c.oid "
+                "WHERE c.relnamespace = 'feature_log'::regnamespace AND c.relkind IN ('r', 'v') "
+                "AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL"
+            )
+            == 0
+        )
+
+
+def test_replacing_what_the_training_view_reads_keeps_view_and_rows(nights, settings):
+    lease = certify_monday(nights)
+    before = everything(nights)
+    release_lease(nights.database.connection, lease.holder)
+    apply(
+        nights.database.connection,
+        nights.store,
+        settings,
+        [_E_AI, "ml.tom_train_base_v1_mv"],
+    )
+    assert everything(nights) == before
+    night(nights, "tuesday")
+    assert nights.database.value(f"SELECT count(*) FROM {_LOG}_training") == len(before)
+
+
+def test_a_relation_that_is_refreshed_by_hand_while_its_rows_are_logged_is_found(
+    nights, store_files
+):
+    lease = certify_monday(nights, certify=False)
+    nights.database.run(
+        "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "'BEGIN ALTER MATERIALIZED VIEW ml.tom_speed_anchor_v1_mv SET (fillfactor = 90); "
+        "RETURN NULL; END'",
+        f"ALTER FUNCTION public.meddle() OWNER TO {OWNER}",
+        "CREATE TRIGGER meddle AFTER INSERT ON feature_log.iphone_device_meta_encoded_v2_model "
+        "FOR EACH STATEMENT EXECUTE FUNCTION public.meddle()",
+    )
+    with pytest.raises(NotReady, match="by hand while its rows were logged"):
+        nights.certify(lease, *_SETS)
+    assert everything(nights) == []
