@@ -141,7 +141,7 @@ _HARMLESS = {
     "immutable functions": (
         "lpad(upper(l.title), 3) = 'A' AND age(l.edited_date, l.edited_date) = '0' "
         "AND l.edited_date AT TIME ZONE 'UTC' > make_date(2020, 1, 1) "
-        "AND log(l.condition_score) > 0 "
+        "AND log(l.price) > 0 "
         "AND l.price IS DISTINCT FROM 1 AND l.price = ANY (ARRAY[1, 2]) AND l.title ~ 'x'",
         "",
     ),
