@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.text_format import bullets
+from feature_store.text_format import bullets, plural
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
 
 _ACCEPTED = 20
@@ -46,11 +46,11 @@ def _latest(connection: Connection[Any]) -> str:
     if row is None:
         return "History has not been judged yet."
     told = (
-        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: {row[4]:,} days of "
+        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: {plural(row[4], 'day')} of "
         f"layers; input days before {row[3]} are settled."
     )
     recounts = [
-        f"{layer}: {of['days']:,} days from {of['first']} to {of['last']}"
+        f"{layer}: {plural(of['days'], 'day')} from {of['first']} to {of['last']}"
         for layer, of in sorted((row[5] or {}).items())
     ]
     if recounts:

@@ -139,7 +139,7 @@ def test_status_of_one_relation_shows_it_alone(store_db, run):
 def test_status_before_apply_says_missing_and_returns_0(sources_db, run):
     code, out, _ = run(sources_db, "status")
     assert code == 0
-    assert out.count("  missing") == 19
+    assert out.count("  missing") == 20
 
 
 def test_an_unknown_relation_is_bad_input(store_db, run):

@@ -95,10 +95,11 @@ class TestTextOfTheDatabase:
 
     def test_an_errors_text_is_too(self, store_db, airflow_conn, capsys):
         store_db.run(
-            "CREATE OR REPLACE FUNCTION ml.store_freshness(p_max_age interval) RETURNS TABLE "
+            "DROP FUNCTION ml.store_freshness(interval)",
+            "CREATE FUNCTION ml.store_freshness(p_max_age interval) RETURNS TABLE "
             "(ok bool, certified_at timestamptz, age interval, as_of_day date, run_id text, "
             "feature_set text, readable bool, problem text) LANGUAGE plpgsql AS $$ BEGIN "
-            "RAISE NOTICE E'\\x1b[31mnotice'; RAISE EXCEPTION E'\\x1b[31mbroken'; END $$"
+            "RAISE NOTICE E'\\x1b[31mnotice'; RAISE EXCEPTION E'\\x1b[31mbroken'; END $$",
         )
         airflow_conn(store_db.conninfo)
         assert main(["freshness"]) == 1

@@ -111,6 +111,7 @@ def test_folders_say_how_a_relation_refreshes(store_files):
 
 def test_what_a_refresh_alone_can_see_has_a_witness(store_files):
     assert {str(r.name) for r in store_files.relations if r.witness} == {
+        "ml.tom_features_v1_mv",
         "ml.ask_daily_median_v1",
         "ml.sold_prices_v1_mv",
         "ml.tom_features_v1_enriched_mv",

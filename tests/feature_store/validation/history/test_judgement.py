@@ -123,7 +123,7 @@ def test_an_old_price_that_was_edited_is_reviewed(nights):
     assert review.difference.examples == ({"row": "changed", "listing_id": 6},)
     assert [str(r) for r in review.reaches] == [
         "D4 of 2026-03-11 and later (0 days moved)",
-        "E of 2026-03-10 to 2026-03-10 (1 days moved)",
+        "E of 2026-03-10 to 2026-03-10 (1 day moved)",
     ]
 
 
@@ -146,7 +146,7 @@ def test_a_sale_of_sixty_days_ago_is_reviewed(nights):
     )
     assert [str(r) for r in by_layer["D3"].reaches] == [
         "D4 of 2026-05-03 and later (0 days moved)",
-        "E of 2026-05-02 to 2026-05-31 (1 days moved)",
+        "E of 2026-05-02 to 2026-05-31 (1 day moved)",
     ]
     assert not verdict.leaks
 

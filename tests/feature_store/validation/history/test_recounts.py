@@ -69,7 +69,7 @@ def test_listings_that_are_scraped_again_every_night_ask_nobody(nights):
         counts = nights.rows("SELECT ask_cnt FROM ml.tom_features_v1_enriched_mv ORDER BY 1")
         assert counts == [(scrapes,)] * 2 + [(5 * scrapes,)] * 5
     told = history_text(nights.connection)
-    assert "D1: 1 days from 2026-03-05 to 2026-03-05" in told
+    assert "D1: 1 day from 2026-03-05 to 2026-03-05" in told
     assert "D2: 2 days from 2026-03-01 to 2026-03-10" in told, "20 June is young"
     nights.night(AS_OF)
     assert "recounted" not in history_text(nights.connection)
@@ -97,7 +97,7 @@ def test_a_count_that_moves_more_than_counts_is_reviewed(nights):
     verdict = nights.night(AS_OF)
     (review,) = verdict.reviews
     assert named([review]) == {"D2 2026-03-10 +0 -0 ~1 ask_cnt"}
-    assert "E of 2026-03-10 to 2026-03-10 (1 days moved)" in map(str, review.reaches)
+    assert "E of 2026-03-10 to 2026-03-10 (1 day moved)" in map(str, review.reaches)
     assert not verdict.leaks
     nights.listings.append(phone(6, "03-10"))
     nights.night(AS_OF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feature_store.validation.leaks.gate_context import FAILURE, OUTCOMES, TIME_OF_QUERY
+from feature_store.validation.leaks.gate_context import EXCEPTIONS, FAILURE, OUTCOMES, TIME_OF_QUERY
 from tests.feature_store.validation.leaks.variants import (
     D1,
     E_CLEAN,
@@ -311,9 +311,9 @@ def test_whoever_reads_an_outcome_beside_the_feature_sets_is_nobody_s_affair(scr
     assert found(scratch, store_files) == ()
 
 
-def test_the_row_as_json_fails_both_gates(scratch, store_files):
+def test_the_row_as_json_fails_three_gates(scratch, store_files):
     _enrich(scratch, store_files, _BY_LISTING, "to_jsonb(l) ->> 'sold_price'")
-    assert {f.gate for f in found(scratch, store_files)} == {OUTCOMES, TIME_OF_QUERY}
+    assert {f.gate for f in found(scratch, store_files)} == {EXCEPTIONS, OUTCOMES, TIME_OF_QUERY}
 
 
 def test_e_clean_may_not_bring_back_what_e_may_not_know(scratch, store_files):
