@@ -46,8 +46,8 @@ def _latest(connection: Connection[Any]) -> str:
     if row is None:
         return "History has not been judged yet."
     told = (
-        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: {plural(row[4], 'day')} of "
-        f"layers; input days before {row[3]} are settled."
+        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: "
+        f"{plural(row[4], 'day')} of layers; input days before {row[3]} are settled."
     )
     recounts = [
         f"{layer}: {plural(of['days'], 'day')} from {of['first']} to {of['last']}"
