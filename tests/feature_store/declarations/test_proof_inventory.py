@@ -10,7 +10,8 @@ from tests.feature_store.conftest import Include
 _E = "ml.tom_features_v1_enriched_mv"
 _E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 _A = "sql/specifications/ml.tom_features_v1_mv.sql"
-_SPAM = "sql/expectations/spam_absence/no_spam_in_e_clean.sql"
+_AI_ROWS = "sql/expectations/uniqueness/one_ai_row_per_listing.sql"
+_DEVICES = "sql/expectations/uniqueness/every_device_is_counted_once.sql"
 _WITNESS = f"sql/witness/{_E_CLEAN}.sql"
 _GUARD = "sql/guards/iPhone.iphone_listings.sql"
 _HISTORY = f"sql/history/{_E}.sql"
@@ -30,9 +31,8 @@ def changed(include: Include):
 _EDITS = {
     "a condition of a specification": (_A, "WHERE e.spam IS NULL", "WHERE TRUE", "has changed"),
     "a key": (_A, "-- Key:           listing_id", "-- Key:           none", "has changed"),
-    "a severity": (_SPAM, "critical", "warning", "was critical, is warning"),
-    "an observation": (_WITNESS, "FROM ml.spam_listings_v1 AS s", "FROM (SELECT 1 AS listing_id "
-        "WHERE FALSE) AS s", "has changed"),
+    "a severity": (_AI_ROWS, "critical", "warning", "was critical, is warning"),
+    "an observation": (_WITNESS, "t.token IS NULL", "FALSE", "has changed"),
     "a guard": (_GUARD, "'9999-12-30'", "'9999-12-29'", "has changed"),
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_a_proof_that_is_edited_is_named_with_how_it_differs(include, changed, e
     assert changed() == {path: how}
 
 
-@pytest.mark.parametrize("path", [_SPAM, _A])
+@pytest.mark.parametrize("path", [_AI_ROWS, _A])
 def test_where_false_is_seen(include, changed, path):
     text = (include.directory / path).read_text().rstrip().removesuffix(";")
     head, statement = text[: text.index("\nSELECT")], text[text.index("\nSELECT") :]
@@ -52,16 +52,15 @@ def test_where_false_is_seen(include, changed, path):
     assert changed() == {path: "has changed"}
 
 
-@pytest.mark.parametrize("path", [_SPAM, _WITNESS, _GUARD, _HISTORY])
+@pytest.mark.parametrize("path", [_AI_ROWS, _WITNESS, _GUARD, _HISTORY])
 def test_a_proof_that_is_gone_is_named(include, changed, path):
     (include.directory / path).unlink()
     assert changed() == {path: "is gone"}
 
 
 def test_a_join_that_finds_less_is_seen(include, changed):
-    path = "sql/expectations/uniqueness/e_has_every_row_of_a.sql"
-    include.edit(path, "FULL", "LEFT")
-    assert changed() == {path: "has changed"}
+    include.edit(_DEVICES, "FULL", "LEFT")
+    assert changed() == {_DEVICES: "has changed"}
 
 
 def test_numbers_and_what_is_declared_are_told_apart(include, changed):
@@ -78,8 +77,8 @@ def test_numbers_and_what_is_declared_are_told_apart(include, changed):
 
 
 def test_what_a_spam_token_means_is_part_of_it(include, changed):
-    include.edit("sql/specifications/ml.spam_token_v1.sql", "junk,", "")
-    assert changed() == {"sql/specifications/ml.spam_token_v1.sql": "has changed"}
+    include.edit("spam.toml", '"junk", ', "")
+    assert changed() == {"spam.toml, tokens": "has changed"}
 
 
 def test_a_key_that_is_given_up_is_named_by_the_relation_s_file(include, changed):
@@ -94,7 +93,7 @@ def test_a_contract_that_is_gone_is_named(include, changed):
 
 
 def test_comments_line_breaks_and_queries_of_relations_are_no_change(include, changed):
-    for path in (_A, _SPAM, _WITNESS, _GUARD, "thresholds.toml", "leak_rules.toml"):
+    for path in (_A, _AI_ROWS, _WITNESS, _GUARD, "thresholds.toml", "leak_rules.toml"):
         mark = "#" if path.endswith("toml") else "--"
         text = (include.directory / path).read_text()
         include.write(path, f"{text}\n\n{mark} a word to whoever reads this\n")
