@@ -91,10 +91,10 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 test-fast: $(READY) ## Run the tests that start no server
 	$(BIN)/python $(FAST)
 
-test: $(READY) ## Run all tests on the newest PostgreSQL, but those in a browser
-	$(TESTS) -k "not pg15 and not pg16"
+test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and eight slow ones
+	$(TESTS) -k "not pg15 and not pg16" -m "not slow"
 
-test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here
+test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here, the slow ones too
 	$(TESTS)
 
 test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -45,7 +46,9 @@ def stack(env: Path, mailbox: Mailbox) -> Iterator[Stack]:
         try:
             running.up("store-roles")
             with psycopg.connect(store_conninfo(running, env)) as connection:
-                load_sample(connection, SampleOptions(listings=300, days=20))
+                # Sources that are old would be told first.
+                yesterday = datetime.now(UTC).date() - timedelta(days=1)
+                load_sample(connection, SampleOptions(listings=300, days=20, last_day=yesterday))
             running.up(*running.services)
             yield running
         finally:
