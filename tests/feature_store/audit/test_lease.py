@@ -90,7 +90,7 @@ def test_the_record_of_a_run_that_left_the_lease_without_a_verdict_is_closed(
 def test_a_verdict_that_was_spoken_stays(session: Session) -> None:
     take(session, MONDAY)
     open_run(session, MONDAY, "scheduled", date(2026, 6, 30), "UTC")
-    fail_run(session, MONDAY, "as_of_counts", 3)
+    fail_run(session, MONDAY, "as_of_counts", {}, 3)
 
     take(session, TUESDAY, over)
 
