@@ -91,7 +91,7 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 test-fast: $(READY) ## Run the tests that start no server
 	$(BIN)/python $(FAST)
 
-test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and eight slow ones
+test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
 	$(TESTS) -k "not pg15 and not pg16" -m "not slow"
 
 test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here, the slow ones too

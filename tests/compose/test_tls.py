@@ -90,6 +90,7 @@ def new_stack(env: Path, folder: Path, mailbox: Mailbox, profile: str) -> Stack:
     return Stack(config, home, mailbox)
 
 
+@pytest.mark.slow
 def test_the_api_server_speaks_tls_alone_and_tasks_trust_its_certificate_and_no_other(
     env, folder, mailbox, start, tmp_path
 ):

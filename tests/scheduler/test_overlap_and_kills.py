@@ -130,6 +130,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
     ).fetchall() == [(run, 1, True)]
 
 
+@pytest.mark.slow
 def test_a_task_whose_machine_is_shut_down_is_tried_again(
     real_airflow: RealAirflow, session: Session, real_database: str
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_task_whose_machine_is_shut_down_is_tried_again(
     assert real_airflow.wait_for_run(run) == "success"
 
 
+@pytest.mark.slow
 def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_work(
     real_airflow: RealAirflow, session: Session, real_database: str
 ) -> None:
@@ -171,6 +173,7 @@ def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_wor
     assert real_airflow.wait_for_run(run) == "success"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_deleted_does_not_keep_the_lease(
     real_airflow: RealAirflow, session: Session
 ) -> None:
