@@ -53,6 +53,9 @@ from feature_store.settings import Settings
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
 
+# It measures, on servers of its own; nothing that a user's night does depends on it.
+pytestmark = pytest.mark.slow
+
 E = Name("ml", "tom_features_v1_enriched_mv")
 D4 = Name("ml", "tom_speed_anchor_v1_mv")
 F2 = Name("feature_store", "device_meta_gmc_stats_t0_v1_mv")
