@@ -101,6 +101,7 @@ def test_an_adopted_store_is_refreshed_proven_and_certified_and_its_views_stay(
         assert reader.execute("SELECT count(*) FROM mine.prices").fetchone() != (0,)
 
 
+@pytest.mark.slow
 def test_an_adopted_f0_with_fewer_listings_is_certified(
     theirs: str,
     airflow_conn: Callable[..., None],

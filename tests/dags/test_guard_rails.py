@@ -49,6 +49,7 @@ def set_for_the_refresher(connection: psycopg.Connection[Any]) -> set[str]:
     return known
 
 
+@pytest.mark.slow
 def test_a_whole_run_refreshes_checks_and_certifies_under_all_of_them(
     run_dag: Any, database: str, connection: psycopg.Connection[Any]
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_whole_run_refreshes_checks_and_certifies_under_all_of_them(
     assert set(run_dag(database).tasks.values()) == {"success"}
 
 
+@pytest.mark.slow
 def test_no_task_is_at_anything_else_for_two_seconds_within_a_transaction(
     run_dag: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

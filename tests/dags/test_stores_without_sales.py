@@ -53,7 +53,12 @@ def young(
 
 
 @pytest.mark.parametrize(
-    "young", [0, 150], ids=["an empty store", "a week of active ads"], indirect=True
+    "young",
+    [
+        pytest.param(0, id="an empty store"),
+        pytest.param(150, id="a week of active ads", marks=pytest.mark.slow),
+    ],
+    indirect=True,
 )
 def test_a_store_without_sales_is_certified_and_told_what_had_nothing_to_compare(
     young: str, run_dag: Callable[..., Any]

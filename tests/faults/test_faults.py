@@ -27,6 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
+@pytest.mark.slow
 def test_a_night_of_faults_ends_well_by_itself_and_all_that_is_told_of_it_agrees(lab: Lab) -> None:
     done = [
         ("prepare", "killed after a commit"),
