@@ -13,7 +13,7 @@ from feature_store.schema.plan import make_plan
 from feature_store.schema.proof_stamp import assert_proofs, stamp_proofs, stamp_sets, unstamped
 from sandbox.roles import PAGE, READER, REFRESHER, REVIEWER, grant_roles
 
-_SPAM = "sql/expectations/spam_absence/no_spam_in_e_clean.sql"
+_AI_ROWS = "sql/expectations/uniqueness/one_ai_row_per_listing.sql"
 _FOLDER = "sql/specifications"
 _STAMPS = "SELECT count(*) FROM feature_store_audit.proof_inventory_log"
 
@@ -42,7 +42,7 @@ def test_the_first_start_takes_it_too(scratch_sources, include):
 
 def test_proofs_switched_off_fail_with_all_that_a_person_needs(scratch, include):
     _stamped(scratch, include)
-    include.edit(_SPAM, "critical", "warning")
+    include.edit(_AI_ROWS, "critical", "warning")
     include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 100")
     for path in (include.directory / "sql/views").glob("ml.spam_token*"):
         (include.directory / _FOLDER / path.name).unlink()
@@ -50,7 +50,7 @@ def test_proofs_switched_off_fail_with_all_that_a_person_needs(scratch, include)
         assert_proofs(scratch.connection, include.store, include.directory)
     assert caught.value.problem.splitlines() == [
         "The proofs are not those that a person stamped:",
-        f"  - {_SPAM} was critical, is warning",
+        f"  - {_AI_ROWS} was critical, is warning",
         f"  - {_FOLDER}/ml.spam_token_v1.sql is gone",
         "  - thresholds.toml, most_rows_lost was 0.4, is 100",
     ]
@@ -70,7 +70,7 @@ def test_a_stamp_of_what_is_stamped_is_none(scratch, include):
 
 def test_a_contract_that_is_stamped_alone_takes_no_weaker_proof_along(scratch, include):
     _stamped(scratch, include)
-    include.edit(_SPAM, "critical", "warning")
+    include.edit(_AI_ROWS, "critical", "warning")
     with pytest.raises(BadInput, match="was critical, is warning"):
         _stamped(scratch, include)
     assert scratch.value(_STAMPS) == 1
@@ -80,7 +80,9 @@ def test_a_new_contract_takes_itself_along_and_none_whose_file_is_gone(scratch, 
     _stamped(scratch, include)
     first = include.directory / "contracts/tom_features_v1.toml"
     include.write("contracts/tom_features_v2.toml", first.read_text().replace('_v1"', '_v2"', 1))
-    include.write(_SPAM.replace("e_clean", "e_again"), (include.directory / _SPAM).read_text())
+    include.write(
+        _AI_ROWS.replace("one_ai", "again_one_ai"), (include.directory / _AI_ROWS).read_text()
+    )
     assert len(_unstamped(scratch, include)) == 2
     _stamped(scratch, include)
     assert _unstamped(scratch, include) == ()
@@ -91,10 +93,10 @@ def test_a_new_contract_takes_itself_along_and_none_whose_file_is_gone(scratch, 
 
 def test_plan_names_them(scratch, include):
     _stamped(scratch, include)
-    include.edit(_SPAM, "critical", "warning")
+    include.edit(_AI_ROWS, "critical", "warning")
     said = str(make_plan(scratch.connection, include.store, include.directory))
     assert "(bin/feature-store stamp-proofs): 1\n" in said
-    assert f"  - {_SPAM} was critical, is warning" in said
+    assert f"  - {_AI_ROWS} was critical, is warning" in said
 
 
 def test_the_owner_alone_stamps_and_nobody_changes_a_stamp(store_db, include):
@@ -122,6 +124,6 @@ def test_apply_stamps_the_proofs_of_a_store_whose_contracts_are_older(scratch, i
         stamp(scratch.connection, feature_set, replace=False)
     apply(scratch.connection, include.store, include.settings)
     assert_proofs(scratch.connection, include.store, include.directory)
-    include.edit(_SPAM, "critical", "warning")
+    include.edit(_AI_ROWS, "critical", "warning")
     apply(scratch.connection, include.store, include.settings)
     assert len(_unstamped(scratch, include)) == 1, "and never again by itself"
