@@ -12,7 +12,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from feature_store.declarations.store_definition import read_store
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with true_stores() as stores, RESULTS.open("a") as file:
             for number, mutant in enumerate(left, 1):
                 done[mutant.key] = _judged(stores, mutant)
-                file.write(json.dumps(asdict(done[mutant.key])) + "\n")
+                file.write(json.dumps(astuple(done[mutant.key])) + "\n")
                 file.flush()
                 if number % 100 == 0:
                     print(f"  {number} of {len(left)}", flush=True)
@@ -82,7 +82,7 @@ def _drawn(count: int | None, seed: int, only: str) -> list[Mutant]:
 def _judged_before(mutants: Mapping[str, Mutant]) -> dict[str, Result]:
     """Results that still stand. A survivor is judged anew: the stores may have become richer."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    results = [Result(**json.loads(line)) for line in lines]
+    results = [Result(*json.loads(line)) for line in lines]
     return {
         result.key: result
         for result in results

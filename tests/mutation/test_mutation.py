@@ -37,7 +37,7 @@ def test_a_query_without_a_mistake_gives_the_true_rows(odd: LiveStore):
 
 def test_twenty_mutants_are_found_again(odd: LiveStore):
     lines = RESULTS.read_text().splitlines()
-    kept = {(r.key, r.query): r for r in (Result(**json.loads(line)) for line in lines)}
+    kept = {(r.key, r.query): r for r in (Result(*json.loads(line)) for line in lines)}
     known = [
         mutant
         for name in QUICK
