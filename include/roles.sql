@@ -6,7 +6,8 @@
 --   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
 --     -v reviewer=leads -f include/roles.sql
 --
--- owner      creates the store (bin/feature-store apply, stamp-contract, stamp-proofs) and owns it
+-- owner      creates the store (bin/feature-store apply, stamp-contract, stamp-proofs), owns it, and keeps its
+--            feature logs (seal-log, erase)
 -- refresher  runs the DAG, every night, and nothing else
 -- reader     trains and predicts: what is certified, and the functions that say so
 -- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else

@@ -24,7 +24,7 @@ AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = %s; END $$
 """
 
 
-def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool]:
+def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool | None]:
     reports = Path(os.environ["AIRFLOW_HOME"]) / "feature_store_reports"
     assert sum(run.run_id in path.read_text() for path in reports.glob("*.html")) == 1
     return agreement.told(run.run_id, run.state, connection, mailbox.alarms(), reports)

@@ -217,7 +217,7 @@ def test_the_time_guard_of_the_page_holds_and_its_witness_agrees(
 ):
     shutil.copytree(settings.include_dir, tmp_path / "include")
     edits = re.findall(r"`include/(sql/\S+\.sql)`:\n\n```diff\n(.*?)```", _PAGE, re.DOTALL)
-    assert len(edits) == 2
+    assert len(edits) == 3
     for path, diff in edits:
         file = tmp_path / "include" / path
         old, new = (
@@ -233,6 +233,9 @@ def test_the_time_guard_of_the_page_holds_and_its_witness_agrees(
         apply(connection, store, edited)
         load_sample(connection, SampleOptions(listings=300, days=20))
         _refresh(connection, store)
+        (broken,) = connection.execute(
+            "SELECT sum(broken) FROM feature_store_audit.proof_log WHERE proof = %s", (_E_AI,)
+        ).fetchone()
         facts = dict(connection.execute("SELECT fact, n FROM feature_store_audit.fact").fetchall())
         later = sql.SQL(
             'SELECT count(*) FROM {} AS e INNER JOIN "iPhone".iphone_ai_enrich AS u '
@@ -247,6 +250,7 @@ def test_the_time_guard_of_the_page_holds_and_its_witness_agrees(
             read_rules(edited.include_dir),
             read_exceptions(edited.include_dir),
         )
+    assert broken == 0
     assert facts["AI rows written after t0"] > 0
     assert facts["rows out of parity with the AI table"] == 0
     assert [f for f in findings if f.severity == "failure"] == []

@@ -14,7 +14,7 @@ ALONE = "*"
 
 
 def differing(store: LiveStore, relation: str) -> set[str]:
-    """The columns in which rows differ from the specification, as a run's proof tells them."""
+    """The columns in which the rows that a run's proof shows differ from the specification."""
     done = compare_stored(store.connection, store.files.find(relation))
     observed = [json.loads(told)["observed"] for told in done.sample]
     names = {name for one in observed for name in ([ALONE] if one.keys() == {"rows"} else one)}

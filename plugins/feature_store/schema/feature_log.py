@@ -20,7 +20,7 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.schema.schema_owner import as_the_owner
-from feature_store.text_format import bullets, in_words
+from feature_store.text_format import in_words
 
 _SAYS = {
     "t0": "When the entity was first seen, as it stood when the row was served",
@@ -85,8 +85,8 @@ def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
     misfits = _misfits(connection, feature_set, live)
     if missing or misfits:
         raise BadInput(
-            f"The feature log of {feature_set.name} cannot follow this contract:\n"
-            + bullets(missing + misfits),
+            f"The feature log of {feature_set.name} cannot follow this contract:",
+            items=missing + misfits,
             readers="the contract as it was stamped before.",
             next_step="Put the file back; or give the changed set a new name: it has a log of its "
             "own.",

@@ -26,7 +26,7 @@ def test_a_field_that_is_not_there_is_empty():
     assert (node.number("x"), node.text("x"), node.items("x"), node.numbers("x")) == (0, "", [], [])
 
 
-def test_the_bytes_of_a_constant_are_passed_over():
+def test_the_bytes_of_a_constant_are_kept():
     node = _node("{CONST :constvalue 4 [ 1 0 0 0 ] :location 3}")
     held: list[object] = ["1", "0", "0", "0"]
     assert node.fields == {"constvalue": "4", "constbytes": held, "location": "3"}

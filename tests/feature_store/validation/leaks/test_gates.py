@@ -7,6 +7,7 @@ import time
 import pytest
 
 from feature_store.errors import LeakFound
+from feature_store.validation.leaks.gate_context import OUTCOMES, TIME_OF_QUERY
 from feature_store.validation.leaks.gates import assert_no_leak, check_gates, read_scene
 from tests.feature_store.validation.leaks.variants import (
     E_CLEAN,
@@ -38,14 +39,18 @@ def test_the_gates_look_at_every_relation_of_the_store_labels_too(store, store_f
     assert roots == {str(s.relation) for s in SETS} | {"ml.tom_train_base_v1_mv"}
 
 
-@pytest.mark.parametrize("condition", ["l.edited_date < now()", "l.sold_price > 1"])
-def test_a_leak_is_found_on_every_version(store, store_files, condition):
+@pytest.mark.parametrize(
+    ("condition", "gate"),
+    [("l.edited_date < now()", TIME_OF_QUERY), ("l.sold_price > 1", OUTCOMES)],
+)
+def test_a_leak_is_found_on_every_version(store, store_files, condition, gate):
     store.connection.execute(
         f"CREATE OR REPLACE VIEW {SPAM} AS SELECT DISTINCT l.listing_id FROM {LISTINGS} AS l "
         f"WHERE {condition}".encode()
     )
     findings = check_gates(store.connection, store_files, SETS, RULES, EXCEPTIONS)
     assert {f.relation for f in findings} == {SPAM}
+    assert gate in {f.gate for f in findings}
 
 
 def test_a_role_without_any_privilege_may_ask(store_db, new_role, store_files):
