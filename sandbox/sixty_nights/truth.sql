@@ -1,5 +1,5 @@
 -- All that ever becomes known of the sample, and when: the sources as they are known at one moment are made
--- from it (known.sql). Each delay is drawn from the listing's number, so that all runs are alike.
+-- from it (known_*.sql). Each delay is drawn from the listing's number, so that all runs are alike.
 CREATE SCHEMA life;
 
 CREATE FUNCTION life.draw(p_listing bigint, p_what bigint) RETURNS double precision

@@ -149,7 +149,7 @@ BEGIN
                 p_set, coalesce(r.row_count, 0),
                 coalesce(
                     (
-                        SELECT format('run %s (%s)', min(g.run_id), min(g.sealed_at)::date)
+                        SELECT 'run ' || min(g.run_id) || ' (' || min(g.sealed_at)::date || ')'
                         FROM feature_store_audit.seal_log AS g
                         WHERE g.feature_set = p_set AND g.serving = s.serving AND g.run_id IS NOT NULL
                     ),
@@ -280,8 +280,8 @@ BEGIN
     -- The proof: these rows are the certified ones, every one and every column, and none is missing.
     EXECUTE format(
         'SELECT count(*) FILTER (WHERE l.serving = $1 AND NOT (%1$s)), '
-        || 'count(*) FILTER (WHERE l.%2$I IS NULL), count(*) FILTER (WHERE l.serving = $1) '
-        || 'FROM %3$s AS f LEFT JOIN feature_log.%4$I AS l ON f.%2$I = l.%2$I',
+        || 'count(*) FILTER (WHERE l.%2$I IS NULL AND f.%2$I IS NOT NULL), count(*) FILTER (WHERE l.serving = $1) '
+        || 'FROM %3$s AS f LEFT JOIN ONLY feature_log.%4$I AS l ON f.%2$I = l.%2$I',
         v_same, v_log.entity, v_log.relation, p_set
     ) INTO v_unlike, v_missing, v_rows USING v_serving;
     IF v_unlike > 0 OR v_missing > 0 THEN
@@ -373,8 +373,10 @@ DECLARE
     v_words text;
 BEGIN
     SELECT l.* INTO STRICT v_log FROM feature_store_audit.feature_log AS l WHERE l.feature_set = p_set FOR UPDATE;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s AS f WHERE f.%I::text = $1)', v_log.relation, v_log.entity)
-    INTO v_is_listed USING p_entity;
+    IF to_regclass(v_log.relation) IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s AS f WHERE f.%I::text = $1)', v_log.relation, v_log.entity)
+        INTO v_is_listed USING p_entity;
+    END IF;
     IF v_is_listed THEN
         RAISE EXCEPTION '% is in % still, and the next run would log it again', p_entity, v_log.relation
         USING ERRCODE = 'object_not_in_prerequisite_state';

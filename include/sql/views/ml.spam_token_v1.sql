@@ -3,7 +3,8 @@
 -- As-of:      not of time
 -- Never sees: data
 -- Refresh:    none, a plain view. Add a token here and in spam.toml, by which every night is judged,
---             then replace the view; a token that stands nowhere counts as no spam and is reported.
+--             then replace the view and stamp the proofs; a token that stands nowhere counts as no
+--             spam and is reported.
 CREATE VIEW ml.spam_token_v1 AS
 SELECT
     v.token,

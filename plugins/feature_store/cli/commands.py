@@ -266,11 +266,11 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     add_log_commands(add)
     mark = add("stamp-contract", stamp_contract, "Write a contract and its hash to the database.")
-    add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are now, showing changes.")
     mark.add_argument("sets", nargs="+", metavar="SET", help="the feature sets to stamp")
     mark.add_argument(
         "--replace",
         action="store_true",
         help="allow other rows, or proofs, than were stamped before",
     )
+    add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are now, showing changes.")
     return parser

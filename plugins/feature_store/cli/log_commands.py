@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.cli.arguments import find_set, login
-from feature_store.declarations.feature_sets import FeatureSet, logged_sets
+from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady
@@ -23,7 +23,7 @@ from feature_store.reporting.served import (
 )
 from feature_store.schema.feature_log import require_logs
 from feature_store.settings import Settings
-from feature_store.text_format import bullets
+from feature_store.text_format import bullets, plural
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -70,14 +70,14 @@ def _served(
     return 0
 
 
-def _erase(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
+def _erase(connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace) -> int:
     require_logs(connection)
     by = options.by or login()
     erased = 0
     with connection.transaction():  # out of all logs or of none
-        for name in logged_sets(settings.include_dir):
+        for (name,) in connection.execute(
+            "SELECT l.feature_set FROM feature_store_audit.feature_log AS l ORDER BY l.feature_set"
+        ).fetchall():
             erased += _act(
                 connection,
                 "SELECT feature_store_audit.erase_logged(%s, %s, %s, %s)",
@@ -86,7 +86,7 @@ def _erase(
             )[0][0]
     if not erased:
         raise BadInput(f"No feature log has {options.entity}.", readers="nothing was changed.")
-    print(f"Erased: {erased} rows. Reports and mails of the past may still show it.")
+    print(f"Erased: {plural(erased, 'row')}. Reports and mails of the past may still show it.")
     return 0
 
 
@@ -115,8 +115,12 @@ def _act(
     try:
         return connection.execute(query.encode(), values).fetchall()
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        words = f"{error.diag.message_primary}."
         raise NotReady(
-            f"{error.diag.message_primary}.", readers="nothing was changed.", next_step=next_step
+            words,
+            readers="nothing was changed.",
+            # A log that is not as it was sealed says itself what is to be done.
+            next_step=None if "seal-log" in words else next_step,
         ) from error
 
 

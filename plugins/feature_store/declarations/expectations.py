@@ -139,7 +139,7 @@ def _row_sets(
         partly = by_owner and str(relation.name) in adopted
         told = f"no other rows than those of {of.name}" if partly else f"the rows of {of.name}"
         if rows.without:
-            told += " that carried no spam token when it was refreshed"
+            told += f" without those flagged as spam when {relation.name} was refreshed"
         query = _row_query(relation.name, rows, key, partly=partly)
         yield _critical(suite, f"rows_of_{relation.name.relation}", relation, told, query)
 

@@ -26,7 +26,7 @@ BADGES = {
     "live": "As the source stands when somebody reads it.",
     "as of refresh": "As the source stood at the last refresh.",
     "same-day": "Knows the whole day of t0, with what came later on it.",
-    PROVEN: "Compared every night with what was known before the day of t0.",
+    PROVEN: "Compared every night with what was known at t0.",
 }
 """What a feature's values know, in a word or two; the first that is true of it says it."""
 
@@ -57,7 +57,8 @@ class LeakRules:
         as_of: sources whose rows say of which day they are, each with who may read it, and of
             these each with the columns of the source that it reads, outcomes aside.
         not_as_of: what is not as of t0 by itself, each with the reason.
-        columns_not_as_of: columns of sources that are not, of sources that else are.
+        columns_not_as_of: single columns that are not, of sources that otherwise are, each with
+            the reason.
         outcomes: what is known only after t0.
         functions: signatures of users' functions for which a person vouches, each with the reason.
         constants: relations and points in time that stand in their queries, for which a person

@@ -92,6 +92,10 @@ def _check_rules(store: Store, rules: LeakRules) -> None:
             _require(store, reader, where, sources=False)
             if unknown := sorted(read - columns.get(source, read)):
                 raise BadInput(f"{where}, {reader}: {source} has no column {', '.join(unknown)}.")
+    for name, column in sorted(rules.columns_not_as_of):
+        _require(store, name, f"{rules.path}: not_as_of", sources=True)
+        if column not in columns.get(name, {column}):
+            raise BadInput(f"{rules.path}: not_as_of: {name} has no column {column}.")
     for outcome in rules.outcomes:
         for reader in outcome.read_by:
             _require(store, reader, f"{rules.path}: {outcome.relation}, read_by", sources=False)
@@ -158,6 +162,13 @@ def _check_rows(store: Store, relation: Relation) -> None:
                 f"{path}: Rows: {relation.name} leaves out spam without reading "
                 f"{rows.without.source}, in which spam.toml finds it."
             )
+        if rows.without:
+            known = next(s.columns for s in store.sources if s.name == rows.without.source)
+            if lacking := sorted({rows.without.key, rows.without.column} - known.keys()):
+                raise BadInput(
+                    f"spam.toml: {rows.without.source} has no column {', '.join(lacking)} in "
+                    "sources.toml."
+                )
     specification = relation.specification
     if specification is None or relation.refresh is Refresh.NEVER:
         return

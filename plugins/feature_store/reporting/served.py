@@ -13,8 +13,8 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.schema.feature_log import has_logs, log_of
-from feature_store.text_format import text_table
-from feature_store.validation.skew import ALL
+from feature_store.text_format import plural, text_table
+from feature_store.validation.skew import AGES, ALL
 
 # Of the latest run that compared: the newest run of all may have stopped before it came to that.
 _SKEW = """
@@ -63,7 +63,7 @@ def logged_in_words(connection: Connection[Any]) -> list[str]:
     if not has_logs(connection):
         return []
     return [
-        f"{log}: {rows:,} rows, of {nights:,} nights since {since}"
+        f"{log}: {plural(rows, 'row')}, of {plural(nights, 'night')} since {since}"
         if rows
         else f"{log}: nothing yet; the next run that certifies begins it"
         for log, rows, nights, since in connection.execute(_LOGGED)
@@ -83,7 +83,6 @@ def skew_in_words(lines: Iterable[SkewLine]) -> str:
 
 
 def _of_set(name: str, lines: list[SkewLine]) -> str:
-    ages = ("under 7 days", "7 to 29 days", "30 days and more")
     by_age = {(line.feature, line.age): line for line in lines}
     whole = sorted(
         (line for line in lines if line.age == ALL), key=lambda line: (-line.share, line.feature)
@@ -95,7 +94,7 @@ def _of_set(name: str, lines: list[SkewLine]) -> str:
     )
     if not moved:
         return head
-    header = ("feature", "share", "typically by", *ages)
+    header = ("feature", "share", "typically by", *AGES)
     rows = [
         (
             line.feature,
@@ -103,7 +102,7 @@ def _of_set(name: str, lines: list[SkewLine]) -> str:
             "" if line.typical is None else f"{line.typical:.4g}",
             *(
                 f"{found.share:.1%}" if (found := by_age.get((line.feature, age))) else ""
-                for age in ages
+                for age in AGES
             ),
         )
         for line in moved

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import psycopg
 from psycopg import Connection, sql
 
 from feature_store.declarations.feature_sets import FeatureSet
@@ -149,7 +150,8 @@ def _misfits(
         return [words] if logged else []
     if logged and not _is_ours(connection, feature_set, served):
         return [
-            f"{log_of(feature_set)} is there, and no stamp made it so: with another entity or t0"
+            f"{log_of(feature_set)} was made with another entity or t0 than {feature_set.path} "
+            "names, or by no stamp"
         ]
     ours = (*LOG_COLUMNS, served.entity)
     gone = [c for c in logged if c not in ours and c not in features]
@@ -244,17 +246,21 @@ def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Ser
             for label in served.labels
             if label.relation == relation
         ]
-    # Last, so that a new feature finds its place behind what is there.
     selected += [sql.Identifier("l", name) for name in features]
     view = training_view_of(feature_set)
-    connection.execute(
-        sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {} AS l {}").format(
-            view.identifier,
-            sql.SQL(", ").join(selected),
-            log_of(feature_set).identifier,
-            sql.SQL(" ").join(joins),
-        )
+    create = sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {} AS l {}").format(
+        view.identifier,
+        sql.SQL(", ").join(selected),
+        log_of(feature_set).identifier,
+        sql.SQL(" ").join(joins),
     )
+    try:
+        with connection.transaction():
+            connection.execute(create)
+    except psycopg.errors.InvalidTableDefinition:
+        # Its columns differ by more than some at the end: only a new view can have them.
+        connection.execute(sql.SQL("DROP VIEW {}").format(view.identifier))
+        connection.execute(create)
     _comment(
         connection,
         "VIEW",

@@ -81,9 +81,8 @@ def replace_code(
 
 
 _GRANTS = """
-SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%s', %(function)s::text, r.rolname::regrole)
+SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%s', %(function)s::text, g.grantee::regrole)
 FROM pg_catalog.pg_proc AS p
 CROSS JOIN LATERAL aclexplode(p.proacl) AS g
-INNER JOIN pg_catalog.pg_roles AS r ON g.grantee = r.oid
-WHERE p.oid = to_regprocedure(%(function)s) AND g.grantee <> p.proowner
+WHERE p.oid = to_regprocedure(%(function)s) AND g.grantee NOT IN (0, p.proowner)
 """

@@ -55,14 +55,17 @@ def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) 
     Raises:
         ProofsChanged: some are not; the message names their files.
     """
-    never = () if _has_table(connection) and _stamped(connection) else (_NEVER,)
-    if found := never or unstamped(connection, store, include_dir):
+    stamped = _stamped(connection) if _has_table(connection) else None
+    found: tuple[str, ...] = (_NEVER,)
+    if stamped is not None:
+        found = _lines(changes(stamped, read_inventory(include_dir, store)))
+    if found:
         raise ProofsChanged(
             "The proofs are not those that a person stamped:",
             items=list(found),
             readers="the rows that the views have now; nobody has agreed to what proves them.",
-            next_step=f"Put the files back; or, if the change is meant, stamp it: `{_STAMP}`. Then "
-            "trigger a new run.",
+            next_step="Put the files back; or, if the change is meant, stamp it, as the owner: "
+            f"`{_STAMP}`. Then trigger a new run.",
         )
 
 

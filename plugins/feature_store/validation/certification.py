@@ -28,9 +28,10 @@ def certify(
     set's log, as certified: what a model is given of it from now on.
 
     The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
-    refreshed every relation last, or found it unchanged; each suite must have been checked on
-    these very refreshes and have found nothing critical; and the rows must be those that the
-    refreshes left. So whoever clears a single task of an old run certifies nothing by it.
+    refreshed every relation last, or found it unchanged; each suite of ``required_suite`` must
+    have been checked on these very refreshes and have found nothing critical; and the rows must be
+    those that the refreshes left. So whoever clears a single task of an old run certifies nothing
+    by it.
 
     Args:
         connection: the caller opens the transaction.

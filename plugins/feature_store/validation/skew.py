@@ -20,12 +20,13 @@ from feature_store.relation_name import LOG_SCHEMA, Name
 
 ALL = "all"
 """The age by which the rows of all ages are told together."""
-# Days from t0 to the run's as-of day. What arrives late does so within days, mostly.
+AGES = ("under 7 days", "7 to 29 days", "30 days and more")
+"""The ages, from t0 to the run's as-of day: what arrives late does so within days, mostly."""
 _AGE = """
     CASE
-        WHEN r.as_of_day - l.t0::date < 7 THEN 'under 7 days'
-        WHEN r.as_of_day - l.t0::date < 30 THEN '7 to 29 days'
-        ELSE '30 days and more'
+        WHEN r.as_of_day - l.t0::date < 7 THEN {young}
+        WHEN r.as_of_day - l.t0::date < 30 THEN {middle}
+        ELSE {old}
     END
 """
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
@@ -124,7 +125,9 @@ def _query(
         """
     ).format(
         all=sql.Literal(ALL),
-        age=sql.SQL(_AGE),
+        age=sql.SQL(_AGE).format(
+            **dict(zip(("young", "middle", "old"), map(sql.Literal, AGES), strict=True))
+        ),
         e=entity,
         compared=sql.SQL(", ").join(compared),
         differing=sql.SQL(", ").join(differing),

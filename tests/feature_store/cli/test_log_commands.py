@@ -63,7 +63,7 @@ def test_status_says_how_much_is_logged_and_what_exceptions_cost(run, nights):
     code, out, _ = run(REFRESHER, "status")
     rows = nights.database.value(f"SELECT count(*) FROM {_LOG}")
     assert code == 0
-    assert f"{_TOM}: {rows:,} rows, of 1 nights since " in out
+    assert f"{_TOM}: {rows:,} rows, of 1 night since " in out
     assert "Measured: 0 of its 5 features moved since they were served" in out
 
 
@@ -108,6 +108,20 @@ def test_an_entity_is_erased_by_the_owner_once_the_sources_forgot_it(run, nights
         2,
         f"Error: No feature log has {listing}.\nReaders: nothing was changed.\n",
     )
+
+
+def test_what_the_law_wants_erased_goes_from_logs_of_sets_that_are_gone_too(
+    run, nights, include, monkeypatch
+):
+    listing = str(nights.database.value(f"SELECT min(listing_id) FROM {_LOG}"))
+    nights.database.run(f'DELETE FROM "iPhone".iphone_listings WHERE listing_id = {listing}')
+    nights.refresh(nights.begin("wednesday"))
+    (include.directory / "contracts" / f"{_DEVICE}.toml").unlink()
+    text = (include.directory / "contracts" / f"{_TOM}.toml").read_text()
+    include.write("contracts/unstamped.toml", text.replace(f'"{_TOM}"', '"unstamped"', 1))
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    code, out, err = run(OWNER, "erase", listing, "--reason", "art. 17", "--by", "ann")
+    assert (code, out.startswith("Erased: 2 rows.")) == (0, True), err
 
 
 def test_the_reader_reads_logs_and_training_views_and_writes_none(nights):

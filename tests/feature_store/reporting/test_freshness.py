@@ -85,11 +85,13 @@ def test_a_guard_of_before_is_replaced_though_it_gives_fewer_columns(
     store_db, store_files, settings, new_role
 ):
     role = new_role()
+    team = f'"Data-Team {role}"'  # a name that must be quoted
     store_db.run(
+        f"CREATE ROLE {team}",
         "DROP FUNCTION ml.store_freshness(interval)",
         "CREATE FUNCTION ml.store_freshness(p_max_age interval) RETURNS TABLE (ok boolean) "
         "LANGUAGE sql AS 'SELECT true'",
-        f"GRANT EXECUTE ON FUNCTION ml.store_freshness(interval) TO {role}",
+        f"GRANT EXECUTE ON FUNCTION ml.store_freshness(interval) TO {role}, {team}",
     )
     apply(store_db.connection, store_files, settings, ["ml.store_freshness"])
     function = "ml.store_freshness(interval)"
@@ -97,7 +99,7 @@ def test_a_guard_of_before_is_replaced_though_it_gives_fewer_columns(
         store_db.value(f"SELECT sources_until FROM {function.replace('interval', '%s')}", "1 day")
         is None
     )
-    for who, may in ((role, True), ("public", False)):
+    for who, may in ((role, True), (team.strip('"'), True), ("public", False)):
         assert (
             store_db.value("SELECT has_function_privilege(%s, %s, 'EXECUTE')", who, function) is may
         )

@@ -102,6 +102,20 @@ def test_what_is_certified_is_logged_with_its_lag_and_run_and_contract(nights):
     assert nights.database.value(without_t0) == 0
 
 
+def test_a_row_without_an_entity_is_not_logged_and_keeps_nobody_from_certifying(nights):
+    nights.database.run(
+        'CREATE TEMPORARY TABLE one AS SELECT * FROM "iPhone".iphone_listings LIMIT 1',
+        "UPDATE one SET listing_id = NULL, spam = NULL",
+        'ALTER TABLE "iPhone".iphone_listings ALTER COLUMN listing_id DROP NOT NULL',
+        'INSERT INTO "iPhone".iphone_listings SELECT * FROM one',
+    )
+    night(nights, "tuesday")
+    without = nights.database.value(f"SELECT count(*) FROM {_E_AI} WHERE listing_id IS NULL")
+    logged = nights.database.value(f"SELECT count(*) FROM {_LOG}")
+    assert without == 1
+    assert logged == nights.database.value(f"SELECT count(listing_id) FROM {_E_AI}")
+
+
 def test_later_nights_add_new_listings_and_change_nothing(nights):
     certify_monday(nights)
     before = everything(nights)
@@ -406,6 +420,18 @@ class TestTheLogFollowsTheContract:
         assert problem.endswith(f"Next: bin/feature-store stamp-contract {_TOM}")
         stamp(owner, tom, replace=False)
         assert log_problems(nights.database.connection, [tom]) == []
+
+    def test_other_labels_make_the_training_view_anew(self, nights, tom, owner):
+        fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))
+        for one in (fewer, tom):
+            stamp(owner, one, replace=True)
+            assert log_problems(nights.database.connection, [one]) == []
+            shown = nights.database.value(
+                "SELECT count(*) FROM pg_attribute WHERE attname = %s "
+                f"AND attrelid = '{_LOG}_training'::regclass",
+                tom.served.labels[0].name,
+            )
+            assert shown == (one is tom)
 
     def test_a_label_that_is_not_there_is_refused(self, nights, tom, owner):
         wrong = replace(tom.served.t0, name="nothing")

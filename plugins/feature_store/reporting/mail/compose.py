@@ -132,8 +132,8 @@ def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], 
     values = {
         "facts": run,
         "headline": headline,
-        "meaning": "The run passed. A warning fails nothing; include/thresholds.toml says when it "
-        "is given. It is not mailed again while it lasts.",
+        "meaning": "The run passed. A warning fails nothing; its number, if it has one, stands in "
+        "include/thresholds.toml. It is not mailed again while it lasts.",
         "sections": _sections(run, clean),
         "over": over,
     }
@@ -175,15 +175,16 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
     if account.kind != RunFailed.__name__:
         lines += [account.head, *account.items]
     shown = 0
-    for line in "\n".join(lines).split("\n"):
-        text = _one_line(clean(line))
-        if text.rstrip(".:") in headline:
+    for item in lines:
+        told = [_one_line(clean(line)) for line in item.split("\n")]
+        if all(text.rstrip(".:") in headline for text in told):
             continue
-        shown += 1
-        if shown > _MOST_LINES:
-            yield "More of it stands in the log."
-            return
-        yield text
+        for text in told:
+            shown += 1
+            if shown > _MOST_LINES:
+                yield "More of it stands in the log."
+                return
+            yield text
 
 
 def _sections(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
@@ -48,8 +49,10 @@ _OF_KIND = {
         "Do not train on these rows. This shows the way to what was not known at t0:",
         "bin/feature-store check-leaks",
     ),
-    "NotReady": Step(
-        "Nothing was changed. This shows all that stands in the way:", "bin/feature-store plan"
+    "NotReady": Step("This shows all that stands in the way:", "bin/feature-store plan"),
+    "ProofsChanged": Step(
+        "Put the files back. Or, if the change is meant, stamp it, as the owner:",
+        "bin/feature-store stamp-proofs",
     ),
 }
 
@@ -58,7 +61,7 @@ _SECTIONS = {
     "ContractBroken": "The contract drifted",
     "HistoryLeak": "A leak",
     "LeakFound": "A leak",
-    "NotReady": "Prepare stopped the run",
+    "ProofsChanged": "The proofs changed",
     "RowsLost": "Rows are lost",
 }
 
@@ -74,6 +77,8 @@ def section(account: Account, findings: Sequence[Finding]) -> str:
         return "An expectation is broken"
     if any(finding.outcome == "error" for finding in findings) or account.failed:
         return "An expectation could not be checked"
+    if any(item.lower().startswith("the log of ") for item in account.items):
+        return "A feature log is not as it was sealed"
     return _SECTIONS.get(account.kind, "The mails")
 
 
@@ -102,7 +107,9 @@ def next_steps(
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
     steps = []
-    advice = (own and own.next_step) or account.next_step
+    # Where tasks failed the verdict says no more than that; what is to be cleared is told last.
+    silent = account.failed or account.kind == "NotReady"  # which says: trigger a new run
+    advice = own.next_step if own else "" if silent else account.next_step
     if kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed):
         steps += [Step(advice)] if advice else []
         steps.append(
@@ -112,9 +119,9 @@ def next_steps(
                 "bin/feature-store status",
             )
         )
-    elif kind in _DUPLICATE or any(finding.suite == "uniqueness" for finding in critical):
+    elif kind in _DUPLICATE or any(map(_repeats, critical)):
         steps += _both_rows(task, critical, include_dir)
-    elif kind in _OF_KIND:
+    elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's own names its way out
         steps.append(_OF_KIND[kind])
     if differing and not own:
         relation = differing[0].relation
@@ -138,6 +145,10 @@ def next_steps(
         )
     elif not steps and advice:
         steps.append(Step(advice))
+    elif not steps and critical:
+        steps.append(Step("Mend the rows or the SQL; what is broken stands below."))
+    elif not steps and account.failed:
+        steps.append(Step("Read the log of the task, linked below, and mend what it names."))
     return (*steps, _again(dag_id, logical_date, task, trigger))
 
 
@@ -174,12 +185,14 @@ def _first_to_clear(
 
 def _both_rows(task: str | None, critical: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
     """The queries for rows that have one key, in each source of the relation that has this key."""
-    twice = [finding for finding in critical if finding.suite == "uniqueness"]
+    twice = [finding for finding in critical if _repeats(finding)]
     names = {finding.relation for finding in twice}
     try:
         store = read_store(include_dir)
     except StoreError:
         return  # a folder that cannot be read is told by prepare
+    # What base layers read has a row for each edit: there a key that repeats says nothing.
+    edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
         if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
             continue
@@ -187,9 +200,14 @@ def _both_rows(task: str | None, critical: Sequence[Finding], include_dir: Path)
         keys += [tuple(f.sample[0]) for f in twice if f.relation == str(relation.name) and f.sample]
         for source in store.sources:
             for key in keys if source.name in relation.sources else ():
-                if source.columns.keys() >= set(key):
+                if source.name not in edits and source.columns.keys() >= set(key):
                     words = f"If rows of {source.name} have one key, this shows all of them:"
                     yield Step(words, _twice(source.name, key))
+
+
+def _repeats(finding: Finding) -> bool:
+    """Whether a key is there twice; that rows are missing is found by the same suite."""
+    return finding.suite == "uniqueness" and not finding.expectation.startswith("rows_of_")
 
 
 def _relation_of(task: str | None) -> str:

@@ -94,13 +94,14 @@ def read_relations(
     return [_now(relation, by_name[name]) for name, relation in files.relations.items()]
 
 
-_NOT_PROVEN = (
+NOT_PROVEN = (
     RelationState.MISSING,
     RelationState.NEVER,
     RelationState.UNPROVEN,
     RelationState.WITHDRAWN,
     RelationState.REWRITTEN,
 )
+"""What ``require_certified`` refuses, or would if it looked for it."""
 
 
 def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
@@ -109,7 +110,7 @@ def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
     doubts: dict[str, set[str]] = {}
     for relation in relations:  # each after what it reads
         below = set().union(*(doubts.get(name, set()) for name in relation.reads))
-        own = {relation.name} if relation.state in _NOT_PROVEN else set()
+        own = {relation.name} if relation.state in NOT_PROVEN else set()
         doubts[relation.name] = below | own
     return [
         r.model_copy(update={"stands_on": sorted(labels[n] for n in doubts[r.name] - {r.name})})
@@ -119,7 +120,7 @@ def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
 
 def not_proven(relation: RelationNow) -> list[str]:
     """The short names of what is not proven of a relation: itself, and what it stands on."""
-    own = [relation.label] if relation.state in _NOT_PROVEN else []
+    own = [relation.label] if relation.state in NOT_PROVEN else []
     return [*own, *relation.stands_on]
 
 

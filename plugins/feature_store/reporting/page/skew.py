@@ -8,6 +8,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from feature_store.reporting.page.models import SkewShare
+from feature_store.validation.skew import AGES, ALL
 
 _SKEW = """
 SELECT k.dag_id, k.run_id, k.age, k.compared, k.differing, k.typical, k.gone
@@ -17,11 +18,13 @@ WHERE k.feature_set = %(set)s AND k.feature = %(feature)s
         SELECT max(n.suite_event) FROM feature_store_audit.feature_skew AS n
         WHERE n.feature_set = %(set)s AND n.feature = %(feature)s
     )
-ORDER BY array_position(ARRAY['all', 'under 7 days', '7 to 29 days'], k.age)
+ORDER BY array_position(%(ages)s, k.age)
 """
 
 
 def read_skew(connection: Connection[Any], feature_set: str, feature: str) -> list[SkewShare]:
     """By age, all ages first; nothing where none was measured."""
     with connection.cursor(row_factory=class_row(SkewShare)) as cursor:
-        return cursor.execute(_SKEW, {"set": feature_set, "feature": feature}).fetchall()
+        return cursor.execute(
+            _SKEW, {"set": feature_set, "feature": feature, "ages": [ALL, *AGES]}
+        ).fetchall()

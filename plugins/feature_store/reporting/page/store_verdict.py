@@ -15,6 +15,7 @@ from feature_store.reporting.page.models import (
     Standing,
     Verdict,
 )
+from feature_store.reporting.page.relation_states import NOT_PROVEN
 from feature_store.reporting.page.schedule import due
 from feature_store.settings import Settings
 from feature_store.text_format import in_words, plural
@@ -160,13 +161,7 @@ def _leaking(facts: Facts) -> Verdict | None:
 
 def _changed(facts: Facts) -> Verdict | None:
     """Somebody has touched what the last run certified."""
-    wrong = facts.in_state(
-        RelationState.MISSING,
-        RelationState.NEVER,
-        RelationState.UNPROVEN,
-        RelationState.WITHDRAWN,
-        RelationState.REWRITTEN,
-    )
+    wrong = facts.in_state(*NOT_PROVEN)
     if not wrong:
         return None
     return Verdict(
@@ -207,7 +202,7 @@ def _unstamped(facts: Facts) -> Verdict | None:
     return Verdict(
         standing=Standing.FAILED,
         words=f"The next run will fail. Not as stamped: {in_words(facts.unstamped)}.",
-        next_step="Put the files back, or: bin/feature-store stamp-proofs",
+        next_step="Put the files back; or, as the owner: bin/feature-store stamp-proofs",
     )
 
 

@@ -126,7 +126,8 @@ class Account:
     def read(cls, recorded: Mapping[str, Any] | None, problem: str | None) -> Account:
         """As the record has it; of verdicts that kept no data, the words alone."""
         if recorded is None:
-            return cls(head=problem or "")
+            head, *items = (problem or "").split("\n  - ")
+            return cls(head=head, items=tuple(items))
         tasks = [FailedTask(t["task_id"], Cause.read(t["cause"])) for t in recorded["failed"]]
         return cls(
             **dict(recorded)

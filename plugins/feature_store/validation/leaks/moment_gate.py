@@ -31,9 +31,10 @@ def moment_findings(scene: Scene, zone: tzinfo) -> Iterator[LeakFinding]:
                 yield scene.finding(
                     TIME_OF_QUERY,
                     member,
-                    f"{what} holds the constant {constant.words}, which stands in no file so: "
-                    "PostgreSQL makes one of 'today' or 'now'. If a person wrote it, write it as "
-                    "ISO 8601 has it, or vouch for it in leak_rules.toml ([[constant]]).",
+                    f"{what} holds the constant {constant.words}, which is not in its file. "
+                    "PostgreSQL makes such a one of 'today' or 'now'. If a person meant it, write "
+                    "it there in ISO 8601 (2026-11-28); or vouch for it in leak_rules.toml "
+                    "([[constant]]), then stamp the proofs.",
                 )
 
 

@@ -30,12 +30,11 @@ def _finding(scene: Scene, member: Member, source: Name, others: list[str]) -> L
     readers = scene.rules.as_of[source]
     what = f"{', '.join(others)} of {source}" if others else str(source)
     if member.name in readers:
-        named = f"for {', '.join(sorted(readers[member.name])) or 'no column'} alone"
+        named = f"lets it read {', '.join(sorted(readers[member.name])) or 'no column'} only"
     else:
-        named = f"not for that, but {', '.join(map(str, sorted(readers))) or 'no relation'}"
+        named = f"lets only {', '.join(map(str, sorted(readers))) or 'no relation'} read it"
     words = (
-        f"reads {what}, whose rows may be of a later day; {scene.rules.path.name} names it {named} "
-        "(as_of)."
+        f"reads {what}, whose rows may be of a later day. {scene.rules.path.name} (as_of) {named}."
     )
     return scene.finding(READERS, member, words, column=", ".join(others) or None)
 

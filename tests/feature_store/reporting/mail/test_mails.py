@@ -21,12 +21,13 @@ from feature_store.errors import (
     HistoryLeak,
     LeakFound,
     NotReady,
+    ProofsChanged,
     RowsLost,
     RunFailed,
     StoreError,
 )
 from feature_store.reporting.mail.compose import compose, compose_review
-from feature_store.reporting.mail.next_steps import Step, section
+from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
 from feature_store.reporting.mail.send import (
     CAUSE,
@@ -377,19 +378,51 @@ def test_the_same_text_stands_in_a_mail_once():
         (HistoryLeak("x"), ["bin/feature-store history"]),
         (LeakFound("x"), ["bin/feature-store check-leaks"]),
         (ContractBroken("x"), ["bin/feature-store check-contract"]),
+        (ProofsChanged("x"), ["bin/feature-store stamp-proofs"]),
         (StoreError("x", next_step="Mend it."), []),
     ],
 )
 def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
-    for account in (
-        Account().raised(kind),
-        Account(failed=(FailedTask("base.x", Cause.of(kind)),)),
-    ):
+    accounts = [Account(failed=(FailedTask("base.x", Cause.of(kind)),))]
+    if not isinstance(kind, NotReady):  # the verdict's own says all itself; see below
+        accounts.append(Account().raised(kind))
+    for account in accounts:
         steps = told(None, {"base.x": "failed"}, account).steps
         assert all(word in step.command for word, step in zip(commands, steps, strict=False))
         assert len(steps) == len(commands or [1]) + 1
         assert "airflow " in steps[-1].command
         assert steps[0].words == "Mend it." or commands
+
+
+def test_a_certificate_that_was_refused_is_not_told_as_a_refusal_by_prepare():
+    refused = NotReady("This run cannot certify the store:", items=["e was refreshed by hand"])
+    (again,) = told(None, {"base.x": "success"}, Account().raised(refused)).steps
+    assert "dags trigger" in again.command
+
+
+def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisements():
+    """Rows of one listing are no fault in the advertisements: each edit is one."""
+    account = failed("expectations.spam_absence")
+    lost = finding(suite="uniqueness", expectation="rows_of_tom_features_v1_enriched_clean_mv")
+    spam = finding(suite="spam_absence", relation="ml.tom_features_v1_enriched_clean_mv")
+    twice = finding(suite="uniqueness", expectation="key_x", sample=({"listing_id": 1},))
+    for found in ([spam, lost], [spam], [twice]):
+        steps = next_steps(DAG, None, [], account, found, Settings().include_dir)
+        assert [step.command for step in steps] == [f"airflow dags trigger {DAG}"] or (
+            len(steps) == 2 and "what is broken stands below" in steps[0].words
+        )
+        assert not any("SELECT" in step.command or " log " in step.words for step in steps)
+
+
+def test_what_failed_before_there_was_an_account_is_told_by_its_words():
+    old = Account.read(None, "Failed: base.x.\n  - base.x: no space left")
+    assert compose(facts(account=old)).text.count("no space left") == 1
+
+
+def test_an_item_that_the_headline_has_in_part_is_told_whole():
+    cause = Cause.of(NotReady("The store cannot be refreshed:", items=["x is bare.\nNext: GRANT"]))
+    text = compose(facts(account=Account(failed=(FailedTask("prepare", cause),)))).text
+    assert "x is bare.\n" in text.partition("\n")[2]
 
 
 def test_a_command_stands_alone_in_a_box_and_dark_screens_and_phones_are_thought_of():
@@ -409,10 +442,12 @@ def test_the_runbook_has_the_section_that_a_mail_names():
     headings = re.findall(r"^##+ (.*)$", page, flags=re.MULTILINE)
     causes = [CannotConnect("x"), NotReady("x"), RowsLost("x"), StoreError("x")]
     tasks = ["prepare", "base.x", "expectations.uniqueness"]
-    accounts = [Account(), *(Account().raised(kind("x")) for kind in (HistoryLeak, ContractBroken))]
+    raised = (HistoryLeak, ContractBroken, ProofsChanged)
+    accounts = [Account(), *(Account().raised(kind("x")) for kind in raised)]
+    accounts.append(Account().raised(NotReady("x", items=["the log of x has 1 rows"])))
     accounts += [Account(failed=(FailedTask(t, Cause.of(c)),)) for t in tasks for c in causes]
     named = {section(account, found) for account in accounts for found in ([], [finding()])}
-    assert len(named) == 8
+    assert len(named) == 10
     assert named <= set(headings)
 
 

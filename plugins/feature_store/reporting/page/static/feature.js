@@ -33,7 +33,7 @@ export async function show({ set, name }, signal) {
       ['Column', comment],
       ['Rule in the contract', exceptions.length ? `${feature.leakage_rule}: untrue of this feature, and kept as a part of the stamped hash` : feature.leakage_rule],
     ]),
-    section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, `None. ${badgeWords}`)),
+    section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None.')),
     section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
     section('Skew since it was served', skewTable(feature, skew)),
     section('Share of NULLs', nullShare(feature, nulls, signal)),
