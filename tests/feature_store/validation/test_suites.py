@@ -232,7 +232,7 @@ def test_a_clean_listing_that_e_clean_loses_is_named_by_its_suite(night: Night) 
     finding = broken[f"rows_of_{NAME[E_CLEAN]}"]
     assert finding.sample == [{"listing_id": lost[0], "is_missing": True}]
     assert finding.expectation.expected == (
-        f"the rows of {E} that carried no spam token when it was refreshed"
+        f"the rows of {E} without those flagged as spam when {E_CLEAN} was refreshed"
     )
 
 
