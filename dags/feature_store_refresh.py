@@ -7,8 +7,8 @@ refresh can start. `base` refreshes the base materialized views; readers wait wh
 refreshed. `read` refreshes the read layers concurrently; readers never wait. `expectations` proves
 and checks what was refreshed, by what the refreshes saw, never by live sources. `assert_contract`
 always runs, last: it fails if anything failed before, else it holds the feature sets to their
-contracts and certifies the store; assets of what readers read get their events only then. Order
-within the groups comes from what the SQL files read.
+contracts and certifies the store; assets of what readers read, and of the feature logs, get their
+events only then. Order within the groups comes from what the SQL files read.
 
 **When it fails.** One mail says what broke, what readers see and the next command; so does the log
 of `assert_contract`, which also names the run's report, an HTML file. A failure in `prepare` has
@@ -59,11 +59,13 @@ from feature_store.operators.tasks import (  # noqa: E402
     SuiteOperator,
 )
 from feature_store.operators.verdict import AssertContractOperator  # noqa: E402
+from feature_store.relation_name import LOG_SCHEMA  # noqa: E402
 from feature_store.settings import read_settings  # noqa: E402
 
 settings = read_settings()
 outlines = read_outlines(settings.include_dir)
-carriers = {feature_set.relation for feature_set in read_feature_sets(settings.include_dir)}
+feature_sets = read_feature_sets(settings.include_dir)
+carriers = {feature_set.relation for feature_set in feature_sets}
 
 
 def page(outline: Outline) -> str:
@@ -129,7 +131,8 @@ with DAG(
             Asset(str(name))
             for name, outline in outlines.items()
             if outline.refresh is Refresh.CONCURRENT or name in carriers
-        ],
+        ]
+        + [Asset(f"{LOG_SCHEMA}.{s.name}") for s in feature_sets if s.served],
         doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
         "contracts, the leak gates and history, and certifies the store.",
     )

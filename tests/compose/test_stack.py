@@ -128,7 +128,8 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
     assert api.wait_for_run("by_hand") == "success"
 
     read = {str(r.name) for r in store_files.relations if r.refresh is Refresh.CONCURRENT}
-    read |= {str(s.relation) for s in read_feature_sets(settings.include_dir)}
+    for feature_set in read_feature_sets(settings.include_dir):
+        read |= {str(feature_set.relation), f"feature_log.{feature_set.name}"}
     assert told_assets(api, nightly) == told_assets(api, "by_hand") == read
     reports = stack.localhost.airflow_home / "feature_store_reports"
     assert len(list(reports.rglob("*.html"))) == 2

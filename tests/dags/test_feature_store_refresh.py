@@ -309,7 +309,7 @@ class TestAGoodRun:
         for findings in by_task.values():
             assert {f["outcome"] for f in findings if f["severity"] == "critical"} == {"met"}
 
-    def test_only_the_verdict_sends_asset_events_one_for_each_relation_that_readers_read(
+    def test_only_the_verdict_sends_asset_events_one_for_each_relation_and_log_that_readers_read(
         self, run_dag: Any, database: str, store_files: Store
     ) -> None:
         from airflow.models.asset import AssetEvent, AssetModel
@@ -325,10 +325,16 @@ class TestAGoodRun:
                 .all()
             )
         read = {str(r.name) for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
-        assert {name for name, _, _ in events} == read | {"feature_store.device_meta_encoded_t0_v1"}
+        logs = {"feature_log.tom_features_v1", "feature_log.iphone_device_meta_encoded_v2_model"}
+        assert {name for name, _, _ in events} == read | logs | {
+            "feature_store.device_meta_encoded_t0_v1"
+        }
         assert {task for _, task, _ in events} == {GATE}
         assert {extra["run_id"] for _, _, extra in events} == {run.run_id}
         assert {extra["as_of_day"] for n, _, extra in events if n in read} == {"2026-06-30"}
+        for name, _, extra in events:
+            if name in logs:
+                assert extra["rows_added"] == extra["rows"] > 0
 
 
 class TestTheLease:

@@ -44,7 +44,7 @@ class AssertContractOperator(StoreOperator):
     Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
     gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
     green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
-    of what readers read, get their events.
+    of what readers read and of the feature logs, get their events.
 
     Returns (XCom): the hash of each feature set.
     """
@@ -184,13 +184,13 @@ class AssertContractOperator(StoreOperator):
             log.info("The run's report: %s", path)
 
     def _announce(self, connection: Connection[Any], context: Context) -> None:
-        """Say in the event of each relation's asset what was certified."""
-        from feature_store.validation.certification import read_certified
+        """Say in the events of assets what was certified, and what each feature log was given."""
+        from feature_store.validation.certification import read_certified, read_logged
 
-        certified = read_certified(connection)
+        told = read_certified(connection) | read_logged(connection, holder_of(context))
         for outlet in self.outlets:
             extra = {"run_id": context["dag_run"].run_id}
-            context["outlet_events"][outlet].extra = extra | certified.get(outlet.name, {})
+            context["outlet_events"][outlet].extra = extra | told.get(outlet.name, {})
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from feature_store.audit.lease import Holder, Lease, hold_lease
 from feature_store.errors import NotReady
+from feature_store.relation_name import LOG_SCHEMA
 
 if TYPE_CHECKING:
     from feature_store.declarations.store_definition import (
@@ -107,6 +108,24 @@ def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
             "FROM feature_store_audit.certified AS c "
             "INNER JOIN feature_store_audit.refresh AS r ON c.refresh_id = r.refresh_id "
             "WHERE c.withdrawn_by IS NULL"
+        )
+    }
+
+
+def read_logged(connection: Connection[Any], holder: Holder) -> dict[str, dict[str, Any]]:
+    """What each feature log has been given: by this run, and in all, as plain values."""
+    return {
+        f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}
+        for name, added, rows in connection.execute(
+            "SELECT l.feature_set, "
+            "coalesce(sum(s.row_count) FILTER (WHERE g.run_id IS NOT NULL), 0)::bigint, "
+            "coalesce(sum(s.row_count), 0)::bigint "
+            "FROM feature_store_audit.feature_log AS l "
+            "LEFT JOIN feature_store_audit.seal AS s ON l.feature_set = s.feature_set "
+            "LEFT JOIN feature_store_audit.seal_log AS g ON s.feature_set = g.feature_set "
+            "AND s.serving = g.serving AND g.dag_id = %s AND g.run_id = %s "
+            "GROUP BY l.feature_set",
+            (holder.dag_id, holder.run_id),
         )
     }
 
