@@ -46,7 +46,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,11 +82,15 @@ bench-plans: $(READY) ## Show how the server carries out E, F2 and D4
 bench-served: $(READY) ## Measure what the feature logs add to a night
 	@$(BENCH) served $(BENCHED)
 
+bench-years: $(READY) ## Measure what the feature logs are after ten years
+	@$(BENCH) years $(BENCHED)
+
 bench-tables: $(READY) ## Make the tables and the plot of the published results anew
 	@$(BENCH) refresh --render --out bench/results
 	@$(BENCH) readers --render --out bench/results
 	@$(BENCH) bloat --render --out bench/results
 	@$(BENCH) served --render --out bench/results
+	@$(BENCH) years --render --out bench/results
 
 test-fast: $(READY) ## Run the tests that start no server
 	$(BIN)/python $(FAST)

@@ -20,6 +20,7 @@ from bench.readers_command import render_readers, run_readers
 from bench.refresh_command import render_refresh, run_refresh
 from bench.served_command import render_served, run_served
 from bench.server import BENCH_HOME
+from bench.years_command import render_years, run_years
 from feature_store.errors import BadInput, CannotConnect, StoreError
 from sandbox.home import make_home
 
@@ -29,6 +30,7 @@ _COMMANDS: dict[str, tuple[Callable[[Options], None], Callable[[Path], None], st
     "bloat": (run_bloat, render_bloat, "30000"),
     "plans": (run_plans, render_plans, "100000"),
     "served": (run_served, render_served, "10000 100000"),
+    "years": (run_years, render_years, "300000"),
 }
 
 
