@@ -195,8 +195,7 @@ def _chart(history: tuple[RefreshFacts, ...], unit: str, values: list[float], fo
         f"{history[-1].relation}, {unit} over {over}: between {min(values):{form}} and "
         f"{max(values):{form}}, last {values[-1]:{form}}"
     )
-    # Not a value of the data: drawn by a library, its title escaped by an XML writer.
-    return Markup(sparkline(values, title))  # noqa: S704
+    return sparkline(values, title)
 
 
 def _took(facts: RunRecord) -> str:
