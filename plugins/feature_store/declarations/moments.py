@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
 
-import sqlglot
 from sqlglot.errors import SqlglotError
+
+from feature_store.declarations.sql_file import tokens_of
 
 _MOMENTS = frozenset({"now", "today", "tomorrow", "yesterday"})
 # What may stand beside such a word in a date, a range or an array of dates.
@@ -24,7 +25,7 @@ Moment = date | datetime | time
 def literals(text: str) -> tuple[str, ...]:
     """The quoted strings of some SQL, comments left out; none where it cannot be read."""
     try:
-        tokens = sqlglot.tokenize(text, dialect="postgres")
+        tokens = tokens_of(text)
     except SqlglotError:
         return ()
     return tuple(token.text for token in tokens if token.token_type.name.endswith("STRING"))

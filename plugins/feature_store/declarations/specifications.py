@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -65,13 +66,16 @@ def read_specifications(sql_dir: Path, spam: Spam | None = None) -> dict[Name, S
         BadInput: a file without the header, with a header that cannot be used, that is not called
             by its relation, or that is not one query over other relations.
     """
-    found = (_read(path, spam) for path in files_in(sql_dir / FOLDER, ".sql"))
+    texts = {path: read_text(path) for path in files_in(sql_dir / FOLDER, ".sql")}
+    if spam:
+        texts = {path: spam.filled_in(text) for path, text in texts.items()}
+    found = (_read(path, text) for path, text in texts.items())
     return {specification.relation: specification for specification in found}
 
 
-def _read(path: Path, spam: Spam | None) -> Specification:
-    text = read_text(path)
-    text = spam.filled_in(text) if spam else text
+# As with the relations' own files: a process reads them more than once.
+@lru_cache(maxsize=256)
+def _read(path: Path, text: str) -> Specification:
     header = read_header(path, text, ("Specification", "Relation", "Key", "Route"))
     named = header["Relation"].split()[0]
     if named != path.stem:

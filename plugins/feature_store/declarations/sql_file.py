@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -194,9 +194,19 @@ def read_statement(path: Path, source: str) -> Statement:
 
 
 @lru_cache(maxsize=256)
+def tokens_of(source: str) -> tuple[Token, ...]:
+    """The tokens of some SQL.
+
+    Raises:
+        SqlglotError: it cannot be read.
+    """
+    return tuple(sqlglot.tokenize(source, dialect="postgres"))
+
+
+@lru_cache(maxsize=256)
 def _split(path: Path, source: str) -> tuple[Statement, ...]:
     try:
-        tokens = sqlglot.tokenize(source, dialect="postgres")
+        tokens = tokens_of(source)
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {error}") from error
     return tuple(
@@ -208,7 +218,7 @@ def _split(path: Path, source: str) -> tuple[Statement, ...]:
     )
 
 
-def _groups(tokens: list[Token]) -> Iterator[list[Token]]:
+def _groups(tokens: Iterable[Token]) -> Iterator[list[Token]]:
     group: list[Token] = []
     for token in tokens:
         if token.token_type is not TokenType.SEMICOLON:

@@ -5,7 +5,7 @@ Default deny: what is not known to run nothing of its own is named as unproven.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -166,8 +166,9 @@ _BOOLEAN_NODES = ("BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR")
 def calls(tree: Value) -> Iterator[Call]:
     """Everything that a tree runs."""
     for columns, part in _by_output_column(tree):
-        unread = _only_at_hand(part)
-        for node in walk(part):
+        nodes = list(walk(part))
+        unread = _only_at_hand(nodes)
+        for node in nodes:
             for kind, oid, words in _of(node, id(node) in unread):
                 yield Call(kind, oid, words, columns)
 
@@ -185,11 +186,11 @@ def _by_output_column(tree: Value) -> Iterator[tuple[tuple[str, ...], Value]]:
         yield (), Node(query.tag, rest)
 
 
-def _only_at_hand(tree: Value) -> frozenset[int]:
+def _only_at_hand(nodes: Iterable[Node]) -> frozenset[int]:
     """Columns that a join has at hand; those that are read stand elsewhere once more."""
     return frozenset(
         id(item)
-        for node in walk(tree)
+        for node in nodes
         if node.tag == "RANGETBLENTRY"
         for item in node.nodes("joinaliasvars")
         if item.tag == "VAR"
@@ -224,7 +225,7 @@ def _of(node: Node, unread: bool) -> Iterator[tuple[Kind, int, str]]:
 def _types(node: Node) -> Iterator[int]:
     """The types of a node that users made: their comparisons are code of theirs."""
     for field, value in node.fields.items():
-        if field.endswith(("type", "typeid")) and isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and field.endswith(("type", "typeid")) and value.isdigit():
             if int(value) >= FIRST_OF_USERS:
                 yield int(value)
         elif field == "aggargtypes":

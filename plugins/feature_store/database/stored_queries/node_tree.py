@@ -8,8 +8,9 @@ between major versions; this reader knows the notation and no field.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 # As the server's own reader splits them: blanks and brackets end a token, a backslash quotes.
@@ -59,6 +60,8 @@ class Node:
         return [int(item) for item in self.items(field)[1:] if isinstance(item, str)]
 
 
+# A task asks the same relations more than once. What this returns nobody alters.
+@lru_cache(maxsize=128)
 def parse_tree(text: str) -> Value:
     """Read a node tree.
 
@@ -82,9 +85,11 @@ def walk(value: Value) -> Iterator[Node]:
         current = pending.pop()
         if isinstance(current, Node):
             yield current
-            pending.extend(reversed(current.fields.values()))
-        elif isinstance(current, list):
-            pending.extend(reversed(current))
+            parts: Iterable[Value] = current.fields.values()
+        else:
+            parts = current if isinstance(current, list) else ()
+        # Most of a tree is text, which has no parts.
+        pending.extend([part for part in parts if isinstance(part, (Node, list))][::-1])
 
 
 def _value(tokens: list[str], at: int) -> tuple[Value, int]:
