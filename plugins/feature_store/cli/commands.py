@@ -118,7 +118,7 @@ def _apply(
         )
     if done.creates:
         print(
-            "New relations are empty until the next run of the DAG feature_store_refresh.\n"
+            f"New relations are empty until the next run of the DAG {store.profile.dag_id}.\n"
             "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME"
         )
     return 0
@@ -181,9 +181,9 @@ def _history(connection: Connection[Any], *_: object) -> int:
 
 
 def _freshness(
-    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+    connection: Connection[Any], store: Store, _: Settings, options: argparse.Namespace
 ) -> int:
-    for one in require_fresh(connection, options.max_age):
+    for one in require_fresh(connection, options.max_age, store.profile):
         print(one)
     return 0
 

@@ -16,10 +16,14 @@ from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+
+# Folders of a store up to version 0.11.
+_OF_THE_PACKAGE = ("audit", "governance")
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,13 @@ class Store:
     """Every relation, each after all that it reads, and the sources below them.
 
     Attributes:
+        profile: what it is called, and where it lives.
         relations: in an order in which they can be created and refreshed.
         sources: the user's tables that they read.
         source_guards: what must hold of these before anything is refreshed.
     """
 
+    profile: StoreProfile
     relations: tuple[Relation, ...]
     sources: tuple[Source, ...]
     source_guards: tuple[Guard, ...]
@@ -128,7 +134,7 @@ def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
 
 
 def read_store(include_dir: Path) -> Store:
-    """Read ``include/sql`` and ``include/sources.toml``.
+    """Read ``include/sql``, ``include/sources.toml`` and ``include/store.toml``.
 
     Raises:
         BadInput: a file that cannot be used, a cycle between files, a relation that reads what is
@@ -141,6 +147,7 @@ def read_store(include_dir: Path) -> Store:
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
     guards = read_guards(include_dir, refreshed | {source.name for source in sources})
     store = Store(
+        read_profile(include_dir),
         tuple(_guarded(relations[name], relations, guards) for name in _ordered(relations)),
         sources,
         tuple(guards[source.name] for source in sources if source.name in guards),
@@ -201,11 +208,16 @@ def _guarded(
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterable[str]) -> None:
-    known = {*Refresh, "audit", "governance", "guards", "history", "witness"}
+    known = {*Refresh, "guards", "history", "witness"}
     known.add(SPECIFICATIONS)
     known |= {f"expectations/{suite}" for suite in suites}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder in _OF_THE_PACKAGE:
+            raise BadInput(
+                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
+                next_step=f"Delete the folder {path.parent}.",
+            )
         if folder not in known:
             raise BadInput(
                 f"{path} is in no folder that is read.",

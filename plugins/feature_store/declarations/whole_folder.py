@@ -25,9 +25,10 @@ from feature_store.declarations.sql_file import read_query, read_statement, spli
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
-from feature_store.declarations.thresholds import unused_thresholds
+from feature_store.declarations.thresholds import read_thresholds, unused_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
+from feature_store.text_format import in_words
 
 # Expectations are about its tables, too, and which there are its own steps say.
 
@@ -47,8 +48,10 @@ def check_declarations(include_dir: Path, store: Store) -> None:
         if not split_statements(path):
             raise BadInput(f"{path} has no statement.")
         _check_moments(path)
+    _check_profile(include_dir, store)
     sets = read_feature_sets(include_dir)
     for feature_set in sets:
+        _require_governed(store, feature_set.schema, f"{feature_set.path}: schema")
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
     _check_rules(store, read_rules(include_dir))
     _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
@@ -79,6 +82,28 @@ def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
         raise BadInput(
             f"{where}: {name} is {what}.",
             next_step="Mend the name, or the files that should declare it.",
+        )
+
+
+def _check_profile(include_dir: Path, store: Store) -> None:
+    """The store lives where its functions are: a refresh looks for its views nowhere else."""
+    for relation in store.relations:
+        _require_governed(store, relation.name.schema, str(relation.file.path))
+    threshold = store.profile.newest.threshold
+    if threshold and threshold not in read_thresholds(include_dir):
+        raise BadInput(
+            f"{include_dir / 'store.toml'}: newest.threshold: {threshold} is not in "
+            "thresholds.toml.",
+            next_step="Mend the name, or leave it out.",
+        )
+
+
+def _require_governed(store: Store, schema: str, where: str) -> None:
+    governed = store.profile.governed_schemas
+    if schema not in governed:
+        raise BadInput(
+            f"{where}: {schema} is no governed schema of the store.",
+            next_step=f"Use {in_words(governed)}, or add it to governed_schemas in store.toml.",
         )
 
 

@@ -143,6 +143,7 @@ class PrepareOperator(StoreOperator):
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
+        from feature_store.declarations.store_profile import read_profile
         from feature_store.operators.run_opening import look_and_open
         from feature_store.schema.audit_migrations import audit_is_current
         from feature_store.schema.object_states import has_audit
@@ -150,13 +151,15 @@ class PrepareOperator(StoreOperator):
 
         check_parameters(context, settings)
         try:
-            current = audit_is_current(connection, settings.include_dir)
+            current = audit_is_current(connection)
             if current:
                 asked_by(connection, context)  # before it waits for its turn
             if has_audit(connection):
                 take_turn(connection, settings, context)
         except psycopg.errors.InsufficientPrivilege:
-            check_access(connection)  # names every GRANT that is missing
+            check_access(
+                connection, read_profile(settings.include_dir)
+            )  # names every GRANT that is missing
             raise
         if current:
             mail_untold(connection, context, has_failed(context))

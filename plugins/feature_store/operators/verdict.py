@@ -79,12 +79,13 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Certify the store, say so, and give the lease back."""
+        from feature_store.declarations.store_profile import read_profile
         from feature_store.schema.object_states import require_store
         from feature_store.schema.readiness import check_access
 
         try:
             require_store(connection)
-            check_access(connection)
+            check_access(connection, read_profile(settings.include_dir))
         except NotReady:
             failed = failed_before(context)  # by what Airflow alone knows of it
             if failed is None:

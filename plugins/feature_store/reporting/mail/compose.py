@@ -203,7 +203,7 @@ def _sections(
         (
             heading,
             [
-                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], clean))
+                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
                 for n, f in enumerate(found[:_MOST_FINDINGS])
             ],
             max(0, len(found) - _MOST_FINDINGS),
@@ -213,12 +213,12 @@ def _sections(
     ]
 
 
-def _table(rows: Sequence[dict[str, Any]], clean: Callable[[Any], str]) -> Table | None:
+def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]) -> Table | None:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not columns:
         return None
     # The record does not keep the order of a row's columns; the key leads.
-    columns.sort(key=lambda column: column != "listing_id")
+    columns.sort(key=lambda column: column != key)
 
     def cell(value: Any) -> str:
         return _cut(_one_line(clean("NULL" if value is None else value)), _CELL)
