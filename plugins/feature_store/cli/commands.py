@@ -23,6 +23,7 @@ from feature_store.cli.arguments import (
     login,
     text,
 )
+from feature_store.cli.folder_check import add_check, check_folder
 from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
 from feature_store.cli.stamps import (
     check_contract,
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        if options.command == "check":  # asks no database
+            return check_folder(options)
         settings = read_settings()
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
@@ -240,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SET",
         help="a feature set to stamp anew in the same transaction; may be given several times",
     )
+    add_check(commands)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")

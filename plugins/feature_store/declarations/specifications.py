@@ -65,11 +65,12 @@ def read_specifications(sql_dir: Path, spam: Spam | None = None) -> dict[Name, S
         BadInput: a file without the header, with a header that cannot be used, that is not called
             by its relation, or that is not one query over other relations.
     """
-    found = (_read(path, spam) for path in files_in(sql_dir / FOLDER, ".sql"))
+    found = (read_specification(path, spam) for path in files_in(sql_dir / FOLDER, ".sql"))
     return {specification.relation: specification for specification in found}
 
 
-def _read(path: Path, spam: Spam | None) -> Specification:
+def read_specification(path: Path, spam: Spam | None) -> Specification:
+    """Read one specification; see `read_specifications`."""
     text = read_text(path)
     text = spam.filled_in(text) if spam else text
     header = read_header(path, text, ("Specification", "Relation", "Key", "Route"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -142,13 +142,16 @@ def read_store(include_dir: Path) -> Store:
     """
     sources = read_sources(include_dir / "sources.toml")
     relations = {r.name: r for r in _relations(include_dir)}
-    _check_reads(relations, {source.name for source in sources})
+    known = relations.keys() | {source.name for source in sources}
+    for relation in relations.values():
+        check_reads(relation.file, known)
     _check_outlines(relations, include_dir)
+    order = ordered({name: r.file for name, r in relations.items()})
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
     guards = read_guards(include_dir, refreshed | {source.name for source in sources})
     store = Store(
         read_profile(include_dir),
-        tuple(_guarded(relations[name], relations, guards) for name in _ordered(relations)),
+        tuple(_guarded(relations[name], relations, guards) for name in order),
         sources,
         tuple(guards[source.name] for source in sources if source.name in guards),
     )
@@ -240,15 +243,19 @@ def _check_kind(file: SqlFile, refresh: Refresh) -> None:
         )
 
 
-def _check_reads(relations: dict[Name, Relation], sources: set[Name]) -> None:
-    for relation in relations.values():
-        unknown = relation.file.reads - relations.keys() - sources
-        if unknown:
-            raise BadInput(
-                f"{relation.file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
-                f"neither a relation of the store nor a source.",
-                next_step="Mend the name, or declare the source in include/sources.toml.",
-            )
+def check_reads(file: SqlFile, known: Set[Name]) -> None:
+    """Refuse a file that reads what is neither a relation nor a source.
+
+    Raises:
+        BadInput: it does.
+    """
+    unknown = file.reads - known
+    if unknown:
+        raise BadInput(
+            f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
+            f"neither a relation of the store nor a source.",
+            next_step="Mend the name, or declare the source in include/sources.toml.",
+        )
 
 
 def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
@@ -268,11 +275,15 @@ def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
             )
 
 
-def _ordered(relations: dict[Name, Relation]) -> list[Name]:
-    graph = {name: r.file.reads & relations.keys() for name, r in relations.items()}
+def ordered(files: Mapping[Name, SqlFile]) -> list[Name]:
+    """The relations, each after those that it reads.
+
+    Raises:
+        BadInput: they read each other in a cycle.
+    """
     sorter: TopologicalSorter[Name] = TopologicalSorter()
-    for name in relations:
-        sorter.add(name, *sorted(graph[name]))
+    for name, file in files.items():
+        sorter.add(name, *sorted(file.reads & files.keys()))
     try:
         return list(sorter.static_order())
     except CycleError as error:
