@@ -17,7 +17,6 @@ from feature_store.audit.lease import lock_free_lease
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import source_problems
 from feature_store.declarations.store_definition import Store
-from feature_store.declarations.suites import read_suites
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.applied_definitions import (
@@ -43,7 +42,7 @@ from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
 from feature_store.schema.schema_owner import as_the_owner, schema_problems
-from feature_store.schema.store_record import record_store
+from feature_store.schema.store_record import record_of, record_store, require_suites
 from feature_store.settings import Settings
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
@@ -184,8 +183,9 @@ def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: 
     with as_the_owner(connection):
         is_first = not has_audit(connection)
         migrate(connection, plan.migrations)
-        suites = read_suites(settings.include_dir) if is_first else ()
-        record_store(connection, store.profile, suites)
+        record_store(connection, record_of(store.profile, settings.include_dir))
+        if is_first:
+            require_suites(connection, settings.include_dir)
         written = words_of_files(connection)
         for condition in (*plan.completes, *plan.adopts):
             _complete(connection, condition)

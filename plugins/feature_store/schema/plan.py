@@ -29,7 +29,7 @@ from feature_store.schema.object_states import (
 from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
-from feature_store.schema.store_record import is_recorded, store_problems
+from feature_store.schema.store_record import record_of, recorded, store_problems
 from feature_store.text_format import bullets
 
 
@@ -162,7 +162,7 @@ def make_plan(
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
-        recorded=is_recorded(connection, store.profile),
+        recorded=recorded(connection) == record_of(store.profile, include_dir),
     )
 
 

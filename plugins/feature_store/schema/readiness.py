@@ -140,6 +140,7 @@ def _definition_problems(
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
+    missing += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
     missing += [thing.label for thing in plan.creates]
     for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):
         if waiting:

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection, sql
+from psycopg.rows import class_row
 
 from feature_store.declarations.store_profile import StoreProfile
+from feature_store.declarations.suites import Check, read_suites, suite_of
 
-_COLUMNS = ("name", "title", "dag_id", "governed_schemas", "key")
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """What the record says of the store.
+
+    Attributes:
+        name, title, dag_id, governed_schemas, key: as `StoreProfile` has them.
+        proof_suite: the suite that checks specifications.
+    """
+
+    name: str
+    title: str
+    dag_id: str
+    governed_schemas: list[str]
+    key: str
+    proof_suite: str
+
+    @property
+    def registry(self) -> str:
+        """The schema whose tables hold all feature sets."""
+        return self.governed_schemas[0]
 
 
-def recorded(connection: Connection[Any]) -> StoreProfile | None:
+def record_of(profile: StoreProfile, include_dir: Path) -> StoreRecord:
+    """What the record should say, by the files.
+
+    Raises:
+        BadInput: ``suites.toml`` cannot be used.
+    """
+    return StoreRecord(
+        name=profile.name,
+        title=profile.title,
+        dag_id=profile.dag_id,
+        governed_schemas=profile.governed_schemas,
+        key=profile.key,
+        proof_suite=suite_of(include_dir, Check.SPECIFICATIONS),
+    )
+
+
+def recorded(connection: Connection[Any]) -> StoreRecord | None:
     """What the record says of the store; None before the first ``apply`` of this version."""
     there = connection.execute(
         "SELECT to_regclass('feature_store_audit.store') IS NOT NULL"
     ).fetchone()
     if not there or not there[0]:
         return None
-    row = connection.execute(
-        "SELECT s.name, s.title, s.dag_id, s.governed_schemas, s.key "
-        "FROM feature_store_audit.store AS s"
-    ).fetchone()
-    return StoreProfile(**dict(zip(_COLUMNS, row, strict=True))) if row else None
-
-
-def is_recorded(connection: Connection[Any], profile: StoreProfile) -> bool:
-    """Whether the record says of the store what its file says now."""
-    known = recorded(connection)
-    return known is not None and _values(known) == _values(profile)
+    with connection.cursor(row_factory=class_row(StoreRecord)) as cursor:
+        return cursor.execute(
+            "SELECT s.name, s.title, s.dag_id, s.governed_schemas, s.key, s.proof_suite "
+            "FROM feature_store_audit.store AS s"
+        ).fetchone()
 
 
 def store_problems(connection: Connection[Any], profile: StoreProfile) -> list[str]:
@@ -54,31 +87,22 @@ def store_problems(connection: Connection[Any], profile: StoreProfile) -> list[s
     return found
 
 
-def record_store(
-    connection: Connection[Any], profile: StoreProfile, first_suites: Collection[str]
-) -> None:
-    """Write down what the file says. The caller opens the transaction, as the owner.
-
-    Args:
-        connection: in ``apply``'s transaction.
-        profile: what the file says.
-        first_suites: the suites without which nothing is to be certified, of a database that had
-            no store before; empty: as they are.
-    """
+def record_store(connection: Connection[Any], record: StoreRecord) -> None:
+    """Write down what the files say. The caller opens the transaction, as the owner."""
     connection.execute(
-        "INSERT INTO feature_store_audit.store (name, title, dag_id, governed_schemas, key) "
-        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (only_one) DO UPDATE SET title = excluded.title, "
-        "dag_id = excluded.dag_id, governed_schemas = excluded.governed_schemas, "
-        "key = excluded.key",
-        _values(profile),
+        "INSERT INTO feature_store_audit.store "
+        "(name, title, dag_id, governed_schemas, key, proof_suite) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (only_one) DO UPDATE "
+        "SET title = excluded.title, dag_id = excluded.dag_id, key = excluded.key, "
+        "governed_schemas = excluded.governed_schemas, proof_suite = excluded.proof_suite",
+        astuple(record),
     )
-    if first_suites:
-        connection.execute("DELETE FROM feature_store_audit.required_suite")
-        connection.execute(
-            "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",
-            (list(first_suites),),
-        )
 
 
-def _values(profile: StoreProfile) -> tuple[object, ...]:
-    return tuple(getattr(profile, column) for column in _COLUMNS)
+def require_suites(connection: Connection[Any], include_dir: Path) -> None:
+    """Let nothing be certified without the folder's suites: of a database that had no store."""
+    connection.execute("DELETE FROM feature_store_audit.required_suite")
+    connection.execute(
+        "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",
+        (list(read_suites(include_dir)),),
+    )

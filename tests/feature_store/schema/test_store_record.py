@@ -19,6 +19,8 @@ def test_apply_writes_down_what_store_toml_says(scratch, include):
     assert recorded(scratch.connection).name == "iphone"
     include.edit("store.toml", '"iPhone listings"', '"Phones"')
     assert "what store.toml says, in the record" in str(_plan(scratch, include))
+    with pytest.raises(NotReady, match="Missing: what store.toml says, in the record"):
+        check_ready(scratch.connection, include.store, include.settings)
     apply(scratch.connection, include.store, include.settings)
     assert recorded(scratch.connection).title == "Phones"
     assert _plan(scratch, include).empty

@@ -6,10 +6,11 @@ CREATE TABLE feature_store_audit.store (
     title text NOT NULL,
     dag_id text NOT NULL,
     governed_schemas text[] NOT NULL CHECK (cardinality(governed_schemas) > 0),
-    key text NOT NULL
+    key text NOT NULL,
+    proof_suite text NOT NULL
 );
 COMMENT ON TABLE feature_store_audit.store IS
-'The store that this database has, as its store.toml says. The first governed schema has the registry of feature sets.';
+'The store of this database, as its store.toml says. The first governed schema has the registry; proof_suite is the suite that checks specifications.';
 
 -- Flagged rows are known by a key, whatever a store calls it.
 ALTER TABLE feature_store_audit.spam_seen_log RENAME COLUMN listing_id TO key;
@@ -18,6 +19,37 @@ COMMENT ON TABLE feature_store_audit.spam_seen_log IS
 'The keys that carried a spam token when a relation that leaves them out was refreshed, as that refresh saw them.';
 COMMENT ON VIEW feature_store_audit.spam_seen IS
 'The keys that carried a spam token when a relation that leaves them out was last refreshed, as that refresh saw them.';
+
+-- As before, but for the suite, which is the one that the store's suites.toml gives the specifications to.
+CREATE OR REPLACE VIEW feature_store_audit.proof AS
+SELECT
+    s.dag_id,
+    s.run_id,
+    p.proof,
+    p.compared,
+    p.broken,
+    p.sample,
+    p.seconds,
+    p.proven_at,
+    p.suite_event
+FROM feature_store_audit.proof_log AS p
+INNER JOIN feature_store_audit.latest_suite AS s ON p.suite_event = s.event_id
+UNION ALL
+-- Those of the refreshes that the suite found, which may be an earlier run's: they are the run's now.
+SELECT
+    s.dag_id,
+    s.run_id,
+    p.proof,
+    p.compared,
+    p.broken,
+    p.sample,
+    p.seconds,
+    s.begun_at AS proven_at,
+    s.event_id AS suite_event
+FROM feature_store_audit.latest_suite AS s
+CROSS JOIN LATERAL jsonb_each_text(s.refreshes) AS r (relation, refresh_id)
+INNER JOIN feature_store_audit.proof_log AS p ON r.refresh_id::bigint = p.refresh_id
+INNER JOIN feature_store_audit.store AS o ON s.suite = o.proof_suite;
 
 -- As before, but for the schemas, which are those of the store.
 CREATE OR REPLACE FUNCTION feature_store_audit.own_view(p_relation text) RETURNS text
