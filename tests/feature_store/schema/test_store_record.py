@@ -17,9 +17,9 @@ def _plan(database, include):
 
 def test_apply_writes_down_what_store_toml_says(scratch, include):
     assert recorded(scratch.connection).name == "iphone"
-    include.edit("store.toml", '"iPhone listings"', '"Phones"')
+    include.edit("store.toml", '"feature store"', '"Phones"')
     assert "what store.toml says, in the record" in str(_plan(scratch, include))
-    with pytest.raises(NotReady, match="Missing: what store.toml says, in the record"):
+    with pytest.raises(NotReady, match=r"Missing: what store\.toml says, in the record"):
         check_ready(scratch.connection, include.store, include.settings)
     apply(scratch.connection, include.store, include.settings)
     assert recorded(scratch.connection).title == "Phones"

@@ -11,6 +11,8 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
+from feature_store.declarations.store_profile import read_profile
+from feature_store.errors import BadInput
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, Readable
@@ -51,6 +53,7 @@ class MailFacts:
         dag_id: of the DAG.
         run_id: of its run.
         as_of_day: the day that the run answers for, if known.
+        title: how people call the store.
         account: why it failed.
         findings: what its suites found; those that were met are not told.
         key: the column that the rows of a sample lead with; empty: none.
@@ -66,6 +69,7 @@ class MailFacts:
     dag_id: str
     run_id: str
     as_of_day: date | None = None
+    title: str = "feature store"
     account: Account = field(default_factory=Account)
     findings: tuple[Finding, ...] = ()
     key: str = ""
@@ -122,6 +126,7 @@ def read_facts(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=run.as_of_day,
+        title=title_of(include_dir),
         account=account,
         findings=findings,
         key=key,
@@ -132,6 +137,14 @@ def read_facts(
         section=section(account, findings),
         links=run.links,
     )
+
+
+def title_of(include_dir: Path) -> str:
+    """How people call the store; a folder that cannot be read is told by prepare."""
+    try:
+        return read_profile(include_dir).title
+    except BadInput:
+        return MailFacts.title
 
 
 def readers_have(readable: Sequence[Readable]) -> str:

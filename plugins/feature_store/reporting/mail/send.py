@@ -186,7 +186,7 @@ def _mail_reviews(
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.next_steps import Step
-    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.mail.run_facts import MailFacts, title_of
 
     settings = _settings("mail about old days that changed", read)
     if settings is None:
@@ -196,6 +196,7 @@ def _mail_reviews(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
+        title=title_of(settings.include_dir),
         section="Old days changed, for review",
         links=links(settings, run.dag_id, run.run_id),
         notes=(_MAYBE_SECOND,) if found.doubtful else (),
@@ -226,7 +227,7 @@ def _mail_warnings(
     from feature_store.reporting.mail.compose import compose_warnings
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.mail.run_facts import MailFacts, title_of
     from feature_store.reporting.run.read import read_findings
 
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
@@ -241,6 +242,7 @@ def _mail_warnings(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
+        title=title_of(settings.include_dir),
         findings=tuple(now[name] for name in sorted(new)),
         section="An expectation is broken",
         links=links(settings, run.dag_id, run.run_id),
