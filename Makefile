@@ -123,7 +123,7 @@ lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy plugins sandbox dags config bench bin
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar include/sql plugins sandbox bench
+	$(BIN)/sqlfluff lint --disable-progress-bar include/sql examples plugins sandbox bench
 
 format: $(READY) ## Format Python
 	$(BIN)/ruff check --fix .

@@ -252,7 +252,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.page_relation (relation) VALUES
 ('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
-('feature_skew'), ('finding'), ('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run');
+('feature_skew'), ('finding'), ('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run'), ('store');
 
 -- What of the record changes or goes does so by these functions of the owner's.
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;

@@ -34,7 +34,7 @@ _FLAG = (
 # A listing that the refresh has just left out of E-clean as spam, and that E has.
 _FORCE_IN = (
     f"INSERT INTO {E_CLEAN} SELECT e.* FROM ml.tom_features_v1_enriched_mv AS e "
-    "INNER JOIN feature_store_audit.spam_seen AS s ON e.listing_id = s.listing_id {} LIMIT 1"
+    "INNER JOIN feature_store_audit.spam_seen AS s ON e.listing_id = s.key {} LIMIT 1"
 )
 _SPAM_FAILS = Expected(
     failed=(GATE, _SPAM, _UNIQUENESS),
@@ -169,7 +169,7 @@ OF_DATA = (
             f"-- Expectation: no title of spam\n-- Relation:    {E_CLEAN}\n"
             "-- Severity:    critical\nSELECT\n    e.listing_id,\n    e.title\n"
             f"FROM {E_CLEAN} AS e\nINNER JOIN feature_store_audit.spam_seen AS s "
-            "ON e.listing_id = s.listing_id;\n",
+            "ON e.listing_id = s.key;\n",
         ),
     ),
 )

@@ -147,12 +147,12 @@ class TestPolicy:
         """A bundle is a folder that Airflow chose; beside it may lie an older package."""
         for folder in ("dags", "include", "plugins"):
             shutil.copytree(folder, tmp_path / folder)
-        (tmp_path / "include/sql/views/ml.only_here_v1.sql").write_text("SELECT 1")
+        (tmp_path / "include/sql/base/ml.only_here_mv.sql").write_text("SELECT 1")
         code = (
             "import runpy, sys\n"
             "of_the_file = runpy.run_path(sys.argv[1])\n"
             "import feature_store\n"
-            "print(feature_store.__file__, 'ml.only_here_v1' in map(str, of_the_file['outlines']))"
+            "print(feature_store.__file__, 'base.only_here_mv' in of_the_file['dag'].task_ids)"
         )
         told = _run_python(code, str(tmp_path / "dags/feature_store_refresh.py"))
         assert told == f"{tmp_path}/plugins/feature_store/__init__.py True"

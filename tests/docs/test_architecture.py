@@ -35,7 +35,9 @@ def test_the_tables_of_its_picture_are_in_the_audit_schema():
     tables = set(re.findall(r"^ +(\w+) |[{|] (\w+) :", picture, re.M))
     names = {name for pair in tables for name in pair if name}
 
-    migrations = "".join(p.read_text() for p in (ROOT / "include/sql/audit").glob("*.sql"))
+    migrations = "".join(
+        p.read_text() for p in (ROOT / "plugins/feature_store/sql/audit").glob("*.sql")
+    )
     assert len(names) > 10
     assert [
         n

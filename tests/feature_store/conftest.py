@@ -18,6 +18,8 @@ from psycopg.conninfo import make_conninfo
 
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store, read_store
+from feature_store.declarations.text_file import PACKAGE_SQL
+from feature_store.schema import audit_migrations, governance
 from feature_store.schema.audit_migrations import Migration, read_migrations
 from feature_store.schema.object_states import store_objects
 from feature_store.settings import Settings
@@ -227,7 +229,7 @@ class Include:
     @property
     def migrations(self) -> tuple[Migration, ...]:
         """The audit schema's, as the files say now."""
-        return read_migrations(self.directory)
+        return read_migrations()
 
     @property
     def objects(self) -> int:
@@ -240,6 +242,33 @@ class Include:
         if self._read is None:
             self._read = read_store(self.directory)
         return self._read
+
+
+class Package:
+    """A copy of the package's own SQL that a test may edit."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def edit(self, path: str, old: str, new: str) -> Path:
+        """Replace the first ``old``; fails where there is none."""
+        text = (self.directory / path).read_text()
+        assert old in text, f"{path} does not hold {old!r}"
+        return self.write(path, text.replace(old, new, 1))
+
+    def write(self, path: str, text: str) -> Path:
+        file = self.directory / path
+        file.write_text(text)
+        return file
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+    """Another version of the package: what it brings is read from a copy from now on."""
+    directory = shutil.copytree(PACKAGE_SQL, tmp_path / "package")
+    monkeypatch.setattr(audit_migrations, "FOLDER", directory / "audit")
+    monkeypatch.setattr(governance, "FOLDER", directory / "governance")
+    return Package(directory)
 
 
 @pytest.fixture

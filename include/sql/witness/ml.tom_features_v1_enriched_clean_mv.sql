@@ -23,7 +23,7 @@ left_out AS (
         l.spam IS NOT NULL
         AND NOT EXISTS (
             SELECT 1 FROM feature_store_audit.spam_seen_log AS s
-            WHERE s.refresh_id = :refresh_id AND s.listing_id = l.listing_id
+            WHERE s.refresh_id = :refresh_id AND s.key = l.listing_id
         )
         AND NOT EXISTS (
             SELECT 1 FROM "iPhone".iphone_listings AS o

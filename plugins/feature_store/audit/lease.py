@@ -2,7 +2,7 @@
 
 One row says whose turn it is. Every change of holder raises its token, the fence: whoever works
 under an older token is refused. Only functions of the owner's write the row
-(``include/sql/audit``): whoever may lock it may change nothing of it. While a refresh works it
+(``sql/audit``): whoever may lock it may change nothing of it. While a refresh works it
 keeps the row locked FOR KEY SHARE, in the very transaction that refreshes, so that the lease
 cannot change hands under it and a dead worker's lock goes with its connection. Nobody has to send
 a heartbeat.

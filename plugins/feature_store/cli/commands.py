@@ -23,6 +23,7 @@ from feature_store.cli.arguments import (
     login,
     text,
 )
+from feature_store.cli.folder_check import add_check, check_folder
 from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
 from feature_store.cli.stamps import (
     check_contract,
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        if options.command == "check":  # asks no database
+            return check_folder(options)
         settings = read_settings()
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
@@ -118,7 +121,7 @@ def _apply(
         )
     if done.creates:
         print(
-            "New relations are empty until the next run of the DAG feature_store_refresh.\n"
+            f"New relations are empty until the next run of the DAG {store.profile.dag_id}.\n"
             "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME"
         )
     return 0
@@ -181,9 +184,9 @@ def _history(connection: Connection[Any], *_: object) -> int:
 
 
 def _freshness(
-    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+    connection: Connection[Any], store: Store, _: Settings, options: argparse.Namespace
 ) -> int:
-    for one in require_fresh(connection, options.max_age):
+    for one in require_fresh(connection, options.max_age, store.profile):
         print(one)
     return 0
 
@@ -240,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SET",
         help="a feature set to stamp anew in the same transaction; may be given several times",
     )
+    add_check(commands)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")

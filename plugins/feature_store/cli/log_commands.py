@@ -34,9 +34,13 @@ def add_log_commands(add: Add) -> None:
     skew.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     served = add("served", _served, "Show one entity's features, served beside today's.")
     served.add_argument("sets", nargs=1, metavar="SET")
-    served.add_argument("entity", metavar="ENTITY", help="such as a listing_id")
+    served.add_argument(
+        "entity", metavar="ENTITY", help="by the column that the contract calls entity"
+    )
     erase = add("erase", _erase, "Delete an entity from every feature log, as the law may want it.")
-    erase.add_argument("entity", metavar="ENTITY", help="such as a listing_id")
+    erase.add_argument(
+        "entity", metavar="ENTITY", help="by the column that the contract calls entity"
+    )
     seal = add("seal-log", _seal, "Let a feature log that was altered stand as it is now.")
     seal.add_argument("sets", nargs=1, metavar="SET")
     for command in (erase, seal):

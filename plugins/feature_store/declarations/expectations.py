@@ -25,9 +25,6 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 SEVERITIES = ("critical", "warning")
-FLAGGED = "listings flagged as spam"
-"""How the fact is called by which a refresh tells how many rows were flagged when it began."""
-
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -148,8 +145,7 @@ def _row_query(relation: Name, rows: RowSet, key: tuple[str, ...], *, partly: bo
     left_out: sql.Composable = sql.SQL("")
     if rows.without:
         left_out = sql.SQL(
-            " WHERE NOT EXISTS (SELECT FROM feature_store_audit.spam_seen AS s "
-            "WHERE s.listing_id = o.{})"
+            " WHERE NOT EXISTS (SELECT FROM feature_store_audit.spam_seen AS s WHERE s.key = o.{})"
         ).format(sql.Identifier(rows.without.key))
     only_here = sql.SQL("bool_and(k.is_here)")
     return sql.SQL(
@@ -173,14 +169,14 @@ def _spam(suite: str, store: Store) -> Iterator[Expectation]:
             continue
         if relation is clean:
             query = _RECORDED.format(
-                fact=sql.Literal(FLAGGED), relation=sql.Literal(str(relation.name))
+                fact=sql.Literal(clean.rows.without.fact), relation=sql.Literal(str(relation.name))
             )
             name = f"spam_was_recorded_by_{relation.name.relation}"
             told = "the flags that its latest refresh saw were recorded with it"
             yield _critical(suite, name, relation, told, query)
         query = sql.SQL(
             "SELECT r.{key} FROM {relation} AS r "
-            "INNER JOIN feature_store_audit.spam_seen AS s ON r.{key} = s.listing_id "
+            "INNER JOIN feature_store_audit.spam_seen AS s ON r.{key} = s.key "
             "ORDER BY r.{key}"
         ).format(key=sql.Identifier(clean.rows.without.key), relation=relation.name.identifier)
         told = f"no row that carried a spam token when {clean.name} was refreshed"

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feature_store.declarations.served import Served, read_served
+from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.text_file import files_in
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
@@ -49,7 +50,8 @@ class FeatureSet:
     Attributes:
         path: the file.
         name: the set's name; also the file's.
-        schema: the schema whose active set it becomes if that has none; the registry has them all.
+        schema: the schema whose active set it becomes if that has none.
+        registry: the schema that has them all.
         relation: the live relation that carries it.
         other_columns: columns of that relation that are no features.
         integer_columns: features of dtype numeric whose live column may be an integer.
@@ -60,6 +62,7 @@ class FeatureSet:
     path: Path
     name: str
     schema: str
+    registry: str
     relation: Name
     other_columns: tuple[str, ...]
     integer_columns: tuple[str, ...]
@@ -84,7 +87,8 @@ def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
         raise BadInput(
             f"{include_dir / 'contracts'} has no contract; without one any store would pass."
         )
-    return tuple(read_feature_set(path) for path in paths)
+    registry = read_profile(include_dir).registry
+    return tuple(read_feature_set(path, registry) for path in paths)
 
 
 def logged_sets(include_dir: Path) -> dict[str, FeatureSet]:
@@ -96,8 +100,12 @@ def logged_sets(include_dir: Path) -> dict[str, FeatureSet]:
     return {s.name: s for s in read_feature_sets(include_dir) if s.served}
 
 
-def read_feature_set(path: Path) -> FeatureSet:
+def read_feature_set(path: Path, registry: str) -> FeatureSet:
     """Read one contract file.
+
+    Args:
+        path: the file.
+        registry: the schema that has the store's feature sets.
 
     Raises:
         BadInput: the file is malformed, empty, has a duplicate ordinal or name, ordinals that are
@@ -117,6 +125,7 @@ def read_feature_set(path: Path) -> FeatureSet:
         path=path,
         name=content.name,
         schema=content.schema_name,
+        registry=registry,
         relation=relation,
         other_columns=tuple(content.other_columns),
         integer_columns=tuple(content.integer_columns),

@@ -26,7 +26,7 @@ from feature_store.declarations.toml_file import read_toml
 CONTRACTS = "contracts/"
 GONE, NEW = "is gone", "is new"
 # What apply makes of these, plan compares with the database.
-_APPLIED = frozenset({*Refresh, "audit", "governance"})
+_APPLIED = frozenset(Refresh)
 # By which of its fields an entry of a list is told from the others.
 _LABELS = ("id", "signature", "relation")
 

@@ -27,6 +27,7 @@ class Spam(BaseModel):
         column: its column in which they stand.
         tokens: they, in lower case and without blanks around them.
         no_tokens: the words that say that there is none.
+        fact: how the record calls what a refresh tells of them: how many there were as it began.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class Spam(BaseModel):
     # Without one nothing would be spam.
     tokens: tuple[str, ...] = Field(min_length=1)
     no_tokens: tuple[str, ...]
+    fact: str = Field(default="rows flagged as spam", min_length=1)
 
     @property
     def flagged(self) -> sql.Composed:

@@ -66,11 +66,14 @@ def read_specifications(sql_dir: Path, spam: Spam | None = None) -> dict[Name, S
         BadInput: a file without the header, with a header that cannot be used, that is not called
             by its relation, or that is not one query over other relations.
     """
-    texts = {path: read_text(path) for path in files_in(sql_dir / FOLDER, ".sql")}
-    if spam:
-        texts = {path: spam.filled_in(text) for path, text in texts.items()}
-    found = (_read(path, text) for path, text in texts.items())
+    found = (read_specification(path, spam) for path in files_in(sql_dir / FOLDER, ".sql"))
     return {specification.relation: specification for specification in found}
+
+
+def read_specification(path: Path, spam: Spam | None) -> Specification:
+    """Read one specification; see `read_specifications`."""
+    text = read_text(path)
+    return _read(path, spam.filled_in(text) if spam else text)
 
 
 # As with the relations' own files: a process reads them more than once.

@@ -161,7 +161,12 @@ def split_statements(path: Path) -> tuple[Statement, ...]:
     Raises:
         BadInput: the file cannot be read as SQL.
     """
-    return _split(path, read_text(path))
+    return split_text(path, read_text(path))
+
+
+def split_text(path: Path, source: str) -> tuple[Statement, ...]:
+    """Split a file's text, with values in the place of names; see `split_statements`."""
+    return _split(path, source)
 
 
 def read_query(path: Path, source: str) -> Statement:

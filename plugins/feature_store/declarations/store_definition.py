@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,10 +16,14 @@ from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+
+# Folders of a store up to version 0.11.
+_OF_THE_PACKAGE = ("audit", "governance")
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,13 @@ class Store:
     """Every relation, each after all that it reads, and the sources below them.
 
     Attributes:
+        profile: what it is called, and where it lives.
         relations: in an order in which they can be created and refreshed.
         sources: the user's tables that they read.
         source_guards: what must hold of these before anything is refreshed.
     """
 
+    profile: StoreProfile
     relations: tuple[Relation, ...]
     sources: tuple[Source, ...]
     source_guards: tuple[Guard, ...]
@@ -128,7 +134,7 @@ def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
 
 
 def read_store(include_dir: Path) -> Store:
-    """Read ``include/sql`` and ``include/sources.toml``.
+    """Read ``include/sql``, ``include/sources.toml`` and ``include/store.toml``.
 
     Raises:
         BadInput: a file that cannot be used, a cycle between files, a relation that reads what is
@@ -136,12 +142,16 @@ def read_store(include_dir: Path) -> Store:
     """
     sources = read_sources(include_dir / "sources.toml")
     relations = {r.name: r for r in _relations(include_dir)}
-    _check_reads(relations, {source.name for source in sources})
+    known = relations.keys() | {source.name for source in sources}
+    for relation in relations.values():
+        check_reads(relation.file, known)
     _check_outlines(relations, include_dir)
+    order = ordered({name: r.file for name, r in relations.items()})
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
     guards = read_guards(include_dir, refreshed | {source.name for source in sources})
     store = Store(
-        tuple(_guarded(relations[name], relations, guards) for name in _ordered(relations)),
+        read_profile(include_dir),
+        tuple(_guarded(relations[name], relations, guards) for name in order),
         sources,
         tuple(guards[source.name] for source in sources if source.name in guards),
     )
@@ -201,11 +211,16 @@ def _guarded(
 
 
 def _check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterable[str]) -> None:
-    known = {*Refresh, "audit", "governance", "guards", "history", "witness"}
+    known = {*Refresh, "guards", "history", "witness"}
     known.add(SPECIFICATIONS)
     known |= {f"expectations/{suite}" for suite in suites}
     for path in sorted(sql_dir.rglob("*.sql")):
         folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder in _OF_THE_PACKAGE:
+            raise BadInput(
+                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
+                next_step=f"Delete the folder {path.parent}.",
+            )
         if folder not in known:
             raise BadInput(
                 f"{path} is in no folder that is read.",
@@ -228,15 +243,19 @@ def _check_kind(file: SqlFile, refresh: Refresh) -> None:
         )
 
 
-def _check_reads(relations: dict[Name, Relation], sources: set[Name]) -> None:
-    for relation in relations.values():
-        unknown = relation.file.reads - relations.keys() - sources
-        if unknown:
-            raise BadInput(
-                f"{relation.file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
-                f"neither a relation of the store nor a source.",
-                next_step="Mend the name, or declare the source in include/sources.toml.",
-            )
+def check_reads(file: SqlFile, known: Set[Name]) -> None:
+    """Refuse a file that reads what is neither a relation nor a source.
+
+    Raises:
+        BadInput: it does.
+    """
+    unknown = file.reads - known
+    if unknown:
+        raise BadInput(
+            f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
+            f"neither a relation of the store nor a source.",
+            next_step="Mend the name, or declare the source in include/sources.toml.",
+        )
 
 
 def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
@@ -256,11 +275,15 @@ def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
             )
 
 
-def _ordered(relations: dict[Name, Relation]) -> list[Name]:
-    graph = {name: r.file.reads & relations.keys() for name, r in relations.items()}
+def ordered(files: Mapping[Name, SqlFile]) -> list[Name]:
+    """The relations, each after those that it reads.
+
+    Raises:
+        BadInput: they read each other in a cycle.
+    """
     sorter: TopologicalSorter[Name] = TopologicalSorter()
-    for name in relations:
-        sorter.add(name, *sorted(graph[name]))
+    for name, file in files.items():
+        sorter.add(name, *sorted(file.reads & files.keys()))
     try:
         return list(sorter.static_order())
     except CycleError as error:

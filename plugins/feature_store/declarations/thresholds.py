@@ -52,7 +52,7 @@ def unused_thresholds(include_dir: Path) -> list[str]:
         BadInput: a file cannot be read.
     """
     used = set(REFUSALS)
-    for folder in (include_dir / "sql", PACKAGE_SQL):
+    for folder in (include_dir / "sql", PACKAGE_SQL / "expectations"):
         for path in folder.rglob("*.sql"):
             used.update(_PLACEHOLDER.findall(read_text(path)))
     return sorted(read_thresholds(include_dir).keys() - used)

@@ -7,7 +7,8 @@ last suite. What cannot be read, or names what does not exist, would be found th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh
@@ -21,13 +22,19 @@ from feature_store.declarations.leak_rules import (
     read_rules,
 )
 from feature_store.declarations.moments import named_moments
-from feature_store.declarations.sql_file import read_query, read_statement, split_statements
+from feature_store.declarations.sql_file import (
+    SqlFile,
+    read_query,
+    read_statement,
+    split_statements,
+)
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
-from feature_store.declarations.thresholds import unused_thresholds
+from feature_store.declarations.thresholds import read_thresholds, unused_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
+from feature_store.text_format import in_words
 
 # Expectations are about its tables, too, and which there are its own steps say.
 
@@ -43,23 +50,40 @@ def check_declarations(include_dir: Path, store: Store) -> None:
         BadInput: a file that cannot be read or used, or that names what no other file declares;
             the message names it.
     """
+    for check in checks(include_dir, store):
+        check()
+
+
+def checks(include_dir: Path, store: Store) -> Iterator[Callable[[], object]]:
+    """What `check_declarations` looks at, one by one; each raises what it finds."""
     for path in sorted((include_dir / "sql").rglob("*.sql")):
-        if not split_statements(path):
-            raise BadInput(f"{path} has no statement.")
-        _check_moments(path)
-    sets = read_feature_sets(include_dir)
-    for feature_set in sets:
-        _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
-    _check_rules(store, read_rules(include_dir))
-    _check_exceptions(include_dir / "exceptions.toml", store, sets, read_exceptions(include_dir))
+        yield partial(_check_statements, path)
+    yield partial(_check_profile, include_dir, store)
+    yield lambda: _check_contracts(store, read_feature_sets(include_dir))
+    yield lambda: _check_rules(store, read_rules(include_dir))
+    yield lambda: _check_exceptions(
+        include_dir / "exceptions.toml",
+        store,
+        read_feature_sets(include_dir),
+        read_exceptions(include_dir),
+    )
     for relation in store.relations:
-        _check_rows(store, relation)
-    _check_queries(include_dir, store)
-    _check_specifications(store)
-    read_history(include_dir, store)
+        yield partial(_check_rows, store, relation)
+    yield partial(_check_queries, include_dir, store)
+    for relation in store.relations:
+        yield partial(_check_specification, store, relation)
+    yield partial(read_history, include_dir, store)
 
 
-def _check_moments(path: Path) -> None:
+def _check_contracts(store: Store, sets: Iterable[FeatureSet]) -> None:
+    for feature_set in sets:
+        _require_governed(store, feature_set.schema, f"{feature_set.path}: schema")
+        _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
+
+
+def _check_statements(path: Path) -> None:
+    if not split_statements(path):
+        raise BadInput(f"{path} has no statement.")
     if named := named_moments(read_text(path)):
         raise BadInput(
             f"{path} holds {named[0]!r}: as a date it is the day on which PostgreSQL reads it, and "
@@ -79,6 +103,28 @@ def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
         raise BadInput(
             f"{where}: {name} is {what}.",
             next_step="Mend the name, or the files that should declare it.",
+        )
+
+
+def _check_profile(include_dir: Path, store: Store) -> None:
+    """The store lives where its functions are: a refresh looks for its views nowhere else."""
+    for relation in store.relations:
+        _require_governed(store, relation.name.schema, str(relation.file.path))
+    threshold = store.profile.newest.threshold
+    if threshold and threshold not in read_thresholds(include_dir):
+        raise BadInput(
+            f"{include_dir / 'store.toml'}: newest.threshold: {threshold} is not in "
+            "thresholds.toml.",
+            next_step="Mend the name, or leave it out.",
+        )
+
+
+def _require_governed(store: Store, schema: str, where: str) -> None:
+    governed = store.profile.governed_schemas
+    if schema not in governed:
+        raise BadInput(
+            f"{where}: {schema} is no governed schema of the store.",
+            next_step=f"Use {in_words(governed)}, or add it to governed_schemas in store.toml.",
         )
 
 
@@ -181,35 +227,36 @@ def _check_rows(store: Store, relation: Relation) -> None:
         )
 
 
-def _check_specifications(store: Store) -> None:
-    """Each reads what is there when it is compared, and what is proven itself."""
-    relations = {relation.name: relation for relation in store.relations}
-    sources = {source.name for source in store.sources}
-    for relation in store.relations:
-        specification = relation.specification
-        if specification is None:
-            if relation.refresh is not Refresh.NEVER:
-                raise BadInput(
-                    f"{relation.file.path}: nothing else says what the rows of {relation.name} "
-                    "are, so that no run could prove them.",
-                    next_step=f"Write include/sql/specifications/{relation.name}.sql: a query of "
-                    "the same rows, by another route.",
-                )
-            continue
-        path, before = specification.path, {r.name for r in closure(store, relation)}
-        for name in sorted(specification.reads - sources):
-            _require(store, name, str(path), sources=True)
-            read = relations[name]
-            if read.specification is None:
-                raise BadInput(
-                    f"{path} reads {name}, which has no specification of its own.",
-                    next_step=f"Say in {path} itself what it takes from there, or specify {name}.",
-                )
-            if relation.specified_by_refresh and name not in before:
-                raise BadInput(
-                    f"{path} reads {name}, which is refreshed after {relation.name} or beside it.",
-                    next_step=f"Read what {relation.name} itself reads.",
-                )
+def _check_specification(store: Store, relation: Relation) -> None:
+    """It reads what is there when it is compared, and what is proven itself."""
+    specification = relation.specification
+    if specification is None:
+        if relation.refresh is not Refresh.NEVER:
+            raise unspecified(relation.file)
+        return
+    path, before = specification.path, {r.name for r in closure(store, relation)}
+    for name in sorted(specification.reads - {source.name for source in store.sources}):
+        _require(store, name, str(path), sources=True)
+        if store.find(str(name)).specification is None:
+            raise BadInput(
+                f"{path} reads {name}, which has no specification of its own.",
+                next_step=f"Say in {path} itself what it takes from there, or specify {name}.",
+            )
+        if relation.specified_by_refresh and name not in before:
+            raise BadInput(
+                f"{path} reads {name}, which is refreshed after {relation.name} or beside it.",
+                next_step=f"Read what {relation.name} itself reads.",
+            )
+
+
+def unspecified(file: SqlFile) -> BadInput:
+    """What is wrong with a relation that has no specification."""
+    return BadInput(
+        f"{file.path}: nothing else says what the rows of {file.name} are, so that no run could "
+        "prove them.",
+        next_step=f"Write include/sql/specifications/{file.name}.sql: a query of the same rows, by "
+        "another route.",
+    )
 
 
 def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:

@@ -29,7 +29,7 @@ def record_failure(
     from feature_store.validation.certification import withdraw
 
     holder = holder_of(context)
-    if not audit_is_current(connection, settings.include_dir):
+    if not audit_is_current(connection):
         if has_audit(connection):
             release_lease(connection, holder)  # prepare stopped the run, and has said so
         return None

@@ -1,37 +1,25 @@
 """The DAG's operators: take the turn and look, refresh one relation, check one suite.
 
 The last one, which gives the verdict, is in `verdict`. Each opens its own session and works under
-the store's lease. What may pass on its own (a lost connection, a lock timeout) is raised as it is
-and retried by Airflow; what cannot is raised as `AirflowFailException`, which Airflow does not
-retry. While another run has the lease a task waits without holding a worker slot: it is
-rescheduled.
+the store's lease (`store_operator`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowRescheduleException,
-    AirflowTaskTimeout,
-)
 
-from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.operators.airflow_run import (
     asked_by,
     check_parameters,
     has_failed,
     take_turn,
 )
-from feature_store.reporting.mail.send import leave_cause, mail_untold
-from feature_store.settings import Settings, read_settings
+from feature_store.operators.store_operator import StoreOperator
+from feature_store.reporting.mail.send import mail_untold
+from feature_store.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,92 +30,9 @@ log = logging.getLogger(__name__)
 FINDINGS = "findings"
 """The XCom key under which a suite leaves what each of its expectations came to."""
 
-_RETRIES = 3
 # The wait for the lease is rescheduled many times, and a scheduler that lags takes a task for lost
 # that comes back before its end was noted: that costs a try. So who waits has tries to lose.
 _RETRIES_OF_WHO_WAITS = 10
-_MOST_POLLS_AT_ONCE = 10
-_RETRY_DELAY = timedelta(seconds=30)
-_CANCEL_SECONDS = 5
-
-
-class StoreOperator(BaseOperator):
-    """An operator with a session on the store, whose SQL stops when the task is stopped."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", _RETRIES)
-        kwargs.setdefault("retry_delay", _RETRY_DELAY)
-        super().__init__(**kwargs)
-        self._connections: list[Connection[Any]] = []
-        self.stopped = False
-
-    def execute(self, context: Context) -> Any:
-        """Open the session, do the work, sort the errors.
-
-        Raises:
-            AirflowRescheduleException: another run has the lease; look again later.
-            AirflowFailException: what another try cannot help.
-            AirflowTaskTimeout: this try took too long.
-        """
-        settings = read_settings()
-        try:
-            with self._session(settings) as connection:
-                return self.work(connection, settings, context)
-        except LeaseTaken as error:
-            log.info("Waiting for the store's lease. %s", error.problem)
-            again = datetime.now(UTC) + timedelta(seconds=self._pause(settings, context))
-            raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
-        except AirflowTaskTimeout as error:
-            late = AirflowTaskTimeout(
-                f"{self.task_id} took longer than FEATURE_STORE_TASK_TIMEOUT, "
-                f"{settings.task_timeout} seconds."
-            )
-            leave_cause(context, late)
-            raise late from error
-        except (StoreError, psycopg.Error) as error:
-            leave_cause(context, error)
-            # Who stops a task for good has said so to Airflow; who stops its machine has not, and
-            # then another try is what is wanted.
-            if self.stopped or passes_on_its_own(error):
-                raise
-            raise AirflowFailException(str(error)) from error
-
-    @staticmethod
-    def _pause(settings: Settings, context: Context) -> int:
-        """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
-        return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
-
-    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
-        """Do the task's work in an open session."""
-        raise NotImplementedError
-
-    def on_kill(self) -> None:
-        """Stop the SQL on the server, too: a killed client alone would leave it running."""
-        self.stopped = True
-        log.info("Stopping this task's statements on the server.")
-        for connection in self._connections:
-            try:
-                if not connection.closed:
-                    connection.cancel_safe(timeout=_CANCEL_SECONDS)
-            except psycopg.Error as error:
-                log.warning("The server could not be told: %s", str(error).strip())
-
-    def connect(self, settings: Settings) -> Connection[Any]:
-        """Open a session that stops with the task."""
-        from feature_store.database.session import connect
-
-        connection = connect(settings, self.task_id)
-        self._connections.append(connection)
-        return connection
-
-    @contextmanager
-    def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
-        try:
-            yield self.connect(settings)
-        finally:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
 
 
 class PrepareOperator(StoreOperator):
@@ -143,6 +48,7 @@ class PrepareOperator(StoreOperator):
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
+        from feature_store.declarations.store_profile import read_profile
         from feature_store.operators.run_opening import look_and_open
         from feature_store.schema.audit_migrations import audit_is_current
         from feature_store.schema.object_states import has_audit
@@ -150,16 +56,18 @@ class PrepareOperator(StoreOperator):
 
         check_parameters(context, settings)
         try:
-            current = audit_is_current(connection, settings.include_dir)
+            current = audit_is_current(connection)
             if current:
                 asked_by(connection, context)  # before it waits for its turn
             if has_audit(connection):
                 take_turn(connection, settings, context)
         except psycopg.errors.InsufficientPrivilege:
-            check_access(connection)  # names every GRANT that is missing
+            check_access(
+                connection, read_profile(settings.include_dir)
+            )  # names every GRANT that is missing
             raise
         if current:
-            mail_untold(connection, context, has_failed(context))
+            mail_untold(connection, context, has_failed(context), self.settings)
         day = look_and_open(connection, settings, context)
         log.info("Ready. This run answers for %s (%s).", day, settings.zone)
         return day.isoformat()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,9 @@ from feature_store.operators.airflow_run import (
     today_of,
 )
 from feature_store.operators.failed_run import failed_before, record_failure
-from feature_store.operators.tasks import StoreOperator
+from feature_store.operators.store_operator import StoreOperator
 from feature_store.reporting.mail.send import mail_failure, mail_reviews, mail_warnings
-from feature_store.settings import Settings, read_settings
+from feature_store.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -79,12 +79,13 @@ class AssertContractOperator(StoreOperator):
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Certify the store, say so, and give the lease back."""
+        from feature_store.declarations.store_profile import read_profile
         from feature_store.schema.object_states import require_store
         from feature_store.schema.readiness import check_access
 
         try:
             require_store(connection)
-            check_access(connection)
+            check_access(connection, read_profile(settings.include_dir))
         except NotReady:
             failed = failed_before(context)  # by what Airflow alone knows of it
             if failed is None:
@@ -97,9 +98,9 @@ class AssertContractOperator(StoreOperator):
     def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         """What follows the certificate. It fails nothing, for readers are let through."""
         with _whatever_happens("Reviews were not mailed"):
-            _tell_of_reviews(connection, context)
+            _tell_of_reviews(connection, context, self.settings)
         with _whatever_happens("Warnings were not mailed"):
-            mail_warnings(connection, context)
+            mail_warnings(connection, context, self.settings)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection, context)
         with _whatever_happens("The lease was not given back; the next run takes it"):
@@ -133,7 +134,7 @@ class AssertContractOperator(StoreOperator):
         """
         verdict = None
         try:
-            settings = read_settings()
+            settings = self.settings()
             with self._session(settings) as connection:
                 if self._is_certified(connection, context):
                     log.warning("The store was certified all the same: %s", str(error).strip())
@@ -146,7 +147,7 @@ class AssertContractOperator(StoreOperator):
             if passes_on_its_own(problem) and not is_last_try(context):
                 raise
             log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
-        mail_failure(context, error, verdict)
+        mail_failure(context, error, verdict, self.settings)
         return False
 
     def _is_certified(self, connection: Connection[Any], context: Context) -> bool:
@@ -202,7 +203,9 @@ def _whatever_happens(words: str) -> Iterator[None]:
         log.warning("%s: %s", words, error)
 
 
-def _tell_of_reviews(connection: Connection[Any], context: Context) -> None:
+def _tell_of_reviews(
+    connection: Connection[Any], context: Context, settings: Callable[[], Settings]
+) -> None:
     """Mail the pending reviews that no mail has told of."""
     from feature_store.validation.history.mailed_reviews import unmailed_reviews
 
@@ -210,7 +213,7 @@ def _tell_of_reviews(connection: Connection[Any], context: Context) -> None:
     for review in found.reviews:
         log.warning("For review: %s", review)
     if found.reviews:
-        mail_reviews(connection, context, found)
+        mail_reviews(connection, context, found, settings)
 
 
 def _assert_contracts(

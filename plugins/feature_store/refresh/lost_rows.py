@@ -18,15 +18,16 @@ from psycopg import Connection, sql
 
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import RowsLost
 from feature_store.relation_name import Name
 
 log = logging.getLogger(__name__)
 
-NEXT = (
+_NEXT = (
     "Load what is missing, then clear this task with what follows; or, if the loss is meant: "
-    "airflow dags trigger feature_store_refresh --conf '{\"accept_shrink\": true}'"
+    "airflow dags trigger {dag_id} --conf '{{\"accept_shrink\": true}}'"
 )
 _FACT = "rows of {}"
 
@@ -39,11 +40,13 @@ class Limits:
         most_lost: the share of the certified rows that may be gone.
         least_rows: of how many certified rows on it is looked at.
         accepted: a person has said that the loss is meant; then it is only told.
+        dag_id: the DAG by a run of which a person says so.
     """
 
     most_lost: float
     least_rows: float
     accepted: bool
+    dag_id: str
 
     def exceeded(self, before: int, now: int) -> bool:
         """Whether too many are gone."""
@@ -107,13 +110,18 @@ class ShrinkGuard:
 
 
 def read_limits(include_dir: Path, *, accepted: bool) -> Limits:
-    """Read how much may go from ``thresholds.toml``.
+    """Read how much may go from ``thresholds.toml``, and whom to tell that more may.
 
     Raises:
         BadInput: the file cannot be used.
     """
     thresholds = read_thresholds(include_dir)
-    return Limits(thresholds["most_rows_lost"], thresholds["least_rows_guarded"], accepted)
+    return Limits(
+        most_lost=thresholds["most_rows_lost"],
+        least_rows=thresholds["least_rows_guarded"],
+        accepted=accepted,
+        dag_id=read_profile(include_dir).dag_id,
+    )
 
 
 def guard_of(store: Store, relation: Relation, limits: Limits) -> ShrinkGuard:
@@ -197,7 +205,7 @@ def _refuse(problem: str, losses: Iterable[str], limits: Limits) -> None:
             problem,
             items=lines,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step=NEXT,
+            next_step=_NEXT.format(dag_id=limits.dag_id),
         )
     for line in lines:
         log.warning("Accepted, as this run was told: %s.", line)

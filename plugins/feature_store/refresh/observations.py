@@ -6,7 +6,6 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from feature_store.declarations.expectations import FLAGGED
 from feature_store.declarations.store_definition import Relation
 
 
@@ -35,7 +34,7 @@ def _record_spam(connection: Connection[Any], relation: Relation, refresh_id: in
     connection.execute(
         sql.SQL(
             "WITH flagged AS ({flagged}), recorded AS ("
-            "INSERT INTO feature_store_audit.spam_seen_log (refresh_id, listing_id) "
+            "INSERT INTO feature_store_audit.spam_seen_log (refresh_id, key) "
             "SELECT {id}, f.{key} FROM flagged AS f) "
             "INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample) "
             "SELECT {id}, {fact}, count(*), '[]' FROM flagged AS f"
@@ -43,6 +42,6 @@ def _record_spam(connection: Connection[Any], relation: Relation, refresh_id: in
             flagged=relation.rows.without.flagged,
             key=sql.Identifier(relation.rows.without.key),
             id=sql.Literal(refresh_id),
-            fact=sql.Literal(FLAGGED),
+            fact=sql.Literal(relation.rows.without.fact),
         )
     )

@@ -1,7 +1,7 @@
 """Freshness: how long ago a whole run certified the store, asked from outside of Airflow.
 
 A run that fails sends a mail. A DAG that cannot be imported and a scheduler that is down send none.
-The answer comes from ``store_freshness`` in the database (``include/sql/governance``).
+The answer comes from ``store_freshness`` in the database (``sql/governance``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
+from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import BadInput, NotReady
-from feature_store.schema.governance import GOVERNED_SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Freshness:
         feature_set: the active one.
         readable: ``require_certified`` lets readers of it through now.
         problem: why not.
-        sources_until: the newest day of which the sources have a listing; None where no refresh
-            has told it yet.
+        sources_until: the newest day of the sources; None where no refresh has told it yet.
     """
 
     ok: bool
@@ -55,23 +54,26 @@ class Freshness:
             f"for {self.as_of_day}, by run {self.run_id}"
         )
         if self.sources_until:
-            certified += f"; the sources have listings until {self.sources_until}"
+            certified += f"; the sources reach until {self.sources_until}"
         return certified if self.readable else f"{certified}; not readable now: {self.problem}"
 
 
-def require_fresh(connection: Connection[Any], max_age: str) -> tuple[Freshness, ...]:
+def require_fresh(
+    connection: Connection[Any], max_age: str, profile: StoreProfile
+) -> tuple[Freshness, ...]:
     """How fresh the store is, for the active feature set of each schema.
 
     Args:
         connection: a session that may use these schemas.
         max_age: an interval as PostgreSQL reads it, such as ``30 hours``.
+        profile: the store.
 
     Raises:
         BadInput: ``max_age`` is no interval, or a negative one.
         NotReady: it was certified longer ago, or never, or the store has not been created.
     """
     try:
-        found = tuple(_ask(connection, schema, max_age) for schema in GOVERNED_SCHEMAS)
+        found = tuple(_ask(connection, schema, max_age) for schema in profile.governed_schemas)
     except psycopg.DataError as error:
         raise BadInput(
             f"The age {max_age!r} cannot be used: {error.diag.message_primary}.",

@@ -55,7 +55,7 @@ def _latest(connection: Connection[Any]) -> str:
     ]
     if recounts:
         told += (
-            "\nOnly recounted, by more or fewer rows of listings that each of these days knew, "
+            "\nOnly recounted, by more or fewer rows of what each of these days knew, "
             f"which moved no median and asks nobody: {'; '.join(recounts)}."
         )
     return told

@@ -27,7 +27,6 @@ from feature_store.schema.applied_definitions import (
     write_words,
 )
 from feature_store.schema.audit_migrations import migrate
-from feature_store.schema.governance import REGISTRY
 from feature_store.schema.live_function import replace_code
 from feature_store.schema.object_states import (
     Condition,
@@ -43,6 +42,7 @@ from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
 from feature_store.schema.schema_owner import as_the_owner, schema_problems
+from feature_store.schema.store_record import record_of, record_store, require_suites
 from feature_store.settings import Settings
 
 # Readers who hold what is to be swapped are waited for this many lock timeouts.
@@ -118,7 +118,7 @@ def apply(
 def _apply_in_transaction(
     connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
 ) -> Plan:
-    _refuse(schema_problems(connection))
+    _refuse(schema_problems(connection, store.profile.governed_schemas))
     _wait_for_other_applies(connection)
     plan = make_plan(connection, store, settings.include_dir, replace)
     problems = server_problems(connection) or source_problems(connection, store.sources)
@@ -181,7 +181,11 @@ def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: 
         beside = {str(one.name) for one in plan.replacement.rebuilt}
     created = [thing for thing in plan.creates if thing.label not in beside]
     with as_the_owner(connection):
+        is_first = not has_audit(connection)
         migrate(connection, plan.migrations)
+        record_store(connection, record_of(store.profile, settings.include_dir))
+        if is_first:
+            require_suites(connection, settings.include_dir)
         written = words_of_files(connection)
         for condition in (*plan.completes, *plan.adopts):
             _complete(connection, condition)
@@ -213,13 +217,13 @@ def _replace(
 
 
 def _complete(connection: Connection[Any], condition: Condition) -> None:
-    parts = condition.standing
+    parts, governance = condition.standing, condition.thing.governance
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
     replaced = parts.replace if parts else ()
-    if condition.thing.governance and condition.thing.governance.shows and replaced:
-        with naming(f"{condition.thing.label} cannot show that of {REGISTRY}"):
-            join_registry(connection, condition.thing.governance.parts, REGISTRY)
+    if governance and governance.shows and replaced:
+        with naming(f"{condition.thing.label} cannot show that of {governance.registry}"):
+            join_registry(connection, governance.parts, governance.registry)
     for part in replaced:
         if part.is_table:
             continue

@@ -1,4 +1,4 @@
-"""The audit schema's versioned migrations, ``include/sql/audit/NNNN_name.sql``, each run once."""
+"""The audit schema's versioned migrations, ``sql/audit/NNNN_name.sql``, each run once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
+from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from feature_store.schema.object_states import has_audit
 
+FOLDER = PACKAGE_SQL / "audit"
+"""They are the package's own, the same for any store."""
 # The step that brought the column of digests; what was applied before has none.
 _DIGESTS_SINCE = 11
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -39,14 +41,14 @@ class Migration:
         return sha256(self.sql.encode()).hexdigest()
 
 
-def read_migrations(include_dir: Path) -> tuple[Migration, ...]:
+def read_migrations() -> tuple[Migration, ...]:
     """Read all migrations in order.
 
     Raises:
         BadInput: a file that is not called NNNN_name.sql, or a gap in the numbers.
     """
     migrations: list[Migration] = []
-    for path in sorted((include_dir / "sql" / "audit").glob("*.sql")):
+    for path in sorted(FOLDER.glob("*.sql")):
         match = _FILE.fullmatch(path.name)
         if not match or int(match[1]) != len(migrations) + 1:
             raise BadInput(
@@ -56,11 +58,11 @@ def read_migrations(include_dir: Path) -> tuple[Migration, ...]:
     return tuple(migrations)
 
 
-def audit_is_current(connection: Connection[Any], include_dir: Path) -> bool:
+def audit_is_current(connection: Connection[Any]) -> bool:
     """Whether the audit schema exists and is at this package's version, so that runs can record."""
     if not has_audit(connection):
         return False
-    return _latest(connection) == len(read_migrations(include_dir))
+    return _latest(connection) == len(read_migrations())
 
 
 def pending_migrations(
@@ -116,8 +118,7 @@ def _require_unedited(connection: Connection[Any], applied: Sequence[Migration])
     ]
     if edited:
         raise BadInput(
-            f"Edited since they were applied to this database: {', '.join(edited)}, in "
-            "include/sql/audit.",
+            f"Edited since they were applied to this database: {', '.join(edited)}, in {FOLDER}.",
             next_step="Put the files back as this version of the package has them; a change is a "
             "new file with the next number.",
         )

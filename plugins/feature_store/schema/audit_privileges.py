@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from psycopg import Connection
 
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
-from feature_store.schema.governance import GOVERNED_SCHEMAS
 
 # The logs that the refresher adds to, with the columns that it fills; None is all that have no
 # default: what a default gives comes from the server.
@@ -61,15 +61,19 @@ AUDIT_FUNCTIONS = (
 _MOST_NAMED = 5
 
 
-def access_problems(connection: Connection[Any]) -> list[str]:
+def access_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
     """Name what the session's role may not do with the record: its schemas, tables, functions.
 
     Asks the catalog only, so it needs no privilege itself.
+
+    Args:
+        connection: a session of that role.
+        governed: the store's governed schemas.
     """
     schemas = connection.execute(
         "SELECT quote_ident(current_user), nspname FROM pg_catalog.pg_namespace "
         "WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname",
-        ([*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA],),
+        ([*governed, AUDIT_SCHEMA, LOG_SCHEMA],),
     ).fetchall()
     lacking = connection.execute(
         _LACKING,

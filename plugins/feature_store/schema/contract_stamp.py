@@ -15,7 +15,6 @@ from psycopg import Connection, sql
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.schema.feature_log import make_log
-from feature_store.schema.governance import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
 
 
 def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
-    registry = sql.Identifier(REGISTRY)
+    registry = sql.Identifier(feature_set.registry)
     row = connection.execute(
         sql.SQL(
             "INSERT INTO {}.feature_set (name, features_hash, n_features) VALUES (%s, %s, %s) "
@@ -216,7 +215,7 @@ def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> l
             "b.other_columns = %s, b.integer_columns = %s "
             "FROM {0}.feature_set_binding AS b INNER JOIN {0}.feature_set AS s "
             "ON b.set_id = s.set_id WHERE s.name = %s"
-        ).format(sql.Identifier(REGISTRY)),
+        ).format(sql.Identifier(feature_set.registry)),
         (
             feature_set.relation.schema,
             feature_set.relation.relation,

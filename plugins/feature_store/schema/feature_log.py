@@ -4,7 +4,7 @@ A log is a table, ``feature_log.SET``: the set's entity and features with the ty
 relation has, and when, by which run and under which contract each row was served. A new feature is
 a new column, without a value in the rows of before. Beside it stands the training view,
 ``feature_log.SET_training``. What is written into a log goes through the database's own function
-(``certify_and_log`` in ``include/sql/audit``).
+(``certify_and_log`` in ``sql/audit``).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSe
     Reads the catalog only.
     """
     problems = []
-    stamped = {name for (name,) in connection.execute("SELECT s.name FROM ml.feature_set AS s")}
+    stamped = _stamped(connection, {feature_set.registry for feature_set in feature_sets})
     for feature_set in feature_sets:
         if feature_set.name not in stamped:
             continue
@@ -124,6 +124,17 @@ def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSe
                 f"Next: bin/feature-store stamp-contract {feature_set.name}"
             )
     return problems
+
+
+def _stamped(connection: Connection[Any], registries: Collection[str]) -> set[str]:
+    """The sets that a person has stamped."""
+    return {
+        name
+        for registry in registries
+        for (name,) in connection.execute(
+            sql.SQL("SELECT s.name FROM {} AS s").format(sql.Identifier(registry, "feature_set"))
+        )
+    }
 
 
 def _missing(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> list[str]:

@@ -1,4 +1,4 @@
-"""The governance files: tables and functions that each of our two schemas has.
+"""The governance files, ``sql/governance``: tables and functions of each governed schema.
 
 They come as a whole, but part by part into a database that has some of them: a table that was there
 before us and has our columns is kept with its rows, a function is replaced only by name.
@@ -9,24 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import sqlglot
-from psycopg import Connection
+from psycopg import Connection, sql
 from sqlglot import exp
 
 from feature_store.database.catalog import describe_governance
 from feature_store.declarations.source_tables import live_columns
-from feature_store.declarations.sql_file import Statement, split_statements
+from feature_store.declarations.sql_file import Statement, split_text
+from feature_store.declarations.store_profile import StoreProfile
+from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.schema.governed_tables import table_changes, table_misfits
 from feature_store.schema.live_function import LiveFunction, live_function
 from feature_store.schema.registry import LiveView, live_view, registry_apart
 
-GOVERNED_SCHEMAS = ("ml", "feature_store")
-REGISTRY = "ml"  # its tables hold all feature sets; the other schema shows them
+FOLDER = PACKAGE_SQL / "governance"
 GOVERNANCE_TABLES = (
     "feature_set",
     "feature_contract",
@@ -43,11 +43,12 @@ GOVERNANCE_FUNCTIONS = (
 _REGISTRY, _CONTRACTS = "contract registry", "feature contracts"
 _FORMERLY = {_REGISTRY: _CONTRACTS}
 _FILES = (
-    ("registry.sql", _REGISTRY, (REGISTRY,)),
-    ("registry_shown.sql", _REGISTRY, tuple(s for s in GOVERNED_SCHEMAS if s != REGISTRY)),
-    ("feature_contract.sql", _CONTRACTS, GOVERNED_SCHEMAS),
-    ("certification.sql", "certification guard", GOVERNED_SCHEMAS),
-    ("freshness.sql", "freshness guard", GOVERNED_SCHEMAS),
+    # The file, how what it makes is called, and whether it is made in the first schema, the others.
+    ("registry.sql", _REGISTRY, True, False),
+    ("registry_shown.sql", _REGISTRY, False, True),
+    ("feature_contract.sql", _CONTRACTS, True, True),
+    ("certification.sql", "certification guard", True, True),
+    ("freshness.sql", "freshness guard", True, True),
 )
 # Readers call these and nothing of ours does, so a reader's own may stay.
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
@@ -116,6 +117,7 @@ class Governance:
 
     Attributes:
         schema: whose.
+        registry: the schema whose tables hold all feature sets.
         label: how it is called in messages and in the audit schema.
         formerly: how what it has was called before it had a file of its own.
         parts: its tables and functions, in an order in which they can be created.
@@ -123,6 +125,7 @@ class Governance:
     """
 
     schema: str
+    registry: str
     label: str
     formerly: str
     parts: tuple[Part, ...]
@@ -168,16 +171,17 @@ class Standing:
     outgrown: tuple[str, ...]
 
 
-def read_governance(include_dir: Path) -> tuple[Governance, ...]:
-    """Read the governance files, for each of our schemas.
+def read_governance(profile: StoreProfile) -> tuple[Governance, ...]:
+    """Read the governance files, for each governed schema of a store.
 
     Raises:
         BadInput: a file cannot be read.
     """
+    first, *others = profile.governed_schemas
     return tuple(
-        _governance(include_dir / "sql" / "governance" / file, kind, schema)
-        for file, kind, schemas in _FILES
-        for schema in schemas
+        _governance(file, kind, schema, profile)
+        for file, kind, in_first, in_others in _FILES
+        for schema in [first] * in_first + others * in_others
     )
 
 
@@ -198,7 +202,11 @@ def standing(
         recorded: the file's and the server's description when it was applied; None before that.
         may_stay: whether what is there was there before us.
     """
-    apart = registry_apart(connection, governance.parts, REGISTRY) if governance.shows else {}
+    apart = (
+        registry_apart(connection, governance.parts, governance.registry)
+        if governance.shows
+        else {}
+    )
     # A registry that was there before us stays as a whole, or its sets move as a whole.
     may_stay = may_stay and not any(str(name) in named for name in apart)
     found = []
@@ -263,10 +271,11 @@ def _of_code(
     return [("kept" if readers_own else "outgrown", words)]
 
 
-def _governance(path: Path, kind: str, schema: str) -> Governance:
+def _governance(file: str, kind: str, schema: str, profile: StoreProfile) -> Governance:
+    path = FOLDER / file
     parts: dict[str, Part] = {}
     dictionary = []
-    for statement in split_statements(path):
+    for statement in split_text(path, _of_store(read_text(path), profile)):
         # The file is written for psql, which puts the quoted schema in place of :"schema".
         text = statement.text.replace(':"schema"', f'"{schema}"')
         on, made = _ON.match(text), _MADE.match(text)
@@ -282,7 +291,16 @@ def _governance(path: Path, kind: str, schema: str) -> Governance:
     if not parts:
         raise BadInput(f"{path} has no statement.")
     label, formerly = (f"the {k} of {schema}" for k in (kind, _FORMERLY.get(kind, kind)))
-    return Governance(schema, label, formerly, tuple(parts.values()), ";\n".join(dictionary))
+    return Governance(
+        schema, profile.registry, label, formerly, tuple(parts.values()), ";\n".join(dictionary)
+    )
+
+
+def _of_store(text: str, profile: StoreProfile) -> str:
+    """A file's text for one store: all but the schema, which is told apart by each part itself."""
+    fact = sql.Literal(profile.newest.fact).as_string()
+    text = text.replace(':"registry"', profile.registry).replace(":'newest_fact'", fact)
+    return text.replace(":dag_id", profile.dag_id)
 
 
 def _part(text: str, statement: Statement, schema: str, made: re.Match[str]) -> Part:

@@ -112,7 +112,7 @@ def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
         BadInput: a governance or contract file cannot be read.
     """
     return (
-        *(_governance(governance) for governance in read_governance(include_dir)),
+        *(_governance(governance) for governance in read_governance(store.profile)),
         *(_relation(store, r, include_dir) for r in store.relations),
     )
 

@@ -19,7 +19,6 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.audit_migrations import Migration, pending_migrations, read_migrations
 from feature_store.schema.carried_code import carried_code
-from feature_store.schema.governance import GOVERNED_SCHEMAS
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -30,6 +29,7 @@ from feature_store.schema.object_states import (
 from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
+from feature_store.schema.store_record import record_of, recorded, store_problems
 from feature_store.text_format import bullets
 
 
@@ -51,11 +51,13 @@ class Plan:
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
-        unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
+        unsafe: whom our schemas let in, and whether the database is of another store, in words with
+            the way out; nothing is applied meanwhile.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
         views_read: the sources that are views.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
+        recorded: whether the record says of the store what ``store.toml`` says.
     """
 
     carried: tuple[str, ...]
@@ -74,6 +76,7 @@ class Plan:
     views_read: tuple[str, ...]
     in_place: int
     adopted: int
+    recorded: bool
 
     @property
     def empty(self) -> bool:
@@ -87,6 +90,7 @@ class Plan:
             or self.replacement
             or self.comments
             or self.reworded
+            or not self.recorded
         )
 
     @property
@@ -120,9 +124,10 @@ def make_plan(
         NotReady: somebody else has taken the audit schema, so that nothing of it can be read.
     """
     check_declarations(include_dir, store)
-    unsafe = tuple(schema_problems(connection))
+    unsafe = tuple(schema_problems(connection, store.profile.governed_schemas))
     try:
-        migrations = pending_migrations(connection, read_migrations(include_dir))
+        migrations = pending_migrations(connection, read_migrations())
+        unsafe += tuple(store_problems(connection, store.profile))
     except psycopg.errors.InsufficientPrivilege:
         if unsafe:  # whoever took the schema has shut everybody out
             raise NotReady(f"Not safe: {len(unsafe)}", items=unsafe) from None
@@ -142,7 +147,7 @@ def make_plan(
         replacement = plan_replacement(connection, store, named, created)
     return Plan(
         carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
-        schemas=_missing_schemas(connection),
+        schemas=_missing_schemas(connection, store.profile.governed_schemas),
         migrations=migrations,
         creates=creates,
         completes=tuple(c for c in rest if c.state is State.INCOMPLETE),
@@ -157,6 +162,7 @@ def make_plan(
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
+        recorded=recorded(connection) == record_of(store.profile, include_dir),
     )
 
 
@@ -200,6 +206,7 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
     yield from _standing_in_the_way(plan)
     steps = [f"schema {name}" for name in plan.schemas]
     steps += _audit_steps(plan.migrations)
+    steps += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
     steps += [thing.label for thing in plan.creates]
     if steps:
         yield f"{'Created' if done else 'To create'}: {len(steps)}\n{bullets(steps)}"
@@ -294,8 +301,8 @@ def _check_states(relations: dict[str, Condition], named: list[str]) -> None:
             )
 
 
-def _missing_schemas(connection: Connection[Any]) -> tuple[str, ...]:
-    schemas = (*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA)
+def _missing_schemas(connection: Connection[Any], governed: Collection[str]) -> tuple[str, ...]:
+    schemas = (*governed, AUDIT_SCHEMA, LOG_SCHEMA)
     existing = {
         name
         for (name,) in connection.execute(

@@ -6,6 +6,7 @@ view's owner. ``include/roles.sql`` grants all that is asked for here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from psycopg import Connection
@@ -14,14 +15,18 @@ from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
-from feature_store.schema.governance import GOVERNANCE_TABLES, GOVERNED_SCHEMAS
+from feature_store.schema.governance import GOVERNANCE_TABLES
 from feature_store.text_format import in_words
 
 
-def contract_problems(connection: Connection[Any]) -> list[str]:
+def contract_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
     """Name what keeps the session's role from asserting the contracts.
 
     The governance tables and functions must exist.
+
+    Args:
+        connection: a session of that role.
+        governed: the store's governed schemas.
     """
     rows = connection.execute(
         """
@@ -32,7 +37,7 @@ def contract_problems(connection: Connection[Any]) -> list[str]:
             AND NOT has_table_privilege(c.oid, 'SELECT')
         ORDER BY n.nspname, c.relname
         """,
-        (list(GOVERNED_SCHEMAS), list(GOVERNANCE_TABLES)),
+        (list(governed), list(GOVERNANCE_TABLES)),
     ).fetchall()
     functions = connection.execute(
         """
@@ -43,7 +48,7 @@ def contract_problems(connection: Connection[Any]) -> list[str]:
             AND NOT has_function_privilege(p.oid, 'EXECUTE')
         ORDER BY n.nspname
         """,
-        (list(GOVERNED_SCHEMAS),),
+        (list(governed),),
     ).fetchall()
     return [
         f"{me} may not read {schema}.{table}, so it cannot assert the contract.\n"

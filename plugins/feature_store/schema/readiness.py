@@ -14,6 +14,7 @@ from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems, view_sources, views_words
 from feature_store.declarations.store_definition import Store
+from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady
 from feature_store.proof.proving import specification_problems
@@ -43,7 +44,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         BadInput: a file that cannot be used.
     """
     _refuse(server_problems(connection))
-    check_access(connection)
+    check_access(connection, store.profile)
     problems = [
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
@@ -51,7 +52,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = problems or [
         *_suite_problems(connection, settings),
         *refresh_problems(connection, store),
-        *contract_problems(connection),
+        *contract_problems(connection, store.profile.governed_schemas),
     ]
     problems = problems or log_problems(connection, read_feature_sets(settings.include_dir))
     problems = problems or lock_problems(connection, store)
@@ -62,13 +63,13 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         log.info("%s", views_words(views))
 
 
-def check_access(connection: Connection[Any]) -> None:
+def check_access(connection: Connection[Any], profile: StoreProfile) -> None:
     """Check that the session's role may look at the store at all. Needs no privilege itself.
 
     Raises:
         NotReady: it may not; the message names every GRANT that is missing.
     """
-    _refuse(access_problems(connection))
+    _refuse(access_problems(connection, profile.governed_schemas))
 
 
 def check_code(
@@ -139,6 +140,7 @@ def _definition_problems(
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
+    missing += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
     missing += [thing.label for thing in plan.creates]
     for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):
         if waiting:

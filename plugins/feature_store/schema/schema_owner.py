@@ -8,18 +8,14 @@ superuser, who may do anything anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection
 
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
-from feature_store.schema.governance import (
-    GOVERNANCE_FUNCTIONS,
-    GOVERNANCE_TABLES,
-    GOVERNED_SCHEMAS,
-)
+from feature_store.schema.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 
 _WORDS = {
     "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} can "
@@ -31,19 +27,23 @@ _WORDS = {
 }
 
 
-def schema_problems(connection: Connection[Any]) -> list[str]:
+def schema_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
     """Name what of ours somebody else owns, and the schemas that somebody else may create in.
 
     Asks the catalog only. The store's owner is whoever owns the audit schema's tables; before they
     are there, the session's role.
+
+    Args:
+        connection: a pinned session.
+        governed: the store's governed schemas.
     """
     found = connection.execute(
         _FOUND,
         {
-            "schemas": [*GOVERNED_SCHEMAS, AUDIT_SCHEMA, LOG_SCHEMA],
+            "schemas": [*governed, AUDIT_SCHEMA, LOG_SCHEMA],
             "audit": AUDIT_SCHEMA,
             "logs": LOG_SCHEMA,
-            "governed": list(GOVERNED_SCHEMAS),
+            "governed": list(governed),
             "functions": list(GOVERNANCE_FUNCTIONS),
             "tables": list(GOVERNANCE_TABLES),
         },

@@ -1,6 +1,6 @@
 """Certification: which refresh of which relation a whole run has proven.
 
-Readers ask through ``require_certified``, in the database (``include/sql/governance``).
+Readers ask through ``require_certified``, in the database (``sql/governance``).
 """
 
 from __future__ import annotations

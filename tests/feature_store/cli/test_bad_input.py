@@ -222,7 +222,7 @@ class TestFiles:
         for name in names:
             (tmp_path / f"{name}.toml").write_bytes(text.encode(errors="surrogatepass"))
         _refused(lambda: read_sources(tmp_path / "sources.toml"))
-        _refused(lambda: read_feature_set(tmp_path / "contract.toml"))
+        _refused(lambda: read_feature_set(tmp_path / "contract.toml", "ml"))
         for read in (read_thresholds, read_rules, read_exceptions):
             _refused(lambda read=read: read(tmp_path))  # type: ignore[misc]
 

@@ -30,7 +30,7 @@ def read(tmp_path: Path):
     def read_text(text: str, name: str = "s.toml") -> FeatureSet:
         path = tmp_path / name
         path.write_text(text)
-        return read_feature_set(path)
+        return read_feature_set(path, "ml")
 
     return read_text
 
@@ -227,10 +227,10 @@ def test_a_wrong_file_name_is_refused(read):
 def test_what_is_not_toml_is_refused(read, tmp_path):
     assert " cannot be read: " in _refused(read, "features = [")
     with pytest.raises(BadInput, match="cannot be read"):
-        read_feature_set(tmp_path / "missing.toml")
+        read_feature_set(tmp_path / "missing.toml", "ml")
     (tmp_path / "s.toml").write_bytes(b"\xff")
     with pytest.raises(BadInput, match="cannot be read"):
-        read_feature_set(tmp_path / "s.toml")
+        read_feature_set(tmp_path / "s.toml", "ml")
 
 
 @pytest.mark.parametrize(

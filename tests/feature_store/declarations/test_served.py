@@ -20,7 +20,7 @@ def read(tmp_path):
     def read_text(served: str, name: str = "s", feature: str = "a"):
         path = tmp_path / f"{name}.toml"
         path.write_text(_HEAD.format(name=name) + served + _ROWS.format(feature=feature))
-        return read_feature_set(path)
+        return read_feature_set(path, "ml")
 
     return read_text
 

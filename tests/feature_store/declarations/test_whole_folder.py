@@ -38,8 +38,7 @@ KINDS = {
     "expectation": "sql/expectations/as_of_counts/ai_signals_are_present.sql",
     "specification": "sql/specifications/ml.tom_features_v1_mv.sql",
     "history": f"sql/history/{_E}.sql",
-    "governance": "sql/governance/freshness.sql",
-    "migration": "sql/audit/0004_reuse.sql",
+    "store": "store.toml",
 }
 # The folders that a run cannot do without: one that may not be listed is not an empty one.
 _FOLDERS = [
@@ -153,8 +152,7 @@ def test_what_may_not_be_read_is_named(closed: Callable[[str], None], path: str)
         ("contracts/tom_features_v1.toml", "there is no feature set called 'tom_features_v1'"),
         (f"sql/read/{_E}.sql", f"{_E}.sql is about {_E}, which no file defines"),
         (f"sql/history/{_E}.sql", "depends on E, which no file shows"),
-        ("sql/governance/freshness.sql", "freshness.sql cannot be read: "),
-        ("sql/audit/0004_reuse.sql", "expected a migration called 0004_name.sql"),
+        ("store.toml", "store.toml cannot be read: "),
     ],
 )
 def test_a_file_that_is_missing_is_missed(scratch, include, path, words):
@@ -284,12 +282,17 @@ _EDITS = {
     "a witness that is two statements": (
         KINDS["witness"], "INSERT", "SELECT 1; INSERT", "_clean_mv.sql must be one statement",
     ),
-    "governance that is something else": (
-        "sql/governance/freshness.sql", "CREATE FUNCTION", "DROP TABLE x; CREATE FUNCTION",
-        "freshness.sql creates tables and functions and comments on them, not 'DROP TABLE x'.",
+    "a contract of a schema that is not governed": (
+        "contracts/tom_features_v1.toml", 'schema = "ml"', 'schema = "mine"',
+        "tom_features_v1.toml: schema: mine is no governed schema of the store.",
     ),
-    "governance that is commented away": (
-        "sql/governance/freshness.sql", "", "/*", "freshness.sql",
+    "a relation of a schema that is not governed": (
+        "store.toml", '"ml", "feature_store"', '"ml"',
+        "feature_store is no governed schema of the store.",
+    ),
+    "a threshold of the newest day that there is not": (
+        "store.toml", '"most_days_without_a_listing"', '"most_days"',
+        "store.toml: newest.threshold: most_days is not in thresholds.toml.",
     ),
 }  # fmt: skip
 
@@ -305,8 +308,18 @@ def test_what_names_nothing_or_is_of_another_form_is_named_before_any_work(
 
 
 def test_a_file_of_comments_alone_has_no_statement(scratch, include):
-    include.write("sql/governance/freshness.sql", "-- Nothing.\n")
-    assert _refused(scratch, include).endswith("freshness.sql has no statement.")
+    include.write(_EXPECTATION, "-- Nothing.\n")
+    assert _refused(scratch, include).endswith("ai_signals_are_present.sql has no statement.")
+
+
+@pytest.mark.parametrize("folder", ["audit", "governance"])
+def test_what_is_the_package_s_own_is_not_a_store_s(scratch, include, folder):
+    """An include folder of before, with the files of another version beside the package's."""
+    (include.directory / "sql" / folder).mkdir()
+    path = include.write(f"sql/{folder}/0001_mine.sql", "SELECT 1;\n")
+    assert _refused(scratch, include) == (
+        f"{path} is a file of an earlier version: the package has its own of {folder} now."
+    )
 
 
 def test_an_expectation_called_like_a_proof_is_refused(scratch, include):

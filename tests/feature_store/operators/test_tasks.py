@@ -20,12 +20,8 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.audit.lease import Holder, take_lease
-from feature_store.operators.tasks import (
-    PrepareOperator,
-    RefreshOperator,
-    StoreOperator,
-    SuiteOperator,
-)
+from feature_store.operators.store_operator import StoreOperator
+from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
 from feature_store.validation import suite_record, suites
 
 

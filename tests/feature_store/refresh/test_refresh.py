@@ -262,7 +262,7 @@ def test_what_is_recorded_is_of_the_same_moment_as_what_was_refreshed(
     assert session.execute("SELECT * FROM feature_store_audit.spam_seen").fetchall() == []
     refresh_one(E_CLEAN)
     assert session.execute(f"SELECT listing_id FROM {E_CLEAN}").fetchall() == []
-    seen = session.execute("SELECT listing_id FROM feature_store_audit.spam_seen").fetchall()
+    seen = session.execute("SELECT key FROM feature_store_audit.spam_seen").fetchall()
     assert seen == [(1,)]
 
 

@@ -11,7 +11,7 @@ from feature_store.schema.plan import make_plan
 from sandbox.programs import binaries
 from tests.conftest import ROOT
 
-GOVERNANCE = ROOT / "include" / "sql" / "governance"
+GOVERNANCE = ROOT / "plugins" / "feature_store" / "sql" / "governance"
 CHECK = "ml.check_feature_contract(text)"
 
 

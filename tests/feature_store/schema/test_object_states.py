@@ -13,7 +13,7 @@ _F0 = "feature_store.listing_device_features_clean_mv"
 _F3 = "feature_store.device_meta_encoded_t0_v1"
 _ML = "the feature contracts of ml"
 _REGISTRY = "the contract registry of ml"
-_GOVERNANCE = "sql/governance/feature_contract.sql"
+_GOVERNANCE = "governance/feature_contract.sql"
 _D1_FILE = f"sql/base/{_D1}.sql"
 
 
@@ -92,8 +92,10 @@ def test_a_new_index_in_the_file_is_a_change_of_the_file(scratch, include):
     assert "more_idx" in condition.details
 
 
-def test_a_changed_message_of_the_contract_function_is_a_change_of_the_file(scratch, include):
-    include.edit(_GOVERNANCE, "feature_set % not found", "Feature_Set % not found")
+def test_a_changed_message_of_the_contract_function_is_a_change_of_the_file(
+    scratch, include, package
+):
+    package.edit(_GOVERNANCE, "feature_set % not found", "Feature_Set % not found")
     states = {k: c.state for k, c in _examine(scratch, include).items()}
     assert states[_ML] is State.FILE_CHANGED
 

@@ -267,10 +267,12 @@ def test_changed_words_are_planned_and_written_and_nothing_else(scratch, include
     assert _plan(scratch, include).empty
 
 
-def test_changed_words_of_the_contract_tables_are_written_in_both_schemas(scratch, include):
+def test_changed_words_of_the_contract_tables_are_written_in_both_schemas(
+    scratch, include, package
+):
     words = "Number of contract rows as they were stamped."
     for file in ("registry", "registry_shown"):
-        include.edit(f"sql/governance/{file}.sql", f"'{words}'", "'X'")
+        package.edit(f"governance/{file}.sql", f"'{words}'", "'X'")
     _apply(scratch, include)
     for schema in ("ml", "feature_store"):
         told = "SELECT col_description(%s::regclass, 4)"
@@ -278,9 +280,9 @@ def test_changed_words_of_the_contract_tables_are_written_in_both_schemas(scratc
     assert _plan(scratch, include).empty
 
 
-def test_a_new_version_of_functions_and_relations_is_one_command(scratch, include):
-    guard = "sql/governance/certification.sql"
-    include.edit(guard, "'feature_set % not found'", "'feature_set % is not known'")
+def test_a_new_version_of_functions_and_relations_is_one_command(scratch, include, package):
+    guard = "governance/certification.sql"
+    package.edit(guard, "'feature_set % not found'", "'feature_set % is not known'")
     functions = "ml.require_certified feature_store.require_certified"
     told = str(_plan(scratch, include))
     assert told.count(f"All at once: `bin/feature-store apply --replace {functions}`") == 2
@@ -543,10 +545,10 @@ def test_a_database_of_a_newer_package_is_refused(scratch, include):
     assert error.next_step == ("Run the newer version of the package that was used here before.")
 
 
-def test_a_new_migration_runs_once(scratch, include):
+def test_a_new_migration_runs_once(scratch, include, package):
     step = len(include.migrations) + 1
-    more = f"sql/audit/{step:04d}_more.sql"
-    include.write(more, "CREATE TABLE feature_store_audit.more (x int);")
+    more = f"audit/{step:04d}_more.sql"
+    package.write(more, "CREATE TABLE feature_store_audit.more (x int);")
     assert f"audit schema, step {step}: more" in str(_plan(scratch, include))
     _apply(scratch, include)
     assert _plan(scratch, include).empty
@@ -554,8 +556,8 @@ def test_a_new_migration_runs_once(scratch, include):
 
 
 @pytest.mark.parametrize("name", ["0099_gap.sql", "0001_again.sql", "more.sql", "2_more.sql"])
-def test_a_migration_with_a_wrong_number_is_refused(scratch, include, name):
-    path = include.write(f"sql/audit/{name}", "SELECT 1;")
+def test_a_migration_with_a_wrong_number_is_refused(scratch, include, package, name):
+    path = package.write(f"audit/{name}", "SELECT 1;")
     error = _refused(scratch, include, BadInput)
     assert "expected a migration called 00" in error.problem
     assert str(path.parent) in error.problem

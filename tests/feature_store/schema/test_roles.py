@@ -91,6 +91,7 @@ PAGE_READS = [
         "refresh",
         "reuse",
         "run",
+        "store",
     )
 ]
 DENIED = "42501"

@@ -80,7 +80,7 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
         "sections": _sections(facts, clean),
         "steps": facts.steps,
     }
-    return _render("mail", facts.as_of_day, headline + detail, values, clean)
+    return _render("mail", facts, headline + detail, values, clean)
 
 
 def compose_review(
@@ -112,7 +112,7 @@ def compose_review(
         "left_out": max(0, len(reviews) - _MOST_REVIEWS),
         "steps": steps,
     }
-    return _render("review", run.as_of_day, headline, values, partial(_clean, hide=hide))
+    return _render("review", run, headline, values, partial(_clean, hide=hide))
 
 
 def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], str] = str) -> Mail:
@@ -137,12 +137,12 @@ def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], 
         "sections": _sections(run, clean),
         "over": over,
     }
-    return _render("warning", run.as_of_day, f"{headline}: {(first or over)[0]}", values, clean)
+    return _render("warning", run, f"{headline}: {(first or over)[0]}", values, clean)
 
 
 def _render(
     template: str,
-    day: date | None,
+    run: MailFacts,
     headline: str,
     values: dict[str, Any],
     clean: Callable[[Any], str],
@@ -156,9 +156,9 @@ def _render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    of_day = f" {day}" if day else ""
+    of_day = f" {run.as_of_day}" if run.as_of_day else ""
     return Mail(
-        subject=_cut(_one_line(clean(f"feature store{of_day}: {headline}")), _SUBJECT, "..."),
+        subject=_cut(_one_line(clean(f"{run.title}{of_day}: {headline}")), _SUBJECT, "..."),
         text=environment.get_template(f"{template}.txt.jinja").render(values),
         html=environment.get_template(f"{template}.html.jinja").render(values),
     )
@@ -203,7 +203,7 @@ def _sections(
         (
             heading,
             [
-                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], clean))
+                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
                 for n, f in enumerate(found[:_MOST_FINDINGS])
             ],
             max(0, len(found) - _MOST_FINDINGS),
@@ -213,12 +213,12 @@ def _sections(
     ]
 
 
-def _table(rows: Sequence[dict[str, Any]], clean: Callable[[Any], str]) -> Table | None:
+def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]) -> Table | None:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not columns:
         return None
     # The record does not keep the order of a row's columns; the key leads.
-    columns.sort(key=lambda column: column != "listing_id")
+    columns.sort(key=lambda column: column != key)
 
     def cell(value: Any) -> str:
         return _cut(_one_line(clean("NULL" if value is None else value)), _CELL)

@@ -2,7 +2,7 @@
 
 A mail is begun before its server is given it and ended when the server has answered. One that was
 begun and never ended may have come or not: it is sent once more, and says so. The database holds
-each verdict to two mails at most (``include/sql/audit``).
+each verdict to two mails at most (``sql/audit``).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.suites import Check, suite_of
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account
@@ -106,6 +107,7 @@ def next_steps(
     own = next((failed.cause for failed in account.failed if not failed.suite), None)
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
+    twice = _repeated(critical, include_dir)
     steps = []
     # Where tasks failed the verdict says no more than that; what is to be cleared is told last.
     silent = account.failed or account.kind == "NotReady"  # which says: trigger a new run
@@ -119,8 +121,8 @@ def next_steps(
                 "bin/feature-store status",
             )
         )
-    elif kind in _DUPLICATE or any(map(_repeats, critical)):
-        steps += _both_rows(task, critical, include_dir)
+    elif kind in _DUPLICATE or twice:
+        steps += _both_rows(task, twice, include_dir)
     elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's own names its way out
         steps.append(_OF_KIND[kind])
     if differing and not own:
@@ -183,14 +185,13 @@ def _first_to_clear(
     return next(iter([*own, *(failed.task_id for failed in account.failed)]), None)
 
 
-def _both_rows(task: str | None, critical: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
+def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
     """The queries for rows that have one key, in each source of the relation that has this key."""
-    twice = [finding for finding in critical if _repeats(finding)]
-    names = {finding.relation for finding in twice}
     try:
         store = read_store(include_dir)
     except StoreError:
         return  # a folder that cannot be read is told by prepare
+    names = {finding.relation for finding in twice}
     # What base layers read has a row for each edit: there a key that repeats says nothing.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
@@ -205,9 +206,17 @@ def _both_rows(task: str | None, critical: Sequence[Finding], include_dir: Path)
                     yield Step(words, _twice(source.name, key))
 
 
-def _repeats(finding: Finding) -> bool:
-    """Whether a key is there twice; that rows are missing is found by the same suite."""
-    return finding.suite == "uniqueness" and not finding.expectation.startswith("rows_of_")
+def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
+    """Those by which a key is there twice; that rows are missing may be found by the same suite."""
+    try:
+        keys_in = suite_of(include_dir, Check.KEYS)
+    except StoreError:
+        return []  # a folder that cannot be read is told by prepare
+    return [
+        finding
+        for finding in critical
+        if finding.suite == keys_in and not finding.expectation.startswith("rows_of_")
+    ]
 
 
 def _relation_of(task: str | None) -> str:

@@ -11,10 +11,13 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.audit.lease import Holder
+from feature_store.declarations.store_profile import read_profile
+from feature_store.errors import BadInput
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.read import read_findings, read_readable
+from feature_store.schema.store_record import recorded
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.findings import pending_reviews
 
@@ -50,8 +53,10 @@ class MailFacts:
         dag_id: of the DAG.
         run_id: of its run.
         as_of_day: the day that the run answers for, if known.
+        title: how people call the store.
         account: why it failed.
         findings: what its suites found; those that were met are not told.
+        key: the column that the rows of a sample lead with; empty: none.
         readers: what readers see now.
         certified: what was certified last, if known.
         reviews: old days that changed and that nobody has accepted, seen first by this run.
@@ -64,8 +69,10 @@ class MailFacts:
     dag_id: str
     run_id: str
     as_of_day: date | None = None
+    title: str = "feature store"
     account: Account = field(default_factory=Account)
     findings: tuple[Finding, ...] = ()
+    key: str = ""
     readers: str = ""
     certified: str | None = None
     reviews: tuple[str, ...] = ()
@@ -95,6 +102,7 @@ def read_facts(
     findings: tuple[Finding, ...] = ()
     certified: str | None = None
     reviews: tuple[str, ...] = ()
+    key = ""
     account = run.account
     if connection is None:
         # That "nothing was changed" is said of the task that could not connect, not of the run.
@@ -105,6 +113,8 @@ def read_facts(
         unchecked = {task.rpartition(".")[2] for task in account.never_ran}
         found = read_findings(connection, run.dag_id, run.run_id)
         findings = tuple(f for f in found if f.suite not in unchecked)
+        store = recorded(connection)
+        key = store.key if store else ""
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
         reviews = tuple(
@@ -116,8 +126,10 @@ def read_facts(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=run.as_of_day,
+        title=title_of(include_dir),
         account=account,
         findings=findings,
+        key=key,
         readers=readers,
         certified=certified,
         reviews=reviews,
@@ -125,6 +137,14 @@ def read_facts(
         section=section(account, findings),
         links=run.links,
     )
+
+
+def title_of(include_dir: Path) -> str:
+    """How people call the store; a folder that cannot be read is told by prepare."""
+    try:
+        return read_profile(include_dir).title
+    except BadInput:
+        return MailFacts.title
 
 
 def readers_have(readable: Sequence[Readable]) -> str:

@@ -21,6 +21,7 @@ from feature_store.reporting.mail.airflow_facts import (
 )
 from feature_store.reporting.mail.delivery import Outcome, deliver, reason
 from feature_store.reporting.mail.secrets import hide, know_secrets
+from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.run_facts import FailedRun, MailFacts
-    from feature_store.settings import Settings
     from feature_store.validation.history.mailed_reviews import Unmailed
 
 __all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold", "mail_warnings"]
@@ -62,23 +62,32 @@ def leave_cause(context: Context, error: BaseException) -> None:
         log.info("The cause was not left for the failure mail: %s", problem)
 
 
-def mail_failure(context: Context, error: BaseException | None, verdict: int | None = None) -> None:
+def mail_failure(
+    context: Context,
+    error: BaseException | None,
+    verdict: int | None = None,
+    read: Callable[[], Settings] = read_settings,
+) -> None:
     """Mail that this run failed. Never raises.
 
     Args:
         context: of the task that gives the verdict.
         error: what it failed of.
         verdict: its number in the record; None if it could not be recorded.
+        read: gives the store's settings.
     """
     try:
-        _mail_failure(context, error, verdict)
+        _mail_failure(context, error, verdict, read)
     except Exception as problem:
         # The last resort: not even the facts could be had.
         log.error("No failure mail was sent: %s", hide(reason(problem)))
 
 
 def mail_untold(
-    connection: Connection[Any], context: Context, has_failed: Callable[[Holder], bool]
+    connection: Connection[Any],
+    context: Context,
+    has_failed: Callable[[Holder], bool],
+    read: Callable[[], Settings] = read_settings,
 ) -> None:
     """Mail of other runs that failed, and of which nobody has been told. Never raises.
 
@@ -86,36 +95,51 @@ def mail_untold(
         connection: a session on the record.
         context: of a task that has its turn.
         has_failed: whether a run is over and has failed, by what Airflow says.
+        read: gives the store's settings.
     """
     try:
-        _mail_untold(connection, context, has_failed)
+        _mail_untold(connection, context, has_failed, read)
     except Exception as problem:
         log.error("No mail was sent about a run that failed before: %s", hide(reason(problem)))
 
 
-def mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
+def mail_reviews(
+    connection: Connection[Any],
+    context: Context,
+    found: Unmailed,
+    read: Callable[[], Settings] = read_settings,
+) -> bool:
     """Mail that a good run found old days changed. Never raises; False if no mail went out."""
     try:
-        return _mail_reviews(connection, context, found)
+        return _mail_reviews(connection, context, found, read)
     except Exception as problem:
         log.error("No mail was sent about old days that changed: %s", hide(reason(problem)))
         return False
 
 
-def mail_warnings(connection: Connection[Any], context: Context) -> None:
+def mail_warnings(
+    connection: Connection[Any],
+    context: Context,
+    read: Callable[[], Settings] = read_settings,
+) -> None:
     """Mail which warnings of a good run are new, and which are over. Never raises."""
     try:
-        _mail_warnings(connection, context)
+        _mail_warnings(connection, context, read)
     except Exception as problem:
         log.error("No mail was sent about warnings: %s", hide(reason(problem)))
 
 
-def _mail_failure(context: Context, error: BaseException | None, verdict: int | None) -> None:
+def _mail_failure(
+    context: Context,
+    error: BaseException | None,
+    verdict: int | None,
+    read: Callable[[], Settings],
+) -> None:
     from feature_store.database.session import open_session
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, mailed
 
-    settings = _settings("failure mail")
+    settings = _settings("failure mail", read)
     if settings is None:
         return
     with ExitStack() as stack:
@@ -134,13 +158,16 @@ def _mail_failure(context: Context, error: BaseException | None, verdict: int | 
 
 
 def _mail_untold(
-    connection: Connection[Any], context: Context, has_failed: Callable[[Holder], bool]
+    connection: Connection[Any],
+    context: Context,
+    has_failed: Callable[[Holder], bool],
+    read: Callable[[], Settings],
 ) -> None:
     from feature_store.reporting.mail.mail_book import Book, mailed_of_run
     from feature_store.reporting.mail.mail_record import untold_failures
 
     untold = [one for one in untold_failures(connection) if has_failed(one.run)]
-    settings = _settings("mail of a run that failed before") if untold else None
+    settings = _settings("mail of a run that failed before", read) if untold else None
     for one in untold if settings else ():
         assert settings is not None
         known = mailed_of_run(connection, one.verdict, context["ti"], one.run)
@@ -150,16 +177,18 @@ def _mail_untold(
                 return  # nobody is kept waiting for more mails to a server that takes none
 
 
-def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed) -> bool:
+def _mail_reviews(
+    connection: Connection[Any], context: Context, found: Unmailed, read: Callable[[], Settings]
+) -> bool:
     from feature_store.audit.lease import Holder
     from feature_store.audit.runs import verdict_of
     from feature_store.reporting.mail.compose import compose_review
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.next_steps import Step
-    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.mail.run_facts import MailFacts, title_of
 
-    settings = _settings("mail about old days that changed")
+    settings = _settings("mail about old days that changed", read)
     if settings is None:
         return False
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
@@ -167,6 +196,7 @@ def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
+        title=title_of(settings.include_dir),
         section="Old days changed, for review",
         links=links(settings, run.dag_id, run.run_id),
         notes=(_MAYBE_SECOND,) if found.doubtful else (),
@@ -189,13 +219,15 @@ def _mail_reviews(connection: Connection[Any], context: Context, found: Unmailed
     return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))
 
 
-def _mail_warnings(connection: Connection[Any], context: Context) -> None:
+def _mail_warnings(
+    connection: Connection[Any], context: Context, read: Callable[[], Settings]
+) -> None:
     from feature_store.audit.lease import Holder
     from feature_store.audit.runs import verdict_of
     from feature_store.reporting.mail.compose import compose_warnings
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts
+    from feature_store.reporting.mail.run_facts import MailFacts, title_of
     from feature_store.reporting.run.read import read_findings
 
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
@@ -203,13 +235,14 @@ def _mail_warnings(connection: Connection[Any], context: Context) -> None:
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
     told = told_warnings(connection)
     new, over = now.keys() - told, told - now.keys()
-    settings = _settings("mail about warnings") if new or over else None
+    settings = _settings("mail about warnings", read) if new or over else None
     if settings is None:
         return
     facts = MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
         as_of_day=day_of(context, settings),
+        title=title_of(settings.include_dir),
         findings=tuple(now[name] for name in sorted(new)),
         section="An expectation is broken",
         links=links(settings, run.dag_id, run.run_id),
@@ -266,11 +299,9 @@ def _facts(run: FailedRun, settings: Settings) -> MailFacts:
         return read_facts(run, None, settings.include_dir, why_not)
 
 
-def _settings(what: str) -> Settings | None:
+def _settings(what: str, read: Callable[[], Settings]) -> Settings | None:
     """The settings, if anybody is to get a mail, with their connections' secrets known."""
-    from feature_store.settings import read_settings
-
-    settings = read_settings()
+    settings = read()
     if not settings.mail_to:
         log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)
         return None

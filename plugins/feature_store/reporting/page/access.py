@@ -17,8 +17,8 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
-DAG_ID = "feature_store_refresh"
-_check_dag = requires_access_dag("GET", param_dag_id=DAG_ID)
+from feature_store.reporting.page.store_files import read_files
+from feature_store.settings import read_settings
 
 
 async def _logged_in(
@@ -38,7 +38,8 @@ User = Annotated[BaseUser, Depends(_logged_in)]
 
 
 def _may_read_the_dag(request: Request, user: User) -> None:
-    _check_dag(request, user)
+    dag_id = read_files(read_settings().include_dir).profile.dag_id
+    requires_access_dag("GET", param_dag_id=dag_id)(request, user)
 
 
 may_read_the_dag = Depends(_may_read_the_dag)

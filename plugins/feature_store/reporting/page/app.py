@@ -36,7 +36,7 @@ from feature_store.settings import read_settings
 _ABOUT = """What the page shows, as JSON: the store as it stands, over time, feature by feature and
 run by run. Everything is read from the store's audit tables, in a session that can only read. Log
 in as for Airflow's own API: its cookie, or `Authorization: Bearer` with a token of
-`POST /auth/token`. Whoever may read the DAG `feature_store_refresh` may read this."""
+`POST /auth/token`. Whoever may read the DAG of the store may read this."""
 
 _ALWAYS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "Nobody is logged in (any more)."},

@@ -38,7 +38,6 @@ from feature_store.settings import Settings
 from feature_store.validation.certification import certified_in_words
 
 # The store's own threshold, by which its warning is given; a store without it has no such verdict.
-_MOST_DAYS_OLD = "most_days_without_a_listing"
 _TURN = """
 SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
 FROM feature_store_audit.lease AS l
@@ -51,14 +50,17 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
     """Read the store as it stands; one that has not been created stands empty."""
     at = _clock(connection)
     if not has_audit(connection):
-        facts = Facts(at, settings, None, None, undescribed(files), [], [], None)
+        facts = Facts(
+            at, settings, files.profile.dag_id, None, None, undescribed(files), [], [], None
+        )
         return _now(facts, files, certified="nothing: the store has not been created.")
     latest = _latest(connection)
-    replaced = replaced_views(connection, files)
+    replaced, newest = replaced_views(connection, files), files.profile.newest
     relations = standing_on(tell(read_relations(connection, files, latest), replaced))
     facts = Facts(
         at=at,
         settings=settings,
+        dag_id=files.profile.dag_id,
         turn=_turn(connection),
         latest=latest,
         relations=relations,
@@ -71,8 +73,8 @@ def read_now(connection: Connection[Any], settings: Settings, files: Files) -> N
         open_findings=open_findings(connection),
         certified_at=_certified_at(connection),
         answered_for=_answered_for(connection, due(settings, at)),
-        sources_until=_sources_until(connection),
-        most_days_old=read_thresholds(settings.include_dir).get(_MOST_DAYS_OLD),
+        sources_until=_sources_until(connection, newest.fact),
+        most_days_old=read_thresholds(settings.include_dir).get(newest.threshold),
     )
     return _now(facts, files, certified=certified_in_words(connection))
 
@@ -123,11 +125,12 @@ def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
     return row[0] if row else None
 
 
-def _sources_until(connection: Connection[Any]) -> date | None:
+def _sources_until(connection: Connection[Any], fact: str) -> date | None:
     row = connection.execute(
         "SELECT max((f.sample -> 0 ->> 'day')::date) FROM feature_store_audit.fact AS f "
         "INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id "
-        "WHERE f.fact = 'listings of the newest day'"
+        "WHERE f.fact = %s",
+        (fact,),
     ).fetchone()
     return row and row[0]
 

@@ -23,7 +23,7 @@ _SAID = {
         next_step="Log in to Airflow again, or send a new token: Authorization: Bearer …",
     ),
     403: Problem(
-        problem="You may not read the DAG feature_store_refresh, so you may not see its store.",
+        problem="You may not read the DAG of this store, so you may not see the store.",
         next_step="Ask whoever gives out permissions in Airflow.",
     ),
     404: Problem(problem="There is nothing at this address."),

@@ -14,6 +14,7 @@ from feature_store.declarations.dag_outline import Outline, Refresh, read_outlin
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.leak_rules import DeclaredException, read_exceptions, tainted_by
 from feature_store.declarations.source_tables import read_sources
+from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.relation_name import Name
 from feature_store.reporting.page.models import ExceptionLine
@@ -52,6 +53,7 @@ class Files:
     """All of it.
 
     Attributes:
+        profile: what the store is called, and where it lives.
         relations: by name, each after what it reads.
         sources: names of the user's tables.
         feature_sets: the contracts.
@@ -60,6 +62,7 @@ class Files:
         tainted: the ids of the exceptions that reach a feature, by feature set and feature.
     """
 
+    profile: StoreProfile
     relations: dict[str, Described]
     sources: tuple[str, ...]
     feature_sets: tuple[FeatureSet, ...]
@@ -123,6 +126,7 @@ def _read(include_dir: Path) -> Files:
     relations.sort(key=lambda relation: relation.level)
     exceptions = read_exceptions(include_dir)
     return Files(
+        profile=read_profile(include_dir),
         relations={relation.name: relation for relation in relations},
         sources=tuple(sorted(map(str, sources))),
         feature_sets=read_feature_sets(include_dir),

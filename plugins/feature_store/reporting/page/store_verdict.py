@@ -44,6 +44,7 @@ class Facts:
     Attributes:
         at: now by the database's clock, which also stamps the record, in the store's zone.
         settings: with the schedule, by which freshness is judged.
+        dag_id: the store's DAG.
         turn: the run that has the lease and no verdict yet.
         latest: the run that had its turn last.
         relations: every relation.
@@ -53,12 +54,13 @@ class Facts:
         replaced: short names of plain views whose query is not the one that apply recorded.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
         answered_for: the latest day that a run which passed since the last due start answers for.
-        sources_until: the newest day of which the sources have a listing.
+        sources_until: the newest day of the sources.
         most_days_old: how many days before the run's day that may be; None: nobody has said.
     """
 
     at: datetime
     settings: Settings
+    dag_id: str
     turn: Turn | None
     latest: RunLine | None
     relations: list[RelationNow]
@@ -117,7 +119,7 @@ def _empty(facts: Facts) -> Verdict | None:
         return Verdict(
             standing=Standing.EMPTY,
             words="The store has been created and is empty: no run has filled it yet.",
-            next_step="airflow dags unpause feature_store_refresh",
+            next_step=f"airflow dags unpause {facts.dag_id}",
         )
     return None
 
@@ -249,7 +251,7 @@ def _old_sources(facts: Facts) -> Verdict | None:
         return None
     return Verdict(
         standing=Standing.STALE,
-        words=f"Certified, but the sources are old: the newest listing is of {newest}, "
+        words=f"Certified, but the sources are old: their newest day is {newest}, "
         f"{plural(old, 'day')} before the day of a run.",
         next_step="See whether the sources are still filled",
     )

@@ -32,8 +32,6 @@ from feature_store.reporting.run.read import read_record
 from feature_store.reporting.run.samples import sample_rows
 
 _NAME = 80
-# The audit tables do not keep the order of a row's columns; these lead.
-_LEADING = ("key", "listing_id")
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def render_report(
         lines=lines,
         said=_said,
         judged=lambda proof: _judged(proof, facts),
-        rows_of=lambda rows: _sample(sample_rows(rows)),
+        rows_of=lambda rows: _sample(sample_rows(rows), facts.key),
     )
 
 
@@ -161,9 +159,10 @@ def _judged(proof: ProofFacts, facts: RunRecord) -> str:
     return "DIFFERS"
 
 
-def _sample(rows: Sequence[dict[str, Any]]) -> _Sample:
+def _sample(rows: Sequence[dict[str, Any]], key: str) -> _Sample:
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    columns.sort(key=lambda column: column not in _LEADING)
+    # The audit tables do not keep the order of a row's columns; what tells rows apart leads.
+    columns.sort(key=lambda column: column not in ("key", key))
     return _Sample(columns, [[row.get(column) for column in columns] for row in rows])
 
 

@@ -160,6 +160,7 @@ class RunRecord:
         seen: what the run's refreshes recorded of their sources.
         skew: the features that moved since they were served, the largest share first.
         contracts: the feature sets.
+        key: the column that the rows of a sample lead with; empty: none.
         certified: in words, what is certified when the report is written.
         leaks: output days that moved without cause and are not mended or accepted.
         reviews: old input days that changed and are not accepted.
@@ -174,6 +175,7 @@ class RunRecord:
     seen: tuple[SeenFacts, ...]
     skew: list[dict[str, Any]]
     contracts: tuple[ContractFacts, ...]
+    key: str
     certified: str
     leaks: tuple[HistoryFinding, ...]
     reviews: tuple[HistoryFinding, ...]

@@ -21,8 +21,8 @@ from feature_store.reporting.run.facts import (
 )
 from feature_store.reporting.run.samples import sample_rows, unfold
 from feature_store.reporting.run.skew import moved_features
-from feature_store.schema.governance import REGISTRY
 from feature_store.schema.object_states import require_store
+from feature_store.schema.store_record import recorded
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.findings import open_leaks, pending_reviews
 
@@ -57,6 +57,7 @@ def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRec
         NotReady: the store has not been created.
     """
     run = _run(connection, dag_id, run_id)
+    store = recorded(connection)
     return RunRecord(
         run=run,
         findings=read_findings(connection, dag_id, run_id),
@@ -65,7 +66,8 @@ def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRec
         refreshes=_refreshes(connection, run),
         seen=_seen(connection, run),
         skew=moved_features(connection, dag_id, run_id),
-        contracts=_contracts(connection),
+        contracts=_contracts(connection, store.registry if store else None),
+        key=store.key if store else "",
         certified=certified_in_words(connection),
         leaks=open_leaks(connection),
         reviews=pending_reviews(connection),
@@ -235,8 +237,10 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
         )
 
 
-def _contracts(connection: Connection[Any]) -> tuple[ContractFacts, ...]:
-    table = sql.Identifier(REGISTRY, "feature_set")
+def _contracts(connection: Connection[Any], registry: str | None) -> tuple[ContractFacts, ...]:
+    if registry is None:
+        return ()
+    table = sql.Identifier(registry, "feature_set")
     with connection.cursor(row_factory=tuple_row) as cursor:
         there = cursor.execute(
             "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
@@ -247,5 +251,5 @@ def _contracts(connection: Connection[Any]) -> tuple[ContractFacts, ...]:
         query = sql.SQL(
             "SELECT s.name, coalesce(b.relation_name, 'no relation') AS relation, s.n_features, "
             "s.features_hash FROM {} AS s LEFT JOIN {} AS b ON s.set_id = b.set_id ORDER BY s.name"
-        ).format(table, sql.Identifier(REGISTRY, "feature_set_binding"))
+        ).format(table, sql.Identifier(registry, "feature_set_binding"))
         return tuple(cursor.execute(query))

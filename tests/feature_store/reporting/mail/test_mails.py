@@ -28,7 +28,7 @@ from feature_store.errors import (
 )
 from feature_store.reporting.mail.compose import compose, compose_review
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
-from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
+from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts, title_of
 from feature_store.reporting.mail.send import (
     CAUSE,
     leave_cause,
@@ -201,6 +201,13 @@ def refreshed(db, relation, run_id):
         f"('{relation}', '{DAG}', '{run_id}', 1, 'blocking', 5, 1, 1, '1:1:', 'UTC', "
         "'2026-06-29 01:21+00', '2026-06-29 01:22+00')"
     )
+
+
+def test_the_subject_begins_with_what_people_call_the_store(tmp_path):
+    assert compose(facts(title="bike stations")).subject.startswith("bike stations 2026-06-30: ")
+    (tmp_path / "store.toml").write_text('name = "bikes"\ntitle = "bike stations"\n')
+    assert title_of(tmp_path) == "bike stations"
+    assert title_of(tmp_path / "gone") == "feature store"
 
 
 @pytest.mark.parametrize(

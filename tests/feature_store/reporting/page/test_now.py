@@ -277,7 +277,7 @@ def test_that_nothing_new_comes_in_is_amber_and_names_the_newest_listing(shown, 
     )
     told, words = _verdict(shown)
     assert told is standing
-    assert (f"the newest listing is of {newest}" in words) == (standing is Standing.STALE)
+    assert (f"their newest day is {newest}" in words) == (standing is Standing.STALE)
     assert shown.database.value("SELECT sources_until FROM ml.store_freshness('1 day')") == newest
 
 

@@ -435,7 +435,7 @@ def test_the_privileges_that_prepare_asks_for_are_enough(nights, new_role):
     lease = nights.lease("night 2")
     nights.refresh(lease)
     nights.connection.execute(f"SET ROLE {role}".encode())
-    assert access_problems(nights.connection) == []
+    assert access_problems(nights.connection, nights.files.profile.governed_schemas) == []
     assert len(nights.judge(lease, AS_OF).reviews) == 2
     nights.connection.execute("RESET ROLE")
     accept_history(nights.connection, MARCH_10, "seen", "ann")

@@ -9,7 +9,7 @@ export function skewTable(feature, skew) {
   const [all] = skew;
   const share = (s) => (s.compared ? percent(s.differing / s.compared) : '–');
   return [
-    el('p', {}, `Of ${count(all.compared)} listings ${share(all)} have another ${feature.name} today than the one that was served. `, runLink(all.dag_id, all.run_id, 'The run that compared')),
+    el('p', {}, `Of ${count(all.compared)} entities ${share(all)} have another ${feature.name} today than the one that was served. `, runLink(all.dag_id, all.run_id, 'The run that compared')),
     table('Skew', [
       ['Days since t₀', (s) => s.age, 'still'],
       ['Compared', (s) => count(s.compared), 'number'],

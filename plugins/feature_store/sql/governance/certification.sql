@@ -1,7 +1,8 @@
 -- Certification, for readers of feature sets: are the rows that I am about to read the
--- very rows that a whole run has proven, and recently enough? The same file serves both schemas:
---   sed 's/:"schema"/ml/g' certification.sql | psql
---   sed 's/:"schema"/feature_store/g' certification.sql | psql
+-- very rows that a whole run has proven, and recently enough? The same file serves every governed
+-- schema of a store; for the one of include/:
+--   sed -e 's/:"schema"/ml/g' -e 's/:"registry"/ml/g' -e 's/:dag_id/feature_store_refresh/g' certification.sql | psql
+--   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' -e 's/:dag_id/feature_store_refresh/g' certification.sql | psql
 -- It runs with its owner's privileges, so a reader needs none on the audit schema.
 CREATE FUNCTION :"schema".require_certified(p_set text, p_max_age interval)
 RETURNS TABLE (as_of_day date, run_id text, certified_at timestamptz)
@@ -22,8 +23,8 @@ BEGIN
     END IF;
 
     SELECT b.relation_name INTO v_carrier
-    FROM ml.feature_set AS s
-    INNER JOIN ml.feature_set_binding AS b ON s.set_id = b.set_id
+    FROM :"registry".feature_set AS s
+    INNER JOIN :"registry".feature_set_binding AS b ON s.set_id = b.set_id
     WHERE s.name = p_set;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature_set % not found', p_set;
@@ -85,7 +86,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'NOT CERTIFIED: %', v_problem
-        USING HINT = 'Wait for the run under way, or look at the latest run of feature_store_refresh.';
+        USING HINT = 'Wait for the run under way, or look at the latest run of :dag_id.';
     END IF;
 
     -- A concurrent refresh by hand keeps the file. It writes the view's row of pg_class anew, and so
@@ -117,7 +118,7 @@ BEGIN
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'NOT CERTIFIED: % was altered or refreshed by hand since it was certified, and % may not look at its rows',
                     v_changed.name, current_user
-                USING HINT = format('GRANT SELECT ON %s TO %I, or wait for the next run of feature_store_refresh.', v_changed.name, current_user);
+                USING HINT = format('GRANT SELECT ON %s TO %I, or wait for the next run of :dag_id.', v_changed.name, current_user);
         END;
         IF right(v_changed.outcome, length(v_rows) + 1) IS DISTINCT FROM '/' || v_rows THEN
             RAISE EXCEPTION 'NOT CERTIFIED: % was %',
@@ -127,7 +128,7 @@ BEGIN
                         THEN 'written anew at this very moment'
                     ELSE 'refreshed by hand since it was certified'
                 END
-            USING HINT = 'Wait for the next run of feature_store_refresh, which proves the rows anew.';
+            USING HINT = 'Wait for the next run of :dag_id, which proves the rows anew.';
         END IF;
     END LOOP;
 
@@ -150,12 +151,12 @@ BEGIN
     IF certified_at > statement_timestamp() + interval '1 minute' THEN
         RAISE EXCEPTION 'NOT CERTIFIED: % was certified at %, which is yet to come: the clock of this server was ahead then or is behind now, so nobody can tell how long ago',
             p_set, certified_at
-        USING HINT = 'Set the clock right, and wait for the next run of feature_store_refresh.';
+        USING HINT = 'Set the clock right, and wait for the next run of :dag_id.';
     END IF;
     IF certified_at < statement_timestamp() - p_max_age THEN
         RAISE EXCEPTION 'CERTIFICATION TOO OLD: % was last certified at %, more than % ago',
             p_set, certified_at, p_max_age
-        USING HINT = 'Look at the latest run of feature_store_refresh.';
+        USING HINT = 'Look at the latest run of :dag_id.';
     END IF;
     RETURN NEXT;
 END;

@@ -1,7 +1,7 @@
--- The registry of feature sets as the second schema shows it: views of the one in ml, so that a set is
--- found in either. What is written into them is written there. Which set is active each schema says for
--- itself.
---   sed 's/:"schema"/feature_store/g' registry_shown.sql | psql
+-- The registry of feature sets as a store's other governed schemas show it: views of the one, so that a set
+-- is found in any. What is written into them is written there. Which set is active each schema says for
+-- itself. For the store of include/:
+--   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' registry_shown.sql | psql
 CREATE VIEW :"schema".feature_set AS
 SELECT
     s.set_id,
@@ -11,9 +11,9 @@ SELECT
     s.created_at,
     s.author,
     s.notes
-FROM ml.feature_set AS s;
+FROM :"registry".feature_set AS s;
 COMMENT ON VIEW :"schema".feature_set IS
-'One row per feature set: those of ml.feature_set.';
+'One row per feature set: those of :"registry".feature_set.';
 COMMENT ON COLUMN :"schema".feature_set.set_id IS
 'Number of the set.';
 COMMENT ON COLUMN :"schema".feature_set.name IS
@@ -40,9 +40,9 @@ SELECT
     c.window_def,
     c.is_nullable,
     c.description
-FROM ml.feature_contract AS c;
+FROM :"registry".feature_contract AS c;
 COMMENT ON VIEW :"schema".feature_contract IS
-'The contract, one row per feature: those of ml.feature_contract.';
+'The contract, one row per feature: those of :"registry".feature_contract.';
 COMMENT ON COLUMN :"schema".feature_contract.set_id IS
 'Number of the set.';
 COMMENT ON COLUMN :"schema".feature_contract.ordinal IS
@@ -68,9 +68,9 @@ SELECT
     b.relation_name,
     b.other_columns,
     b.integer_columns
-FROM ml.feature_set_binding AS b;
+FROM :"registry".feature_set_binding AS b;
 COMMENT ON VIEW :"schema".feature_set_binding IS
-'The live relation that carries each feature set: as in ml.feature_set_binding.';
+'The live relation that carries each feature set: as in :"registry".feature_set_binding.';
 COMMENT ON COLUMN :"schema".feature_set_binding.set_id IS
 'Number of the set.';
 COMMENT ON COLUMN :"schema".feature_set_binding.relation_name IS
@@ -82,7 +82,7 @@ COMMENT ON COLUMN :"schema".feature_set_binding.integer_columns IS
 
 CREATE TABLE :"schema".feature_set_current (
     singleton_id boolean PRIMARY KEY DEFAULT TRUE CHECK (singleton_id),
-    set_id bigint NOT NULL REFERENCES ml.feature_set (set_id)
+    set_id bigint NOT NULL REFERENCES :"registry".feature_set (set_id)
 );
 COMMENT ON TABLE :"schema".feature_set_current IS
 'The active feature set of this schema: one row.';

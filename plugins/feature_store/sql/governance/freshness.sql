@@ -1,8 +1,8 @@
 -- Freshness, for whoever watches the store: how long ago did a whole run certify it? A run that fails
 -- sends a mail. A DAG that cannot be imported and a scheduler that is down send none: ask from
--- outside of Airflow. The same file serves both schemas:
---   sed 's/:"schema"/ml/g' freshness.sql | psql
---   sed 's/:"schema"/feature_store/g' freshness.sql | psql
+-- outside of Airflow. The same file serves every governed schema of a store; for the one of include/:
+--   sed -e 's/:"schema"/ml/g' -e "s/:'newest_fact'/'listings of the newest day'/" freshness.sql | psql
+--   sed -e 's/:"schema"/feature_store/g' -e "s/:'newest_fact'/'listings of the newest day'/" freshness.sql | psql
 -- One row, whatever the state of the store. It runs with its owner's privileges, so a monitor needs
 -- none on the audit schema.
 CREATE FUNCTION :"schema".store_freshness(p_max_age interval)
@@ -40,7 +40,7 @@ BEGIN
     SELECT max((f.sample -> 0 ->> 'day')::date) INTO sources_until
     FROM feature_store_audit.fact AS f
     INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id
-    WHERE f.fact = 'listings of the newest day';
+    WHERE f.fact = :'newest_fact';
 
     -- While a run is under way its rows are not certified yet. That is no reason for an alarm, so ok
     -- goes by the age alone.

@@ -1,5 +1,5 @@
--- The registry of feature sets: which columns a model may read. There is one, in the schema ml; the
--- other schema shows it (registry_shown.sql).
+-- The registry of feature sets: which columns a model may read. There is one, in the first of the
+-- store's governed schemas; the others show it (registry_shown.sql). For the store of include/:
 --   sed 's/:"schema"/ml/g' registry.sql | psql
 
 CREATE TABLE :"schema".feature_set (

@@ -1,7 +1,7 @@
 -- The check of a feature contract, held by a hash and bound to the live relation. The same file serves
--- both schemas; the registry has both schemas' sets.
---   sed 's/:"schema"/ml/g' feature_contract.sql | psql
---   sed 's/:"schema"/feature_store/g' feature_contract.sql | psql
+-- every governed schema of a store; the registry has the sets of all. For the store of include/:
+--   sed -e 's/:"schema"/ml/g' -e 's/:"registry"/ml/g' feature_contract.sql | psql
+--   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' feature_contract.sql | psql
 -- The functions name their tables in full, look nothing else up but in pg_catalog, and run with their
 -- owner's privileges, so a reader needs none on these tables.
 
@@ -22,8 +22,8 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 WITH feature AS (
     SELECT c.*
-    FROM ml.feature_contract AS c
-    INNER JOIN ml.feature_set AS s ON c.set_id = s.set_id
+    FROM :"registry".feature_contract AS c
+    INNER JOIN :"registry".feature_set AS s ON c.set_id = s.set_id
     WHERE s.name = p_set
 ),
 
@@ -55,8 +55,8 @@ canon AS (
 
 bound AS (
     SELECT b.*
-    FROM ml.feature_set_binding AS b
-    INNER JOIN ml.feature_set AS s ON b.set_id = s.set_id
+    FROM :"registry".feature_set_binding AS b
+    INNER JOIN :"registry".feature_set AS s ON b.set_id = s.set_id
     WHERE s.name = p_set
 ),
 
@@ -106,10 +106,10 @@ problem AS (
         0 AS rank,
         0 AS place,
         format(
-            'nothing says which relation carries the set. To bind it, as the owner: INSERT INTO ml.feature_set_binding (set_id, relation_name, other_columns, integer_columns) VALUES (%s, ''SCHEMA.RELATION'', ''{COLUMNS THAT ARE NO FEATURES}'', ''{FEATURES OF DTYPE numeric THAT ARE INTEGERS}'')',
+            'nothing says which relation carries the set. To bind it, as the owner: INSERT INTO :"registry".feature_set_binding (set_id, relation_name, other_columns, integer_columns) VALUES (%s, ''SCHEMA.RELATION'', ''{COLUMNS THAT ARE NO FEATURES}'', ''{FEATURES OF DTYPE numeric THAT ARE INTEGERS}'')',
             s.set_id
         ) AS words
-    FROM ml.feature_set AS s
+    FROM :"registry".feature_set AS s
     WHERE s.name = p_set AND NOT EXISTS (SELECT 1 FROM bound)
     UNION ALL
     SELECT
@@ -161,7 +161,7 @@ SELECT
             THEN 'OK'
         ELSE 'MISMATCH'
     END AS contract_check
-FROM ml.feature_set AS s
+FROM :"registry".feature_set AS s
 CROSS JOIN canon AS c
 CROSS JOIN (
     SELECT coalesce(array_agg(q.words ORDER BY q.rank, q.place), '{}') AS problems

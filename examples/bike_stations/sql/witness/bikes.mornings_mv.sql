@@ -1,0 +1,9 @@
+-- Witness of bikes.mornings_mv (A): until which day the city has counted.
+INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
+SELECT
+    :refresh_id AS refresh_id,
+    'rows of the newest day' AS fact,
+    count(*) AS n,
+    jsonb_build_array(jsonb_build_object('day', max(m.counted_at::date))) AS sample
+FROM bikes.mornings_mv AS m
+WHERE m.counted_at::date = (SELECT max(n.counted_at::date) FROM bikes.mornings_mv AS n);

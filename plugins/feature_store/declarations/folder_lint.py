@@ -1,0 +1,182 @@
+"""All that is wrong with a store's folder, in one list: without a database, for an editor or a CI.
+
+`whole_folder.check_declarations` raises the first thing that it finds, for no run goes on after it.
+Here each file is read for itself, so that one fault hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
+from feature_store.declarations.known_columns import (
+    Columns,
+    known_columns,
+    query_columns,
+    unknown_reads,
+)
+from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.source_tables import read_sources
+from feature_store.declarations.spam import read_spam
+from feature_store.declarations.specifications import (
+    FOLDER,
+    Specification,
+    read_specification,
+)
+from feature_store.declarations.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_definition import check_reads, ordered, read_store
+from feature_store.declarations.store_profile import read_profile
+from feature_store.declarations.suites import read_suites
+from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.thresholds import read_thresholds
+from feature_store.declarations.whole_folder import checks, unspecified
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+from feature_store.text_format import in_words
+
+HEADER = ("Relation", "Grain", "As-of", "Never sees", "Refresh")
+"""What the header of every relation's file says: the DAG and the page show it."""
+
+_Read = TypeVar("_Read")
+
+
+@dataclass
+class _Found:
+    """What was read, and what is wrong."""
+
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, read: Callable[[], _Read]) -> _Read | None:
+        """What a reader gives; None where it finds a fault, which is kept."""
+        try:
+            return read()
+        except BadInput as error:
+            told = error.problem + (f" {error.next_step}" if error.next_step else "")
+            if told not in self.problems:
+                self.problems.append(told)
+            return None
+
+
+def folder_problems(include_dir: Path) -> list[str]:
+    """Read a store's folder, file by file, and name all that is wrong with it."""
+    found = _Found()
+    profile = found.take(partial(read_profile, include_dir))
+    sources = found.take(partial(read_sources, include_dir / "sources.toml"))
+    for read in (read_suites, read_thresholds, read_rules, read_exceptions):
+        found.take(partial(read, include_dir))
+    files = dict(_relations(include_dir, found))
+    specifications = list(_specifications(include_dir, found))
+    registry = profile.registry if profile else ""
+    sets = [
+        one
+        for path in found.take(lambda: files_in(include_dir / "contracts", ".toml")) or ()
+        if (one := found.take(partial(read_feature_set, path, registry)))
+    ]
+    columns: dict[Name, tuple[str, ...] | None] = dict(known_columns(files))
+    if sources is not None:
+        known = files.keys() | {source.name for source in sources}
+        for file in files.values():
+            found.take(partial(check_reads, file, known))
+        found.take(partial(ordered, files))
+        columns |= {source.name: tuple(source.columns) for source in sources}
+    for file in files.values():
+        if file.materialized and not (include_dir / "sql" / FOLDER / f"{file.name}.sql").exists():
+            found.take(partial(_raise, unspecified(file)))
+    found.problems += _of_columns(files, specifications, sets, columns)
+    store = found.take(partial(read_store, include_dir))
+    if store is not None:
+        for check in checks(include_dir, store):
+            found.take(check)
+    return found.problems
+
+
+def _relations(include_dir: Path, found: _Found) -> Iterator[tuple[Name, SqlFile]]:
+    for refresh in Refresh:
+        folder = include_dir / "sql" / refresh.value
+        for path in found.take(partial(files_in, folder, ".sql", required=False)) or ():
+            found.take(partial(_header, path))
+            file = found.take(partial(read_sql_file, path))
+            if file is not None:
+                yield file.name, file
+
+
+def _header(path: Path) -> dict[str, str]:
+    try:
+        Name.parse(path.stem)
+    except BadInput as error:
+        raise BadInput(f"{path} is no relation's file: {error.problem}") from None
+    return read_header(path, read_text(path), HEADER)
+
+
+def _raise(error: BadInput) -> None:
+    raise error
+
+
+def _specifications(include_dir: Path, found: _Found) -> Iterator[Specification]:
+    spam = found.take(partial(read_spam, include_dir))
+    folder = include_dir / "sql" / FOLDER
+    for path in found.take(partial(files_in, folder, ".sql")) or ():
+        specification = found.take(partial(read_specification, path, spam))
+        if specification is not None:
+            yield specification
+
+
+def _of_columns(
+    files: dict[Name, SqlFile],
+    specifications: list[Specification],
+    sets: list[FeatureSet],
+    columns: Columns,
+) -> Iterator[str]:
+    """Columns that one file names and another has not, where both can be known."""
+    for file in files.values():
+        yield from _of_query(file.path, file.query, files, columns)
+        keyed = {column for key in file.unique_indexes.values() for column in key}
+        yield from _lacking(file.path, keyed | file.described, file.name, columns)
+    for one in specifications:
+        yield from _of_query(one.path, one.query, files, columns)
+        yield from _of_specification(one, columns)
+    for one_set in sets:
+        yield from _of_contract(one_set, columns)
+
+
+def _of_query(
+    path: Path, query: str, files: dict[Name, SqlFile], columns: Columns
+) -> Iterator[str]:
+    for name, column in sorted(set(unknown_reads(path, query, columns))):
+        where = "" if name in files else " in sources.toml"
+        yield f"{path} reads {name}.{column}, and {name} has no column {column}{where}."
+
+
+def _of_specification(one: Specification, columns: Columns) -> Iterator[str]:
+    given, wanted = query_columns(one.path, one.query, columns), columns.get(one.relation)
+    if given is None or wanted is None:
+        return
+    if lacking := [column for column in wanted if column not in given]:
+        yield f"{one.path} lacks {in_words(lacking)}, which {one.relation} has."
+    if more := [column for column in given if column not in wanted]:
+        yield f"{one.path} gives {in_words(more)}, which {one.relation} has not."
+
+
+def _of_contract(one: FeatureSet, columns: Columns) -> Iterator[str]:
+    named = {feature.name for feature in one.features} | {*one.other_columns}
+    yield from _lacking(one.path, named, one.relation, columns)
+    if more := [column for column in columns.get(one.relation) or () if column not in named]:
+        yield (
+            f"{one.path}: {one.relation} has {in_words(more)}, which is neither a feature nor one "
+            "of other_columns."
+        )
+    if one.served:
+        for read in (one.served.t0, *one.served.labels):
+            yield from _lacking(one.path, {read.name}, read.relation, columns)
+
+
+def _lacking(path: Path, named: set[str], relation: Name, columns: Columns) -> Iterator[str]:
+    known = columns.get(relation)
+    if known is not None and (lacking := sorted(named - set(known))):
+        yield f"{path} names {in_words(lacking)}, and {relation} has no such column."

@@ -1,0 +1,124 @@
+"""What a store is called, and where it lives: ``include/store.toml``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from feature_store.declarations.toml_file import read_toml
+from feature_store.errors import BadInput
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
+from feature_store.text_format import fault, shown
+
+_SMALL = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_DAG = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_COLUMN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_$]{0,62})?")
+_NOT_OURS = re.compile(rf"pg_.*|information_schema|{AUDIT_SCHEMA}|{LOG_SCHEMA}")
+
+
+def _small(text: str) -> str:
+    if not _SMALL.fullmatch(text):
+        raise ValueError("expected small letters, digits and _, a letter first, at most 40")
+    return text
+
+
+def _dag(text: str) -> str:
+    if not _DAG.fullmatch(text):
+        raise ValueError("expected letters, digits, _, - and ., at most 200")
+    return text
+
+
+def _schema(text: str) -> str:
+    if _NOT_OURS.fullmatch(text):
+        raise ValueError("expected a schema of the store's own")
+    return _small(text)
+
+
+def _column(text: str) -> str:
+    if not _COLUMN.fullmatch(text):
+        raise ValueError("expected a column's name")
+    return text
+
+
+def _words(text: str) -> str:
+    if complaint := fault(text, most=80):
+        raise ValueError(complaint)
+    if not text.strip() or not text.isprintable():
+        raise ValueError("expected words on one line")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_words)]
+
+
+class Newest(BaseModel):
+    """By what it is known how old the sources are.
+
+    Attributes:
+        fact: how a witness calls what it tells of the newest day of the sources.
+        threshold: the number of ``thresholds.toml`` that says how many days old that may be before
+            the page is amber; empty: any.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    fact: Words = "rows of the newest day"
+    threshold: Annotated[str, AfterValidator(_column)] = ""
+
+
+class StoreProfile(BaseModel):
+    """A store, apart from others.
+
+    Attributes:
+        name: by which the database knows it: one database has one store.
+        title: how people call it.
+        dag_id: its DAG.
+        governed_schemas: where readers ask its functions. The first has the registry of feature
+            sets, the others show it.
+        key: the column that rows of a sample lead with; empty: none.
+        newest: by what it is known how old its sources are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, AfterValidator(_small)]
+    title: Words
+    dag_id: Annotated[str, AfterValidator(_dag)]
+    governed_schemas: list[Annotated[str, AfterValidator(_schema)]] = Field(min_length=1)
+    key: Annotated[str, AfterValidator(_column)] = ""
+    newest: Newest = Newest()
+
+    @property
+    def registry(self) -> str:
+        """The schema whose tables hold all feature sets."""
+        return self.governed_schemas[0]
+
+
+def read_profile(include_dir: Path) -> StoreProfile:
+    """Read ``store.toml``. All but the name may be left out.
+
+    Raises:
+        BadInput: it is missing or malformed, or names what cannot be a name.
+    """
+    path = include_dir / "store.toml"
+    written = read_toml(path)
+    name = written.get("name")
+    if isinstance(name, str):
+        usual = {"title": name, "dag_id": f"{name}_refresh", "governed_schemas": [name]}
+        written = {**usual, **written}
+    try:
+        profile = StoreProfile.model_validate(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        words = first["msg"].removeprefix("Value error, ")
+        # What is missing has no value of its own: pydantic shows the whole file.
+        got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
+        raise BadInput(f"{path}: {where}: {words}{got}.") from None
+    schemas = profile.governed_schemas
+    if len(set(schemas)) < len(schemas):
+        raise BadInput(f"{path}: governed_schemas: a schema is there twice, got {schemas!r}.")
+    return profile

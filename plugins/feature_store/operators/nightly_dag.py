@@ -1,0 +1,166 @@
+"""The nightly DAG of a store, out of its folder's outline. One DAG file calls it for each store.
+
+Airflow parses a DAG file again and again, so nothing here asks a database or imports what is heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup
+
+from feature_store.declarations.dag_outline import (
+    EXPECTATIONS,
+    VERDICT,
+    Outline,
+    Refresh,
+    read_outlines,
+    refreshed_before,
+)
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.store_profile import read_profile
+from feature_store.declarations.suites import read_suites
+from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
+from feature_store.operators.verdict import AssertContractOperator
+from feature_store.relation_name import LOG_SCHEMA, Name
+from feature_store.settings import read_settings
+
+
+def feature_store_dag(
+    folder: Path | str | None = None,
+    *,
+    conn_id: str | None = None,
+    schedule: str | None = None,
+    doc_md: str | None = None,
+) -> DAG:
+    """Build the DAG of a store.
+
+    Args:
+        folder: the store's folder; None: that of ``FEATURE_STORE_INCLUDE_DIR``.
+        conn_id: the Airflow connection to its database; None: that of ``FEATURE_STORE_CONN_ID``.
+        schedule: when the nightly run starts, as cron; None: ``FEATURE_STORE_SCHEDULE``.
+        doc_md: what Airflow shows of the DAG.
+
+    Raises:
+        BadInput: a setting, or a file of the folder that the outline needs, that cannot be used.
+    """
+    settings = read_settings()
+    include_dir = settings.include_dir if folder is None else Path(folder)
+    profile, outlines = read_profile(include_dir), read_outlines(include_dir)
+    feature_sets = read_feature_sets(include_dir)
+    with DAG(
+        dag_id=profile.dag_id,
+        description="Refresh the feature store, prove it, hold it to its contracts, certify it.",
+        schedule=CronTriggerTimetable(
+            schedule or settings.schedule, timezone=settings.schedule_zone
+        ),
+        start_date=pendulum.datetime(2025, 1, 1, tz=settings.schedule_zone),
+        catchup=False,
+        max_active_runs=1,
+        # No pool: it would have to be made by hand before the first run, and the lease in the
+        # database keeps runs apart already. No weights: Airflow's own put the task first that most
+        # others wait for.
+        default_args={
+            "owner": "feature-store",
+            "execution_timeout": timedelta(seconds=settings.task_timeout),
+            "include_dir": None if folder is None else str(include_dir),
+            "conn_id": conn_id,
+        },
+        tags=["feature-store", "postgresql"],
+        doc_md=doc_md,
+        params=_params(),
+    ) as dag:
+        _add_tasks(
+            outlines,
+            {name: suite.title for name, suite in read_suites(include_dir).items()},
+            _assets(outlines, feature_sets),
+        )
+    return dag
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "as_of_day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="As-of day",
+            description="The day that the run answers for; empty: its logical date's day.",
+        ),
+        "refresh_unchanged": Param(
+            False,
+            type="boolean",
+            title="Refresh unchanged",
+            description="Refresh every relation, even one of which nothing that it reads changed.",
+        ),
+        "accept_shrink": Param(
+            False,
+            type="boolean",
+            title="Accept lost rows",
+            description="Refresh although sources or layers have lost many of their rows: it is "
+            "meant.",
+        ),
+    }
+
+
+def _assets(outlines: Mapping[Name, Outline], feature_sets: Iterable[FeatureSet]) -> list[Asset]:
+    """What others may wait for: what readers read, and the feature logs."""
+    sets = list(feature_sets)
+    carriers = {feature_set.relation for feature_set in sets}
+    read = (
+        str(name)
+        for name, outline in outlines.items()
+        if outline.refresh is Refresh.CONCURRENT or name in carriers
+    )
+    logs = (f"{LOG_SCHEMA}.{feature_set.name}" for feature_set in sets if feature_set.served)
+    return [Asset(name) for name in (*read, *logs)]
+
+
+def _add_tasks(
+    outlines: Mapping[Name, Outline], suites: Mapping[str, str], outlets: list[Asset]
+) -> None:
+    prepare = PrepareOperator(
+        task_id="prepare",
+        doc_md="Takes the store's lease, and checks that a refresh can start. Changes nothing.",
+    )
+    groups = {
+        Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
+        Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
+    }
+    with TaskGroup(EXPECTATIONS, tooltip="Side by side, each to its end.") as expectations:
+        for suite, title in suites.items():
+            SuiteOperator(task_id=suite, suite=suite, doc_md=title)
+    assert_contract = AssertContractOperator(
+        task_id=VERDICT,
+        trigger_rule="all_done",
+        outlets=outlets,
+        doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
+        "contracts, the leak gates and history, and certifies the store.",
+    )
+
+    refreshes = {
+        name: RefreshOperator(
+            task_id=name.relation,
+            relation=str(name),
+            task_group=groups[outline.refresh],
+            doc_md=_page(outline),
+        )
+        for name, outline in outlines.items()
+        if outline.refresh is not Refresh.NEVER
+    }
+    for name, refresh in refreshes.items():
+        refresh << [refreshes[before] for before in sorted(refreshed_before(name, outlines))]
+
+    prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
+    # After each task, not only after the last ones: the first failure gives up at once all that
+    # comes after it, and the verdict waits for what is still at work beside it.
+    [prepare, *refreshes.values(), expectations] >> assert_contract
+
+
+def _page(outline: Outline) -> str:
+    """What Airflow shows of a refresh: the header of its SQL file."""
+    fields = (f"- **{field}:** {words}" for field, words in outline.header.items())
+    return "\n".join((*fields, "", f"`include/sql/{outline.refresh}/{outline.name}.sql`"))

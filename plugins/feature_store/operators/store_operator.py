@@ -1,0 +1,138 @@
+"""What all operators of the DAG share: a session on the store, and the sorting of errors.
+
+What may pass on its own (a lost connection, a lock timeout) is raised as it is and retried by
+Airflow; what cannot is raised as `AirflowFailException`, which Airflow does not retry. While
+another run has the lease a task waits without holding a worker slot: it is rescheduled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+)
+
+from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
+from feature_store.reporting.mail.send import leave_cause
+from feature_store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from psycopg import Connection
+
+log = logging.getLogger(__name__)
+
+_RETRIES = 3
+_MOST_POLLS_AT_ONCE = 10
+_RETRY_DELAY = timedelta(seconds=30)
+_CANCEL_SECONDS = 5
+
+
+class StoreOperator(BaseOperator):
+    """An operator with a session on the store, whose SQL stops when the task is stopped.
+
+    Args:
+        include_dir: the store's folder; None: as the settings say.
+        conn_id: the Airflow connection to its database; None: as the settings say.
+    """
+
+    def __init__(
+        self, *, include_dir: str | None = None, conn_id: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("retries", _RETRIES)
+        kwargs.setdefault("retry_delay", _RETRY_DELAY)
+        super().__init__(**kwargs)
+        self.include_dir = include_dir
+        self.conn_id = conn_id
+        self._connections: list[Connection[Any]] = []
+        self.stopped = False
+
+    def execute(self, context: Context) -> Any:
+        """Open the session, do the work, sort the errors.
+
+        Raises:
+            AirflowRescheduleException: another run has the lease; look again later.
+            AirflowFailException: what another try cannot help.
+            AirflowTaskTimeout: this try took too long.
+        """
+        settings = self.settings()
+        try:
+            with self._session(settings) as connection:
+                return self.work(connection, settings, context)
+        except LeaseTaken as error:
+            log.info("Waiting for the store's lease. %s", error.problem)
+            again = datetime.now(UTC) + timedelta(seconds=self._pause(settings, context))
+            raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
+        except AirflowTaskTimeout as error:
+            late = AirflowTaskTimeout(
+                f"{self.task_id} took longer than FEATURE_STORE_TASK_TIMEOUT, "
+                f"{settings.task_timeout} seconds."
+            )
+            leave_cause(context, late)
+            raise late from error
+        except (StoreError, psycopg.Error) as error:
+            leave_cause(context, error)
+            # Who stops a task for good has said so to Airflow; who stops its machine has not, and
+            # then another try is what is wanted.
+            if self.stopped or passes_on_its_own(error):
+                raise
+            raise AirflowFailException(str(error)) from error
+
+    def settings(self) -> Settings:
+        """The settings, with what the DAG says of its own store.
+
+        Raises:
+            BadInput: one that cannot be used.
+        """
+        settings = read_settings()
+        if self.include_dir:
+            settings = replace(settings, include_dir=Path(self.include_dir))
+        return replace(settings, conn_id=self.conn_id) if self.conn_id else settings
+
+    @staticmethod
+    def _pause(settings: Settings, context: Context) -> int:
+        """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
+        return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
+
+    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
+        """Do the task's work in an open session."""
+        raise NotImplementedError
+
+    def on_kill(self) -> None:
+        """Stop the SQL on the server, too: a killed client alone would leave it running."""
+        self.stopped = True
+        log.info("Stopping this task's statements on the server.")
+        for connection in self._connections:
+            try:
+                if not connection.closed:
+                    connection.cancel_safe(timeout=_CANCEL_SECONDS)
+            except psycopg.Error as error:
+                log.warning("The server could not be told: %s", str(error).strip())
+
+    def connect(self, settings: Settings) -> Connection[Any]:
+        """Open a session that stops with the task."""
+        from feature_store.database.session import connect
+
+        connection = connect(settings, self.task_id)
+        self._connections.append(connection)
+        return connection
+
+    @contextmanager
+    def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
+        try:
+            yield self.connect(settings)
+        finally:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()

@@ -1,0 +1,108 @@
+"""The store that a database has: one, by its name, as ``apply`` wrote it down."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection, sql
+from psycopg.rows import class_row
+
+from feature_store.declarations.store_profile import StoreProfile
+from feature_store.declarations.suites import Check, read_suites, suite_of
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """What the record says of the store.
+
+    Attributes:
+        name, title, dag_id, governed_schemas, key: as `StoreProfile` has them.
+        proof_suite: the suite that checks specifications.
+    """
+
+    name: str
+    title: str
+    dag_id: str
+    governed_schemas: list[str]
+    key: str
+    proof_suite: str
+
+    @property
+    def registry(self) -> str:
+        """The schema whose tables hold all feature sets."""
+        return self.governed_schemas[0]
+
+
+def record_of(profile: StoreProfile, include_dir: Path) -> StoreRecord:
+    """What the record should say, by the files.
+
+    Raises:
+        BadInput: ``suites.toml`` cannot be used.
+    """
+    return StoreRecord(
+        name=profile.name,
+        title=profile.title,
+        dag_id=profile.dag_id,
+        governed_schemas=profile.governed_schemas,
+        key=profile.key,
+        proof_suite=suite_of(include_dir, Check.SPECIFICATIONS),
+    )
+
+
+def recorded(connection: Connection[Any]) -> StoreRecord | None:
+    """What the record says of the store; None before the first ``apply`` of this version."""
+    there = connection.execute(
+        "SELECT to_regclass('feature_store_audit.store') IS NOT NULL"
+    ).fetchone()
+    if not there or not there[0]:
+        return None
+    with connection.cursor(row_factory=class_row(StoreRecord)) as cursor:
+        return cursor.execute(
+            "SELECT s.name, s.title, s.dag_id, s.governed_schemas, s.key, s.proof_suite "
+            "FROM feature_store_audit.store AS s"
+        ).fetchone()
+
+
+def store_problems(connection: Connection[Any], profile: StoreProfile) -> list[str]:
+    """Say if the database has another store, or a schema's name is no plain one to it."""
+    found = [
+        f"The schema {schema} must be quoted in PostgreSQL, as a word of its own.\n"
+        "Next: give it another name in store.toml (governed_schemas)"
+        for (schema,) in connection.execute(
+            "SELECT s FROM unnest(%s::text[]) AS s WHERE quote_ident(s) <> s",
+            (profile.governed_schemas,),
+        )
+    ]
+    known = recorded(connection)
+    if known is not None and known.name != profile.name:
+        rename = sql.SQL("UPDATE feature_store_audit.store SET name = {}").format(profile.name)
+        found.append(
+            f"This database has the store {known.name}, of the DAG {known.dag_id}; these files are "
+            f"of the store {profile.name}.\nNext: give {profile.name} a database of its own "
+            "(FEATURE_STORE_CONN_ID); or, if the store was only renamed, as the owner: "
+            + rename.as_string()
+        )
+    return found
+
+
+def record_store(connection: Connection[Any], record: StoreRecord) -> None:
+    """Write down what the files say. The caller opens the transaction, as the owner."""
+    connection.execute(
+        "INSERT INTO feature_store_audit.store "
+        "(name, title, dag_id, governed_schemas, key, proof_suite) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (only_one) DO UPDATE "
+        "SET title = excluded.title, dag_id = excluded.dag_id, key = excluded.key, "
+        "governed_schemas = excluded.governed_schemas, proof_suite = excluded.proof_suite",
+        astuple(record),
+    )
+
+
+def require_suites(connection: Connection[Any], include_dir: Path) -> None:
+    """Let nothing be certified without the folder's suites: of a database that had no store."""
+    connection.execute("DELETE FROM feature_store_audit.required_suite")
+    connection.execute(
+        "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",
+        (list(read_suites(include_dir)),),
+    )

@@ -1,0 +1,95 @@
+"""The linter of a store's folder: all that is wrong in one list, without a database."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from feature_store.cli.commands import main
+from feature_store.declarations.folder_lint import folder_problems
+from feature_store.settings import Settings
+
+_D1 = "ml.sold_durations_v1_mv"
+_D2 = "ml.ask_daily_median_v1"
+_D3 = "ml.sold_prices_v1_mv"
+_TWO = """\
+-- Relation:   ml.{0}
+-- Grain:      one
+-- As-of:      none
+-- Never sees: anything
+-- Refresh:    none
+CREATE VIEW ml.{0} AS
+SELECT x.a FROM ml.{1} AS x;
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(Settings().include_dir, tmp_path / "include")
+
+
+def _edit(folder, path, old, new):
+    text = (folder / path).read_text()
+    assert old in text
+    (folder / path).write_text(text.replace(old, new, 1))
+
+
+def _break(folder):
+    """One fault of each kind, and for each what must be told of it."""
+    (folder / "store.toml").write_text('name = "My Store"\n')
+    _edit(folder, "thresholds.toml", "most_skew = 0.5", "most_skew = 'half'")
+    _edit(folder, "suites.toml", '["spam"]', "[]")
+    _edit(folder, "sources.toml", 'sold_price = "int"\n', "")
+    _edit(folder, f"sql/base/{_D1}.sql", "-- Grain:", "-- Gran:")
+    _edit(folder, f"sql/base/{_D2}.sql", '"iPhone".iphone_listings', "ml.nowhere")
+    _edit(folder, f"sql/specifications/{_D3}.sql", "AS sold_price", "AS paid")
+    (folder / f"sql/specifications/{_D1}.sql").unlink()
+    (folder / "sql/views/ml.one.sql").write_text(_TWO.format("one", "other"))
+    (folder / "sql/views/ml.other.sql").write_text(_TWO.format("other", "one"))
+    (folder / "sql/views/ml.my view.sql").write_text("SELECT 1;")
+    _edit(folder, "contracts/tom_features_v1.toml", 'name = "model"', 'name = "modell"')
+    return [
+        "store.toml: name: expected small letters",
+        "thresholds.toml: most_skew: ",
+        "suites.toml: spam must stand in one suite's checks",
+        f"{_D3}.sql reads iPhone.iphone_listings.sold_price, and iPhone.iphone_listings has no "
+        "column sold_price in sources.toml.",
+        f"{_D1}.sql must begin with the comment lines Relation, Grain,",
+        f"{_D2}.sql reads ml.nowhere, which is neither a relation of the store nor a source.",
+        f"{_D3}.sql lacks sold_price, which {_D3} has.",
+        f"{_D1}.sql: nothing else says what the rows of {_D1} are",
+        "The SQL files read each other in a cycle: ml.one → ml.other → ml.one.",
+        "ml.my view.sql is no relation's file: 'ml.my view' is not a relation's name",
+        "tom_features_v1.toml names modell, and ml.tom_features_v1_enriched_ai_clean_mv has no",
+    ]
+
+
+def test_of_the_shipped_folder_nothing_is_wrong(capsys, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", "nowhere://")  # it is not asked
+    assert main(["check"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("include: nothing is wrong that can be told without a database.")
+
+
+def test_all_that_is_wrong_is_told_at_once(folder, capsys):
+    kinds = _break(folder)
+    assert main(["check", str(folder)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{folder}: ")
+    assert [words for words in kinds if words not in told] == []
+    assert "Traceback" not in told
+
+
+def test_what_holds_files_together_is_told_once_each_can_be_read(folder):
+    _edit(folder, "exceptions.toml", '"ask_median_price"', '"ask_price"')
+    _edit(folder, "leak_rules.toml", '"ml.tom_train_base_v1_mv" = [', '"ml.train" = [')
+    _edit(folder, "contracts/tom_features_v1.toml", 'schema = "ml"', 'schema = "mine"')
+    told = folder_problems(folder)
+    assert len(told) == 3
+    for words in ("has no feature ask_price", "ml.train is no relation", "mine is no governed"):
+        assert any(words in problem for problem in told)
+
+
+def test_a_folder_that_is_not_there_is_told_too(tmp_path):
+    assert any("store.toml cannot be read" in told for told in folder_problems(tmp_path / "none"))

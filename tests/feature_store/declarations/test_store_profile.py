@@ -1,0 +1,74 @@
+"""store.toml: what a store is called and where it lives; all but the name may be left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feature_store.declarations.store_profile import StoreProfile, read_profile
+from feature_store.errors import BadInput
+from feature_store.settings import Settings
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str) -> StoreProfile:
+        (tmp_path / "store.toml").write_text(text)
+        return read_profile(tmp_path)
+
+    return read
+
+
+def test_the_shipped_store_is_what_earlier_versions_knew_by_heart():
+    profile = read_profile(Settings().include_dir)
+    assert profile.dag_id == "feature_store_refresh"
+    assert profile.governed_schemas == ["ml", "feature_store"]
+    assert profile.registry == "ml"
+    assert profile.key == "listing_id"
+
+
+def test_what_is_left_out_follows_from_the_name(read):
+    profile = read('name = "bikes"')
+    assert (profile.title, profile.dag_id) == ("bikes", "bikes_refresh")
+    assert (profile.governed_schemas, profile.key) == (["bikes"], "")
+    assert profile.newest.threshold == ""
+
+
+_BAD: dict[str, tuple[str, Any]] = {
+    "no name": ('title = "x"', "name: Field required"),
+    "a key that is unknown": ('name = "a"\nnaem = "b"', "naem: Extra inputs are not permitted"),
+    "a name that is a number": ("name = 1", "name: Input should be a valid string, got 1"),
+    "a name with a capital": ('name = "Bikes"', "name: expected small letters"),
+    "a name with a blank": ('name = "my bikes"', "name: expected small letters"),
+    "a name with a quote": ("name = \"bi'kes\"", "name: expected small letters"),
+    "a name of 41": (f'name = "{"a" * 41}"', "name: expected small letters"),
+    "a DAG with a blank": ('name = "a"\ndag_id = "a b"', "dag_id: expected letters, digits"),
+    "schemas that are one text": (
+        'name = "a"\ngoverned_schemas = "ml"', "governed_schemas: Input should be a valid list",
+    ),
+    "no schema": ('name = "a"\ngoverned_schemas = []', "governed_schemas: List should have"),
+    "a schema twice": ('name = "a"\ngoverned_schemas = ["b", "b"]', "a schema is there twice"),
+    "a schema with a capital": (
+        'name = "a"\ngoverned_schemas = ["iPhone"]', "governed_schemas.0: expected small letters",
+    ),
+    "the record's own schema": (
+        'name = "a"\ngoverned_schemas = ["feature_store_audit"]', "expected a schema of the store",
+    ),
+    "the server's own schema": (
+        'name = "a"\ngoverned_schemas = ["pg_catalog"]', "expected a schema of the store's own",
+    ),
+    "a title of two lines": ('name = "a"\ntitle = "x\\ny"', "title: expected words on one line"),
+    "an empty title": ('name = "a"\ntitle = " "', "title: expected words on one line"),
+    "a key with a blank": ('name = "a"\nkey = "my key"', "key: expected a column's name"),
+    "an unknown key of a table": ('name = "a"\n[newest]\nx = 1', "newest.x: Extra inputs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), _BAD.values(), ids=_BAD)
+def test_bad_input_is_one_error_that_names_the_file_and_the_place(read, tmp_path, text, words):
+    with pytest.raises(BadInput) as caught:
+        read(text)
+    assert caught.value.problem.startswith(f"{tmp_path / 'store.toml'}: ")
+    assert words in caught.value.problem
+    assert len(caught.value.problem) < 500

@@ -1,0 +1,51 @@
+"""One database has one store: apply writes down which, and nobody takes it for another."""
+
+from __future__ import annotations
+
+import pytest
+
+from feature_store.errors import NotReady
+from feature_store.schema.apply import apply
+from feature_store.schema.plan import make_plan
+from feature_store.schema.readiness import check_ready
+from feature_store.schema.store_record import recorded
+
+
+def _plan(database, include):
+    return make_plan(database.connection, include.store, include.directory)
+
+
+def test_apply_writes_down_what_store_toml_says(scratch, include):
+    assert recorded(scratch.connection).name == "iphone"
+    include.edit("store.toml", '"feature store"', '"Phones"')
+    assert "what store.toml says, in the record" in str(_plan(scratch, include))
+    with pytest.raises(NotReady, match=r"Missing: what store\.toml says, in the record"):
+        check_ready(scratch.connection, include.store, include.settings)
+    apply(scratch.connection, include.store, include.settings)
+    assert recorded(scratch.connection).title == "Phones"
+    assert _plan(scratch, include).empty
+
+
+def test_a_database_with_another_store_is_refused_and_not_touched(store_db, include):
+    include.edit("store.toml", '"iphone"', '"bikes"')
+    before = store_db.snapshot()
+    words = "This database has the store iphone, of the DAG feature_store_refresh; these files"
+    for refused in (apply, check_ready):
+        with pytest.raises(NotReady) as caught:
+            refused(store_db.connection, include.store, include.settings)
+        assert words in caught.value.problem
+    assert store_db.snapshot() == before
+
+
+def test_the_command_that_renames_a_store_does(scratch, include):
+    include.edit("store.toml", '"iphone"', '"phones"')
+    (problem,) = _plan(scratch, include).problems
+    scratch.run(problem.rpartition("as the owner: ")[2])
+    assert _plan(scratch, include).empty
+
+
+def test_a_schema_that_the_server_would_quote_is_refused_before_any_work(scratch_sources, include):
+    include.edit("store.toml", '["ml", "feature_store"]', '["ml", "feature_store", "order"]')
+    with pytest.raises(NotReady, match="The schema order must be quoted in PostgreSQL"):
+        apply(scratch_sources.connection, include.store, include.settings)
+    assert scratch_sources.value("SELECT to_regnamespace('ml') IS NULL")
