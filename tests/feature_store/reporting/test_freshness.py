@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from feature_store.errors import BadInput, NotReady
-from feature_store.reporting.freshness import require_fresh
+from feature_store.reporting.freshness import read_freshness, staleness
 from feature_store.schema.apply import apply
 from tests.feature_store.refresh.certified import CertifiedNights
 
@@ -16,6 +16,14 @@ _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 @pytest.fixture
 def nights(store_db, store_files, settings):
     return CertifiedNights(store_db, store_files, settings)
+
+
+def require_fresh(connection, max_age):
+    """As `bin/feature-store freshness` does."""
+    found = read_freshness(connection, max_age)
+    if stale := staleness(found, max_age):
+        raise stale
+    return found
 
 
 def _aged(nights, age: str) -> None:
