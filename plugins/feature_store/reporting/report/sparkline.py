@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 _INCHES = (1.5, 0.34)
+# Any colour that nothing else has: the page gives its own, by light and by dark.
 _INK = "#1f4e79"
 # A relation that grows by a few rows a night shall look flat: the chart never spans less than this
 # share of its largest value.
@@ -56,7 +57,7 @@ def sparkline(values: Sequence[float], title: str) -> str:
 
 def _for_html(svg: str, title: str) -> str:
     """A stand-alone SVG file as an element of a page, which may hold many of them."""
-    root = ElementTree.fromstring(svg)  # noqa: S314  # drawn just before, by ourselves
+    root = ElementTree.fromstring(svg.replace(_INK, "currentColor"))  # noqa: S314  # drawn just before, by ourselves
     for parent in root.iter():
         for child in list(parent):
             if child.tag == f"{_SVG}defs":  # styles and clips that would leak into the page
