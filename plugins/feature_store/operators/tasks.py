@@ -34,6 +34,7 @@ from feature_store.reporting.mail.send import leave_cause, mail_untold
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from psycopg import Connection
 
@@ -111,6 +112,12 @@ class StoreOperator(BaseOperator):
                     connection.cancel_safe(timeout=_CANCEL_SECONDS)
             except psycopg.Error as error:
                 log.warning("The server could not be told: %s", str(error).strip())
+
+    def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
+        """What failed has written nothing. Else OpenLineage's provider asks as of a success."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        return OperatorLineage()
 
     def connect(self, settings: Settings) -> Connection[Any]:
         """Open a session that stops with the task."""
@@ -208,6 +215,12 @@ class RefreshOperator(StoreOperator):
         guard = guard_of(store, relation, limits_of(settings, context))
         done = refresh(connection, relation, lease, settings.zone, guard)
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
+        """What it reads and writes, column by column: OpenLineage's provider asks."""
+        from feature_store.operators.open_lineage import lineage_of
+
+        return lineage_of(self.relation)
 
 
 class SuiteOperator(StoreOperator):
