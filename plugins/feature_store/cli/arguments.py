@@ -26,6 +26,11 @@ class Parser(argparse.ArgumentParser):
         super().error(bounded(message))
 
 
+def offer_json(command: argparse.ArgumentParser, words: str = "print JSON, for monitors") -> None:
+    """Let a command be asked for JSON."""
+    command.add_argument("--json", action="store_true", help=words)
+
+
 def text(written: str) -> str:
     """A text that can be used; an empty one is a variable of a script that was not set."""
     complaint = fault(written, most=_MOST_CHARACTERS)

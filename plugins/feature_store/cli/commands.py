@@ -1,7 +1,8 @@
 """The command line: ``bin/feature-store plan | apply | status | report | …``.
 
 Exit codes: 0 all is well, 1 something about the store must be mended, 2 input that cannot be used,
-3 the database cannot be reached.
+3 the database cannot be reached; as of any program, 130 stopped from the keyboard, 141 whoever read
+the output has gone.
 """
 
 from __future__ import annotations
@@ -14,46 +15,41 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from feature_store.audit.lease import Holder
+from feature_store.cli.answer import Answer, as_json
 from feature_store.cli.arguments import (
     Parser,
     day,
     find_set,
-    folder,
     login,
     text,
 )
 from feature_store.cli.folder_check import add_check, check_folder
-from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
+from feature_store.cli.log_commands import add_log_commands
+from feature_store.cli.reading_commands import add_reading_commands
 from feature_store.cli.stamps import (
     check_contract,
     print_check,
     stamp_contract,
     stamp_the_proofs,
 )
-from feature_store.cli.terminal import plain_output
+from feature_store.cli.terminal import Alarm, close_quietly, plain_output, say
 from feature_store.database.session import open_session
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.store_definition import Store, read_store
-from feature_store.declarations.suites import read_suites
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
-from feature_store.reporting.freshness import require_fresh
-from feature_store.reporting.history_text import history_text
-from feature_store.reporting.status import as_table, read_status
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
-from feature_store.schema.object_states import require_store
 from feature_store.schema.plan import make_plan
-from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings, read_settings
-from feature_store.text_format import bounded, bullets
+from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
 
-Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], int]
+Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], Answer | int]
+_STOPPED, _CLOSED_PIPE = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,9 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    with plain_output():
-        options = _parser().parse_args(arguments)
-        return _run(options)
+    try:
+        with plain_output():
+            return _run(_parser().parse_args(arguments))
+    except BrokenPipeError:
+        close_quietly()
+        return _CLOSED_PIPE
+    except KeyboardInterrupt:
+        return _STOPPED
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -78,19 +79,20 @@ def _run(options: argparse.Namespace) -> int:
         for name in getattr(options, "sets", []):
             find_set(settings, name)
         with open_session(settings, options.command) as connection:
-            code: int = options.run(connection, store, settings, options)
-            return code
+            return _told(options.run(connection, store, settings, options), options)
     except BadInput as error:
-        return _fail(error, 2)
+        return _fail(error, 2, options)
     except CannotConnect as error:
-        return _fail(error, 3)
+        return _fail(error, 3, options)
     except StoreError as error:
-        return _fail(error, 1)
+        return _fail(error, 1, options)
     except psycopg.errors.InsufficientPrivilege as error:
-        problem = f"{error.diag.message_primary}."
-        return _fail(StoreError(problem, next_step="Ask as a role that has that privilege."), 1)
+        refused = StoreError(
+            f"{error.diag.message_primary}.", next_step="Ask as a role that has that privilege."
+        )
+        return _fail(refused, 1, options)
     except psycopg.Error as error:
-        return _fail(error, 3 if passes_on_its_own(error) else 1)
+        return _fail(error, 3 if passes_on_its_own(error) else 1, options)
 
 
 def _plan(
@@ -137,33 +139,6 @@ def _bootstrap(
     return 0
 
 
-def _status(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
-) -> int:
-    lines = read_status(connection, store, settings.include_dir)
-    wanted = set(options.relations)
-    print(as_table([line for line in lines if not wanted or line.relation in wanted]))
-    if not wanted:
-        if changed := unstamped(connection, store, settings.include_dir):
-            print(f"\n{UNSTAMPED}:\n{bullets(list(changed))}")
-        print_logs_and_exceptions(connection, settings)
-    return 0
-
-
-def _report(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
-    # Brings in the drawing library, which no other command needs.
-    from feature_store.reporting.report.render import write_report
-    from feature_store.reporting.run.read import latest_run
-
-    dag_id, run_id = latest_run(connection)
-    holder = Holder(options.dag or dag_id, options.run_id or run_id)
-    exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)
-    print(write_report(connection, holder, options.to or settings.report_dir, exceptions, suites))
-    return 0
-
-
 def _check_leaks(
     connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
 ) -> int:
@@ -177,20 +152,6 @@ def _check_leaks(
     return 1 if leaks else 0
 
 
-def _history(connection: Connection[Any], *_: object) -> int:
-    require_store(connection)
-    print(history_text(connection))
-    return 0
-
-
-def _freshness(
-    connection: Connection[Any], store: Store, _: Settings, options: argparse.Namespace
-) -> int:
-    for one in require_fresh(connection, options.max_age, store.profile):
-        print(one)
-    return 0
-
-
 def _accept_history(
     connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
 ) -> int:
@@ -200,8 +161,23 @@ def _accept_history(
     return 0
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"Error: {bounded(str(error))}", file=sys.stderr)
+def _told(result: Answer | int, options: argparse.Namespace) -> int:
+    if isinstance(result, int):
+        return result
+    if options.json:
+        print(as_json(options.command, result.rows, result.error))
+    elif result.error is None:
+        say(*result.lines)
+    if result.error is None:
+        return 0
+    say(Alarm(f"Error: {bounded(str(result.error))}"), to=sys.stderr)
+    return 1
+
+
+def _fail(error: Exception, code: int, options: argparse.Namespace) -> int:
+    if getattr(options, "json", False):
+        print(as_json(options.command, [], error))
+    say(Alarm(f"Error: {bounded(str(error))}"), to=sys.stderr)
     return code
 
 
@@ -245,27 +221,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_check(commands)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
-    status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
-    status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
-    report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")
-    report.add_argument(
-        "--run", dest="run_id", metavar="RUN_ID", help="the run; default: the latest"
-    )
-    report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
-    report.add_argument(
-        "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
-    )
+    add_reading_commands(add)
     add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
-    add("history", _history, "Show what moved in the past and waits for a person.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
     accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
     accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
     accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
-    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
-    fresh.add_argument(
-        "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
-    )
     look = add("check-contract", check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     add_log_commands(add)

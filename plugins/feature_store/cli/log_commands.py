@@ -9,7 +9,9 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from feature_store.cli.arguments import find_set, login
+from feature_store.cli.answer import Answer
+from feature_store.cli.arguments import find_set, login, offer_json
+from feature_store.cli.terminal import Heading
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import Store
@@ -17,6 +19,7 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.reporting.served import (
     latest_skew,
     logged_in_words,
+    read_entity,
     served_beside_today,
     skew_in_words,
     with_skew,
@@ -37,6 +40,8 @@ def add_log_commands(add: Add) -> None:
     served.add_argument(
         "entity", metavar="ENTITY", help="by the column that the contract calls entity"
     )
+    for command in (skew, served):
+        offer_json(command)
     erase = add("erase", _erase, "Delete an entity from every feature log, as the law may want it.")
     erase.add_argument(
         "entity", metavar="ENTITY", help="by the column that the contract calls entity"
@@ -48,30 +53,38 @@ def add_log_commands(add: Add) -> None:
         command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
 
 
-def print_logs_and_exceptions(connection: Connection[Any], settings: Settings) -> None:
+def logs_and_exceptions(connection: Connection[Any], settings: Settings) -> list[str]:
     """What of ``status`` is about knowledge, not about relations."""
     skew = latest_skew(connection)
-    print("\nFeature logs, of what was served:")
-    print(bullets(logged_in_words(connection)) or "  none: no stamped feature set has one")
-    print("\nDeclared exceptions, where features see more than was known at t0:")
     exceptions = read_exceptions(settings.include_dir)
-    print(bullets([with_skew(exception, skew) for exception in exceptions]))
+    return [
+        Heading("\nFeature logs, of what was served:"),
+        bullets(logged_in_words(connection)) or "  none: no stamped feature set has one",
+        Heading("\nDeclared exceptions, where features see more than was known at t0:"),
+        bullets([with_skew(exception, skew) for exception in exceptions]),
+    ]
 
 
-def _skew(connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace) -> int:
+def _skew(
+    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+) -> Answer:
     require_logs(connection)
-    lines = latest_skew(connection)
-    print(skew_in_words(s for s in lines if not options.sets or s.feature_set in options.sets))
-    return 0
+    lines = [
+        line
+        for line in latest_skew(connection)
+        if not options.sets or line.feature_set in options.sets
+    ]
+    rows = [vars(line) | {"share": line.share} for line in lines]
+    return Answer([skew_in_words(lines)], rows)
 
 
 def _served(
     connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
+) -> Answer:
     require_logs(connection)
     feature_set = _logged(settings, options.sets[0])
-    print(served_beside_today(connection, feature_set, options.entity))
-    return 0
+    entity = read_entity(connection, feature_set, options.entity)
+    return Answer([served_beside_today(entity)], entity.rows)
 
 
 def _erase(connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from feature_store.reporting.mail.send import leave_cause
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from psycopg import Connection
 
@@ -119,6 +120,12 @@ class StoreOperator(BaseOperator):
                     connection.cancel_safe(timeout=_CANCEL_SECONDS)
             except psycopg.Error as error:
                 log.warning("The server could not be told: %s", str(error).strip())
+
+    def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
+        """What failed has written nothing. Else OpenLineage's provider asks as of a success."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        return OperatorLineage()
 
     def connect(self, settings: Settings) -> Connection[Any]:
         """Open a session that stops with the task."""

@@ -29,6 +29,7 @@ from feature_store.reporting.mail.send import mail_failure, mail_reviews, mail_w
 from feature_store.settings import Settings
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from psycopg import Connection
 
@@ -94,6 +95,12 @@ class AssertContractOperator(StoreOperator):
         self._assert(connection, settings, context)
         self._end_well(connection, settings, context)
         return self._hashes
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
+        """The feature sets that no task refreshes: OpenLineage's provider asks."""
+        from feature_store.operators.open_lineage import lineage_of_carriers
+
+        return lineage_of_carriers(self.settings())
 
     def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
         """What follows the certificate. It fails nothing, for readers are let through."""

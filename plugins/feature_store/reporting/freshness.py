@@ -58,7 +58,7 @@ class Freshness:
         return certified if self.readable else f"{certified}; not readable now: {self.problem}"
 
 
-def require_fresh(
+def read_freshness(
     connection: Connection[Any], max_age: str, profile: StoreProfile
 ) -> tuple[Freshness, ...]:
     """How fresh the store is, for the active feature set of each schema.
@@ -70,10 +70,10 @@ def require_fresh(
 
     Raises:
         BadInput: ``max_age`` is no interval, or a negative one.
-        NotReady: it was certified longer ago, or never, or the store has not been created.
+        NotReady: the store has not been created.
     """
     try:
-        found = tuple(_ask(connection, schema, max_age) for schema in profile.governed_schemas)
+        return tuple(_ask(connection, schema, max_age) for schema in profile.governed_schemas)
     except psycopg.DataError as error:
         raise BadInput(
             f"The age {max_age!r} cannot be used: {error.diag.message_primary}.",
@@ -84,16 +84,20 @@ def require_fresh(
             "The store's freshness guard has not been created.",
             next_step="Run `bin/feature-store apply`.",
         ) from error
+
+
+def staleness(found: tuple[Freshness, ...], max_age: str) -> NotReady | None:
+    """What is wrong where the store was certified longer ago than that, or never."""
     stale = [str(one) for one in found if not one.ok]
-    if stale:
-        raise NotReady(
-            f"The store is not fresh: no run has certified it within {max_age}.",
-            items=stale,
-            readers="what the last refresh left; require_certified says whether it is proven.",
-            next_step="See whether the scheduler runs and the DAG is imported: "
-            "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",
-        )
-    return found
+    if not stale:
+        return None
+    return NotReady(
+        f"The store is not fresh: no run has certified it within {max_age}.",
+        items=stale,
+        readers="what the last refresh left; require_certified says whether it is proven.",
+        next_step="See whether the scheduler runs and the DAG is imported: "
+        "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",
+    )
 
 
 def _ask(connection: Connection[Any], schema: str, max_age: str) -> Freshness:

@@ -38,6 +38,26 @@ def history_text(connection: Connection[Any]) -> str:
     return "\n".join(parts)
 
 
+def history_rows(connection: Connection[Any]) -> list[dict[str, Any]]:
+    """What is open, a row each: leaks first, then what waits for a person."""
+    return [
+        {
+            "finding_id": finding.finding_id,
+            "kind": finding.kind.value,
+            "layer": finding.layer,
+            "relation": finding.relation,
+            "day": finding.day,
+            "came": finding.difference.came,
+            "went": finding.difference.went,
+            "changed": finding.difference.changed,
+            "columns": list(finding.difference.columns),
+            "found_at": finding.found_at,
+            "found_by": finding.found_by.run_id,
+        }
+        for finding in (*open_leaks(connection), *pending_reviews(connection))
+    ]
+
+
 def _latest(connection: Connection[Any]) -> str:
     row = connection.execute(
         "SELECT dag_id, run_id, as_of_day, settled_before, days, recounts "

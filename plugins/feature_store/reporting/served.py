@@ -127,8 +127,21 @@ def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
     )
 
 
-def served_beside_today(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> str:
+@dataclass(frozen=True)
+class ServedEntity:
     """One entity's features, as they were served and as they are today.
+
+    Attributes:
+        words: whose, and when they were served.
+        rows: a feature each: ``feature``, ``served``, ``today``, ``differs``.
+    """
+
+    words: str
+    rows: list[dict[str, Any]]
+
+
+def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> ServedEntity:
+    """Read what was served of an entity, and what the set says today.
 
     Raises:
         BadInput: the log does not have it.
@@ -142,16 +155,32 @@ def served_beside_today(connection: Connection[Any], feature_set: FeatureSet, en
             next_step="Ask for one that a run has certified.",
         )
     now = _row(connection, feature_set.relation.identifier, served.entity, entity)
-    rows = [("feature", "served", "today", "")]
+    rows = []
     for feature in feature_set.features:
         was = then.get(feature.name)
         today = None if now is None else now[feature.name]
-        rows.append((feature.name, _shown(was), _shown(today), "" if was == today else "differs"))
+        told = {"served": was, "today": today, "differs": was != today}
+        rows.append({"feature": feature.name, **told})
     gone = "" if now else " The set does not have it any more."
-    return (
+    return ServedEntity(
         f"{served.entity} {entity}, served by run {then['run_id']} at {then['served_at']}, "
-        f"{then['served_after']} after t0.{gone}\n{text_table(rows)}"
+        f"{then['served_after']} after t0.{gone}",
+        rows,
     )
+
+
+def served_beside_today(entity: ServedEntity) -> str:
+    """The same as a table."""
+    rows = [
+        (
+            row["feature"],
+            _shown(row["served"]),
+            _shown(row["today"]),
+            "differs" if row["differs"] else "",
+        )
+        for row in entity.rows
+    ]
+    return f"{entity.words}\n{text_table([('feature', 'served', 'today', ''), *rows])}"
 
 
 def _row(

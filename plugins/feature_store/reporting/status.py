@@ -11,8 +11,13 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.declarations.store_definition import Store
+from feature_store.reporting.page.models import RelationNow, RelationState
+from feature_store.reporting.page.relation_states import NOT_PROVEN, read_relations, standing_on
+from feature_store.reporting.page.store_files import read_files
+from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import State, examine, has_audit, store_objects
-from feature_store.text_format import text_table
+from feature_store.text_format import in_words, text_table
+from feature_store.validation.certification import certified_in_words
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Line:
         refreshed_at: when its last refresh ended.
         seconds: that the last refresh took.
         state: how it stands to its file.
+        certified: ``yes``, or ``no`` and why; ``live view`` of a view of sources alone, which
+            has no rows to be certified; empty where there is no record of runs.
     """
 
     relation: str
@@ -36,6 +43,25 @@ class Line:
     refreshed_at: datetime | None
     seconds: float | None
     state: State
+    certified: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """It is as its file, or adopted, and nothing that was proven of it is in doubt."""
+        return self.state in (State.AS_FILE, State.ADOPTED) and not self.certified.startswith("no")
+
+    def as_row(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "relation": self.relation,
+            "layer": self.refresh,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "refreshed_at": self.refreshed_at,
+            "seconds": self.seconds,
+            "certified": self.certified,
+            "state": self.state.value,
+        }
 
 
 def read_status(connection: Connection[Any], store: Store, include_dir: Path) -> list[Line]:
@@ -50,6 +76,7 @@ def read_status(connection: Connection[Any], store: Store, include_dir: Path) ->
             "FROM feature_store_audit.refresh ORDER BY relation, refresh_id DESC"
         ):
             latest[relation] = (rows, finished_at, seconds)
+    certified = _certified(connection, include_dir)
     lines = []
     for relation in store.relations:
         name = str(relation.name)
@@ -67,6 +94,7 @@ def read_status(connection: Connection[Any], store: Store, include_dir: Path) ->
                 refreshed_at=finished_at,
                 seconds=seconds,
                 state=states[name],
+                certified=certified.get(name, ""),
             )
         )
     return lines
@@ -74,7 +102,7 @@ def read_status(connection: Connection[Any], store: Store, include_dir: Path) ->
 
 def as_table(lines: Sequence[Line]) -> str:
     """The status as text, one line a relation."""
-    header = ("relation", "layer", "rows", "MB", "last refresh", "seconds", "state")
+    header = ("relation", "layer", "rows", "MB", "last refresh", "seconds", "certified", "state")
     cells = [
         (
             line.relation,
@@ -83,8 +111,35 @@ def as_table(lines: Sequence[Line]) -> str:
             "" if not line.bytes else f"{line.bytes / 1e6:,.1f}",
             "" if line.refreshed_at is None else f"{line.refreshed_at:%Y-%m-%d %H:%M:%S %Z}",
             "" if line.seconds is None else f"{line.seconds:,.2f}",
+            line.certified,
             line.state.value,
         )
         for line in lines
     ]
     return text_table([header, *cells], right=(2, 3, 5))
+
+
+def certified_last(connection: Connection[Any]) -> str:
+    """Which run certified the store last, and whether readers still have that."""
+    if not has_audit(connection):
+        return "nothing yet: the store has not been created."
+    return certified_in_words(connection)
+
+
+def _certified(connection: Connection[Any], include_dir: Path) -> dict[str, str]:
+    """Whether readers who ask are let through to a relation, as the page in Airflow says it."""
+    if not audit_is_current(connection):
+        return {}
+    relations = standing_on(read_relations(connection, read_files(include_dir), None))
+    ours = {relation.name for relation in relations}
+    return {relation.name: _in_a_word(relation, ours) for relation in relations}
+
+
+def _in_a_word(relation: RelationNow, ours: set[str]) -> str:
+    if relation.state in NOT_PROVEN:
+        return f"no: {relation.state.value}"
+    if relation.stands_on:
+        return f"no: reads {in_words(relation.stands_on)}"
+    if relation.state is RelationState.LIVE and not ours & set(relation.reads):
+        return relation.state.value
+    return "yes"

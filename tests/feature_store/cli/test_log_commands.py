@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -14,6 +17,7 @@ from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _LOG = f"feature_log.{_TOM}"
 
 
@@ -47,6 +51,15 @@ def run(nights, capsys, airflow_conn):
     return run_command
 
 
+def _rows(run, role: str, *arguments: str) -> list[dict[str, Any]]:
+    code, out, err = run(role, *arguments, "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert list(answer) == ["command", "ok", "error", "rows"]
+    assert (answer["command"], answer["ok"], answer["error"]) == (arguments[0], True, None)
+    return answer["rows"]
+
+
 def test_skew_is_shown_by_feature_the_largest_first(run):
     code, out, _ = run(REFRESHER, "skew")
     assert code == 0
@@ -65,6 +78,73 @@ def test_status_says_how_much_is_logged_and_what_exceptions_cost(run, nights):
     assert code == 0
     assert f"{_TOM}: {rows:,} rows, of 1 night since " in out
     assert "Measured: 0 of its 5 features moved since they were served" in out
+
+
+def test_status_says_what_is_certified_and_of_the_rest_why_not(run, nights):
+    _, out, _ = run(REFRESHER, "status")
+    assert "\nCertified: the last run that certified the store answers for 2026-06-30: mon" in out
+    told = {line["relation"]: line["certified"] for line in _rows(run, REFRESHER, "status")}
+    views = {name for name, word in told.items() if word == "live view"}
+    assert views == {"ml.spam_token_v1", "feature_store.device_color_v1"}
+    assert {word for name, word in told.items() if name not in views} == {"yes"}
+
+    nights.database.run("BEGIN; REFRESH MATERIALIZED VIEW ml.sold_prices_v1_mv; COMMIT")
+    rewritten = {line["relation"]: line["certified"] for line in _rows(run, REFRESHER, "status")}
+    assert rewritten["ml.sold_prices_v1_mv"] == "no: rewritten"
+    assert rewritten[_E_AI] == "no: reads D3"
+    assert rewritten["ml.tom_labels_v1_mv"] == "yes"
+    nights.database.run(
+        "UPDATE feature_store_audit.certification_log SET file_node = "
+        "pg_relation_filenode('ml.sold_prices_v1_mv') WHERE relation = 'ml.sold_prices_v1_mv'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "arguments", "fields"),
+    [
+        (REFRESHER, ["status"], {"relation", "rows", "refreshed_at", "certified", "state"}),
+        (REFRESHER, ["status", _E_AI], {"relation", "layer", "bytes", "seconds"}),
+        (REFRESHER, ["skew"], {"feature_set", "feature", "age", "share", "compared", "gone"}),
+        (REFRESHER, ["report"], {"run_id", "verdict", "cause", "expectations", "broken"}),
+        (READER, ["freshness"], {"ok", "certified_at", "age", "readable", "sources_until"}),
+        (OWNER, ["served", _TOM, "LISTING"], {"feature", "served", "today", "differs"}),
+    ],
+)
+def test_what_monitors_read_is_rows_in_one_shape(run, nights, role, arguments, fields):
+    listing = nights.database.value(f"SELECT min(listing_id) FROM {_LOG}")
+    words = [str(listing) if word == "LISTING" else word for word in arguments]
+    rows = _rows(run, role, *words)
+    assert len(rows) > 0
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}, "each row has the same fields"
+    assert fields <= rows[0].keys()
+
+
+def test_a_day_that_waits_for_a_person_is_a_row(run, nights):
+    assert _rows(run, REFRESHER, "history") == []
+    nights.database.run(
+        "WITH found AS (INSERT INTO feature_store_audit.history_finding_log "
+        "(kind, layer, relation, day, dag_id, run_id) VALUES "
+        "('review', 'D1', 'ml.sold_durations_v1_mv', '2026-05-01', 'd', 'r') RETURNING finding_id) "
+        "INSERT INTO feature_store_audit.history_sighting_log (finding_id, rows_came, rows_went, "
+        "rows_changed, changed_columns, examples, reaches, details, row_count, dag_id, run_id) "
+        "SELECT finding_id, 1, 0, 2, '{price}', '[]', '[]', '', 3, 'd', 'r' FROM found"
+    )
+    (row,) = _rows(run, REFRESHER, "history")
+    nights.database.run("DELETE FROM feature_store_audit.history_finding_log")
+    assert (row["kind"], row["layer"], row["day"]) == ("review", "D1", "2026-05-01")
+    assert (row["came"], row["went"], row["changed"], row["columns"]) == (1, 0, 2, ["price"])
+
+
+def test_for_monitors_a_refusal_is_json_too_with_the_code_of_any_other(run):
+    code, out, err = run(READER, "freshness", "--json", "--max-age", "0 hours")
+    answer = json.loads(out)
+    assert (code, answer["ok"], len(answer["rows"])) == (1, False, 2)
+    assert answer["error"]["problem"].startswith("The store is not fresh")
+    assert "airflow jobs check" in answer["error"]["next_step"]
+    assert err.startswith("Error: The store is not fresh")
+
+    code, out, _ = run(OWNER, "served", _TOM, "-7", "--json")
+    assert (code, json.loads(out)["error"]["problem"]) == (2, f"{_LOG} has no listing_id -7.")
 
 
 def test_what_was_served_of_a_listing_stands_beside_today(run, nights):

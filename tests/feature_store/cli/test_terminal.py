@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 import unicodedata
 from contextlib import suppress
+from threading import Thread
 
+import psycopg
 import pytest
 
 from feature_store.cli.commands import main
-from feature_store.cli.terminal import plain, plain_output
+from feature_store.cli.terminal import Alarm, plain, plain_output, say
 from tests.conftest import ROOT
 
 # The title of the window, the clipboard, colours, the cursor; the same in the second table of
@@ -117,3 +123,86 @@ class TestTextOfTheDatabase:
         )
         assert b"run \\x1b]0;owned\\x07" in done.stdout
         assert _harmless((done.stdout + done.stderr).decode())
+
+
+class TestInAProcessOfItsOwn:
+    """What people do: ``| head``, Ctrl-C."""
+
+    @pytest.fixture
+    def start(self, store_db, airflow_conn):
+        airflow_conn(store_db.conninfo)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+
+        def start_one(*arguments, stdout):
+            command = [sys.executable, "-m", "feature_store", *arguments]
+            return subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.PIPE)
+
+        return start_one
+
+    def test_whoever_closes_the_pipe_gets_no_traceback(self, start):
+        """141, as the shell says of any program that wrote to a closed pipe."""
+        process = start("status", stdout=subprocess.PIPE)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+    def test_ctrl_c_gives_no_traceback(self, store_db, start):
+        with psycopg.connect(store_db.conninfo) as other:
+            other.execute("LOCK TABLE feature_store_audit.history_judgement_log")
+            process = start("history", stdout=subprocess.DEVNULL)
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while store_db.value(waiting) == 0:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr.read() == b""
+            assert process.wait() == 130
+
+
+class TestColours:
+    @pytest.fixture
+    def shown(self, store_db, airflow_conn, monkeypatch):
+        """What `status` writes to a terminal, which is real."""
+        airflow_conn(store_db.conninfo)
+
+        def show(**variables):
+            for name, value in ({"TERM": "xterm", "NO_COLOR": ""} | variables).items():
+                monkeypatch.setenv(name, value)
+            ours, theirs = pty.openpty()
+            text = bytearray()
+            reader = Thread(target=_read_all, args=(ours, text))
+            reader.start()
+            with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as now:
+                now.setattr(sys, "stdout", terminal)
+                assert main(["status"]) == 0
+            reader.join()
+            os.close(ours)
+            return text.decode().replace("\r\n", "\n")
+
+        return show
+
+    def test_they_are_for_terminals_and_for_those_who_want_them(self, shown, capsys):
+        coloured = shown()
+        assert coloured.startswith("\x1b[1mrelation ")
+        assert "\x1b[31mml.tom_features_v1_mv " in coloured, "it was never refreshed"
+        assert "\x1b[31mml.spam_token_v1 " not in coloured
+        assert main(["status"]) == 0
+        plain_text = capsys.readouterr().out
+        assert "\x1b" not in plain_text
+        assert shown(NO_COLOR="1") == shown(TERM="dumb") == plain_text
+        assert re.sub(r"\x1b\[\d*m", "", coloured) == plain_text
+
+
+def _read_all(terminal, text):
+    with suppress(OSError):  # how a terminal ends
+        while piece := os.read(terminal, 65536):
+            text += piece
+
+
+def test_a_line_that_stands_out_is_plain_but_for_our_own_colour(monkeypatch):
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(written, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdout", written)
+    monkeypatch.setenv("TERM", "xterm")
+    with plain_output():
+        say(Alarm("\x1b[32mred\x1b[0m"))
+    assert written.buffer.getvalue() == b"\x1b[31m\\x1b[32mred\\x1b[0m\x1b[0m\n"

@@ -7,7 +7,7 @@ import pytest
 
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput, NotReady
-from feature_store.reporting.freshness import require_fresh
+from feature_store.reporting.freshness import read_freshness, staleness
 from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -21,6 +21,14 @@ def nights(store_db, store_files, settings):
     return CertifiedNights(store_db, store_files, settings)
 
 
+def require_fresh(connection, max_age):
+    """As `bin/feature-store freshness` does."""
+    found = read_freshness(connection, max_age, _PROFILE)
+    if stale := staleness(found, max_age):
+        raise stale
+    return found
+
+
 def _aged(nights, age: str) -> None:
     nights.database.run(
         f"UPDATE feature_store_audit.certification_log SET certified_at = now() - interval '{age}'"
@@ -29,7 +37,7 @@ def _aged(nights, age: str) -> None:
 
 def test_a_store_certified_lately_is_fresh_and_says_by_which_run(nights):
     nights.good("night 1")
-    tom, device = require_fresh(nights.database.connection, "30 hours", _PROFILE)
+    tom, device = require_fresh(nights.database.connection, "30 hours")
     assert (tom.feature_set, device.feature_set) == (_TOM, _DEVICE)
     assert (tom.ok, tom.readable, tom.problem, tom.run_id) == (True, True, None, "night 1")
     assert str(tom).startswith(f"{_TOM}: certified 20")
@@ -40,9 +48,9 @@ def test_a_store_that_no_run_certified_for_too_long_is_not(nights):
     nights.good("night 1")
     _aged(nights, "31 hours")
     with pytest.raises(NotReady, match=f"{_TOM}: certified .*, 1 day, 7:00:00 ago") as caught:
-        require_fresh(nights.database.connection, "30 hours", _PROFILE)
+        require_fresh(nights.database.connection, "30 hours")
     assert "airflow jobs check" in str(caught.value)
-    assert require_fresh(nights.database.connection, "32 hours", _PROFILE)
+    assert require_fresh(nights.database.connection, "32 hours")
 
 
 def test_a_moment_that_is_yet_to_come_is_no_age(nights):
@@ -50,17 +58,17 @@ def test_a_moment_that_is_yet_to_come_is_no_age(nights):
     nights.good("night 1")
     _aged(nights, "-1 hour")
     with pytest.raises(NotReady, match="which is yet to come: the clock of this server was ahead"):
-        require_fresh(nights.database.connection, "30 hours", _PROFILE)
+        require_fresh(nights.database.connection, "30 hours")
     assert "which is yet to come" in nights.refusal(_TOM)
     nights.good("night 2")
-    assert require_fresh(nights.database.connection, "30 hours", _PROFILE)
+    assert require_fresh(nights.database.connection, "30 hours")
 
 
 def test_a_run_under_way_is_no_reason_for_an_alarm(nights):
     """Its rows are not certified yet, the age of the last certification still holds."""
     nights.good("night 1")
     nights.refreshed(nights.begin("night 2"))
-    tom, _ = require_fresh(nights.database.connection, "30 hours", _PROFILE)
+    tom, _ = require_fresh(nights.database.connection, "30 hours")
     assert (tom.ok, tom.readable) == (True, False)
     assert "which has not been certified" in tom.problem
 
@@ -70,12 +78,12 @@ def test_a_run_that_died_with_the_scheduler_is_found_by_the_age(nights):
     nights.refreshed(nights.begin("night 2"))
     _aged(nights, "31 hours")
     with pytest.raises(NotReady, match="not readable now: NOT CERTIFIED"):
-        require_fresh(nights.database.connection, "30 hours", _PROFILE)
+        require_fresh(nights.database.connection, "30 hours")
 
 
 def test_a_store_that_was_never_certified_is_not_fresh(nights):
     with pytest.raises(NotReady, match=f"{_TOM}: never certified"):
-        require_fresh(nights.database.connection, "30 hours", _PROFILE)
+        require_fresh(nights.database.connection, "30 hours")
 
 
 def test_without_a_stamped_contract_there_is_one_row_that_says_so(scratch):
@@ -110,13 +118,13 @@ def test_a_guard_of_before_is_replaced_though_it_gives_fewer_columns(
 
 def test_without_the_guard_the_next_step_is_to_apply(scratch_sources):
     with pytest.raises(NotReady, match="bin/feature-store apply"):
-        require_fresh(scratch_sources.connection, "30 hours", _PROFILE)
+        require_fresh(scratch_sources.connection, "30 hours")
 
 
 @pytest.mark.parametrize("age", ["soon", "-1 hour", ""])
 def test_an_age_that_is_none_is_refused(scratch, age):
     with pytest.raises(BadInput, match="Give an interval such as '30 hours'"):
-        require_fresh(scratch.connection, age, _PROFILE)
+        require_fresh(scratch.connection, age)
 
 
 def test_whoever_watches_needs_the_schema_and_the_function_and_nothing_else(nights, new_role):

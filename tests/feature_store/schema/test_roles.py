@@ -58,9 +58,12 @@ F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 F3 = "feature_store.device_meta_encoded_t0_v1"
 LOG = "feature_log.tom_features_v1"
 LOGS = [
-    f"feature_log.{name}{view}"
-    for name in ("tom_features_v1", "iphone_device_meta_encoded_v2_model")
-    for view in ("", "_training")
+    "feature_log.logged_sets",
+    *(
+        f"feature_log.{name}{view}"
+        for name in ("tom_features_v1", "iphone_device_meta_encoded_v2_model")
+        for view in ("", "_training")
+    ),
 ]
 SOURCES = (
     '"iPhone".iphone_listings',

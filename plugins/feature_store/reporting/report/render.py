@@ -39,7 +39,7 @@ class _Sample:
     """Rows as a table: the columns of all of them, and each row's cells."""
 
     columns: list[str]
-    rows: list[list[Any]]
+    rows: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,6 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
     environment.filters["name"] = _name
     return environment.get_template("report.html.jinja")
 
@@ -163,7 +162,8 @@ def _sample(rows: Sequence[dict[str, Any]], key: str) -> _Sample:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     # The audit tables do not keep the order of a row's columns; what tells rows apart leads.
     columns.sort(key=lambda column: column not in ("key", key))
-    return _Sample(columns, [[row.get(column) for column in columns] for row in rows])
+    # A row lacks what it has no value of: of a proof, the columns in which it does not differ.
+    return _Sample(columns, [[_cell(row.get(c, "")) for c in columns] for row in rows])
 
 
 def _cell(value: Any) -> str:

@@ -216,6 +216,33 @@ def test_a_broken_proof_shows_what_the_proof_found(store):
     assert f"ml.a.empty {NOTHING_TO_COMPARE} 0 0" in proofs
 
 
+def test_of_a_broken_proof_each_row_shows_only_what_differs_in_it(store):
+    store.run_row(verdict="failed")
+    rows = [
+        {"key": {"listing_id": 7}, "expected": {"n": 1, "m": 2}, "observed": {"n": None, "m": 2}},
+        {"key": {"listing_id": 8}, "expected": {"n": 1, "m": 2}, "observed": {"n": 1, "m": 3}},
+    ]
+    store.proven("ml.a", 1865, 2, rows)
+    store.found("ml.a", "broken", suite="as_of_counts", sample=[{"broken": 2, "compared": 1865}])
+    cells = re.findall(r'<td class="value">(.*?)</td>', store.html())
+    assert cells == ["7", "NULL, not 1", "", "8", "", "3, not 2"]
+
+
+def test_it_has_a_dark_mode_in_which_every_colour_is_another(store):
+    store.run_row(verdict="passed")
+    store.refreshed()
+    html = store.html()
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w+);", block))
+        for block in re.findall(r":root \{(.*?)\}", html, re.DOTALL)
+    )
+    assert light.keys() == dark.keys()
+    assert not [name for name in light if light[name] == dark[name]]
+    assert "screen and (prefers-color-scheme: dark)" in html, "and paper stays white"
+    rest = re.sub(r":root \{.*?\}", "", html, flags=re.DOTALL)
+    assert not re.findall(r"#[0-9a-f]{3,6}\b", rest), "no colour beside these, in charts neither"
+
+
 def test_every_value_is_escaped(store):
     run = f"manual{_EVIL}"
     store.run_row(run=run, verdict="failed")

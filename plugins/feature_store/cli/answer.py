@@ -1,0 +1,53 @@
+"""What a command found: words for a person, rows for a monitor (`--json`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from feature_store.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command that only looks has found.
+
+    Attributes:
+        lines: for a person; `terminal.Heading` and `terminal.Alarm` stand out.
+        rows: the same as flat objects, each with the same fields.
+        error: what is wrong with what was found; None if all is well.
+    """
+
+    lines: Sequence[str]
+    rows: Sequence[dict[str, Any]]
+    error: StoreError | None = None
+
+
+def as_json(command: str, rows: Sequence[dict[str, Any]], error: Exception | None = None) -> str:
+    """The one shape that every command gives: ``command``, ``ok``, ``error``, ``rows``.
+
+    Moments and days are as ISO 8601, durations in seconds.
+    """
+    told = None
+    if error is not None:
+        told = {
+            "problem": getattr(error, "problem", str(error)),
+            "readers": getattr(error, "readers", None),
+            "next_step": getattr(error, "next_step", None),
+        }
+    answer = {"command": command, "ok": error is None, "error": told, "rows": list(rows)}
+    return json.dumps(answer, indent=1, default=_plain, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    return str(value)

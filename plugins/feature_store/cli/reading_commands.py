@@ -1,0 +1,99 @@
+"""The commands that show how the store stands: for a person, or with ``--json`` for a monitor."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.audit.lease import Holder
+from feature_store.cli.answer import Answer
+from feature_store.cli.arguments import folder, offer_json
+from feature_store.cli.log_commands import Add, logs_and_exceptions
+from feature_store.cli.terminal import Alarm, Heading
+from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.store_definition import Store
+from feature_store.declarations.suites import read_suites
+from feature_store.reporting.freshness import read_freshness, staleness
+from feature_store.reporting.history_text import history_rows, history_text
+from feature_store.reporting.run.read import latest_run, read_record
+from feature_store.reporting.run.summary import summary
+from feature_store.reporting.status import as_table, certified_last, read_status
+from feature_store.schema.object_states import require_store
+from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
+from feature_store.settings import Settings
+from feature_store.text_format import bullets
+
+
+def add_reading_commands(add: Add) -> None:
+    """Add them to the command line."""
+    status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
+    status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
+    report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")
+    report.add_argument(
+        "--run", dest="run_id", metavar="RUN_ID", help="the run; default: the latest"
+    )
+    report.add_argument("--dag", metavar="DAG_ID", help="its DAG; default: the latest run's")
+    report.add_argument(
+        "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
+    )
+    history = add("history", _history, "Show what moved in the past and waits for a person.")
+    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
+    fresh.add_argument(
+        "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
+    )
+    for command in (status, history, fresh):
+        offer_json(command)
+    offer_json(report, "print the run's summary as JSON and write no file")
+
+
+def _status(
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+) -> Answer:
+    wanted = set(options.relations)
+    lines = [
+        line
+        for line in read_status(connection, store, settings.include_dir)
+        if not wanted or line.relation in wanted
+    ]
+    header, rule, *rows = as_table(lines).splitlines()
+    told = [
+        Heading(header),
+        rule,
+        *(row if line.is_well else Alarm(row) for line, row in zip(lines, rows, strict=True)),
+    ]
+    if not wanted:
+        told.append(f"\nCertified: {certified_last(connection)}")
+        if changed := unstamped(connection, store, settings.include_dir):
+            told += [Alarm(f"\n{UNSTAMPED}:"), bullets(list(changed))]
+        told += logs_and_exceptions(connection, settings)
+    return Answer(told, [line.as_row() for line in lines])
+
+
+def _report(
+    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+) -> Answer:
+    dag_id, run_id = latest_run(connection)
+    holder = Holder(options.dag or dag_id, options.run_id or run_id)
+    if options.json:
+        return Answer([], [summary(read_record(connection, holder.dag_id, holder.run_id))])
+    # Brings in what writes pages, which nothing else needs.
+    from feature_store.reporting.report.render import write_report
+
+    exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)
+    to = options.to or settings.report_dir
+    return Answer([str(write_report(connection, holder, to, exceptions, suites))], [])
+
+
+def _history(connection: Connection[Any], *_: object) -> Answer:
+    require_store(connection)
+    return Answer([history_text(connection)], history_rows(connection))
+
+
+def _freshness(
+    connection: Connection[Any], store: Store, _: Settings, options: argparse.Namespace
+) -> Answer:
+    found = read_freshness(connection, options.max_age, store.profile)
+    rows = [vars(one) for one in found]
+    return Answer([str(one) for one in found], rows, staleness(found, options.max_age))

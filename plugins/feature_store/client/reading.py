@@ -1,0 +1,257 @@
+"""Reading feature sets: for inference as certified now, for training as they were served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from psycopg import Connection, sql
+
+from feature_store.client.certified_sets import (
+    ReadSet,
+    find_sets,
+    hold,
+    require_certified,
+    zone_of_the_store,
+)
+from feature_store.client.errors import bad_input
+from feature_store.client.queries import Wanted, as_certified, as_served, choose, relations_of
+from feature_store.client.snapshot import one_snapshot, set_for_now
+from feature_store.client.tables import maker_of, read_rows
+from feature_store.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+Sets = str | Sequence[str]
+Moment = date | str
+Span = timedelta | str
+
+
+@overload
+def read_features(
+    conninfo: str,
+    feature_sets: Sets,
+    ids: Iterable[object] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: Literal["pandas"] = "pandas",
+) -> pandas.DataFrame: ...
+@overload
+def read_features(
+    conninfo: str,
+    feature_sets: Sets,
+    ids: Iterable[object] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: Literal["arrow"],
+) -> pyarrow.Table: ...
+def read_features(
+    conninfo: str,
+    feature_sets: Sets,
+    ids: Iterable[object] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: str = "pandas",
+) -> Any:
+    """Read feature sets as they are certified now: what inference is given.
+
+    Args:
+        conninfo: the database, as libpq reads it; ``""`` takes ``PGHOST`` and the others.
+        feature_sets: the name of a set, or of several: the first says which rows there are, the
+            others are joined to it by their entity, and give the features that it has not.
+        ids: of the entities to be read, such as listing ids; None: all. One that the set does not
+            have gives no row.
+        columns: the features to be read, in this order; None: all, in the contract's order.
+        max_age: how long ago the rows may have been certified, at most.
+        timeout: seconds that all of it may take.
+        to: ``pandas``, by the entity as index; or ``arrow``.
+
+    Returns:
+        The entity, ``t0`` and the features, in the order of the entity. Whole numbers are floats in
+        pandas, with or without NULL among them. Which run certified each set is in
+        ``frame.attrs["feature_store"]``, or in the metadata of Arrow's schema.
+
+    Raises:
+        BadInput: an argument cannot be used; pandas or pyarrow is not installed.
+        NotCertified: the rows that are there are not proven, or (`CertificationTooOld`) not lately.
+        ContractBroken: stamp, rows of the contract and live relation are not one.
+        NotReady: there is no store, or this login may not read it.
+        TimedOut: it was not done in time.
+        CannotConnect: the database cannot be reached, or went away.
+    """
+    make, names = maker_of(to), _names(feature_sets)
+    wanted_ids = _ids(ids)
+    with one_snapshot(conninfo, timeout) as connection:
+        sets = find_sets(connection, names)
+        _require_one_entity(sets, needed=ids is not None or len(sets) > 1)
+        wanted = Wanted(sets, choose(sets, columns), ids=wanted_ids)
+        query = as_certified(wanted, training=False)
+        return _read(connection, wanted, query, served=False, max_age=max_age, make=make)
+
+
+@overload
+def read_training_set(
+    conninfo: str,
+    feature_sets: Sets,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    columns: Sequence[str] | None = None,
+    labels: bool = True,
+    rebuilt: bool = False,
+    most_lag: Span | None = "36 hours",
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: Literal["pandas"] = "pandas",
+) -> pandas.DataFrame: ...
+@overload
+def read_training_set(
+    conninfo: str,
+    feature_sets: Sets,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    columns: Sequence[str] | None = None,
+    labels: bool = True,
+    rebuilt: bool = False,
+    most_lag: Span | None = "36 hours",
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: Literal["arrow"],
+) -> pyarrow.Table: ...
+def read_training_set(
+    conninfo: str,
+    feature_sets: Sets,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    columns: Sequence[str] | None = None,
+    labels: bool = True,
+    rebuilt: bool = False,
+    most_lag: Span | None = "36 hours",
+    max_age: Span = "30 hours",
+    timeout: float = 600,
+    to: str = "pandas",
+) -> Any:
+    """Read what a model is to be trained on: each entity as it was served, beside its labels.
+
+    Args:
+        conninfo: the database, as in `read_features`.
+        feature_sets: the name of a set that has a feature log, or of several.
+        since: only t0 from here on: a day, a moment, or either as text. A day begins, and a moment
+            without a zone is taken, in the store's time zone.
+        until: only t0 before this.
+        columns: the features to be read.
+        labels: read the labels of the first set, as they are now, and leave out what has none yet.
+        rebuilt: read history as the store tells it now instead of what was served: for days before
+            the feature log began. See docs/training.md for what that costs.
+        most_lag: how long after its t0 a row may have been served, at most; None: however long.
+            Says nothing of rebuilt rows.
+        max_age: how long ago the rows may have been certified.
+        timeout: seconds that all of it may take.
+        to: ``pandas`` or ``arrow``.
+
+    Returns:
+        The entity, ``t0`` (never NULL), the features and the labels; else as `read_features`.
+
+    Raises:
+        BadInput: as `read_features`; or a set has no feature log.
+        StoreError: as `read_features`.
+    """
+    make, names = maker_of(to), _names(feature_sets)
+    with one_snapshot(conninfo, timeout) as connection:
+        sets = find_sets(connection, names)
+        _require_one_entity(sets, needed=True)
+        wanted = Wanted(
+            sets,
+            choose(sets, columns),
+            labels=labels and bool(sets[0].labels),
+            since=_text(since),
+            until=_text(until),
+            most_lag=None if rebuilt else _text(most_lag),
+        )
+        query = as_certified(wanted, training=True) if rebuilt else as_served(wanted)
+        return _read(connection, wanted, query, served=not rebuilt, max_age=max_age, make=make)
+
+
+def _read(
+    connection: Connection[Any],
+    wanted: Wanted,
+    query: sql.Composed,
+    *,
+    served: bool,
+    max_age: Span,
+    make: Any,
+) -> Any:
+    """Hold what is read, have it certified, read it; in this order, in the open transaction."""
+    zone = zone_of_the_store(connection) or "UTC"
+    set_for_now(connection, "TimeZone", zone)
+    _require_readable(connection, wanted)
+    hold(connection, relations_of(wanted, served=served))
+    certified = {
+        s.name: {"contract_hash": s.contract_hash}
+        | {k: str(v) for k, v in vars(require_certified(connection, s, str(max_age))).items()}
+        for s in wanted.sets
+    }
+    metadata = {"feature_sets": certified, "rows": "served" if served else "certified"}
+    rows = read_rows(connection, query, wanted.values, zone)
+    return make(rows, wanted.sets[0].entity, metadata)
+
+
+def _require_readable(connection: Connection[Any], wanted: Wanted) -> None:
+    """Let the server read what the caller wrote, before any work."""
+    kind = sql.SQL(wanted.sets[0].entity_type or "text")
+    for what, value, cast in (
+        ("ids", wanted.ids, sql.SQL("text[]::{}[]").format(kind)),
+        ("since", wanted.since, sql.SQL("timestamptz")),
+        ("until", wanted.until, sql.SQL("timestamptz")),
+        ("most_lag", wanted.most_lag, sql.SQL("interval")),
+    ):
+        if value is not None:
+            with bad_input(what):
+                connection.execute(sql.SQL("SELECT %s::{}").format(cast), (value,))
+
+
+def _require_one_entity(sets: Sequence[ReadSet], *, needed: bool) -> None:
+    if not needed:
+        return
+    for feature_set in sets:
+        if feature_set.entity is None:
+            raise BadInput(
+                f"The feature set {feature_set.name} has no feature log, so nobody knows by which "
+                "column its rows are told apart, or their t0.",
+                next_step="Name entity and t0 in its contract, and stamp it; or read_features of "
+                "this set alone, without ids.",
+            )
+        if feature_set.entity != sets[0].entity:
+            raise BadInput(
+                f"{feature_set.name} is about {feature_set.entity}, {sets[0].name} about "
+                f"{sets[0].entity}: they cannot be joined.",
+                next_step="Read them one by one.",
+            )
+
+
+def _names(feature_sets: Sets) -> list[str]:
+    names = [feature_sets] if isinstance(feature_sets, str) else list(feature_sets)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise BadInput(f"feature_sets is {feature_sets!r}; expected a name, or several.")
+    return list(dict.fromkeys(names))
+
+
+def _ids(ids: Iterable[object] | None) -> list[str] | None:
+    if isinstance(ids, str | bytes):
+        raise BadInput(f"ids is {ids!r}; expected several, such as [{ids!r}].")
+    return None if ids is None else [str(one) for one in ids]
+
+
+def _text(value: date | timedelta | str | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,121 @@
+"""One transaction that sees one moment of the store, reads only, and ends within its time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from threading import Event, Timer
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import tuple_row
+
+from feature_store.client.errors import TimedOut, told_to_people
+from feature_store.errors import BadInput, CannotConnect, StoreError
+
+_CONNECT_SECONDS = 10
+_MOST_SECONDS = 24 * 3600
+
+# Of this transaction alone, so that a pooler may give the session to others afterwards.
+_PINNED = {
+    "search_path": "pg_catalog",
+    "client_encoding": "UTF8",
+    "row_security": "off",
+    "DateStyle": "ISO, YMD",
+    # What one may wait for a lock is part of what the whole may take.
+    "lock_timeout": "0",
+    # All rows are wanted, not the first ones soon.
+    "cursor_tuple_fraction": "1",
+}
+
+
+@contextmanager
+def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection[Any]]:
+    """Open a transaction, and end it.
+
+    Args:
+        conninfo: as libpq reads it; what it leaves out comes from ``PG…`` and the password file.
+        timeout: seconds that all of it may take.
+
+    Raises:
+        BadInput: the string or the time cannot be used.
+        CannotConnect: the server cannot be reached or refuses the login.
+        TimedOut: it took longer, whatever the reason: a lock, a large set, a silent server.
+        StoreError: see `told_to_people`.
+    """
+    if not 1 <= timeout <= _MOST_SECONDS:
+        raise BadInput(f"timeout is {timeout}; expected 1 to {_MOST_SECONDS} seconds.")
+    with (
+        closing(_connect(conninfo, timeout)) as connection,
+        _ended_after(connection, timeout),
+        told_to_people(connection.info.user),
+    ):
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        connection.prepare_threshold = None
+        settings = _PINNED | {"statement_timeout": f"{timeout * 1000:.0f}ms"}
+        for name, value in settings.items():
+            set_for_now(connection, name, value)
+        yield connection
+
+
+def set_for_now(connection: Connection[Any], name: str, value: str) -> None:
+    """Set something until the transaction ends. Unlike ``set_config`` it takes no snapshot."""
+    connection.execute(
+        sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
+    )
+
+
+def _connect(conninfo: str, timeout: float) -> Connection[Any]:
+    try:
+        given = conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        # libpq quotes what it did not understand, which may be a part of a password.
+        raise BadInput(
+            "The connection string cannot be read.",
+            next_step='Give one such as "host=db dbname=scrapes user=ann", or a URL.',
+        ) from None
+    options: dict[str, Any] = {
+        "connect_timeout": max(2, int(min(timeout, _CONNECT_SECONDS))),
+        "fallback_application_name": "feature_store client",
+    }
+    try:
+        return psycopg.connect(**(options | given), row_factory=tuple_row)
+    except psycopg.Error as error:
+        raise CannotConnect(
+            f"Cannot connect to the database: {str(error).strip()}",
+            next_step="Check the server and the connection string.",
+        ) from error
+
+
+@contextmanager
+def _ended_after(connection: Connection[Any], timeout: float) -> Iterator[None]:
+    """Cut the connection when the time is over, also where the server says nothing at all."""
+    over = Event()
+    with closing(socket.socket(fileno=os.dup(connection.fileno()))) as line:
+
+        def end() -> None:
+            over.set()
+            with suppress(OSError):  # the other end was faster
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = Timer(timeout, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except StoreError as error:
+            if not over.is_set():
+                raise
+            raise TimedOut(
+                f"Reading was not done within {timeout:g} seconds.",
+                next_step="Try again when no run is under way, read fewer columns or days, or give "
+                "a longer timeout.",
+            ) from error
+        finally:
+            timer.cancel()
+            timer.join()

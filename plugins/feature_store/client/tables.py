@@ -1,0 +1,158 @@
+"""Rows of a query as a pandas frame or an Arrow table, read in pieces.
+
+The type of a column is that of the database, never that of the values that happened to come: what
+one listing gives at inference has the types of the training set.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.errors import BadInput
+
+METADATA = "feature_store"
+"""Under this name a table carries which run certified it, in ``attrs`` or the schema's metadata."""
+
+_ROWS = 20_000
+_WHOLE, _REAL = ("int2", "int4", "int8"), ("float4", "float8")
+_TEXT = ("text", "varchar")
+_AS_IT_IS = (*_WHOLE, *_REAL, *_TEXT, "bool", "timestamptz", "date")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an answer: its name, and its type as PostgreSQL calls it."""
+
+    name: str
+    type_name: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An answer of the database, to be read once."""
+
+    columns: list[Column]
+    pieces: Iterator[list[tuple[Any, ...]]]
+    zone: str
+
+
+Table = Callable[[Rows, str | None, dict[str, Any]], Any]
+
+
+def maker_of(to: str) -> Table:
+    """What makes the table that is asked for.
+
+    Raises:
+        BadInput: no such kind, or the library is not installed.
+    """
+    if to not in ("pandas", "arrow"):
+        raise BadInput(f"to is {to!r}; expected 'pandas' or 'arrow'.")
+    library = {"pandas": "pandas", "arrow": "pyarrow"}[to]
+    try:
+        module = importlib.import_module(library)
+    except ImportError as error:
+        raise BadInput(
+            f"to={to!r} needs {library}, which cannot be imported: {error}.",
+            next_step=f"pip install {library}",
+        ) from error
+    make = _frame if to == "pandas" else _table
+    return lambda rows, entity, metadata: make(module, rows, entity, metadata)
+
+
+def read_rows(
+    connection: Connection[Any], query: sql.Composed, values: dict[str, Any], zone: str
+) -> Rows:
+    """Ask for rows, to be fetched in pieces. What has no better type comes as text."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT q.* FROM ({}) AS q LIMIT 0").format(query), values)
+        columns = [_column(connection, c.name, c.type_code) for c in cursor.description or ()]
+    names = [
+        sql.SQL("q.{}::{} AS {}").format(
+            sql.Identifier(c.name), sql.SQL(c.type_name), sql.Identifier(c.name)
+        )
+        for c in columns
+    ]
+    typed = sql.SQL("SELECT {} FROM ({}) AS q").format(sql.SQL(", ").join(names), query)
+    return Rows(columns, _pieces(connection, typed, values), zone)
+
+
+def _column(connection: Connection[Any], name: str, oid: int) -> Column:
+    known = connection.adapters.types.get(oid)
+    type_name = known.name if known else "text"
+    if type_name == "numeric":
+        return Column(name, "float8")
+    return Column(name, type_name if type_name in _AS_IT_IS else "text")
+
+
+def _pieces(
+    connection: Connection[Any], query: sql.Composed, values: dict[str, Any]
+) -> Iterator[list[tuple[Any, ...]]]:
+    with connection.cursor("feature_store_client", binary=True) as cursor:
+        cursor.execute(query, values)
+        while rows := cursor.fetchmany(_ROWS):
+            yield rows
+
+
+def _by_column(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _frame(pandas: Any, rows: Rows, entity: str | None, metadata: dict[str, Any]) -> Any:
+    def series(column: Column, values: tuple[Any, ...]) -> Any:
+        if column.type_name in _WHOLE and column.name == entity:
+            return pandas.Series(values, dtype="int64")
+        if column.type_name in _WHOLE + _REAL:
+            return pandas.Series(values, dtype="float64")
+        if column.type_name == "timestamptz":
+            stamps = pandas.to_datetime(pandas.Series(values, dtype="object"), utc=True)
+            return stamps.dt.as_unit("us").dt.tz_convert(rows.zone)
+        if column.type_name in _TEXT:
+            return pandas.Series(values, dtype="str")
+        return pandas.Series(values, dtype=None if values else "object")
+
+    def frame(piece: Sequence[tuple[Any, ...]]) -> Any:
+        values = _by_column(piece, len(rows.columns))
+        named = zip(rows.columns, values, strict=True)
+        return pandas.DataFrame({column.name: series(column, of) for column, of in named})
+
+    frames = [frame(piece) for piece in rows.pieces] or [frame([])]
+    whole = pandas.concat(frames, ignore_index=True)
+    if entity is not None:
+        whole = whole.set_index(entity).sort_index()
+    whole.attrs[METADATA] = metadata
+    return whole
+
+
+def _table(pyarrow: Any, rows: Rows, entity: str | None, metadata: dict[str, Any]) -> Any:
+    types = {
+        "int2": pyarrow.int16(),
+        "int4": pyarrow.int32(),
+        "int8": pyarrow.int64(),
+        "float4": pyarrow.float32(),
+        "float8": pyarrow.float64(),
+        "bool": pyarrow.bool_(),
+        "date": pyarrow.date32(),
+        "timestamptz": pyarrow.timestamp("us", tz=rows.zone),
+    }
+    schema = pyarrow.schema(
+        [(c.name, types.get(c.type_name, pyarrow.string())) for c in rows.columns],
+        metadata={METADATA: json.dumps(metadata)},
+    )
+    batches = [
+        pyarrow.record_batch(
+            [
+                pyarrow.array(values, type=kind)
+                for values, kind in zip(_by_column(piece, len(schema)), schema.types, strict=True)
+            ],
+            schema=schema,
+        )
+        for piece in rows.pieces
+    ]
+    whole = pyarrow.Table.from_batches(batches, schema=schema)
+    return whole if entity is None else whole.sort_by(entity)

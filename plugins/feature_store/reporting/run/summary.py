@@ -1,0 +1,32 @@
+"""A run in one flat row, for whoever watches runs by a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feature_store.reporting.run.facts import RunRecord
+from feature_store.reporting.run.headline import what_broke
+
+
+def summary(record: RunRecord) -> dict[str, Any]:
+    """What a run came to: who, for which day, its verdict, and how many of what."""
+    run = record.run
+    return {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "run_type": run.run_type,
+        "as_of_day": run.as_of_day,
+        "prepared_at": run.prepared_at,
+        "verdict": run.verdict,
+        "verdict_at": run.verdict_at,
+        "cause": what_broke(run.account, record.findings) if run.verdict == "failed" else None,
+        "expectations": len(record.findings),
+        "met": record.met,
+        "broken": len(record.broken),
+        "not_checked": len(record.errors),
+        "warnings": len(record.warnings),
+        "relations": len(record.readable),
+        "relations_of_run": sum(one.of_run for one in record.readable),
+        "leaks": len(record.leaks),
+        "reviews": len(record.reviews),
+    }

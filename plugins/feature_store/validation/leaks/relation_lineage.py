@@ -1,0 +1,95 @@
+"""What each column of one relation is made of, as tools outside see it: between kept rows.
+
+The leak gates work out lineage one step down, views included. Nobody refreshes a plain view, so
+here what is read through one counts as read of what is below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from feature_store.database.stored_queries.dependency_closure import VIEW
+from feature_store.relation_name import Name
+from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
+from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.gate_context import Scene
+
+Named = tuple[Name, str]
+
+
+@dataclass(frozen=True)
+class RelationLineage:
+    """A relation and what it is made of.
+
+    Attributes:
+        relation: its name.
+        reads: the tables and materialized views that it reads.
+        made_of: of each column, the columns that its value is made of.
+        decided_by: of each column, what decides which values those are, such as what they are
+            looked up by.
+        rows: what decides which rows there are.
+    """
+
+    relation: Name
+    reads: tuple[Name, ...]
+    made_of: dict[str, tuple[Named, ...]]
+    decided_by: dict[str, tuple[Named, ...]]
+    rows: tuple[Named, ...]
+
+
+def relation_lineage(scene: Scene, relation: Name) -> RelationLineage | None:
+    """Work out the lineage of a relation; None if it is not there."""
+    oids = [oid for oid, member in scene.closure.members.items() if member.name == relation]
+    return _Walk(scene).of(oids[0]) if oids else None
+
+
+class _Walk:
+    """Steps down from one relation, and through plain views as if they were not there."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def of(self, oid: int) -> RelationLineage:
+        member, scene = self._scene.member(oid), self._scene
+        made = {name: self._values((oid, number)) for number, name in member.columns.items()}
+        reach = {name: self._influences((oid, number)) for number, name in member.columns.items()}
+        rows = self._rows(oid)
+        read = rows.union(*made.values(), *reach.values(), self._down(scene.lineage[oid].reads))
+        return RelationLineage(
+            relation=member.name,
+            reads=tuple(sorted({scene.member(below).name for below, _ in read})),
+            made_of={name: self._named(columns) for name, columns in made.items()},
+            decided_by={name: self._named(reach[name] - made[name]) for name in made},
+            rows=self._named(rows),
+        )
+
+    def _is_view(self, oid: int) -> bool:
+        return self._scene.member(oid).kind == VIEW and oid not in self._scene.sources
+
+    def _values(self, column: Column) -> Columns:
+        below = origins(self._scene.member(column[0])).get(column[1], NOTHING)
+        return self._each(below, self._values)
+
+    def _influences(self, column: Column) -> Columns:
+        below = self._scene.lineage[column[0]].columns.get(column[1], NOTHING)
+        return self._each(below, self._influences)
+
+    def _rows(self, oid: int) -> Columns:
+        lineage = self._scene.lineage[oid]
+        views = [o for o in self._scene.member(oid).reads if self._is_view(o)]
+        return self._each(lineage.rows, self._influences).union(*map(self._rows, views))
+
+    def _down(self, columns: Columns) -> Columns:
+        return self._each(columns, self._influences)
+
+    def _each(self, columns: Columns, through: Callable[[Column], Columns]) -> Columns:
+        found = NOTHING
+        for column in self._scene.each(columns):
+            found |= through(column) if self._is_view(column[0]) else frozenset({column})
+        return found
+
+    def _named(self, columns: Iterable[Column]) -> tuple[Named, ...]:
+        members = self._scene.closure.members
+        named = ((members[oid].name, members[oid].columns.get(n)) for oid, n in columns)
+        return tuple(sorted((relation, column) for relation, column in named if column))
