@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
 def _plan(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    plan = make_plan(connection, store, settings.include_dir, options.replace)
+    plan = make_plan(connection, store, settings.include_dir, options.replace, options.drop)
     print(plan)
     return 1 if plan.problems else 0
 
@@ -102,7 +102,7 @@ def _apply(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     stamps = [find_set(settings, name) for name in options.sets]
-    done = apply(connection, store, settings, options.replace, stamps)
+    done = apply(connection, store, settings, options.replace, stamps, options.drop)
     if done.empty:
         print("Nothing to do: everything is as its file.")
     else:
@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     make = add(
         "apply",
         _apply,
-        "Create what is missing, adopt what fits, replace what is named; in one transaction.",
+        "Create what is missing, adopt what fits, replace or drop what is named: all or nothing.",
     )
     for command in (plan, make):
         command.add_argument(
@@ -231,6 +231,14 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="relations, or contract functions, to replace with what their files say, "
             "keeping all that stands on them",
+        )
+        command.add_argument(
+            "--drop",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help="relations whose file is gone, to remove from the database",
         )
     make.add_argument(
         "--stamp-contract",
