@@ -93,7 +93,8 @@ def _run(options: argparse.Namespace) -> int:
 def _plan(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    plan = make_plan(connection, store, settings.include_dir, options.replace, options.drop)
+    include_dir = settings.include_dir
+    plan = make_plan(connection, store, include_dir, options.replace, options.drop, options.sets)
     print(plan)
     return 1 if plan.problems else 0
 
@@ -240,14 +241,14 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="relations whose file is gone, to remove from the database",
         )
-    make.add_argument(
-        "--stamp-contract",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="SET",
-        help="a feature set to stamp anew in the same transaction; may be given several times",
-    )
+        command.add_argument(
+            "--stamp-contract",
+            dest="sets",
+            action="append",
+            default=[],
+            metavar="SET",
+            help="a feature set to stamp anew in the same transaction; may be given several times",
+        )
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")

@@ -82,12 +82,14 @@ def apply(
         BadInput: a name that cannot be replaced, or dropped.
         ContractBroken: a live relation does not carry a set that was to be stamped.
         NotReady: the sources or the server are not fit, something is neither as its file nor named,
-            or something that stands on a named relation cannot be kept.
+            something that stands on a named relation cannot be kept, or a stamped feature set
+            would break that is not stamped anew.
         LeaseTaken: a run, or another apply, is working on the store.
     """
     try:
         with connection.transaction():
-            plan = _apply_in_transaction(connection, store, settings, replace, drop)
+            sets = [one.name for one in stamps]
+            plan = _apply_in_transaction(connection, store, settings, replace, drop, sets)
             if stamps:
                 stamp_sets(connection, store, settings.include_dir, stamps, replace=True)
             else:
@@ -124,10 +126,11 @@ def _apply_in_transaction(
     settings: Settings,
     replace: Collection[str],
     drop: Collection[str],
+    sets: Collection[str],
 ) -> Plan:
     _refuse(schema_problems(connection))
     _wait_for_other_applies(connection)
-    plan = make_plan(connection, store, settings.include_dir, replace, drop)
+    plan = make_plan(connection, store, settings.include_dir, replace, drop, sets)
     problems = server_problems(connection) or source_problems(connection, store.sources)
     problems += plan.problems
     _refuse(problems)

@@ -18,6 +18,7 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.audit_migrations import Migration, pending_migrations, read_migrations
 from feature_store.schema.carried_code import carried_code
+from feature_store.schema.contract_effects import ContractEffect, contract_effects
 from feature_store.schema.governance import GOVERNED_SCHEMAS
 from feature_store.schema.object_states import (
     Condition,
@@ -47,6 +48,7 @@ class Plan:
             what is missing is created, too.
         replaces: the relations that were named.
         replacement: what replacing them takes; None where none was named.
+        contracts: what happens to stamped feature sets.
         comments: objects whose comments to write again.
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
@@ -68,6 +70,7 @@ class Plan:
     adopts: tuple[Condition, ...]
     replaces: tuple[StoreObject, ...]
     replacement: Replacement | None
+    contracts: tuple[ContractEffect, ...]
     comments: tuple[StoreObject, ...]
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
@@ -99,6 +102,7 @@ class Plan:
         """What keeps apply from doing anything, each with the way out."""
         refusals = [*(self.replacement.refusals if self.replacement else ())]
         refusals += self.removal.refusals if self.removal else ()
+        refusals += [str(effect) for effect in self.contracts if effect.refused]
         return [*self.unsafe, *self.carried, *blockages(self), *refusals]
 
     @property
@@ -115,6 +119,7 @@ def make_plan(
     include_dir: Path,
     replace: Collection[str] = (),
     drop: Collection[str] = (),
+    stamps: Collection[str] = (),
 ) -> Plan:
     """Compare the files with the database.
 
@@ -124,6 +129,7 @@ def make_plan(
         include_dir: where they are.
         replace: relations and governance functions that may be replaced, by name.
         drop: relations without a file that are to go, by name.
+        stamps: feature sets that are stamped anew with it, by name.
 
     Raises:
         BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
@@ -161,6 +167,7 @@ def make_plan(
         adopts=tuple(c for c in rest if c.state is State.ADOPTABLE),
         replaces=tuple(relations[label].thing for label in named),
         replacement=replacement,
+        contracts=contract_effects(connection, include_dir, replacement, stamps),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in WAY_OUT),

@@ -85,6 +85,8 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         yield from _replaced(plan.replacement, done=done)
     if plan.removal:
         yield from _removed(plan.removal, done=done)
+    if contracts := [str(effect) for effect in plan.contracts if not effect.refused]:
+        yield f"Contracts: {len(contracts)}\n{bullets(contracts)}"
     yield from _told(plan, done=done)
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:
@@ -123,6 +125,8 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.removal and plan.removal.refusals:
         refusals = plan.removal.refusals
         yield f"Cannot go: {len(refusals)}\n{bullets(list(refusals))}"
+    if refused := [str(effect) for effect in plan.contracts if effect.refused]:
+        yield f"Contracts that would break: {len(refused)}\n{bullets(refused)}"
 
 
 def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
