@@ -50,6 +50,19 @@ def day(written: str) -> date:
     return found
 
 
+def minutes(written: str) -> float:
+    """A number of minutes above 0, of a day at most."""
+    try:
+        found = float(text(written))
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 24 * 60:
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is not a number of minutes; expected 1440 at most"
+        )
+    return found
+
+
 def login() -> str:
     """As whom somebody works here.
 

@@ -24,6 +24,7 @@ from feature_store.cli.arguments import (
     text,
 )
 from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
+from feature_store.cli.rehearsal import add_rehearsal
 from feature_store.cli.stamps import (
     check_contract,
     print_check,
@@ -249,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SET",
             help="a feature set to stamp anew in the same transaction; may be given several times",
         )
+    add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")

@@ -89,9 +89,14 @@ def contract_effects(
     if not _may_look(connection):
         return ()
     files = {one.name: one for one in read_feature_sets(include_dir)}
-    breaks = _breaks(connection, replacement) if replacement else {}
+    try:
+        with connection.transaction():
+            breaks = _breaks(connection, replacement) if replacement else {}
+            stamped = _stamped(connection)
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
+        return ()  # tables or functions of another version, which the plan names
     found = []
-    for name, rows in _stamped(connection).items():
+    for name, rows in stamped.items():
         file = files.get(name)
         differs = _difference(file, rows) if file else ""
         if differs or breaks.get(name):
@@ -104,7 +109,7 @@ def contract_effects(
 
 def _may_look(connection: Connection[Any]) -> bool:
     row = connection.execute(
-        "SELECT bool_and(has_table_privilege(to_regclass(t), 'SELECT')) "
+        "SELECT bool_and(coalesce(has_table_privilege(to_regclass(t), 'SELECT'), FALSE)) "
         "FROM unnest(%s::text[]) AS t",
         ([_BINDING.quoted, _ROWS.quoted],),
     ).fetchone()

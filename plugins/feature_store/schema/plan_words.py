@@ -40,7 +40,7 @@ def _all_at_once(plan: Plan) -> list[str]:
         if condition.standing:
             names += [str(part.name) for part in condition.standing.replace]
             names += condition.standing.outgrown
-        elif condition.state in _REPLACEABLE:
+        elif condition.state in REPLACEABLE:
             names.append(condition.thing.label)
     return names
 
@@ -57,7 +57,7 @@ WITHOUT_FILE = (
     f"`{DROP.format('NAME')}`)"
 )
 """The words before a list of such relations."""
-_REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
+REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
 
 def in_parts(plan: Plan, *, done: bool) -> str:
