@@ -12,7 +12,7 @@ from typing import NoReturn
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
-from feature_store.text_format import bounded, fault
+from feature_store.text_format import bounded, fault, is_placeholder
 
 # A name, a day, a reason: what is longer is a file that was given in the place of one.
 _MOST_CHARACTERS = 10_000
@@ -31,6 +31,15 @@ def text(written: str) -> str:
     complaint = fault(written, most=_MOST_CHARACTERS)
     if complaint or not written.strip():
         raise argparse.ArgumentTypeError(complaint or "is empty")
+    return written
+
+
+def reason(written: str) -> str:
+    """Why somebody does what is kept for ever, in words of their own."""
+    if is_placeholder(text(written)):
+        raise argparse.ArgumentTypeError(
+            f"{written!r} stands there for you to replace: say why, for whoever reads it later"
+        )
     return written
 
 

@@ -21,6 +21,7 @@ from feature_store.cli.arguments import (
     find_set,
     folder,
     login,
+    reason,
     text,
 )
 from feature_store.cli.log_commands import add_log_commands, print_logs_and_exceptions
@@ -266,7 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     add("history", _history, "Show what moved in the past and waits for a person.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
     accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
-    accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
+    accept.add_argument(
+        "--reason", type=reason, required=True, help="why it may have; kept for ever"
+    )
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
     accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
     fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from feature_store.cli.arguments import find_set, login
+from feature_store.cli.arguments import find_set, login, reason
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import Store
@@ -40,7 +40,7 @@ def add_log_commands(add: Add) -> None:
     seal = add("seal-log", _seal, "Let a feature log that was altered stand as it is now.")
     seal.add_argument("sets", nargs=1, metavar="SET")
     for command in (erase, seal):
-        command.add_argument("--reason", required=True, help="why; kept for ever")
+        command.add_argument("--reason", type=reason, required=True, help="why; kept for ever")
         command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
 
 

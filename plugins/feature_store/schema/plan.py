@@ -32,6 +32,7 @@ from feature_store.schema.proof_stamp import unstamped
 from feature_store.schema.removal import Removal, WithoutFile, plan_removal, without_file
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
+from feature_store.schema.unanswered import reviews_on
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Plan:
         replaces: the relations that were named.
         replacement: what replacing them takes; None where none was named.
         contracts: what happens to stamped feature sets.
+        reviews: those that the next run would close without an answer, as definitions change.
         comments: objects whose comments to write again.
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
@@ -71,6 +73,7 @@ class Plan:
     replaces: tuple[StoreObject, ...]
     replacement: Replacement | None
     contracts: tuple[ContractEffect, ...]
+    reviews: tuple[str, ...]
     comments: tuple[StoreObject, ...]
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
@@ -168,6 +171,7 @@ def make_plan(
         replaces=tuple(relations[label].thing for label in named),
         replacement=replacement,
         contracts=contract_effects(connection, include_dir, replacement, stamps),
+        reviews=reviews_on(connection, named),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in WAY_OUT),

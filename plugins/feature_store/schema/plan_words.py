@@ -87,6 +87,12 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         yield from _removed(plan.removal, done=done)
     if contracts := [str(effect) for effect in plan.contracts if not effect.refused]:
         yield f"Contracts: {len(contracts)}\n{bullets(contracts)}"
+    if plan.reviews:
+        yield (
+            "Pending reviews that the next run closes without an answer, as history begins anew "
+            f"(answer them first: `bin/feature-store accept-history`): {len(plan.reviews)}\n"
+            f"{bullets(plan.reviews)}"
+        )
     yield from _told(plan, done=done)
     yield f"In place, as their file: {plan.in_place}."
     if plan.adopted:

@@ -24,6 +24,7 @@ from feature_store.relation_name import Name
 from feature_store.schema.held_by import carried_sets, dependents, refusal
 from feature_store.schema.object_states import StoreObject, has_audit
 from feature_store.schema.schema_owner import as_the_owner
+from feature_store.schema.unanswered import unanswered
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def plan_removal(
     return Removal(
         relations=tuple(going[name] for name in TopologicalSorter(before).static_order()),
         series=series,
-        unanswered=_unanswered(connection, series),
+        unanswered=unanswered(connection, series),
         refusals=tuple(refusals),
     )
 
@@ -219,12 +220,3 @@ def _series(
         (kept, list(going)),
     )
     return tuple(layer for (layer,) in rows.fetchall())
-
-
-def _unanswered(connection: Connection[Any], series: Collection[str]) -> tuple[str, ...]:
-    rows = connection.execute(
-        "SELECT kind, layer, day FROM feature_store_audit.history_finding "
-        "WHERE layer = ANY(%s) AND outcome IS NULL ORDER BY day, layer",
-        (list(series),),
-    )
-    return tuple(f"{kind} of {layer}, {day}" for kind, layer, day in rows.fetchall())
