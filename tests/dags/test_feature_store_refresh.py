@@ -586,7 +586,11 @@ class TestHistory:
         assert "changed, for review" in message["Subject"]
         text = message.get_body(("plain",)).get_content()
         assert "bin/feature-store accept-history --day 2026-06-" in text
-        assert re.search(r"^2026-06-\d\d: 1 listing changed in price, \d+; it moves ", text, re.M)
+        assert re.search(
+            r"^2026-06-\d\d: 1 listing changed in price, \d+ \(price \d+ → \d+\); it moves ",
+            text,
+            re.M,
+        )
         # The next night says nothing new: it is pending still.
         assert run_dag(database, as_of_day=self.DAY).state == "success"
         assert len(mailbox.alarms()) == 1

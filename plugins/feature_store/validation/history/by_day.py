@@ -12,6 +12,7 @@ from itertools import groupby
 
 from feature_store.text_format import in_words, plural
 from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.row_changes import CHANGE
 
 LISTING = "listing_id"
 _MOST = 5
@@ -40,10 +41,13 @@ def _line(day: date, findings: list[Finding]) -> str:
 def _listings(findings: list[Finding]) -> Iterator[str]:
     """The listings that came, went and changed, as the layers tell that name them."""
     how: dict[int, set[str]] = {}
+    to: dict[int, str] = {}
     named = [f for f in findings if any(LISTING in e for e in f.difference.examples)]
     for finding in named:
         for example in finding.difference.examples:
             how.setdefault(example[LISTING], set()).add(example["row"])
+            if CHANGE in example:
+                to.setdefault(example[LISTING], example[CHANGE])
     # Where equal rows are legal none changes: it goes, and comes with other values.
     changed = [n for n, ways in how.items() if "changed" in ways or len(ways) > 1]
     columns = dict.fromkeys(c for f in named for c in f.difference.columns)
@@ -55,11 +59,12 @@ def _listings(findings: list[Finding]) -> Iterator[str]:
     for what, listings, kind in words:
         if listings:
             counted = max(getattr(f.difference, kind) for f in named)
-            yield f"{plural(max(counted, len(listings)), 'listing')} {what}, {_some(listings)}"
+            yield f"{plural(max(counted, len(listings)), 'listing')} {what}, {_some(listings, to)}"
 
 
-def _some(listings: list[int]) -> str:
-    shown = ", ".join(map(str, sorted(listings)[:_MOST]))
+def _some(listings: list[int], to: dict[int, str]) -> str:
+    named = (f"{n} ({to[n]})" if n in to else str(n) for n in sorted(listings)[:_MOST])
+    shown = ", ".join(named)
     return f"{shown}, …" if len(listings) > _MOST else shown
 
 
