@@ -265,6 +265,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('confirm_lease(text, text)', :'refresher'),
 ('drop_changes(bigint, text, date[])', :'refresher'),
 ('forget(integer)', :'refresher'),
+('keep_said(bigint, text, date[], integer[], text[], bytea[], text[])', :'refresher'),
 ('keep_seen(bigint, text, jsonb)', :'refresher'),
 ('latest_refreshes()', :'refresher'),
 ('move_baseline(bigint, text, date[], bigint[], bytea[])', :'refresher'),

@@ -78,6 +78,16 @@ class _Echo(reprlib.Repr):
 _ECHO = _Echo()
 
 
+PLACEHOLDER = "'…'"
+"""Where a command that people paste wants a reason of theirs. As it stands it is refused."""
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a reason is none: what stood in a command for it, or no word at all."""
+    word = text.strip(" \t'\"<>").casefold()
+    return word in ("why", "reason") or not any(map(str.isalnum, word))
+
+
 def bullets(lines: Iterable[str]) -> str:
     """A list with a dash before each line; further lines of an item are indented."""
     return "\n".join("  - " + line.replace("\n", "\n    ") for line in lines)

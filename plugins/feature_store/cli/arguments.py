@@ -12,7 +12,7 @@ from typing import NoReturn
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
-from feature_store.text_format import bounded, fault
+from feature_store.text_format import bounded, fault, is_placeholder
 
 # A name, a day, a reason: what is longer is a file that was given in the place of one.
 _MOST_CHARACTERS = 10_000
@@ -39,6 +39,15 @@ def text(written: str) -> str:
     return written
 
 
+def reason(written: str) -> str:
+    """Why somebody does what is kept for ever, in words of their own."""
+    if is_placeholder(text(written)):
+        raise argparse.ArgumentTypeError(
+            f"{written!r} stands there for you to replace: say why, for whoever reads it later"
+        )
+    return written
+
+
 def folder(written: str) -> Path:
     """A folder, which may be missing."""
     return Path(text(written))
@@ -52,6 +61,19 @@ def day(written: str) -> date:
         found = None
     if found is None or found.isoformat() != written:
         raise argparse.ArgumentTypeError(f"{written!r} is not a day; expected YYYY-MM-DD")
+    return found
+
+
+def minutes(written: str) -> float:
+    """A number of minutes above 0, of a day at most."""
+    try:
+        found = float(text(written))
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 24 * 60:
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is not a number of minutes; expected 1440 at most"
+        )
     return found
 
 

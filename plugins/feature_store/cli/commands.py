@@ -21,11 +21,13 @@ from feature_store.cli.arguments import (
     day,
     find_set,
     login,
+    reason,
     text,
 )
 from feature_store.cli.folder_check import add_check, check_folder
 from feature_store.cli.log_commands import add_log_commands
 from feature_store.cli.reading_commands import add_reading_commands
+from feature_store.cli.rehearsal import add_rehearsal
 from feature_store.cli.stamps import (
     check_contract,
     print_check,
@@ -98,7 +100,8 @@ def _run(options: argparse.Namespace) -> int:
 def _plan(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    plan = make_plan(connection, store, settings.include_dir, options.replace)
+    include_dir = settings.include_dir
+    plan = make_plan(connection, store, include_dir, options.replace, options.drop, options.sets)
     print(plan)
     return 1 if plan.problems else 0
 
@@ -107,7 +110,7 @@ def _apply(
     connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     stamps = [find_set(settings, name) for name in options.sets]
-    done = apply(connection, store, settings, options.replace, stamps)
+    done = apply(connection, store, settings, options.replace, stamps, options.drop)
     if done.empty:
         print("Nothing to do: everything is as its file.")
     else:
@@ -199,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     make = add(
         "apply",
         _apply,
-        "Create what is missing, adopt what fits, replace what is named; in one transaction.",
+        "Create what is missing, adopt what fits, replace or drop what is named: all or nothing.",
     )
     for command in (plan, make):
         command.add_argument(
@@ -211,21 +214,32 @@ def _parser() -> argparse.ArgumentParser:
             help="relations, or contract functions, to replace with what their files say, "
             "keeping all that stands on them",
         )
-    make.add_argument(
-        "--stamp-contract",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="SET",
-        help="a feature set to stamp anew in the same transaction; may be given several times",
-    )
+        command.add_argument(
+            "--drop",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help="relations whose file is gone, to remove from the database",
+        )
+        command.add_argument(
+            "--stamp-contract",
+            dest="sets",
+            action="append",
+            default=[],
+            metavar="SET",
+            help="a feature set to stamp anew in the same transaction; may be given several times",
+        )
     add_check(commands)
+    add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     add_reading_commands(add)
     add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
     accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
-    accept.add_argument("--reason", required=True, help="why it may have; kept for ever")
+    accept.add_argument(
+        "--reason", type=reason, required=True, help="why it may have; kept for ever"
+    )
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
     accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
     look = add("check-contract", check_contract, "Compare contracts with the database.")

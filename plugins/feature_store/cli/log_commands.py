@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 
 from feature_store.cli.answer import Answer
-from feature_store.cli.arguments import find_set, login, offer_json
+from feature_store.cli.arguments import find_set, login, offer_json, reason
 from feature_store.cli.terminal import Heading
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import read_exceptions
@@ -49,7 +49,7 @@ def add_log_commands(add: Add) -> None:
     seal = add("seal-log", _seal, "Let a feature log that was altered stand as it is now.")
     seal.add_argument("sets", nargs=1, metavar="SET")
     for command in (erase, seal):
-        command.add_argument("--reason", required=True, help="why; kept for ever")
+        command.add_argument("--reason", type=reason, required=True, help="why; kept for ever")
         command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
 
 

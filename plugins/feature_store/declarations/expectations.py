@@ -25,6 +25,9 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 SEVERITIES = ("critical", "warning")
+_REFRESHED = "refreshed_relations"
+"""For which names of relations ``:name`` stands in the package's own files."""
+
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -69,11 +72,13 @@ def read_expectations(
         BadInput: a file without the header, with an unknown severity or an unknown threshold.
     """
     checks = read_suites(include_dir)[suite].checks
-    paths = files_in(include_dir / "sql" / "expectations" / suite, ".sql")
-    if Check.REFRESHES in checks:
-        paths += files_in(PACKAGE_SQL / "expectations", ".sql")
     thresholds = read_thresholds(include_dir)
-    found = [_read(path, suite, thresholds) for path in paths]
+    folder = include_dir / "sql" / "expectations" / suite
+    found = [_read(path, suite, thresholds) for path in files_in(folder, ".sql")]
+    if Check.REFRESHES in checks:
+        known: dict[str, float | str] = {**thresholds, _REFRESHED: _literals(store)}
+        packaged = files_in(PACKAGE_SQL / "expectations", ".sql")
+        found += [_read(path, suite, known) for path in packaged]
     if Check.KEYS in checks:
         found += _keys(suite, store, other_keys)
     if Check.ROWS in checks:
@@ -86,7 +91,13 @@ def read_expectations(
     return tuple(found)
 
 
-def _read(path: Path, suite: str, thresholds: dict[str, float]) -> Expectation:
+def _literals(store: Store) -> str:
+    """The names of the relations that a run refreshes."""
+    names = (sql.Literal(str(relation.name)) for relation in store.refreshed)
+    return sql.SQL(", ").join(names).as_string()
+
+
+def _read(path: Path, suite: str, thresholds: Mapping[str, float | str]) -> Expectation:
     text = read_text(path)
     header = read_header(path, text, ("Expectation", "Relation", "Severity"))
     if header["Severity"] not in SEVERITIES:

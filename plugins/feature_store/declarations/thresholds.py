@@ -58,8 +58,8 @@ def unused_thresholds(include_dir: Path) -> list[str]:
     return sorted(read_thresholds(include_dir).keys() - used)
 
 
-def filled_in(path: Path, text: str, thresholds: Mapping[str, float]) -> str:
-    """The one query of a file, with its numbers and without its semicolon.
+def filled_in(path: Path, text: str, thresholds: Mapping[str, float | str]) -> str:
+    """The one query of a file, with its numbers, or other SQL, and without its semicolon.
 
     Raises:
         BadInput: it names a threshold that there is not.

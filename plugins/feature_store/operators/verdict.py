@@ -213,13 +213,15 @@ def _whatever_happens(words: str) -> Iterator[None]:
 def _tell_of_reviews(
     connection: Connection[Any], context: Context, settings: Callable[[], Settings]
 ) -> None:
-    """Mail the pending reviews that no mail has told of."""
+    """Mail the reviews that no mail has told of."""
     from feature_store.validation.history.mailed_reviews import unmailed_reviews
 
     found = unmailed_reviews(connection)
     for review in found.reviews:
         log.warning("For review: %s", review)
-    if found.reviews:
+    for review in found.unanswered:
+        log.warning("Closed without an answer, as a definition changed: %s", review)
+    if found.reviews or found.unanswered:
         mail_reviews(connection, context, found, settings)
 
 

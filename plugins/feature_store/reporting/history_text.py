@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.text_format import bullets, plural
+from feature_store.text_format import PLACEHOLDER, bullets, plural
+from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
 
 _ACCEPTED = 20
@@ -19,15 +20,24 @@ def history_text(connection: Connection[Any]) -> str:
     parts = [
         _latest(connection),
         _listed("Output days that moved without cause", leaks),
-        _listed("Pending reviews, settled input days that changed", reviews),
+        _by_day(reviews),
     ]
+    if reviews:
+        parts.append(_listed("Pending reviews, layer by layer", reviews))
     days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})
     if days:
         parts.append(
             "Accept a day as it is now, as the reviewer or the owner: "
             f"bin/feature-store accept-history --day {days[0]} "
-            f"--reason '…'"
+            f"--reason {PLACEHOLDER}"
         )
+    closed = find(
+        connection,
+        "kind = 'review' AND outcome = 'redefined' AND closed_at > now() - interval '30 days'",
+    )
+    if closed:
+        lines = bullets(by_day(closed).values())
+        parts.append(f"Closed without an answer, as a definition changed: {len(closed)}\n{lines}")
     accepted = find(
         connection,
         "finding_id IN (SELECT finding_id FROM feature_store_audit.history_finding "
@@ -79,6 +89,16 @@ def _latest(connection: Connection[Any]) -> str:
             f"which moved no median and asks nobody: {'; '.join(recounts)}."
         )
     return told
+
+
+def _by_day(reviews: tuple[Finding, ...]) -> str:
+    days = by_day(reviews)
+    if not days:
+        return "Pending reviews, settled input days that changed: none."
+    return (
+        f"Pending reviews, settled input days that changed: {plural(len(days), 'day')}\n"
+        f"{bullets(days.values())}"
+    )
 
 
 def _listed(

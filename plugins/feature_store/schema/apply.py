@@ -38,6 +38,7 @@ from feature_store.schema.plan import Plan, make_plan
 from feature_store.schema.proof_stamp import stamp_first, stamp_sets
 from feature_store.schema.readiness import server_problems
 from feature_store.schema.registry import join_registry
+from feature_store.schema.removal import remove
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
@@ -56,6 +57,7 @@ def apply(
     settings: Settings,
     replace: Collection[str] = (),
     stamps: Collection[FeatureSet] = (),
+    drop: Collection[str] = (),
 ) -> Plan:
     """Create what is missing, adopt what fits, replace what was named, write changed comments.
 
@@ -71,20 +73,23 @@ def apply(
         settings: where the files are, and how long a silent lease counts.
         replace: relations and governance functions to replace, by name.
         stamps: feature sets to stamp anew, so that no reader finds new columns without them.
+        drop: relations without a file that are to go, by name.
 
     Returns:
         What was done.
 
     Raises:
-        BadInput: a name that cannot be replaced.
+        BadInput: a name that cannot be replaced, or dropped.
         ContractBroken: a live relation does not carry a set that was to be stamped.
         NotReady: the sources or the server are not fit, something is neither as its file nor named,
-            or something that stands on a named relation cannot be kept.
+            something that stands on a named relation cannot be kept, or a stamped feature set
+            would break that is not stamped anew.
         LeaseTaken: a run, or another apply, is working on the store.
     """
     try:
         with connection.transaction():
-            plan = _apply_in_transaction(connection, store, settings, replace)
+            sets = [one.name for one in stamps]
+            plan = _apply_in_transaction(connection, store, settings, replace, drop, sets)
             if stamps:
                 stamp_sets(connection, store, settings.include_dir, stamps, replace=True)
             else:
@@ -116,11 +121,16 @@ def apply(
 
 
 def _apply_in_transaction(
-    connection: Connection[Any], store: Store, settings: Settings, replace: Collection[str]
+    connection: Connection[Any],
+    store: Store,
+    settings: Settings,
+    replace: Collection[str],
+    drop: Collection[str],
+    sets: Collection[str],
 ) -> Plan:
     _refuse(schema_problems(connection, store.profile.governed_schemas))
     _wait_for_other_applies(connection)
-    plan = make_plan(connection, store, settings.include_dir, replace)
+    plan = make_plan(connection, store, settings.include_dir, replace, drop, sets)
     problems = server_problems(connection) or source_problems(connection, store.sources)
     problems += plan.problems
     _refuse(problems)
@@ -193,6 +203,8 @@ def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: 
             _run(connection, thing.create)
     if plan.replacement:  # what is rebuilt keeps its owner
         _replace(connection, plan.replacement, settings, written)
+    if plan.removal:
+        remove(connection, plan.removal)
     _record(connection, plan, created)
     hand_down_words(connection, store, written)
 

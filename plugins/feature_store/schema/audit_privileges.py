@@ -47,6 +47,7 @@ AUDIT_FUNCTIONS = (
     "confirm_lease(text,text)",
     "drop_changes(bigint,text,date[])",
     "forget(integer)",
+    "keep_said(bigint,text,date[],integer[],text[],bytea[],text[])",
     "keep_seen(bigint,text,jsonb)",
     "latest_refreshes()",
     "move_baseline(bigint,text,date[],bigint[],bytea[])",

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import view_sources, views_words
+from feature_store.declarations.source_tables import view_sources
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.audit_migrations import Migration, pending_migrations, read_migrations
 from feature_store.schema.carried_code import carried_code
+from feature_store.schema.contract_effects import ContractEffect, contract_effects
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -26,11 +26,13 @@ from feature_store.schema.object_states import (
     examine,
     store_objects,
 )
-from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
+from feature_store.schema.plan_words import WAY_OUT, blockages, in_parts
+from feature_store.schema.proof_stamp import unstamped
+from feature_store.schema.removal import Removal, WithoutFile, plan_removal, without_file
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
 from feature_store.schema.store_record import record_of, recorded, store_problems
-from feature_store.text_format import bullets
+from feature_store.schema.unanswered import reviews_on
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,16 @@ class Plan:
             what is missing is created, too.
         replaces: the relations that were named.
         replacement: what replacing them takes; None where none was named.
+        contracts: what happens to stamped feature sets.
+        reviews: those that the next run would close without an answer, as definitions change.
         comments: objects whose comments to write again.
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
         unsafe: whom our schemas let in, and whether the database is of another store, in words with
             the way out; nothing is applied meanwhile.
+        without_file: relations that apply made and that no file defines any more.
+        removal: what removing those that were named takes; None where none was.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
         views_read: the sources that are views.
         in_place: how many objects are as their file.
@@ -68,10 +74,14 @@ class Plan:
     adopts: tuple[Condition, ...]
     replaces: tuple[StoreObject, ...]
     replacement: Replacement | None
+    contracts: tuple[ContractEffect, ...]
+    reviews: tuple[str, ...]
     comments: tuple[StoreObject, ...]
     reworded: tuple[StoreObject, ...]
     blocked: tuple[Condition, ...]
     unsafe: tuple[str, ...]
+    without_file: tuple[WithoutFile, ...]
+    removal: Removal | None
     unstamped: tuple[str, ...]
     views_read: tuple[str, ...]
     in_place: int
@@ -88,6 +98,7 @@ class Plan:
             or self.completes
             or self.adopts
             or self.replacement
+            or self.removal
             or self.comments
             or self.reworded
             or not self.recorded
@@ -96,19 +107,26 @@ class Plan:
     @property
     def problems(self) -> list[str]:
         """What keeps apply from doing anything, each with the way out."""
-        refusals = list(self.replacement.refusals if self.replacement else ())
+        refusals = [*(self.replacement.refusals if self.replacement else ())]
+        refusals += self.removal.refusals if self.removal else ()
+        refusals += [str(effect) for effect in self.contracts if effect.refused]
         return [*self.unsafe, *self.carried, *blockages(self), *refusals]
 
     @property
     def done(self) -> str:  # noqa: D102  # as str, of what was done
-        return "\n".join(_parts(self, done=True))
+        return in_parts(self, done=True)
 
     def __str__(self) -> str:
-        return "\n".join(_parts(self, done=False))
+        return in_parts(self, done=False)
 
 
 def make_plan(
-    connection: Connection[Any], store: Store, include_dir: Path, replace: Collection[str] = ()
+    connection: Connection[Any],
+    store: Store,
+    include_dir: Path,
+    replace: Collection[str] = (),
+    drop: Collection[str] = (),
+    stamps: Collection[str] = (),
 ) -> Plan:
     """Compare the files with the database.
 
@@ -117,10 +135,12 @@ def make_plan(
         store: what the files say.
         include_dir: where they are.
         replace: relations and governance functions that may be replaced, by name.
+        drop: relations without a file that are to go, by name.
+        stamps: feature sets that are stamped anew with it, by name.
 
     Raises:
         BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
-            name that cannot be replaced.
+            name that cannot be replaced, or dropped.
         NotReady: somebody else has taken the audit schema, so that nothing of it can be read.
     """
     check_declarations(include_dir, store)
@@ -145,6 +165,7 @@ def make_plan(
     if named:
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
+    orphans = without_file(connection, things)
     return Plan(
         carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection, store.profile.governed_schemas),
@@ -154,131 +175,20 @@ def make_plan(
         adopts=tuple(c for c in rest if c.state is State.ADOPTABLE),
         replaces=tuple(relations[label].thing for label in named),
         replacement=replacement,
+        contracts=contract_effects(connection, include_dir, replacement, stamps),
+        reviews=reviews_on(connection, named),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
-        blocked=tuple(c for c in rest if c.state in _WAY_OUT),
+        blocked=tuple(c for c in rest if c.state in WAY_OUT),
         unsafe=unsafe,
+        without_file=orphans,
+        removal=plan_removal(connection, store, include_dir, orphans, drop, named),
         unstamped=unstamped(connection, store, include_dir),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
         recorded=recorded(connection) == record_of(store.profile, include_dir),
     )
-
-
-def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out."""
-    named = _all_at_once(plan)
-
-    def way_out(condition: Condition) -> str:
-        # Apply takes all of them or none, so one command has to name them all.
-        if condition.standing:
-            at_once = len(named) > 1 and condition.standing.outgrown
-            return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
-        return f"\nNext: {_WAY_OUT[condition.state].format(' '.join(named))}"
-
-    return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
-
-
-def _all_at_once(plan: Plan) -> list[str]:
-    """What stands in the way and what was named already, by the names that `--replace` takes."""
-    names = [thing.label for thing in plan.replaces]
-    for condition in (*plan.completes, *plan.adopts, *plan.blocked):
-        if condition.standing:
-            names += [str(part.name) for part in condition.standing.replace]
-            names += condition.standing.outgrown
-        elif condition.state in _REPLACEABLE:
-            names.append(condition.thing.label)
-    return names
-
-
-_REPLACE = "bin/feature-store apply --replace {0}"
-_WAY_OUT = {
-    State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
-    State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
-    State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
-    State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
-}
-_REPLACEABLE = _WAY_OUT.keys() - {State.TAKEN}
-
-
-def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
-    yield from _standing_in_the_way(plan)
-    steps = [f"schema {name}" for name in plan.schemas]
-    steps += _audit_steps(plan.migrations)
-    steps += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
-    steps += [thing.label for thing in plan.creates]
-    if steps:
-        yield f"{'Created' if done else 'To create'}: {len(steps)}\n{bullets(steps)}"
-    if plan.completes:
-        labels = [_parted(condition) for condition in plan.completes]
-        yield f"{'Completed' if done else 'To complete'}: {len(labels)}\n{bullets(labels)}"
-    if plan.adopts:
-        plain = [c.thing.label for c in plan.adopts if not (c.details or c.standing)]
-        told = [_parted(c) for c in plan.adopts if c.details or c.standing]
-        told += ["\n".join(wrap(", ".join(plain), 92))] if plain else []
-        words = "Adopted as they are" if done else "To adopt as they are, and never alter"
-        yield f"{words}: {len(plan.adopts)}\n{bullets(told)}"
-    if plan.replacement:
-        yield from _replaced(plan.replacement, done=done)
-    if plan.comments:
-        labels = [thing.label for thing in plan.comments]
-        yield f"Comments {'written' if done else 'to write'}: {len(labels)}\n{bullets(labels)}"
-    if plan.reworded:
-        yield (
-            f"Descriptions by this server {'recorded' if done else 'to record'}: "
-            f"{len(plan.reworded)}, after its new major "
-            "version. Their queries are taken to be what they were."
-        )
-    if plan.views_read:
-        yield views_words(plan.views_read)
-    if plan.unstamped:
-        yield f"{UNSTAMPED}: {len(plan.unstamped)}\n{bullets(list(plan.unstamped))}"
-    yield f"In place, as their file: {plan.in_place}."
-    if plan.adopted:
-        yield f"In place, adopted as they are: {plan.adopted}."
-
-
-def _standing_in_the_way(plan: Plan) -> Iterator[str]:
-    if plan.unsafe:
-        yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
-    if plan.carried:
-        yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
-    if plan.blocked:
-        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
-    if plan.replacement and plan.replacement.refusals:
-        refusals = plan.replacement.refusals
-        yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
-
-
-def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
-    """What happens to the audit schema; of a new one, nobody cares how it came about."""
-    if migrations and migrations[0].version == 1:
-        return [f"audit schema, steps 1 to {migrations[-1].version}"]
-    return [f"audit schema, step {m.version}: {m.name}" for m in migrations]
-
-
-def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
-    words = "Replaced" if done else "To replace"
-    yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
-    if replacement.along:
-        words = f"{'Built' if done else 'To build'} anew with them, unchanged"
-        yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
-    if replacement.views:
-        names = [str(view.name) for view in replacement.views]
-        words = f"Views of yours {'bound' if done else 'to bind'} to the new ones"
-        yield f"{words}: {len(names)}\n{bullets(names)}"
-
-
-def _parted(condition: Condition) -> str:
-    words = [condition.thing.label]
-    if condition.details:
-        words.append(condition.details)
-    if condition.standing:
-        words += [f"creates {part.name}" for part in condition.standing.create]
-        words += [f"replaces {part.name}" for part in condition.standing.replace]
-        words += [f"keeps your {kept}" for kept in condition.standing.kept]
-    return "\n".join(words)
 
 
 def _check_names(things: tuple[StoreObject, ...], replace: Collection[str]) -> None:

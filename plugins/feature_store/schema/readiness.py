@@ -22,7 +22,8 @@ from feature_store.relation_name import Name
 from feature_store.schema.audit_privileges import access_problems
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.feature_log import log_problems
-from feature_store.schema.plan import blockages, make_plan
+from feature_store.schema.plan import make_plan
+from feature_store.schema.plan_words import blockages, without_file_words
 from feature_store.schema.privileges import contract_problems, refresh_problems
 from feature_store.schema.proof_stamp import UNSTAMPED
 from feature_store.settings import Settings
@@ -137,6 +138,8 @@ def _definition_problems(
     plan = make_plan(connection, store, settings.include_dir)
     if plan.unstamped:
         log.warning("%s:\n%s", UNSTAMPED, bullets(list(plan.unstamped)))
+    if words := without_file_words(plan):
+        log.warning("%s", words)
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]

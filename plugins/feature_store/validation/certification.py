@@ -139,6 +139,8 @@ def certified_in_words(connection: Connection[Any]) -> str:
         "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
         "c.version = k.xmin::text "
         "FROM feature_store_audit.certified AS c "
+        # What was dropped by name is no relation of the store.
+        "INNER JOIN feature_store_audit.definition AS d ON c.relation = d.object "
         "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
         "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
         "ORDER BY c.event_id DESC"

@@ -135,6 +135,17 @@ class TestArguments:
         assert "Traceback" not in written
         assert "rror: " in written
 
+    @pytest.mark.parametrize("reason", ["…", "...", "'…'", "why", "REASON", "<reason>", "?", " - "])
+    @pytest.mark.parametrize(
+        "command",
+        [["accept-history", "--day", "2026-01-01"], ["seal-log", "x"], ["erase", "7"]],
+    )
+    def test_a_reason_that_nobody_has_written(self, command: list[str], reason: str) -> None:
+        """What a mail, the page or an error have in its place is pasted as it stands."""
+        code, written = _run([*command, "--reason", reason])
+        assert code == 2
+        assert "stands there for you to replace: say why" in written
+
     @pytest.mark.parametrize(
         "arguments",
         [[b"status", b"\xff\xfe"], [b"\xff"], [b"report", b"--run", b"\xe5"], [b"plan", b""]],

@@ -190,11 +190,37 @@ def _with_a_new_feature(include) -> None:
 
 def test_a_new_feature_comes_with_its_stamp_or_not_at_all(filled, include, run):
     _with_a_new_feature(include)
+    told = f"{_TOM}: twice comes (stamped: 51 features, its file: 52)\n"
+    assert told in run("plan")[1]
+    for command in ("plan", "apply"):
+        code, said = run(command, "--replace", _E_AI)
+        assert code == 1
+        assert told in said
+        assert (
+            "    as it is stamped it will not hold: column twice is neither a feature nor a "
+            "declared column\n"
+            "    Next: change its contract file to fit, if it does not yet, and add "
+            f"`--stamp-contract {_TOM}`; or put the relation's file back\n"
+        ) in said
+    assert "twice" not in filled.rows(_E_AI)[0]
+    code, said = run("plan", "--replace", _E_AI, "--stamp-contract", _TOM)
+    assert code == 0, said
+    assert "    stamped anew with this\n" in said
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
     assert code == 0, said
     assert f"{_TOM}: stamped, OK" in said
     _asserts(filled)
     assert "twice" in filled.rows(_E_AI)[0]
+
+
+def test_a_contract_that_a_column_leaves_is_not_broken_without_a_word(filled, include, run):
+    text = (include.directory / _AI_FILE).read_text()
+    include.write(_AI_FILE, text.replace("ai_urgency_f", "ai_hurry_f"))
+    code, said = run("apply", "--replace", _E_AI)
+    assert code == 1
+    assert "column ai_urgency_f is missing" in said
+    assert "ai_urgency_f" in filled.rows(_E_AI)[0]
+    _asserts(filled)
 
 
 def test_a_stamp_that_fails_takes_the_new_column_back(filled, include, run):
@@ -269,7 +295,7 @@ def test_a_renamed_column_of_the_store(filled, include, run):
     for path in (_AI_FILE, _CONTRACT, "exceptions.toml"):
         text = (include.directory / path).read_text()
         include.write(path, text.replace("ai_urgency_f", "ai_hurry_f"))
-    code, said = run("apply", "--replace", _E_AI)
+    code, said = run("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
     assert code == 1
     assert "public.mine, a view of yours, cannot be kept" in said
     filled.connection.execute("DROP VIEW public.mine")
@@ -281,6 +307,11 @@ def test_a_renamed_column_of_the_store(filled, include, run):
         include.write(path, re.sub(rf"(?<!\.){_TOM}\b", "tom_features_v2", text))
     contract = include.directory / _CONTRACT
     contract.rename(contract.with_name("tom_features_v2.toml"))
+    assert (
+        f"  - {_TOM}\n    as it is stamped it will not hold: column ai_urgency_f is missing; "
+        "column ai_hurry_f is neither a feature nor a declared column\n"
+        "    it has no file any more: whoever asserts it is refused from then on\n"
+    ) in run("plan", "--replace", _E_AI)[1]
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", "tom_features_v2")
     assert code == 0, said
     for each in read_feature_sets(include.directory):

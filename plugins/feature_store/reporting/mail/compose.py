@@ -83,33 +83,48 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
     return _render("mail", facts, headline + detail, values, clean)
 
 
+_REVIEW = (
+    "The run passed. What happened on these days is long settled, yet the sources tell it "
+    "otherwise than before. It waits until a person accepts it with a reason."
+)
+_UNANSWERED = (
+    "Closed without an answer: the definition of a layer changed while these days waited for one, "
+    "and its history begins anew with the rows as they are. Nobody has said that they are right:"
+)
+
+
 def compose_review(
     run: MailFacts,
     days: Sequence[date],
     reviews: Sequence[str],
     steps: Sequence[Step],
     hide: Callable[[str], str] = str,
+    unanswered: Sequence[str] = (),
 ) -> Mail:
     """Write the mail of a good run that found old days changed.
 
     Args:
         run: the run.
-        days: that changed, in order.
-        reviews: what changed, one text each; a day that changed in several layers has several.
+        days: that changed, in order; none where all that there is to tell is unanswered.
+        reviews: what changed, one line a day.
         steps: what to do.
         hide: as in `compose`.
+        unanswered: what was pending until a definition changed, one line a day.
     """
-    which = f"the old day {days[0]} has"
     if len(days) > 1:
-        which = f"{len(days)} old days ({days[0]} to {days[-1]}) have"
-    headline = f"{which} changed, for review"
+        headline = f"{len(days)} old days ({days[0]} to {days[-1]}) have changed, for review"
+    elif days:
+        headline = f"the old day {days[0]} has changed, for review"
+    else:
+        headline = "reviews were closed without an answer, as a definition changed"
     values = {
         "facts": run,
         "headline": headline,
-        "meaning": "The run passed. What happened on these days is long settled, yet the sources "
-        "tell it otherwise than before. It waits until a person accepts it with a reason.",
+        "meaning": _REVIEW if days else "The run passed.",
         "reviews": reviews[:_MOST_REVIEWS],
         "left_out": max(0, len(reviews) - _MOST_REVIEWS),
+        "closed": _UNANSWERED,
+        "unanswered": unanswered[:_MOST_REVIEWS],
         "steps": steps,
     }
     return _render("review", run, headline, values, partial(_clean, hide=hide))

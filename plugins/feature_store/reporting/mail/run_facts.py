@@ -19,6 +19,7 @@ from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.read import read_findings, read_readable
 from feature_store.schema.store_record import recorded
 from feature_store.validation.certification import certified_in_words
+from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 
 
@@ -117,11 +118,9 @@ def read_facts(
         key = store.key if store else ""
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
-        reviews = tuple(
-            str(review)
-            for review in pending_reviews(connection)
-            if review.latest == Holder(run.dag_id, run.run_id)
-        )
+        run_key = Holder(run.dag_id, run.run_id)
+        seen = [review for review in pending_reviews(connection) if review.latest == run_key]
+        reviews = tuple(by_day(seen).values())
     return MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,

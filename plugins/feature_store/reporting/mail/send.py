@@ -187,6 +187,8 @@ def _mail_reviews(
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.next_steps import Step
     from feature_store.reporting.mail.run_facts import MailFacts, title_of
+    from feature_store.text_format import PLACEHOLDER
+    from feature_store.validation.history.by_day import by_day
 
     settings = _settings("mail about old days that changed", read)
     if settings is None:
@@ -201,19 +203,20 @@ def _mail_reviews(
         links=links(settings, run.dag_id, run.run_id),
         notes=(_MAYBE_SECOND,) if found.doubtful else (),
     )
-    days = sorted({review.day for review in found.reviews if review.day})
+    days = by_day(found.reviews)
     steps = [
-        Step("This shows what is pending:", "bin/feature-store history"),
+        Step("This shows what is pending, layer by layer:", "bin/feature-store history"),
         *(
             Step(
-                f"If {day} is right as it is now, accept it, as the reviewer or the owner:",
-                f"bin/feature-store accept-history --day {day} --reason '…'",
+                f"If {day} is right as it is now, accept it, as the reviewer or the owner, and say "
+                "why:",
+                f"bin/feature-store accept-history --day {day} --reason {PLACEHOLDER}",
             )
-            for day in days[:5]
+            for day in list(days)[:5]
         ),
     ]
-    texts = [str(review) for review in found.reviews]
-    mail = compose_review(facts, days, texts, steps, hide)
+    unanswered = list(by_day(found.unanswered).values())
+    mail = compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
     return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))

@@ -96,8 +96,10 @@ def read_readable(connection: Connection[Any], dag_id: str, run_id: str) -> tupl
     with connection.cursor(row_factory=class_row(Readable)) as cursor:
         return tuple(
             cursor.execute(
-                "SELECT relation, dag_id = %s AND run_id = %s AS of_run, finished_at "
-                "FROM feature_store_audit.latest_refresh ORDER BY relation",
+                "SELECT l.relation, l.dag_id = %s AND l.run_id = %s AS of_run, l.finished_at "
+                "FROM feature_store_audit.latest_refresh AS l "
+                "INNER JOIN feature_store_audit.definition AS d ON l.relation = d.object "
+                "ORDER BY l.relation",
                 (dag_id, run_id),
             )
         )

@@ -1,7 +1,8 @@
 -- Expectation: every materialized view was refreshed by this run, or found unchanged by it
 -- Relation:    feature_store_audit.refresh
 -- Severity:    critical
--- A layer found unchanged counts only while the refresh that it was found to hold is its latest.
+-- A layer found unchanged counts only while the refresh that it was found to hold is its latest. One that
+-- has no file any more is no layer: no run refreshes it, and plan names it.
 WITH done AS (
     SELECT r.relation
     FROM feature_store_audit.refresh AS r
@@ -14,12 +15,8 @@ WITH done AS (
         ON u.relation = l.relation AND u.refresh_id = l.refresh_id
 )
 
-SELECT d.object AS relation
-FROM feature_store_audit.definition AS d
--- Not every object is called like a relation, and PostgreSQL 15 raises if it is asked for one.
-INNER JOIN pg_catalog.pg_namespace AS n ON split_part(d.object, '.', 1) = n.nspname
-INNER JOIN pg_catalog.pg_class AS c
-    ON n.oid = c.relnamespace AND d.object = n.nspname || '.' || c.relname AND c.relkind = 'm'
-LEFT JOIN done AS x ON d.object = x.relation
+SELECT w.relation
+FROM unnest(ARRAY[:refreshed_relations]) AS w (relation)
+LEFT JOIN done AS x ON w.relation = x.relation
 WHERE x.relation IS NULL
-ORDER BY d.object;
+ORDER BY w.relation;

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from feature_store.audit.lease import Lease
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.errors import NotChecked
+from feature_store.text_format import in_words
 from feature_store.validation.history.fingerprints import DIGEST_VERSION
 
 
@@ -43,11 +44,23 @@ def take_standing(
     then = row[0] if row else now
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
+    if row and (unanswered := _pending(connection, layer)):
+        details += f" Closed by that, without an answer: the reviews of {in_words(unanswered)}."
     connection.execute(
         "SELECT feature_store_audit.begin_baseline(%s, %s, %s, %s, %s)",
         (lease.token, layer.name, layer.relation, Jsonb(now), details),
     )
     return Standing.REDEFINED if row else Standing.FIRST
+
+
+def _pending(connection: Connection[Any], layer: HistoryLayer) -> list[str]:
+    """The days of a layer about which a review is pending."""
+    rows = connection.execute(
+        "SELECT day::text FROM feature_store_audit.history_finding "
+        "WHERE layer = %s AND kind = 'review' AND outcome IS NULL ORDER BY day",
+        (layer.name,),
+    )
+    return [day for (day,) in rows.fetchall()]
 
 
 def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) -> dict[str, str]:

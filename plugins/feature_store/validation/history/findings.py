@@ -15,7 +15,7 @@ from feature_store.audit.lease import Holder, Lease
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.text_format import plural
 from feature_store.validation.history.fingerprints import Fingerprint
-from feature_store.validation.history.row_changes import Difference, drop_changes
+from feature_store.validation.history.row_changes import CHANGE, Difference, drop_changes
 
 
 class Kind(StrEnum):
@@ -104,8 +104,9 @@ class Finding:
 
 
 def _shown(example: dict[str, Any]) -> str:
-    key = ", ".join(f"{name} {value}" for name, value in example.items() if name != "row")
-    return f"{example['row']}: {key}"
+    named = (f"{k} {value}" for k, value in example.items() if k not in ("row", CHANGE))
+    told = f"{example['row']}: {', '.join(named)}"
+    return f"{told}: {example[CHANGE]}" if CHANGE in example else told
 
 
 def open_finding(

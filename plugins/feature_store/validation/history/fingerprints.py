@@ -16,10 +16,11 @@ from typing import Any
 from psycopg import Connection, sql
 
 from feature_store.audit.lease import Holder, Lease
-from feature_store.declarations.history_series import HistoryLayer
+from feature_store.declarations.history_series import HistoryLayer, Role
 from feature_store.errors import BadInput
 from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
+from feature_store.validation.history.said import said
 
 # Raised whenever digests are made in another way: then every baseline is made anew.
 DIGEST_VERSION = 2
@@ -41,6 +42,20 @@ _DAYS = """
     SELECT r.day, count(*), sha256(string_agg(r.digest, ''::bytea ORDER BY r.digest))
     FROM {rows} AS r
     GROUP BY r.day
+"""
+
+
+# A day at a time, so that no statement is given all rows at once.
+_KEEP_SAID = """
+    SELECT feature_store_audit.keep_said(
+        %(token)s, %(layer)s, array_agg(n.day), array_agg(n.copy::integer), array_agg(n.row_key),
+        array_agg(n.digest), array_agg(n.said)
+    )
+    FROM ({rows}) AS n
+    GROUP BY n.day
+"""
+_SAID_KEPT = """
+    SELECT feature_store_audit.keep_said(%(token)s, %(layer)s, '{}', '{}', '{}', '{}', '{}')
 """
 
 
@@ -114,7 +129,7 @@ class LayerRows:
                 """
                 WITH written AS (
                     INSERT INTO feature_store_audit.history_row
-                        (layer, day, copy, row_key, digest, columns)
+                        (layer, day, copy, row_key, digest, columns, said)
                     SELECT %(layer)s, r.* FROM ({rows}) AS r
                     RETURNING day, digest
                 )
@@ -138,14 +153,15 @@ class LayerRows:
             sql.SQL(
                 """
                 INSERT INTO feature_store_audit.history_change
-                    (layer, day, came, copy, row_key, digest, columns)
+                    (layer, day, came, copy, row_key, digest, columns, said)
                 SELECT
                     %(layer)s, coalesce(n.day, b.day), b.day IS NULL, coalesce(n.copy, b.copy),
                     coalesce(n.row_key, b.row_key), coalesce(n.digest, b.digest),
-                    coalesce(n.columns, b.columns)
+                    coalesce(n.columns, b.columns),
+                    CASE WHEN b.day IS NULL THEN n.said ELSE b.said END
                 FROM ({rows}) AS n
                 FULL JOIN (
-                    SELECT r.day, r.copy, r.row_key, r.digest, r.columns
+                    SELECT r.day, r.copy, r.row_key, r.digest, r.columns, r.said
                     FROM feature_store_audit.history_row AS r
                     WHERE r.layer = %(layer)s AND r.day = ANY(%(days)s::date[])
                 ) AS b
@@ -156,6 +172,20 @@ class LayerRows:
             ).format(rows=self._rows("h.day = ANY(%(days)s::date[])")),
             {"layer": self._layer.name, "days": looked_at},
         )
+
+    def keep_said(self, lease: Lease) -> None:
+        """Keep the values of the baseline's rows, where an earlier version has not."""
+        kept = self._connection.execute(
+            "SELECT said_kept FROM feature_store_audit.history_layer WHERE layer = %s",
+            (self._layer.name,),
+        ).fetchone()
+        if not kept or kept[0]:
+            return
+        values = {"layer": self._layer.name, "token": lease.token}
+        if self._layer.role is Role.INPUT and self._values:
+            rows = self._rows("h.day BETWEEN '0001-01-01' AND '9999-12-31'")
+            self._connection.execute(sql.SQL(_KEEP_SAID).format(rows=rows), values)
+        self._connection.execute(_SAID_KEPT, values)
 
     def differences(self, days: Sequence[date]) -> dict[date, Difference]:
         """The changes found on these days, counted; every day has an answer."""
@@ -180,11 +210,11 @@ class LayerRows:
         ]
         return sql.SQL(
             """
-            SELECT h.day, {copy} AS copy, h.row_key, h.digest, h.columns
+            SELECT h.day, {copy} AS copy, h.row_key, h.digest, h.columns, h.said
             FROM (
                 SELECT
                     h.day, jsonb_build_array({key})::text AS row_key, {digest} AS digest,
-                    {columns} AS columns
+                    {columns} AS columns, {said} AS said
                 FROM ({query}) AS h
                 WHERE {condition}
             ) AS h
@@ -194,9 +224,16 @@ class LayerRows:
             key=sql.SQL(", ").join(sql.Identifier("h", name) for name in key),
             digest=self._digest(self._columns),
             columns=sql.SQL(" || ").join(pieces) if pieces else sql.SQL("''::bytea"),
+            said=self._said(),
             query=self._query,
             condition=sql.SQL(condition),
         )
+
+    def _said(self) -> sql.Composable:
+        """The values of a row, for people, who are asked about inputs alone."""
+        if self._layer.role is not Role.INPUT or not self._values:
+            return sql.SQL("NULL::text")
+        return said(self._values)
 
     def _digest(self, columns: Iterable[str]) -> sql.Composed:
         values = [self._value(name) for name in columns]

@@ -169,6 +169,7 @@ class _Judgement:
 
     def _look(self, layer: HistoryLayer) -> Look:
         rows = LayerRows(self._connection, layer)
+        rows.keep_said(self._lease)
         baseline = {
             day: Fingerprint(count, digest)
             for day, count, digest in self._connection.execute(

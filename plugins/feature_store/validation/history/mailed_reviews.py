@@ -12,15 +12,17 @@ from feature_store.validation.history.findings import Finding, find
 
 @dataclass(frozen=True)
 class Unmailed:
-    """Pending reviews that no mail has told of, as they stand now.
+    """Reviews that no mail has told of: those that are pending, and those that nobody answered.
 
     Attributes:
-        reviews: what changed.
+        reviews: what changed, and is pending as it stands now.
+        unanswered: what was pending until a definition changed, and history began anew.
         sightings: as what the record knows them.
         doubtful: a mail about some of them was begun, and nobody knows whether it came.
     """
 
     reviews: tuple[Finding, ...]
+    unanswered: tuple[Finding, ...]
     sightings: tuple[int, ...]
     doubtful: bool
 
@@ -34,8 +36,24 @@ AND (
 """
 
 
+# A new baseline's own sighting stands for the reviews that it closed, which were mailed before.
+_CLOSED = """
+SELECT f.finding_id, d.sighting_event
+FROM feature_store_audit.history_finding AS f
+INNER JOIN feature_store_audit.history_finding AS d
+    ON f.layer = d.layer AND d.kind = 'definition' AND f.closed_at = d.found_at
+WHERE f.kind = 'review' AND f.outcome = 'redefined' AND d.mailed_at IS NULL
+    -- What is older was closed before anybody was told of such things.
+    AND f.closed_at > now() - interval '7 days'
+    AND (
+        SELECT count(*) FROM feature_store_audit.mail AS m
+        WHERE m.kind = 'review' AND m.sent IS NULL AND d.sighting_event = ANY(m.sightings)
+    ) < 2
+"""
+
+
 def unmailed_reviews(connection: Connection[Any]) -> Unmailed:
-    """The pending reviews to be mailed."""
+    """The reviews to be mailed."""
     reviews = find(connection, _UNMAILED)
     rows = connection.execute(
         "SELECT f.sighting_event, EXISTS (SELECT FROM feature_store_audit.mail AS m "
@@ -43,8 +61,10 @@ def unmailed_reviews(connection: Connection[Any]) -> Unmailed:
         "FROM feature_store_audit.history_finding AS f WHERE f.finding_id = ANY(%s)",
         ([review.finding_id for review in reviews],),
     ).fetchall()
+    closed = connection.execute(_CLOSED).fetchall()
     return Unmailed(
         reviews,
-        tuple(sighting for sighting, _ in rows),
+        find(connection, "finding_id = ANY(%s)", [finding_id for finding_id, _ in closed]),
+        (*(sighting for sighting, _ in rows), *dict.fromkeys(sighting for _, sighting in closed)),
         any(doubtful for _, doubtful in rows),
     )

@@ -10,11 +10,14 @@ from typing import Any
 from psycopg import Connection
 
 from feature_store.audit.lease import Lease
+from feature_store.validation.history.said import change
 
 # Of each column's digest, enough to say in which columns a row differs that is known to.
 BYTES_PER_COLUMN = 4
 
 _EXAMPLES = 20
+CHANGE = "change"
+"""Under which name an example tells its old and new values."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Difference:
         went: rows whose key the day no longer has.
         changed: rows whose values are others.
         columns: the columns in which they are.
-        examples: up to 20 of all these, each with its key.
+        examples: up to 20 of all these, each with its key; a changed row of an input with its old
+            and new values.
     """
 
     came: int
@@ -70,10 +74,23 @@ def differences(
             went,
             changed,
             tuple(name for name in values if name in (columns or ())),
-            tuple({"row": how, **dict(zip(names, key, strict=True))} for how, key in examples),
+            tuple(_example(names, values, *example) for example in examples),
         )
         for day, came, went, changed, columns, examples in found
     }
+
+
+def _example(
+    names: Sequence[str],
+    values: Sequence[str],
+    how: str,
+    key: Sequence[Any],
+    then: str | None,
+    now: str | None,
+) -> dict[str, Any]:
+    told = {"row": how, **dict(zip(names, key, strict=True))}
+    changed = change(values, then, now) if how == "changed" else ""
+    return {**told, CHANGE: changed} if changed else told
 
 
 def drop_changes(
@@ -95,7 +112,9 @@ WITH keyed AS (
         count(*) FILTER (WHERE c.came) AS came,
         count(*) FILTER (WHERE NOT c.came) AS went,
         (array_agg(c.columns) FILTER (WHERE c.came))[1] AS columns_now,
-        (array_agg(c.columns) FILTER (WHERE NOT c.came))[1] AS columns_then
+        (array_agg(c.columns) FILTER (WHERE NOT c.came))[1] AS columns_then,
+        (array_agg(c.said) FILTER (WHERE c.came))[1] AS said_now,
+        (array_agg(c.said) FILTER (WHERE NOT c.came))[1] AS said_then
     FROM feature_store_audit.history_change AS c
     WHERE c.layer = %(layer)s AND c.day = ANY(%(days)s::date[])
     GROUP BY c.day, c.row_key
@@ -132,7 +151,9 @@ SELECT
     jsonb_agg(
         jsonb_build_array(
             CASE WHEN p.changed > 0 THEN 'changed' WHEN p.came > 0 THEN 'came' ELSE 'went' END,
-            p.row_key::jsonb
+            p.row_key::jsonb,
+            p.said_then,
+            p.said_now
         )
         ORDER BY p.place
     ) FILTER (WHERE p.place <= %(examples)s) AS examples

@@ -19,7 +19,9 @@ from feature_store.audit.lease import Holder, Lease
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.reporting.history_text import history_text
 from feature_store.schema.audit_privileges import access_problems
+from feature_store.schema.plan import make_plan
 from feature_store.validation.history.acceptance import accept_history
+from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
@@ -415,6 +417,66 @@ def test_another_zone_is_another_definition(nights, settings):
     assert not nights.night(AS_OF).definition_changes
 
 
+def test_a_review_that_a_new_definition_closes_is_told_once(nights, settings):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    nights.mail_what_is_pending()
+    nights.use(nights.files, replace(settings, zone="Pacific/Kiritimati"))
+    verdict = nights.night(AS_OF)
+    (a,) = [f for f in verdict.definition_changes if f.layer == "A"]
+    assert "Closed by that, without an answer: the reviews of 2026-03-10." in a.details
+    found = unmailed_reviews(nights.connection)
+    assert found.reviews == ()
+    assert {(f.layer, f.day) for f in found.unanswered} == {("A", MARCH_10), ("D2", MARCH_10)}
+    line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); it moves E on 1 day"
+    assert list(by_day(found.unanswered).values()) == [line]
+    assert (f"Closed without an answer, as a definition changed: 2\n  - {line}") in history_text(
+        nights.connection
+    )
+    nights.mail_what_is_pending()
+    assert unmailed_reviews(nights.connection).unanswered == ()
+
+
+def test_a_baseline_of_before_gets_the_values_that_its_rows_still_have(nights):
+    nights.connection.execute("UPDATE feature_store_audit.history_row SET said = NULL")
+    nights.connection.execute("UPDATE feature_store_audit.history_layer SET said_kept = FALSE")
+    nights.night(AS_OF)
+    kept = nights.rows(
+        "SELECT layer, count(*) FILTER (WHERE said IS NULL) FROM feature_store_audit.history_row "
+        "GROUP BY layer ORDER BY layer"
+    )
+    assert [layer for layer, lacking in kept if not lacking] == ["A", "D2", "F0", "F1"]
+    nights.find(6)["price"] = None
+    nights.find(6)["title"] = "A" * 50
+    nights.night(AS_OF)
+    told = by_day(pending_reviews(nights.connection))[MARCH_10]
+    assert f"6 (price 10000 → NULL, title NULL → {'A' * 40}…)" in told
+
+
+def test_the_plan_says_which_reviews_replacing_an_ancestor_would_close(nights):
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    plan = make_plan(
+        nights.connection, nights.files, nights.settings.include_dir, ["ml.tom_features_v1_mv"]
+    )
+    assert plan.reviews == ("review of A, 2026-03-10",)
+    assert "Pending reviews that the next run closes without an answer" in str(plan)
+
+
+def test_a_day_is_told_in_one_line(nights):
+    nights.listings.append(phone(8, "03-10"))
+    nights.find(6)["price"] = 8000
+    nights.listings.remove(nights.find(2))
+    nights.night(AS_OF)
+    assert by_day(pending_reviews(nights.connection)) == {
+        MARCH_1: "2026-03-01: 1 listing went, 2; it moves D4 on 1 day, E on 1 day, F2 on 1 day",
+        MARCH_10: "2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6 "
+        "(price 10000 → 8000); it moves E on 1 day",
+    }
+    text = history_text(nights.connection)
+    assert "  - 2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6" in text
+
+
 def test_an_open_finding_is_listed_with_what_is_needed_to_answer_it(nights):
     nights.find(6)["price"] = 8000
     nights.night(AS_OF)
@@ -422,7 +484,7 @@ def test_an_open_finding_is_listed_with_what_is_needed_to_answer_it(nights):
     assert (
         "A (ml.tom_features_v1_mv) of 2026-03-10: 0 rows came, 0 went, 1 changed in price" in text
     )
-    assert "changed: listing_id 6" in text
+    assert "changed: listing_id 6: price 10000 → 8000" in text
     assert "accept-history --day 2026-03-10" in text
 
 

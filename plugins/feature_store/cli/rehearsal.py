@@ -1,0 +1,48 @@
+"""The command that tries what apply would do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import Connection
+
+from feature_store.cli.arguments import minutes
+from feature_store.declarations.store_definition import Store
+from feature_store.schema.rehearsal import rehearse
+from feature_store.settings import Settings
+from feature_store.text_format import bullets
+
+
+def add_rehearsal(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add it to the command line."""
+    trial = add(
+        "rehearse",
+        _rehearse,
+        "Build what apply would replace or create, prove it, compare it, and throw it away.",
+    )
+    trial.add_argument(
+        "--replace",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these relations; default: all that are not as their file",
+    )
+    trial.add_argument(
+        "--minutes", type=minutes, default=60.0, help="for which it may go on; default: 60"
+    )
+
+
+def _rehearse(
+    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+) -> int:
+    done = rehearse(connection, store, settings, options.replace, options.minutes)
+    print("\n".join(map(str, done.relations)))
+    if effects := done.plan.contracts:
+        print(f"Contracts:\n{bullets(map(str, effects))}")
+    if refusals := done.plan.problems:
+        print(f"Apply would refuse:\n{bullets(refusals)}")
+    print(f"Rehearsed in {done.seconds:.0f} s, and thrown away: readers saw nothing of it.")
+    return 0 if all(one.fits for one in done.relations) else 1

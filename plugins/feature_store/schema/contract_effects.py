@@ -1,0 +1,203 @@
+"""What a plan does to contracts that were stamped: features that come and go, and what would break.
+
+Whether a contract would break is asked of the database itself. What is to be replaced is built
+beside, empty, the set is bound to it, and the check that readers make is made; then all of it is
+rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.store_profile import read_profile
+from feature_store.errors import StoreError
+from feature_store.relation_name import Name
+from feature_store.schema.applied_definitions import words_of_files
+from feature_store.schema.replacement.build_beside import BESIDE, build
+from feature_store.schema.replacement.dependents import Replacement
+from feature_store.text_format import in_words, plural
+
+_BINDING, _ROWS = "feature_set_binding", "feature_contract"
+
+
+@dataclass(frozen=True)
+class ContractEffect:
+    """What happens to one stamped feature set.
+
+    Attributes:
+        name: the set.
+        file: how its file differs from its stamp, in words; empty where it does not.
+        breaks: what the check of its contract would find wrong, and does not today.
+        has_file: whether a contract file describes it still.
+        stamped: whether it is stamped anew with this plan.
+    """
+
+    name: str
+    file: str
+    breaks: tuple[str, ...]
+    has_file: bool
+    stamped: bool
+
+    @property
+    def refused(self) -> bool:
+        """Whether readers of the set would be refused although nobody has asked for that."""
+        return bool(self.breaks) and self.has_file and not self.stamped
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.file}" if self.file else self.name]
+        if self.breaks:
+            lines.append(f"as it is stamped it will not hold: {'; '.join(self.breaks)}")
+        if self.stamped:
+            lines.append("stamped anew with this")
+        elif not self.has_file:
+            lines.append("it has no file any more: whoever asserts it is refused from then on")
+        elif self.breaks:
+            lines.append(
+                "Next: change its contract file to fit, if it does not yet, and add "
+                f"`--stamp-contract {self.name}`; or put the relation's file back"
+            )
+        else:
+            lines.append(
+                "it needs a stamp, or no run is certified: "
+                f"`bin/feature-store stamp-contract {self.name} --replace`"
+            )
+        return "\n".join(lines)
+
+
+def contract_effects(
+    connection: Connection[Any],
+    include_dir: Path,
+    replacement: Replacement | None,
+    stamps: Collection[str],
+) -> tuple[ContractEffect, ...]:
+    """Find out what happens to every stamped set. Leaves nothing behind.
+
+    Args:
+        connection: a pinned session.
+        include_dir: where the contract files are.
+        replacement: what is to be replaced, if anything.
+        stamps: the sets that are stamped in the same transaction.
+    """
+    registry = read_profile(include_dir).registry
+    if not _may_look(connection, registry):
+        return ()
+    files = {one.name: one for one in read_feature_sets(include_dir)}
+    try:
+        with connection.transaction():
+            breaks = _breaks(connection, replacement, registry) if replacement else {}
+            stamped = _stamped(connection, registry)
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
+        return ()  # tables or functions of another version, which the plan names
+    found = []
+    for name, rows in stamped.items():
+        file = files.get(name)
+        differs = _difference(file, rows) if file else ""
+        if differs or breaks.get(name):
+            effect = ContractEffect(
+                name, differs, tuple(breaks.get(name, ())), file is not None, name in stamps
+            )
+            found.append(effect)
+    return tuple(found)
+
+
+def _may_look(connection: Connection[Any], registry: str) -> bool:
+    row = connection.execute(
+        "SELECT bool_and(coalesce(has_table_privilege(to_regclass(t), 'SELECT'), FALSE)) "
+        "FROM unnest(%s::text[]) AS t",
+        ([Name(registry, table).quoted for table in (_BINDING, _ROWS)],),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _stamped(connection: Connection[Any], registry: str) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """The rows of each stamped set, by the features' names."""
+    sets: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name, feature, *row in connection.execute(
+        sql.SQL(
+            "SELECT s.name, c.feature_name, c.ordinal, c.dtype, c.expr_sql, c.leakage_rule, "
+            "c.is_nullable FROM {}.feature_set AS s INNER JOIN {} AS c ON s.set_id = c.set_id "
+            "WHERE s.features_hash IS NOT NULL ORDER BY s.name, c.ordinal"
+        ).format(sql.Identifier(registry), sql.Identifier(registry, _ROWS))
+    ).fetchall():
+        sets.setdefault(name, {})[feature] = tuple(row)
+    return sets
+
+
+def _difference(file: FeatureSet, stamped: dict[str, tuple[Any, ...]]) -> str:
+    now = {
+        f.name: (f.ordinal, f.dtype, f.expr_sql, f.leakage_rule, f.is_nullable)
+        for f in file.features
+    }
+    ways = (
+        ("comes", "come", [name for name in now if name not in stamped]),
+        ("goes", "go", [name for name in stamped if name not in now]),
+        ("changes", "change", [n for n in now if n in stamped and now[n] != stamped[n]]),
+    )
+    told = [f"{in_words(names)} {one if len(names) == 1 else more}" for one, more, names in ways
+            if names]  # fmt: skip
+    if not told:
+        return ""
+    return f"{'; '.join(told)} (stamped: {plural(len(stamped), 'feature')}, its file: {len(now)})"
+
+
+def _breaks(
+    connection: Connection[Any], replacement: Replacement, registry: str
+) -> dict[str, list[str]]:
+    """By set, what its check would find wrong with what takes its relation's place."""
+    names = [one.name for one in replacement.rebuilt]
+    before = dict(_checks(connection, names, registry))
+    try:
+        with connection.transaction(force_rollback=True):
+            build(connection, replacement, words_of_files(connection))
+            _bind_to_what_is_beside(connection, names, registry)
+            beside = [Name(BESIDE, name.relation) for name in names]
+            after = dict(_checks(connection, beside, registry))
+    except (StoreError, psycopg.Error):
+        return {}  # whoever applies is told why; who only looks may not be let do it
+    return {
+        name: [words for words in problems if words not in before.get(name, ())]
+        for name, problems in after.items()
+    }
+
+
+def _checks(
+    connection: Connection[Any], carriers: list[Name], registry: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Each set that one of these relations carries, with what is wrong about it."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT s.name, k.problems FROM {0}.feature_set AS s "
+            "INNER JOIN {1} AS b ON s.set_id = b.set_id "
+            "CROSS JOIN LATERAL {0}.check_feature_contract(s.name) AS k "
+            "WHERE to_regclass(b.relation_name) = ANY(%s::regclass[])"
+        ).format(sql.Identifier(registry), sql.Identifier(registry, _BINDING)),
+        (_there(connection, carriers),),
+    ).fetchall()
+    yield from rows
+
+
+def _there(connection: Connection[Any], names: list[Name]) -> list[str]:
+    """Those of the relations that exist, as SQL names them."""
+    rows = connection.execute(
+        "SELECT n FROM unnest(%s::text[]) AS n WHERE to_regclass(n) IS NOT NULL",
+        ([name.quoted for name in names],),
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def _bind_to_what_is_beside(connection: Connection[Any], names: list[Name], registry: str) -> None:
+    for name in names:
+        connection.execute(
+            sql.SQL(
+                "UPDATE {} SET relation_name = format('%%I.%%I', %s::text, %s::text) "
+                "WHERE relation_name = format('%%I.%%I', %s::text, %s::text)"
+            ).format(sql.Identifier(registry, _BINDING)),
+            (BESIDE, name.relation, name.schema, name.relation),
+        )

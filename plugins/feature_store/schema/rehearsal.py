@@ -1,0 +1,279 @@
+"""A rehearsal: what apply would replace or create is built beside, filled, proven, and thrown away.
+
+All of it is one transaction that is rolled back, in a schema that nobody else ever sees: whatever
+ends it, nothing is left. Readers are never kept waiting; a run that begins meanwhile waits, as it
+does for apply.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel, sql
+
+from feature_store.audit.lease import lock_free_lease
+from feature_store.declarations.expectations import read_expectations
+from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.suites import read_suites
+from feature_store.errors import NotReady, StoreError
+from feature_store.proof.comparison import Comparison, Terms, compare
+from feature_store.proof.proving import compare_stored
+from feature_store.relation_name import AUDIT_SCHEMA, Name
+from feature_store.schema.applied_definitions import words_of_files
+from feature_store.schema.object_states import require_store
+from feature_store.schema.plan import Plan, make_plan
+from feature_store.schema.plan_words import REPLACEABLE
+from feature_store.schema.replacement.build_beside import BESIDE, build, fill, naming
+from feature_store.schema.replacement.dependents import Rebuilt, Replacement, plan_replacement
+from feature_store.settings import Settings
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What came of one relation.
+
+    Attributes:
+        name: the relation.
+        proof: its new rows held to its specification; None where it has none.
+        live: its new rows beside those that readers have now; None where these are none.
+        columns: those that only one of the two has, in words.
+        broken: expectations about it that its new rows breach, with how many do.
+        met: how many expectations they meet.
+    """
+
+    name: Name
+    proof: Comparison | None
+    live: Comparison | None
+    columns: str
+    broken: tuple[str, ...]
+    met: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether a run would have found nothing wrong with it, as far as this can tell."""
+        return not self.broken and not (self.proof and self.proof.broken)
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.name), *(f"  {line}" for line in self._lines())])
+
+    def _lines(self) -> Iterator[str]:
+        if self.proof:
+            yield (
+                f"its specification: {self.proof.compared:,} rows compared, "
+                f"{self.proof.broken:,} differ"
+            )
+            yield from _examples(self.proof, "expected")
+        yield f"expectations: {self.met} met, {len(self.broken)} broken"
+        yield from (f"  broken: {words}" for words in self.broken)
+        if self.live is None:
+            yield "readers have no rows of it now"
+        else:
+            yield (
+                f"what readers have now: {self.live.compared:,} rows compared, "
+                f"{self.live.broken:,} differ"
+            )
+            yield from _examples(self.live, "now")
+        if self.columns:
+            yield self.columns
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of all.
+
+    Attributes:
+        plan: what apply would do.
+        relations: what was built, each after what it reads.
+        seconds: that it took.
+    """
+
+    plan: Plan
+    relations: tuple[Rehearsed, ...]
+    seconds: float
+
+
+def rehearse(
+    connection: Connection[Any],
+    store: Store,
+    settings: Settings,
+    names: Collection[str],
+    minutes: float,
+) -> Rehearsal:
+    """Build what would be replaced or created, hold it to its proofs and to the live rows.
+
+    Args:
+        connection: a pinned session in autocommit mode, of whoever would apply.
+        store: what the files say.
+        settings: where the files are, and how long a silent lease counts.
+        names: the relations to replace; of none, all that are not as their file.
+        minutes: for which it may go on.
+
+    Raises:
+        BadInput: a name that cannot be replaced.
+        LeaseTaken: a run, or an apply, is working on the store.
+        NotReady: there is nothing to rehearse, it cannot be built or filled, or it took too long.
+    """
+    require_store(connection)
+    started = time.monotonic()
+    until = started + minutes * 60
+    tables = _tables(connection, store)
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction(force_rollback=True):
+            # The first statements take no snapshot: a table that is just being reloaded is waited
+            # for, and not seen empty.
+            for table in tables:
+                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
+            lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
+            plan, replacement = _planned(connection, store, settings, names)
+            build(connection, replacement, words_of_files(connection))
+            done = tuple(_rehearsed(connection, store, settings, replacement, until))
+        return Rehearsal(plan, done, time.monotonic() - started)
+    except (StoreError, psycopg.Error) as error:
+        stopped = error if isinstance(error, psycopg.Error) else error.__cause__
+        if not isinstance(stopped, psycopg.errors.QueryCanceled):
+            raise
+        raise NotReady(
+            f"The rehearsal was stopped: {stopped.diag.message_primary}.",
+            readers="what they had before; nothing is left of it.",
+            next_step=f"Give it longer than {minutes:g} minutes: --minutes; or fewer relations.",
+        ) from error
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+
+
+def _tables(connection: Connection[Any], store: Store) -> list[sql.Identifier]:
+    """The sources that can be locked by name."""
+    rows = connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE c.oid = ANY(%s::regclass[]) AND c.relkind IN ('r', 'p', 'v') ORDER BY 1, 2",
+        ([source.name.quoted for source in store.sources],),
+    ).fetchall()
+    return [sql.Identifier(schema, table) for schema, table in rows]
+
+
+def _planned(
+    connection: Connection[Any], store: Store, settings: Settings, names: Collection[str]
+) -> tuple[Plan, Replacement]:
+    plan = make_plan(connection, store, settings.include_dir, names)
+    if not names:
+        changed = [
+            c.thing.label for c in plan.blocked if c.thing.relation and c.state in REPLACEABLE
+        ]
+        plan = make_plan(connection, store, settings.include_dir, changed) if changed else plan
+    if problems := [*plan.unsafe, *plan.carried]:
+        raise NotReady("Nothing was rehearsed:", items=problems, readers="what they had before.")
+    created = [thing.label for thing in plan.creates if thing.relation]
+    replacement = plan.replacement or plan_replacement(connection, store, (), created)
+    if not replacement.rebuilt:
+        raise NotReady("There is nothing to rehearse: every relation is as its file.")
+    filled = tuple(
+        replace(one, filled=one.relation.file.materialized) for one in replacement.rebuilt
+    )
+    return plan, replace(replacement, rebuilt=filled)
+
+
+def _rehearsed(
+    connection: Connection[Any],
+    store: Store,
+    settings: Settings,
+    replacement: Replacement,
+    until: float,
+) -> Iterator[Rehearsed]:
+    schemas: dict[Name, str | None] = {one.name: BESIDE for one in replacement.rebuilt}
+    queries = _expectations(store, settings, schemas)
+    for one in replacement.rebuilt:
+        _at_most(connection, until)
+        fill(connection, replace(replacement, rebuilt=(one,)))
+    for one in replacement.rebuilt:
+        _at_most(connection, until)
+        beside = _beside(one.relation, schemas)
+        broken, met = _checked(connection, queries.get(str(one.name), {}))
+        with naming(f"{one.name} cannot be compared"):
+            live, columns = _beside_live(connection, one, beside)
+        proof = compare_stored(connection, beside) if beside.specification else None
+        yield Rehearsed(one.name, proof, live, columns, broken, met)
+
+
+def _at_most(connection: Connection[Any], until: float) -> None:
+    left = max(int((until - time.monotonic()) * 1000), 1)
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", (f"{left}ms",))
+
+
+def _beside(relation: Relation, schemas: dict[Name, str | None]) -> Relation:
+    """The relation as it stands beside, with a specification of what stands there."""
+    name = Name(BESIDE, relation.name.relation)
+    specification = relation.specification and replace(
+        relation.specification, query=moved(relation.specification.query, schemas)
+    )
+    return replace(relation, file=replace(relation.file, name=name), specification=specification)
+
+
+def _expectations(
+    store: Store, settings: Settings, schemas: dict[Name, str | None]
+) -> dict[str, dict[str, str]]:
+    """The queries about each relation, by what they expect; those that ask the record have none."""
+    found: dict[str, dict[str, str]] = {}
+    for suite in read_suites(settings.include_dir):
+        for expectation in read_expectations(settings.include_dir, store, suite):
+            if expectation.severity == "critical" and AUDIT_SCHEMA not in expectation.query:
+                of = found.setdefault(expectation.relation, {})
+                of[expectation.expected] = moved(expectation.query, schemas)
+    return found
+
+
+def _checked(connection: Connection[Any], queries: dict[str, str]) -> tuple[tuple[str, ...], int]:
+    broken = []
+    for expected, query in queries.items():
+        counted = sql.SQL("SELECT count(*) FROM (\n{}\n) AS q").format(sql.SQL(query))
+        row = connection.execute(counted).fetchone()
+        if row and row[0]:
+            broken.append(f"{expected} ({row[0]:,})")
+    return tuple(broken), len(queries) - len(broken)
+
+
+def _beside_live(
+    connection: Connection[Any], one: Rebuilt, beside: Relation
+) -> tuple[Comparison | None, str]:
+    """The new rows compared with those that readers have, in the columns that both have."""
+    if one.old is None or not one.old.populated:
+        return None, ""
+    new, old = live_columns(connection, beside.name), live_columns(connection, one.name)
+    both = [column for column in new if column in old]
+    key = next((k for k in one.relation.keys.values() if set(k) <= set(both)), ())
+    key = key or (one.relation.specification.key if one.relation.specification else ())
+    tolerance = one.relation.specification.tolerance if one.relation.specification else {}
+    terms = Terms(both, key, {c: t for c, t in tolerance.items() if c in both})
+    columns = sql.SQL(", ").join(map(sql.Identifier, both))
+    expected = sql.SQL("(SELECT {} FROM {})").format(columns, one.name.identifier)
+    told = [
+        f"{words}: {', '.join(names)}"
+        for words, names in (
+            ("new columns", [c for c in new if c not in old]),
+            ("columns that go", [c for c in old if c not in new]),
+        )
+        if names
+    ]
+    return compare(connection, beside.name.identifier, expected, terms), "; ".join(told)
+
+
+def _examples(done: Comparison, other: str) -> Iterator[str]:
+    for told in map(json.loads, done.sample[:_SHOWN]):
+        key = ", ".join(f"{name} {value}" for name, value in told["key"].items())
+        values = ", ".join(
+            f"{name} {value}, {other} {told['expected'].get(name)}"
+            for name, value in told["observed"].items()
+        )
+        yield f"  {key}: {values}" if key else f"  {values}"

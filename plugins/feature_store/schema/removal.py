@@ -1,0 +1,222 @@
+"""Relations whose file is gone: no run refreshes them, and `apply --drop` takes them away by name.
+
+What apply made is dropped, with its indexes, never with CASCADE. What was there before us stays,
+and is only forgotten. The record of the past (refreshes, certificates, what history found) is kept;
+the baseline of history series that were about such a relation goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from feature_store.audit.adopted import ADOPTED
+from feature_store.declarations.history_series import read_history
+from feature_store.declarations.store_definition import Store
+from feature_store.errors import BadInput, NotReady
+from feature_store.relation_name import Name
+from feature_store.schema.held_by import carried_sets, dependents, refusal
+from feature_store.schema.object_states import StoreObject, has_audit
+from feature_store.schema.schema_owner import as_the_owner
+from feature_store.schema.unanswered import unanswered
+
+
+@dataclass(frozen=True)
+class WithoutFile:
+    """A relation that apply once made, or adopted, and that no file defines any more.
+
+    Attributes:
+        name: its name.
+        oid: its OID; None if somebody has dropped it.
+        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is none of both, or is not there.
+        adopted: whether it was there before us.
+    """
+
+    name: Name
+    oid: int | None
+    kind: str
+    adopted: bool
+
+    @property
+    def dropped(self) -> bool:
+        """Whether removing it drops anything."""
+        return bool(self.kind) and not self.adopted
+
+    def __str__(self) -> str:
+        if not self.kind:
+            return f"{self.name}, which is not there any more"
+        kind = f"{self.name}, a {self.kind.lower()}"
+        return f"{kind} that was there before us, and stays" if self.adopted else kind
+
+
+@dataclass(frozen=True)
+class Removal:
+    """All that removing some relations takes.
+
+    Attributes:
+        relations: those that were named, each before what it reads.
+        series: the history series that go with them.
+        unanswered: what history found about them, and nobody has answered.
+        refusals: what keeps them from going, with the way out.
+    """
+
+    relations: tuple[WithoutFile, ...]
+    series: tuple[str, ...]
+    unanswered: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def without_file(
+    connection: Connection[Any], things: Iterable[StoreObject]
+) -> tuple[WithoutFile, ...]:
+    """Find every relation of the record that no file defines. Reads the record and the catalog.
+
+    Args:
+        connection: a pinned session.
+        things: what the files define.
+    """
+    if not has_audit(connection):
+        return ()
+    rows = connection.execute(
+        """
+        SELECT
+            d.object,
+            c.oid,
+            CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW' ELSE '' END,
+            starts_with(d.file_definition, %s)
+        FROM feature_store_audit.definition AS d
+        LEFT JOIN (
+            pg_catalog.pg_class AS c
+            INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        ) ON d.object = concat_ws('.', n.nspname, c.relname)
+        -- A governance file is called by words.
+        WHERE d.object <> ALL(%s) AND strpos(d.object, ' ') = 0
+        ORDER BY d.object COLLATE "C"
+        """,
+        (ADOPTED, [thing.label for thing in things]),
+    ).fetchall()
+    return tuple(WithoutFile(Name.parse(n), oid, kind or "", own) for n, oid, kind, own in rows)
+
+
+def plan_removal(
+    connection: Connection[Any],
+    store: Store,
+    include_dir: Path,
+    found: Iterable[WithoutFile],
+    named: Collection[str],
+    replaced: Collection[str],
+) -> Removal | None:
+    """Find out what removing takes; None if nothing was named. Reads only.
+
+    Args:
+        connection: a pinned session.
+        store: what the files say.
+        include_dir: where they are.
+        found: the relations without a file.
+        named: those to remove.
+        replaced: relations that are replaced before, by what their files say.
+
+    Raises:
+        BadInput: a name is of no such relation.
+    """
+    if not named:
+        return None
+    removable = {str(one.name): one for one in found}
+    _check_names(store, removable, named)
+    going = {name: one for name, one in removable.items() if name in named}
+    ours = {str(relation.name) for relation in store.relations}
+    reads: dict[str, set[str]] = {name: set() for name in going}
+    refusals: list[str] = []
+    for name, one in going.items():
+        refusals += carried_sets(connection, one.name, store.profile.registry)
+        for reader, other in dependents(connection, one.oid):
+            if reader in going:
+                reads[reader].add(name)
+            elif reader not in replaced and (one.dropped or reader in ours):
+                together = sorted({*named, reader}) if reader in removable else []
+                refusals.append(refusal(one.name, reader or other, ours, together))
+    before = {name: {r for r in going if name in reads[r]} for name in going}
+    series = _series(connection, store, include_dir, going)
+    return Removal(
+        relations=tuple(going[name] for name in TopologicalSorter(before).static_order()),
+        series=series,
+        unanswered=unanswered(connection, series),
+        refusals=tuple(refusals),
+    )
+
+
+def remove(connection: Connection[Any], removal: Removal) -> None:
+    """Drop what apply made, and forget all of it; in apply's transaction.
+
+    Raises:
+        NotReady: others kept reading one of them for longer than locks are waited for.
+    """
+    names = [str(one.name) for one in removal.relations]
+    with as_the_owner(connection):
+        for one in removal.relations:
+            if one.dropped:
+                statement = sql.SQL("DROP {} {}").format(sql.SQL(one.kind), one.name.identifier)
+                try:
+                    connection.execute(statement)
+                except psycopg.errors.LockNotAvailable as error:
+                    raise NotReady(
+                        f"Nothing was applied: others are reading {one.name}.",
+                        readers="what they had before.",
+                        next_step="Apply again when nobody reads it for long.",
+                    ) from error
+        connection.execute(
+            "DELETE FROM feature_store_audit.definition WHERE object = ANY(%s)", (names,)
+        )
+        connection.execute(_LOCK)
+        for forget in _FORGET:
+            connection.execute(forget, (list(removal.series),))
+
+
+# Nobody answers for a series meanwhile: who accepts a day locks the same table.
+_LOCK = "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE"
+_FORGET = (
+    "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
+    "SELECT f.finding_id, 'redefined' FROM feature_store_audit.history_finding AS f "
+    "WHERE f.layer = ANY(%s) AND f.outcome IS NULL",
+    "DELETE FROM feature_store_audit.history_row WHERE layer = ANY(%s)",
+    "DELETE FROM feature_store_audit.history_change WHERE layer = ANY(%s)",
+    "DELETE FROM feature_store_audit.history_day WHERE layer = ANY(%s)",
+    "DELETE FROM feature_store_audit.history_layer WHERE layer = ANY(%s)",
+)
+
+
+def _check_names(
+    store: Store, removable: Mapping[str, WithoutFile], named: Collection[str]
+) -> None:
+    for name in sorted(set(named) - removable.keys()):
+        files = {str(relation.name): relation.file.path for relation in store.relations}
+        if name in files:
+            raise BadInput(
+                f"{name} has a file, {files[name]}: it would be created again.",
+                next_step="Remove the file first, with its specification and all that names it.",
+            )
+        raise BadInput(
+            f"{name!r} is no relation that apply made and that has no file.",
+            next_step=f"Use one of {', '.join(removable)}."
+            if removable
+            else "There is none: every relation of the store has its file.",
+        )
+
+
+def _series(
+    connection: Connection[Any], store: Store, include_dir: Path, going: Iterable[str]
+) -> tuple[str, ...]:
+    """The history series that no file has any more, and that stood on what goes."""
+    kept = [series.name for series in read_history(include_dir, store)]
+    rows = connection.execute(
+        "SELECT layer FROM feature_store_audit.history_layer "
+        'WHERE layer <> ALL(%s) AND definitions ?| %s ORDER BY layer COLLATE "C"',
+        (kept, list(going)),
+    )
+    return tuple(layer for (layer,) in rows.fetchall())

@@ -1,0 +1,36 @@
+"""What history waits for an answer about, and a plan would close without one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from psycopg import Connection
+
+
+def unanswered(connection: Connection[Any], series: Collection[str]) -> tuple[str, ...]:
+    """What is open about some history series, in words."""
+    rows = connection.execute(
+        "SELECT kind, layer, day FROM feature_store_audit.history_finding "
+        "WHERE layer = ANY(%s) AND outcome IS NULL ORDER BY day, layer",
+        (list(series),),
+    )
+    return tuple(f"{kind} of {layer}, {day}" for kind, layer, day in rows.fetchall())
+
+
+def reviews_on(connection: Connection[Any], changed: Collection[str]) -> tuple[str, ...]:
+    """The pending reviews of all series that stand on relations whose definition changes.
+
+    The next run begins their history anew, and closes what is pending.
+    """
+    row = connection.execute(
+        "SELECT to_regclass('feature_store_audit.history_closing_log') IS NOT NULL"
+    ).fetchone()
+    if not changed or not (row and row[0]):
+        return ()
+    series = connection.execute(
+        "SELECT layer FROM feature_store_audit.history_layer WHERE definitions ?| %s",
+        (list(changed),),
+    ).fetchall()
+    found = unanswered(connection, [layer for (layer,) in series])
+    return tuple(words for words in found if words.startswith("review"))

@@ -1,0 +1,76 @@
+"""Findings of history told by day, one line each: which listings, and what the day moves.
+
+One late listing changes its day in several layers. Who has to answer asks which listing it is, not
+which layers: those that name listings tell it, and the others only where none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from itertools import groupby
+
+from feature_store.text_format import in_words, plural
+from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.row_changes import CHANGE
+
+LISTING = "listing_id"
+_MOST = 5
+
+
+def by_day(findings: Iterable[Finding]) -> dict[date, str]:
+    """What changed on each day, in a line, in the order of the days."""
+    dated = sorted((f for f in findings if f.day), key=lambda f: (f.day, f.layer))
+    return {day: _line(day, list(of_day)) for day, of_day in groupby(dated, lambda f: f.day) if day}
+
+
+def _line(day: date, findings: list[Finding]) -> str:
+    told = list(_listings(findings)) or [_counted(finding) for finding in findings]
+    moved: dict[str, int] = {}
+    for finding in findings:
+        for reach in finding.reaches:
+            moved[reach.output] = max(reach.moved, moved.get(reach.output, 0))
+    moves = [f"{output} on {plural(n, 'day')}" for output, n in sorted(moved.items()) if n]
+    if moves:
+        told.append(f"it moves {', '.join(moves)}")
+    elif moved:
+        told.append("it moves nothing")
+    return f"{day}: {'; '.join(told)}"
+
+
+def _listings(findings: list[Finding]) -> Iterator[str]:
+    """The listings that came, went and changed, as the layers tell that name them."""
+    how: dict[int, set[str]] = {}
+    to: dict[int, str] = {}
+    named = [f for f in findings if any(LISTING in e for e in f.difference.examples)]
+    for finding in named:
+        for example in finding.difference.examples:
+            how.setdefault(example[LISTING], set()).add(example["row"])
+            if CHANGE in example:
+                to.setdefault(example[LISTING], example[CHANGE])
+    # Where equal rows are legal none changes: it goes, and comes with other values.
+    changed = [n for n, ways in how.items() if "changed" in ways or len(ways) > 1]
+    columns = dict.fromkeys(c for f in named for c in f.difference.columns)
+    words = (
+        ("came late", [n for n, ways in how.items() if ways == {"came"}], "came"),
+        ("went", [n for n, ways in how.items() if ways == {"went"}], "went"),
+        (f"changed in {in_words(list(columns))}" if columns else "changed", changed, "changed"),
+    )
+    for what, listings, kind in words:
+        if listings:
+            counted = max(getattr(f.difference, kind) for f in named)
+            yield f"{plural(max(counted, len(listings)), 'listing')} {what}, {_some(listings, to)}"
+
+
+def _some(listings: list[int], to: dict[int, str]) -> str:
+    named = (f"{n} ({to[n]})" if n in to else str(n) for n in sorted(listings)[:_MOST])
+    shown = ", ".join(named)
+    return f"{shown}, …" if len(listings) > _MOST else shown
+
+
+def _counted(finding: Finding) -> str:
+    d = finding.difference
+    ways = ((d.came, "came"), (d.went, "went"), (d.changed, "changed"))
+    told = [f"{plural(n, 'row')} {what}" for n, what in ways if n]
+    where = f" in {in_words(list(d.columns))}" if d.columns else ""
+    return f"{finding.layer}: {', '.join(told) or 'its fingerprint changed'}{where}"
