@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row
 
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import BadInput
+from feature_store.relation_name import Name
 from feature_store.schema.feature_log import has_logs, log_of
 from feature_store.text_format import plural, text_table
 from feature_store.validation.skew import AGES, ALL
@@ -127,42 +130,75 @@ def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
     )
 
 
-def served_beside_today(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> str:
+@dataclass(frozen=True)
+class Beside:
+    """One entity as it was served, and as it is today.
+
+    Attributes:
+        words: when it was served, and whether the set has it still.
+        values: by feature: its name, what was served, what is said today, and whether they differ.
+    """
+
+    words: str
+    values: tuple[tuple[str, str | None, str | None, bool], ...]
+
+
+def beside_today(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> Beside:
     """One entity's features, as they were served and as they are today.
 
     Raises:
-        BadInput: the log does not have it.
+        BadInput: the log does not have it, or it cannot be one.
     """
     served = feature_set.served
     assert served is not None  # the caller looks
-    then = _row(connection, log_of(feature_set).identifier, served.entity, entity)
+    log = log_of(feature_set)
+    then = _row(connection, log, log, served.entity, entity)
     if then is None:
         raise BadInput(
-            f"{log_of(feature_set)} has no {served.entity} {entity}.",
+            f"{log} has no {served.entity} {entity}.",
             next_step="Ask for one that a run has certified.",
         )
-    now = _row(connection, feature_set.relation.identifier, served.entity, entity)
-    rows = [("feature", "served", "today", "")]
+    now = _row(connection, feature_set.relation, log, served.entity, entity)
+    values = []
     for feature in feature_set.features:
-        was = then.get(feature.name)
-        today = None if now is None else now[feature.name]
-        rows.append((feature.name, _shown(was), _shown(today), "" if was == today else "differs"))
+        was, today = then.get(feature.name), None if now is None else now[feature.name]
+        values.append((feature.name, _shown(was), _shown(today), was != today))
     gone = "" if now else " The set does not have it any more."
-    return (
+    words = (
         f"{served.entity} {entity}, served by run {then['run_id']} at {then['served_at']}, "
-        f"{then['served_after']} after t0.{gone}\n{text_table(rows)}"
+        f"{then['served_after']} after t0.{gone}"
     )
+    return Beside(words, tuple(values))
+
+
+def served_beside_today(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> str:
+    """The same as a table of text.
+
+    Raises:
+        BadInput: as for `beside_today`.
+    """
+    found = beside_today(connection, feature_set, entity)
+    rows = [
+        (name, was or "", today or "", "differs" if differs else "")
+        for name, was, today, differs in found.values
+    ]
+    return f"{found.words}\n{text_table([('feature', 'served', 'today', ''), *rows])}"
 
 
 def _row(
-    connection: Connection[Any], relation: sql.Identifier, column: str, entity: str
+    connection: Connection[Any], relation: Name, log: Name, column: str, entity: str
 ) -> dict[str, Any] | None:
-    query = sql.SQL("SELECT * FROM {} AS f WHERE f.{}::text = %s").format(
-        relation, sql.Identifier(column)
+    # Of the column's own type, so that an index finds it and no row else is read.
+    kind = live_columns(connection, log).get(column, "text")
+    query = sql.SQL("SELECT * FROM {} AS f WHERE f.{} = CAST(%s::text AS {})").format(
+        relation.identifier, sql.Identifier(column), sql.SQL(kind)
     )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, (entity,)).fetchone()
+    try:
+        with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, (entity,)).fetchone()
+    except psycopg.DataError:
+        raise BadInput(f"{entity!r} is no {column}: {log} has it as {kind}.") from None
 
 
-def _shown(value: Any) -> str:
-    return "" if value is None else str(value)
+def _shown(value: Any) -> str | None:
+    return None if value is None else str(value)

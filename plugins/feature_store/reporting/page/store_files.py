@@ -31,6 +31,7 @@ class Described:
         refresh: how it is refreshed.
         level: steps from the sources, 0 for what reads only sources.
         reads: the relations of the store and the sources that it reads.
+        path: its file.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Described:
     refresh: Refresh
     level: int
     reads: tuple[str, ...]
+    path: Path
 
     @property
     def is_refreshed(self) -> bool:
@@ -152,4 +154,5 @@ def _described(outline: Outline, level: int, sources: set[Name]) -> Described:
         refresh=outline.refresh,
         level=level,
         reads=tuple(sorted(map(str, outline.reads | (outline.names & sources)))),
+        path=outline.path,
     )
