@@ -18,13 +18,14 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_exceptions, read_rules
 from feature_store.declarations.suites import Check, read_suites, suite_of
+from feature_store.declarations.thresholds import least_rows_for_drift
 from feature_store.errors import StoreError
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.gates import check_gates
-from feature_store.validation.null_counts import record_nulls
+from feature_store.validation.profile import record_profile
 from feature_store.validation.suite_record import begin_suite
 from feature_store.validation.suites import run_suite
 
@@ -106,9 +107,10 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
     watch = Stopwatch()
     lease = take_the_lease(connection)
     event = begin_suite(connection, lease, suite_of(settings.include_dir, Check.SPECIFICATIONS))
+    least_rows = least_rows_for_drift(settings.include_dir)
     for feature_set in read_feature_sets(settings.include_dir):
-        with watch.time("counts of NULLs"):
-            record_nulls(connection, lease, feature_set, event)
+        with watch.time("profiles, with counts of NULLs"):
+            record_profile(connection, lease, feature_set, event, least_rows)
     prove(connection, store, lease, event)
     for proven, seconds, by_suite in connection.execute(_PROOFS, (event,)):
         watch.seconds[f"proof {proven}{'' if by_suite else IN_ITS_REFRESH}"] = seconds

@@ -227,7 +227,10 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('asking_log', NULL),
 ('expectation_log', NULL),
 ('fact', NULL),
+('feature_bins_log', NULL),
+('feature_month_log', NULL),
 ('feature_nulls_log', NULL),
+('feature_profile_log', NULL),
 ('feature_skew_log', NULL),
 ('history_change', NULL),
 ('history_closing_log', '{finding_id, outcome}'), -- and not by whom, or why: only who accepts says that
@@ -240,6 +243,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('lineage_log', NULL),
 ('mail_log', NULL),
 ('mail_result_log', NULL),
+('profile_log', NULL),
 ('proof_log', NULL),
 ('refresh', NULL),
 ('reuse_log', NULL),
@@ -252,7 +256,8 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.page_relation (relation) VALUES
 ('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
-('feature_skew'), ('finding'), ('history_finding'), ('latest_refresh'), ('lease'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run'), ('store');
+('feature_month'), ('feature_profile'), ('feature_skew'), ('finding'), ('history_finding'),
+('latest_refresh'), ('lease'), ('profile'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run'), ('store');
 
 -- What of the record changes or goes does so by these functions of the owner's.
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
@@ -261,9 +266,11 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_history(date, text, text, text)', :'reviewer'),
 ('analyze_view(text)', :'refresher'),
 ('begin_baseline(bigint, text, text, jsonb, text)', :'refresher'),
+('certified_profile(text)', :'refresher'),
 ('certify_and_log(bigint, text[], text[])', :'refresher'),
 ('confirm_lease(text, text)', :'refresher'),
 ('drop_changes(bigint, text, date[])', :'refresher'),
+('drop_months(bigint, text, bigint)', :'refresher'),
 ('forget(integer)', :'refresher'),
 ('keep_said(bigint, text, date[], integer[], text[], bytea[], text[])', :'refresher'),
 ('keep_seen(bigint, text, jsonb)', :'refresher'),

@@ -58,6 +58,7 @@ class Outline:
         header: what its file's header says, field by field.
         reads: the relations of the store that it names.
         names: every qualified name in it, be it a relation's, a source's or a column's.
+        path: its file.
     """
 
     name: Name
@@ -65,6 +66,7 @@ class Outline:
     header: Mapping[str, str]
     reads: frozenset[Name]
     names: frozenset[Name]
+    path: Path
 
 
 def read_outlines(include_dir: Path) -> dict[Name, Outline]:
@@ -78,7 +80,7 @@ def read_outlines(include_dir: Path) -> dict[Name, Outline]:
     for name, (path, refresh, text) in files.items():
         names = frozenset(_named(text) - {name})
         header = read_header(path, text, ())
-        outlines[name] = Outline(name, refresh, header, names & files.keys(), names)
+        outlines[name] = Outline(name, refresh, header, names & files.keys(), names, path)
     return outlines
 
 

@@ -26,7 +26,12 @@ _HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
 
 @dataclass(frozen=True)
 class Feature:
-    """One row of a contract. The fields are those of the table ``feature_contract``."""
+    """One row of a contract. The fields are those of the table ``feature_contract``, and two more.
+
+    Attributes:
+        owner: whom to ask about it; empty: nobody is named. No part of the hash.
+        tags: words to find it by. No part of the hash.
+    """
 
     ordinal: int
     name: str
@@ -35,6 +40,8 @@ class Feature:
     leakage_rule: str
     is_nullable: bool
     description: str
+    owner: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def payload(self) -> str:
@@ -57,6 +64,7 @@ class FeatureSet:
         integer_columns: features of dtype numeric whose live column may be an integer.
         features: the rows, in order.
         served: how its feature log knows a row; None: it has no log.
+        keys: features by which rows are found and joined, and of which no model should learn.
     """
 
     path: Path
@@ -68,6 +76,7 @@ class FeatureSet:
     integer_columns: tuple[str, ...]
     features: tuple[Feature, ...]
     served: Served | None = None
+    keys: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -129,8 +138,9 @@ def read_feature_set(path: Path, registry: str) -> FeatureSet:
         relation=relation,
         other_columns=tuple(content.other_columns),
         integer_columns=tuple(content.integer_columns),
-        features=tuple(_feature(row, content.leakage_rule) for row in content.features),
+        features=tuple(_feature(row, content) for row in content.features),
         served=served,
+        keys=tuple(content.keys),
     )
     _validate(feature_set)
     return feature_set
@@ -148,6 +158,8 @@ class _RowInFile(BaseModel):
     expr_sql: str | None = None
     leakage_rule: str | None = None
     is_nullable: bool = True
+    owner: str | None = None
+    tags: list[str] = []
 
 
 class _SetInFile(BaseModel):
@@ -165,17 +177,22 @@ class _SetInFile(BaseModel):
     entity: str | None = None
     t0: str | None = None
     labels: list[str] = []
+    keys: list[str] = []
+    owner: str = ""
+    tags: list[str] = []
 
 
-def _feature(row: _RowInFile, leakage_rule: str) -> Feature:
+def _feature(row: _RowInFile, of: _SetInFile) -> Feature:
     return Feature(
         ordinal=row.ordinal,
         name=row.name,
         dtype=row.dtype,
         expr_sql=row.name if row.expr_sql is None else row.expr_sql,
-        leakage_rule=leakage_rule if row.leakage_rule is None else row.leakage_rule,
+        leakage_rule=of.leakage_rule if row.leakage_rule is None else row.leakage_rule,
         is_nullable=row.is_nullable,
         description=row.description,
+        owner=of.owner if row.owner is None else row.owner,
+        tags=tuple(dict.fromkeys([*of.tags, *row.tags])),
     )
 
 
@@ -197,6 +214,14 @@ def _validate(feature_set: FeatureSet) -> None:
         raise BadInput(f"{path} holds the set {feature_set.name!r}; its name says {path.stem!r}.")
     if not feature_set.features:
         raise BadInput(f"{path} has no features; an empty contract would allow anything.")
+    _validate_rows(feature_set)
+    names = {feature.name for feature in feature_set.features}
+    if strangers := sorted(set(feature_set.keys) - names):
+        raise BadInput(f"{path}: keys names {', '.join(strangers)}, which are no features of it.")
+
+
+def _validate_rows(feature_set: FeatureSet) -> None:
+    path = feature_set.path
     ordinals: set[int] = set()
     names: set[str] = set()
     for place, feature in enumerate(feature_set.features, start=1):

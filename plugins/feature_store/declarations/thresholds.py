@@ -19,6 +19,7 @@ _THRESHOLDS = TypeAdapter(
 )
 REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
 """The thresholds by which a refresh is refused; see `lost_rows`."""
+LEAST_ROWS_FOR_DRIFT = 500
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -43,6 +44,15 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
             f"{path} lacks {', '.join(missing)}.", next_step="Copy the lines of the package's own."
         )
     return thresholds
+
+
+def least_rows_for_drift(include_dir: Path) -> float:
+    """Of how many rows drift is measured; a store whose file does not say so has the package's own.
+
+    Raises:
+        BadInput: as for `read_thresholds`.
+    """
+    return read_thresholds(include_dir).get("least_rows_for_drift", LEAST_ROWS_FOR_DRIFT)
 
 
 def unused_thresholds(include_dir: Path) -> list[str]:

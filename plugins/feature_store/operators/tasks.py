@@ -151,11 +151,12 @@ class SuiteOperator(StoreOperator):
         from feature_store.declarations.feature_sets import read_feature_sets
         from feature_store.declarations.store_definition import read_store
         from feature_store.declarations.suites import Check, read_suites
+        from feature_store.declarations.thresholds import least_rows_for_drift
         from feature_store.operators.run_opening import require_record
         from feature_store.proof.proving import compared_rows, prove
         from feature_store.schema.adoption import read_other_keys
         from feature_store.schema.readiness import check_code
-        from feature_store.validation.null_counts import record_nulls
+        from feature_store.validation.profile import record_profile
         from feature_store.validation.skew import record_skew
         from feature_store.validation.suite_record import begin_suite, record
         from feature_store.validation.suite_verdict import in_short, tell_empty, verdict
@@ -175,8 +176,9 @@ class SuiteOperator(StoreOperator):
         checks = read_suites(settings.include_dir)[self.suite].checks
         compared: dict[str, int] = {}
         if Check.REFRESHES in checks:
+            enough = least_rows_for_drift(settings.include_dir)
             for feature_set in read_feature_sets(settings.include_dir):
-                record_nulls(connection, lease, feature_set, event)
+                record_profile(connection, lease, feature_set, event, enough)
                 record_skew(connection, lease, feature_set, event, settings.skew_days)
         if Check.SPECIFICATIONS in checks:
             prove(connection, store, lease, event)

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row
 
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import BadInput
+from feature_store.relation_name import Name
 from feature_store.schema.feature_log import has_logs, log_of
 from feature_store.text_format import plural, text_table
 from feature_store.validation.skew import AGES, ALL
@@ -144,17 +147,18 @@ def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: st
     """Read what was served of an entity, and what the set says today.
 
     Raises:
-        BadInput: the log does not have it.
+        BadInput: the log does not have it, or it cannot be one.
     """
     served = feature_set.served
     assert served is not None  # the caller looks
-    then = _row(connection, log_of(feature_set).identifier, served.entity, entity)
+    log = log_of(feature_set)
+    then = _row(connection, log, log, served.entity, entity)
     if then is None:
         raise BadInput(
-            f"{log_of(feature_set)} has no {served.entity} {entity}.",
+            f"{log} has no {served.entity} {entity}.",
             next_step="Ask for one that a run has certified.",
         )
-    now = _row(connection, feature_set.relation.identifier, served.entity, entity)
+    now = _row(connection, feature_set.relation, log, served.entity, entity)
     rows = []
     for feature in feature_set.features:
         was = then.get(feature.name)
@@ -184,13 +188,18 @@ def served_beside_today(entity: ServedEntity) -> str:
 
 
 def _row(
-    connection: Connection[Any], relation: sql.Identifier, column: str, entity: str
+    connection: Connection[Any], relation: Name, log: Name, column: str, entity: str
 ) -> dict[str, Any] | None:
-    query = sql.SQL("SELECT * FROM {} AS f WHERE f.{}::text = %s").format(
-        relation, sql.Identifier(column)
+    # Of the column's own type, so that an index finds it and no row else is read.
+    kind = live_columns(connection, log).get(column, "text")
+    query = sql.SQL("SELECT * FROM {} AS f WHERE f.{} = CAST(%s::text AS {})").format(
+        relation.identifier, sql.Identifier(column), sql.SQL(kind)
     )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, (entity,)).fetchone()
+    try:
+        with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, (entity,)).fetchone()
+    except psycopg.DataError:
+        raise BadInput(f"{entity!r} is no {column}: {log} has it as {kind}.") from None
 
 
 def _shown(value: Any) -> str:

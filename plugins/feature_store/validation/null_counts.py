@@ -1,5 +1,7 @@
 """How full every feature is: its rows without a value, kept run by run.
 
+Counted here where there is no profile (`profile`), whose pass counts them else.
+
 NaN is no value, as NULL is: pandas writes it for one. Where a feature's query makes a number of it,
 the refresh has counted the rows beside it (``include/sql/witness``).
 """
@@ -45,15 +47,24 @@ def record_nulls(
         ).fetchone()
         assert row is not None  # an aggregate
         total, *filled = row
-        made_numbers = _nan_in_source(connection, feature_set)
+        made_numbers = nan_in_source(connection, feature_set)
+        missing = {
+            name: total - n + made_numbers.get(name, 0)
+            for name, n in zip(names, filled, strict=True)
+        }
+        insert_nulls(connection, event, feature_set.name, total, missing)
+
+
+def insert_nulls(
+    connection: Connection[Any], event: int, feature_set: str, total: int, missing: dict[str, int]
+) -> None:
+    """Write how many of so many rows have no value, by feature; in the caller's transaction."""
+    with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO feature_store_audit.feature_nulls_log "
             "(suite_event, feature_set, feature, row_count, null_count) "
             "VALUES (%s, %s, %s, %s, %s)",
-            [
-                (event, feature_set.name, name, total, total - n + made_numbers.get(name, 0))
-                for name, n in zip(names, filled, strict=True)
-            ],
+            [(event, feature_set, name, total, n) for name, n in missing.items()],
         )
 
 
@@ -65,7 +76,7 @@ def _filled(name: str, type_name: str) -> sql.Composed:
     return sql.SQL("count({})").format(column)
 
 
-def _nan_in_source(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
+def nan_in_source(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
     """The rows of a set's relation whose source said NaN where they say a number, by feature."""
     return dict(
         connection.execute(

@@ -41,7 +41,7 @@ from feature_store.validation.certification import certify
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 from feature_store.validation.leaks.gates import assert_no_leak, read_scene
-from feature_store.validation.null_counts import record_nulls
+from feature_store.validation.profile import record_profile
 from feature_store.validation.suite_record import begin_suite, record
 from feature_store.validation.suites import run_suite
 from sandbox.load import load_sample
@@ -83,12 +83,15 @@ PAGE_READS = [
         "expectation",
         "fact",
         "feature_lineage",
+        "feature_month",
         "feature_nulls",
+        "feature_profile",
         "feature_skew",
         "finding",
         "history_finding",
         "latest_refresh",
         "lease",
+        "profile",
         "proof",
         "proof_inventory",
         "refresh",
@@ -224,7 +227,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
             event = begin_suite(connection, lease, suite)
             if suite == "as_of_counts":
                 for feature_set in sets:
-                    record_nulls(connection, lease, feature_set, event)
+                    record_profile(connection, lease, feature_set, event, least_rows=10)
                 prove(connection, files, lease, event)
             expectations = read_expectations(include, files, suite)
             findings = run_suite(expectations, connect)
@@ -480,9 +483,11 @@ CALLS = [
     "accept_history('1999-01-01', NULL, 'x', 'x')",
     f"analyze_view('{A}')",
     "begin_baseline(1, 'A', 'x', '{}', 'x')",
+    "certified_profile('x')",
     f"certify_and_log(1, '{{{A}}}', '{{}}')",
     "confirm_lease('x', 'x')",
     "drop_changes(1, 'A', '{}')",
+    "drop_months(1, 'x', 1)",
     "forget(30)",
     "keep_said(1, 'A', '{}', '{}', '{}', '{}', '{}')",
     "keep_seen(1, 'A', '{}')",

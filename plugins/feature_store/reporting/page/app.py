@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from feature_store.reporting.page import assets, headers
 from feature_store.reporting.page.access import NO_NUL, DagId, MaySeeTasks, User, may_read_the_dag
 from feature_store.reporting.page.database import Sessions
+from feature_store.reporting.page.feature_profile import read_feature_profile
 from feature_store.reporting.page.features import read_feature, read_features
 from feature_store.reporting.page.models import (
     FeatureDetail,
@@ -27,8 +28,17 @@ from feature_store.reporting.page.models import (
 from feature_store.reporting.page.nights import read_nights
 from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.problems import NotFound, add_handlers
+from feature_store.reporting.page.profile_models import (
+    FeatureProfile,
+    Profiles,
+    RelationSource,
+    ServedBesideToday,
+)
+from feature_store.reporting.page.profiles import read_profiles
+from feature_store.reporting.page.relation_source import read_relation_source
 from feature_store.reporting.page.reports import Reports, drawable
 from feature_store.reporting.page.runs import read_run, read_runs
+from feature_store.reporting.page.served import read_served
 from feature_store.reporting.page.store_files import read_files
 from feature_store.reporting.page.tasks import read_tasks
 from feature_store.settings import read_settings
@@ -125,12 +135,29 @@ def _add_store(app: FastAPI, sessions: Sessions) -> None:
         """Every run, every refresh and every finding of history of so many days."""
         return await sessions.ask(user, partial(read_nights, days=days))
 
+    @app.get(
+        "/api/relations/{name}",
+        tags=["store"],
+        summary="What a relation is made of",
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def relation(
+        user: User, name: Annotated[str, Path(description="schema.relation", max_length=250)]
+    ) -> RelationSource:
+        """Its SQL as its file has it, and its columns as the database has them."""
+        return await sessions.ask(user, partial(read_relation_source, relation=name))
+
 
 def _add_features(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/features", tags=["features"], summary="All features of all sets")
     def features() -> Features:
         """As the contract files have them, with the ids of the exceptions that reach each."""
         return read_features(read_files(read_settings().include_dir))
+
+    @app.get("/api/profiles", tags=["features"], summary="All features over the last nights")
+    async def profiles(user: User) -> Profiles:
+        """Shares of rows without a value and drift, night by night, from the record alone."""
+        return await sessions.ask(user, read_profiles)
 
     @app.get(
         "/api/features/{feature_set}/{name}",
@@ -149,6 +176,41 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         """Its contract, the columns that it is made of, its share of NULLs run by run."""
         return await sessions.ask(
             user, partial(read_feature, feature_set=feature_set, name=name, days=days)
+        )
+
+    @app.get(
+        "/api/features/{feature_set}/{name}/profile",
+        tags=["features"],
+        summary="What a feature's values look like",
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def profile(
+        user: User,
+        feature_set: Annotated[str, Path(description="The set.", max_length=250)],
+        name: Annotated[str, Path(description="The feature.", max_length=250)],
+        days: Annotated[int, Query(ge=1, le=3650, description="How far back drift goes.")] = 730,
+    ) -> FeatureProfile:
+        """Now against the stamp, by month of t0, and the SQL that reads it."""
+        return await sessions.ask(
+            user, partial(read_feature_profile, feature_set=feature_set, name=name, days=days)
+        )
+
+    @app.get(
+        "/api/served/{feature_set}",
+        tags=["features"],
+        summary="One entity as it was served, beside today",
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def served(
+        user: User,
+        feature_set: Annotated[str, Path(description="The set.", max_length=250)],
+        entity: Annotated[
+            str, Query(description="Such as a listing_id.", max_length=100, pattern=NO_NUL)
+        ],
+    ) -> ServedBesideToday:
+        """Where the page's role may read rows of the set and of its log; else there is none."""
+        return await sessions.ask(
+            user, partial(read_served, feature_set=feature_set, entity=entity)
         )
 
 

@@ -10,10 +10,17 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import BADGES, badge_of
 from feature_store.relation_name import Name
 from feature_store.reporting.page.lineage import read_lineage
-from feature_store.reporting.page.models import FeatureDetail, FeatureLine, Features, NullShare
+from feature_store.reporting.page.models import (
+    FeatureDetail,
+    FeatureLine,
+    Features,
+    NullShare,
+    SetLine,
+)
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.skew import read_skew
 from feature_store.reporting.page.store_files import Files
@@ -31,7 +38,25 @@ ORDER BY r.prepared_at, r.run_id
 
 def read_features(files: Files) -> Features:
     """All features as their contract files have them."""
-    return Features(features=list(_lines(files)), exceptions=files.exception_lines(), badges=BADGES)
+    return Features(
+        sets=[
+            SetLine(
+                name=s.name, relation=str(s.relation), entity=s.served.entity if s.served else None
+            )
+            for s in _in_order(files)
+        ],
+        features=list(_lines(files)),
+        exceptions=files.exception_lines(),
+        badges=BADGES,
+    )
+
+
+def _in_order(files: Files) -> list[FeatureSet]:
+    """The sets that carry t0 themselves, then those that are joined to one."""
+    return sorted(
+        files.feature_sets,
+        key=lambda s: (s.served is None or s.served.t0.relation != s.relation, s.name),
+    )
 
 
 def read_feature(
@@ -85,7 +110,7 @@ def _comment(connection: Connection[Any], relation: Name, column: str) -> str:
 
 
 def _lines(files: Files) -> Iterator[FeatureLine]:
-    for feature_set in files.feature_sets:
+    for feature_set in _in_order(files):
         for feature in feature_set.features:
             ids = files.tainted.get((feature_set.name, feature.name), ())
             yield FeatureLine(
@@ -98,4 +123,7 @@ def _lines(files: Files) -> Iterator[FeatureLine]:
                 leakage_rule=feature.leakage_rule,
                 badge=badge_of(e for e in files.exceptions if e.id in ids),
                 exceptions=list(ids),
+                owner=feature.owner,
+                tags=list(feature.tags),
+                is_key=feature.name in feature_set.keys,
             )

@@ -193,11 +193,23 @@ class FeatureLine(Plain):
     )
     badge: str = Field(description="What its values know: one of the badges.")
     exceptions: list[str] = Field(description="Ids of the declared exceptions that taint it.")
+    owner: str = Field(description="Whom to ask about it; empty if the contract names nobody.")
+    tags: list[str]
+    is_key: bool = Field(description="Rows are joined by it; no model should learn of it.")
+
+
+class SetLine(Plain):
+    """A feature set, as its contract has it."""
+
+    name: str
+    relation: str
+    entity: str | None = Field(description="What a row is about; null if the set has no log.")
 
 
 class Features(Plain):
     """All features of all sets, and the exceptions that their ids name."""
 
+    sets: list[SetLine] = Field(description="First the sets that carry t0 themselves.")
     features: list[FeatureLine]
     exceptions: list[ExceptionLine]
     badges: dict[str, str] = Field(description="Each badge and what it means.")

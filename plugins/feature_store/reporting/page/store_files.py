@@ -32,6 +32,7 @@ class Described:
         refresh: how it is refreshed.
         level: steps from the sources, 0 for what reads only sources.
         reads: the relations of the store and the sources that it reads.
+        path: its file.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Described:
     refresh: Refresh
     level: int
     reads: tuple[str, ...]
+    path: Path
 
     @property
     def is_refreshed(self) -> bool:
@@ -156,4 +158,5 @@ def _described(outline: Outline, level: int, sources: set[Name]) -> Described:
         refresh=outline.refresh,
         level=level,
         reads=tuple(sorted(map(str, outline.reads | (outline.names & sources)))),
+        path=outline.path,
     )

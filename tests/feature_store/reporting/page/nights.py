@@ -65,6 +65,37 @@ FROM feature_store_audit.latest_suite AS s
 CROSS JOIN (VALUES ('under 7 days', NULL), ('all', 12.5)) AS a (age, typical)
 WHERE s.suite = 'as_of_counts';
 
+INSERT INTO feature_store_audit.feature_bins_log (suite_event, feature_set, feature, contract_hash,
+    dag_id, run_id, edges, row_count, counts, made_at)
+SELECT 1, f.feature_set, f.feature, 'x', 'feature_store_refresh', 'x', ARRAY[1, 2, 4], 1000,
+    ARRAY[0, 500, 300, 100], '2026-01-02'
+FROM unnest(%(sets)s::text[], %(features)s::text[]) AS f (feature_set, feature);
+
+INSERT INTO feature_store_audit.profile_log (suite_event, feature_set, bins_event, row_count,
+    sampled, month, month_rows, before, before_rows, seconds)
+SELECT s.event_id, f.name, 1, 2000, 2000, '2026-02-01', 900, '2026-01-01', 800, 1.5
+FROM feature_store_audit.latest_suite AS s
+CROSS JOIN (SELECT DISTINCT unnest(%(sets)s::text[])) AS f (name)
+WHERE s.suite = 'as_of_counts';
+
+INSERT INTO feature_store_audit.feature_profile_log (suite_event, feature_set, feature, zero_count,
+    distinct_count, least, most, mean, deviation, quantiles, counts, drift_month, usual_drift,
+    drift_stamp)
+SELECT p.suite_event, p.feature_set, f.feature, 0, 4, 1, 9, 2.5, 0.7,
+    ARRAY[1, 1, 1, 1, 2, 3, 4, 9, 9],
+    ARRAY[0, 200, 1000, 400], CASE f.feature WHEN 'price' THEN 0.6 ELSE 0.1 END, 0.2, 0.3
+FROM feature_store_audit.profile_log AS p
+INNER JOIN unnest(%(sets)s::text[], %(features)s::text[]) AS f (feature_set, feature)
+    ON p.feature_set = f.feature_set;
+
+INSERT INTO feature_store_audit.feature_month_log (suite_event, feature_set, feature, month,
+    row_count, null_count, zero_count, least, most, mean, deviation, counts)
+SELECT p.suite_event, p.feature_set, 'price', m.month, 900, 9, 0, 1, 9, 2.5, 0.7,
+    ARRAY[0, 100, 500, 200]
+FROM feature_store_audit.profile_log AS p
+CROSS JOIN (VALUES ('2026-01-01'::date), ('2026-02-01')) AS m (month)
+WHERE p.feature_set = 'tom_features_v1';
+
 INSERT INTO feature_store_audit.proof (dag_id, run_id, proof, compared, broken, sample, seconds,
     proven_at)
 SELECT 'feature_store_refresh', run_id, 'proof_' || p, 100000, 0, '[]', 1.5,

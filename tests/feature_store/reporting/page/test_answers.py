@@ -9,10 +9,13 @@ from psycopg.conninfo import make_conninfo
 
 from sandbox.roles import PAGE, READER, as_role, grant_roles
 from tests.feature_store.conftest import Database
+from tests.feature_store.refresh.certified import CertifiedNights
 from tests.feature_store.reporting.page.conftest import SECRET, TONIGHT
 from tests.feature_store.reporting.page.nights import EXPECTATIONS
 
 _RUN = f"dag_id=feature_store_refresh&run_id={TONIGHT}"
+_TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
+_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _EVIL = "<script>alert(1)</script>"
 
 
@@ -55,6 +58,89 @@ def test_features(airflow):
     assert len(found["features"]) == 112
     tainted = {i for f in found["features"] for i in f["exceptions"]}
     assert tainted == {e["id"] for e in found["exceptions"]}
+
+
+def test_sets_that_carry_t0_come_first_and_keys_are_marked(airflow):
+    found = _json(airflow, "/api/features")
+    assert [s["name"] for s in found["sets"]] == [_TOM, _DEVICE]
+    keys = {(f["feature_set"], f["name"]) for f in found["features"] if f["is_key"]}
+    assert keys == {(_DEVICE, "listing_id"), (_DEVICE, "generation")}
+
+
+def test_how_full_features_are_and_how_far_they_drift_night_by_night(airflow):
+    found = _json(airflow, "/api/profiles")
+    of = {(f["feature_set"], f["name"]): f for f in found["features"]}
+    assert len(of) == 112
+    price = of[_TOM, "price"]
+    assert (len(price["nulls"]), price["drift"][-1], price["drift_stamp"]) == (40, 0.6, 0.3)
+    assert {name for (_, name), f in of.items() if f["drifted"]} == {"price"}
+    assert [s["before"] for s in found["sets"]] == ["2026-01-01"] * 2
+    assert found["served"] == []  # the page's role reads no rows
+
+
+def test_what_the_values_of_a_feature_look_like(airflow):
+    found = _json(airflow, f"/api/features/{_TOM}/price/profile")
+    assert [(b["label"], b["now"], b["then"]) for b in found["bins"]] == [
+        ("1", 0.002, 0.5),
+        ("2 to 3", 0.01, 0.3),
+        ("4 and more", 0.004, 0.1),
+        ("no value", 0.984, 0.1),
+    ]
+    assert (found["distinct"], found["mean"], found["quantiles"]["50%"]) == (4, 2.5, 2)
+    assert [m["month"] for m in found["months"]] == ["2026-01-01", "2026-02-01"]
+    assert len(found["nights"]) == 40
+    assert found["samples"] == []
+    assert found["lines"].splitlines()[-1] == f"SELECT listing_id, price FROM {_E_AI};"
+    assert airflow.get(f"/api/features/{_TOM}/nothing/profile").status_code == 404
+
+
+def test_a_relation_shows_its_sql_and_its_columns(airflow):
+    found = _json(airflow, f"/api/relations/{_E_AI}")
+    assert (found["label"], found["file"]) == ("E-AI", f"sql/read/{_E_AI}.sql")
+    assert "CREATE MATERIALIZED VIEW" in found["sql"]
+    price = next(c for c in found["columns"] if c["name"] == "price")
+    assert price["type"] == "integer"
+    assert "Asking price" in price["comment"]
+    for name in ("ml.nothing", "iPhone.iphone_listings", "../thresholds"):
+        assert airflow.get(f"/api/relations/{quote(name, safe='')}").status_code == 404
+
+
+@pytest.fixture
+def readable(server, settings, store_files):
+    """A store whose login may read rows; one listing was served of it, and is gone since."""
+    database = Database(server.create_database("readable", "store"), settings)
+    CertifiedNights(database, store_files, settings)  # stamps, so that there are logs
+    for relation in store_files.refreshed:
+        database.run(f"REFRESH MATERIALIZED VIEW {relation.name}")
+    database.run(
+        f"INSERT INTO feature_log.{_TOM} (listing_id, served_at, as_of_day, dag_id, run_id, "
+        "contract_hash, serving, price) "
+        "VALUES (-5, now(), '2026-01-01', 'd', 'some run', 'x', 1, 123)"
+    )
+    yield database.conninfo
+    database.close()
+    server.drop_database("readable")
+
+
+def test_what_was_served_is_looked_up_where_the_page_s_role_may_read_it(
+    airflow, readable, elsewhere
+):
+    served = f"/api/served/{_TOM}?entity="
+    refused = airflow.get(served + "-5")
+    assert (refused.status_code, "may not read" in refused.json()["problem"]) == (404, True)
+
+    elsewhere(readable)
+    assert _json(airflow, "/api/profiles")["served"] == [_DEVICE, _TOM]
+    found = _json(airflow, served + "-5")
+    assert "The set does not have it any more." in found["words"]
+    price = next(v for v in found["values"] if v["feature"] == "price")
+    assert price == {"feature": "price", "served": "123", "today": None, "differs": True}
+    assert _json(airflow, f"/api/features/{_TOM}/price/profile")["samples"] == [
+        {"entity": "-5", "value": "123"}
+    ]
+    for entity in ("0", "x", "1;2", "99999999999999999999", "1' OR '1'='1"):
+        answer = airflow.get(served + quote(entity))
+        assert answer.status_code == 404, answer.text
 
 
 def test_a_feature(airflow):
@@ -300,7 +386,7 @@ class TestWithoutAnAnswer:
 
 def test_the_schema_says_what_is_meant(airflow):
     schema = _json(airflow, "/api/openapi.json")
-    assert len(schema["paths"]) == 7
+    assert len(schema["paths"]) == 11
     for path, methods in schema["paths"].items():
         assert list(methods) == ["get"], path
         described = methods["get"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from feature_store.reporting.page.feature_profile import read_feature_profile
 from feature_store.reporting.page.features import read_feature
 from feature_store.reporting.page.models import Standing
 from feature_store.reporting.page.nights import read_nights
 from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.profiles import read_profiles
 from feature_store.reporting.page.reports import draw, drawable
 from feature_store.reporting.page.runs import read_run, read_runs
 from tests.feature_store.reporting.page.nights import write_nights
@@ -25,3 +27,6 @@ def test_every_part_is_read_on_every_version(store, settings, files):
     assert _RUN[1] in draw(drawable(*_RUN)(connection, settings, files)).decode()
     feature = read_feature(connection, settings, files, "tom_features_v1", "price", 730)
     assert len(feature.nulls) == 5
+    profile = read_feature_profile(connection, settings, files, "tom_features_v1", "price", 730)
+    assert (len(profile.nights), len(profile.months), profile.distinct) == (5, 2, 4)
+    assert len(read_profiles(connection, settings, files).features) == 112

@@ -7,6 +7,7 @@ import { el } from './dom.js';
 import { count, percent, stamp, useZone } from './format.js';
 import { lineageGraph } from './lineage.js';
 import { facts, runLink, section, tableInstead } from './parts.js';
+import { profileSections } from './profile.js';
 import { skewTable } from './skew.js';
 import { featureBadge } from './states.js';
 
@@ -17,7 +18,10 @@ export const title = 'Feature';
 
 export async function show({ set, name }, signal) {
   const path = `features/${encodeURIComponent(set)}/${encodeURIComponent(name)}`;
-  const told = await read(path, { days: DAYS }, signal);
+  const [told, profile] = await Promise.all([
+    read(path, { days: DAYS }, signal),
+    read(`${path}/profile`, { days: DAYS }, signal),
+  ]);
   useZone(told.zone);
   const { feature, relation, exceptions, lineage, nulls, skew, comment, badge_words: badgeWords } = told;
   return [
@@ -28,12 +32,15 @@ export async function show({ set, name }, signal) {
       ['Feature set', `${feature.feature_set}, number ${feature.ordinal}`],
       ['Column of', el('code', { class: 'break' }, relation)],
       ['Type', feature.dtype],
+      ['Owner', feature.owner],
+      ['Tags', feature.tags.join(', ')],
       ['May be NULL', feature.is_nullable ? 'yes' : 'no'],
       ['What it knows', [featureBadge(feature), ' ', badgeWords]],
       ['Column', comment],
       ['Rule in the contract', exceptions.length ? `${feature.leakage_rule}: untrue of this feature, and kept as a part of the stamped hash` : feature.leakage_rule],
     ]),
     section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None.')),
+    profileSections(feature, profile),
     section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
     section('Skew since it was served', skewTable(feature, skew)),
     section('Share of NULLs', nullShare(feature, nulls, signal)),

@@ -4,6 +4,7 @@ import { el } from './dom.js';
 import { bytes, count, plural, seconds, time } from './format.js';
 import { graph } from './graph.js';
 import { facts, runLink } from './parts.js';
+import { sourceOf } from './source.js';
 import { badge, relationState, setState, standsOn } from './states.js';
 
 const shortName = (name) => name.slice(name.indexOf('.') + 1);
@@ -18,10 +19,21 @@ export function storeGraph(now, signal) {
   const labels = new Map(now.relations.map((r) => [r.name, r.label]));
   const nodes = [
     ...now.sources.map((name) => ({ id: name, column: sourceColumn(name, now.relations), reads: [], card: sourceCard(name) })),
-    ...now.relations.map((r) => ({ id: r.name, column: r.level + 1, reads: r.reads, card: relationCard(r, now, labels, detail) })),
+    ...now.relations.map((r) => ({ id: r.name, column: r.level + 1, reads: r.reads, card: relationCard(r, now, labels, detail, signal) })),
     ...now.contracts.map((c) => ({ id: `set:${c.name}`, column: setColumn(c, now.relations), reads: [c.relation], card: setCard(c, labels) })),
   ];
-  return [graph('Relations, from sources to feature sets', nodes, signal), detail];
+  return [graph('Relations, from sources to feature sets', nodes, signal), detail, legend(now)];
+}
+
+// What the letters stand for: the documents call relations by them.
+function legend(now) {
+  const lettered = now.relations.filter((r) => r.label !== shortName(r.name));
+  return lettered.length > 0 && el(
+    'details',
+    { class: 'instead' },
+    el('summary', {}, 'What the letters stand for'),
+    facts(lettered.map((r) => [el('span', { class: 'strong' }, r.label), [el('code', { class: 'break' }, r.name), r.what ? `: ${r.what}` : '']])),
+  );
 }
 
 // A source stands just before the first relation that reads it, so that its edges are short.
@@ -39,7 +51,7 @@ function sourceCard(name) {
     'div',
     { class: 'card source', title: name },
     el('span', { class: 'kind' }, 'Source'),
-    el('span', { class: 'name' }, breakable(shortName(name))),
+    el('span', { class: 'name' }, breakable(name)),
   );
 }
 
@@ -55,23 +67,23 @@ function setCard(contract, labels) {
   );
 }
 
-function relationCard(relation, now, labels, detail) {
+function relationCard(relation, now, labels, detail, signal) {
   const readsLabels = relation.reads.map((name) => labels.get(name) ?? shortName(name));
   const card = el(
     'button',
     { type: 'button', class: `card relation ${standsOn(relation)[0]}`, 'aria-expanded': 'false', 'aria-controls': 'relation-detail' },
     relation.label !== shortName(relation.name) && el('span', { class: 'label' }, relation.label),
-    el('span', { class: 'name', title: relation.name }, breakable(shortName(relation.name))),
+    el('span', { class: 'name' }, breakable(relation.name)),
     badge(standsOn(relation)),
     relation.rows !== null && el('span', { class: 'numbers' }, plural(relation.rows, 'row')),
     relation.refreshed_at && el('span', { class: 'numbers soft' }, time(relation.refreshed_at, now.read_at), el('span', {}, seconds(relation.seconds))),
     readsLabels.length > 0 && el('span', { class: 'reads' }, `reads: ${readsLabels.join(', ')}`),
   );
-  card.addEventListener('click', () => choose(card, relation, now, labels, detail));
+  card.addEventListener('click', () => choose(card, relation, now, labels, detail, signal));
   return card;
 }
 
-function choose(card, relation, now, labels, detail) {
+function choose(card, relation, now, labels, detail, signal) {
   const opened = card.getAttribute('aria-expanded') === 'true';
   const cards = card.closest('.graph').querySelectorAll('[aria-expanded="true"]');
   for (const other of cards) other.setAttribute('aria-expanded', 'false');
@@ -79,11 +91,11 @@ function choose(card, relation, now, labels, detail) {
   // On a phone the graph is a list, and what is said of a card stands right below it.
   const below = window.matchMedia('(max-width: 56rem)').matches ? card : card.closest('.graph');
   below.after(detail);
-  detail.replaceChildren(...(opened ? [] : [details(relation, now, labels)]));
+  detail.replaceChildren(...(opened ? [] : [details(relation, now, labels, signal)]));
   if (!opened) detail.scrollIntoView({ block: 'nearest' });
 }
 
-function details(relation, now, labels) {
+function details(relation, now, labels, signal) {
   const readers = now.relations.filter((r) => r.reads.includes(relation.name)).map((r) => r.label);
   return el(
     'div',
@@ -103,5 +115,6 @@ function details(relation, now, labels) {
       ['Reads', relation.reads.map((name) => labels.get(name) ?? name).join(', ')],
       ['Is read by', readers.join(', ')],
     ]),
+    sourceOf(relation.name, signal),
   );
 }

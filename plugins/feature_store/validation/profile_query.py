@@ -1,0 +1,280 @@
+"""The two queries of a profile: a sample of whole rows, and one pass over all of them by month.
+
+The pass counts each feature's values in bins that are known before it. So no value is sorted there:
+its time grows with the rows alone. What takes a sort (distinct values, quantiles) is asked of a
+sample, chosen by a hash of the entity: the same entities every night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+from psycopg import Connection, sql
+
+from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.served import Served
+from feature_store.validation.profile_parts import Bins, Part
+
+SAMPLE = 20_000
+"""About so many rows are sampled; all of them where there are no more."""
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""The quantiles that are kept."""
+_CUTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_WITH_NAN = ("real", "double precision", "numeric")
+_NUMBERS = ("smallint", "integer", "bigint", *_WITH_NAN)
+# Squares of what is larger do not fit into a float.
+_MOST_MEASURED = 1e150
+# Of texts: a level is told only if so many rows have it, so that no single listing shows.
+_FEWEST_OF_A_LEVEL = 10
+_MOST_LEVELS, _LONGEST_LEVEL = 12, 60
+# A query of PostgreSQL gives 1,664 columns at most; of a feature we ask eight.
+_COLUMNS_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature as a column of its relation, which the queries call f."""
+
+    name: str
+    type_name: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it can be measured; else it is taken as a text."""
+        return self.type_name in _NUMBERS
+
+    @property
+    def can_be_nan(self) -> bool:
+        """Whether its type has values that are no numbers."""
+        return self.type_name in _WITH_NAN
+
+    @property
+    def plain(self) -> sql.Composable:
+        """The column."""
+        text = sql.SQL("") if self.is_number else sql.SQL("::text")
+        return sql.SQL("f.{}{}").format(sql.Identifier(self.name), text)
+
+    @property
+    def filled(self) -> sql.Composable:
+        """Whether it has a value; NaN is none, as NULL is."""
+        if self.can_be_nan:
+            return sql.SQL("{} <> 'NaN'").format(self.plain)
+        return sql.SQL("{} IS NOT NULL").format(self.plain)
+
+    @property
+    def number(self) -> sql.Composable:
+        """Its value as a float; a numeric may be larger than any."""
+        if self.type_name == "numeric":
+            return sql.SQL("least(greatest({}, -1e300), 1e300)::float8").format(self.plain)
+        return sql.SQL("{}::float8").format(self.plain)
+
+    @property
+    def measured(self) -> sql.Composable:
+        """Whether its value has a size."""
+        if self.can_be_nan:
+            return sql.SQL("{x} > {least} AND {x} < {most}").format(
+                x=self.plain, least=self.literal(-_MOST_MEASURED), most=self.literal(_MOST_MEASURED)
+            )
+        return self.filled
+
+    def literal(self, value: float) -> sql.Composable:
+        """A number of the column's own type, so that nothing is cast row by row."""
+        return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(self.type_name))
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a sample says of a feature: distinct values, and of numbers quantiles and cuts."""
+
+    distinct: int
+    quantiles: list[float] | None = None
+    cuts: tuple[float, ...] = ()
+
+
+def sample(
+    connection: Connection[Any], feature_set: FeatureSet, served: Served, columns: Sequence[Column]
+) -> tuple[int, int, dict[str, Sampled]]:
+    """Ask a sample of a set's rows.
+
+    Returns:
+        Of how many rows one is in the sample; how many are in it; and what it says, by feature.
+    """
+    row = connection.execute(
+        sql.SQL("SELECT count(*) FROM {}").format(served.t0.relation.identifier)
+    ).fetchone()
+    assert row is not None  # an aggregate
+    every = max(-(-row[0] // SAMPLE), 1)
+    asked: list[sql.Composable] = []
+    for column in columns:
+        asked.append(
+            sql.SQL("count(DISTINCT {}) FILTER (WHERE {})").format(column.plain, column.filled)
+        )
+        if column.is_number:
+            asked.append(
+                sql.SQL(
+                    "percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY {}) FILTER (WHERE {})"
+                ).format(
+                    sql.Literal([*QUANTILES, *_CUTS]),
+                    column.number,
+                    column.filled,
+                )
+            )
+    found = connection.execute(
+        sql.SQL("SELECT count(*), {} FROM {} AS f {}").format(
+            sql.SQL(", ").join(asked), feature_set.relation.identifier, _chosen(served, every)
+        )
+    ).fetchone()
+    assert found is not None  # an aggregate
+    rows, *values = found
+    told = iter(values)
+    return every, rows, {c.name: _sampled(c, told) for c in columns}
+
+
+def _sampled(column: Column, told: Any) -> Sampled:
+    distinct = next(told)
+    if not column.is_number:
+        return Sampled(distinct)
+    values = next(told)
+    if values is None:
+        return Sampled(distinct)
+    kept = len(QUANTILES)
+    return Sampled(distinct, values[:kept], tuple(sorted(set(values[kept:]))))
+
+
+def _chosen(served: Served, every: int) -> sql.Composable:
+    if every == 1:
+        return sql.SQL("")
+    return sql.SQL("WHERE hashtextextended(f.{}::text, 0) % {} = 0").format(
+        sql.Identifier(served.entity), sql.Literal(every)
+    )
+
+
+def levels_of(
+    connection: Connection[Any], feature_set: FeatureSet, served: Served, column: Column, every: int
+) -> tuple[str, ...]:
+    """The texts that most rows of the sample have."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT {x} FROM {relation} AS f {chosen} GROUP BY 1 "
+            "HAVING count(*) >= {fewest} AND length({x}) <= {longest} "
+            'ORDER BY count(*) DESC, {x} COLLATE "C" LIMIT {most}'
+        ).format(
+            x=column.plain,
+            relation=feature_set.relation.identifier,
+            chosen=_chosen(served, every),
+            fewest=sql.Literal(_FEWEST_OF_A_LEVEL),
+            longest=sql.Literal(_LONGEST_LEVEL),
+            most=sql.Literal(_MOST_LEVELS),
+        )
+    ).fetchall()
+    return tuple(level for (level,) in rows)
+
+
+def months(
+    connection: Connection[Any],
+    feature_set: FeatureSet,
+    served: Served,
+    columns: Sequence[Column],
+    bins: Mapping[str, Bins],
+) -> dict[date | None, dict[str, Part]]:
+    """Read all rows once (twice from 200 features on): each feature by month of t0.
+
+    Returns:
+        By the first day of the month, in the session's zone; None: t0 is missing or no day.
+    """
+    found: dict[date | None, dict[str, Part]] = {}
+    for first in range(0, len(columns), _COLUMNS_AT_ONCE):
+        some = columns[first : first + _COLUMNS_AT_ONCE]
+        for month, parts in _months(connection, feature_set, served, some, bins).items():
+            found.setdefault(month, {}).update(parts)
+    return found
+
+
+def _months(
+    connection: Connection[Any],
+    feature_set: FeatureSet,
+    served: Served,
+    columns: Sequence[Column],
+    bins: Mapping[str, Bins],
+) -> dict[date | None, dict[str, Part]]:
+    asked = [part for column in columns for part in _asked(column, bins[column.name])]
+    joined: sql.Composable = sql.SQL("")
+    t0 = sql.SQL("f.{}").format(sql.Identifier(served.t0.name))
+    if served.t0.relation != feature_set.relation:
+        entity = sql.Identifier(served.entity)
+        t0 = sql.SQL("e.{}").format(sql.Identifier(served.t0.name))
+        joined = sql.SQL("LEFT JOIN {} AS e ON f.{} = e.{}").format(
+            served.t0.relation.identifier, entity, entity
+        )
+    found = connection.execute(
+        sql.SQL(
+            "SELECT CASE WHEN {t0} >= '0002-01-01' AND {t0} < '9999-01-01' "
+            "THEN date_trunc('month', {t0})::date END AS month, count(*), {asked} "
+            "FROM {relation} AS f {joined} GROUP BY 1"
+        ).format(
+            t0=t0,
+            asked=sql.SQL(", ").join(asked),
+            relation=feature_set.relation.identifier,
+            joined=joined,
+        )
+    ).fetchall()
+    return {
+        month: {c.name: _part(c, rows, told) for c in columns}
+        for month, rows, *values in found
+        for told in [iter(values)]
+    }
+
+
+def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
+    """What `_part` takes, in its order."""
+    x, v, some = column.plain, column.number, column.can_be_nan
+    counted = _over("count({})", x, column.filled if some else None)
+    if not column.is_number:
+        return [counted, _listed(column, bins)]
+    filled, measured = (column.filled, column.measured) if some else (None, None)
+    return [
+        counted,
+        _over("count(*)", x, sql.SQL("{} = 0").format(x)),
+        _over("min({})", v, filled),
+        _over("max({})", v, filled),
+        _over("count({})", x, measured),
+        _over("avg({})", v, measured),
+        _over("stddev_samp({})", v, measured),
+        _listed(column, bins),
+    ]
+
+
+def _over(aggregate: str, of: sql.Composable, rows: sql.Composable | None) -> sql.Composable:
+    """An aggregate over some rows; NULL is in none of them. A condition costs time row by row."""
+    asked = sql.SQL(aggregate).format(of)
+    return asked if rows is None else sql.SQL("{} FILTER (WHERE {})").format(asked, rows)
+
+
+def _listed(column: Column, bins: Bins) -> sql.Composable:
+    """Of numbers how many are at each edge or above, of texts how many are each level."""
+    if bins.levels is not None:
+        conditions = [sql.SQL("{} = {}").format(column.plain, sql.Literal(x)) for x in bins.levels]
+    else:
+        # NaN is above all numbers, and no value.
+        form = "{} >= {} AND {}" if column.can_be_nan else "{} >= {}"
+        conditions = [
+            sql.SQL(form).format(column.plain, column.literal(edge), column.filled)
+            for edge in bins.edges
+        ]
+    wanted = [_over("count(*)", column.plain, condition) for condition in conditions]
+    return sql.SQL("ARRAY[{}]::bigint[]").format(sql.SQL(", ").join(wanted))
+
+
+def _part(column: Column, rows: int, told: Any) -> Part:
+    filled = next(told)
+    if not column.is_number:
+        counts = next(told)
+        return Part(rows, filled, None, None, None, 0, None, None, (*counts, filled - sum(counts)))
+    zeros, least, most, measured, mean, deviation, above = (next(told) for _ in range(7))
+    reached = [filled, *above, 0]
+    counts = tuple(n - m for n, m in pairwise(reached))
+    return Part(rows, filled, zeros, least, most, measured, mean, deviation, counts)
