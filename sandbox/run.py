@@ -28,6 +28,7 @@ from psycopg import Connection, sql
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import StoreError
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
@@ -120,12 +121,13 @@ def _data(options: argparse.Namespace) -> tuple[str, Load]:
 
 
 def _database_name(data: str, include_dir: Path) -> str:
-    """One database for each set of data and each state of the SQL files.
+    """One database for each set of data and each state of the SQL files, the package's own too.
 
     So that a changed file (an upgrade, an experiment) starts on a database of its own.
     """
     digest = hashlib.sha256()
-    for path in sorted(include_dir.rglob("*.sql")):
+    sql = [path for folder in (include_dir, PACKAGE_SQL) for path in sorted(folder.rglob("*.sql"))]
+    for path in (include_dir / "store.toml", *sql):
         digest.update(path.read_bytes())
     return f"{data}_{digest.hexdigest()[:8]}"
 

@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 @dataclass(frozen=True, order=True)
 class Name:
-    """A schema-qualified name, as the catalog spells it (``iPhone.iphone_listings``)."""
+    """A schema-qualified name, as the catalog spells it (``City.counts``)."""
 
     schema: str
     relation: str

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,76 +15,85 @@ import psycopg
 import pytest
 
 from feature_store.cli.commands import main
+from sandbox.programs import binaries
 from sandbox.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-BIKES = ROOT / "examples" / "bike_stations"
 DAG_ID = "bike_stations_refresh"
-# A copy of dags/feature_store_refresh.py with its last line as that file says.
-PAGE = (ROOT / "dags/feature_store_refresh.py").read_text()
+PAGE = (ROOT / "docs/your-own-store.md").read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def database(server: Server) -> Iterator[str]:
-    """The city's database, with a store that was made by the commands of the page."""
     name = f"bikes_{os.getpid()}"
-    conninfo = server.create_database(name)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        for file in ("sources.sql", "seed.sql"):
-            connection.execute((BIKES / file).read_text().encode())
-    yield conninfo
+    yield server.create_database(name)
     server.drop_database(name)
 
 
 @pytest.fixture
-def bikes(
+def walk(
     database: str,
-    airflow_database: None,
     airflow_conn: Callable[..., None],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Any]:
-    """Run its DAG, from a DAG file that was copied; the store of include/ is not there."""
-    airflow_conn(database)
-    for kind in ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW_CONN_BIKES"):
-        monkeypatch.setenv(kind, os.environ["AIRFLOW_CONN_FEATURE_STORE"])
-    monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE")
-    line = f'dag = feature_store_dag("{BIKES}", conn_id="bikes", doc_md=__doc__)\n'
-    copied = PAGE.replace("dag = feature_store_dag(doc_md=__doc__)\n", line)
-    copied = copied.replace(
-        'str(Path(__file__).resolve().parents[1] / "plugins")', repr(str(ROOT / "plugins"))
-    )
-    assert line in copied
-    (tmp_path / "bike_stations_refresh.py").write_text(copied)
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[[], list[str]]:
+    """Type what the page says, from the first line to the last; the commands that were typed."""
 
-    def run(**conf: Any) -> Any:
+    def go() -> list[str]:
+        monkeypatch.chdir(ROOT)
+        airflow_conn(database)
+        monkeypatch.setenv("AIRFLOW_CONN_BIKES", os.environ["AIRFLOW_CONN_FEATURE_STORE"])
+        monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE")
+        lines = re.findall(r"^    (\S.*)$", PAGE, flags=re.MULTILINE)
+        for line in lines:
+            program, *arguments = shlex.split(line)
+            if program == "export":
+                monkeypatch.setenv(*arguments[0].split("=", 1))
+            elif program == "psql":
+                at = [database if word == "bikes" else word for word in arguments]
+                psql = [str(binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", *at]
+                subprocess.run(psql, check=True)
+            else:
+                assert program == "bin/feature-store"
+                assert main(arguments) == 0, capsys.readouterr().err
+        # The DAG has its folder and its connection from its file, not from the settings.
+        monkeypatch.delenv("FEATURE_STORE_INCLUDE_DIR")
+        monkeypatch.delenv("FEATURE_STORE_CONN_ID")
+        return lines
+
+    return go
+
+
+@pytest.fixture
+def load(
+    airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    """Load its DAG from a DAG file that was copied as the page says."""
+
+    def load() -> Any:
         from airflow.dag_processing.dagbag import DagBag
 
+        (line,) = re.findall(r"^dag = .*$", PAGE, flags=re.MULTILINE)
+        copied = (ROOT / "dags/feature_store_refresh.py").read_text()
+        copied = copied.replace("dag = feature_store_dag(doc_md=__doc__)", line)
+        assert line in copied
+        package = f"PACKAGE = {str(ROOT / 'plugins')!r}"  # nothing lies beside the copy
+        copied = re.sub(r"^PACKAGE = .*$", package, copied, flags=re.MULTILINE)
+        (tmp_path / "bike_stations_refresh.py").write_text(copied)
+        monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
         bag = DagBag(str(tmp_path))
         assert not bag.import_errors
         dag = bag.dags[DAG_ID]
         for task in dag.tasks:
             task.retry_delay = timedelta(0)
-        return dag.test(run_conf=conf)
+        return dag
 
-    return run
+    return load
 
 
-def test_a_folder_is_all_that_another_store_brings(bikes, database, monkeypatch, capsys):
-    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(BIKES))
-    monkeypatch.setenv("FEATURE_STORE_CONN_ID", "bikes")
-    for command in (
-        ["check"],
-        ["apply"],
-        ["stamp-contract", "empty_risk_v1", "morning_load_v1"],
-    ):
-        assert main(command) == 0, capsys.readouterr().err
-    # The DAG has its folder and its connection from its file, not from the settings.
-    monkeypatch.delenv("FEATURE_STORE_INCLUDE_DIR")
-    monkeypatch.delenv("FEATURE_STORE_CONN_ID")
-
-    run = bikes(as_of_day="2026-06-30")
+def test_a_folder_is_all_that_another_store_brings(walk, load, database):
+    assert len(walk()) == 8
+    run = load().test(run_conf={"as_of_day": "2026-06-30"})
 
     states = {i.task_id: str(i.state) for i in run.get_task_instances()}
     assert set(states.values()) == {"success"}, states

@@ -15,10 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from feature_store.declarations.text_file import PACKAGE_SQL
 from sandbox import home
+from sandbox import run as sandbox_run
 from sandbox.csv_listings import CsvError
 from sandbox.home import ROOT, make_home
-from sandbox.run import _data, _database, _parser, answered_day, main
+from sandbox.run import _data, _database, _database_name, _parser, answered_day, main
 
 
 def databases(server) -> set[str]:
@@ -43,6 +45,17 @@ def test_a_sample_ends_yesterday_and_its_run_answers_for_today():
     assert _parser().parse_args([]).last_day in (yesterday, before)  # over midnight
     assert answered_day(yesterday, today) == answered_day(None, today) == today
     assert answered_day(date(2020, 1, 1), today) == date(2020, 1, 1)
+
+
+def test_what_changes_the_store_starts_on_a_database_of_its_own(tmp_path, monkeypatch):
+    include = shutil.copytree(ROOT / "include", tmp_path / "include")
+    package = shutil.copytree(PACKAGE_SQL, tmp_path / "package")
+    monkeypatch.setattr(sandbox_run, "PACKAGE_SQL", package)
+    names = [_database_name("sample", include)]
+    for changed in (include / "store.toml", next(package.rglob("0001_*.sql"))):
+        changed.write_text(changed.read_text() + "\n")
+        names.append(_database_name("sample", include))
+    assert len(set(names)) == 3
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):

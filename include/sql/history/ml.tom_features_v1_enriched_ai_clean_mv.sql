@@ -1,5 +1,5 @@
 -- History:    AI, what an AI read from each listing's text. Declared exception: as of the refresh
--- Role:       ai
+-- Role:       reported
 -- Relation:   ml.tom_features_v1_enriched_ai_clean_mv
 -- Day:        the listing's t0
 -- Key:        listing_id

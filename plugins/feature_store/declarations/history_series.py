@@ -32,7 +32,7 @@ class Role(StrEnum):
     INPUT = "input"  # by age: young days settle, old ones are reviewed
     OUTPUT = "output"  # by its inputs: a change without cause is a leak
     LINK = "link"  # not itself: it stands between outputs and narrows what they depend on
-    AI = "ai"  # not at all, only reported
+    REPORTED = "reported"  # not at all: a declared exception, whose past may change
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class HistoryLayer:
         counts: by what they count, the columns that one more row of what a day knew moves: rows of
             the sources in an input, rows of the layers that it depends on in an output.
         weighs: by layer, the other columns that such a row may move.
-        known: of an input whose rows name no listing, the fact of its refresh that tells, by day,
-            which listings are behind it.
+        known: of an input whose rows name no entity, the fact of its refresh that tells, by day,
+            which entities are behind it.
     """
 
     name: str

@@ -48,7 +48,7 @@ def feature_store_dag(
         BadInput: a setting, or a file of the folder that the outline needs, that cannot be used.
     """
     settings = read_settings()
-    include_dir = settings.include_dir if folder is None else Path(folder)
+    include_dir = settings.include_dir if folder is None else Path(folder).resolve()
     profile, outlines = read_profile(include_dir), read_outlines(include_dir)
     feature_sets = read_feature_sets(include_dir)
     with DAG(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,31 @@ def test_what_holds_files_together_is_told_once_each_can_be_read(folder):
 
 def test_a_folder_that_is_not_there_is_told_too(tmp_path):
     assert any("store.toml cannot be read" in told for told in folder_problems(tmp_path / "none"))
+
+
+_BIKES = Path(__file__).resolve().parents[3] / "examples" / "bike_stations"
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "store.toml", "sources.toml", "suites.toml", "thresholds.toml", "leak_rules.toml",
+        "exceptions.toml", "contracts", "sql/base", "sql/specifications", "sql/history",
+        "sql/expectations/keys",
+    ],
+)  # fmt: skip
+def test_what_a_folder_cannot_do_without_is_named_where_it_is_missing(tmp_path, gone):
+    """As docs/your-own-store.md has it."""
+    folder = shutil.copytree(_BIKES, tmp_path / "bikes")
+    path = folder / gone
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert folder_problems(folder)
+
+
+def test_what_a_folder_may_do_without_is_not_missed(tmp_path):
+    folder = shutil.copytree(_BIKES, tmp_path / "bikes")
+    shutil.rmtree(folder / "sql/witness")
+    assert folder_problems(folder) == []

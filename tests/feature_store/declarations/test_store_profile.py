@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from feature_store.declarations.store_profile import StoreProfile, read_profile
+from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
 
@@ -72,3 +74,30 @@ def test_bad_input_is_one_error_that_names_the_file_and_the_place(read, tmp_path
     assert caught.value.problem.startswith(f"{tmp_path / 'store.toml'}: ")
     assert words in caught.value.problem
     assert len(caught.value.problem) < 500
+
+
+# What only the store of include/ is called by. The released steps of the audit schema aside, which
+# are never edited, and how psql makes a governance file for that store.
+_OF_ONE_STORE = re.compile(
+    r"listing_id|iphone|tom_features|\"ml\"|\bml\.(?!sql)|feature_store_refresh(?!\.py)|"
+    r"\b(?:uniqueness|spam_absence|as_of_counts)\b",
+    re.IGNORECASE,
+)
+
+
+def test_the_package_knows_no_store():
+    package = PACKAGE_SQL.parent
+    files = [
+        path
+        for suffix in ("py", "jinja", "js", "sql")
+        for path in package.rglob(f"*.{suffix}")
+        if path.parent != PACKAGE_SQL / "audit" and path.name != "echarts.min.js"
+    ]
+    assert len(files) > 200
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in files
+        for line in path.read_text().splitlines()
+        if _OF_ONE_STORE.search(line) and not line.startswith("--   sed ")
+    ]
+    assert found == []

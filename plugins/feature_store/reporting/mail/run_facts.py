@@ -114,8 +114,7 @@ def read_facts(
         unchecked = {task.rpartition(".")[2] for task in account.never_ran}
         found = read_findings(connection, run.dag_id, run.run_id)
         findings = tuple(f for f in found if f.suite not in unchecked)
-        store = recorded(connection)
-        key = store.key if store else ""
+        key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
         run_key = Holder(run.dag_id, run.run_id)
@@ -144,6 +143,12 @@ def title_of(include_dir: Path) -> str:
         return read_profile(include_dir).title
     except BadInput:
         return MailFacts.title
+
+
+def leading_column(connection: Connection[Any]) -> str:
+    """The column that the rows of a sample lead with; empty: none."""
+    store = recorded(connection)
+    return store.key if store else ""
 
 
 def readers_have(readable: Sequence[Readable]) -> str:

@@ -230,7 +230,7 @@ def _mail_warnings(
     from feature_store.reporting.mail.compose import compose_warnings
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts, title_of
+    from feature_store.reporting.mail.run_facts import MailFacts, leading_column, title_of
     from feature_store.reporting.run.read import read_findings
 
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
@@ -247,6 +247,7 @@ def _mail_warnings(
         as_of_day=day_of(context, settings),
         title=title_of(settings.include_dir),
         findings=tuple(now[name] for name in sorted(new)),
+        key=leading_column(connection),
         section="An expectation is broken",
         links=links(settings, run.dag_id, run.run_id),
     )

@@ -24,7 +24,7 @@ class Kind(StrEnum):
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
     DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    AI = "ai"  # AI columns of a past day changed
+    AI = "ai"  # a declared exception's columns of a past day changed; an old name
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def open_finding(
     Args:
         connection: in the judgement's transaction.
         run: the run that judges.
-        kind: what it means; a definition change and AI columns ask for nothing and are closed.
+        kind: what it means; a definition change and a declared exception's columns ask for
+            nothing and are closed.
         layer: the layer.
         day: the day, None for the whole layer.
         seen: what the day looks like now: its baseline once accepted.

@@ -66,7 +66,7 @@ def record_reviews(
 
 
 def record_ai(connection: Connection[Any], run: Holder, look: Look, days: Sequence[date]) -> None:
-    """Record days whose AI columns changed; that asks for nothing."""
+    """Record days whose declared columns changed; that asks for nothing."""
     for day, difference in sorted(look.rows.differences(days).items()):
         if difference.changed:
             open_finding(

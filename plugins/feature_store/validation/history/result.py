@@ -18,7 +18,7 @@ class HistoryVerdict:
         leaks: every output day that moved without cause and is not mended or accepted.
         reviews: every changed old input day that is not accepted.
         definition_changes: layers whose baseline this run made anew for their new definition.
-        ai_changes: days whose AI columns changed since the run before.
+        ai_changes: days whose columns of declared exceptions changed since the run before.
         first: layers of which this run made the first baseline.
     """
 

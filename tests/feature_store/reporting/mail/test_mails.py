@@ -689,9 +689,9 @@ def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
     assert "  " not in only_mail(mailbox)["Subject"]
 
 
-def test_in_a_table_the_listing_leads_and_what_a_row_has_not_got_is_blank():
+def test_in_a_table_the_store_s_key_leads_and_what_a_row_has_not_got_is_blank():
     rows = ({"a": "x", "listing_id": 7}, {"listing_id": 8, "b": None})
-    lines = compose(facts(findings=(finding(sample=rows),))).text.splitlines()
+    lines = compose(facts(findings=(finding(sample=rows),), key="listing_id")).text.splitlines()
     at = lines.index("      listing_id  a  b")
     assert lines[at + 1 : at + 3] == ["      7           x", "      8              NULL"]
 
@@ -755,7 +755,7 @@ def warned(db, run, *expectations):
     for name in expectations:
         record(
             db, run_id=run, expectation=name, severity="warning", expected=name, breaching=1,
-            sample=[{"newest_t0_day": "2026-01-30"}],
+            sample=[{"day": "2026-01-30", "listing_id": 7}],
         )  # fmt: skip
     given = context()
     given["dag_run"].run_id = run
@@ -777,6 +777,7 @@ def test_a_warning_is_mailed_when_it_is_new_and_when_it_is_over_and_not_between(
     for part in parts(told[0]):
         assert "The run passed." in part
         assert "2026-01-30" in part
+    assert "listing_id  day" in parts(told[0])[0], "the key of store.toml leads"
     assert "sources are fresh" in parts(told[2])[0]
 
 

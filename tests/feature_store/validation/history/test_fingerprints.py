@@ -131,7 +131,7 @@ _FILE = "sql/history/ml.ask_daily_median_v1.sql"
     ("old", "new", "words"),
     [
         ("-- Role:       input\n", "", "must begin with"),
-        ("input", "outcome", "expected one of input, output, link, ai"),
+        ("input", "outcome", "expected one of input, output, link, reported"),
         ("-- Key: ", "-- Depends:    E yesterday\n-- Key: ", "is no window of days"),
         ("-- Key: ", "-- Depends:    E2 0\n-- Key: ", "E2, which no file shows"),
         ("-- Key: ", "-- Appears:    E2\n-- Key: ", "E2, which no file shows"),

@@ -11,7 +11,7 @@ const LEAST_PIXELS = 9;
 const ROW = 26;
 const gutter = (width) => (width < 500 ? 72 : 104);
 
-// What may not move; the rest changes as declared (AI columns) or as ordered (a new definition).
+// What may not move; the rest changes as declared (an exception) or as ordered (a new definition).
 const MOVES = ['leak', 'review'];
 
 export function pastMap(nights, signal) {
@@ -27,7 +27,7 @@ export function pastMap(nights, signal) {
       chosen,
     ],
     moves.length === 0 && el('p', { class: 'calm' }, 'No settled day has changed in this span.'),
-    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (AI columns, a new definition): in the table only.`),
+    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition): in the table only.`),
     findings.length > 0 && tableInstead('Changes of settled days', FINDING_COLUMNS, [...findings].reverse()),
   ];
 }
