@@ -60,7 +60,7 @@ def airflow_environment(connection: str) -> dict[str, str]:
     """
     # Whoever tries this may have an Airflow of his own in his environment: nothing of it is used.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
-    for ours in ("CONN_ID", "SMTP_CONN_ID", "MAIL_TO", "MAIL_FROM", "LINKS_BASE"):
+    for ours in ("CONN_ID", "SMTP_CONN_ID", "NOTIFY_CONN_ID", "MAIL_TO", "MAIL_FROM", "LINKS_BASE"):
         inherited.pop(f"FEATURE_STORE_{ours}", None)
     return {**inherited, **sandbox_settings(connection)}
 

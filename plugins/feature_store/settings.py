@@ -20,6 +20,7 @@ PREFIX = "FEATURE_STORE_"
 _ADDRESS = r"[^\s@,<>]+@[^\s@,<>]+"
 _PERSON = rf"(?:{_ADDRESS}|[^\r\n@,<>]*<{_ADDRESS}>)"
 _NAME = re.compile(r"\S+")
+_NAME_OR_NONE = re.compile(r"\S*")
 _SENDER = re.compile(rf"(?:{_PERSON})?")
 _ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
 _MEMORY = re.compile(r"[1-9]\d{0,3}MB")
@@ -87,7 +88,9 @@ class Settings:
         smtp_conn_id: the Airflow connection to the mail server.
         mail_to: who gets the mail of a failed run, addresses separated by commas; empty: no mail.
         mail_from: its sender; empty: ``from_email`` of the mail server's connection, or its login.
-        mail_timeout: seconds that the mail server may take for one mail, in all.
+        mail_timeout: seconds that the mail server may take for one mail, in all; and a notice.
+        notify_conn_id: the Airflow connection to a chat or a webhook that gets, beside the mail,
+            its first lines: of type ``http``, ``slackwebhook`` or ``apprise``; empty: none.
         links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
             a mail; empty: Airflow's own ``[api] base_url``.
         report_dir: the folder in which each run leaves its report, made if it is missing.
@@ -119,6 +122,7 @@ class Settings:
     mail_to: str = ""
     mail_from: str = ""
     mail_timeout: int = 120
+    notify_conn_id: str = ""
     links_base: str = ""
     report_dir: Path = field(default_factory=lambda: _airflow_home() / "feature_store_reports")
     keep_days: int = 750
@@ -141,6 +145,7 @@ class Settings:
         _require("work_mem", self.work_mem, _MEMORY, "a size such as 64MB, 1MB to 9999MB")
         _require("conn_id", self.conn_id, _NAME, "a connection's name")
         _require("smtp_conn_id", self.smtp_conn_id, _NAME, "a connection's name")
+        _require("notify_conn_id", self.notify_conn_id, _NAME_OR_NONE, "a connection's name")
         _require("mail_to", self.mail_to, _ADDRESSES, "addresses separated by commas")
         _require("mail_from", self.mail_from, _SENDER, "one address")
         _require("links_base", self.links_base, _WEB, "an address that begins with https://")

@@ -40,6 +40,7 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_LEASE_POLL": "11",
         "FEATURE_STORE_SMTP_CONN_ID": "mailer",
         "FEATURE_STORE_MAIL_TO": "Ann <ann@example.org>, bo@example.org",
+        "FEATURE_STORE_NOTIFY_CONN_ID": "team",
         "FEATURE_STORE_MAIL_FROM": "store@example.org",
         "FEATURE_STORE_MAIL_TIMEOUT": "7",
         "FEATURE_STORE_LINKS_BASE": "https://airflow.example",
@@ -71,6 +72,7 @@ def test_every_setting_is_read_from_its_variable():
         keep_report_days=5,
         smtp_conn_id="mailer",
         mail_to="Ann <ann@example.org>, bo@example.org",
+        notify_conn_id="team",
         mail_from="store@example.org",
         mail_timeout=7,
         links_base="https://airflow.example",
@@ -218,6 +220,7 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
     ("variable", "text"),
     [
         ("FEATURE_STORE_MAIL_TO", "nobody"),
+        ("FEATURE_STORE_NOTIFY_CONN_ID", "https://hooks.example.org/services/T B"),
         ("FEATURE_STORE_MAIL_TO", "a@example.org\nBcc: c@example.org"),
         ("FEATURE_STORE_MAIL_FROM", "a@example.org, b@example.org"),
         ("FEATURE_STORE_LINKS_BASE", "javascript:alert(1)"),
@@ -250,13 +253,14 @@ class TestTheDocumentedTable:
             "include_dir": "`include` beside `plugins`",
             "report_dir": "`$AIRFLOW_HOME/feature_store_reports`",
             "mail_to": "nobody",
+            "notify_conn_id": "none",
             "mail_from": "the connection's",
             "links_base": "Airflow's own",
         }
         shown = {f.name: row[1] for f, row in zip(fields(Settings), _DOCUMENTED, strict=True)}
         assert shown == {f.name: elsewhere.get(f.name, f"`{f.default}`") for f in fields(Settings)}
         empty = {f.name for f in fields(Settings) if f.default == ""}
-        assert empty == {"mail_to", "mail_from", "links_base"}
+        assert empty == {"mail_to", "mail_from", "notify_conn_id", "links_base"}
 
     def test_its_bounds_are_those_of_the_code(self):
         shown = {row[0].strip("`"): row[2] for row in _DOCUMENTED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -39,8 +40,14 @@ def as_json(command: str, rows: Sequence[dict[str, Any]], error: Exception | Non
             "readers": getattr(error, "readers", None),
             "next_step": getattr(error, "next_step", None),
         }
-    answer = {"command": command, "ok": error is None, "error": told, "rows": list(rows)}
+    shown = [{name: _finite(value) for name, value in row.items()} for row in rows]
+    answer = {"command": command, "ok": error is None, "error": told, "rows": shown}
     return json.dumps(answer, indent=1, default=_plain, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """JSON has no NaN and no infinity: they come as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

@@ -14,9 +14,7 @@ from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAININ
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 
-REGISTRY = "ml"
-"""The schema whose tables and functions know every feature set."""
-
+# The schema `ml` knows every feature set, whatever schema carries it.
 _SETS = """
 SELECT
     s.name,

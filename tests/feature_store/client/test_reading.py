@@ -226,7 +226,7 @@ def test_it_carries_which_run_certified_it(reader, served):
 
 
 def test_an_arrow_table_has_the_same_rows_and_types(reader, served):
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not in the lock")
+    pyarrow = pytest.importorskip("pyarrow")
     table = read_training_set(reader, BOTH, most_lag=None, to="arrow")
 
     assert table.schema.field("listing_id").type == pyarrow.int64()

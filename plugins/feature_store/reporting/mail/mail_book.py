@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from feature_store.audit.lease import Holder
+    from feature_store.reporting.mail.channels import Channel
 
 log = logging.getLogger(__name__)
 
-MAILED = "mailed"
-"""The XCom key under which the verdict's task leaves how far its mail came without the record."""
 _BEGUN, _SENT = "begun", "sent"
 
 
@@ -32,7 +31,8 @@ class Book:
 
     Args:
         connection: a session on the record; None if there is none to be had.
-        kind: ``failure``, ``review`` or ``warning``.
+        channel: by which it goes.
+        of: ``failure``, ``review`` or ``warning``.
         verdict: the verdict that the mail tells; None if none could be recorded.
         mailed: what is known of mails about it.
         ti: the verdict's own task instance, to leave with Airflow what the record cannot take;
@@ -44,15 +44,16 @@ class Book:
     def __init__(
         self,
         connection: Connection[Any] | None,
-        kind: str,
+        channel: Channel,
+        of: str,
         verdict: int | None,
         mailed: Mailed,
         ti: Any = None,
         sightings: tuple[int, ...] = (),
         warnings: tuple[str, ...] | None = None,
     ) -> None:
-        self._connection = connection
-        self._kind, self._verdict, self._sightings = kind, verdict, sightings
+        self._connection, self.channel = connection, channel
+        self._kind, self._verdict, self._sightings = channel.kind(of), verdict, sightings
         self._mailed, self._ti, self._warnings = mailed, ti, warnings
         self._event: int | None = None
 
@@ -91,14 +92,17 @@ class Book:
         if self._ti is None:
             return False
         try:
-            self._ti.xcom_push(key=MAILED, value=state)
+            self._ti.xcom_push(key=self.channel.mark, value=state)
         except Exception as error:
             log.warning("Airflow did not take that the mail is %s: %s", state, error)
         return True
 
 
-def mailed_of_run(connection: Connection[Any], verdict: int, ti: Any, run: Holder) -> Mailed:
+def mailed_of_run(
+    connection: Connection[Any], channel: Channel, verdict: int, ti: Any, run: Holder
+) -> Mailed:
     """What record and Airflow know of the mails about another run's failed verdict."""
-    known = mailed(connection, verdict)
-    state = ti.xcom_pull(task_ids=VERDICT, key=MAILED, dag_id=run.dag_id, run_id=run.run_id)
+    known = mailed(connection, verdict, channel.kind("failure"))
+    place = {"task_ids": VERDICT, "dag_id": run.dag_id, "run_id": run.run_id}
+    state = ti.xcom_pull(key=channel.mark, **place)
     return Mailed(known.tries, known.told or state == _SENT, known.doubtful or state == _BEGUN)

@@ -51,14 +51,14 @@ class Untold:
     as_of_day: date | None
 
 
-def mailed(connection: Connection[Any], verdict: int) -> Mailed:
-    """What is known of the mails about a failed verdict."""
+def mailed(connection: Connection[Any], verdict: int, kind: str = "failure") -> Mailed:
+    """What is known of the mails, or other messages, about a failed verdict."""
     row = connection.execute(
         "SELECT count(*), coalesce(bool_or(m.sent), FALSE), "
         "coalesce(bool_or(m.sent IS NULL), FALSE) "
         "FROM feature_store_audit.mail AS m "
-        "WHERE m.verdict_event = %s AND m.kind = 'failure'",
-        (verdict,),
+        "WHERE m.verdict_event = %s AND m.kind = %s",
+        (verdict, kind),
     ).fetchone()
     assert row is not None  # an aggregate
     return Mailed(*row)
@@ -79,8 +79,13 @@ def begin(
         "(kind, verdict_event, nth, sightings, subject, warnings) "
         "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s, "
         "%(warnings)s::text[] "
-        "WHERE NOT EXISTS (SELECT FROM feature_store_audit.history_mail_log AS h "
+        # A sighting is told once by each channel; of mails a log of its own knows.
+        "WHERE CASE WHEN %(kind)s = 'review' THEN NOT EXISTS ("
+        "SELECT FROM feature_store_audit.history_mail_log AS h "
         "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "
+        "ELSE %(sightings)s::bigint[] = '{}' OR NOT %(sightings)s::bigint[] <@ ARRAY("
+        "SELECT unnest(m.sightings) FROM feature_store_audit.mail AS m "
+        "WHERE m.kind = %(kind)s AND m.sent IS NOT FALSE) END "
         "ON CONFLICT DO NOTHING RETURNING event_id",
         {
             "kind": kind,
@@ -109,24 +114,25 @@ def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
             connection.execute(
                 "INSERT INTO feature_store_audit.history_mail_log (sighting_event) "
                 "SELECT unnest(m.sightings) FROM feature_store_audit.mail_log AS m "
-                "WHERE m.event_id = %s ON CONFLICT DO NOTHING",
+                "WHERE m.event_id = %s AND m.kind = 'review' ON CONFLICT DO NOTHING",
                 (event,),
             )
 
 
-def told_warnings(connection: Connection[Any]) -> frozenset[str]:
-    """The warnings that people know of: those of the latest mail about warnings.
+def told_warnings(connection: Connection[Any], kind: str = "warning") -> frozenset[str]:
+    """The warnings that people know of: those of the latest mail about warnings, or notice.
 
     Of one of which nobody knows whether it came it is taken that it did: a warning can wait.
     """
     row = connection.execute(
         "SELECT m.warnings FROM feature_store_audit.mail AS m "
-        "WHERE m.kind = 'warning' AND m.sent IS NOT FALSE ORDER BY m.event_id DESC LIMIT 1"
+        "WHERE m.kind = %s AND m.sent IS NOT FALSE ORDER BY m.event_id DESC LIMIT 1",
+        (kind,),
     ).fetchone()
     return frozenset(row[0]) if row else frozenset()
 
 
-def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
+def untold_failures(connection: Connection[Any], kind: str = "failure") -> tuple[Untold, ...]:
     """Failed verdicts of the last week that no mail has told, oldest first; a few at most.
 
     Of a run that has taken its turn anew the next verdict tells.
@@ -140,9 +146,9 @@ def untold_failures(connection: Connection[Any]) -> tuple[Untold, ...]:
         "WHERE v.verdict = 'failed' AND v.verdict_at > now() - interval '7 days' "
         "AND v.event_id > coalesce(r.event_id, 0) "
         "AND NOT EXISTS (SELECT FROM feature_store_audit.mail AS m "
-        "WHERE m.verdict_event = v.event_id AND m.kind = 'failure' AND (m.sent OR m.nth = 2)) "
+        "WHERE m.verdict_event = v.event_id AND m.kind = %s AND (m.sent OR m.nth = 2)) "
         "ORDER BY v.event_id DESC LIMIT %s",
-        (_MOST_LEFT,),
+        (kind, _MOST_LEFT),
     ).fetchall()
     return tuple(
         Untold(event, Holder(dag_id, run_id), Account.read(account, problem), day)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +22,13 @@ def know_secrets(conn_id: str) -> None:
         mask_secret(connection.extra_dejson)
     except Exception:
         log.debug("The connection %r has no secrets to hide.", conn_id)
+
+
+def know_all_secrets(settings: Settings) -> None:
+    """The same of every connection that a message may have to do with."""
+    for conn_id in (settings.conn_id, settings.smtp_conn_id, settings.notify_conn_id):
+        if conn_id:
+            know_secrets(conn_id)
 
 
 def hide(text: str) -> str:

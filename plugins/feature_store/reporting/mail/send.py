@@ -1,5 +1,7 @@
 """The one mail of a failed run, sent by the task that fails it; and of old days that changed.
 
+Beside the mail goes a notice with its first lines, where somebody has set one (`channels`).
+
 Whatever goes wrong here is logged in one line and changes nothing: a run's state never depends on
 its mail. A run that died without a word is told by the next one (`mail_untold`).
 """
@@ -10,6 +12,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from feature_store.reporting.mail.airflow_facts import (
@@ -19,8 +22,9 @@ from feature_store.reporting.mail.airflow_facts import (
     links,
     untold_run,
 )
-from feature_store.reporting.mail.delivery import Outcome, deliver, reason
-from feature_store.reporting.mail.secrets import hide, know_secrets
+from feature_store.reporting.mail.channels import channels, to_be_told
+from feature_store.reporting.mail.delivery import Outcome, reason
+from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -139,22 +143,29 @@ def _mail_failure(
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, mailed
 
-    settings = _settings("failure mail", read)
+    settings = to_be_told("failure mail", read)
     if settings is None:
         return
     with ExitStack() as stack:
-        connection, known = None, Mailed()
+        connection = None
         if verdict is not None:
             try:
                 connection = stack.enter_context(open_session(_hurried(settings), "mail"))
-                known = mailed(connection, verdict)
             except Exception as problem:
                 log.warning("Whether it was mailed before is not known: %s", hide(reason(problem)))
-        if known.enough:
-            log.info("This failure has been mailed before.")
-            return
-        book = Book(connection, "failure", verdict, known, context["ti"])
-        _tell(failed_run(context, error, settings), settings, known, book)
+        facts = cache(lambda: _facts(failed_run(context, error, settings), settings))
+        for channel in channels(settings):
+            known = Mailed()
+            if connection is not None and verdict is not None:
+                try:
+                    known = mailed(connection, verdict, channel.kind("failure"))
+                except Exception as problem:
+                    log.warning("Whether it was told before is not known: %s", hide(reason(problem)))
+            if channel.has_enough(known):
+                log.info("Of this failure %s has been told before.", channel.to)
+                continue
+            book = Book(connection, channel, "failure", verdict, known, context["ti"])
+            _tell(facts(), settings, known, book)
 
 
 def _mail_untold(
@@ -166,15 +177,18 @@ def _mail_untold(
     from feature_store.reporting.mail.mail_book import Book, mailed_of_run
     from feature_store.reporting.mail.mail_record import untold_failures
 
-    untold = [one for one in untold_failures(connection) if has_failed(one.run)]
-    settings = _settings("mail of a run that failed before", read) if untold else None
-    for one in untold if settings else ():
-        assert settings is not None
-        known = mailed_of_run(connection, one.verdict, context["ti"], one.run)
-        if not known.enough:
-            book = Book(connection, "failure", one.verdict, known)
-            if not _tell(untold_run(context, one, settings), settings, known, book, _LATE):
-                return  # nobody is kept waiting for more mails to a server that takes none
+    settings = read()
+    for channel in channels(settings):
+        untold = untold_failures(connection, channel.kind("failure"))
+        for one in filter(lambda one: has_failed(one.run), untold):
+            know_all_secrets(settings)
+            known = mailed_of_run(connection, channel, one.verdict, context["ti"], one.run)
+            if channel.has_enough(known):
+                continue
+            book = Book(connection, channel, "failure", one.verdict, known)
+            facts = _facts(untold_run(context, one, settings), settings)
+            if not _tell(facts, settings, known, book, _LATE):
+                break  # nobody is kept waiting for more mails to a server that takes none
 
 
 def _mail_reviews(
@@ -190,7 +204,7 @@ def _mail_reviews(
     from feature_store.text_format import PLACEHOLDER
     from feature_store.validation.history.by_day import by_day
 
-    settings = _settings("mail about old days that changed", read)
+    settings = to_be_told("mail about old days that changed", read)
     if settings is None:
         return False
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
@@ -219,7 +233,11 @@ def _mail_reviews(
     mail = compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
-    return _send(mail, settings, Book(connection, "review", verdict, known, None, found.sightings))
+    sent = True
+    for channel in channels(settings):
+        book = Book(connection, channel, "review", verdict, known, None, found.sightings)
+        sent = _send(mail, settings, book) and sent
+    return sent
 
 
 def _mail_warnings(
@@ -236,51 +254,53 @@ def _mail_warnings(
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
-    told = told_warnings(connection)
-    new, over = now.keys() - told, told - now.keys()
-    settings = _settings("mail about warnings", read) if new or over else None
-    if settings is None:
-        return
-    facts = MailFacts(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        as_of_day=day_of(context, settings),
-        title=title_of(settings.include_dir),
-        findings=tuple(now[name] for name in sorted(new)),
-        key=leading_column(connection),
-        section="An expectation is broken",
-        links=links(settings, run.dag_id, run.run_id),
-    )
-    book = Book(
-        connection,
-        "warning",
-        verdict_of(connection, run),
-        Mailed(),
-        warnings=tuple(sorted(now)),
-    )
-    _send(compose_warnings(facts, sorted(over), hide), settings, book)
+    settings = read()
+    for channel in channels(settings):
+        told = told_warnings(connection, channel.kind("warning"))
+        new, over = now.keys() - told, told - now.keys()
+        if not new and not over:
+            continue
+        know_all_secrets(settings)
+        facts = MailFacts(
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            as_of_day=day_of(context, settings),
+            title=title_of(settings.include_dir),
+            findings=tuple(now[name] for name in sorted(new)),
+            key=leading_column(connection),
+            section="An expectation is broken",
+            links=links(settings, run.dag_id, run.run_id),
+        )
+        verdict = verdict_of(connection, run)
+        book = Book(connection, channel, "warning", verdict, Mailed(), warnings=tuple(sorted(now)))
+        _send(compose_warnings(facts, sorted(over), hide), settings, book)
 
 
-def _tell(run: FailedRun, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
+def _tell(facts: MailFacts, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
     from feature_store.reporting.mail.compose import compose
 
-    facts = _facts(run, settings)
     doubt = (_MAYBE_SECOND,) if known.doubtful else ()
     return _send(compose(replace(facts, notes=(*notes, *doubt)), hide), settings, book)
 
 
 def _send(mail: Mail, settings: Settings, book: Book) -> bool:
-    delivery = deliver(mail, settings, lambda: book.begin(mail.subject))
+    channel = book.channel
+    delivery = channel.deliver(mail, settings, lambda: book.begin(mail.subject))
     book.end(delivery)
     if delivery.outcome is Outcome.SENT:
-        log.info("Sent to %s: %s", settings.mail_to, mail.subject)
+        log.info("Sent to %s: %s", channel.to, mail.subject)
         return True
     told = {
         Outcome.NOT_SENT: "could not be sent",
         Outcome.UNKNOWN: "may have been sent or not",
     }[delivery.outcome]
     log.error(
-        "The mail %r %s through %s: %s", mail.subject, told, delivery.through, delivery.problem
+        "The %s %r %s through %s: %s",
+        channel.name,
+        mail.subject,
+        told,
+        delivery.through,
+        delivery.problem,
     )
     return False
 
@@ -301,17 +321,6 @@ def _facts(run: FailedRun, settings: Settings) -> MailFacts:
         why_not = cause_of(problem)
         log.warning("The failure mail goes without the store's audit tables: %s", hide(why_not))
         return read_facts(run, None, settings.include_dir, why_not)
-
-
-def _settings(what: str, read: Callable[[], Settings]) -> Settings | None:
-    """The settings, if anybody is to get a mail, with their connections' secrets known."""
-    settings = read()
-    if not settings.mail_to:
-        log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)
-        return None
-    know_secrets(settings.conn_id)
-    know_secrets(settings.smtp_conn_id)
-    return settings
 
 
 def _hurried(settings: Settings) -> Settings:

@@ -549,7 +549,7 @@ def lines(caplog, level):
     return [
         r.getMessage()
         for r in caplog.records
-        if r.name == "feature_store.reporting.mail.send" and r.levelno >= level
+        if r.name.startswith("feature_store.reporting.mail.") and r.levelno >= level
     ]
 
 

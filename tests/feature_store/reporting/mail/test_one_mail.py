@@ -14,7 +14,6 @@ import pytest
 
 from feature_store.audit.lease import Holder
 from feature_store.audit.runs import open_run
-from feature_store.reporting.mail.mail_book import MAILED
 from feature_store.reporting.mail.send import mail_reviews
 from sandbox.mailbox import Mailbox, mail_settings
 from tests.feature_store.reporting.mail.verdicts import (
@@ -30,6 +29,7 @@ from tests.mail_servers import SlowMailbox
 RUN = Holder(DAG, FAILED)
 # Of a whole conversation up to the mail itself: greeting, EHLO, sender, recipient, go on.
 ANSWERS = 5
+MAILED = "mailed"  # the XCom of how far its mail came
 AGAIN = "You may have had this mail before"
 LATE = "This mail comes late"
 

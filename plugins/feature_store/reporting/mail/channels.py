@@ -1,0 +1,68 @@
+"""The ways to tell people: by mail, and beside it by a notice. Each tells once, by its record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from feature_store.reporting.mail.delivery import Delivery, deliver
+from feature_store.reporting.mail.notice import deliver_notice
+from feature_store.reporting.mail.secrets import know_all_secrets
+
+if TYPE_CHECKING:
+    from feature_store.reporting.mail.compose import Mail
+    from feature_store.reporting.mail.mail_record import Mailed
+    from feature_store.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to tell people.
+
+    Attributes:
+        name: ``mail`` or ``notice``.
+        to: whom, in words for the log.
+        deliver: hands it over.
+    """
+
+    name: str
+    to: str
+    deliver: Callable[[Mail, Settings, Callable[[], bool]], Delivery]
+
+    def kind(self, of: str) -> str:
+        """What the record calls a message of this channel about a ``failure``, say."""
+        return of if self.name == "mail" else f"{of} {self.name}"
+
+    def has_enough(self, known: Mailed) -> bool:
+        """Nothing more is to go out. A mail of which nobody knows goes once more, and says so."""
+        return known.enough or (self.name != "mail" and known.doubtful)
+
+    @property
+    def mark(self) -> str:
+        """The XCom key under which the verdict's task leaves how far it came without the record."""
+        return "mailed" if self.name == "mail" else "noticed"
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """The ways that somebody has set."""
+    found = []
+    if settings.mail_to:
+        found.append(Channel("mail", settings.mail_to, deliver))
+    if settings.notify_conn_id:
+        to = f"the connection {settings.notify_conn_id!r}"
+        found.append(Channel("notice", to, deliver_notice))
+    return found
+
+
+def to_be_told(what: str, read: Callable[[], Settings]) -> Settings | None:
+    """The settings, if anybody is to be told, with their connections' secrets known."""
+    settings = read()
+    if not channels(settings):
+        log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)
+        return None
+    know_all_secrets(settings)
+    return settings

@@ -1,0 +1,179 @@
+"""Handing one notice to a chat or a webhook: once, within a bound, its address never told.
+
+The type of one Airflow connection decides how: ``http`` is a webhook that takes ``{"text": …}``
+(Slack, Mattermost, Google Chat and others do), ``slackwebhook`` and ``apprise`` go through
+Airflow's providers of these names, if they are installed. It is not tried again here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+
+from feature_store.reporting.mail.delivery import Delivery, GivenUp, Outcome, reason
+from feature_store.reporting.mail.patience import within
+from feature_store.reporting.mail.secrets import hide, know_secrets
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from feature_store.reporting.mail.compose import Mail
+    from feature_store.settings import Settings
+
+_MOST_LINES, _MOST_CHARACTERS = 10, 1_500
+_SCHEMES = ("http", "https")
+
+
+class Refused(Exception):  # no error of anybody's
+    """The receiver did not want it, or cannot be asked: it has nothing."""
+
+
+def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Delivery:
+    """Send what a mail says first through the connection of `Settings.notify_conn_id`.
+
+    Args:
+        mail: of which its subject and first lines are sent.
+        settings: names the connection, and how long it may take in all.
+        about_to: called before the receiver is asked; if it says False, nothing is sent.
+    """
+    handover = _Handover(mail, settings.notify_conn_id, about_to)
+    problem = ""
+    try:
+        within(settings.mail_timeout, handover.run)
+    except Exception as error:
+        problem = hide(reason(error))
+        handover.give_up()
+    outcome = handover.outcome
+    through = f"the Airflow connection {settings.notify_conn_id!r}"
+    return Delivery(outcome, "" if outcome is Outcome.SENT else problem, through)
+
+
+def short_text(mail: Mail) -> str:
+    """A mail's subject and its first lines."""
+    lines = [line for line in mail.text.splitlines() if line.strip()][
+        1:
+    ]  # the first is the subject
+    return "\n".join([mail.subject, "", *lines[:_MOST_LINES]])[:_MOST_CHARACTERS].rstrip()
+
+
+class _Handover:
+    """One notice on its way, and how far it has come."""
+
+    def __init__(self, mail: Mail, conn_id: str, about_to: Callable[[], bool]) -> None:
+        self.outcome = Outcome.NOT_SENT
+        self._text, self._conn_id, self._about_to = short_text(mail), conn_id, about_to
+        self._step = threading.Lock()
+        self._given_up = False
+
+    def run(self) -> None:
+        """Look the connection up, then send."""
+        from airflow.sdk import BaseHook
+
+        know_secrets(self._conn_id)
+        connection = BaseHook.get_connection(self._conn_id)
+        send = _sender(connection, self._text)
+        with self._step:
+            if self._given_up or not self._about_to():
+                raise GivenUp("it was left to another try")
+            self.outcome = Outcome.UNKNOWN
+        try:
+            send()
+        except Refused:
+            self.outcome = Outcome.NOT_SENT
+            raise
+        self.outcome = Outcome.SENT
+
+    def give_up(self) -> None:
+        """Nobody waits any longer: what has not begun to be sent will not be."""
+        with self._step:
+            self._given_up = True
+
+
+def _sender(connection: Connection, text: str) -> Callable[[], None]:
+    senders = {"http": _webhook, "slackwebhook": _slack, "apprise": _apprise}
+    if connection.conn_type not in senders:
+        raise ValueError(f"its type is {connection.conn_type!r}; expected {', '.join(senders)}")
+    try:
+        return senders[connection.conn_type](connection, text)
+    except ImportError as error:
+        raise ValueError(
+            f"its type is {connection.conn_type!r}, whose provider cannot be imported ({error}); "
+            f"pip install apache-airflow-providers-{connection.conn_type.removesuffix('webhook')}"
+        ) from error
+
+
+def _webhook(connection: Connection, text: str) -> Callable[[], None]:
+    headers = {"Content-Type": "application/json"}
+    if connection.password:
+        headers["Authorization"] = f"Bearer {connection.password}"
+    request = urllib.request.Request(  # noqa: S310  # `_address` takes the web's schemes alone
+        _address(connection), json.dumps({"text": text}).encode(), headers, method="POST"
+    )
+    opener = urllib.request.build_opener(_NoRedirects)
+
+    def send() -> None:
+        try:
+            opener.open(request).close()
+        except HTTPError as error:
+            raise Refused(f"it answered {error.code}") from None
+        except URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                raise
+            # Before the request could be sent; without the address, which may be the secret.
+            raise Refused(f"it cannot be reached: {error.reason}") from None
+
+    return send
+
+
+def _address(connection: Connection) -> str:
+    """Where a webhook is: host, port and schema, and the ``endpoint`` of the extra."""
+    from airflow.sdk.log import mask_secret
+
+    host = connection.host or ""
+    scheme, _, rest = host.rpartition("://")
+    scheme = scheme or connection.schema or "https"
+    if not rest or scheme not in _SCHEMES:
+        raise ValueError("it has no host, or its schema is neither http nor https")
+    port = f":{connection.port}" if connection.port else ""
+    endpoint = str(connection.extra_dejson.get("endpoint", "")).strip("/")
+    for secret in (endpoint, rest):
+        if secret:
+            mask_secret(secret)
+    return f"{scheme}://{rest.rstrip('/')}{port}/{endpoint}"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Whoever has the address has its message; nobody else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """A redirect is an answer like any other that is not what was wanted."""
+
+
+def _slack(connection: Connection, text: str) -> Callable[[], None]:
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+    notifier = SlackWebhookNotifier(
+        slack_webhook_conn_id=connection.conn_id, text=text, retry_handlers=[]
+    )
+    # Not by calling it, which would take a text out of data for a template.
+    return lambda: notifier.notify({})
+
+
+def _apprise(connection: Connection, text: str) -> Callable[[], None]:
+    import apprise
+    from airflow.providers.apprise.hooks.apprise import AppriseHook
+
+    target = apprise.Apprise()
+    AppriseHook(connection.conn_id).set_config_from_conn(connection, target)
+    title, _, body = text.partition("\n\n")
+
+    def send() -> None:
+        # The hook's own `notify` does not say whether it was sent.
+        if not target.notify(body=body, title=title):
+            raise Refused("apprise could not send it to every service, see its log")
+
+    return send

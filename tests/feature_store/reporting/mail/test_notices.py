@@ -1,0 +1,305 @@
+"""Beside the mail a notice to a chat or a webhook: bounded, once, and its address never told.
+
+Real receivers, some slow, some that fall silent, some that refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from feature_store.audit.lease import Holder
+from feature_store.audit.runs import open_run
+from feature_store.reporting.mail.send import mail_reviews, mail_warnings
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
+from sandbox.mailbox import Mailbox, mail_settings
+from tests.feature_store.reporting.mail.verdicts import (
+    DAG,
+    FAILED,
+    context_of,
+    give_verdict,
+    prepare_next,
+)
+
+RUN = Holder(DAG, FAILED)
+SECRET = "services/T000/B000/s3cr3t-hook"
+TOKEN = "s3cr3t-token"
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes what is sent, and answers so late, or with this status, or never."""
+
+    def __init__(self, status: int = 200, pause: float = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status, self.pause, self.closing = status, pause, Event()
+        self.taken: list[tuple[str, dict[str, str], Any]] = []
+        Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def texts(self) -> list[str]:
+        return [body["text"] for _, _, body in self.taken]
+
+    def close(self) -> None:
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append((self.path, dict(self.headers), body))
+        if self.server.closing.wait(self.server.pause):
+            return
+        self.send_response(self.server.status)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any:
+    """A store in which a run has begun, whose refresh has failed; nobody has a mail."""
+    airflow_conn(store_db.conninfo)
+    monkeypatch.setenv("FEATURE_STORE_REPORT_DIR", str(tmp_path / "reports"))
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "2")
+    open_run(store_db.connection, RUN, "manual", date(2026, 6, 30), "UTC")
+    return store_db
+
+
+@pytest.fixture
+def use(monkeypatch: Any) -> Any:
+    """Let notices go to a receiver of this kind, which runs."""
+    running = []
+
+    def start(conn_type: str = "http", **kind: Any) -> Receiver:
+        receiver = Receiver(**kind)
+        running.append(receiver)
+        port = receiver.server_port
+        connection = {
+            "http": {
+                "host": "http://127.0.0.1", "port": port, "password": TOKEN,
+                "extra": {"endpoint": SECRET},
+            },
+            "slackwebhook": {"host": f"http://127.0.0.1:{port}", "password": SECRET},
+            "apprise": {"extra": {"config": {"path": f"json://127.0.0.1:{port}/{SECRET}"}}},
+        }[conn_type]  # fmt: skip
+        monkeypatch.setenv("FEATURE_STORE_NOTIFY_CONN_ID", "team")
+        monkeypatch.setenv("AIRFLOW_CONN_TEAM", json.dumps({"conn_type": conn_type} | connection))
+        return receiver
+
+    yield start
+    for receiver in running:
+        receiver.close()
+
+
+def recorded(db: Any) -> list[Any]:
+    return db.rows("SELECT kind, nth, sent FROM feature_store_audit.mail ORDER BY event_id")
+
+
+def test_a_failed_run_is_told_once_with_the_mails_subject_and_first_lines(
+    db: Any, use: Any
+) -> None:
+    receiver = use()
+    give_verdict()
+    ((path, headers, body),) = receiver.taken
+    assert path == f"/{SECRET}"
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert body.keys() == {"text"}
+    subject, blank, *lines = body["text"].splitlines()
+    assert subject.startswith("feature store 2026-06-30: base.x failed")
+    assert blank == ""
+    assert 1 < len(lines) <= 10
+    assert recorded(db) == [("failure notice", 1, True)]
+    give_verdict()
+    prepare_next()
+    assert len(receiver.taken) == 1
+
+
+def test_mail_and_notice_go_side_by_side_and_neither_waits_for_the_other(
+    db: Any, use: Any, monkeypatch: Any, tmp_path: Any
+) -> None:
+    receiver = use()
+    for name, value in mail_settings(Mailbox(tmp_path / "nobody is there")).items():
+        if name != "FEATURE_STORE_MAIL_TIMEOUT":
+            monkeypatch.setenv(name, value)
+    give_verdict()
+    assert len(receiver.taken) == 1
+    with Mailbox(tmp_path / "mails") as mailbox:
+        for name, value in mail_settings(mailbox).items():
+            monkeypatch.setenv(name, value)
+        prepare_next()
+        assert len(mailbox.mails()) == 1, "the mail that could not be sent is sent by the next run"
+    assert len(receiver.taken) == 1, "and the notice is not repeated"
+    assert recorded(db) == [("failure notice", 1, True), ("failure", 1, True)]
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_a_receiver_that_refuses_is_asked_once_more_by_the_next_run_and_no_more(
+    db: Any, use: Any, status: int
+) -> None:
+    """A redirect is a refusal: nobody but whoever was named gets the message."""
+    receiver = use(status=status)
+    give_verdict()
+    assert recorded(db) == [("failure notice", 1, False)]
+    prepare_next()
+    prepare_next("the run after that")
+    assert [path for path, *_ in receiver.taken] == [f"/{SECRET}"] * 2
+    assert recorded(db) == [("failure notice", 1, False), ("failure notice", 2, False)]
+
+
+def test_a_receiver_that_is_slow_gets_one(db: Any, use: Any) -> None:
+    receiver = use(pause=1)
+    give_verdict()
+    prepare_next()
+    assert len(receiver.taken) == 1
+    assert recorded(db) == [("failure notice", 1, True)]
+
+
+def test_a_receiver_that_falls_silent_is_given_up_and_never_asked_again(db: Any, use: Any) -> None:
+    """It may have told people; a second message would tell them twice."""
+    receiver = use(pause=60)
+    begun = time.monotonic()
+    give_verdict()
+    assert time.monotonic() - begun < 30
+    prepare_next()
+    assert len(receiver.taken) == 1
+    assert recorded(db) == [("failure notice", 1, None)]
+
+
+def test_where_nobody_listens_the_run_fails_as_it_would(db: Any, use: Any, caplog: Any) -> None:
+    use().close()
+    with caplog.at_level(logging.ERROR):
+        give_verdict()  # it raises what the run failed of, and nothing else
+    (line,) = [r.message for r in caplog.records if "notice" in r.message]
+    assert "could not be sent through the Airflow connection 'team'" in line
+    assert "it cannot be reached" in line
+    assert db.rows("SELECT sent FROM feature_store_audit.mail") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        ({"conn_type": "ftp", "host": "x"}, "expected http, slackwebhook, apprise"),
+        ({"conn_type": "http"}, "it has no host"),
+        ({"conn_type": "http", "host": "file:///etc/passwd"}, "neither http nor https"),
+        (None, "team"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_told_in_the_log_alone(
+    db: Any, monkeypatch: Any, caplog: Any, connection: Any, words: str
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE_NOTIFY_CONN_ID", "team")
+    if connection:
+        monkeypatch.setenv("AIRFLOW_CONN_TEAM", json.dumps(connection))
+    give_verdict()
+    assert words in caplog.text
+    assert recorded(db) == []
+
+
+@pytest.mark.parametrize("kind", [{"status": 500}, {"pause": 60}])
+def test_address_and_token_are_in_no_log_record_or_report(
+    db: Any, use: Any, caplog: Any, tmp_path: Any, kind: Any
+) -> None:
+    receiver = use(**kind)
+    with caplog.at_level(logging.DEBUG):
+        give_verdict()
+    kept = db.rows("SELECT m::text FROM feature_store_audit.mail AS m") + db.rows(
+        "SELECT v::text FROM feature_store_audit.verdict_log AS v"
+    )
+    told = [caplog.text, str(kept), *(p.read_text() for p in (tmp_path / "reports").glob("*"))]
+    assert receiver.taken
+    for text in told:
+        assert "s3cr3t" not in text
+
+
+@pytest.fixture
+def passed(db: Any) -> Any:
+    """The context of the run, which passed after all."""
+    db.run(
+        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
+        f"VALUES ('{DAG}', '{FAILED}', 'passed')"
+    )
+    from feature_store.operators.verdict import AssertContractOperator
+
+    return context_of(AssertContractOperator(task_id="assert_contract"))
+
+
+def test_a_warning_is_told_when_it_is_new(db: Any, use: Any, passed: Any) -> None:
+    receiver = use()
+    db.run(
+        "INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, "
+        "relation, severity, outcome, expected, observed, sample, seconds) VALUES "
+        f"('{DAG}', '{FAILED}', 'uniqueness', 'x', 'ml.x', 'warning', 'broken', 'few', 'many', "
+        "'[]', 1)"
+    )
+    for _ in range(2):
+        mail_warnings(db.connection, passed)
+    assert [text.splitlines()[0] for text in receiver.texts] == [
+        "feature store 2026-06-30: a warning is new: ml.x: few"
+    ]
+
+
+def test_an_old_day_that_waits_is_told_once_though_no_mail_ever_tells_of_it(
+    db: Any, use: Any, passed: Any
+) -> None:
+    receiver = use()
+    for day in ("2026-05-01", "2026-05-02"):
+        db.run(
+            "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+            f"run_id, latest_dag_id, latest_run_id) VALUES ('review', 'D1', 'ml.x', '{day}', "
+            f"'{DAG}', '{FAILED}', '{DAG}', '{FAILED}')"
+        )
+        for _night in range(2):
+            mail_reviews(db.connection, passed, unmailed_reviews(db.connection))
+            db.run(
+                "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
+                f"VALUES ('{DAG}', '{FAILED}', 'passed')"
+            )
+    assert [text.splitlines()[0] for text in receiver.texts] == [
+        "feature store 2026-06-30: the old day 2026-05-01 has changed, for review",
+        "feature store 2026-06-30: 2 old days (2026-05-01 to 2026-05-02) have changed, for review",
+    ]
+
+
+@pytest.mark.parametrize("conn_type", ["slackwebhook", "apprise"])
+def test_through_airflows_own_providers_too(
+    db: Any, use: Any, conn_type: str, caplog: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "60")
+    provider = conn_type.removesuffix("webhook")
+    pytest.importorskip(
+        f"airflow.providers.{provider}", reason="its provider is an extra, and not in the lock"
+    )
+    receiver = use(conn_type)
+    give_verdict()
+    ((path, _, body),) = receiver.taken
+    assert path == f"/{SECRET}"
+    assert "feature store 2026-06-30: base.x failed" in json.dumps(body)
+    assert recorded(db) == [("failure notice", 1, True)]
+    refusing = use(conn_type, status=500)
+    give_verdict(try_number=8, max_tries=7)
+    assert len(refusing.taken) == 1
+    assert "s3cr3t" not in caplog.text
+
+
+def test_a_provider_that_is_not_installed_is_named(
+    db: Any, use: Any, caplog: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "apprise", None)
+    use("apprise")
+    give_verdict()
+    assert "pip install apache-airflow-providers-apprise" in caplog.text
+    assert recorded(db) == []
