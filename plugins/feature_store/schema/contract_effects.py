@@ -24,6 +24,7 @@ from feature_store.schema.replacement.build_beside import BESIDE, build
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.text_format import in_words, plural
 
+_SETS = Name(REGISTRY, "feature_set")
 _BINDING = Name(REGISTRY, "feature_set_binding")
 _ROWS = Name(REGISTRY, "feature_contract")
 
@@ -111,7 +112,7 @@ def _may_look(connection: Connection[Any]) -> bool:
     row = connection.execute(
         "SELECT bool_and(coalesce(has_table_privilege(to_regclass(t), 'SELECT'), FALSE)) "
         "FROM unnest(%s::text[]) AS t",
-        ([_BINDING.quoted, _ROWS.quoted],),
+        ([_SETS.quoted, _BINDING.quoted, _ROWS.quoted],),
     ).fetchone()
     return bool(row and row[0])
 
