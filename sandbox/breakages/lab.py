@@ -16,6 +16,7 @@ import psycopg
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
+from feature_store.schema.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag
@@ -77,6 +78,8 @@ class Lab:
             conninfo = _build(server, name, breakage.sample, include)
         else:
             conninfo = server.create_database(name, self._template(breakage.sample))
+            if breakage.edit:
+                _stamp(conninfo, include)
         yield conninfo
         if not breakage.own_server:
             server.drop_database(name)
@@ -103,6 +106,14 @@ def _build(server: Server, name: str, sample: SampleOptions, include: Path) -> s
         load_sample(connection, sample)
         bootstrap(connection, read_store(include), settings)
     return conninfo
+
+
+def _stamp(conninfo: str, include: Path) -> None:
+    """Stamp what was edited: a run over proofs that nobody has stamped does no work."""
+    settings = Settings(include_dir=include)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "breakages")
+        stamp_proofs(connection, read_store(include), include)
 
 
 def _break_and_run(

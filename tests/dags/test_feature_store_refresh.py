@@ -622,7 +622,7 @@ class TestHistory:
             connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
 
-def test_what_nobody_stamped_fails_the_verdict_and_what_is_stamped_and_leaks(
+def test_what_nobody_stamped_stops_the_run_before_any_work_and_what_is_stamped_and_leaks_fails(
     run_dag: Any,
     database: str,
     mailbox: Any,
@@ -637,10 +637,12 @@ def test_what_nobody_stamped_fails_the_verdict_and_what_is_stamped_and_leaks(
 
     run = run_dag(database)
 
-    assert [task for task, state in run.tasks.items() if state == "failed"] == [GATE]
+    failed = {task for task, state in run.tasks.items() if state == "failed"}
+    assert failed == {"prepare", GATE}
+    assert "success" not in run.tasks.values()
     (mail,) = mailbox.alarms()
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
-    assert "The proofs are not those that a person stamped" in message["Subject"]
+    assert "prepare failed: leak_rules.toml, outcome" in message["Subject"]
     body = message.get_body(("plain",))
     assert body is not None
     assert "bin/feature-store stamp-proofs" in body.get_content()

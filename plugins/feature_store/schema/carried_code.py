@@ -224,5 +224,6 @@ def _operator_classes(
 def _foreign(relation: str, words: str, rules: LeakRules) -> str:
     return (
         f"{relation}: {words}. A refresh would run it with our rights.\n"
-        f"Next: have it taken away, or vouch for the function in {rules.path}."
+        f"Next: have it taken away, or vouch for the function in {rules.path}, then "
+        "`bin/feature-store stamp-proofs`."
     )

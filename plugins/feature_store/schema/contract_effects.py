@@ -24,7 +24,7 @@ from feature_store.schema.replacement.build_beside import BESIDE, build
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.text_format import in_words, plural
 
-_BINDING, _ROWS = "feature_set_binding", "feature_contract"
+_SETS, _BINDING, _ROWS = "feature_set", "feature_set_binding", "feature_contract"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _may_look(connection: Connection[Any], registry: str) -> bool:
     row = connection.execute(
         "SELECT bool_and(coalesce(has_table_privilege(to_regclass(t), 'SELECT'), FALSE)) "
         "FROM unnest(%s::text[]) AS t",
-        ([Name(registry, table).quoted for table in (_BINDING, _ROWS)],),
+        ([Name(registry, table).quoted for table in (_SETS, _BINDING, _ROWS)],),
     ).fetchone()
     return bool(row and row[0])
 

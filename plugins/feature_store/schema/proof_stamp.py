@@ -56,9 +56,19 @@ def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) 
         ProofsChanged: some are not; the message names their files.
     """
     stamped = _stamped(connection) if _has_table(connection) else None
-    found: tuple[str, ...] = (_NEVER,)
-    if stamped is not None:
-        found = _lines(changes(stamped, read_inventory(include_dir, store)))
+    _refuse((_NEVER,) if stamped is None else unstamped(connection, store, include_dir))
+
+
+def refuse_changed(connection: Connection[Any], store: Store, include_dir: Path) -> None:
+    """Fail as `assert_proofs` does, but for proofs that were never stamped: before any work.
+
+    Raises:
+        ProofsChanged: some are not as a person stamped them.
+    """
+    _refuse(unstamped(connection, store, include_dir))
+
+
+def _refuse(found: Collection[str]) -> None:
     if found:
         raise ProofsChanged(
             "The proofs are not those that a person stamped:",

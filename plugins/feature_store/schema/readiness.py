@@ -25,9 +25,8 @@ from feature_store.schema.feature_log import log_problems
 from feature_store.schema.plan import make_plan
 from feature_store.schema.plan_words import blockages, without_file_words
 from feature_store.schema.privileges import contract_problems, refresh_problems
-from feature_store.schema.proof_stamp import UNSTAMPED
+from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.settings import Settings
-from feature_store.text_format import bullets
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +42,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     Raises:
         NotReady: something is not fit; the message names all of it with the way out.
         BadInput: a file that cannot be used.
+        ProofsChanged: proofs are not as a person stamped them, so that no run is certified.
     """
     _refuse(server_problems(connection))
     check_access(connection, store.profile)
@@ -60,6 +60,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = problems or specification_problems(connection, store)
     # Only now, with nobody's code in the way and every grant there, is a source looked into.
     _refuse(problems or guard_problems(connection, store.source_guards))
+    refuse_changed(connection, store, settings.include_dir)
     if views := view_sources(connection, store.sources):
         log.info("%s", views_words(views))
 
@@ -136,8 +137,6 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    if plan.unstamped:
-        log.warning("%s:\n%s", UNSTAMPED, bullets(list(plan.unstamped)))
     if words := without_file_words(plan):
         log.warning("%s", words)
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]

@@ -11,6 +11,7 @@ from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.plan import make_plan
 from feature_store.schema.proof_stamp import assert_proofs, stamp_proofs, stamp_sets, unstamped
+from feature_store.schema.readiness import check_ready
 from sandbox.roles import PAGE, READER, REFRESHER, REVIEWER, grant_roles
 
 _AI_ROWS = "sql/expectations/uniqueness/one_ai_row_per_listing.sql"
@@ -97,6 +98,14 @@ def test_plan_names_them(scratch, include):
     said = str(make_plan(scratch.connection, include.store, include.directory))
     assert "(bin/feature-store stamp-proofs): 1\n" in said
     assert f"  - {_AI_ROWS} was critical, is warning" in said
+
+
+def test_prepare_refuses_them_before_any_work(scratch, include):
+    _stamped(scratch, include)
+    check_ready(scratch.connection, include.store, include.settings)
+    include.edit(_AI_ROWS, "critical", "warning")
+    with pytest.raises(ProofsChanged, match="was critical, is warning"):
+        check_ready(scratch.connection, include.store, include.settings)
 
 
 def test_the_owner_alone_stamps_and_nobody_changes_a_stamp(store_db, include):

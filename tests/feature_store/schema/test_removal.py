@@ -11,10 +11,11 @@ import pytest
 from feature_store.audit.lease import Holder, release_lease, take_lease
 from feature_store.cli.commands import main
 from feature_store.declarations.expectations import read_expectations
-from feature_store.errors import BadInput, NotReady
+from feature_store.errors import BadInput, NotReady, ProofsChanged
 from feature_store.reporting.run.read import read_readable
 from feature_store.schema.apply import apply
 from feature_store.schema.plan import make_plan
+from feature_store.schema.proof_stamp import stamp_proofs
 from feature_store.schema.readiness import check_ready
 from feature_store.validation.certification import certified_in_words
 from tests.feature_store.conftest import Include
@@ -96,6 +97,9 @@ def test_no_run_fails_for_it(store_db, before, files):
     nights = CertifiedNights(store_db, before.store, before.settings)
     nights.good("yesterday")
     nights.store = files.store
+    with pytest.raises(ProofsChanged, match=rf"{_SPECIFICATION} is gone"):
+        check_ready(store_db.connection, nights.store, files.settings)
+    stamp_proofs(store_db.connection, files.store, files.directory)
     check_ready(store_db.connection, nights.store, files.settings)
     lease = nights.begin("today")
     nights.refreshed(lease, *(str(r.name) for r in nights.store.refreshed))

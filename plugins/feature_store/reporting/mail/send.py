@@ -160,7 +160,9 @@ def _mail_failure(
                 try:
                     known = mailed(connection, verdict, channel.kind("failure"))
                 except Exception as problem:
-                    log.warning("Whether it was told before is not known: %s", hide(reason(problem)))
+                    log.warning(
+                        "Whether it was told before is not known: %s", hide(reason(problem))
+                    )
             if channel.has_enough(known):
                 log.info("Of this failure %s has been told before.", channel.to)
                 continue

@@ -125,6 +125,7 @@ def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFindi
             readers="the rows that the views have now; do not train on them.",
             next_step="Mend the file that is named and run `bin/feature-store apply --replace` "
             "with its relation. If it is meant, declare it with its reason in "
-            "include/leak_rules.toml or include/exceptions.toml.",
+            "include/leak_rules.toml or include/exceptions.toml. Either way stamp what of the "
+            "proofs changed: `bin/feature-store stamp-proofs`.",
         )
     return findings
