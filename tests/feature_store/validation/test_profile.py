@@ -227,6 +227,11 @@ def test_months_are_kept_of_the_newest_profile_and_of_the_last_certified_run(nig
     profile(nights, settings, "wednesday")
     assert nights.database.rows(runs) == [("monday",), ("wednesday",)]
     assert nights.database.value(f"SELECT count(*) FROM {_AUDIT}.profile_log") == 3 * 2
+    nights.database.run(
+        f"DELETE FROM {_AUDIT}.suite_log WHERE run_id <> 'monday'"
+    )  # as forget does
+    assert nights.database.value(f"SELECT count(*) FROM {_AUDIT}.feature_profile_log") == 112
+    assert nights.database.rows(runs) == [("monday",)]
 
 
 def test_bins_hold_while_the_stamp_does_and_those_of_a_failed_run_do_not(nights, settings):
