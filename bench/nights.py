@@ -23,6 +23,7 @@ from feature_store.errors import StoreError
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
+from feature_store.schema.contract_stamp import stamp
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.gates import check_gates
 from feature_store.validation.profile import record_profile
@@ -75,6 +76,8 @@ def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]
 
     nights = []
     with scratch.session() as connection:
+        for feature_set in read_feature_sets(scratch.settings.include_dir):
+            stamp(connection, feature_set, replace=False)  # what is not stamped has no profile
         for _ in range(runs + 1):
             _refresh_all(connection, scratch)
             nights.append(_check_all(connection, scratch))

@@ -103,6 +103,8 @@ def test_pointing_at_a_card_shows_where_it_comes_from_and_choosing_it_tells_more
     details = sight.frame.locator("#relation-detail")
     expect(details).to_contain_text("ml.tom_features_v1_enriched_clean_mv")
     expect(details.get_by_role("link", name=night)).to_be_visible()
+    details.get_by_text("SQL", exact=True).click()
+    expect(details).to_contain_text("CREATE MATERIALIZED VIEW")
 
 
 def test_the_tab_on_the_page_of_a_run_shows_that_run(sight: Sight, night: str) -> None:
@@ -186,6 +188,44 @@ def test_a_feature_is_found_and_traced_to_the_sources(sight: Sight, night: str) 
     assert sight.frame.locator(".card.column.itself").count() == 1
     expect(sight.frame.get_by_text("Same-day ask median")).to_be_visible()
     sight.take("feature")
+
+
+def test_the_catalogue_is_filtered_and_a_listing_looked_up_as_it_was_served(
+    sight: Sight, night: str, page_database: str
+) -> None:
+    with psycopg.connect(page_database) as session:
+        listing = str(
+            session.execute("SELECT min(listing_id) FROM feature_log.tom_features_v1").fetchone()[0]
+        )
+    sight.open()
+    sight.settle()
+    sight.go("#features/iphone_device_meta_encoded_v2_model", "Features")
+    keys = sight.frame.get_by_role("table", name="Keys of")
+    expect(keys.get_by_role("link", name="listing_id")).to_be_visible()
+    sight.go("#features/tom_features_v1", "Features")
+    chart = sight.frame.get_by_role("img", name=re.compile(r"^price: .* without a value"))
+    expect(chart).to_be_visible()
+    sight.take("catalogue")
+    sight.frame.get_by_label("What it knows").select_option("same-day")
+    expect(sight.frame.get_by_text("5 features of 51.")).to_be_visible()
+    expect(sight.frame.get_by_role("link", name="title_length")).to_have_count(0)
+    sight.frame.get_by_label("What it knows").select_option("")
+
+    sight.frame.get_by_label("listing_id").fill(listing)
+    sight.frame.get_by_role("button", name="Look up").click()
+    beside = sight.frame.get_by_role("table", name=f"Features of {listing}")
+    expect(beside).to_contain_text("title_length")
+
+
+def test_what_a_feature_looks_like_is_drawn_and_can_be_read(sight: Sight, night: str) -> None:
+    sight.open()
+    sight.settle()
+    sight.go("#features/tom_features_v1/price", "price")
+    sight.settle()
+    expect(sight.frame.get_by_role("table", name="Distribution of price")).to_be_visible()
+    expect(sight.frame.get_by_text("assert_feature_contract('tom_features_v1')")).to_be_visible()
+    expect(sight.frame.get_by_role("table", name="Values of price")).to_be_visible()
+    sight.take("profile", whole=True)
 
 
 def test_it_is_dark_as_soon_as_the_shell_is(sight: Sight, night: str) -> None:

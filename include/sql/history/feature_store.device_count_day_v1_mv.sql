@@ -1,4 +1,4 @@
--- History:    F1, how many listings of each device came, as F2 saw them (F1 itself is live on images)
+-- History:    device counts, how many listings of each device came, as F2 saw them (F1 is live on images)
 -- Role:       input
 -- Relation:   feature_store.device_count_day_v1_mv
 -- Day:        the listings' t0

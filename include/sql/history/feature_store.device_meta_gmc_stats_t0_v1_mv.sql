@@ -3,8 +3,8 @@
 -- Relation:   feature_store.device_meta_gmc_stats_t0_v1_mv
 -- Day:        t0_day
 -- Key:        gen_key, model_variant, color_bucket
--- Depends:    F1 ..-1
--- Appears:    F1. A day is there if a listing has its t0 on it, and nothing else of that day counts.
+-- Depends:    device counts ..-1
+-- Appears:    device counts. A day is there if a listing has its t0 on it, and nothing else of that day counts.
 WITH segment AS (
     -- Only segments that an earlier day had seen: a new one adds rows of zero to every past day, which
     -- say nothing of those days.

@@ -19,7 +19,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.validation.profile_parts import Bins, Part
 
-SAMPLE = 20_000
+SAMPLE = 10_000
 """About so many rows are sampled; all of them where there are no more."""
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantiles that are kept."""
@@ -223,7 +223,7 @@ def _months(
         )
     ).fetchall()
     return {
-        month: {c.name: _part(c, rows, told) for c in columns}
+        month: {c.name: _part(c, bins[c.name], rows, told) for c in columns}
         for month, rows, *values in found
         for told in [iter(values)]
     }
@@ -236,16 +236,31 @@ def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
     if not column.is_number:
         return [counted, _listed(column, bins)]
     filled, measured = (column.filled, column.measured) if some else (None, None)
+    zero: sql.Composable = sql.SQL(
+        "NULL::bigint"
+    )  # read from its bin, which is one condition less for each row
+    if _bin_of_zero(column, bins) is None:
+        zero = _over("count(*)", x, sql.SQL("{} = 0").format(x))
+    whole = x if not some else v
     return [
         counted,
-        _over("count(*)", x, sql.SQL("{} = 0").format(x)),
-        _over("min({})", v, filled),
-        _over("max({})", v, filled),
+        zero,
+        sql.SQL("{}::float8").format(_over("min({})", whole, filled)),
+        sql.SQL("{}::float8").format(_over("max({})", whole, filled)),
         _over("count({})", x, measured),
         _over("avg({})", v, measured),
         _over("stddev_samp({})", v, measured),
         _listed(column, bins),
     ]
+
+
+def _bin_of_zero(column: Column, bins: Bins) -> int | None:
+    """The bin of whole numbers that holds 0 and nothing else, if there is one."""
+    edges = bins.edges
+    if column.can_be_nan or 0.0 not in edges:
+        return None
+    place = edges.index(0.0)
+    return place + 1 if edges[place + 1 : place + 2] == (1.0,) else None
 
 
 def _over(aggregate: str, of: sql.Composable, rows: sql.Composable | None) -> sql.Composable:
@@ -269,7 +284,7 @@ def _listed(column: Column, bins: Bins) -> sql.Composable:
     return sql.SQL("ARRAY[{}]::bigint[]").format(sql.SQL(", ").join(wanted))
 
 
-def _part(column: Column, rows: int, told: Any) -> Part:
+def _part(column: Column, bins: Bins, rows: int, told: Any) -> Part:
     filled = next(told)
     if not column.is_number:
         counts = next(told)
@@ -277,4 +292,6 @@ def _part(column: Column, rows: int, told: Any) -> Part:
     zeros, least, most, measured, mean, deviation, above = (next(told) for _ in range(7))
     reached = [filled, *above, 0]
     counts = tuple(n - m for n, m in pairwise(reached))
+    if (place := _bin_of_zero(column, bins)) is not None:
+        zeros = counts[place]
     return Part(rows, filled, zeros, least, most, measured, mean, deviation, counts)

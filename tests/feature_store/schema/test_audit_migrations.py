@@ -11,6 +11,8 @@ from feature_store.schema.audit_migrations import (
     read_migrations,
 )
 
+_COUNTED = '{"feature_store.device_count_day_v1_mv": "x"}'
+
 
 def test_after_apply_runs_can_record(scratch):
     assert audit_is_current(scratch.connection)
@@ -37,3 +39,24 @@ def test_an_edited_step_is_noticed_by_name(scratch, package):
 
 def test_without_the_schema_they_cannot(scratch_sources):
     assert not audit_is_current(scratch_sources.connection)
+
+
+def test_the_history_of_the_device_counts_keeps_its_baseline_under_its_own_name(scratch):
+    """It was called F1, as the view is; another store's history of that name is left alone."""
+    (step,) = (m for m in read_migrations() if m.name == "device_counts")
+    tables = ("history_layer", "history_day", "history_row", "history_change")
+    for definitions, name in (('{"ml.theirs": "x"}', "F1"), (_COUNTED, "device counts")):
+        scratch.run(
+            "INSERT INTO feature_store_audit.history_layer (layer, definitions, dag_id, run_id) "
+            f"VALUES ('F1', '{definitions}', 'd', 'r')",
+            "INSERT INTO feature_store_audit.history_day (layer, day, row_count, fingerprint, "
+            "dag_id, run_id) VALUES ('F1', '2026-01-01', 1, '', 'd', 'r')",
+            "INSERT INTO feature_store_audit.history_row (layer, day, copy, row_key, digest, "
+            "columns) VALUES ('F1', '2026-01-01', 1, 'k', '', '')",
+            "INSERT INTO feature_store_audit.history_change (layer, day, came, copy, row_key, "
+            "digest, columns) VALUES ('F1', '2026-01-01', TRUE, 1, 'k', '', '')",
+            step.sql,
+        )
+        for table in tables:
+            assert scratch.value(f"SELECT layer FROM feature_store_audit.{table}") == name
+            scratch.run(f"DELETE FROM feature_store_audit.{table}")

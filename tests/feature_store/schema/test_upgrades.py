@@ -128,7 +128,7 @@ def test_the_order_of_prices_under_one_date_moves_history_once_as_a_definition_c
     assert (verdict.leaks, verdict.reviews) == ((), ())
     changed = {f.layer: f.details for f in verdict.definition_changes}
     # Those that read A. Sales and asks are counted row by row, and stay as they were.
-    assert sorted(changed) == ["A", "AI", "D1 by cohort", "D4", "E", "F0", "F1", "F2"]
+    assert sorted(changed) == ["A", "AI", "D1 by cohort", "D4", "E", "F0", "F2", "device counts"]
     assert all(_A in details for details in changed.values())
     assert quiet(nights.night(tonight)), "once"
     nights.find(2)["price"] = 9000

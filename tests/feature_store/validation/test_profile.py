@@ -109,6 +109,15 @@ def test_a_profile_says_what_all_rows_say(nights, settings):
         )
 
 
+def test_zeros_are_counted_whether_or_not_they_have_a_bin_of_their_own(nights, settings):
+    found = profile(nights, settings)
+    assert found["damage_binary_ai"]["edges"][:2] == [0, 1]
+    for feature in ("damage_binary_ai", "damage_severity_ai", "anchor_14d_n", "ai_urgency_f"):
+        assert found[feature]["zero_count"] == nights.database.value(
+            f"SELECT count(*) FROM {_E_AI} WHERE {feature} = 0"
+        )
+
+
 def test_months_of_t0_add_up_to_the_whole_and_texts_have_levels_that_many_rows_share(
     nights, settings
 ):
@@ -218,6 +227,11 @@ def test_months_are_kept_of_the_newest_profile_and_of_the_last_certified_run(nig
     profile(nights, settings, "wednesday")
     assert nights.database.rows(runs) == [("monday",), ("wednesday",)]
     assert nights.database.value(f"SELECT count(*) FROM {_AUDIT}.profile_log") == 3 * 2
+    nights.database.run(
+        f"DELETE FROM {_AUDIT}.suite_log WHERE run_id <> 'monday'"
+    )  # as forget does
+    assert nights.database.value(f"SELECT count(*) FROM {_AUDIT}.feature_profile_log") == 112
+    assert nights.database.rows(runs) == [("monday",)]
 
 
 def test_bins_hold_while_the_stamp_does_and_those_of_a_failed_run_do_not(nights, settings):

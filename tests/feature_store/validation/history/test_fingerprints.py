@@ -120,7 +120,7 @@ def test_what_a_day_of_each_input_can_reach(settings, store_files):
         "D2": {"E": (0, 0), "D4": (1, None)},
         "D3": {"E": (1, 30), "D4": (2, None)},
         "F0": {},
-        "F1": {"F2": (1, None)},
+        "device counts": {"F2": (1, None)},
     }
 
 

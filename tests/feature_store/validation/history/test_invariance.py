@@ -95,7 +95,7 @@ def _a_late_row(nights: Nights) -> None:
     verdict = nights.night(LAST + SETTLED)
     assert verdict.leaks == ()
     assert {(f.layer, f.day) for f in verdict.reviews} == {
-        *((layer, listed) for layer in ("A", "D2", "F0", "F1")),
+        *((layer, listed) for layer in ("A", "D2", "F0", "device counts")),
         *((layer, sold) for layer in ("D1", "D3")),
     }
     moved = {name: _days(nights, name, "night 4") for name in ("E", "D4", "F2", "D1 by cohort")}

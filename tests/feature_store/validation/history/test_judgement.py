@@ -32,7 +32,7 @@ from tests.feature_store.validation.history.nights import Nights, named, noon, p
 AS_OF = date(2026, 6, 30)
 MARCH_1, MARCH_5, MARCH_10 = date(2026, 3, 1), date(2026, 3, 5), date(2026, 3, 10)
 _numbers = itertools.count(1)
-LAYERS = ("A", "AI", "D1", "D1 by cohort", "D2", "D3", "D4", "E", "F0", "F1", "F2")
+LAYERS = ("A", "AI", "D1", "D1 by cohort", "D2", "D3", "D4", "E", "F0", "F2", "device counts")
 
 
 def _market() -> list[dict[str, object]]:
@@ -80,7 +80,7 @@ def test_the_first_run_sets_the_baseline_and_finds_nothing(nights, first_night):
     )
     assert baseline == [
         (layer, n, "night 1")
-        for layer, n in (("A", 5), ("AI", 5), ("D2", 1), ("E", 5), ("F0", 5), ("F1", 1))
+        for layer, n in (("A", 5), ("AI", 5), ("D2", 1), ("E", 5), ("F0", 5), ("device counts", 1))
     ]
 
 
@@ -110,7 +110,9 @@ def test_a_young_input_day_just_moves_on(nights):
 def test_the_settling_window_ends_with_the_day_thirty_days_before(nights, day, old):
     nights.listings.append(phone(8, day))
     verdict = nights.night(AS_OF)
-    assert {f.layer for f in verdict.reviews} == ({"A", "D2", "F0", "F1"} if old else set())
+    assert {f.layer for f in verdict.reviews} == (
+        {"A", "D2", "F0", "device counts"} if old else set()
+    )
 
 
 def test_an_old_price_that_was_edited_is_reviewed(nights):
@@ -161,12 +163,12 @@ def test_a_late_flag_on_an_old_listing_is_reviewed(nights):
         "A 2026-03-01 +0 -1 ~0",
         "D2 2026-03-01 +0 -0 ~1 ask_cnt",
         "F0 2026-03-01 +0 -1 ~0",
-        "F1 2026-03-01 +0 -0 ~1 n",
+        "device counts 2026-03-01 +0 -0 ~1 n",
     }
     reached = {(f.layer, r.output): r.moved for f in verdict.reviews for r in f.reaches}
     assert reached["A", "E"] == 1
     assert reached["A", "D4"] == 1, "the sale of 5 March has no cohort any more"
-    assert reached["F1", "F2"] == 2, "10 March and 20 June"
+    assert reached["device counts", "F2"] == 2, "10 March and 20 June"
     assert not verdict.leaks
 
 
@@ -293,7 +295,7 @@ def test_a_day_that_is_gone_and_a_day_that_is_new_are_reviewed(nights):
     nights.find(6)["edited_date"] = noon("03-12")
     verdict = nights.night(AS_OF)
     assert {"A 2026-03-10 +0 -1 ~0", "A 2026-03-12 +1 -0 ~0"} <= named(verdict.reviews)
-    assert not verdict.leaks, "E, D4 and F2 lose one day and gain another, with A and F1"
+    assert not verdict.leaks, "E, D4 and F2 lose one day and gain another, with A and the counts"
     for day in (MARCH_10, date(2026, 3, 12)):
         accept_history(nights.connection, day, "moved", "ann")
     verdict = nights.night(AS_OF)

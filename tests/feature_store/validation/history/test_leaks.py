@@ -92,7 +92,7 @@ def test_the_store_as_it_is_does_not_leak(leaky):
     verdict = nights.night(AS_OF)
     assert_history(verdict)
     assert {f"{f.layer} {f.day}" for f in verdict.reviews} == {
-        f"{layer} 2026-03-10" for layer in ("A", "D1", "D2", "D3", "F0", "F1")
+        f"{layer} 2026-03-10" for layer in ("A", "D1", "D2", "D3", "F0", "device counts")
     }
     moved = nights.rows(
         "SELECT layer, day FROM feature_store_audit.history_day WHERE run_id = 'night 2' "
@@ -212,7 +212,7 @@ def test_mending_the_view_is_a_new_definition_and_closes_the_leak(leaky, include
     verdict = nights.night(AS_OF)
     assert not verdict.leaks
     changed = {f.layer: f.details for f in verdict.definition_changes}
-    assert sorted(changed) == ["AI", "D1 by cohort", "D4", "E", "F0", "F1", "F2"]
+    assert sorted(changed) == ["AI", "D1 by cohort", "D4", "E", "F0", "F2", "device counts"]
     assert changed["F2"] == (
         "The definition changed: ml.tom_features_v1_enriched_mv. Its baseline was made anew."
     )

@@ -136,7 +136,7 @@ def test_odd_things_are_reviewed_and_nothing_leaks(lived):
     verdict = nights.night(today)
     assert {f"A {flagged} +0 -1 ~0", f"F0 {flagged} +0 -1 ~0"} <= named(verdict.reviews)
     assert {(f.layer, f.day) for f in verdict.reviews} == {
-        (layer, flagged) for layer in ("A", "D2", "F0", "F1")
+        (layer, flagged) for layer in ("A", "D2", "F0", "device counts")
     }
     assert verdict.leaks == ()
     accept_history(nights.connection, flagged, "a fraud, found late", "ann")

@@ -19,7 +19,7 @@ from tests.feature_store.validation.history.nights import TABLES, Nights, noon, 
 
 AS_OF = date(2026, 6, 30)
 MARCH_1 = date(2026, 3, 1)
-LAYERS = {"A", "AI", "D1", "D1 by cohort", "D2", "D3", "D4", "E", "F0", "F1", "F2"}
+LAYERS = {"A", "AI", "D1", "D1 by cohort", "D2", "D3", "D4", "E", "F0", "F2", "device counts"}
 _numbers = itertools.count(1)
 
 
@@ -67,7 +67,7 @@ def test_a_changed_row_is_seen_wherever_it_changed_a_row(nights, caplog):
     verdict, same = judged(nights, caplog)
 
     # A concurrent refresh leaves rows alone that are as they were.
-    assert same == {"A", "D1", "D3", "D4", "F0", "F1", "F2"}
+    assert same == {"A", "D1", "D3", "D4", "F0", "F2", "device counts"}
     assert [(review.layer, review.day) for review in verdict.reviews] == [("D2", MARCH_1)]
 
 

@@ -46,6 +46,6 @@ function beside(entity, values) {
     ['Feature', (value) => value.feature, 'still'],
     ['Served', (value) => shown(value.served), 'words'],
     ['Today', (value) => shown(value.today), 'words'],
-    ['', (value) => (value.differs ? el('strong', {}, 'differs') : '')],
+    ['Moved', (value) => (value.differs ? el('strong', {}, 'differs') : '')],
   ], values);
 }
