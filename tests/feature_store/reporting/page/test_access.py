@@ -17,11 +17,16 @@ ROUTES = (
     "/api/nights?days=90",
     "/api/features",
     "/api/features/tom_features_v1/price",
+    "/api/features/tom_features_v1/price/profile",
+    "/api/profiles",
+    "/api/relations/ml.tom_features_v1_mv",
     "/api/runs",
     f"/api/run?{_RUN}",
     f"/api/report?{_RUN}",
     "/api/openapi.json",
 )
+# The page's login reads rows of features only where somebody has granted it.
+SERVED = "/api/served/tom_features_v1?entity=300000001"
 NOWHERE = (
     "/api/nothing",
     "/api/now/",
@@ -37,15 +42,18 @@ def test_these_are_all_the_routes_that_there_are():
     from feature_store.reporting.page.app import create_app
 
     known = {r.path for r in create_app().routes}
-    asked = {r.partition("?")[0] for r in ROUTES}
+    asked = {r.partition("?")[0] for r in (*ROUTES, SERVED)}
     generic = {
         "/static/icon.svg": "/static/{name}",
         "/api/features/tom_features_v1/price": "/api/features/{feature_set}/{name}",
+        "/api/features/tom_features_v1/price/profile": "/api/features/{feature_set}/{name}/profile",
+        "/api/relations/ml.tom_features_v1_mv": "/api/relations/{name}",
+        "/api/served/tom_features_v1": "/api/served/{feature_set}",
     }
     assert known == {generic.get(route, route) for route in asked} | {"/{rest:path}"}
 
 
-@pytest.mark.parametrize("route", [*ROUTES, *NOWHERE])
+@pytest.mark.parametrize("route", [*ROUTES, SERVED, *NOWHERE])
 def test_without_login_nothing_is_told(airflow, route):
     answer = airflow.get(route, user=None)
     assert answer.status_code == 401
@@ -57,7 +65,7 @@ def test_a_viewer_sees_it(airflow, route):
     assert airflow.get(route).status_code == 200
 
 
-@pytest.mark.parametrize("route", [*ROUTES, *NOWHERE])
+@pytest.mark.parametrize("route", [*ROUTES, SERVED, *NOWHERE])
 def test_whoever_may_not_read_the_dag_is_told_nothing(airflow, route):
     answer = airflow.get(route, user="nobody")
     assert answer.status_code == 403

@@ -38,17 +38,6 @@ def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
     assert set(_statuses(asked)) == {200}
 
 
-def test_a_report_is_drawn_once_for_all_who_ask(airflow, crowd):
-    one = time.monotonic()
-    assert airflow.get(_REPORT.format(31)).status_code == 200
-    one = time.monotonic() - one
-    began = time.monotonic()
-    asked = [crowd.submit(airflow.get, _REPORT.format(32)) for _ in range(40)]
-    assert set(_statuses(asked)) == {200}
-    assert len({future.result().text for future in asked}) == 1
-    assert time.monotonic() - began < 10 * one
-
-
 def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crowd):
     """The page's requests wait in threads of its own, or in none."""
     with psycopg.connect(nightly.conninfo) as blocking:
