@@ -173,15 +173,20 @@ def _told(result: Answer | int, options: argparse.Namespace) -> int:
         say(*result.lines)
     if result.error is None:
         return 0
-    say(Alarm(f"Error: {bounded(str(result.error))}"), to=sys.stderr)
+    _complain(result.error)
     return 1
 
 
 def _fail(error: Exception, code: int, options: argparse.Namespace) -> int:
     if getattr(options, "json", False):
         print(as_json(options.command, [], error))
-    say(Alarm(f"Error: {bounded(str(error))}"), to=sys.stderr)
+    _complain(error)
     return code
+
+
+def _complain(error: Exception) -> None:
+    first, *more = f"Error: {bounded(str(error))}".split("\n")
+    say(Alarm(first), *more, to=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -9,6 +10,7 @@ from zipfile import ZipFile
 
 from tests.conftest import ROOT
 
+_PAGE = (ROOT / "docs" / "training.md").read_text()
 _IMPORT = """
 import sys
 sys.path.insert(0, {wheel!r})
@@ -38,7 +40,12 @@ def test_installed_from_here_it_imports_psycopg_and_nothing_else(tmp_path):
         check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    assert "feature_store/py.typed" in ZipFile(wheel).namelist()
+    files = ZipFile(wheel)
+    assert "feature_store/py.typed" in files.namelist()
+    (about,) = [name for name in files.namelist() if name.endswith("/METADATA")]
+    told = files.read(about).decode()
+    for extra in re.findall(r'pip install "\.\[(\w+)\]"|\(or `"\.\[(\w+)\]"', _PAGE):
+        assert f"Provides-Extra: {''.join(extra)}\n" in told
 
     program = _IMPORT.format(wheel=str(wheel))
     ran = subprocess.run(

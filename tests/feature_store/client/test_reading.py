@@ -30,6 +30,7 @@ from feature_store.client import (
 from feature_store.declarations.feature_sets import read_feature_sets
 from sandbox.roles import PAGE, READER, as_role
 from tests.feature_store.refresh.certified import certify_store
+from tests.pooler import Pooler
 
 TOM, DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 BOTH = (TOM, DEVICE)
@@ -356,6 +357,17 @@ def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):
         with pytest.raises(TimedOut, match="not done within 1 seconds"):
             read_features(conninfo, TOM, timeout=1)
         assert time.monotonic() - began < 5
+
+
+def test_through_a_pooler_of_transactions_it_leaves_the_session_as_it_was(reader):
+    """PgBouncer gives each transaction another session; what was set is for this one alone."""
+    shown = "SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY name"
+    with Pooler(reader, "transaction") as pooler:
+        before = _ask(pooler.conninfo, shown)
+        rows = read_features(pooler.conninfo, TOM)
+        assert pooler.sessions == 1, "the session that was read with is the one that is looked at"
+        assert _ask(pooler.conninfo, shown) == before
+    pd.testing.assert_frame_equal(rows, read_features(reader, TOM))
 
 
 def test_while_it_reads_no_blocking_refresh_can_replace_the_labels(reader, template, monkeypatch):
