@@ -31,7 +31,7 @@ from feature_store.schema.proof_stamp import unstamped
 from feature_store.schema.removal import Removal, WithoutFile, plan_removal, without_file
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
-from feature_store.schema.store_record import record_of, recorded, store_problems
+from feature_store.schema.store_record import check_store, record_of, recorded
 from feature_store.schema.unanswered import reviews_on
 
 
@@ -55,8 +55,7 @@ class Plan:
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
-        unsafe: whom our schemas let in, and whether the database is of another store, in words with
-            the way out; nothing is applied meanwhile.
+        unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
         without_file: relations that apply made and that no file defines any more.
         removal: what removing those that were named takes; None where none was.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
@@ -141,13 +140,14 @@ def make_plan(
     Raises:
         BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
             name that cannot be replaced, or dropped.
-        NotReady: somebody else has taken the audit schema, so that nothing of it can be read.
+        NotReady: somebody else has taken the audit schema, so that nothing of it can be read; or
+            the database has another store.
     """
     check_declarations(include_dir, store)
     unsafe = tuple(schema_problems(connection, store.profile.governed_schemas))
     try:
         migrations = pending_migrations(connection, read_migrations())
-        unsafe += tuple(store_problems(connection, store.profile))
+        check_store(connection, store.profile)
     except psycopg.errors.InsufficientPrivilege:
         if unsafe:  # whoever took the schema has shut everybody out
             raise NotReady(f"Not safe: {len(unsafe)}", items=unsafe) from None

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.suites import Check, read_suites, suite_of
+from feature_store.errors import BadInput, NotReady
 
 
 @dataclass(frozen=True)
@@ -65,26 +66,32 @@ def recorded(connection: Connection[Any]) -> StoreRecord | None:
         ).fetchone()
 
 
-def store_problems(connection: Connection[Any], profile: StoreProfile) -> list[str]:
-    """Say if the database has another store, or a schema's name is no plain one to it."""
-    found = [
-        f"The schema {schema} must be quoted in PostgreSQL, as a word of its own.\n"
-        "Next: give it another name in store.toml (governed_schemas)"
-        for (schema,) in connection.execute(
-            "SELECT s FROM unnest(%s::text[]) AS s WHERE quote_ident(s) <> s",
-            (profile.governed_schemas,),
+def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
+    """Refuse a database that has another store, and a schema's name that is no plain one to it.
+
+    Raises:
+        BadInput: a governed schema is called by a word of SQL.
+        NotReady: the database has another store.
+    """
+    quoted = connection.execute(
+        "SELECT s FROM unnest(%s::text[]) AS s WHERE quote_ident(s) <> s",
+        (profile.governed_schemas,),
+    ).fetchall()
+    if quoted:
+        raise BadInput(
+            f"The schema {quoted[0][0]} would have to be quoted in SQL: PostgreSQL has that word.",
+            next_step="Give it another name in store.toml (governed_schemas).",
         )
-    ]
     known = recorded(connection)
     if known is not None and known.name != profile.name:
         rename = sql.SQL("UPDATE feature_store_audit.store SET name = {}").format(profile.name)
-        found.append(
+        raise NotReady(
             f"This database has the store {known.name}, of the DAG {known.dag_id}; these files are "
-            f"of the store {profile.name}.\nNext: give {profile.name} a database of its own "
-            "(FEATURE_STORE_CONN_ID); or, if the store was only renamed, as the owner: "
-            + rename.as_string()
+            f"of the store {profile.name}.",
+            readers="what they had before.",
+            next_step=f"Give {profile.name} a database of its own (FEATURE_STORE_CONN_ID). Or, if "
+            f"the store was only renamed, as the owner: {rename.as_string()}",
         )
-    return found
 
 
 def record_store(connection: Connection[Any], record: StoreRecord) -> None:
