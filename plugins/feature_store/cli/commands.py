@@ -44,6 +44,7 @@ from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.plan import make_plan
+from feature_store.schema.plan_words import without_file_words
 from feature_store.settings import Settings, read_settings
 from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
@@ -113,6 +114,8 @@ def _apply(
     done = apply(connection, store, settings, options.replace, stamps, options.drop)
     if done.empty:
         print("Nothing to do: everything is as its file.")
+        if words := without_file_words(done):
+            print(words)
     else:
         print(f"Applied, in one transaction.\n{done.done}")
     for feature_set in stamps:

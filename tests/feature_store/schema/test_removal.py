@@ -287,6 +287,8 @@ def test_its_history_goes_with_it_and_what_nobody_answered_is_told(left, files):
 def test_the_command_line_takes_it(store_db, before, files, airflow_conn, capsys):
     apply(store_db.connection, before.store, before.settings)
     airflow_conn(store_db.conninfo)
+    assert main(["apply"]) == 0
+    assert f"  - {_NEW}, a materialized view\n" in capsys.readouterr().out
     assert main(_DROP.split()[1:]) == 0, capsys.readouterr().err
     assert "Dropped, as named: 1" in capsys.readouterr().out
     assert store_db.value(f"SELECT to_regclass('{_NEW}')") is None
