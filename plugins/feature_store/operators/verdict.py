@@ -25,7 +25,8 @@ from feature_store.operators.airflow_run import (
 )
 from feature_store.operators.failed_run import failed_before, record_failure
 from feature_store.operators.store_operator import StoreOperator
-from feature_store.reporting.mail.send import mail_failure, mail_reviews, mail_warnings
+from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
+from feature_store.reporting.mail.send import mail_failure
 from feature_store.settings import Settings
 
 if TYPE_CHECKING:

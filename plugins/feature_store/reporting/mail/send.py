@@ -1,4 +1,4 @@
-"""The one mail of a failed run, sent by the task that fails it; and of old days that changed.
+"""The one mail of a failed run, sent by the task that fails it.
 
 Beside the mail goes a notice with its first lines, where somebody has set one (`channels`).
 
@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_store.reporting.mail.airflow_facts import (
     CAUSE,
-    day_of,
     failed_run,
-    links,
     untold_run,
 )
 from feature_store.reporting.mail.channels import channels, to_be_told
@@ -36,18 +34,16 @@ if TYPE_CHECKING:
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.run_facts import FailedRun, MailFacts
-    from feature_store.validation.history.mailed_reviews import Unmailed
-
-__all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold", "mail_warnings"]
 
 log = logging.getLogger(__name__)
 
 # A mail is not worth a long wait: in seconds, for each statement, for each lock, for all facts.
 _PATIENCE = 30
 
-_MAYBE_SECOND = (
+MAYBE_SECOND = (
     "You may have had this mail before: when it was sent first, nobody learned whether it came."
 )
+"""Said in a mail that may be a second one."""
 _LATE = "This mail comes late: the run ended without one, and a later run tells of it."
 
 
@@ -105,32 +101,6 @@ def mail_untold(
         _mail_untold(connection, context, has_failed, read)
     except Exception as problem:
         log.error("No mail was sent about a run that failed before: %s", hide(reason(problem)))
-
-
-def mail_reviews(
-    connection: Connection[Any],
-    context: Context,
-    found: Unmailed,
-    read: Callable[[], Settings] = read_settings,
-) -> bool:
-    """Mail that a good run found old days changed. Never raises; False if no mail went out."""
-    try:
-        return _mail_reviews(connection, context, found, read)
-    except Exception as problem:
-        log.error("No mail was sent about old days that changed: %s", hide(reason(problem)))
-        return False
-
-
-def mail_warnings(
-    connection: Connection[Any],
-    context: Context,
-    read: Callable[[], Settings] = read_settings,
-) -> None:
-    """Mail which warnings of a good run are new, and which are over. Never raises."""
-    try:
-        _mail_warnings(connection, context, read)
-    except Exception as problem:
-        log.error("No mail was sent about warnings: %s", hide(reason(problem)))
 
 
 def _mail_failure(
@@ -193,99 +163,19 @@ def _mail_untold(
                 break  # nobody is kept waiting for more mails to a server that takes none
 
 
-def _mail_reviews(
-    connection: Connection[Any], context: Context, found: Unmailed, read: Callable[[], Settings]
-) -> bool:
-    from feature_store.audit.lease import Holder
-    from feature_store.audit.runs import verdict_of
-    from feature_store.reporting.mail.compose import compose_review
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed
-    from feature_store.reporting.mail.next_steps import Step
-    from feature_store.reporting.mail.run_facts import MailFacts, title_of
-    from feature_store.text_format import PLACEHOLDER
-    from feature_store.validation.history.by_day import by_day
-
-    settings = to_be_told("mail about old days that changed", read)
-    if settings is None:
-        return False
-    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
-    facts = MailFacts(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        as_of_day=day_of(context, settings),
-        title=title_of(settings.include_dir),
-        section="Old days changed, for review",
-        links=links(settings, run.dag_id, run.run_id),
-        notes=(_MAYBE_SECOND,) if found.doubtful else (),
-    )
-    days = by_day(found.reviews)
-    steps = [
-        Step("This shows what is pending, layer by layer:", "bin/feature-store history"),
-        *(
-            Step(
-                f"If {day} is right as it is now, accept it, as the reviewer or the owner, and say "
-                "why:",
-                f"bin/feature-store accept-history --day {day} --reason {PLACEHOLDER}",
-            )
-            for day in list(days)[:5]
-        ),
-    ]
-    unanswered = list(by_day(found.unanswered).values())
-    mail = compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
-    known = Mailed(tries=int(found.doubtful))
-    verdict = verdict_of(connection, run)
-    sent = True
-    for channel in channels(settings):
-        book = Book(connection, channel, "review", verdict, known, None, found.sightings)
-        sent = _send(mail, settings, book) and sent
-    return sent
-
-
-def _mail_warnings(
-    connection: Connection[Any], context: Context, read: Callable[[], Settings]
-) -> None:
-    from feature_store.audit.lease import Holder
-    from feature_store.audit.runs import verdict_of
-    from feature_store.reporting.mail.compose import compose_warnings
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts, leading_column, title_of
-    from feature_store.reporting.run.read import read_findings
-
-    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
-    findings = read_findings(connection, run.dag_id, run.run_id)
-    now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
-    settings = read()
-    for channel in channels(settings):
-        told = told_warnings(connection, channel.kind("warning"))
-        new, over = now.keys() - told, told - now.keys()
-        if not new and not over:
-            continue
-        know_all_secrets(settings)
-        facts = MailFacts(
-            dag_id=run.dag_id,
-            run_id=run.run_id,
-            as_of_day=day_of(context, settings),
-            title=title_of(settings.include_dir),
-            findings=tuple(now[name] for name in sorted(new)),
-            key=leading_column(connection),
-            section="An expectation is broken",
-            links=links(settings, run.dag_id, run.run_id),
-        )
-        verdict = verdict_of(connection, run)
-        book = Book(connection, channel, "warning", verdict, Mailed(), warnings=tuple(sorted(now)))
-        _send(compose_warnings(facts, sorted(over), hide), settings, book)
-
-
 def _tell(facts: MailFacts, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
     from feature_store.reporting.mail.compose import compose
 
-    doubt = (_MAYBE_SECOND,) if known.doubtful else ()
-    return _send(compose(replace(facts, notes=(*notes, *doubt)), hide), settings, book)
+    doubt = (MAYBE_SECOND,) if known.doubtful else ()
+    return send(compose(replace(facts, notes=(*notes, *doubt)), hide), settings, book)
 
 
-def _send(mail: Mail, settings: Settings, book: Book) -> bool:
+def send(mail: Mail, settings: Settings, book: Book) -> bool:
+    """Hand a message over to its channel, and write down what became of it.
+
+    Returns:
+        Whether it went out.
+    """
     channel = book.channel
     delivery = channel.deliver(mail, settings, lambda: book.begin(mail.subject))
     book.end(delivery)

@@ -17,7 +17,7 @@ import pytest
 
 from feature_store.audit.lease import Holder
 from feature_store.audit.runs import open_run
-from feature_store.reporting.mail.send import mail_reviews, mail_warnings
+from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from sandbox.mailbox import Mailbox, mail_settings
 from tests.feature_store.reporting.mail.verdicts import (

@@ -14,7 +14,7 @@ import pytest
 
 from feature_store.audit.lease import Holder
 from feature_store.audit.runs import open_run
-from feature_store.reporting.mail.send import mail_reviews
+from feature_store.reporting.mail.good_run import mail_reviews
 from sandbox.mailbox import Mailbox, mail_settings
 from tests.feature_store.reporting.mail.verdicts import (
     DAG,
