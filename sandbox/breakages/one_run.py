@@ -15,7 +15,7 @@ from sandbox.breakages.breakage import DEVICES, Breakage, Scene
 from sandbox.dag_run import load_dag
 
 _HARM = "harm"
-_MAILS = "feature_store.reporting.mail.send"
+_MAILS = "feature_store.reporting.mail"
 
 
 @dataclass(frozen=True)
