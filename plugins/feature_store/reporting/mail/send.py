@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from feature_store.reporting.mail.airflow_facts import (
-    CAUSE,
     day_of,
     failed_run,
     links,
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from feature_store.reporting.mail.run_facts import FailedRun, MailFacts
     from feature_store.validation.history.mailed_reviews import Unmailed
 
-__all__ = ["CAUSE", "leave_cause", "mail_failure", "mail_reviews", "mail_untold", "mail_warnings"]
-
 log = logging.getLogger(__name__)
 
 # A mail is not worth a long wait: in seconds, for each statement, for each lock, for all facts.
@@ -45,21 +42,6 @@ _MAYBE_SECOND = (
     "You may have had this mail before: when it was sent first, nobody learned whether it came."
 )
 _LATE = "This mail comes late: the run ended without one, and a later run tells of it."
-
-
-def leave_cause(context: Context, error: BaseException) -> None:
-    """Leave a failed task's cause for the mail. Never raises."""
-    from feature_store.reporting.run.account import Cause
-
-    try:
-        cause = asdict(Cause.of(error))
-        for name in ("text", "next_step"):
-            cause[name] = hide(cause[name])
-        for name in ("about", "items"):
-            cause[name] = [hide(text) for text in cause[name]]
-        context["ti"].xcom_push(key=CAUSE, value=cause)
-    except Exception as problem:
-        log.info("The cause was not left for the failure mail: %s", problem)
 
 
 def mail_failure(
@@ -130,10 +112,7 @@ def mail_warnings(
 
 
 def _mail_failure(
-    context: Context,
-    error: BaseException | None,
-    verdict: int | None,
-    read: Callable[[], Settings],
+    context: Context, error: BaseException | None, verdict: int | None, read: Callable[[], Settings]
 ) -> None:
     from feature_store.database.session import open_session
     from feature_store.reporting.mail.mail_book import Book
