@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import (
 )
 
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
-from feature_store.reporting.mail.send import leave_cause
+from feature_store.reporting.mail.airflow_facts import leave_cause
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from feature_store.declarations.dag_outline import VERDICT
 from feature_store.errors import BadInput
+from feature_store.reporting.mail.secrets import hide
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,6 +24,21 @@ log = logging.getLogger(__name__)
 
 CAUSE = "cause"
 """The XCom key under which a task that fails leaves its cause."""
+
+
+def leave_cause(context: Context, error: BaseException) -> None:
+    """Leave a failed task's cause for the mail. Never raises."""
+    from feature_store.reporting.run.account import Cause
+
+    try:
+        cause = asdict(Cause.of(error))
+        for name in ("text", "next_step"):
+            cause[name] = hide(cause[name])
+        for name in ("about", "items"):
+            cause[name] = [hide(text) for text in cause[name]]
+        context["ti"].xcom_push(key=CAUSE, value=cause)
+    except Exception as problem:
+        log.info("The cause was not left for the failure mail: %s", problem)
 
 
 def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:

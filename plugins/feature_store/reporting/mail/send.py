@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from feature_store.reporting.mail.airflow_facts import (
-    CAUSE,
     failed_run,
     untold_run,
 )
@@ -45,21 +44,6 @@ MAYBE_SECOND = (
 )
 """Said in a mail that may be a second one."""
 _LATE = "This mail comes late: the run ended without one, and a later run tells of it."
-
-
-def leave_cause(context: Context, error: BaseException) -> None:
-    """Leave a failed task's cause for the mail. Never raises."""
-    from feature_store.reporting.run.account import Cause
-
-    try:
-        cause = asdict(Cause.of(error))
-        for name in ("text", "next_step"):
-            cause[name] = hide(cause[name])
-        for name in ("about", "items"):
-            cause[name] = [hide(text) for text in cause[name]]
-        context["ti"].xcom_push(key=CAUSE, value=cause)
-    except Exception as problem:
-        log.info("The cause was not left for the failure mail: %s", problem)
 
 
 def mail_failure(
@@ -104,10 +88,7 @@ def mail_untold(
 
 
 def _mail_failure(
-    context: Context,
-    error: BaseException | None,
-    verdict: int | None,
-    read: Callable[[], Settings],
+    context: Context, error: BaseException | None, verdict: int | None, read: Callable[[], Settings]
 ) -> None:
     from feature_store.database.session import open_session
     from feature_store.reporting.mail.mail_book import Book

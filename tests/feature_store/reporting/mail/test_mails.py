@@ -26,12 +26,12 @@ from feature_store.errors import (
     RunFailed,
     StoreError,
 )
-from feature_store.reporting.mail.airflow_facts import CAUSE
+from feature_store.reporting.mail.airflow_facts import CAUSE, leave_cause
 from feature_store.reporting.mail.compose import compose, compose_review
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts, title_of
-from feature_store.reporting.mail.send import leave_cause, mail_failure
+from feature_store.reporting.mail.send import mail_failure
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.short_cause import cause_of
