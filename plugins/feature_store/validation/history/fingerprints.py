@@ -181,10 +181,15 @@ class LayerRows:
         ).fetchone()
         if not kept or kept[0]:
             return
-        values = {"layer": self._layer.name, "token": lease.token}
         if self._layer.role is Role.INPUT and self._values:
             rows = self._rows("h.day BETWEEN '0001-01-01' AND '9999-12-31'")
+            values = {"layer": self._layer.name, "token": lease.token}
             self._connection.execute(sql.SQL(_KEEP_SAID).format(rows=rows), values)
+        self.has_said(lease)
+
+    def has_said(self, lease: Lease) -> None:
+        """Say that the baseline's rows have their values."""
+        values = {"layer": self._layer.name, "token": lease.token}
         self._connection.execute(_SAID_KEPT, values)
 
     def differences(self, days: Sequence[date]) -> dict[date, Difference]:

@@ -200,6 +200,7 @@ class _Judgement:
         """Make a layer's days, as they are now, its baseline; how many they are."""
         rows = LayerRows(self._connection, layer)
         seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
+        rows.has_said(self._lease)
         self._rows.remember(layer, seen, read_known(self._connection, layer, None).now)
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
