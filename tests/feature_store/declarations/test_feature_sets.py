@@ -144,6 +144,22 @@ def test_a_row_takes_the_set_s_rule_and_its_own_name_unless_it_says_otherwise(re
 # Files that cannot be used
 
 
+def test_a_row_has_the_set_s_owner_and_tags_and_its_own_and_none_of_it_is_hashed(read):
+    rows = _rows(_row(), _row(2, "b", more=', owner = "us", tags = ["price", "x"]'))
+    plain = read(rows)
+    named = read('keys = ["a"]\nowner = "them"\ntags = ["x"]\n' + rows)
+    assert [(f.owner, f.tags) for f in named.features] == [("them", ("x",)), ("us", ("x", "price"))]
+    assert (plain.features[0].owner, plain.features[0].tags) == ("", ())
+    assert (named.keys, plain.keys) == (("a",), ())
+    assert named.hash == plain.hash
+
+
+def test_a_key_that_is_no_feature_is_refused(read):
+    assert _refused(read, 'keys = ["a", "z"]\n' + _rows(_row())).endswith(
+        "keys names z, which are no features of it."
+    )
+
+
 def test_a_duplicate_ordinal_is_refused(read):
     assert _refused(read, _rows(_row(), _row(1, "b"))) == (
         ", feature 2 (b): the ordinal 1 is there twice."
