@@ -124,7 +124,9 @@ def test_an_old_price_that_was_edited_is_reviewed(nights):
     }
     assert_history(verdict)
     review = verdict.reviews[0]
-    assert review.difference.examples == ({"row": "changed", "listing_id": 6},)
+    assert review.difference.examples == (
+        {"row": "changed", "listing_id": 6, "change": "price 10000 → 8000"},
+    )
     assert [str(r) for r in review.reaches] == [
         "D4 of 2026-03-11 and later (0 days moved)",
         "E of 2026-03-10 to 2026-03-10 (1 day moved)",
