@@ -35,7 +35,7 @@ def run_years(options: Options) -> None:
             with scratch_store(server, size.sample, store, settings) as scratch:
                 result["conditions"] = describe_conditions(server, scratch)
                 result["sizes"][str(size.listings)] = measure_years(scratch)
-    write_result(options.out, NAME, result)
+            write_result(options.out, NAME, result)
     render_years(options.out)
 
 
