@@ -7,11 +7,14 @@ from typing import Any
 
 from psycopg import Connection
 
+from tests.conftest import WRITABLE_RECORD
+
 _HERE = Path(__file__).parent
 
 
 def write_years(session: Connection[Any]) -> None:
     """Write the nights before the only run that the record has, each made of what that run left."""
+    session.execute(WRITABLE_RECORD.read_bytes())
     session.execute((_HERE / "years.sql").read_bytes())
 
 
