@@ -14,7 +14,14 @@ from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAININ
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 
-# The schema `ml` knows every feature set, whatever schema carries it.
+# The schema whose tables know every feature set: a database has one store, and so one of them.
+_REGISTRY = """
+SELECT n.nspname
+FROM pg_class AS c
+INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+INNER JOIN pg_attribute AS a ON c.oid = a.attrelid AND a.attname = 'features_hash'
+WHERE c.relname = 'feature_set' AND c.relkind = 'r'
+"""
 _SETS = """
 SELECT
     s.name,
@@ -26,9 +33,9 @@ SELECT
     format_type(e.atttypid, NULL),
     l.t0_relation,
     l.t0_column
-FROM ml.feature_set AS s
-INNER JOIN ml.feature_contract AS c ON s.set_id = c.set_id
-INNER JOIN ml.feature_set_binding AS b ON s.set_id = b.set_id
+FROM {registry}.feature_set AS s
+INNER JOIN {registry}.feature_contract AS c ON s.set_id = c.set_id
+INNER JOIN {registry}.feature_set_binding AS b ON s.set_id = b.set_id
 INNER JOIN pg_class AS k ON k.oid = to_regclass(b.relation_name)
 INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
 LEFT JOIN feature_log.logged_sets AS l ON s.name = l.feature_set
@@ -69,6 +76,7 @@ class ReadSet:
     """A feature set, as the database knows it.
 
     Attributes:
+        registry: the schema whose tables and functions know it.
         name: the set's.
         contract_hash: of its contract as a person stamped it.
         relation: the live relation that carries it.
@@ -80,6 +88,7 @@ class ReadSet:
         labels: what became of an entity.
     """
 
+    registry: str
     name: str
     contract_hash: str | None
     relation: Name
@@ -115,18 +124,22 @@ def find_sets(connection: Connection[Any], names: Sequence[str]) -> list[ReadSet
 
     Raises:
         BadInput: there is none of a name.
+        NotReady: there is no store, or a set has no live relation.
     """
-    known = [n for (n,) in connection.execute("SELECT name FROM ml.feature_set ORDER BY name")]
+    registry = _registry(connection)
+    schema = {"registry": sql.Identifier(registry)}
+    names_of = sql.SQL("SELECT s.name FROM {registry}.feature_set AS s ORDER BY s.name")
+    known = [n for (n,) in connection.execute(names_of.format(**schema))]
     if unknown := [name for name in names if name not in known]:
         raise BadInput(
             f"There is no feature set called {', '.join(map(repr, unknown))}.",
             next_step=f"Use one of {', '.join(known) or 'none: no contract was ever stamped'}.",
         )
-    rows = connection.execute(_SETS, (list(names),)).fetchall()
-    found = {row[0]: _read_set(connection, row) for row in rows}
+    rows = connection.execute(sql.SQL(_SETS).format(**schema), (list(names),)).fetchall()
+    found = {row[0]: _read_set(connection, registry, row) for row in rows}
     for name in names:
         if name not in found:  # bound to nothing that is there: this says what
-            _assert_contract(connection, name)
+            _assert_contract(connection, registry, name)
             raise NotReady(f"The feature set {name!r} cannot be read: it has no live relation.")
     return [found[name] for name in names]
 
@@ -153,24 +166,39 @@ def require_certified(connection: Connection[Any], feature_set: ReadSet, max_age
         BadInput: ``max_age`` is no interval, or a negative one.
         psycopg.errors.RaiseException: they are not, in the words of the database.
     """
-    _assert_contract(connection, feature_set.name)
+    _assert_contract(connection, feature_set.registry, feature_set.name)
     with bad_input(f"max_age {max_age!r}"):
         row = connection.execute(
-            "SELECT as_of_day, run_id, certified_at FROM ml.require_certified(%s, %s::interval)",
+            sql.SQL(
+                "SELECT as_of_day, run_id, certified_at FROM {}.require_certified(%s, %s::interval)"
+            ).format(sql.Identifier(feature_set.registry)),
             (feature_set.name, max_age),
         ).fetchone()
     assert row is not None  # it gives one row or raises
     return Certified(*row)
 
 
-def _assert_contract(connection: Connection[Any], name: str) -> None:
-    connection.execute("SELECT ml.assert_feature_contract(%s)", (name,))
+def _registry(connection: Connection[Any]) -> str:
+    row = connection.execute(_REGISTRY).fetchone()
+    if row is None:
+        raise NotReady(
+            "This database has no feature store that this client knows.",
+            next_step="Look at the connection string; as the store's owner run "
+            "`bin/feature-store apply`, then include/roles.sql.",
+        )
+    return str(row[0])
 
 
-def _read_set(connection: Connection[Any], row: tuple[Any, ...]) -> ReadSet:
+def _assert_contract(connection: Connection[Any], registry: str, name: str) -> None:
+    connection.execute(
+        sql.SQL("SELECT {}.assert_feature_contract(%s)").format(sql.Identifier(registry)), (name,)
+    )
+
+
+def _read_set(connection: Connection[Any], registry: str, row: tuple[Any, ...]) -> ReadSet:
     name, contract_hash, schema, relation, features, entity, *where = row
     feature_set = ReadSet(
-        name, contract_hash, Name(schema, relation), tuple(features), entity, *where
+        registry, name, contract_hash, Name(schema, relation), tuple(features), entity, *where
     )
     if entity is None:
         return feature_set

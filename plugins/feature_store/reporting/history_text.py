@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from feature_store.schema.store_record import leading_column
 from feature_store.text_format import PLACEHOLDER, bullets, plural
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
@@ -17,10 +18,11 @@ _ACCEPTED = 20
 def history_text(connection: Connection[Any]) -> str:
     """The latest judgement, the leaks, the pending reviews, and the latest acceptances."""
     leaks, reviews = open_leaks(connection), pending_reviews(connection)
+    key = leading_column(connection)
     parts = [
         _latest(connection),
         _listed("Output days that moved without cause", leaks),
-        _by_day(reviews),
+        _by_day(reviews, key),
     ]
     if reviews:
         parts.append(_listed("Pending reviews, layer by layer", reviews))
@@ -36,7 +38,7 @@ def history_text(connection: Connection[Any]) -> str:
         "kind = 'review' AND outcome = 'redefined' AND closed_at > now() - interval '30 days'",
     )
     if closed:
-        lines = bullets(by_day(closed).values())
+        lines = bullets(by_day(closed, key).values())
         parts.append(f"Closed without an answer, as a definition changed: {len(closed)}\n{lines}")
     accepted = find(
         connection,
@@ -91,8 +93,8 @@ def _latest(connection: Connection[Any]) -> str:
     return told
 
 
-def _by_day(reviews: tuple[Finding, ...]) -> str:
-    days = by_day(reviews)
+def _by_day(reviews: tuple[Finding, ...], key: str) -> str:
+    days = by_day(reviews, key)
     if not days:
         return "Pending reviews, settled input days that changed: none."
     return (

@@ -66,6 +66,12 @@ def recorded(connection: Connection[Any]) -> StoreRecord | None:
         ).fetchone()
 
 
+def leading_column(connection: Connection[Any]) -> str:
+    """The column that the rows of a sample lead with; empty: none."""
+    store = recorded(connection)
+    return store.key if store else ""
+
+
 def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
     """Refuse a database that has another store, and a schema's name that is no plain one to it.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from feature_store.audit.lease import Lease
 from feature_store.declarations.feature_sets import FeatureSet
@@ -62,7 +62,10 @@ class KnownBins:
 def stamped_hash(connection: Connection[Any], feature_set: FeatureSet) -> str | None:
     """The hash under which a set is stamped; None: it is not."""
     row = connection.execute(
-        "SELECT s.features_hash FROM ml.feature_set AS s WHERE s.name = %s", (feature_set.name,)
+        sql.SQL("SELECT s.features_hash FROM {} AS s WHERE s.name = %s").format(
+            sql.Identifier(feature_set.schema, "feature_set")  # each governed schema shows all sets
+        ),
+        (feature_set.name,),
     ).fetchone()
     return row and row[0]
 

@@ -97,7 +97,8 @@ def test_sessions_are_opened_in_one_place_only() -> None:
         for path in (ROOT / "plugins" / "feature_store").rglob("*.py")
         if opens.search(path.read_text())
     }
-    assert found == {"session.py"}
+    # The client stands alone: models read by it where nothing else of the package is installed.
+    assert found == {"session.py", "snapshot.py"}
 
 
 class TestOptions:

@@ -58,6 +58,7 @@ def _mail_reviews(
     from feature_store.reporting.mail.mail_record import Mailed
     from feature_store.reporting.mail.next_steps import Step
     from feature_store.reporting.mail.run_facts import MailFacts, title_of
+    from feature_store.schema.store_record import leading_column
     from feature_store.text_format import PLACEHOLDER
     from feature_store.validation.history.by_day import by_day
 
@@ -74,7 +75,8 @@ def _mail_reviews(
         links=links(settings, run.dag_id, run.run_id),
         notes=(MAYBE_SECOND,) if found.doubtful else (),
     )
-    days = by_day(found.reviews)
+    key = leading_column(connection)
+    days = by_day(found.reviews, key)
     steps = [
         Step("This shows what is pending, layer by layer:", "bin/feature-store history"),
         *(
@@ -86,7 +88,7 @@ def _mail_reviews(
             for day in list(days)[:5]
         ),
     ]
-    unanswered = list(by_day(found.unanswered).values())
+    unanswered = list(by_day(found.unanswered, key).values())
     mail = compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
@@ -105,8 +107,9 @@ def _mail_warnings(
     from feature_store.reporting.mail.compose import compose_warnings
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts, leading_column, title_of
+    from feature_store.reporting.mail.run_facts import MailFacts, title_of
     from feature_store.reporting.run.read import read_findings
+    from feature_store.schema.store_record import leading_column
 
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)

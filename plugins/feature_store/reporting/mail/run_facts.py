@@ -17,7 +17,7 @@ from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.read import read_findings, read_readable
-from feature_store.schema.store_record import recorded
+from feature_store.schema.store_record import leading_column
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
@@ -119,7 +119,7 @@ def read_facts(
         certified = certified_in_words(connection)
         run_key = Holder(run.dag_id, run.run_id)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
-        reviews = tuple(by_day(seen).values())
+        reviews = tuple(by_day(seen, key).values())
     return MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -143,12 +143,6 @@ def title_of(include_dir: Path) -> str:
         return read_profile(include_dir).title
     except BadInput:
         return MailFacts.title
-
-
-def leading_column(connection: Connection[Any]) -> str:
-    """The column that the rows of a sample lead with; empty: none."""
-    store = recorded(connection)
-    return store.key if store else ""
 
 
 def readers_have(readable: Sequence[Readable]) -> str:

@@ -205,7 +205,12 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         user: User,
         feature_set: Annotated[str, Path(description="The set.", max_length=250)],
         entity: Annotated[
-            str, Query(description="Such as a listing_id.", max_length=100, pattern=NO_NUL)
+            str,
+            Query(
+                description="A value of the column that the contract calls entity.",
+                max_length=100,
+                pattern=NO_NUL,
+            ),
         ],
     ) -> ServedBesideToday:
         """Where the page's role may read rows of the set and of its log; else there is none."""

@@ -1,7 +1,7 @@
-"""Findings of history told by day, one line each: which listings, and what the day moves.
+"""Findings of history told by day, one line each: which entities, and what the day moves.
 
-One late listing changes its day in several layers. Who has to answer asks which listing it is, not
-which layers: those that name listings tell it, and the others only where none does.
+One late entity changes its day in several layers. Who has to answer asks which one it is, not which
+layers: those that name entities tell it, and the others only where none does.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from feature_store.text_format import in_words, plural
 from feature_store.validation.history.findings import Finding
 from feature_store.validation.history.row_changes import CHANGE
 
-LISTING = "listing_id"
 _MOST = 5
 
 
-def by_day(findings: Iterable[Finding]) -> dict[date, str]:
-    """What changed on each day, in a line, in the order of the days."""
+def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
+    """What changed on each day, in a line, in the order of the days.
+
+    Args:
+        findings: of any days.
+        key: the column by which the store knows its entities; empty: none.
+    """
     dated = sorted((f for f in findings if f.day), key=lambda f: (f.day, f.layer))
-    return {day: _line(day, list(of_day)) for day, of_day in groupby(dated, lambda f: f.day) if day}
+    days = groupby(dated, lambda f: f.day)
+    return {day: _line(day, list(of_day), key) for day, of_day in days if day}
 
 
-def _line(day: date, findings: list[Finding]) -> str:
-    told = list(_listings(findings)) or [_counted(finding) for finding in findings]
+def _line(day: date, findings: list[Finding], key: str) -> str:
+    told = list(_entities(findings, key)) or [_counted(finding) for finding in findings]
     moved: dict[str, int] = {}
     for finding in findings:
         for reach in finding.reaches:
@@ -38,16 +43,16 @@ def _line(day: date, findings: list[Finding]) -> str:
     return f"{day}: {'; '.join(told)}"
 
 
-def _listings(findings: list[Finding]) -> Iterator[str]:
-    """The listings that came, went and changed, as the layers tell that name them."""
+def _entities(findings: list[Finding], key: str) -> Iterator[str]:
+    """The entities that came, went and changed, as the layers tell that name them."""
     how: dict[int, set[str]] = {}
     to: dict[int, str] = {}
-    named = [f for f in findings if any(LISTING in e for e in f.difference.examples)]
+    named = [f for f in findings if any(key in e for e in f.difference.examples)]
     for finding in named:
         for example in finding.difference.examples:
-            how.setdefault(example[LISTING], set()).add(example["row"])
+            how.setdefault(example[key], set()).add(example["row"])
             if CHANGE in example:
-                to.setdefault(example[LISTING], example[CHANGE])
+                to.setdefault(example[key], example[CHANGE])
     # Where equal rows are legal none changes: it goes, and comes with other values.
     changed = [n for n, ways in how.items() if "changed" in ways or len(ways) > 1]
     columns = dict.fromkeys(c for f in named for c in f.difference.columns)
@@ -56,16 +61,17 @@ def _listings(findings: list[Finding]) -> Iterator[str]:
         ("went", [n for n, ways in how.items() if ways == {"went"}], "went"),
         (f"changed in {in_words(list(columns))}" if columns else "changed", changed, "changed"),
     )
-    for what, listings, kind in words:
-        if listings:
+    noun = key.removesuffix("_id").replace("_", " ")
+    for what, entities, kind in words:
+        if entities:
             counted = max(getattr(f.difference, kind) for f in named)
-            yield f"{plural(max(counted, len(listings)), 'listing')} {what}, {_some(listings, to)}"
+            yield f"{plural(max(counted, len(entities)), noun)} {what}, {_some(entities, to)}"
 
 
-def _some(listings: list[int], to: dict[int, str]) -> str:
-    named = (f"{n} ({to[n]})" if n in to else str(n) for n in sorted(listings)[:_MOST])
+def _some(entities: list[int], to: dict[int, str]) -> str:
+    named = (f"{n} ({to[n]})" if n in to else str(n) for n in sorted(entities)[:_MOST])
     shown = ", ".join(named)
-    return f"{shown}, …" if len(listings) > _MOST else shown
+    return f"{shown}, …" if len(entities) > _MOST else shown
 
 
 def _counted(finding: Finding) -> str:

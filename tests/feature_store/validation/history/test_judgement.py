@@ -433,7 +433,7 @@ def test_a_review_that_a_new_definition_closes_is_told_once(nights, settings):
     assert found.reviews == ()
     assert {(f.layer, f.day) for f in found.unanswered} == {("A", MARCH_10), ("D2", MARCH_10)}
     line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); it moves E on 1 day"
-    assert list(by_day(found.unanswered).values()) == [line]
+    assert list(by_day(found.unanswered, "listing_id").values()) == [line]
     assert (f"Closed without an answer, as a definition changed: 2\n  - {line}") in history_text(
         nights.connection
     )
@@ -453,7 +453,7 @@ def test_a_baseline_of_before_gets_the_values_that_its_rows_still_have(nights):
     nights.find(6)["price"] = None
     nights.find(6)["title"] = "A" * 50
     nights.night(AS_OF)
-    told = by_day(pending_reviews(nights.connection))[MARCH_10]
+    told = by_day(pending_reviews(nights.connection), "listing_id")[MARCH_10]
     assert f"6 (price 10000 → NULL, title NULL → {'A' * 40}…)" in told
 
 
@@ -472,7 +472,7 @@ def test_a_day_is_told_in_one_line(nights):
     nights.find(6)["price"] = 8000
     nights.listings.remove(nights.find(2))
     nights.night(AS_OF)
-    assert by_day(pending_reviews(nights.connection)) == {
+    assert by_day(pending_reviews(nights.connection), "listing_id") == {
         MARCH_1: "2026-03-01: 1 listing went, 2; it moves D4 on 1 day, E on 1 day, F2 on 1 day",
         MARCH_10: "2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6 "
         "(price 10000 → 8000); it moves E on 1 day",
