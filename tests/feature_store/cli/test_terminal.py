@@ -131,7 +131,12 @@ class TestInAProcessOfItsOwn:
     @pytest.fixture
     def start(self, store_db, airflow_conn):
         airflow_conn(store_db.conninfo)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+        # On a busy machine it takes long until a statement that is to be cancelled hears of it.
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "plugins"),
+            "FEATURE_STORE_LOCK_TIMEOUT": "120",
+        }
 
         def start_one(*arguments, stdout):
             command = [sys.executable, "-m", "feature_store", *arguments]
