@@ -131,16 +131,18 @@ class TestInAProcessOfItsOwn:
     @pytest.fixture
     def start(self, store_db, airflow_conn):
         airflow_conn(store_db.conninfo)
-        # On a busy machine it takes long until a statement that is to be cancelled hears of it.
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "plugins"),
-            "FEATURE_STORE_LOCK_TIMEOUT": "120",
-        }
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
 
         def start_one(*arguments, stdout):
             command = [sys.executable, "-m", "feature_store", *arguments]
-            return subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.PIPE)
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                # Tests in the background of a shell, and all that they start, ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
 
         return start_one
 
