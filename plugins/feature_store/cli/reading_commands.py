@@ -86,9 +86,9 @@ def _report(
     return Answer([str(write_report(connection, holder, to, exceptions, suites))], [])
 
 
-def _history(connection: Connection[Any], *_: object) -> Answer:
+def _history(connection: Connection[Any], store: Store, *_: object) -> Answer:
     require_store(connection)
-    return Answer([history_text(connection)], history_rows(connection))
+    return Answer([history_text(connection, store.profile.key)], history_rows(connection))
 
 
 def _freshness(

@@ -7,7 +7,6 @@ from typing import Any
 
 from psycopg import Connection
 
-from feature_store.schema.store_record import leading_column
 from feature_store.text_format import PLACEHOLDER, bullets, plural
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
@@ -15,10 +14,14 @@ from feature_store.validation.history.findings import Finding, find, open_leaks,
 _ACCEPTED = 20
 
 
-def history_text(connection: Connection[Any]) -> str:
-    """The latest judgement, the leaks, the pending reviews, and the latest acceptances."""
+def history_text(connection: Connection[Any], key: str) -> str:
+    """The latest judgement, the leaks, the pending reviews, and the latest acceptances.
+
+    Args:
+        connection: a session that may read what history found.
+        key: the column by which the store knows its entities; empty: none.
+    """
     leaks, reviews = open_leaks(connection), pending_reviews(connection)
-    key = leading_column(connection)
     parts = [
         _latest(connection),
         _listed("Output days that moved without cause", leaks),

@@ -223,7 +223,7 @@ def test_a_person_accepts_a_day_with_a_reason_and_it_is_kept(nights):
     assert quiet(verdict)
     nights.find(6)["location_city"] = "Oslo"  # from now on against the accepted day
     assert named(nights.night(AS_OF).reviews) == {"A 2026-03-10 +0 -0 ~1 location_city"}
-    assert "the site mended its prices" in history_text(nights.connection)
+    assert "the site mended its prices" in history_text(nights.connection, "listing_id")
 
 
 def test_one_layer_alone_can_be_accepted(nights):
@@ -435,7 +435,7 @@ def test_a_review_that_a_new_definition_closes_is_told_once(nights, settings):
     line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); it moves E on 1 day"
     assert list(by_day(found.unanswered, "listing_id").values()) == [line]
     assert (f"Closed without an answer, as a definition changed: 2\n  - {line}") in history_text(
-        nights.connection
+        nights.connection, "listing_id"
     )
     nights.mail_what_is_pending()
     assert unmailed_reviews(nights.connection).unanswered == ()
@@ -477,14 +477,14 @@ def test_a_day_is_told_in_one_line(nights):
         MARCH_10: "2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6 "
         "(price 10000 → 8000); it moves E on 1 day",
     }
-    text = history_text(nights.connection)
+    text = history_text(nights.connection, "listing_id")
     assert "  - 2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6" in text
 
 
 def test_an_open_finding_is_listed_with_what_is_needed_to_answer_it(nights):
     nights.find(6)["price"] = 8000
     nights.night(AS_OF)
-    text = history_text(nights.connection)
+    text = history_text(nights.connection, "listing_id")
     assert (
         "A (ml.tom_features_v1_mv) of 2026-03-10: 0 rows came, 0 went, 1 changed in price" in text
     )
@@ -507,4 +507,4 @@ def test_the_privileges_that_prepare_asks_for_are_enough(nights, new_role):
     accept_history(nights.connection, MARCH_10, "seen", "ann")
     nights.connection.execute(f"SET ROLE {role}".encode())
     assert quiet(nights.judge(lease, AS_OF))
-    assert "by ann" in history_text(nights.connection)
+    assert "by ann" in history_text(nights.connection, "listing_id")

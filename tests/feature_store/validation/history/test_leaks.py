@@ -225,7 +225,9 @@ def test_a_leak_waits_for_a_person_not_for_a_backfill(leaky):
     nights.night(AS_OF)
     assert nights.backfill(MARCH_10) != ()  # the late sale
     assert _open(nights) == {"E 2026-03-10"}
-    assert "Output days that moved without cause: 1" in history_text(nights.connection)
+    assert "Output days that moved without cause: 1" in history_text(
+        nights.connection, "listing_id"
+    )
     accept_history(nights.connection, MARCH_10, "known since Monday", "ann")
     assert quiet(nights.night(AS_OF))
 

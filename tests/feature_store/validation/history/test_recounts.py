@@ -68,11 +68,11 @@ def test_listings_that_are_scraped_again_every_night_ask_nobody(nights):
         assert quiet(verdict), named(verdict.reviews)
         counts = nights.rows("SELECT ask_cnt FROM ml.tom_features_v1_enriched_mv ORDER BY 1")
         assert counts == [(scrapes,)] * 2 + [(5 * scrapes,)] * 5
-    told = history_text(nights.connection)
+    told = history_text(nights.connection, "listing_id")
     assert "D1: 1 day from 2026-03-05 to 2026-03-05" in told
     assert "D2: 2 days from 2026-03-01 to 2026-03-10" in told, "20 June is young"
     nights.night(AS_OF)
-    assert "recounted" not in history_text(nights.connection)
+    assert "recounted" not in history_text(nights.connection, "listing_id")
 
 
 def test_a_median_that_a_known_listing_moves_is_reviewed(nights):
