@@ -22,8 +22,8 @@ from sandbox.mailbox import Mailbox
 from .conftest import RealAirflow
 from .middle import Session, hold_in_the_middle_of_e
 
-# Four runs one after the other, on a machine that may have other work: left to make test-all. Overlaps
-# and kills stay in make test, and what a backfill accepts is held by tests of the history, too.
+# Four runs one after the other, on a machine that may have other work: left to make test-all.
+# Overlaps and kills stay in make test; what a backfill accepts is held by tests of history, too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RANGE = ("2026-06-12", "2026-06-13", "2026-06-14")
