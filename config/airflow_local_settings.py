@@ -21,8 +21,6 @@ LIBRARIES = (
     "great_expectations",
     "great_expectations.expectations.core.unexpected_rows_expectation",
     "airflow.providers.postgres.hooks.postgres",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_svg",
     "psycopg.types.json",
     "sqlglot.dialects.postgres",
 )

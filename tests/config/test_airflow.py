@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from importlib.metadata import packages_distributions
 
 import airflow_local_settings
 import pytest
 from airflow.configuration import conf
 from airflow_local_settings import forks_tasks, preload
 
-from sandbox.home import CONFIG, shipped_settings
+from sandbox.home import CONFIG, ROOT, shipped_settings
 
 _SHIPPED = shipped_settings()
 _OF_AIRFLOW = {name: value for name, value in _SHIPPED.items() if name.startswith("AIRFLOW__")}
@@ -57,3 +58,14 @@ def test_a_library_that_cannot_be_imported_keeps_no_scheduler_from_starting(capl
 def test_the_package_itself_is_never_preloaded():
     """A task forked from a scheduler that had it would run yesterday's code with today's files."""
     assert not [m for m in airflow_local_settings.LIBRARIES if m.startswith("feature_store")]
+
+
+def test_what_is_preloaded_is_in_the_image():
+    """Else each start of a scheduler would warn of it; a checkout has more than the image."""
+    lock = (ROOT / "requirements-image.lock").read_text()
+    known = set(re.findall(r"^([\w.-]+)==", lock.replace("[binary]", ""), flags=re.MULTILINE))
+    of_module = packages_distributions()
+    for module in airflow_local_settings.LIBRARIES:
+        if not module.startswith("airflow."):
+            distributions = {d.lower().replace("_", "-") for d in of_module[module.split(".")[0]]}
+            assert distributions & known, module

@@ -28,9 +28,7 @@ Drawable = tuple[RunRecord, tuple[DeclaredException, ...], tuple[str, ...]]
 
 def draw(drawable: Drawable) -> bytes:
     """The report as a file of HTML."""
-    from feature_store.reporting.report.render import (
-        render_report,  # draws charts: a second to import
-    )
+    from feature_store.reporting.report.render import render_report  # few requests need it
 
     return render_report(*drawable).encode()
 
@@ -39,9 +37,8 @@ class Reports:
     """The reports that one process of the API server has drawn.
 
     The same facts give the same report, so it is kept by its facts: what a later try of the run, or
-    a person, changes in them is drawn anew, and nothing must be told that it is out of date. Facts
-    are read in milliseconds; a report is drawn in half a second, by a library that is not made for
-    threads.
+    a person, changes in them is drawn anew, and nothing must be told that it is out of date. They
+    are drawn one at a time, so that a crowd that asks for reports slows nothing else down.
     """
 
     def __init__(
