@@ -21,6 +21,8 @@ from feature_store.validation.far_dates import reading_far_dates
 from feature_store.validation.query_times import timing_queries
 
 log = logging.getLogger(__name__)
+# On import it says of some 180 functions that it does not register them: not in each task's log.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 _SAMPLE = 20
 # Great Expectations asks for a URL; the connections come from our own session, so that every option

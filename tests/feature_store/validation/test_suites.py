@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -645,3 +647,20 @@ def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> 
     ).fetchone()
     assert kept[0] == kept[1] > 15
     assert kept[2] == "met"
+
+
+def test_a_suites_log_holds_nothing_that_great_expectations_says_of_its_own_functions() -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import logging; logging.basicConfig(level=logging.INFO);"
+            "from feature_store.validation.suites import run_suite; run_suite([], None)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    assert "great_expectations" not in told.stderr
