@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from feature_store.audit.backfill_requests import ask, go_of
@@ -16,7 +16,8 @@ from feature_store.text_format import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
+
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def holder_of(context: Context) -> Holder:
     return Holder(run.dag_id, run.run_id)
 
 
-def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
+def take_turn(connection: Connection, settings: Settings, context: Context) -> Lease:
     """Take the store's lease for the run, or confirm that it has it.
 
     A task that slept while its run ended, and wakes up, does not take it anew: what it would
@@ -61,7 +62,7 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
     return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
-def asked_by(connection: Connection[Any], context: Context) -> str | None:
+def asked_by(connection: Connection, context: Context) -> str | None:
     """By which transaction of the store a backfill's run was asked for; None of other runs."""
     if context["dag_run"].run_type.value != "backfill":
         return None

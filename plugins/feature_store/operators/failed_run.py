@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import release_lease
 from feature_store.errors import BadInput, RunFailed, StoreError
@@ -13,13 +13,13 @@ from feature_store.text_format import in_words, plural
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
+    from feature_store.connection import Connection
     from feature_store.settings import Settings
 
 
 def record_failure(
-    connection: Connection[Any], settings: Settings, context: Context, error: BaseException
+    connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
     """Record that the run failed, and why; the verdict's number, None where none can be kept."""
     from feature_store.audit.runs import fail_run

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 
@@ -53,7 +52,7 @@ def _lineage(relations: Iterable[Name], settings: Settings) -> OperatorLineage:
 
 
 def _traced(
-    connection: Connection[Any], settings: Settings, relations: Iterable[Name]
+    connection: Connection, settings: Settings, relations: Iterable[Name]
 ) -> list[RelationLineage]:
     from feature_store.declarations.feature_sets import read_feature_sets
     from feature_store.declarations.leak_rules import read_exceptions, read_rules
@@ -75,7 +74,7 @@ def _traced(
 class _Datasets:
     """Relations as OpenLineage names them: ``postgres://host:port``, ``database.schema.table``."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         info = connection.info
         host = "localhost" if info.host.startswith("/") else info.host  # a socket's folder

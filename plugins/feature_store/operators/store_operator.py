@@ -30,7 +30,8 @@ from feature_store.settings import Settings, read_settings
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
-    from psycopg import Connection
+
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class StoreOperator(BaseOperator):
         super().__init__(**kwargs)
         self.include_dir = include_dir
         self.conn_id = conn_id
-        self._connections: list[Connection[Any]] = []
+        self._connections: list[Connection] = []
         self.stopped = False
 
     def execute(self, context: Context) -> Any:
@@ -106,7 +107,7 @@ class StoreOperator(BaseOperator):
         """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
         return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
 
-    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
+    def work(self, connection: Connection, settings: Settings, context: Context) -> Any:
         """Do the task's work in an open session."""
         raise NotImplementedError
 
@@ -127,7 +128,7 @@ class StoreOperator(BaseOperator):
 
         return OperatorLineage()
 
-    def connect(self, settings: Settings) -> Connection[Any]:
+    def connect(self, settings: Settings) -> Connection:
         """Open a session that stops with the task."""
         from feature_store.database.session import connect
 
@@ -136,7 +137,7 @@ class StoreOperator(BaseOperator):
         return connection
 
     @contextmanager
-    def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
+    def _session(self, settings: Settings) -> Iterator[Connection]:
         try:
             yield self.connect(settings)
         finally:

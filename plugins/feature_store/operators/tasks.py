@@ -24,7 +24,8 @@ from feature_store.settings import Settings
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
-    from psycopg import Connection
+
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class PrepareOperator(StoreOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"retries": _RETRIES_OF_WHO_WAITS, **kwargs})
 
-    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
+    def work(self, connection: Connection, settings: Settings, context: Context) -> str:
         """Take the lease, look at everything, and open the run's record."""
         from feature_store.declarations.store_profile import read_profile
         from feature_store.operators.run_opening import look_and_open
@@ -91,9 +92,7 @@ class RefreshOperator(StoreOperator):
         super().__init__(**kwargs)
         self.relation = relation
 
-    def work(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, Any]:
+    def work(self, connection: Connection, settings: Settings, context: Context) -> dict[str, Any]:
         """Refresh the relation under the lease, or record why it need not be."""
         from feature_store.declarations.store_definition import read_store
         from feature_store.operators.run_opening import limits_of, require_record
@@ -140,9 +139,7 @@ class SuiteOperator(StoreOperator):
         super().__init__(**kwargs)
         self.suite = suite
 
-    def work(
-        self, connection: Connection[Any], settings: Settings, context: Context
-    ) -> dict[str, Any]:
+    def work(self, connection: Connection, settings: Settings, context: Context) -> dict[str, Any]:
         """Run the suite's proofs, then its expectations, under the lease."""
         from feature_store.audit.adopted import adopted_relations
         from feature_store.audit.interference import check_untouched
@@ -184,7 +181,7 @@ class SuiteOperator(StoreOperator):
             prove(connection, store, lease, event)
             compared = compared_rows(connection, event)
 
-        def connect() -> Connection[Any]:
+        def connect() -> Connection:
             another = self.connect(settings)
             another.autocommit = False  # what Great Expectations counts on
             return another

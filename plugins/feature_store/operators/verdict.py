@@ -32,8 +32,8 @@ from feature_store.settings import Settings
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
-    from psycopg import Connection
 
+    from feature_store.connection import Connection
     from feature_store.declarations.store_definition import Store
     from feature_store.validation.leaks.gate_context import Scene
 
@@ -78,7 +78,7 @@ class AssertContractOperator(StoreOperator):
             raise
 
     def work(
-        self, connection: Connection[Any], settings: Settings, context: Context
+        self, connection: Connection, settings: Settings, context: Context
     ) -> dict[str, str | None]:
         """Certify the store, say so, and give the lease back."""
         from feature_store.declarations.store_profile import read_profile
@@ -103,7 +103,7 @@ class AssertContractOperator(StoreOperator):
 
         return lineage_of_carriers(self.settings())
 
-    def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+    def _end_well(self, connection: Connection, settings: Settings, context: Context) -> None:
         """What follows the certificate. It fails nothing, for readers are let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, context, self.settings)
@@ -114,7 +114,7 @@ class AssertContractOperator(StoreOperator):
         with _whatever_happens("The lease was not given back; the next run takes it"):
             self._end(connection, settings, context)
 
-    def _assert(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+    def _assert(self, connection: Connection, settings: Settings, context: Context) -> None:
         from feature_store.audit.runs import verdict_of
         from feature_store.declarations.feature_sets import logged_sets
         from feature_store.declarations.store_definition import read_store
@@ -158,7 +158,7 @@ class AssertContractOperator(StoreOperator):
         mail_failure(context, error, verdict, self.settings)
         return False
 
-    def _is_certified(self, connection: Connection[Any], context: Context) -> bool:
+    def _is_certified(self, connection: Connection, context: Context) -> bool:
         """Whether this try has certified the store, although it did not hear of it."""
         from feature_store.audit.runs import verdict_of
 
@@ -166,7 +166,7 @@ class AssertContractOperator(StoreOperator):
             return False
         return (verdict_of(connection, holder_of(context)) or 0) > self._before
 
-    def _end(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+    def _end(self, connection: Connection, settings: Settings, context: Context) -> None:
         """What follows the verdict and cannot change it; then the lease is given back."""
         from feature_store.audit.retention import forget
 
@@ -175,7 +175,7 @@ class AssertContractOperator(StoreOperator):
             log.info("Retention: %s.", forget(connection, settings))
         release_lease(connection, holder_of(context))
 
-    def _report(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
+    def _report(self, connection: Connection, settings: Settings, context: Context) -> None:
         """Write the run's report. The verdict does not depend on it."""
         from feature_store.declarations.leak_rules import read_exceptions
         from feature_store.declarations.suites import read_suites
@@ -192,7 +192,7 @@ class AssertContractOperator(StoreOperator):
         else:
             log.info("The run's report: %s", path)
 
-    def _announce(self, connection: Connection[Any], context: Context) -> None:
+    def _announce(self, connection: Connection, context: Context) -> None:
         """Say in the events of assets what was certified, and what each feature log was given."""
         from feature_store.validation.certification import read_certified, read_logged
 
@@ -212,7 +212,7 @@ def _whatever_happens(words: str) -> Iterator[None]:
 
 
 def _tell_of_reviews(
-    connection: Connection[Any], context: Context, settings: Callable[[], Settings]
+    connection: Connection, context: Context, settings: Callable[[], Settings]
 ) -> None:
     """Mail the reviews that no mail has told of."""
     from feature_store.validation.history.mailed_reviews import unmailed_reviews
@@ -227,7 +227,7 @@ def _tell_of_reviews(
 
 
 def _assert_contracts(
-    connection: Connection[Any], store: Store, lease: Lease, settings: Settings
+    connection: Connection, store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
     """Hold the proofs to their stamp, each feature set to its contract, the store to the gates."""
     from feature_store.declarations.feature_sets import read_feature_sets
@@ -260,7 +260,7 @@ def _assert_contracts(
     return hashes
 
 
-def _record_provenance(connection: Connection[Any], lease: Lease, scene: Scene) -> None:
+def _record_provenance(connection: Connection, lease: Lease, scene: Scene) -> None:
     """Keep what each feature is made of. The verdict does not depend on it being told."""
     from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 
@@ -278,7 +278,7 @@ def _record_provenance(connection: Connection[Any], lease: Lease, scene: Scene) 
 
 
 def _assert_history(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     lease: Lease,
     settings: Settings,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import passes_on_its_own
 from feature_store.validation.far_dates import reading_far_dates
@@ -57,7 +57,7 @@ class Finding:
 
 
 def run_suite(
-    expectations: Sequence[Expectation], connect: Callable[[], Connection[Any]]
+    expectations: Sequence[Expectation], connect: Callable[[], Connection]
 ) -> list[Finding]:
     """Check every expectation, all of them although one fails.
 

@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.audit.lease import Holder, take_lease
+from feature_store.connection import Connection
 from feature_store.operators.store_operator import StoreOperator
 from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
 from feature_store.validation import suite_record, suites
@@ -58,7 +59,7 @@ def sleeper(store_database: str, airflow_conn: Any) -> Sleeper:
 
 
 @contextmanager
-def while_it_sleeps(conninfo: str, act: Callable[[psycopg.Connection[Any], int], object]) -> Any:
+def while_it_sleeps(conninfo: str, act: Callable[[Connection, int], object]) -> Any:
     """Do something to the sleeping session, of which the process id is given."""
 
     def wait_and_act() -> None:
@@ -111,7 +112,7 @@ def test_a_task_that_waits_looks_less_often_the_more_tries_it_has_lost(
 def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
     sleeper: Sleeper, context: Any, store_database: str
 ) -> None:
-    def cancel(other: psycopg.Connection[Any], pid: int) -> None:
+    def cancel(other: Connection, pid: int) -> None:
         other.execute("SELECT pg_cancel_backend(%s)", (pid,))
 
     with while_it_sleeps(store_database, cancel), pytest.raises(AirflowFailException):

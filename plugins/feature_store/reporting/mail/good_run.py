@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
@@ -15,15 +15,15 @@ from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
+    from feature_store.connection import Connection
     from feature_store.validation.history.mailed_reviews import Unmailed
 
 log = logging.getLogger(__name__)
 
 
 def mail_reviews(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     found: Unmailed,
     read: Callable[[], Settings] = read_settings,
@@ -37,7 +37,7 @@ def mail_reviews(
 
 
 def mail_warnings(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     read: Callable[[], Settings] = read_settings,
 ) -> None:
@@ -49,7 +49,7 @@ def mail_warnings(
 
 
 def _mail_reviews(
-    connection: Connection[Any], context: Context, found: Unmailed, read: Callable[[], Settings]
+    connection: Connection, context: Context, found: Unmailed, read: Callable[[], Settings]
 ) -> bool:
     from feature_store.audit.lease import Holder
     from feature_store.audit.runs import verdict_of
@@ -99,9 +99,7 @@ def _mail_reviews(
     return sent
 
 
-def _mail_warnings(
-    connection: Connection[Any], context: Context, read: Callable[[], Settings]
-) -> None:
+def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
     from feature_store.audit.lease import Holder
     from feature_store.audit.runs import verdict_of
     from feature_store.reporting.mail.compose import compose_warnings

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feature_store.reporting.mail.airflow_facts import (
     failed_run,
@@ -26,9 +26,9 @@ from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
     from feature_store.audit.lease import Holder
+    from feature_store.connection import Connection
     from feature_store.reporting.mail.compose import Mail
     from feature_store.reporting.mail.mail_book import Book
     from feature_store.reporting.mail.mail_record import Mailed
@@ -68,7 +68,7 @@ def mail_failure(
 
 
 def mail_untold(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     has_failed: Callable[[Holder], bool],
     read: Callable[[], Settings] = read_settings,
@@ -122,7 +122,7 @@ def _mail_failure(
 
 
 def _mail_untold(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     has_failed: Callable[[Holder], bool],
     read: Callable[[], Settings],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.runs import read_facts
@@ -88,7 +87,7 @@ class Reports:
         return report
 
 
-def drawable(dag_id: str, run_id: str) -> Callable[[Connection[Any], Settings, Files], Drawable]:
+def drawable(dag_id: str, run_id: str) -> Callable[[Connection, Settings, Files], Drawable]:
     """What reads all that the report of a run is drawn from.
 
     Raises:
