@@ -138,8 +138,8 @@ def server_major(connection: Connection) -> int:
 
 def _connect(settings: Settings) -> Connection:
     conn_id = settings.conn_id
-    # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
     try:
+        # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
         from airflow.providers.postgres.hooks.postgres import PostgresHook
         from airflow.sdk.exceptions import (
             AirflowNotFoundException,

@@ -8,6 +8,10 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from airflow.sdk.exceptions import AirflowRuntimeError
+from httpx import HTTPStatusError
+
+from feature_store.as_of_day import as_of_day
 from feature_store.audit.backfill_requests import ask, go_of
 from feature_store.audit.lease import Holder, Lease, confirm_lease, take_lease
 from feature_store.errors import BadInput, RunOver
@@ -111,8 +115,6 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
         BadInput: the parameter ``as_of_day`` is no day, was given to a backfill, or the day is one
             that no run can answer for.
     """
-    from feature_store.as_of_day import as_of_day
-
     run = context["dag_run"]
     if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
         raise BadInput(
@@ -136,9 +138,6 @@ def today_of(context: Context, settings: Settings) -> date:
 
 
 def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from httpx import HTTPStatusError
-
     def state_of(holder: Holder) -> str | None:
         try:
             # An enumeration whose members are their texts, but are not printed so everywhere.

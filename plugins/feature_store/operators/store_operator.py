@@ -23,8 +23,9 @@ from airflow.sdk.exceptions import (
     AirflowTaskTimeout,
 )
 
+from feature_store.database.session import connect
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
-from feature_store.reporting.mail.airflow_facts import leave_cause
+from feature_store.reporting.mail.task_causes import leave_cause
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StoreOperator(BaseOperator):
         """
         settings = self.settings()
         try:
-            with self._session(settings) as connection:
+            with self.session(settings) as connection:
                 return self.work(connection, settings, context)
         except LeaseTaken as error:
             log.info("Waiting for the store's lease. %s", error.problem)
@@ -124,20 +125,20 @@ class StoreOperator(BaseOperator):
 
     def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
         """What failed has written nothing. Else OpenLineage's provider asks as of a success."""
+        # An extra, which may not be installed; it alone calls this.
         from airflow.providers.openlineage.extractors import OperatorLineage
 
         return OperatorLineage()
 
     def connect(self, settings: Settings) -> Connection:
         """Open a session that stops with the task."""
-        from feature_store.database.session import connect
-
         connection = connect(settings, self.task_id)
         self._connections.append(connection)
         return connection
 
     @contextmanager
-    def _session(self, settings: Settings) -> Iterator[Connection]:
+    def session(self, settings: Settings) -> Iterator[Connection]:
+        """A session that stops with the task; at the end it is closed, with all others."""
         try:
             yield self.connect(settings)
         finally:

@@ -96,6 +96,7 @@ def run_suite(
 
 
 def _as_gx(expectation: Expectation) -> Any:
+    # Slow to import, so only where a suite runs.
     from great_expectations.expectations.core.unexpected_rows_expectation import (
         UnexpectedRowsExpectation,
     )

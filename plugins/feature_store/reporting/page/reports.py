@@ -27,7 +27,8 @@ Drawable = tuple[RunRecord, tuple[DeclaredException, ...], tuple[str, ...]]
 
 def draw(drawable: Drawable) -> bytes:
     """The report as a file of HTML."""
-    from feature_store.reporting.report.render import render_report  # few requests need it
+    # Few requests need it.
+    from feature_store.reporting.report.render import render_report
 
     return render_report(*drawable).encode()
 
