@@ -12,10 +12,11 @@ from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.declarations.thresholds import least_rows_for_drift
 from feature_store.errors import StoreError

@@ -35,8 +35,9 @@ from feature_store.cli.stamps import (
 from feature_store.cli.terminal import Alarm, close_quietly, plain_output, say
 from feature_store.connection import Connection
 from feature_store.database.session import open_session
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
 from feature_store.schema.apply import apply

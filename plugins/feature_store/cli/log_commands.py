@@ -12,8 +12,8 @@ from feature_store.cli.answer import Answer
 from feature_store.cli.arguments import find_set, login, offer_json, reason
 from feature_store.cli.terminal import Heading
 from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady
 from feature_store.reporting.served import (

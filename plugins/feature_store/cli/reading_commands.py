@@ -10,7 +10,7 @@ from feature_store.cli.arguments import folder, offer_json
 from feature_store.cli.log_commands import Add, logs_and_exceptions
 from feature_store.cli.terminal import Alarm, Heading
 from feature_store.connection import Connection
-from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.suites import read_suites
 from feature_store.reporting.freshness import read_freshness, staleness

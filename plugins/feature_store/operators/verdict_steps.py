@@ -18,9 +18,10 @@ from feature_store.audit.lease import Lease, release_lease
 from feature_store.audit.retention import forget
 from feature_store.audit.runs import verdict_of
 from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites

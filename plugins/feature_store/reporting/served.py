@@ -11,8 +11,8 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

@@ -15,8 +15,9 @@ from psycopg import errors, sql
 from feature_store.connection import Connection, one_row, one_value
 from feature_store.database.query_columns import query_columns
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure

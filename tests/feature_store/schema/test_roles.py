@@ -23,10 +23,11 @@ from feature_store.audit.runs import open_run
 from feature_store.cli.commands import main
 from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import BADGES, badge_of
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import BADGES, badge_of
 from feature_store.relation_name import Name
 from feature_store.reporting.page.lineage import read_lineage
 from feature_store.reporting.page.models import (

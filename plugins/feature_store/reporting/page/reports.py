@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache
 
 from feature_store.connection import Connection
-from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.runs import read_facts
 from feature_store.reporting.page.store_files import Files

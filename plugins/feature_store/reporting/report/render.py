@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 
 from feature_store.audit.lease import Holder
 from feature_store.connection import Connection
-from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.sparkline import sparkline

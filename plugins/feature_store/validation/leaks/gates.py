@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from feature_store.connection import Connection
 from feature_store.database.stored_queries.dependency_closure import read_closure
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException, LeakRules
+from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeakFound
 from feature_store.relation_name import Name
