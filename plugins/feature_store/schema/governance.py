@@ -18,7 +18,7 @@ from sqlglot import exp
 from feature_store.connection import Connection
 from feature_store.database.catalog import describe_governance
 from feature_store.declarations.source_tables import live_columns
-from feature_store.declarations.sql_file import Statement, split_text
+from feature_store.declarations.sql_statement import Statement, split_text
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.errors import BadInput
