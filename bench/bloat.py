@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.measure import say
 from bench.reference import read_reference
 from bench.scratch import Scratch
 from bench.variants import SHIPPED, run_variant
+from feature_store.connection import Connection, one_value
 
 # In one night: one in 300 listings is new, one in 150 of the unsold is sold, one in 5,000 is
 # flagged. By a hash of the listing, so that every night changes others.
@@ -79,19 +80,18 @@ def measure_bloat(
     return {"nights": found, "compact": compact}
 
 
-def _let_autovacuum(connection: Connection[Any], longest: float) -> float:
+def _let_autovacuum(connection: Connection, longest: float) -> float:
     """Wait until nothing is due for autovacuum any more: a night leaves it a day to work."""
     started = time.monotonic()
     connection.execute("SELECT pg_stat_force_next_flush()")
     while time.monotonic() - started < longest:
         time.sleep(1)  # as often as autovacuum looks here
-        row = connection.execute(_DUE).fetchone()
-        if row and row[0] == 0:
+        if one_value(connection, _DUE) == 0:
             break
     return time.monotonic() - started
 
 
-def _sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, int]:
+def _sizes(connection: Connection, scratch: Scratch) -> dict[str, int]:
     rows = connection.execute(
         "SELECT n, pg_total_relation_size(n::regclass) FROM unnest(%s::text[]) AS n",
         ([str(relation.name) for relation in scratch.store.refreshed],),
@@ -99,7 +99,7 @@ def _sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, int]:
     return dict(rows)
 
 
-def _compact_sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, int]:
+def _compact_sizes(connection: Connection, scratch: Scratch) -> dict[str, int]:
     """What each relation takes in a copy that was written in one go, indexes included."""
     sizes = {}
     for relation in scratch.store.refreshed:
@@ -113,9 +113,9 @@ def _compact_sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, i
             for index in relation.file.indexes.values():
                 text = index.text.replace(str(relation.name), f"pg_temp.{relation.name.relation}")
                 connection.execute(text.encode())
-            row = connection.execute(
-                "SELECT pg_total_relation_size(%s::regclass)", (copy.as_string(connection),)
-            ).fetchone()
-            assert row is not None  # a SELECT without FROM
-            sizes[str(relation.name)] = row[0]
+            sizes[str(relation.name)] = one_value(
+                connection,
+                "SELECT pg_total_relation_size(%s::regclass)",
+                (copy.as_string(connection),),
+            )
     return sizes

@@ -7,12 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
-
-from psycopg import Connection
 
 from bench.read_load import READER
 from bench.scratch import Scratch
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation
 
 INTERVAL = 0.01
@@ -75,8 +73,8 @@ class LockWatch:
         except Exception as error:  # raised again by whoever waits for this thread
             self._error = error
 
-    def _watch(self, connection: Connection[Any]) -> None:
-        oids = dict(
+    def _watch(self, connection: Connection) -> None:
+        oids: dict[int, str] = dict(
             connection.execute(
                 "SELECT n::regclass::oid, n FROM unnest(%s::text[]) AS n", (list(self._names),)
             ).fetchall()
@@ -99,7 +97,7 @@ class LockWatch:
     def _release(self, name: str, seconds: float) -> None:
         self.seen.held[name] = max(self.seen.held.get(name, 0.0), round(seconds, 3))
 
-    def _waiting(self, connection: Connection[Any]) -> list[tuple[str, int, int]]:
+    def _waiting(self, connection: Connection) -> list[tuple[str, int, int]]:
         return connection.execute(
             "SELECT a.application_name, count(*), "
             "count(*) FILTER (WHERE %s = ANY(pg_blocking_pids(a.pid))) "
@@ -109,7 +107,7 @@ class LockWatch:
             (self._ours, f"{READER}%"),
         ).fetchall()
 
-    def _held(self, connection: Connection[Any], oids: list[int]) -> set[int]:
+    def _held(self, connection: Connection, oids: list[int]) -> set[int]:
         rows = connection.execute(
             "SELECT DISTINCT relation FROM pg_catalog.pg_locks "
             "WHERE granted AND mode = 'AccessExclusiveLock' AND relation = ANY(%s)",

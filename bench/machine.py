@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection
+from feature_store.connection import Connection
 
 _SERVER_SETTINGS = (
     "autovacuum",
@@ -48,7 +48,7 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def describe_server(connection: Connection[Any]) -> dict[str, str]:
+def describe_server(connection: Connection) -> dict[str, str]:
     """The server's version, and the settings that decide its speed as a new session has them."""
     rows = connection.execute(
         "SELECT name, current_setting(name) FROM pg_catalog.pg_settings "
@@ -58,7 +58,7 @@ def describe_server(connection: Connection[Any]) -> dict[str, str]:
     return {"version": connection.info.parameter_status("server_version") or "", **dict(rows)}
 
 
-def describe_session(connection: Connection[Any]) -> dict[str, str]:
+def describe_session(connection: Connection) -> dict[str, str]:
     """What a session has set for itself."""
     rows = connection.execute(
         "SELECT name, current_setting(name) FROM pg_catalog.pg_settings "

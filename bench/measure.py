@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.machine import describe_server, describe_session
 from bench.nights import time_checks, time_unchanged_night
@@ -29,6 +29,7 @@ from bench.variants import (
     run_variant,
 )
 from bench.verify import verify
+from feature_store.connection import Connection, one_value
 
 
 def measure_size(
@@ -156,9 +157,7 @@ def say(words: str) -> None:
     print(f"  {words}", flush=True)
 
 
-def _fill(
-    connection: Connection[Any], scratch: Scratch, reference: Reference, *, compare: bool
-) -> None:
+def _fill(connection: Connection, scratch: Scratch, reference: Reference, *, compare: bool) -> None:
     """The first refresh of everything, which no variant counts: a relation is created once."""
     run_variant(connection, SHIPPED, reference, scratch.settings.zone)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(FLOOR_SCHEMA)))
@@ -168,9 +167,7 @@ def _fill(
     say("filled")
 
 
-def _catalog_numbers(
-    connection: Connection[Any], reference: Reference, what: str
-) -> dict[str, int]:
+def _catalog_numbers(connection: Connection, reference: Reference, what: str) -> dict[str, int]:
     queries = {
         "count": sql.SQL("SELECT count(*) FROM {0}"),
         "bytes": sql.SQL("SELECT pg_total_relation_size({1}::regclass)"),
@@ -179,7 +176,5 @@ def _catalog_numbers(
     numbers = {}
     for name in names:
         quoted = sql.Literal(name.quoted)
-        row = connection.execute(queries[what].format(name.identifier, quoted)).fetchone()
-        assert row is not None  # an aggregate, or a SELECT without FROM
-        numbers[str(name)] = row[0]
+        numbers[str(name)] = one_value(connection, queries[what].format(name.identifier, quoted))
     return numbers

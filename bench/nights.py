@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.declarations.thresholds import least_rows_for_drift
 from feature_store.errors import StoreError
@@ -84,7 +84,7 @@ def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]
     return {"first": nights[:1], "later": nights[1:]}
 
 
-def _refresh_all(connection: Connection[Any], scratch: Scratch) -> None:
+def _refresh_all(connection: Connection, scratch: Scratch) -> None:
     lease = take_the_lease(connection)
     day = scratch.newest_day(connection)
     open_run(connection, HOLDER, "manual", day, scratch.settings.zone)
@@ -92,7 +92,7 @@ def _refresh_all(connection: Connection[Any], scratch: Scratch) -> None:
         refresh(connection, relation, lease, scratch.settings.zone)
 
 
-def _unchanged_night(connection: Connection[Any], scratch: Scratch) -> dict[str, float]:
+def _unchanged_night(connection: Connection, scratch: Scratch) -> dict[str, float]:
     watch = Stopwatch()
     for relation in scratch.store.refreshed:
         with watch.time(str(relation.name)):
@@ -105,7 +105,7 @@ def _unchanged_night(connection: Connection[Any], scratch: Scratch) -> dict[str,
     return _rounded(watch)
 
 
-def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float]:
+def _check_all(connection: Connection, scratch: Scratch) -> dict[str, float]:
     settings, store = scratch.settings, scratch.store
     watch = Stopwatch()
     lease = take_the_lease(connection)
@@ -136,7 +136,7 @@ def _check_all(connection: Connection[Any], scratch: Scratch) -> dict[str, float
 def _run_suite(scratch: Scratch, expectations: Sequence[Expectation]) -> None:
     with ExitStack() as opened:
 
-        def connect() -> Connection[Any]:
+        def connect() -> Connection:
             connection = opened.enter_context(psycopg.connect(scratch.conninfo, autocommit=True))
             scratch.pin(connection)
             connection.autocommit = False  # what Great Expectations counts on

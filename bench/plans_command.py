@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psycopg import Connection
-
 from bench.labels import label
 from bench.measure import say
 from bench.options import Options
@@ -13,6 +11,7 @@ from bench.reference import read_reference
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import open_server
 from bench.variants import SHIPPED, run_variant
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation, read_store
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
@@ -67,7 +66,7 @@ def render_plans(out: Path) -> None:
         ) from None
 
 
-def _plan(connection: Connection[tuple[object, ...]], relation: Relation) -> str:
+def _plan(connection: Connection, relation: Relation) -> str:
     explain = f"EXPLAIN (ANALYZE, TIMING OFF) {relation.file.query}"
     lines = connection.execute(explain.encode()).fetchall()
     return "\n".join(str(line) for (line,) in lines)

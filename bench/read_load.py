@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.errors import Diagnostic
 
 from bench.scratch import Scratch
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation
 
 READER = "bench reader"
@@ -107,7 +108,7 @@ class ReadLoad:
         except Exception as error:  # raised again by whoever waits for this thread
             self._errors.append(error)
 
-    def _ask_for_reports(self, connection: Connection[Any]) -> None:
+    def _ask_for_reports(self, connection: Connection) -> None:
         connection.add_notice_handler(self._note)
         try:
             connection.execute("SET client_min_messages = 'log'")
@@ -121,7 +122,7 @@ class ReadLoad:
         if report := _WAIT.search(message.message_primary or ""):
             self.reads.waits.append(report[1])
 
-    def _read_on(self, connection: Connection[Any], draw: random.Random) -> None:
+    def _read_on(self, connection: Connection, draw: random.Random) -> None:
         while not self._over.is_set():
             query = draw.choice(self._queries)
             key = draw.choice(query.keys)
@@ -146,7 +147,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     return {"reads": len(ordered), **rounded, "max": round(ordered[-1] * 1000, 3)}
 
 
-def _query(connection: Connection[Any], relation: Relation) -> _Query:
+def _query(connection: Connection, relation: Relation) -> _Query:
     columns = next(iter(relation.file.unique_indexes.values()), None) or _indexed(relation)
     names = [sql.Identifier(column) for column in columns]
     listed = sql.SQL(", ").join(names)

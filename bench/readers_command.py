@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.labels import label
 from bench.lock_watch import INTERVAL, LockWatch
@@ -26,6 +26,7 @@ from bench.server import open_server
 from bench.tables import target_table
 from bench.targets import judge_readers
 from bench.variants import SHIPPED, run_variant
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation, Store, read_store
 from feature_store.settings import Settings
@@ -163,11 +164,11 @@ def _waited_for(phases: dict[str, Any]) -> Iterator[str]:
                 yield f"Reported in *{phase}, {layer} layers*: {words}."
 
 
-def _refresh(scratch: Scratch, connection: Connection[Any]) -> None:
+def _refresh(scratch: Scratch, connection: Connection) -> None:
     run_variant(connection, SHIPPED, read_reference(scratch.store), scratch.settings.zone)
 
 
-def _cut_spare_pages(connection: Connection[Any], store: Store) -> None:
+def _cut_spare_pages(connection: Connection, store: Store) -> None:
     """Do now what autovacuum would do within minutes, while readers are measured.
 
     A relation that is filled grows by up to 64 pages at once. The first vacuum cuts off those that
@@ -234,7 +235,7 @@ def _named(scratch: Scratch, waits: Sequence[str]) -> dict[str, int]:
         for lock, count in Counter(waits).items():
             number = re.search(r"relation (\d+) of database \d+", lock)
             if number:
-                row = connection.execute("SELECT %s::oid::regclass::text", (number[1],)).fetchone()
-                lock = lock.replace(number[0], row[0] if row else number[0])
+                name = one_value(connection, "SELECT %s::oid::regclass::text", (number[1],))
+                lock = lock.replace(number[0], name)
             found[lock] += count
     return dict(found.most_common())

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.reference import in_schema
+from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation, Store
 
 _TEMPORARY = "pg_temp"
 
 
-def work_without_locks(connection: Connection[Any], store: Store) -> None:
+def work_without_locks(connection: Connection, store: Store) -> None:
     """Do once what a refresh of the store does, and touch no relation of it.
 
     Args:
@@ -24,7 +23,7 @@ def work_without_locks(connection: Connection[Any], store: Store) -> None:
         _work(connection, relation)
 
 
-def _work(connection: Connection[Any], relation: Relation) -> None:
+def _work(connection: Connection, relation: Relation) -> None:
     table = sql.Identifier(_TEMPORARY, relation.name.relation)
     connection.execute(f"CREATE TABLE {table.as_string()} AS {relation.file.query}".encode())
     if relation.refresh is Refresh.CONCURRENT:

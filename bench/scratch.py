@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from bench.server import BenchServer, free_bytes
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady
@@ -54,7 +53,7 @@ class Scratch:
     settings: Settings
 
     @contextmanager
-    def session(self, kind: SessionKind = SessionKind.OURS) -> Iterator[Connection[Any]]:
+    def session(self, kind: SessionKind = SessionKind.OURS) -> Iterator[Connection]:
         """Open a session in autocommit mode."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             if kind is SessionKind.OURS:
@@ -65,16 +64,15 @@ class Scratch:
                 )
             yield connection
 
-    def pin(self, connection: Connection[Any]) -> None:
+    def pin(self, connection: Connection) -> None:
         """Make a session one of ours."""
         pin(connection, self.settings, "bench")
 
-    def newest_day(self, connection: Connection[Any]) -> date:
+    def newest_day(self, connection: Connection) -> date:
         """The day of the newest listing."""
-        row = connection.execute('SELECT max(edited_date)::date FROM "iPhone".iphone_listings')
-        found = row.fetchone()
-        assert found is not None  # an aggregate
-        day: date = found[0]
+        day: date = one_value(
+            connection, 'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
+        )
         return day
 
 

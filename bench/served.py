@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
 from feature_store.audit.lease import Lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.feature_sets import FeatureSet, logged_sets
 from feature_store.declarations.suites import read_suites
 from feature_store.refresh.refresh import refresh
@@ -48,7 +49,7 @@ def measure_served(scratch: Scratch) -> dict[str, Any]:
 
 
 def _night(
-    connection: Connection[Any], scratch: Scratch, sets: dict[str, FeatureSet]
+    connection: Connection, scratch: Scratch, sets: dict[str, FeatureSet]
 ) -> dict[str, float]:
     lease = take_the_lease(connection)
     open_run(connection, HOLDER, "manual", scratch.newest_day(connection), scratch.settings.zone)
@@ -70,7 +71,7 @@ def _night(
     return {**seconds, "rows": after[0] - before[0], "bytes": after[1] - before[1]}
 
 
-def _met(connection: Connection[Any], lease: Lease, suite: str) -> int:
+def _met(connection: Connection, lease: Lease, suite: str) -> int:
     """Write by hand that a suite was met and history judged: they are measured elsewhere."""
     event = begin_suite(connection, lease, suite)
     connection.execute(
@@ -88,16 +89,16 @@ def _met(connection: Connection[Any], lease: Lease, suite: str) -> int:
     return event
 
 
-def _logged(connection: Connection[Any], sets: dict[str, FeatureSet]) -> tuple[int, int]:
+def _logged(connection: Connection, sets: dict[str, FeatureSet]) -> tuple[int, int]:
     rows = total = 0
     for name in sets:
         log = Name(LOG_SCHEMA, name)
-        found = connection.execute(
+        found = one_row(
+            connection,
             sql.SQL("SELECT count(*), pg_total_relation_size(%s::regclass) FROM {}").format(
                 log.identifier
             ),
             (log.quoted,),
-        ).fetchone()
-        assert found is not None  # an aggregate
+        )
         rows, total = rows + found[0], total + found[1]
     return rows, total

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench.machine import memory_bytes
+from feature_store.connection import Connection
 from feature_store.database.session import SUPPORTED_SERVERS
 from feature_store.errors import BadInput, CannotConnect, NotReady
 from sandbox.home import HOME, SERVERS
@@ -157,7 +157,7 @@ def _reach(dsn: str) -> BenchServer:
     return BenchServer(Server(conninfo), None)
 
 
-def _check_version(connection: Connection[Any]) -> None:
+def _check_version(connection: Connection) -> None:
     major = connection.info.server_version // 10000
     oldest, newest = SUPPORTED_SERVERS
     if not oldest <= major <= newest:

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
-from typing import Any, LiteralString
+from typing import LiteralString
 
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.errors import QueryCanceled
 
 from bench.reference import SCHEMA as REFERENCE_SCHEMA
 from bench.reference import Reference, in_schema, moved
 from bench.scratch import SessionKind
 from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation
 from feature_store.refresh.refresh import refresh
@@ -129,7 +130,7 @@ class Took:
         return sum(self.seconds.values())
 
 
-def create_reference(connection: Connection[Any], reference: Reference) -> None:
+def create_reference(connection: Connection, reference: Reference) -> None:
     """Create the reference's relations, empty, in their schema."""
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(REFERENCE_SCHEMA)))
     names = {relation.name: REFERENCE_SCHEMA for relation in reference.relations}
@@ -138,13 +139,13 @@ def create_reference(connection: Connection[Any], reference: Reference) -> None:
             connection.execute(statement.encode())
 
 
-def take_the_lease(connection: Connection[Any]) -> Lease:
+def take_the_lease(connection: Connection) -> Lease:
     """The lease of the benchmark's store, which nobody else works on."""
     return take_lease(connection, HOLDER, lambda _: True, timedelta(0))
 
 
 def run_variant(
-    connection: Connection[Any],
+    connection: Connection,
     variant: Variant,
     reference: Reference,
     zone: str,
@@ -186,7 +187,7 @@ def run_variant(
 
 
 def _refresh_own(
-    connection: Connection[Any], variant: Variant, relation: Relation, patience: float | None
+    connection: Connection, variant: Variant, relation: Relation, patience: float | None
 ) -> bool:
     """Refresh a relation with SQL of the reference's own; False if it was given up."""
     started = time.perf_counter()
@@ -217,7 +218,7 @@ def _plainly(relation: Relation) -> Relation:
     return replace(relation, refresh=Refresh.BLOCKING)
 
 
-def _refresh_bare(connection: Connection[Any], variant: Variant, relation: Relation) -> None:
+def _refresh_bare(connection: Connection, variant: Variant, relation: Relation) -> None:
     schema = REFERENCE_SCHEMA if variant.of == "reference" else relation.name.schema
     name = sql.Identifier(schema, relation.name.relation)
     concurrent = variant.concurrent and relation.refresh is Refresh.CONCURRENT
@@ -226,7 +227,7 @@ def _refresh_bare(connection: Connection[Any], variant: Variant, relation: Relat
     connection.execute(sql.SQL("ANALYZE {}").format(name))
 
 
-def _build_floor(connection: Connection[Any], relation: Relation) -> None:
+def _build_floor(connection: Connection, relation: Relation) -> None:
     """The finished rows as a new table: no query could be faster, nor do without."""
     table = _floor_name(relation)
     connection.execute(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.reference import SCHEMA, Reference
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.store_definition import Relation
 from feature_store.errors import StoreError
 from feature_store.text_format import bullets
@@ -30,7 +29,7 @@ class RowsDiffer(StoreError):
     """The reference and ours are not the same rows, so there is nothing to compare."""
 
 
-def verify(connection: Connection[Any], reference: Reference) -> dict[str, int]:
+def verify(connection: Connection, reference: Reference) -> dict[str, int]:
     """Compare every materialized view of the reference with ours, row by row, in both directions.
 
     Returns:
@@ -57,12 +56,13 @@ def verify(connection: Connection[Any], reference: Reference) -> dict[str, int]:
     return compared
 
 
-def _compare(connection: Connection[Any], relation: Relation) -> tuple[int, int, int, int]:
+def _compare(connection: Connection, relation: Relation) -> tuple[int, int, int, int]:
     ours = relation.name.identifier
     theirs = sql.Identifier(SCHEMA, relation.name.relation)
     columns = _columns(connection, relation)
     exact = sql.SQL(", ").join(sql.Identifier(c) for c in columns if c not in FLOAT_SUMS)
-    row = connection.execute(
+    row = one_row(
+        connection,
         sql.SQL(
             """
             SELECT
@@ -79,9 +79,8 @@ def _compare(connection: Connection[Any], relation: Relation) -> tuple[int, int,
                 ),
                 {far}
             """
-        ).format(ours=ours, theirs=theirs, exact=exact, far=_far(relation, columns, ours, theirs))
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
+        ).format(ours=ours, theirs=theirs, exact=exact, far=_far(relation, columns, ours, theirs)),
+    )
     return row[0], row[1], row[2], row[3]
 
 
@@ -108,7 +107,7 @@ def _far(
     )
 
 
-def _columns(connection: Connection[Any], relation: Relation) -> list[str]:
+def _columns(connection: Connection, relation: Relation) -> list[str]:
     rows = connection.execute(
         "SELECT attname FROM pg_catalog.pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
 from feature_store.audit.lease import Lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.feature_sets import FeatureSet, logged_sets
 from feature_store.refresh.refresh import refresh
 from feature_store.relation_name import LOG_SCHEMA, Name
@@ -87,7 +88,7 @@ def measure_years(scratch: Scratch) -> dict[str, Any]:
     }
 
 
-def _grow(connection: Connection[Any], lease: Lease, sets: list[FeatureSet]) -> dict[int, float]:
+def _grow(connection: Connection, lease: Lease, sets: list[FeatureSet]) -> dict[int, float]:
     """Serve month after month; gives the seconds of some of the nights."""
     connection.execute(_UNTIL.encode())
     for feature_set in sets:
@@ -104,7 +105,7 @@ def _grow(connection: Connection[Any], lease: Lease, sets: list[FeatureSet]) -> 
     return nights
 
 
-def _show_until(connection: Connection[Any], feature_set: FeatureSet) -> None:
+def _show_until(connection: Connection, feature_set: FeatureSet) -> None:
     """Have a set's log read only what was seen until a moment."""
     served = feature_set.served
     assert served is not None  # it is a set with a log
@@ -124,7 +125,7 @@ def _show_until(connection: Connection[Any], feature_set: FeatureSet) -> None:
     )
 
 
-def _serve(connection: Connection[Any], lease: Lease, name: str) -> None:
+def _serve(connection: Connection, lease: Lease, name: str) -> None:
     problems = connection.execute(
         "SELECT * FROM feature_store_audit.log_served(feature_store_audit.require_lease(%s), %s)",
         (lease.token, name),
@@ -132,9 +133,6 @@ def _serve(connection: Connection[Any], lease: Lease, name: str) -> None:
     assert not problems, problems
 
 
-def _sizes(connection: Connection[Any], log: Name) -> dict[str, int]:
-    row = connection.execute(
-        sql.SQL(_SIZES).format(log=log.identifier), {"log": log.quoted}
-    ).fetchone()
-    assert row is not None  # an aggregate
+def _sizes(connection: Connection, log: Name) -> dict[str, int]:
+    row = one_row(connection, sql.SQL(_SIZES).format(log=log.identifier), {"log": log.quoted})
     return dict(zip(("rows", "table bytes", "index bytes", "dead rows"), row, strict=True))

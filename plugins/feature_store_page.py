@@ -34,6 +34,7 @@ class Page:
     ) -> None:
         """Hand a request on to it."""
         if self._app is None:
+            # Not every process of Airflow that reads its plugins has it.
             import asyncio
 
             # Its imports take a second, in which the server has others to answer.
@@ -44,6 +45,7 @@ class Page:
     def _make(self) -> None:
         with self._lock:
             if self._app is None:
+                # It takes a second, which the server's start is spared.
                 from feature_store.reporting.page.app import create_app
 
                 self._app = create_app()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
+from feature_store.connection import Connection
 from sandbox.csv_listings import csv_rows
 from sandbox.sample.generator import ai_rows, image_rows, listing_rows
 from sandbox.sample.options import SampleOptions
@@ -19,8 +21,7 @@ from sandbox.source_tables import (
 
 Table = tuple[str, str]
 Row = tuple[object, ...]
-Connection = psycopg.Connection[Row]
-Cursor = psycopg.Cursor[Row]
+Cursor = psycopg.Cursor[TupleRow]
 
 
 class TablesNotEmptyError(Exception):

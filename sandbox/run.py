@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import read_store
@@ -54,7 +54,7 @@ from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
 from sandbox.summary import print_summary
 
-Load = Callable[[Connection[Any]], dict[str, int]]
+Load = Callable[[Connection], dict[str, int]]
 _LOADING = "loading"
 
 
@@ -89,12 +89,12 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     _write_environment(connection)
     _migrate_airflow(environment)
     with psycopg.connect(conninfo) as session:
-        started = session.execute("SELECT clock_timestamp()").fetchone()
+        started = one_value(session, "SELECT clock_timestamp()")
     with Mailbox(MAILS) as mailbox:
         before = mailbox.mails()
         code = _run_dag(conninfo, environment | mail_settings(mailbox), lock)
         came = [path for path in mailbox.mails() if path not in before]
-    print_summary(conninfo, settings, started[0] if started else None, came, succeeded=code == 0)
+    print_summary(conninfo, settings, started, came, succeeded=code == 0)
     return code
 
 
@@ -202,10 +202,10 @@ def _end_abandoned_runs() -> None:
 
 def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
     with psycopg.connect(conninfo) as connection:
-        newest = connection.execute(
-            'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
-        ).fetchone()
-    as_of_day = answered_day(newest[0] if newest else None, datetime.now(UTC).date())
+        newest = one_value(
+            connection, 'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
+        )
+    as_of_day = answered_day(newest, datetime.now(UTC).date())
     _say(f"The DAG feature_store_refresh runs for {as_of_day}; its log is {_shown(LOG)}.")
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "sandbox.dag_run", as_of_day.isoformat()]

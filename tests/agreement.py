@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
+from feature_store.connection import Connection
 from feature_store.reporting.page.runs import latest_runs
 
 
 def told(
     run_id: str,
     state: str,
-    connection: psycopg.Connection[Any],
+    connection: Connection,
     mails: Iterable[Path],
     reports: Path,
 ) -> dict[str, bool | None]:

@@ -19,10 +19,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from feature_store.audit.lease import Holder, take_lease
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.refresh.refresh import refresh
@@ -204,7 +205,7 @@ class LiveStore:
         self.conninfo = conninfo
         self.files = files
         self.settings = settings
-        self.connection: Connection[Any] = psycopg.connect(conninfo, autocommit=True)
+        self.connection: Connection = psycopg.connect(conninfo, autocommit=True)
         pin(self.connection, settings, "tests")
 
     def load(

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from sandbox.sample.options import SampleOptions
 
 GATE = "assert_contract"
@@ -28,7 +26,7 @@ class Scene:
         afterwards: closed when the run is over: what a harm leaves running or locked.
     """
 
-    connection: Connection[Any]
+    connection: Connection
     conninfo: str
     stop_server: Callable[[], None]
     afterwards: ExitStack

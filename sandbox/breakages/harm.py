@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.row_versions import find_named, row_state
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from sandbox.breakages.breakage import Harm, Scene
 
@@ -42,7 +41,7 @@ def into_view(relation: str, *statements: str) -> Harm:
     return do
 
 
-def as_its_refresh_left_it(connection: Connection[Any], relation: str) -> None:
+def as_its_refresh_left_it(connection: Connection, relation: str) -> None:
     """Record the rows as the refresh's own: else they would be told as somebody else's."""
     (found,) = find_named(connection, Name.parse(relation))
     connection.execute(
@@ -53,7 +52,7 @@ def as_its_refresh_left_it(connection: Connection[Any], relation: str) -> None:
 
 
 @contextmanager
-def _as_table(connection: Connection[Any], relation: str) -> Iterator[None]:
+def _as_table(connection: Connection, relation: str) -> Iterator[None]:
     """Make the catalog call a materialized view a table, for one transaction."""
     declare = (
         "UPDATE pg_catalog.pg_class SET relkind = %s, relhasrules = %s WHERE oid = %s::regclass"
@@ -94,7 +93,7 @@ def while_blocked(table: str, task: str, harm: Callable[[Scene, str], None]) -> 
     return do
 
 
-def _await_blocked(connection: Connection[Any], sessions: str) -> None:
+def _await_blocked(connection: Connection, sessions: str) -> None:
     until = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < until:
         blocked = connection.execute(

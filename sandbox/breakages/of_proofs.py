@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feature_store.connection import one_value
 from sandbox.breakages.breakage import GATE, Breakage, Expected, Scene
 from sandbox.breakages.harm import edit, into_view, together
 from sandbox.sample.options import SampleOptions
@@ -16,9 +17,9 @@ _WIDE = SampleOptions(listings=400, days=300)
 
 
 def _require_many_rows(scene: Scene) -> None:
-    row = scene.connection.execute(f"SELECT count(*) FROM {F2}".encode()).fetchone()
-    if not row or row[0] < _LARGE:
-        raise RuntimeError(f"{F2} has {row} rows; this breakage is about one of {_LARGE:,}.")
+    rows = one_value(scene.connection, f"SELECT count(*) FROM {F2}".encode())
+    if rows < _LARGE:
+        raise RuntimeError(f"{F2} has {rows} rows; this breakage is about one of {_LARGE:,}.")
 
 
 OF_PROOFS = (

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder, Lease, release_lease, take_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets
@@ -52,7 +51,7 @@ class Nights:
         self._store: Store = read_store(settings.include_dir)
 
     @contextmanager
-    def session(self, role: str = "") -> Iterator[Connection[Any]]:
+    def session(self, role: str = "") -> Iterator[Connection]:
         """Open a session of ours, as a role or as the superuser who owns the sources."""
         conninfo = as_role(self._conninfo, role) if role else self._conninfo
         with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -98,7 +97,7 @@ class Nights:
                 )
             release_lease(connection, holder)
 
-    def _check(self, connection: Connection[Any], lease: Lease, suite: str) -> None:
+    def _check(self, connection: Connection, lease: Lease, suite: str) -> None:
         include = self._settings.include_dir
         event = begin_suite(connection, lease, suite)
         if suite == "as_of_counts":
@@ -107,7 +106,7 @@ class Nights:
             prove(connection, self._store, lease, event)
         with ExitStack() as opened:
 
-            def connect() -> Connection[Any]:
+            def connect() -> Connection:
                 another = opened.enter_context(self.session(REFRESHER))
                 another.autocommit = False  # what Great Expectations counts on
                 return another

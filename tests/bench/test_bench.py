@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import sqlglot
-from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import QueryCanceled
 
@@ -46,6 +44,7 @@ from bench.variants import (
     run_variant,
 )
 from bench.verify import RowsDiffer, verify
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import Name
@@ -269,13 +268,13 @@ def test_readers_are_measured_on_layers_of_which_a_vacuum_cuts_nothing(scratch: 
     # Autovacuum shuts readers out while it cuts empty pages off, and no refresh is to blame.
     layers = [r.name for r in scratch.store.refreshed if r.refresh is Refresh.CONCURRENT]
 
-    def cut_by_vacuum(connection: Connection[Any]) -> list[str]:
+    def cut_by_vacuum(connection: Connection) -> list[str]:
         notices: list[str] = []
         connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
         connection.execute(f"VACUUM (VERBOSE) {', '.join(map(str, layers))}".encode())
         return [notice for notice in notices if ": truncated " in notice]
 
-    def fill(connection: Connection[Any]) -> None:
+    def fill(connection: Connection) -> None:
         for layer in layers:
             connection.execute(f"REFRESH MATERIALIZED VIEW {layer}".encode())
 
@@ -323,11 +322,9 @@ def test_nights_change_a_little_and_sizes_are_kept(scratch: Scratch) -> None:
 
 def _rows_and_sales(scratch: Scratch) -> tuple[int, int]:
     with scratch.session() as connection:
-        row = connection.execute(
-            'SELECT count(*), count(sold_date) FROM "iPhone".iphone_listings'
-        ).fetchone()
-    assert row is not None
-    return row[0], row[1]
+        return one_row(
+            connection, 'SELECT count(*), count(sold_date) FROM "iPhone".iphone_listings'
+        )
 
 
 def test_names_move_whole_or_not_at_all() -> None:

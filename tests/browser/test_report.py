@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.reporting.report.render import render_report
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import (

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from tests.conftest import WRITABLE_RECORD
 
 _HERE = Path(__file__).parent
 
 
-def write_years(session: Connection[Any]) -> None:
+def write_years(session: Connection) -> None:
     """Write the nights before the only run that the record has, each made of what that run left."""
     session.execute(WRITABLE_RECORD.read_bytes())
     session.execute((_HERE / "years.sql").read_bytes())
 
 
-def open_findings(session: Connection[Any]) -> None:
+def open_findings(session: Connection) -> None:
     """Let the latest run have found two reviews and a leak, which nobody has answered for."""
     session.execute((_HERE / "findings.sql").read_bytes())

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
@@ -92,6 +93,6 @@ def database(server: Server, filled_template: str, request: pytest.FixtureReques
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
+def connection(database: str) -> Iterator[Connection]:
     with psycopg.connect(database, autocommit=True) as session:
         yield session

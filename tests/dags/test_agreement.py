@@ -13,11 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from feature_store.validation import certification
 from sandbox.mailbox import Mailbox
 from tests import agreement
 
-Session = psycopg.Connection[Any]
+Session = Connection
 REFUSE = """
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql
 AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = %s; END $$

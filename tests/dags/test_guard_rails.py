@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from feature_store.database.session import SUPPORTED_SERVERS
 from sandbox.roles import REFRESHER
 
@@ -37,7 +37,7 @@ GUARD_RAILS = {
 }
 
 
-def set_for_the_refresher(connection: psycopg.Connection[Any]) -> set[str]:
+def set_for_the_refresher(connection: Connection) -> set[str]:
     """Set all that this server knows; returns what it does."""
     known = {name for (name,) in connection.execute("SELECT name FROM pg_settings").fetchall()}
     for name, value in GUARD_RAILS.items():
@@ -51,7 +51,7 @@ def set_for_the_refresher(connection: psycopg.Connection[Any]) -> set[str]:
 
 @pytest.mark.slow
 def test_a_whole_run_refreshes_checks_and_certifies_under_all_of_them(
-    run_dag: Any, database: str, connection: psycopg.Connection[Any]
+    run_dag: Any, database: str, connection: Connection
 ) -> None:
     known = set_for_the_refresher(connection)
     if connection.info.server_version // 10000 == max(SUPPORTED_SERVERS):

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from feature_store.connection import Connection
 from sandbox.mailbox import Mailbox
 
 A = "ml.tom_features_v1_mv"
@@ -17,7 +18,7 @@ E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
 E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 AI = '"iPhone".iphone_ai_enrich'
 _SIGNALS = f"SELECT count(*) FROM {E_AI} WHERE ai_lqs_textonly_f > 0"
-Session = psycopg.Connection[Any]
+Session = Connection
 
 
 def test_a_full_reload_in_the_middle_of_a_run_loses_no_signal(

@@ -14,8 +14,9 @@ from psycopg import IsolationLevel, sql
 
 from feature_store.client import NotCertified
 from feature_store.database.session import pin
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.apply import apply
 from feature_store.validation.leaks.gates import check_gates

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
@@ -120,7 +120,7 @@ class Lab:
         }
 
     @contextmanager
-    def session(self) -> Iterator[psycopg.Connection[Any]]:
+    def session(self) -> Iterator[Connection]:
         """A superuser's, beside the server."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             yield connection

@@ -9,6 +9,7 @@ from types import TracebackType
 
 import psycopg
 
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import read_store
 from feature_store.settings import Settings
 
@@ -66,7 +67,7 @@ class Readers:
             except psycopg.Error:
                 self._enough.wait(_PAUSE)  # the server is down just now
 
-    def _read_on(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def _read_on(self, connection: Connection) -> None:
         while not self._enough.is_set():
             for layer in self._layers:
                 began = time.monotonic()
@@ -77,7 +78,7 @@ class Readers:
             self._enough.wait(_PAUSE)
 
 
-def _whole(connection: psycopg.Connection[tuple[object, ...]], layer: str) -> Whole | None:
+def _whole(connection: Connection, layer: str) -> Whole | None:
     """All of a layer; None if it has not been filled yet."""
     try:
         row = connection.execute(

@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.declarations.text_file import PACKAGE_SQL
@@ -72,7 +72,7 @@ class Database:
     def __init__(self, conninfo: str, settings: Settings) -> None:
         self.conninfo = conninfo
         self._settings = settings
-        self.connection: Connection[Any] = psycopg.connect(conninfo, autocommit=True)
+        self.connection: Connection = psycopg.connect(conninfo, autocommit=True)
         pin(self.connection, settings, "tests")
 
     def run(self, *statements: str) -> None:
@@ -94,7 +94,7 @@ class Database:
         return sorted(lines)
 
     @contextmanager
-    def session(self, role: str | None = None) -> Iterator[Connection[Any]]:
+    def session(self, role: str | None = None) -> Iterator[Connection]:
         """Another pinned session, of this role."""
         conninfo = make_conninfo(self.conninfo, user=role) if role else self.conninfo
         with psycopg.connect(conninfo, autocommit=True) as connection:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
-from psycopg import Connection
+
+from feature_store.connection import Connection
 
 
-def wait_for_lock(session: Connection[Any]) -> None:
+def wait_for_lock(session: Connection) -> None:
     """Until some session of this database waits for a lock."""
     for _ in range(200):
         waiting = session.execute(

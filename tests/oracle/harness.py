@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import psycopg
-
+from feature_store.connection import Connection
 from tests.oracle.rows import Sources
 
 A = "ml.tom_features_v1_mv"
@@ -30,7 +29,7 @@ Rows = Sequence[Mapping[str, Any]]
 class Store(Protocol):
     """A database with the source tables and all relations."""
 
-    connection: psycopg.Connection[Any]
+    connection: Connection
 
     def load(self, *, listings: Rows = (), ai: Rows = (), images: Rows = ()) -> None:
         """Replace the source rows; a missing key is NULL."""

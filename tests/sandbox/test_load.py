@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from feature_store.connection import one_value
 from sandbox.csv_listings import CsvError
 from sandbox.load import TablesNotEmptyError, load_csv, load_sample
 from sandbox.sample.generator import SampleOptions, ai_rows, image_rows, listing_rows
@@ -24,9 +25,7 @@ def committed_rows(database: str) -> int | None:
         found = connection.execute("SELECT to_regclass('\"iPhone\".iphone_listings')").fetchone()
         if found == (None,):
             return None
-        row = connection.execute('SELECT count(*) FROM "iPhone".iphone_listings').fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(one_value(connection, 'SELECT count(*) FROM "iPhone".iphone_listings'))
 
 
 def test_tables_have_the_declared_columns_and_types(empty_database: str) -> None:

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from sandbox.airflow_api import DAG_ID
 from sandbox.components import Components, on_postgres
 from sandbox.mailbox import Mailbox, mail_settings
@@ -101,6 +101,6 @@ def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterat
 
 
 @pytest.fixture
-def session(real_database: str) -> Iterator[psycopg.Connection[Any]]:
+def session(real_database: str) -> Iterator[Connection]:
     with psycopg.connect(real_database, autocommit=True) as connection:
         yield connection

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
-
+from feature_store.connection import Connection
 from sandbox.airflow_api import wait_until
 
 from .conftest import RealAirflow
 
-Session = psycopg.Connection[Any]
+Session = Connection
 E = "read.tom_features_v1_enriched_mv"
 
 

@@ -12,12 +12,12 @@ import sys
 from email import message_from_bytes, policy
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from sandbox.airflow_api import DAG_ID, wait_until
 from sandbox.mailbox import Mailbox
 from tests.docs.pages import lines_that_call
@@ -27,7 +27,7 @@ from .middle import E, hold_in_the_middle_of_e, working_on_e
 
 pytestmark = pytest.mark.timeout(600)
 
-Session = psycopg.Connection[Any]
+Session = Connection
 GATE = "assert_contract"
 STOPPED = "stopped_in_the_middle_of_E"
 # Types lines one after the other; to load Airflow anew for each would take a minute.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from feature_store.connection import one_value
 from feature_store.proof.comparison import Comparison
 from feature_store.proof.proving import compare_before_refresh, compare_stored
 from tests.oracle import Sources
@@ -72,9 +73,8 @@ def odd(shared_store: Store) -> Store:
 
 
 def _definition(store: Store, name: str) -> str:
-    row = store.connection.execute("SELECT pg_get_viewdef(%s::regclass)", (name,)).fetchone()
-    assert row is not None
-    return str(row[0]).rstrip(";")
+    query = one_value(store.connection, "SELECT pg_get_viewdef(%s::regclass)", (name,))
+    return query.rstrip(";")
 
 
 def _changed(store: Store, name: str, old: str, new: str) -> str:

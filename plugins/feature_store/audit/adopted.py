@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection
+from feature_store.connection import Connection
 
 ADOPTED = "adopted as it was:\n"
 """How the record of an object that apply did not create begins."""
 
 
-def adopted_relations(connection: Connection[Any]) -> frozenset[str]:
+def adopted_relations(connection: Connection) -> frozenset[str]:
     """What was adopted as it was, by name."""
     rows = connection.execute(
         "SELECT object FROM feature_store_audit.definition WHERE starts_with(file_definition, %s)",

@@ -7,11 +7,10 @@ before it was asked for are there, too. A refresh serves it whose snapshot saw t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from psycopg import Connection
+from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import Holder
+from feature_store.connection import Connection, one_value
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +22,7 @@ def go_of(context: Context) -> str:
     return f"{run.clear_number}/{run.start_date}"
 
 
-def ask(connection: Connection[Any], holder: Holder, go: str) -> str:
+def ask(connection: Connection, holder: Holder, go: str) -> str:
     """Say that a backfill's run is there, unless this go of it has said so already.
 
     Args:
@@ -39,10 +38,10 @@ def ask(connection: Connection[Any], holder: Holder, go: str) -> str:
         "ON CONFLICT DO NOTHING",
         (holder.dag_id, holder.run_id, go),
     )
-    row = connection.execute(
+    found: str = one_value(
+        connection,
         "SELECT transaction::text FROM feature_store_audit.asking_log "
         "WHERE dag_id = %s AND run_id = %s AND go = %s",
         (holder.dag_id, holder.run_id, go),
-    ).fetchone()
-    assert row is not None  # it was written just now, or was there
-    return str(row[0])
+    )
+    return found

@@ -8,19 +8,18 @@ checks would say of such rows is true and tells nothing: layers above were made 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.last_refresh_state import LeftRows, left_by
 from feature_store.audit.latest_refreshes import Latest, read_latest
 from feature_store.audit.row_versions import find_named, row_state, versions_of
+from feature_store.connection import Connection
 from feature_store.errors import Interfered
 from feature_store.relation_name import Name
 
 
-def check_untouched(connection: Connection[Any], names: Iterable[Name], what: str) -> None:
+def check_untouched(connection: Connection, names: Iterable[Name], what: str) -> None:
     """Check that layers have the very rows that their latest refreshes left.
 
     Args:
@@ -56,7 +55,7 @@ def check_untouched(connection: Connection[Any], names: Iterable[Name], what: st
     )
 
 
-def _is_touched(connection: Connection[Any], name: Name, last: Latest, left: LeftRows) -> bool:
+def _is_touched(connection: Connection, name: Name, last: Latest, left: LeftRows) -> bool:
     if last.outcome is None:
         return False
     try:

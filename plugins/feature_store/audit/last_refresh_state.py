@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
+from feature_store.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,6 @@ def left_by(latest: LatestRefreshes) -> LeftRows:
     }
 
 
-def read_left(connection: Connection[Any]) -> LeftRows:
+def read_left(connection: Connection) -> LeftRows:
     """Read what the latest refreshes left, by the OID of the view."""
     return left_by(read_latest(connection))

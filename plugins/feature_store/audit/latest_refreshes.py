@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
+from feature_store.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Latest:
 LatestRefreshes = dict[str, Latest]
 
 
-def read_latest(connection: Connection[Any], asked: str | None = None) -> LatestRefreshes:
+def read_latest(connection: Connection, asked: str | None = None) -> LatestRefreshes:
     """Read the latest refresh of every relation, by the relation's name.
 
     Args:

@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, LiteralString, TypeVar
+from typing import TypeVar
 
 import psycopg
-from psycopg import Connection, IsolationLevel
+from psycopg import IsolationLevel
 
+from feature_store.connection import Connection, one_value
 from feature_store.errors import LeaseTaken
 
 # A sibling task that confirms the lease just then makes the first statement of a REPEATABLE READ
@@ -58,9 +59,9 @@ class Lease:
 IsOver = Callable[[Holder], bool | None]
 
 
-def confirm_lease(connection: Connection[Any], holder: Holder) -> Lease | None:
+def confirm_lease(connection: Connection, holder: Holder) -> Lease | None:
     """Say that a holder is alive; None if it does not have the lease."""
-    token = _token(
+    token = one_value(
         connection,
         "SELECT feature_store_audit.confirm_lease(%s, %s)",
         (holder.dag_id, holder.run_id),
@@ -68,9 +69,7 @@ def confirm_lease(connection: Connection[Any], holder: Holder) -> Lease | None:
     return None if token is None else Lease(holder, token)
 
 
-def take_lease(
-    connection: Connection[Any], holder: Holder, is_over: IsOver, grace: timedelta
-) -> Lease:
+def take_lease(connection: Connection, holder: Holder, is_over: IsOver, grace: timedelta) -> Lease:
     """Take the lease, or confirm that this holder has it.
 
     A run that left it without a verdict has stopped: its record is closed.
@@ -88,7 +87,7 @@ def take_lease(
         return confirmed
     with connection.transaction():
         free = lock_free_lease(connection, is_over, grace)
-        taken = _token(
+        taken = one_value(
             connection,
             "SELECT feature_store_audit.take_lease(%s, %s, %s)",
             (holder.dag_id, holder.run_id, free.token),
@@ -99,7 +98,7 @@ def take_lease(
     return Lease(holder, taken)
 
 
-def _close(connection: Connection[Any], holder: Holder) -> None:
+def _close(connection: Connection, holder: Holder) -> None:
     """Close the record of a run that is over and has not spoken its verdict."""
     connection.execute(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
@@ -107,12 +106,6 @@ def _close(connection: Connection[Any], holder: Holder) -> None:
         "WHERE r.dag_id = %s AND r.run_id = %s AND r.verdict IS NULL",
         ("It stopped without a verdict.", holder.dag_id, holder.run_id),
     )
-
-
-def _token(connection: Connection[Any], query: LiteralString, values: tuple[Any, ...]) -> Any:
-    row = connection.execute(query, values).fetchone()
-    assert row is not None  # a SELECT without FROM
-    return row[0]
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ class FreeLease:
     left_by: Holder | None
 
 
-def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedelta) -> FreeLease:
+def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -> FreeLease:
     """Lock the lease for the rest of the transaction, if nobody has it.
 
     Raises:
@@ -159,7 +152,7 @@ def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedel
     )
 
 
-def hold_lease(connection: Connection[Any], lease: Lease) -> None:
+def hold_lease(connection: Connection, lease: Lease) -> None:
     """Keep the lease from changing hands until the current transaction ends.
 
     Raises:
@@ -174,7 +167,7 @@ def hold_lease(connection: Connection[Any], lease: Lease) -> None:
 
 
 def under_lease(
-    connection: Connection[Any],
+    connection: Connection,
     lease: Lease,
     work: Callable[[], _Done],
     first: Callable[[], object] = lambda: None,
@@ -208,9 +201,11 @@ def under_lease(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def release_lease(connection: Connection[Any], holder: Holder) -> bool:
+def release_lease(connection: Connection, holder: Holder) -> bool:
     """Give the lease back. False if it was not this holder's."""
-    row = connection.execute(
-        "SELECT feature_store_audit.release_lease(%s, %s)", (holder.dag_id, holder.run_id)
-    ).fetchone()
-    return bool(row and row[0])
+    given: bool = one_value(
+        connection,
+        "SELECT feature_store_audit.release_lease(%s, %s)",
+        (holder.dag_id, holder.run_id),
+    )
+    return given

@@ -17,10 +17,8 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection, one_row
 from feature_store.settings import Settings
 
 _REPORT = re.compile(r"report-.*-[0-9a-f]{10}\.html|\.[0-9a-f]{16}\.tmp")
@@ -52,19 +50,18 @@ class Forgotten:
         )
 
 
-def forget(connection: Connection[Any], settings: Settings) -> Forgotten:
+def forget(connection: Connection, settings: Settings) -> Forgotten:
     """Delete what is past its time.
 
     Raises:
         psycopg.Error: the audit rows could not be deleted; none of them were.
         OSError: a report could not be deleted.
     """
-    row = connection.execute(
+    runs, refreshes, findings = one_row(
+        connection,
         "SELECT runs, refreshes, findings FROM feature_store_audit.forget(%s)",
         (settings.keep_days or None,),
-    ).fetchone()
-    assert row is not None  # OUT parameters
-    runs, refreshes, findings = row
+    )
     reports = 0
     if settings.keep_report_days:
         reports = _forget_reports(settings.report_dir, settings.keep_report_days)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.last_refresh_state import LeftRows
+from feature_store.connection import Connection, one_value
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS
 from feature_store.relation_name import Name
 
@@ -48,7 +48,7 @@ class Found:
 
 
 def find_relations(
-    connection: Connection[Any], oids: Iterable[int], readers: Iterable[int] = ()
+    connection: Connection, oids: Iterable[int], readers: Iterable[int] = ()
 ) -> list[Found]:
     """Look relations up.
 
@@ -61,7 +61,7 @@ def find_relations(
     return _look_up(connection, list(oids), None, list(readers))
 
 
-def find_named(connection: Connection[Any], name: Name) -> list[Found]:
+def find_named(connection: Connection, name: Name) -> list[Found]:
     """Look one relation up: more than once if the transaction sees several versions of its entry.
 
     Raises:
@@ -71,7 +71,7 @@ def find_named(connection: Connection[Any], name: Name) -> list[Found]:
 
 
 def _look_up(
-    connection: Connection[Any], oids: list[int], named: str | None, readers: list[int]
+    connection: Connection, oids: list[int], named: str | None, readers: list[int]
 ) -> list[Found]:
     rows = connection.execute(
         """
@@ -119,7 +119,7 @@ def _look_up(
     ]
 
 
-def with_children(connection: Connection[Any], oids: Iterable[int]) -> list[int]:
+def with_children(connection: Connection, oids: Iterable[int]) -> list[int]:
     """These tables and all that inherit from them, partitions included."""
     rows = connection.execute(
         """
@@ -137,7 +137,7 @@ def with_children(connection: Connection[Any], oids: Iterable[int]) -> list[int]
     return [oid for (oid,) in rows]
 
 
-def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHING) -> str:
+def row_state(connection: Connection, found: Found, left: LeftRows = _NOTHING) -> str:
     """Read the state of a table's or materialized view's own rows, as the transaction sees them.
 
     Args:
@@ -168,7 +168,7 @@ def versions_of(state: str) -> str:
     return versions
 
 
-def _place_and_shape(connection: Connection[Any], found: Found) -> str:
+def _place_and_shape(connection: Connection, found: Found) -> str:
     return _text(
         connection,
         sql.SQL(
@@ -190,7 +190,7 @@ def _place_and_shape(connection: Connection[Any], found: Found) -> str:
     )
 
 
-def _versions(connection: Connection[Any], found: Found) -> str:
+def _versions(connection: Connection, found: Found) -> str:
     return _text(
         connection,
         sql.SQL(
@@ -205,10 +205,8 @@ def _versions(connection: Connection[Any], found: Found) -> str:
     )
 
 
-def _text(connection: Connection[Any], query: sql.Composed, found: Found) -> str:
-    row = connection.execute(query, {"oid": found.oid}).fetchone()
-    assert row is not None  # an aggregate without GROUP BY, or a SELECT without FROM
-    text: str = row[0]
+def _text(connection: Connection, query: sql.Composed, found: Found) -> str:
+    text: str = one_value(connection, query, {"oid": found.oid})
     return text
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from feature_store.audit.lease import Holder
+from feature_store.connection import Connection, one_row, one_value
 
 
 def open_run(
-    connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
+    connection: Connection, holder: Holder, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """Record that a run has its turn. A run that is cleared and run again starts anew."""
     connection.execute(
@@ -22,7 +22,7 @@ def open_run(
     )
 
 
-def has_record(connection: Connection[Any], holder: Holder) -> bool:
+def has_record(connection: Connection, holder: Holder) -> bool:
     """Whether a run has a record."""
     row = connection.execute(
         "SELECT FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
@@ -32,7 +32,7 @@ def has_record(connection: Connection[Any], holder: Holder) -> bool:
 
 
 def open_run_once(
-    connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
+    connection: Connection, holder: Holder, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """As `open_run`, unless the run has a record: several of its tasks may want to open it."""
     with connection.transaction():
@@ -43,7 +43,7 @@ def open_run_once(
 
 
 def fail_run(
-    connection: Connection[Any], holder: Holder, problem: str, account: dict[str, Any], go: int
+    connection: Connection, holder: Holder, problem: str, account: dict[str, Any], go: int
 ) -> int:
     """Record that a run failed, and why; once, if Airflow tries the task again that says so.
 
@@ -60,33 +60,31 @@ def fail_run(
         The verdict's number.
     """
     run = (holder.dag_id, holder.run_id)
-    spoken = (
-        connection.execute(
-            "SELECT v.event_id FROM feature_store_audit.verdict_log AS v "
-            "WHERE v.dag_id = %s AND v.run_id = %s AND v.verdict = 'failed' AND v.go = %s "
-            "AND v.event_id = (SELECT max(n.event_id) FROM ("
-            "SELECT g.event_id FROM feature_store_audit.verdict_log AS g "
-            "WHERE g.dag_id = v.dag_id AND g.run_id = v.run_id "
-            "UNION ALL SELECT o.event_id FROM feature_store_audit.run_log AS o "
-            "WHERE o.dag_id = v.dag_id AND o.run_id = v.run_id) AS n)",
-            (*run, go),
-        ).fetchone()
-        or connection.execute(
-            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, account, go) "
-            "VALUES (%s, %s, %s, %s, %s) RETURNING event_id",
-            (*run, problem, Jsonb(account), go),
-        ).fetchone()
+    spoken = connection.execute(
+        "SELECT v.event_id FROM feature_store_audit.verdict_log AS v "
+        "WHERE v.dag_id = %s AND v.run_id = %s AND v.verdict = 'failed' AND v.go = %s "
+        "AND v.event_id = (SELECT max(n.event_id) FROM ("
+        "SELECT g.event_id FROM feature_store_audit.verdict_log AS g "
+        "WHERE g.dag_id = v.dag_id AND g.run_id = v.run_id "
+        "UNION ALL SELECT o.event_id FROM feature_store_audit.run_log AS o "
+        "WHERE o.dag_id = v.dag_id AND o.run_id = v.run_id) AS n)",
+        (*run, go),
+    ).fetchone() or one_row(
+        connection,
+        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, account, go) "
+        "VALUES (%s, %s, %s, %s, %s) RETURNING event_id",
+        (*run, problem, Jsonb(account), go),
     )
-    assert spoken is not None  # RETURNING
     event: int = spoken[0]
     return event
 
 
-def verdict_of(connection: Connection[Any], holder: Holder) -> int | None:
+def verdict_of(connection: Connection, holder: Holder) -> int | None:
     """The latest verdict of a run."""
-    row = connection.execute(
+    latest: int | None = one_value(
+        connection,
         "SELECT max(v.event_id) FROM feature_store_audit.verdict_log AS v "
         "WHERE v.dag_id = %s AND v.run_id = %s",
         (holder.dag_id, holder.run_id),
-    ).fetchone()
-    return row and row[0]
+    )
+    return latest

@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.cli.answer import Answer, as_json
 from feature_store.cli.arguments import (
@@ -35,9 +33,11 @@ from feature_store.cli.stamps import (
     stamp_the_proofs,
 )
 from feature_store.cli.terminal import Alarm, close_quietly, plain_output, say
+from feature_store.connection import Connection
 from feature_store.database.session import open_session
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
 from feature_store.schema.apply import apply
@@ -51,7 +51,7 @@ from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
 
-Command = Callable[[Connection[Any], Store, Settings, argparse.Namespace], Answer | int]
+Command = Callable[[Connection, Store, Settings, argparse.Namespace], Answer | int]
 _STOPPED, _CLOSED_PIPE = 130, 141
 
 
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     include_dir = settings.include_dir
     plan = make_plan(connection, store, include_dir, options.replace, options.drop, options.sets)
@@ -108,7 +108,7 @@ def _plan(
 
 
 def _apply(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     stamps = [find_set(settings, name) for name in options.sets]
     done = apply(connection, store, settings, options.replace, stamps, options.drop)
@@ -136,7 +136,7 @@ def _apply(
 
 
 def _bootstrap(
-    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, _: argparse.Namespace
 ) -> int:
     if bootstrap(connection, store, settings):
         print("Created the store and stamped its contracts.")
@@ -146,7 +146,7 @@ def _bootstrap(
 
 
 def _check_leaks(
-    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, _: argparse.Namespace
 ) -> int:
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
     sets = read_feature_sets(settings.include_dir)
@@ -159,7 +159,7 @@ def _check_leaks(
 
 
 def _accept_history(
-    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
+    connection: Connection, _: Store, __: Settings, options: argparse.Namespace
 ) -> int:
     by = options.by or login()
     for accepted in accept_history(connection, options.day, options.reason, by, options.layer):

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.cli.answer import Answer
 from feature_store.cli.arguments import find_set, login, offer_json, reason
 from feature_store.cli.terminal import Heading
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady
 from feature_store.reporting.served import (
@@ -53,7 +53,7 @@ def add_log_commands(add: Add) -> None:
         command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
 
 
-def logs_and_exceptions(connection: Connection[Any], settings: Settings) -> list[str]:
+def logs_and_exceptions(connection: Connection, settings: Settings) -> list[str]:
     """What of ``status`` is about knowledge, not about relations."""
     skew = latest_skew(connection)
     exceptions = read_exceptions(settings.include_dir)
@@ -65,9 +65,7 @@ def logs_and_exceptions(connection: Connection[Any], settings: Settings) -> list
     ]
 
 
-def _skew(
-    connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace
-) -> Answer:
+def _skew(connection: Connection, _: Store, __: Settings, options: argparse.Namespace) -> Answer:
     require_logs(connection)
     lines = [
         line
@@ -79,7 +77,7 @@ def _skew(
 
 
 def _served(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, _: Store, settings: Settings, options: argparse.Namespace
 ) -> Answer:
     require_logs(connection)
     feature_set = _logged(settings, options.sets[0])
@@ -87,7 +85,7 @@ def _served(
     return Answer([served_beside_today(entity)], entity.rows)
 
 
-def _erase(connection: Connection[Any], _: Store, __: Settings, options: argparse.Namespace) -> int:
+def _erase(connection: Connection, _: Store, __: Settings, options: argparse.Namespace) -> int:
     require_logs(connection)
     by = options.by or login()
     erased = 0
@@ -107,9 +105,7 @@ def _erase(connection: Connection[Any], _: Store, __: Settings, options: argpars
     return 0
 
 
-def _seal(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
-) -> int:
+def _seal(connection: Connection, _: Store, settings: Settings, options: argparse.Namespace) -> int:
     require_logs(connection)
     feature_set = _logged(settings, options.sets[0])
     with connection.transaction():
@@ -126,9 +122,7 @@ def _seal(
     return 0
 
 
-def _act(
-    connection: Connection[Any], query: str, values: tuple[Any, ...], next_step: str
-) -> list[Any]:
+def _act(connection: Connection, query: str, values: tuple[Any, ...], next_step: str) -> list[Any]:
     try:
         return connection.execute(query.encode(), values).fetchall()
     except psycopg.errors.ObjectNotInPrerequisiteState as error:

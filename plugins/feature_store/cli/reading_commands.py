@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder
 from feature_store.cli.answer import Answer
 from feature_store.cli.arguments import folder, offer_json
 from feature_store.cli.log_commands import Add, logs_and_exceptions
 from feature_store.cli.terminal import Alarm, Heading
-from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.suites import read_suites
 from feature_store.reporting.freshness import read_freshness, staleness
@@ -49,7 +47,7 @@ def add_reading_commands(add: Add) -> None:
 
 
 def _status(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> Answer:
     wanted = set(options.relations)
     lines = [
@@ -72,7 +70,7 @@ def _status(
 
 
 def _report(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, _: Store, settings: Settings, options: argparse.Namespace
 ) -> Answer:
     dag_id, run_id = latest_run(connection)
     holder = Holder(options.dag or dag_id, options.run_id or run_id)
@@ -86,13 +84,13 @@ def _report(
     return Answer([str(write_report(connection, holder, to, exceptions, suites))], [])
 
 
-def _history(connection: Connection[Any], store: Store, *_: object) -> Answer:
+def _history(connection: Connection, store: Store, *_: object) -> Answer:
     require_store(connection)
     return Answer([history_text(connection, store.profile.key)], history_rows(connection))
 
 
 def _freshness(
-    connection: Connection[Any], store: Store, _: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, _: Settings, options: argparse.Namespace
 ) -> Answer:
     found = read_freshness(connection, options.max_age, store.profile)
     rows = [vars(one) for one in found]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.cli.arguments import minutes
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.rehearsal import rehearse
 from feature_store.settings import Settings
@@ -36,7 +34,7 @@ def add_rehearsal(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _rehearse(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     done = rehearse(connection, store, settings, options.replace, options.minutes)
     print("\n".join(map(str, done.relations)))

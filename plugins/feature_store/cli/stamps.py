@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.cli.arguments import find_set, wanted_sets
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.contract_stamp import Check, check
 from feature_store.schema.proof_stamp import stamp_proofs, stamp_sets
@@ -17,7 +15,7 @@ from feature_store.text_format import bullets
 
 
 def check_contract(
-    connection: Connection[Any], _: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, _: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     """Show stamp, database and file of each set; 1 if they disagree."""
     checks = [check(connection, s) for s in wanted_sets(settings, options.sets)]
@@ -27,7 +25,7 @@ def check_contract(
 
 
 def stamp_contract(
-    connection: Connection[Any], store: Store, settings: Settings, options: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
     """Stamp sets, and the proofs with them."""
     sets = [find_set(settings, name) for name in options.sets]
@@ -40,7 +38,7 @@ def stamp_contract(
 
 
 def stamp_the_proofs(
-    connection: Connection[Any], store: Store, settings: Settings, _: argparse.Namespace
+    connection: Connection, store: Store, settings: Settings, _: argparse.Namespace
 ) -> int:
     """Stamp the proofs alone."""
     print_stamped(stamp_proofs(connection, store, settings.include_dir))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.client.errors import bad_input
+from feature_store.connection import Connection, one_row, one_value
 from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAINING
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
@@ -119,7 +120,7 @@ class Certified:
     certified_at: datetime
 
 
-def find_sets(connection: Connection[Any], names: Sequence[str]) -> list[ReadSet]:
+def find_sets(connection: Connection, names: Sequence[str]) -> list[ReadSet]:
     """Look feature sets up, in the order of their names.
 
     Raises:
@@ -144,13 +145,13 @@ def find_sets(connection: Connection[Any], names: Sequence[str]) -> list[ReadSet
     return [found[name] for name in names]
 
 
-def zone_of_the_store(connection: Connection[Any]) -> str | None:
+def zone_of_the_store(connection: Connection) -> str | None:
     """The time zone in which the certified rows took days; None before the first certification."""
-    row = connection.execute("SELECT max(zone) FROM feature_log.logged_sets").fetchone()
-    return row[0] if row else None
+    zone: str | None = one_value(connection, "SELECT max(zone) FROM feature_log.logged_sets")
+    return zone
 
 
-def hold(connection: Connection[Any], relations: Sequence[sql.Composable]) -> None:
+def hold(connection: Connection, relations: Sequence[sql.Composable]) -> None:
     """Keep a blocking refresh from replacing relations until the transaction ends.
 
     A snapshot alone does not: such a refresh gives a view another file, whose rows all see.
@@ -159,7 +160,7 @@ def hold(connection: Connection[Any], relations: Sequence[sql.Composable]) -> No
         connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(relation))
 
 
-def require_certified(connection: Connection[Any], feature_set: ReadSet, max_age: str) -> Certified:
+def require_certified(connection: Connection, feature_set: ReadSet, max_age: str) -> Certified:
     """Assert a set's contract, then that its rows are certified.
 
     Raises:
@@ -168,17 +169,17 @@ def require_certified(connection: Connection[Any], feature_set: ReadSet, max_age
     """
     _assert_contract(connection, feature_set.registry, feature_set.name)
     with bad_input(f"max_age {max_age!r}"):
-        row = connection.execute(
+        row = one_row(
+            connection,
             sql.SQL(
                 "SELECT as_of_day, run_id, certified_at FROM {}.require_certified(%s, %s::interval)"
             ).format(sql.Identifier(feature_set.registry)),
             (feature_set.name, max_age),
-        ).fetchone()
-    assert row is not None  # it gives one row or raises
+        )
     return Certified(*row)
 
 
-def _registry(connection: Connection[Any]) -> str:
+def _registry(connection: Connection) -> str:
     row = connection.execute(_REGISTRY).fetchone()
     if row is None:
         raise NotReady(
@@ -189,13 +190,13 @@ def _registry(connection: Connection[Any]) -> str:
     return str(row[0])
 
 
-def _assert_contract(connection: Connection[Any], registry: str, name: str) -> None:
+def _assert_contract(connection: Connection, registry: str, name: str) -> None:
     connection.execute(
         sql.SQL("SELECT {}.assert_feature_contract(%s)").format(sql.Identifier(registry)), (name,)
     )
 
 
-def _read_set(connection: Connection[Any], registry: str, row: tuple[Any, ...]) -> ReadSet:
+def _read_set(connection: Connection, registry: str, row: tuple[Any, ...]) -> ReadSet:
     name, contract_hash, schema, relation, features, entity, *where = row
     feature_set = ReadSet(
         registry, name, contract_hash, Name(schema, relation), tuple(features), entity, *where

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.client.certified_sets import (
     ReadSet,
@@ -19,6 +19,7 @@ from feature_store.client.errors import bad_input
 from feature_store.client.queries import Wanted, as_certified, as_served, choose, relations_of
 from feature_store.client.snapshot import one_snapshot, set_for_now
 from feature_store.client.tables import maker_of, read_rows
+from feature_store.connection import Connection
 from feature_store.errors import BadInput
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def read_training_set(
 
 
 def _read(
-    connection: Connection[Any],
+    connection: Connection,
     wanted: Wanted,
     query: sql.Composed,
     *,
@@ -207,7 +208,7 @@ def _read(
     return make(rows, wanted.sets[0].entity, metadata)
 
 
-def _require_readable(connection: Connection[Any], wanted: Wanted) -> None:
+def _require_readable(connection: Connection, wanted: Wanted) -> None:
     """Let the server read what the caller wrote, before any work."""
     kind = sql.SQL(wanted.sets[0].entity_type or "text")
     for what, value, cast in (

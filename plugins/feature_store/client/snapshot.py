@@ -10,11 +10,12 @@ from threading import Event, Timer
 from typing import Any
 
 import psycopg
-from psycopg import Connection, IsolationLevel, sql
+from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from feature_store.client.errors import TimedOut, told_to_people
+from feature_store.connection import Connection
 from feature_store.errors import BadInput, CannotConnect, StoreError
 
 _CONNECT_SECONDS = 10
@@ -34,7 +35,7 @@ _PINNED = {
 
 
 @contextmanager
-def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection[Any]]:
+def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection]:
     """Open a transaction, and end it.
 
     Args:
@@ -63,14 +64,14 @@ def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection[Any]]:
         yield connection
 
 
-def set_for_now(connection: Connection[Any], name: str, value: str) -> None:
+def set_for_now(connection: Connection, name: str, value: str) -> None:
     """Set something until the transaction ends. Unlike ``set_config`` it takes no snapshot."""
     connection.execute(
         sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
     )
 
 
-def _connect(conninfo: str, timeout: float) -> Connection[Any]:
+def _connect(conninfo: str, timeout: float) -> Connection:
     try:
         given = conninfo_to_dict(conninfo)
     except psycopg.Error:
@@ -93,7 +94,7 @@ def _connect(conninfo: str, timeout: float) -> Connection[Any]:
 
 
 @contextmanager
-def _ended_after(connection: Connection[Any], timeout: float) -> Iterator[None]:
+def _ended_after(connection: Connection, timeout: float) -> Iterator[None]:
     """Cut the connection when the time is over, also where the server says nothing at all."""
     over = Event()
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as line:

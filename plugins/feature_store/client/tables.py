@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection
 from feature_store.errors import BadInput
 
 METADATA = "feature_store"
@@ -66,7 +67,7 @@ def maker_of(to: str) -> Table:
 
 
 def read_rows(
-    connection: Connection[Any], query: sql.Composed, values: dict[str, Any], zone: str
+    connection: Connection, query: sql.Composed, values: dict[str, Any], zone: str
 ) -> Rows:
     """Ask for rows, to be fetched in pieces. What has no better type comes as text."""
     with connection.cursor() as cursor:
@@ -82,7 +83,7 @@ def read_rows(
     return Rows(columns, _pieces(connection, typed, values), zone)
 
 
-def _column(connection: Connection[Any], name: str, oid: int) -> Column:
+def _column(connection: Connection, name: str, oid: int) -> Column:
     known = connection.adapters.types.get(oid)
     type_name = known.name if known else "text"
     if type_name == "numeric":
@@ -91,7 +92,7 @@ def _column(connection: Connection[Any], name: str, oid: int) -> Column:
 
 
 def _pieces(
-    connection: Connection[Any], query: sql.Composed, values: dict[str, Any]
+    connection: Connection, query: sql.Composed, values: dict[str, Any]
 ) -> Iterator[list[tuple[Any, ...]]]:
     with connection.cursor("feature_store_client", binary=True) as cursor:
         cursor.execute(query, values)

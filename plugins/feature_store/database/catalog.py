@@ -6,10 +6,8 @@ Call with a pinned session (see `session`): the server's words depend on its set
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.sql_file import SqlFile
 from feature_store.relation_name import Name
@@ -27,7 +25,7 @@ _KINDS = {
 }
 
 
-def describe_relation(connection: Connection[Any], file: SqlFile) -> str | None:
+def describe_relation(connection: Connection, file: SqlFile) -> str | None:
     """Kind, options, columns, query and the file's indexes of a live relation; None if missing.
 
     Indexes that the file does not name are the user's own and are left out.
@@ -63,7 +61,7 @@ def describe_relation(connection: Connection[Any], file: SqlFile) -> str | None:
 
 
 def describe_governance(
-    connection: Connection[Any],
+    connection: Connection,
     schema: str,
     tables: Sequence[str],
     functions: Sequence[tuple[str, str]],

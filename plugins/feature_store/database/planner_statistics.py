@@ -9,10 +9,8 @@ so small changes add up over the nights until it is time.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 
 log = logging.getLogger(__name__)
@@ -21,7 +19,7 @@ log = logging.getLogger(__name__)
 CHANGED_ENOUGH = 0.05
 
 
-def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: bool) -> None:
+def gather_statistics(connection: Connection, name: Name, *, written_anew: bool) -> None:
     """Gather a materialized view's statistics if they need it.
 
     Args:
@@ -38,7 +36,7 @@ def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: 
     connection.execute("SELECT feature_store_audit.analyze_view(%s)", (str(name),))
 
 
-def _aged(connection: Connection[Any], name: Name) -> bool:
+def _aged(connection: Connection, name: Name) -> bool:
     row = connection.execute(
         """
         SELECT

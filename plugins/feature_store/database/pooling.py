@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.errors import BadInput
 
 # Other applications may be given the session between two looks of ours, and hide it.
 _LOOKS = 10
 
 
-def refuse_shared_sessions(
-    connection: Connection[Any], another: Callable[[], Connection[Any]]
-) -> None:
+def refuse_shared_sessions(connection: Connection, another: Callable[[], Connection]) -> None:
     """Check that a connection has a session of the server to itself.
 
     Args:
@@ -47,7 +44,7 @@ def refuse_shared_sessions(
             )
 
 
-def _is_shared(connection: Connection[Any], own: int, other: Connection[Any]) -> bool:
+def _is_shared(connection: Connection, own: int, other: Connection) -> bool:
     try:
         with other.transaction():
             # An idle session is given to whoever asks next. With the other one in its hands, the
@@ -57,8 +54,7 @@ def _is_shared(connection: Connection[Any], own: int, other: Connection[Any]) ->
         return True  # not even a transaction keeps its session: statement pooling
 
 
-def _session(connection: Connection[Any]) -> int:
+def _session(connection: Connection) -> int:
     # Not prepared: another session would not know it.
-    row = connection.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchone()
-    assert row is not None  # a SELECT without FROM
+    (row,) = connection.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False)
     return int(row[0])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
-from psycopg import Connection, errors
+from psycopg import errors
 from psycopg.pq import ExecStatus
 
+from feature_store.connection import Connection
 
-def query_columns(connection: Connection[Any], query: str) -> dict[str, str]:
+
+def query_columns(connection: Connection, query: str) -> dict[str, str]:
     """A query's columns with their types. It is only read, not run, so nothing must be filled.
 
     Raises:

@@ -20,13 +20,13 @@ import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from sqlglot import exp
 
-from feature_store.declarations.sql_file import parse
+from feature_store.connection import Connection, one_value
+from feature_store.declarations.sql_statement import parse
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 
@@ -51,7 +51,7 @@ class Reads:
     patience: float
 
 
-def find_reads(connection: Connection[Any], name: Name, besides: Collection[Name] = ()) -> Reads:
+def find_reads(connection: Connection, name: Name, besides: Collection[Name] = ()) -> Reads:
     """Look up, in the catalog, what a materialized view reads.
 
     Args:
@@ -94,7 +94,7 @@ def find_reads(connection: Connection[Any], name: Name, besides: Collection[Name
     return Reads(str(name), tuple(rows), _patience(connection))
 
 
-def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
+def reads_of(connection: Connection, relation: Relation) -> Reads:
     """What a relation of the store, its witness and specification read; see `find_reads`."""
     specification = relation.specified_by_refresh
     named = set(specification.reads if specification else ())
@@ -105,7 +105,7 @@ def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
     return find_reads(connection, relation.name, named)
 
 
-def lock_reads(connection: Connection[Any], reads: Reads) -> None:
+def lock_reads(connection: Connection, reads: Reads) -> None:
     """Keep what a relation reads from being written anew until the open transaction ends.
 
     It must have had no other statement yet where its snapshot is to be one for all statements.
@@ -131,7 +131,7 @@ def lock_reads(connection: Connection[Any], reads: Reads) -> None:
             time.sleep(_PAUSE)
 
 
-def lock_problems(connection: Connection[Any], store: Store) -> list[str]:
+def lock_problems(connection: Connection, store: Store) -> list[str]:
     """Name what the session's role may not lock of what the store's relations read.
 
     Every relation must exist. Waits for nobody, and keeps no lock.
@@ -152,18 +152,18 @@ def lock_problems(connection: Connection[Any], store: Store) -> list[str]:
     return problems
 
 
-def _lock(connection: Connection[Any], reads: Reads) -> None:
+def _lock(connection: Connection, reads: Reads) -> None:
     if reads.named:
         names = sql.SQL(", ").join(sql.Identifier(*name) for _oid, *name in reads.named)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names))
 
 
-def _patience(connection: Connection[Any]) -> float:
-    row = connection.execute(
-        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
-    ).fetchone()
-    assert row is not None  # a server's setting
-    return row[0] or math.inf
+def _patience(connection: Connection) -> float:
+    seconds: float = one_value(
+        connection,
+        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'",
+    )
+    return seconds or math.inf
 
 
 def _words(error: psycopg.Error) -> str:

@@ -13,12 +13,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from feature_store.connection import Connection
 from feature_store.database.connection_fields import read_extra, unusable
 from feature_store.database.pooling import refuse_shared_sessions
 from feature_store.database.silence import client_options, server_settings
@@ -57,7 +56,7 @@ _INVALID = re.compile(r"connection is bad: invalid |could not match |cannot matc
 
 
 @contextmanager
-def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
+def open_session(settings: Settings, purpose: str) -> Iterator[Connection]:
     """Open a pinned session in autocommit mode; close it at the end.
 
     Args:
@@ -75,7 +74,7 @@ def open_session(settings: Settings, purpose: str) -> Iterator[Connection[Any]]:
         connection.close()
 
 
-def connect(settings: Settings, purpose: str) -> Connection[Any]:
+def connect(settings: Settings, purpose: str) -> Connection:
     """Open a pinned session as `open_session` does; the caller closes it."""
     connection = _connect(settings)
     try:
@@ -89,7 +88,7 @@ def connect(settings: Settings, purpose: str) -> Connection[Any]:
     return connection
 
 
-def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
+def pin(connection: Connection, settings: Settings, purpose: str) -> None:
     """Set all that decides results, the timeouts and the memory, for the rest of the session."""
     # After a rollback psycopg drops what it prepared, unasked, by a statement before the next one:
     # the snapshot of a transaction would be that statement's, and come before the `read_locks`.
@@ -132,15 +131,15 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         log.info("The server cannot watch its clients: %s", error)
 
 
-def server_major(connection: Connection[Any]) -> int:
+def server_major(connection: Connection) -> int:
     """The server's major version."""
     return connection.info.server_version // 10000
 
 
-def _connect(settings: Settings) -> Connection[Any]:
+def _connect(settings: Settings) -> Connection:
     conn_id = settings.conn_id
-    # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
     try:
+        # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
         from airflow.providers.postgres.hooks.postgres import PostgresHook
         from airflow.sdk.exceptions import (
             AirflowNotFoundException,
@@ -184,7 +183,7 @@ def _connect(settings: Settings) -> Connection[Any]:
             readers="nothing was changed.",
             next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
         ) from error
-    if not isinstance(connection, Connection):
+    if not isinstance(connection, psycopg.Connection):
         raise BadInput(
             "Airflow connects with psycopg2; this package needs psycopg 3.",
             next_step="Install what requirements.txt names.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
 from feature_store.declarations.known_columns import (
     Columns,
@@ -20,7 +21,7 @@ from feature_store.declarations.known_columns import (
     query_columns,
     unknown_reads,
 )
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import (

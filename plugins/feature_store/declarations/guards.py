@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import filled_in, read_thresholds
@@ -70,7 +70,7 @@ def read_guards(include_dir: Path, names: Collection[Name]) -> dict[Name, Guard]
     return guards
 
 
-def guard_problems(connection: Connection[Any], guards: Iterable[Guard]) -> list[str]:
+def guard_problems(connection: Connection, guards: Iterable[Guard]) -> list[str]:
     """Ask guards, and say of each that does not hold what is against it, with the way out.
 
     Args:
@@ -80,11 +80,11 @@ def guard_problems(connection: Connection[Any], guards: Iterable[Guard]) -> list
     return [problem for guard in guards for problem in _problem(connection, guard)]
 
 
-def _problem(connection: Connection[Any], guard: Guard) -> list[str]:
+def _problem(connection: Connection, guard: Guard) -> list[str]:
     asked = sql.SQL(_ASKED).format(sql.SQL(guard.query), sql.Literal(_SHOWN + 1))
-    row = connection.execute(asked).fetchone()
-    assert row is not None  # an aggregate without GROUP BY
-    against = [", ".join(f"{k} {v}" for k, v in one.items()) for one in row[0]]
+    against = [
+        ", ".join(f"{k} {v}" for k, v in one.items()) for one in one_value(connection, asked)
+    ]
     if not against:
         return []
     shown = "\n".join(against[:_SHOWN]) + ("\nand more" if len(against) > _SHOWN else "")

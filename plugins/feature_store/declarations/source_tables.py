@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from feature_store.connection import Connection
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -67,7 +67,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     return sources
 
 
-def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
+def source_problems(connection: Connection, sources: tuple[Source, ...]) -> list[str]:
     """Name every source column that the database lacks or has with another type family.
 
     Of a type there is a way out for who cannot change the table: a view under its name.
@@ -97,7 +97,7 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
     return problems
 
 
-def _is_filled(connection: Connection[Any], name: Name) -> bool:
+def _is_filled(connection: Connection, name: Name) -> bool:
     # Not by to_regclass, which may not look into a schema that the session's role may not use.
     row = connection.execute(
         "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
@@ -108,7 +108,7 @@ def _is_filled(connection: Connection[Any], name: Name) -> bool:
     return row is None or bool(row[0])
 
 
-def view_sources(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
+def view_sources(connection: Connection, sources: tuple[Source, ...]) -> list[str]:
     """The sources that are views."""
     rows = connection.execute(
         "SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c "
@@ -127,7 +127,7 @@ def views_words(names: Sequence[str]) -> str:
     )
 
 
-def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:
+def live_columns(connection: Connection, name: Name) -> dict[str, str]:
     """The columns of a live relation and their types without modifiers, in column order.
 
     Empty where the relation does not exist.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from airflow.sdk.exceptions import AirflowRuntimeError
+from httpx import HTTPStatusError
+
+from feature_store.as_of_day import as_of_day
 from feature_store.audit.backfill_requests import ask, go_of
 from feature_store.audit.lease import Holder, Lease, confirm_lease, take_lease
 from feature_store.errors import BadInput, RunOver
@@ -16,7 +20,8 @@ from feature_store.text_format import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
+
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +37,7 @@ def holder_of(context: Context) -> Holder:
     return Holder(run.dag_id, run.run_id)
 
 
-def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
+def take_turn(connection: Connection, settings: Settings, context: Context) -> Lease:
     """Take the store's lease for the run, or confirm that it has it.
 
     A task that slept while its run ended, and wakes up, does not take it anew: what it would
@@ -61,7 +66,7 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
     return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
-def asked_by(connection: Connection[Any], context: Context) -> str | None:
+def asked_by(connection: Connection, context: Context) -> str | None:
     """By which transaction of the store a backfill's run was asked for; None of other runs."""
     if context["dag_run"].run_type.value != "backfill":
         return None
@@ -110,8 +115,6 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
         BadInput: the parameter ``as_of_day`` is no day, was given to a backfill, or the day is one
             that no run can answer for.
     """
-    from feature_store.as_of_day import as_of_day
-
     run = context["dag_run"]
     if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
         raise BadInput(
@@ -135,9 +138,6 @@ def today_of(context: Context, settings: Settings) -> date:
 
 
 def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from httpx import HTTPStatusError
-
     def state_of(holder: Holder) -> str | None:
         try:
             # An enumeration whose members are their texts, but are not printed so everywhere.

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import release_lease
+from feature_store.audit.runs import fail_run
 from feature_store.errors import BadInput, RunFailed, StoreError
 from feature_store.operators.airflow_run import holder_of
-from feature_store.reporting.mail.airflow_facts import ask_airflow, told_by_airflow
+from feature_store.operators.run_opening import open_record
+from feature_store.reporting.mail.task_causes import ask_airflow, told_by_airflow
+from feature_store.schema.audit_migrations import audit_is_current
+from feature_store.schema.object_states import has_audit
 from feature_store.text_format import in_words, plural
+from feature_store.validation.certification import withdraw
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
+    from feature_store.connection import Connection
     from feature_store.settings import Settings
 
 
 def record_failure(
-    connection: Connection[Any], settings: Settings, context: Context, error: BaseException
+    connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
     """Record that the run failed, and why; the verdict's number, None where none can be kept."""
-    from feature_store.audit.runs import fail_run
-    from feature_store.operators.run_opening import open_record
-    from feature_store.schema.audit_migrations import audit_is_current
-    from feature_store.schema.object_states import has_audit
-    from feature_store.validation.certification import withdraw
-
     holder = holder_of(context)
     if not audit_is_current(connection):
         if has_audit(connection):

@@ -1,24 +1,39 @@
 """The store for OpenLineage: datasets and column lineage, where Airflow's provider is installed.
 
 The provider calls an operator's ``get_openlineage_facets_on_complete`` after the task, and sends
-what it gives to wherever Airflow's configuration says. Without the provider nobody calls it. The
-lineage is the leak gates': worked out of the stored queries, not of the text of files.
+what it gives to wherever Airflow's configuration says. Without the provider nobody calls it, and
+nobody imports this. The lineage is the leak gates': worked out of the stored queries, not of the
+text of files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from psycopg import Connection
+from airflow.providers.common.compat.openlineage.facet import (  # noqa: TID253  # see above
+    ColumnLineageDatasetFacet,
+    Dataset,
+    Fields,
+    InputField,
+    SchemaDatasetFacet,
+    SchemaDatasetFacetFields,
+)
+from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: TID253
+from openlineage.client.generated.column_lineage_dataset import Transformation
 
+from feature_store.connection import Connection
+from feature_store.database.session import open_session
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.declared_exceptions import read_exceptions
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.leak_rules import read_rules
+from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.store_definition import read_store
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
-
-if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
-    from feature_store.validation.leaks.relation_lineage import Named, RelationLineage
+from feature_store.validation.leaks.gates import read_scene
+from feature_store.validation.leaks.relation_lineage import Named, RelationLineage, relation_lineage
 
 
 def lineage_of(relation: str, settings: Settings) -> OperatorLineage:
@@ -28,10 +43,6 @@ def lineage_of(relation: str, settings: Settings) -> OperatorLineage:
 
 def lineage_of_carriers(settings: Settings) -> OperatorLineage:
     """What the feature sets read that are carried by plain views, which no task refreshes."""
-    from feature_store.declarations.dag_outline import Refresh
-    from feature_store.declarations.feature_sets import read_feature_sets
-    from feature_store.declarations.store_definition import read_store
-
     include_dir = settings.include_dir
     views = {r.name for r in read_store(include_dir).relations if r.refresh is Refresh.NEVER}
     carriers = [s.relation for s in read_feature_sets(include_dir) if s.relation in views]
@@ -39,10 +50,6 @@ def lineage_of_carriers(settings: Settings) -> OperatorLineage:
 
 
 def _lineage(relations: Iterable[Name], settings: Settings) -> OperatorLineage:
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
-    from feature_store.database.session import open_session
-
     with open_session(settings, "lineage") as connection:
         traced = _traced(connection, settings, relations)
         datasets = _Datasets(connection)
@@ -53,14 +60,8 @@ def _lineage(relations: Iterable[Name], settings: Settings) -> OperatorLineage:
 
 
 def _traced(
-    connection: Connection[Any], settings: Settings, relations: Iterable[Name]
+    connection: Connection, settings: Settings, relations: Iterable[Name]
 ) -> list[RelationLineage]:
-    from feature_store.declarations.feature_sets import read_feature_sets
-    from feature_store.declarations.leak_rules import read_exceptions, read_rules
-    from feature_store.declarations.store_definition import read_store
-    from feature_store.validation.leaks.gates import read_scene
-    from feature_store.validation.leaks.relation_lineage import relation_lineage
-
     include_dir = settings.include_dir
     scene = read_scene(
         connection,
@@ -75,7 +76,7 @@ def _traced(
 class _Datasets:
     """Relations as OpenLineage names them: ``postgres://host:port``, ``database.schema.table``."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         info = connection.info
         host = "localhost" if info.host.startswith("/") else info.host  # a socket's folder
@@ -84,8 +85,6 @@ class _Datasets:
 
     def named(self, name: Name) -> Any:
         """A relation as a dataset, with its columns."""
-        from airflow.providers.common.compat.openlineage.facet import Dataset
-
         return Dataset(
             namespace=self._namespace, name=self._name(name), facets={"schema": self._schema(name)}
         )
@@ -100,24 +99,12 @@ class _Datasets:
         return f"{self._database}.{name}"
 
     def _schema(self, name: Name) -> Any:
-        from airflow.providers.common.compat.openlineage.facet import (
-            SchemaDatasetFacet,
-            SchemaDatasetFacetFields,
-        )
-
-        from feature_store.declarations.source_tables import live_columns
-
         columns = live_columns(self._connection, name).items()
         return SchemaDatasetFacet(
             fields=[SchemaDatasetFacetFields(name=column, type=kind) for column, kind in columns]
         )
 
     def _columns(self, lineage: RelationLineage) -> Any:
-        from airflow.providers.common.compat.openlineage.facet import (
-            ColumnLineageDatasetFacet,
-            Fields,
-        )
-
         fields = {}
         for column, made_of in lineage.made_of.items():
             direct = [self._field(read, "DIRECT") for read in made_of]
@@ -128,9 +115,6 @@ class _Datasets:
         return ColumnLineageDatasetFacet(fields=fields, dataset=rows)
 
     def _field(self, read: Named, kind: str) -> Any:
-        from airflow.providers.common.compat.openlineage.facet import InputField
-        from openlineage.client.generated.column_lineage_dataset import Transformation
-
         relation, column = read
         return InputField(
             namespace=self._namespace,

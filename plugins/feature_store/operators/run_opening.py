@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.runs import has_record, open_run, open_run_once
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import StoreError
 from feature_store.operators.airflow_run import as_of_day_of, holder_of
@@ -35,7 +35,7 @@ def limits_of(settings: Settings, context: Context) -> Limits:
 
 
 def look_and_open(
-    connection: Connection[Any], settings: Settings, context: Context, *, once: bool = False
+    connection: Connection, settings: Settings, context: Context, *, once: bool = False
 ) -> date:
     """Look whether a refresh can start, and open the run's record whatever is found.
 
@@ -69,7 +69,7 @@ def look_and_open(
 
 
 def open_record(
-    connection: Connection[Any], settings: Settings, context: Context, *, once: bool
+    connection: Connection, settings: Settings, context: Context, *, once: bool
 ) -> date:
     """Open the run's record; ``once``: unless it has one.
 
@@ -83,7 +83,7 @@ def open_record(
     return day
 
 
-def require_record(connection: Connection[Any], settings: Settings, context: Context) -> None:
+def require_record(connection: Connection, settings: Settings, context: Context) -> None:
     """See to it that the run has a record: if it has none, this task does what `prepare` does.
 
     Raises:

@@ -23,14 +23,16 @@ from airflow.sdk.exceptions import (
     AirflowTaskTimeout,
 )
 
+from feature_store.database.session import connect
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
-from feature_store.reporting.mail.airflow_facts import leave_cause
+from feature_store.reporting.mail.task_causes import leave_cause
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
-    from psycopg import Connection
+
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class StoreOperator(BaseOperator):
         super().__init__(**kwargs)
         self.include_dir = include_dir
         self.conn_id = conn_id
-        self._connections: list[Connection[Any]] = []
+        self._connections: list[Connection] = []
         self.stopped = False
 
     def execute(self, context: Context) -> Any:
@@ -69,7 +71,7 @@ class StoreOperator(BaseOperator):
         """
         settings = self.settings()
         try:
-            with self._session(settings) as connection:
+            with self.session(settings) as connection:
                 return self.work(connection, settings, context)
         except LeaseTaken as error:
             log.info("Waiting for the store's lease. %s", error.problem)
@@ -106,7 +108,7 @@ class StoreOperator(BaseOperator):
         """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
         return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
 
-    def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
+    def work(self, connection: Connection, settings: Settings, context: Context) -> Any:
         """Do the task's work in an open session."""
         raise NotImplementedError
 
@@ -123,20 +125,20 @@ class StoreOperator(BaseOperator):
 
     def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
         """What failed has written nothing. Else OpenLineage's provider asks as of a success."""
+        # An extra, which may not be installed; it alone calls this.
         from airflow.providers.openlineage.extractors import OperatorLineage
 
         return OperatorLineage()
 
-    def connect(self, settings: Settings) -> Connection[Any]:
+    def connect(self, settings: Settings) -> Connection:
         """Open a session that stops with the task."""
-        from feature_store.database.session import connect
-
         connection = connect(settings, self.task_id)
         self._connections.append(connection)
         return connection
 
     @contextmanager
-    def _session(self, settings: Settings) -> Iterator[Connection[Any]]:
+    def session(self, settings: Settings) -> Iterator[Connection]:
+        """A session that stops with the task; at the end it is closed, with all others."""
         try:
             yield self.connect(settings)
         finally:

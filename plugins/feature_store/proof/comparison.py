@@ -10,10 +10,11 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.sql import Composable, Composed, Identifier, Literal
+
+from feature_store.connection import Connection, one_row
 
 _SAMPLE = 20
 # No column of a relation is called so.
@@ -72,7 +73,7 @@ class Terms:
 
 
 def compare(
-    connection: Connection[Any], found: Composable, expected: Composable, terms: Terms
+    connection: Connection, found: Composable, expected: Composable, terms: Terms
 ) -> Comparison:
     """Compare the rows of two queries.
 
@@ -88,9 +89,7 @@ def compare(
     """
     started = time.monotonic()
     counted, shown = (_by_key if terms.key else _by_content)(found, expected, terms)
-    row = connection.execute(counted).fetchone()
-    assert row is not None  # an aggregate
-    n_found, n_expected, compared, broken, twice = map(int, row)
+    n_found, n_expected, compared, broken, twice = map(int, one_row(connection, counted))
     sample: tuple[str, ...] = ()
     if broken:
         sample = tuple(told for (told,) in connection.execute(shown).fetchall())

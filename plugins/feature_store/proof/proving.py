@@ -10,13 +10,13 @@ refresh, and breaks the suite of every run that uses these rows.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
+from feature_store.connection import Connection, one_value
 from feature_store.database.query_columns import query_columns
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
@@ -32,7 +32,7 @@ NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither h
 """What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
 
 
-def compare_before_refresh(connection: Connection[Any], relation: Relation) -> Comparison | None:
+def compare_before_refresh(connection: Connection, relation: Relation) -> Comparison | None:
     """Compare what a relation's definition gives with its specification, in the open snapshot.
 
     Args:
@@ -52,7 +52,7 @@ def compare_before_refresh(connection: Connection[Any], relation: Relation) -> C
     return _compare(connection, relation, specification, _definition(connection, relation))
 
 
-def compare_after_refresh(connection: Connection[Any], relation: Relation) -> Comparison | None:
+def compare_after_refresh(connection: Connection, relation: Relation) -> Comparison | None:
     """Compare the rows that the refresh has just stored; see `compare_before_refresh`."""
     by_owner = follows_its_owner(connection, relation)
     specification = relation.specification if by_owner else relation.specified_by_refresh
@@ -62,7 +62,7 @@ def compare_after_refresh(connection: Connection[Any], relation: Relation) -> Co
     return _compare(connection, relation, specification, relation.name.identifier, expected)
 
 
-def follows_its_owner(connection: Connection[Any], relation: Relation) -> bool:
+def follows_its_owner(connection: Connection, relation: Relation) -> bool:
     """Whether a relation was adopted whose specification leaves its rows to whoever defined it."""
     specification = relation.specification
     if specification is None or not specification.by_owner:
@@ -71,13 +71,13 @@ def follows_its_owner(connection: Connection[Any], relation: Relation) -> bool:
 
 
 def record_with_refresh(
-    connection: Connection[Any], relation: Relation, done: Comparison, refresh_id: int, rows: int
+    connection: Connection, relation: Relation, done: Comparison, refresh_id: int, rows: int
 ) -> None:
     """Keep a comparison with the refresh that made it, held to the rows that this stored."""
     _record(connection, relation, done.held_to(rows), refresh_id=refresh_id)
 
 
-def prove(connection: Connection[Any], store: Store, lease: Lease, event: int) -> None:
+def prove(connection: Connection, store: Store, lease: Lease, event: int) -> None:
     """Compare every relation that its refresh has not compared, and keep what is found.
 
     Args:
@@ -98,7 +98,7 @@ def prove(connection: Connection[Any], store: Store, lease: Lease, event: int) -
             under_lease(connection, lease, lambda r=relation: _prove(connection, r, event))  # type: ignore[misc]
 
 
-def compared_rows(connection: Connection[Any], event: int) -> dict[str, int]:
+def compared_rows(connection: Connection, event: int) -> dict[str, int]:
     """How many rows each proof of a try of a suite compared, those of refreshes included."""
     return dict(
         connection.execute(
@@ -107,7 +107,7 @@ def compared_rows(connection: Connection[Any], event: int) -> dict[str, int]:
     )
 
 
-def specification_problems(connection: Connection[Any], store: Store) -> list[str]:
+def specification_problems(connection: Connection, store: Store) -> list[str]:
     """Say which specifications do not give their relations' columns. Every relation must exist."""
     adopted = adopted_relations(connection)
     return [
@@ -118,22 +118,21 @@ def specification_problems(connection: Connection[Any], store: Store) -> list[st
     ]
 
 
-def compare_stored(connection: Connection[Any], relation: Relation) -> Comparison:
+def compare_stored(connection: Connection, relation: Relation) -> Comparison:
     """Compare a relation's rows as they are now; see `compare_before_refresh`."""
     assert relation.specification is not None  # the caller has looked
     stored = relation.name.identifier
     done = _compare(connection, relation, relation.specification, stored)
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(stored)).fetchone()
-    assert row is not None  # an aggregate
-    return done.held_to(row[0])
+    counted = sql.SQL("SELECT count(*) FROM {}").format(stored)
+    return done.held_to(one_value(connection, counted))
 
 
-def _prove(connection: Connection[Any], relation: Relation, event: int) -> None:
+def _prove(connection: Connection, relation: Relation, event: int) -> None:
     _record(connection, relation, compare_stored(connection, relation), suite_event=event)
 
 
 def _compare(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     specification: Specification,
     found: sql.Composable,
@@ -173,7 +172,7 @@ def _compare(
 
 
 def _record(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     done: Comparison,
     *,
@@ -201,12 +200,11 @@ def _record(
     log.log(level, "%s: %s, %.2f s.", relation.name, told, done.seconds)
 
 
-def _definition(connection: Connection[Any], relation: Relation) -> sql.Composable:
-    row = connection.execute(
-        "SELECT pg_catalog.pg_get_viewdef(%s::regclass)", (relation.name.quoted,)
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM
-    return _in_parentheses(row[0].rstrip().removesuffix(";"))
+def _definition(connection: Connection, relation: Relation) -> sql.Composable:
+    query: str = one_value(
+        connection, "SELECT pg_catalog.pg_get_viewdef(%s::regclass)", (relation.name.quoted,)
+    )
+    return _in_parentheses(query.rstrip().removesuffix(";"))
 
 
 def _in_parentheses(query: str) -> sql.Composable:
@@ -214,7 +212,7 @@ def _in_parentheses(query: str) -> sql.Composable:
 
 
 def _misfits(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     specification: Specification,
     adopted: frozenset[str],
@@ -247,5 +245,5 @@ def _misfits(
     return [f"{specification.path}: {words}." for words in wrong if words]
 
 
-def _described(connection: Connection[Any], specification: Specification) -> dict[str, str]:
+def _described(connection: Connection, specification: Specification) -> dict[str, str]:
     return query_columns(connection, f"SELECT * FROM (\n{specification.query}\n) AS s")  # noqa: S608

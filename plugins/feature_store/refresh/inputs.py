@@ -11,10 +11,8 @@ import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.last_refresh_state import LeftRows
 from feature_store.audit.row_versions import (
@@ -24,6 +22,7 @@ from feature_store.audit.row_versions import (
     row_state,
     with_children,
 )
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.stored_query import read_stored_query
 from feature_store.declarations.store_definition import Relation
 
@@ -72,7 +71,7 @@ class Inputs:
 
 
 def read_inputs(
-    connection: Connection[Any], relation: Relation, zone: str, left: LeftRows
+    connection: Connection, relation: Relation, zone: str, left: LeftRows
 ) -> Inputs | None:
     """Read the inputs of a relation as the open transaction sees them.
 
@@ -99,7 +98,7 @@ def read_inputs(
     return Inputs((*_settings(connection, relation, zone), *found))
 
 
-def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> str | None:
+def read_outcome(connection: Connection, relation: Relation, left: LeftRows) -> str | None:
     """Read the state of a relation's own rows; None if it has none that can be read."""
     found = find_named(connection, relation.name)
     if not found or found[0].doubt:
@@ -107,7 +106,7 @@ def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows
     return row_state(connection, found[0], left)
 
 
-def read_version(connection: Connection[Any], relation: Relation) -> str | None:
+def read_version(connection: Connection, relation: Relation) -> str | None:
     """Read the version of a relation's entry in the catalog, see `last_refresh_state`.
 
     Returns:
@@ -118,7 +117,7 @@ def read_version(connection: Connection[Any], relation: Relation) -> str | None:
     return found[0].version if len(found) == 1 else None
 
 
-def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:
+def _settings(connection: Connection, relation: Relation, zone: str) -> list[Input]:
     # What a witness recorded is used again, too, so it must be what today's witness would ask.
     # So is what the refresh compared.
     specification = relation.specified_by_refresh
@@ -132,7 +131,7 @@ def _settings(connection: Connection[Any], relation: Relation, zone: str) -> lis
     ]
 
 
-def _walk(connection: Connection[Any], relation: Relation, left: LeftRows) -> list[Input]:
+def _walk(connection: Connection, relation: Relation, left: LeftRows) -> list[Input]:
     pending = find_named(connection, relation.name)
     views, tables = {one.oid for one in pending}, set[int]()
     readers = {one.owner for one in pending}
@@ -157,7 +156,7 @@ def _query_of(view: Found) -> str:
     return f"the query of {view.name}"
 
 
-def _rows(connection: Connection[Any], table: Found, left: LeftRows) -> Input:
+def _rows(connection: Connection, table: Found, left: LeftRows) -> Input:
     if table.doubt:
         return Input(table.name, Kind.ROWS, None, table.doubt)
     if table.kind == "p":  # its rows are in its partitions

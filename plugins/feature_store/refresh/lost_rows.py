@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.store_profile import read_profile
@@ -65,7 +66,7 @@ class ShrinkGuard:
     sources: tuple[Name, ...]
     limits: Limits
 
-    def count_sources(self, connection: Connection[Any], relation: Relation) -> dict[Name, int]:
+    def count_sources(self, connection: Connection, relation: Relation) -> dict[Name, int]:
         """Count the rows of the sources, as the open transaction sees them.
 
         Raises:
@@ -81,7 +82,7 @@ class ShrinkGuard:
         return counts
 
     def record(
-        self, connection: Connection[Any], relation: Relation, refresh_id: int, rows: int,
+        self, connection: Connection, relation: Relation, refresh_id: int, rows: int,
         counts: dict[Name, int],
     ) -> None:  # fmt: skip
         """Record what was counted with the refresh, and judge the rows that it leaves.
@@ -137,7 +138,7 @@ def guard_of(store: Store, relation: Relation, limits: Limits) -> ShrinkGuard:
     return ShrinkGuard(tuple(sorted(found)), limits)
 
 
-def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> None:
+def check_sources(connection: Connection, store: Store, limits: Limits) -> None:
     """Hold every source to what was certified, before any work. Waits for nobody.
 
     One that is written anew just now is left to the refreshes, which wait for it.
@@ -161,7 +162,7 @@ def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> 
     )
 
 
-def _certified(connection: Connection[Any], relations: Iterable[Name]) -> dict[Name, Any]:
+def _certified(connection: Connection, relations: Iterable[Name]) -> dict[Name, Any]:
     """By source: how many rows the certified refreshes of these relations read, and whose run's."""
     rows = connection.execute(
         "SELECT f.fact, f.n, c.run_id FROM feature_store_audit.certified AS c "
@@ -173,7 +174,7 @@ def _certified(connection: Connection[Any], relations: Iterable[Name]) -> dict[N
     return {Name.parse(fact[prefix:]): (n, run_id) for fact, n, run_id in rows}
 
 
-def _lock(connection: Connection[Any], name: Name) -> None:
+def _lock(connection: Connection, name: Name) -> None:
     row = connection.execute(
         "SELECT relkind = 'm' FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)", (name.quoted,)
     ).fetchone()
@@ -184,10 +185,8 @@ def _lock(connection: Connection[Any], name: Name) -> None:
         )
 
 
-def _count(connection: Connection[Any], name: Name) -> int:
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name.identifier)).fetchone()
-    assert row is not None  # an aggregate
-    return int(row[0])
+def _count(connection: Connection, name: Name) -> int:
+    return int(one_value(connection, sql.SQL("SELECT count(*) FROM {}").format(name.identifier)))
 
 
 def _losses(limits: Limits, now: dict[Name, int], certified: dict[Name, Any]) -> Iterator[str]:

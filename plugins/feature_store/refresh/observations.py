@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from psycopg import sql
 
-from psycopg import Connection, sql
-
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation
 
 
-def record_observations(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
+def record_observations(connection: Connection, relation: Relation, refresh_id: int) -> None:
     """Keep what a refresh saw.
 
     Args:
@@ -23,7 +22,7 @@ def record_observations(connection: Connection[Any], relation: Relation, refresh
         connection.execute(witness.encode(), {"refresh_id": refresh_id})
 
 
-def _record_spam(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
+def _record_spam(connection: Connection, relation: Relation, refresh_id: int) -> None:
     """Keep the keys that the source itself flags, of a relation that leaves spam out.
 
     A flag that arrives later cannot be held against this refresh, and one that was there before

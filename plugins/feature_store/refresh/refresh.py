@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from feature_store.audit.last_refresh_state import read_left
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.audit.row_versions import rows_of
+from feature_store.connection import Connection, one_row, one_value
 from feature_store.database.planner_statistics import gather_statistics
 from feature_store.database.read_locks import Reads, lock_reads, reads_of
 from feature_store.declarations.dag_outline import Refresh
@@ -59,7 +60,7 @@ class Refreshed:
 
 
 def refresh(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     lease: Lease,
     zone: str,
@@ -120,7 +121,7 @@ def refresh(
     return done
 
 
-def _mode(connection: Connection[Any], relation: Relation) -> str:
+def _mode(connection: Connection, relation: Relation) -> str:
     row = connection.execute(
         "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
@@ -143,7 +144,7 @@ def _explained(mode: str) -> str:
 
 
 def _refresh_and_record(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     mode: str,
     lease: Lease,
@@ -188,7 +189,7 @@ def _refresh_and_record(
     return Refreshed(mode, rows, size, seconds, compared.seconds if compared else 0.0)
 
 
-def _check_guards(connection: Connection[Any], relation: Relation) -> None:
+def _check_guards(connection: Connection, relation: Relation) -> None:
     """Look at what this very transaction is going to read, before it takes the relation's lock."""
     problems = guard_problems(connection, relation.guards)
     if problems:
@@ -201,7 +202,7 @@ def _check_guards(connection: Connection[Any], relation: Relation) -> None:
 
 
 def _record(
-    connection: Connection[Any],
+    connection: Connection,
     relation: Relation,
     mode: str,
     lease: Lease,
@@ -211,7 +212,8 @@ def _record(
     version: str | None,
 ) -> tuple[int, int, int]:
     outcome = read_outcome(connection, relation, {})
-    row = connection.execute(
+    row = one_row(
+        connection,
         sql.SQL(
             """
             INSERT INTO feature_store_audit.refresh (
@@ -239,15 +241,12 @@ def _record(
             outcome,
             version,
         ),
-    ).fetchone()
-    assert row is not None  # INSERT … RETURNING of one row
+    )
     return row[0], row[1], row[2]
 
 
-def _moment(connection: Connection[Any], function: LiteralString) -> datetime:
-    row = connection.execute(f"SELECT {function}").fetchone()
-    assert row is not None  # a SELECT without FROM
-    moment: datetime = row[0]
+def _moment(connection: Connection, function: LiteralString) -> datetime:
+    moment: datetime = one_value(connection, f"SELECT {function}")
     return moment
 
 
@@ -258,7 +257,7 @@ def _somebody_else(relation: Relation) -> psycopg.Error:
     )
 
 
-def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Error) -> StoreError:
+def _explain(connection: Connection, relation: Relation, error: psycopg.Error) -> StoreError:
     details = [error.diag.message_primary or str(error), error.diag.message_detail]
     return StoreError(
         f"{relation.name} was not refreshed: {' '.join(d for d in details if d)}",
@@ -274,7 +273,7 @@ def _remedy(relation: Relation, error: psycopg.Error) -> str:
     return _REMEDIES.get(error.sqlstate or "", default)
 
 
-def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
+def _what_readers_get(connection: Connection, relation: Relation) -> str:
     try:
         row = connection.execute(
             "SELECT finished_at FROM feature_store_audit.latest_refresh WHERE relation = %s",

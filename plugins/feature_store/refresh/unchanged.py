@@ -12,13 +12,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection, IsolationLevel
+from psycopg import IsolationLevel
 
 from feature_store.audit.last_refresh_state import left_by
 from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection
 from feature_store.database.read_locks import lock_reads, reads_of
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.refresh.inputs import Inputs, Kind, read_inputs, read_outcome
@@ -40,7 +40,7 @@ class Reuse:
 
 
 def reusable(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     relation: Relation,
     zone: str,
@@ -87,9 +87,7 @@ def reusable(
     return None
 
 
-def record_reuse(
-    connection: Connection[Any], lease: Lease, relation: Relation, reuse: Reuse
-) -> None:
+def record_reuse(connection: Connection, lease: Lease, relation: Relation, reuse: Reuse) -> None:
     """Record that the lease's run uses an earlier refresh of a relation.
 
     Raises:
@@ -112,7 +110,7 @@ def record_reuse(
 
 
 @contextmanager
-def _one_snapshot(connection: Connection[Any]) -> Iterator[None]:
+def _one_snapshot(connection: Connection) -> Iterator[None]:
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import BadInput, NotReady
 
@@ -59,7 +59,7 @@ class Freshness:
 
 
 def read_freshness(
-    connection: Connection[Any], max_age: str, profile: StoreProfile
+    connection: Connection, max_age: str, profile: StoreProfile
 ) -> tuple[Freshness, ...]:
     """How fresh the store is, for the active feature set of each schema.
 
@@ -100,11 +100,10 @@ def staleness(found: tuple[Freshness, ...], max_age: str) -> NotReady | None:
     )
 
 
-def _ask(connection: Connection[Any], schema: str, max_age: str) -> Freshness:
+def _ask(connection: Connection, schema: str, max_age: str) -> Freshness:
     with connection.cursor(row_factory=class_row(Freshness)) as cursor:
         query = sql.SQL("SELECT * FROM {}(%s::interval)").format(
             sql.Identifier(schema, "store_freshness")
         )
-        row = cursor.execute(query, (max_age,)).fetchone()
-    assert row is not None  # it always gives one row
+        (row,) = cursor.execute(query, (max_age,))
     return row

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.text_format import PLACEHOLDER, bullets, plural
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
@@ -14,7 +13,7 @@ from feature_store.validation.history.findings import Finding, find, open_leaks,
 _ACCEPTED = 20
 
 
-def history_text(connection: Connection[Any], key: str) -> str:
+def history_text(connection: Connection, key: str) -> str:
     """The latest judgement, the leaks, the pending reviews, and the latest acceptances.
 
     Args:
@@ -53,7 +52,7 @@ def history_text(connection: Connection[Any], key: str) -> str:
     return "\n".join(parts)
 
 
-def history_rows(connection: Connection[Any]) -> list[dict[str, Any]]:
+def history_rows(connection: Connection) -> list[dict[str, Any]]:
     """What is open, a row each: leaks first, then what waits for a person."""
     return [
         {
@@ -73,7 +72,7 @@ def history_rows(connection: Connection[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _latest(connection: Connection[Any]) -> str:
+def _latest(connection: Connection) -> str:
     row = connection.execute(
         "SELECT dag_id, run_id, as_of_day, settled_before, days, recounts "
         "FROM feature_store_audit.history_judgement ORDER BY event_id DESC LIMIT 1"

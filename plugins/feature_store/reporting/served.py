@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -53,7 +54,7 @@ class SkewLine:
         return self.differing / self.compared if self.compared else 0.0
 
 
-def latest_skew(connection: Connection[Any]) -> list[SkewLine]:
+def latest_skew(connection: Connection) -> list[SkewLine]:
     """What the latest run that compared found; nothing before the first."""
     if not has_logs(connection):
         return []
@@ -61,7 +62,7 @@ def latest_skew(connection: Connection[Any]) -> list[SkewLine]:
         return cursor.execute(_SKEW).fetchall()
 
 
-def logged_in_words(connection: Connection[Any]) -> list[str]:
+def logged_in_words(connection: Connection) -> list[str]:
     """How many rows each log has, one line a log."""
     if not has_logs(connection):
         return []
@@ -143,7 +144,7 @@ class ServedEntity:
     rows: list[dict[str, Any]]
 
 
-def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> ServedEntity:
+def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) -> ServedEntity:
     """Read what was served of an entity, and what the set says today.
 
     Raises:
@@ -188,7 +189,7 @@ def served_beside_today(entity: ServedEntity) -> str:
 
 
 def _row(
-    connection: Connection[Any], relation: Name, log: Name, column: str, entity: str
+    connection: Connection, relation: Name, log: Name, column: str, entity: str
 ) -> dict[str, Any] | None:
     # Of the column's own type, so that an index finds it and no row else is read.
     kind = live_columns(connection, log).get(column, "text")

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_definition import Store
 from feature_store.reporting.page.models import RelationNow, RelationState
 from feature_store.reporting.page.relation_states import NOT_PROVEN, read_relations, standing_on
@@ -64,7 +63,7 @@ class Line:
         }
 
 
-def read_status(connection: Connection[Any], store: Store, include_dir: Path) -> list[Line]:
+def read_status(connection: Connection, store: Store, include_dir: Path) -> list[Line]:
     """Read the status of every relation. Reads only."""
     states = {
         c.thing.label: c.state for c in examine(connection, store_objects(store, include_dir))
@@ -81,16 +80,17 @@ def read_status(connection: Connection[Any], store: Store, include_dir: Path) ->
     for relation in store.relations:
         name = str(relation.name)
         rows, finished_at, seconds = latest.get(name, (None, None, None))
-        size = connection.execute(
+        size = one_value(
+            connection,
             "SELECT pg_total_relation_size(to_regclass(%s))",
             (relation.name.quoted,),
-        ).fetchone()
+        )
         lines.append(
             Line(
                 relation=name,
                 refresh=relation.refresh.value,
                 rows=rows,
-                bytes=size[0] if size else None,
+                bytes=size,
                 refreshed_at=finished_at,
                 seconds=seconds,
                 state=states[name],
@@ -119,14 +119,14 @@ def as_table(lines: Sequence[Line]) -> str:
     return text_table([header, *cells], right=(2, 3, 5))
 
 
-def certified_last(connection: Connection[Any]) -> str:
+def certified_last(connection: Connection) -> str:
     """Which run certified the store last, and whether readers still have that."""
     if not has_audit(connection):
         return "nothing yet: the store has not been created."
     return certified_in_words(connection)
 
 
-def _certified(connection: Connection[Any], include_dir: Path) -> dict[str, str]:
+def _certified(connection: Connection, include_dir: Path) -> dict[str, str]:
     """Whether readers who ask are let through to a relation, as the page in Airflow says it."""
     if not audit_is_current(connection):
         return {}

@@ -8,15 +8,16 @@ them like ours. It is never altered.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection, errors, sql
+from psycopg import errors, sql
 
+from feature_store.connection import Connection, one_row, one_value
 from feature_store.database.query_columns import query_columns
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
@@ -34,7 +35,7 @@ _CANNOT_LOOK = (
 
 
 def misfits(
-    connection: Connection[Any], store: Store, relation: Relation, include_dir: Path
+    connection: Connection, store: Store, relation: Relation, include_dir: Path
 ) -> list[str]:
     """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
 
@@ -44,14 +45,13 @@ def misfits(
         relation: the file's.
         include_dir: where they are.
     """
-    row = connection.execute(
+    oid, kind = one_row(
+        connection,
         "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
         "WHERE n.nspname = %s AND c.relname = %s",
         (relation.name.schema, relation.name.relation),
-    ).fetchone()
-    assert row is not None  # the caller has seen it
-    oid, kind = row
+    )
     wanted = "m" if relation.file.materialized else "v"
     if kind != wanted:
         words = "materialized view" if wanted == "m" else "plain view"
@@ -74,7 +74,7 @@ def misfits(
     ]
 
 
-def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
+def collisions(connection: Connection, relation: Relation) -> list[str]:
     """Name the relation's index names that something else in its schema has."""
     rows = connection.execute(
         """
@@ -91,9 +91,7 @@ def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
     return [f"its index {name} cannot be created: {of} has one of that name" for name, of in rows]
 
 
-def expected_columns(
-    connection: Connection[Any], store: Store, relation: Relation
-) -> dict[str, str]:
+def expected_columns(connection: Connection, store: Store, relation: Relation) -> dict[str, str]:
     """The columns that a file's query gives, with their types, as the server reads it.
 
     The query is only parsed, over the files' queries below it down to the sources, so that nothing
@@ -116,7 +114,7 @@ def expected_columns(
 
 
 def _column_misfits(
-    connection: Connection[Any], store: Store, relation: Relation, *, exact: bool
+    connection: Connection, store: Store, relation: Relation, *, exact: bool
 ) -> list[str]:
     try:
         wanted = expected_columns(connection, store, relation)
@@ -137,13 +135,12 @@ def _column_misfits(
     return problems
 
 
-def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tuple[str, ...]]:
+def read_other_keys(connection: Connection, store: Store) -> dict[Name, tuple[str, ...]]:
     """The keys by which adopted relations are unique instead of their files', by relation."""
     found = {}
     for relation in (r for r in store.refreshed if r.other_key):
         name = relation.name.quoted
-        row = connection.execute("SELECT to_regclass(%s)::oid", (name,)).fetchone()
-        oid = row and row[0]
+        oid = one_value(connection, "SELECT to_regclass(%s)::oid", (name,))
         files = [set(key) for key in relation.file.unique_indexes.values()]
         if (
             oid
@@ -154,14 +151,14 @@ def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tup
     return found
 
 
-def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
+def _has_key(connection: Connection, relation: Relation, oid: int) -> bool:
     keys = [set(key) for key in relation.file.unique_indexes.values()]
     if relation.other_key:
         keys.append(set(relation.other_key))
     return _is_unique(connection, oid, keys)
 
 
-def _is_unique(connection: Connection[Any], oid: int, keys: list[set[str]]) -> bool:
+def _is_unique(connection: Connection, oid: int, keys: list[set[str]]) -> bool:
     """Whether a valid unique index of a relation makes it unique by one of these keys."""
     rows = connection.execute(
         """
@@ -178,9 +175,7 @@ def _is_unique(connection: Connection[Any], oid: int, keys: list[set[str]]) -> b
     return any(set(columns) <= key for (columns,) in rows for key in keys)
 
 
-def _order_misfits(
-    connection: Connection[Any], store: Store, relation: Relation, oid: int
-) -> list[str]:
+def _order_misfits(connection: Connection, store: Store, relation: Relation, oid: int) -> list[str]:
     """Say if it reads what the DAG refreshes at the same time or later."""
     before = {r.name for r in closure(store, relation)} - {relation.name}
     if relation.refresh is Refresh.CONCURRENT:
@@ -214,7 +209,7 @@ def _order_misfits(
     return [f"it reads {in_words(late)}, which the DAG does not refresh before it"] if late else []
 
 
-def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
+def _owner_misfits(connection: Connection, oid: int) -> list[str]:
     """Say if the role that applies is no member of its owner: then no run could refresh it."""
     row = connection.execute(
         """
@@ -242,9 +237,7 @@ def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
     ]
 
 
-def _row_misfits(
-    connection: Connection[Any], store: Store, relation: Relation, oid: int
-) -> list[str]:
+def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: int) -> list[str]:
     """Say if its query gives rows that it may not have; it may leave some out."""
     specification = relation.specification
     if relation.rows is None or specification is None or not specification.by_owner:
@@ -252,7 +245,7 @@ def _row_misfits(
     whole = store.find(str(relation.rows.of))
     key = next(iter(whole.keys.values()))
     wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
-    (query,) = connection.execute("SELECT pg_get_viewdef(%s::oid)", (oid,)).fetchone() or ("",)
+    query = one_value(connection, "SELECT pg_get_viewdef(%s::oid)", (oid,)) or ""
     others = sql.SQL(
         "SELECT count(*), (array_agg(concat_ws(', ', {theirs}) ORDER BY {theirs}))[1] "
         "FROM ({query}) AS t "
@@ -265,7 +258,7 @@ def _row_misfits(
     )
     try:
         with connection.transaction():
-            n, example = connection.execute(others).fetchone() or (0, None)
+            n, example = one_row(connection, others)
     except _CANNOT_LOOK:
         return []
     if not n:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection, Cursor, sql
+from psycopg import Cursor, sql
 
 from feature_store.audit.adopted import ADOPTED, adopted_relations
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
 from feature_store.schema.object_states import StoreObject
 
 
-def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = False) -> None:
+def record(connection: Connection, thing: StoreObject, *, adopted: bool = False) -> None:
     """Record an object as it is now.
 
     Args:
@@ -39,7 +40,7 @@ def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = F
     )
 
 
-def record_wording(connection: Connection[Any], thing: StoreObject) -> None:
+def record_wording(connection: Connection, thing: StoreObject) -> None:
     """Record how this server describes an object that has not changed."""
     done = connection.execute(
         "UPDATE feature_store_audit.definition SET live_definition = %s, server_major = DEFAULT "
@@ -49,7 +50,7 @@ def record_wording(connection: Connection[Any], thing: StoreObject) -> None:
     _require_recorded(done, thing)
 
 
-def write_words(connection: Connection[Any], thing: StoreObject) -> None:
+def write_words(connection: Connection, thing: StoreObject) -> None:
     """Write an object's comments."""
     for statement in thing.comment:
         connection.execute(statement.encode())
@@ -69,12 +70,12 @@ def _require_recorded(done: Cursor[Any], thing: StoreObject) -> None:
         )
 
 
-def words_of_files(connection: Connection[Any]) -> str:
+def words_of_files(connection: Connection) -> str:
     """Everything that files have said in comments until now, as it was recorded."""
-    row = connection.execute(
-        "SELECT string_agg(dictionary, ';') FROM feature_store_audit.definition"
-    ).fetchone()
-    return (row and row[0]) or ""
+    words = one_value(
+        connection, "SELECT string_agg(dictionary, ';') FROM feature_store_audit.definition"
+    )
+    return words or ""
 
 
 def quoted(words: str) -> str:
@@ -82,7 +83,7 @@ def quoted(words: str) -> str:
     return "'" + words.replace("'", "''") + "'"
 
 
-def hand_down_words(connection: Connection[Any], store: Store, written: str) -> None:
+def hand_down_words(connection: Connection, store: Store, written: str) -> None:
     """Give columns that their files do not describe the words of the columns that they pass on.
 
     A column that goes from layer to layer under one name is described once, where it is made. Words
@@ -99,7 +100,7 @@ def hand_down_words(connection: Connection[Any], store: Store, written: str) -> 
             _hand_down(connection, relation, written)
 
 
-def _hand_down(connection: Connection[Any], relation: Relation, written: str) -> None:
+def _hand_down(connection: Connection, relation: Relation, written: str) -> None:
     shown = [name.quoted for name in relation.file.shows]
     rows = connection.execute(
         """

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.lease import lock_free_lease
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import source_problems
 from feature_store.declarations.store_definition import Store
@@ -52,7 +52,7 @@ _FIRST_TABLE = f"{AUDIT_SCHEMA}.migration"
 
 
 def apply(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     settings: Settings,
     replace: Collection[str] = (),
@@ -121,7 +121,7 @@ def apply(
 
 
 def _apply_in_transaction(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     settings: Settings,
     replace: Collection[str],
@@ -149,7 +149,7 @@ def _refuse(problems: list[str]) -> None:
         raise NotReady("Nothing was applied:", items=problems, readers="what they had before.")
 
 
-def _wait_for_other_applies(connection: Connection[Any]) -> None:
+def _wait_for_other_applies(connection: Connection) -> None:
     """Wait at a place that only the owner can hold, so that nobody else keeps apply waiting."""
     try:
         if has_audit(connection):
@@ -164,11 +164,11 @@ def _wait_for_other_applies(connection: Connection[Any]) -> None:
         ) from None
 
 
-def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
+def _wait_for_another_first_apply(connection: Connection) -> None:
     # There is no table to lock yet. Whoever creates the first one waits for whoever has begun to,
     # also for one that was dropped in the same transaction.
-    row = connection.execute("SELECT to_regnamespace(%s) IS NULL", (AUDIT_SCHEMA,)).fetchone()
-    kind, name = ("SCHEMA", AUDIT_SCHEMA) if row and row[0] else ("TABLE", _FIRST_TABLE)
+    none_yet = one_value(connection, "SELECT to_regnamespace(%s) IS NULL", (AUDIT_SCHEMA,))
+    kind, name = ("SCHEMA", AUDIT_SCHEMA) if none_yet else ("TABLE", _FIRST_TABLE)
     with (
         suppress(
             psycopg.errors.UniqueViolation,  # the other has made it meanwhile
@@ -182,7 +182,7 @@ def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
         connection.execute(f"DROP {kind} {name}".encode())
 
 
-def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: Settings) -> None:
+def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Settings) -> None:
     with as_the_owner(connection):
         for schema in plan.schemas:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -209,7 +209,7 @@ def _carry_out(connection: Connection[Any], plan: Plan, store: Store, settings: 
     hand_down_words(connection, store, written)
 
 
-def _record(connection: Connection[Any], plan: Plan, created: list[StoreObject]) -> None:
+def _record(connection: Connection, plan: Plan, created: list[StoreObject]) -> None:
     for thing in (*plan.creates, *plan.replaces):
         record(connection, thing)
     for thing in (*created, *plan.comments):
@@ -219,7 +219,7 @@ def _record(connection: Connection[Any], plan: Plan, created: list[StoreObject])
 
 
 def _replace(
-    connection: Connection[Any], replacement: Replacement, settings: Settings, written: str
+    connection: Connection, replacement: Replacement, settings: Settings, written: str
 ) -> None:
     build(connection, replacement, written)
     patience = settings.lock_timeout * _PATIENCE
@@ -228,7 +228,7 @@ def _replace(
     swap(connection, replacement, patience, rehearsal=False)
 
 
-def _complete(connection: Connection[Any], condition: Condition) -> None:
+def _complete(connection: Connection, condition: Condition) -> None:
     parts, governance = condition.standing, condition.thing.governance
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
@@ -245,6 +245,6 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
     record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)
 
 
-def _run(connection: Connection[Any], statements: Iterable[str]) -> None:
+def _run(connection: Connection, statements: Iterable[str]) -> None:
     for statement in statements:
         connection.execute(statement.encode())

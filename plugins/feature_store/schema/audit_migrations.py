@@ -6,10 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from feature_store.schema.object_states import has_audit
@@ -58,7 +56,7 @@ def read_migrations() -> tuple[Migration, ...]:
     return tuple(migrations)
 
 
-def audit_is_current(connection: Connection[Any]) -> bool:
+def audit_is_current(connection: Connection) -> bool:
     """Whether the audit schema exists and is at this package's version, so that runs can record."""
     if not has_audit(connection):
         return False
@@ -66,7 +64,7 @@ def audit_is_current(connection: Connection[Any]) -> bool:
 
 
 def pending_migrations(
-    connection: Connection[Any], migrations: tuple[Migration, ...]
+    connection: Connection, migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
     """Those that the database has not had yet.
 
@@ -85,7 +83,7 @@ def pending_migrations(
     return migrations[latest:]
 
 
-def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> None:
+def migrate(connection: Connection, migrations: tuple[Migration, ...]) -> None:
     """Apply migrations and record them. The caller opens the transaction."""
     for migration in migrations:
         connection.execute(migration.sql.encode())
@@ -100,7 +98,7 @@ def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> N
         )
 
 
-def _require_unedited(connection: Connection[Any], applied: Sequence[Migration]) -> None:
+def _require_unedited(connection: Connection, applied: Sequence[Migration]) -> None:
     """Refuse a file that is not what was applied: nobody knows then what the schema is.
 
     Raises:
@@ -108,7 +106,7 @@ def _require_unedited(connection: Connection[Any], applied: Sequence[Migration])
     """
     if _latest(connection) < _DIGESTS_SINCE:
         return
-    recorded = dict(
+    recorded: dict[int, str | None] = dict(
         connection.execute("SELECT version, digest FROM feature_store_audit.migration").fetchall()
     )
     edited = [
@@ -124,10 +122,8 @@ def _require_unedited(connection: Connection[Any], applied: Sequence[Migration])
         )
 
 
-def _latest(connection: Connection[Any]) -> int:
-    row = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
-    ).fetchone()
-    assert row is not None  # an aggregate
-    latest: int = row[0]
+def _latest(connection: Connection) -> int:
+    latest: int = one_value(
+        connection, "SELECT coalesce(max(version), 0) FROM feature_store_audit.migration"
+    )
     return latest

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 
 # The logs that the refresher adds to, with the columns that it fills; None is all that have no
@@ -68,7 +66,7 @@ AUDIT_FUNCTIONS = (
 _MOST_NAMED = 5
 
 
-def access_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
+def access_problems(connection: Connection, governed: Collection[str]) -> list[str]:
     """Name what the session's role may not do with the record: its schemas, tables, functions.
 
     Asks the catalog only, so it needs no privilege itself.

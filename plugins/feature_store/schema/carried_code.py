@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import Call, calls
 from feature_store.database.stored_queries.dependency_closure import Closure, read_closure
 from feature_store.database.stored_queries.determinism import Judge
@@ -121,7 +119,7 @@ class _Carried:
 
 
 def carried_code(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     rules: LeakRules,
     replaced: Collection[str] = (),
@@ -156,7 +154,7 @@ def _unprovable(closure: Closure, replaced: Collection[str]) -> Iterator[str]:
             yield f"{member.name} {words}\nNext: {way_out}"
 
 
-def _policies(connection: Connection[Any], closure: Closure) -> Iterator[str]:
+def _policies(connection: Connection, closure: Closure) -> Iterator[str]:
     for oid, roles in subjects(connection, closure.members, closure.roots).items():
         name, role = closure.members[oid].name, ", ".join(roles)
         yield (
@@ -168,7 +166,7 @@ def _policies(connection: Connection[Any], closure: Closure) -> Iterator[str]:
 
 
 def _calls(
-    connection: Connection[Any],
+    connection: Connection,
     closure: Closure,
     store: Store,
     rules: LeakRules,
@@ -202,7 +200,7 @@ def _of_queries(
             yield from _each(str(member.name), "its query", member.query, theirs=theirs)
 
 
-def _of_tables(connection: Connection[Any], closure: Closure) -> Iterator[_Carried]:
+def _of_tables(connection: Connection, closure: Closure) -> Iterator[_Carried]:
     for schema, name, what, tree in connection.execute(_TREES, (list(closure.members),)):
         yield from _each(f"{schema}.{name}", what, parse_tree(tree), theirs=False)
 
@@ -211,9 +209,7 @@ def _each(relation: str, what: str, tree: Value, *, theirs: bool) -> Iterator[_C
     return (_Carried(relation, what, call, theirs) for call in calls(tree))
 
 
-def _operator_classes(
-    connection: Connection[Any], closure: Closure, rules: LeakRules
-) -> Iterator[str]:
+def _operator_classes(connection: Connection, closure: Closure, rules: LeakRules) -> Iterator[str]:
     rows = connection.execute(_OPERATOR_CLASSES, (list(closure.members),))
     for schema, name, what, function in rows:
         if function not in rules.functions:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import StoreError
@@ -72,7 +73,7 @@ class ContractEffect:
 
 
 def contract_effects(
-    connection: Connection[Any],
+    connection: Connection,
     include_dir: Path,
     replacement: Replacement | None,
     stamps: Collection[str],
@@ -107,16 +108,17 @@ def contract_effects(
     return tuple(found)
 
 
-def _may_look(connection: Connection[Any], registry: str) -> bool:
-    row = connection.execute(
+def _may_look(connection: Connection, registry: str) -> bool:
+    may: bool = one_value(
+        connection,
         "SELECT bool_and(coalesce(has_table_privilege(to_regclass(t), 'SELECT'), FALSE)) "
         "FROM unnest(%s::text[]) AS t",
         ([Name(registry, table).quoted for table in (_SETS, _BINDING, _ROWS)],),
-    ).fetchone()
-    return bool(row and row[0])
+    )
+    return may
 
 
-def _stamped(connection: Connection[Any], registry: str) -> dict[str, dict[str, tuple[Any, ...]]]:
+def _stamped(connection: Connection, registry: str) -> dict[str, dict[str, tuple[Any, ...]]]:
     """The rows of each stamped set, by the features' names."""
     sets: dict[str, dict[str, tuple[Any, ...]]] = {}
     for name, feature, *row in connection.execute(
@@ -148,7 +150,7 @@ def _difference(file: FeatureSet, stamped: dict[str, tuple[Any, ...]]) -> str:
 
 
 def _breaks(
-    connection: Connection[Any], replacement: Replacement, registry: str
+    connection: Connection, replacement: Replacement, registry: str
 ) -> dict[str, list[str]]:
     """By set, what its check would find wrong with what takes its relation's place."""
     names = [one.name for one in replacement.rebuilt]
@@ -168,7 +170,7 @@ def _breaks(
 
 
 def _checks(
-    connection: Connection[Any], carriers: list[Name], registry: str
+    connection: Connection, carriers: list[Name], registry: str
 ) -> Iterator[tuple[str, list[str]]]:
     """Each set that one of these relations carries, with what is wrong about it."""
     rows = connection.execute(
@@ -183,7 +185,7 @@ def _checks(
     yield from rows
 
 
-def _there(connection: Connection[Any], names: list[Name]) -> list[str]:
+def _there(connection: Connection, names: list[Name]) -> list[str]:
     """Those of the relations that exist, as SQL names them."""
     rows = connection.execute(
         "SELECT n FROM unnest(%s::text[]) AS n WHERE to_regclass(n) IS NOT NULL",
@@ -192,7 +194,7 @@ def _there(connection: Connection[Any], names: list[Name]) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _bind_to_what_is_beside(connection: Connection[Any], names: list[Name], registry: str) -> None:
+def _bind_to_what_is_beside(connection: Connection, names: list[Name], registry: str) -> None:
     for name in names:
         connection.execute(
             sql.SQL(

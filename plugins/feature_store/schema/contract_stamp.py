@@ -8,10 +8,10 @@ then on the rows, the hash and the live relation must agree, which the database 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.schema.feature_log import make_log
@@ -47,7 +47,7 @@ class Check:
         return "MISMATCH" if self.problems else "OK"
 
 
-def check(connection: Connection[Any], feature_set: FeatureSet) -> Check:
+def check(connection: Connection, feature_set: FeatureSet) -> Check:
     """Compare a set's file, stamp, rows and live relation. Reads only.
 
     Raises:
@@ -80,7 +80,7 @@ def check(connection: Connection[Any], feature_set: FeatureSet) -> Check:
     )
 
 
-def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Check:
+def assert_contract(connection: Connection, feature_set: FeatureSet) -> Check:
     """Check a set and fail if anything disagrees.
 
     Raises:
@@ -99,7 +99,7 @@ def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Che
     return checked
 
 
-def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool) -> Check:
+def stamp(connection: Connection, feature_set: FeatureSet, *, replace: bool) -> Check:
     """Write a set's rows and their hash into the database: the act of a person.
 
     The first set of a schema that is stamped becomes its current one.
@@ -132,18 +132,17 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
         return checked
 
 
-def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
+def _write(connection: Connection, feature_set: FeatureSet) -> None:
     registry = sql.Identifier(feature_set.registry)
-    row = connection.execute(
+    set_id = one_value(
+        connection,
         sql.SQL(
             "INSERT INTO {}.feature_set (name, features_hash, n_features) VALUES (%s, %s, %s) "
             "ON CONFLICT (name) DO UPDATE SET features_hash = excluded.features_hash, "
             "n_features = excluded.n_features RETURNING set_id"
         ).format(registry),
         (feature_set.name, feature_set.hash, len(feature_set.features)),
-    ).fetchone()
-    assert row is not None  # INSERT … RETURNING of one row
-    set_id = row[0]
+    )
     connection.execute(
         sql.SQL("DELETE FROM {}.feature_contract WHERE set_id = %s").format(registry), (set_id,)
     )
@@ -207,7 +206,7 @@ def _stamp_problems(
     return []
 
 
-def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> list[str]:
+def _binding_problems(connection: Connection, feature_set: FeatureSet) -> list[str]:
     # The hash does not cover the binding, so it is held to the file itself.
     row = connection.execute(
         sql.SQL(
@@ -234,12 +233,13 @@ def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> l
     ]
 
 
-def _require_governance(connection: Connection[Any], feature_set: FeatureSet) -> None:
-    row = connection.execute(
+def _require_governance(connection: Connection, feature_set: FeatureSet) -> None:
+    there = one_value(
+        connection,
         "SELECT to_regprocedure(%s) IS NOT NULL",
         (f'"{feature_set.schema}".check_feature_contract(text)',),
-    ).fetchone()
-    if not row or not row[0]:
+    )
+    if not there:
         raise NotReady(
             f"The schema {feature_set.schema} has no contract functions.",
             next_step="Run `bin/feature-store apply`.",

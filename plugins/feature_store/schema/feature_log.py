@@ -10,11 +10,11 @@ a new column, without a value in the rows of before. Beside it stands the traini
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAINING, Served
 from feature_store.declarations.source_tables import live_columns
@@ -45,15 +45,15 @@ def training_view_of(feature_set: FeatureSet) -> Name:
     return Name(LOG_SCHEMA, feature_set.name + TRAINING)
 
 
-def has_logs(connection: Connection[Any]) -> bool:
+def has_logs(connection: Connection) -> bool:
     """Whether the audit schema knows of logs: an upgrade may not have been applied yet."""
-    row = connection.execute(
-        "SELECT to_regclass('feature_store_audit.feature_log') IS NOT NULL"
-    ).fetchone()
-    return bool(row and row[0])
+    there: bool = one_value(
+        connection, "SELECT to_regclass('feature_store_audit.feature_log') IS NOT NULL"
+    )
+    return there
 
 
-def require_logs(connection: Connection[Any]) -> None:
+def require_logs(connection: Connection) -> None:
     """Pass where the audit schema knows of logs.
 
     Raises:
@@ -67,7 +67,7 @@ def require_logs(connection: Connection[Any]) -> None:
         )
 
 
-def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
+def make_log(connection: Connection, feature_set: FeatureSet) -> None:
     """Make a set's log, or give it the columns of new features, and its training view anew.
 
     Args:
@@ -99,7 +99,7 @@ def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
         _make_view(connection, feature_set, served)
 
 
-def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSet]) -> list[str]:
+def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -> list[str]:
     """Name what keeps a run from logging, with the way out: what of stamped sets is not logged.
 
     Reads the catalog only.
@@ -126,7 +126,7 @@ def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSe
     return problems
 
 
-def _stamped(connection: Connection[Any], registries: Collection[str]) -> set[str]:
+def _stamped(connection: Connection, registries: Collection[str]) -> set[str]:
     """The sets that a person has stamped."""
     return {
         name
@@ -137,7 +137,7 @@ def _stamped(connection: Connection[Any], registries: Collection[str]) -> set[st
     }
 
 
-def _missing(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> list[str]:
+def _missing(connection: Connection, feature_set: FeatureSet, served: Served) -> list[str]:
     """Columns that the contract file names beside the features and that are not there."""
     wanted = {(feature_set.relation, served.entity): None}
     for column in (served.t0, *served.labels):
@@ -149,9 +149,7 @@ def _missing(connection: Connection[Any], feature_set: FeatureSet, served: Serve
     ]
 
 
-def _misfits(
-    connection: Connection[Any], feature_set: FeatureSet, live: dict[str, str]
-) -> list[str]:
+def _misfits(connection: Connection, feature_set: FeatureSet, live: dict[str, str]) -> list[str]:
     """How the log's columns, if it is there, contradict the contract or the live relation."""
     logged = live_columns(connection, log_of(feature_set))
     features = [feature.name for feature in feature_set.features]
@@ -173,7 +171,7 @@ def _misfits(
     ]
 
 
-def _is_ours(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> bool:
+def _is_ours(connection: Connection, feature_set: FeatureSet, served: Served) -> bool:
     row = connection.execute(
         "SELECT entity, t0_relation, t0_column FROM feature_store_audit.feature_log "
         "WHERE feature_set = %s",
@@ -183,7 +181,7 @@ def _is_ours(connection: Connection[Any], feature_set: FeatureSet, served: Serve
 
 
 def _make_table(
-    connection: Connection[Any], feature_set: FeatureSet, served: Served, live: dict[str, str]
+    connection: Connection, feature_set: FeatureSet, served: Served, live: dict[str, str]
 ) -> None:
     table = log_of(feature_set).identifier
     there = live_columns(connection, log_of(feature_set))
@@ -231,7 +229,7 @@ def _make_table(
     _comment_columns(connection, feature_set, served, log_of(feature_set))
 
 
-def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> None:
+def _make_view(connection: Connection, feature_set: FeatureSet, served: Served) -> None:
     entity = sql.Identifier(served.entity)
     features = [f.name for f in feature_set.features if f.name != served.entity]
     columns = [sql.Identifier("l", name) for name in (served.entity, *LOG_COLUMNS)]
@@ -282,7 +280,7 @@ def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Ser
 
 
 def _comment_columns(
-    connection: Connection[Any], feature_set: FeatureSet, served: Served, name: Name
+    connection: Connection, feature_set: FeatureSet, served: Served, name: Name
 ) -> None:
     """Say of every column what it is."""
     words = {feature.name: feature.description for feature in feature_set.features}
@@ -294,7 +292,7 @@ def _comment_columns(
         _comment(connection, "COLUMN", place, words[column])
 
 
-def _comment(connection: Connection[Any], kind: str, thing: sql.Composable, words: str) -> None:
+def _comment(connection: Connection, kind: str, thing: sql.Composable, words: str) -> None:
     connection.execute(
         sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), thing, sql.Literal(words))
     )

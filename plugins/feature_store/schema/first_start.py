@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.apply import apply
@@ -14,7 +11,7 @@ from feature_store.schema.proof_stamp import stamp_sets
 from feature_store.settings import Settings
 
 
-def bootstrap(connection: Connection[Any], store: Store, settings: Settings) -> bool:
+def bootstrap(connection: Connection, store: Store, settings: Settings) -> bool:
     """Create and stamp a store where none was ever created, in one transaction.
 
     Where one was, nothing is changed, whatever state it is in: what to apply there, and what to

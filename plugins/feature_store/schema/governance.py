@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import sqlglot
-from psycopg import Connection, sql
+from psycopg import sql
 from sqlglot import exp
 
+from feature_store.connection import Connection
 from feature_store.database.catalog import describe_governance
 from feature_store.declarations.source_tables import live_columns
-from feature_store.declarations.sql_file import Statement, split_text
+from feature_store.declarations.sql_statement import Statement, split_text
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.errors import BadInput
@@ -136,7 +137,7 @@ class Governance:
         """What makes it what it is, normalised."""
         return ";\n".join(part.normal for part in self.parts)
 
-    def describe(self, connection: Connection[Any]) -> str | None:
+    def describe(self, connection: Connection) -> str | None:
         """The server's description of what exists of it; None if nothing does."""
         tables = [p.name.relation for p in self.parts if p.arguments is None]
         functions = [(p.name.relation, p.arguments) for p in self.parts if p.arguments]
@@ -186,7 +187,7 @@ def read_governance(profile: StoreProfile) -> tuple[Governance, ...]:
 
 
 def standing(
-    connection: Connection[Any],
+    connection: Connection,
     governance: Governance,
     named: Collection[str],
     recorded: tuple[str, str] | None,
@@ -234,7 +235,7 @@ _How = Literal["missing", "misfit", "outgrown", "kept"]
 
 
 def _of_table(
-    connection: Connection[Any],
+    connection: Connection,
     part: Part,
     named: Collection[str],
     recorded: tuple[str, str] | None,
@@ -249,7 +250,7 @@ def _of_table(
 
 
 def _of_code(
-    connection: Connection[Any], part: Part, recorded: tuple[str, str] | None
+    connection: Connection, part: Part, recorded: tuple[str, str] | None
 ) -> list[tuple[_How, str]]:
     """Of a function, or a view: what the server would execute."""
     now = (

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.source_tables import FAMILIES
 from feature_store.relation_name import Name
 from feature_store.text_format import difference
@@ -41,7 +40,7 @@ def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]
     return []
 
 
-def table_misfits(connection: Connection[Any], part: Part, live: Mapping[str, str]) -> list[str]:
+def table_misfits(connection: Connection, part: Part, live: Mapping[str, str]) -> list[str]:
     """Say what a table lacks of what its file says: columns, their types, a key.
 
     Args:
@@ -65,7 +64,7 @@ def table_misfits(connection: Connection[Any], part: Part, live: Mapping[str, st
     return problems
 
 
-def _is_unique(connection: Connection[Any], table: Name, column: str) -> bool:
+def _is_unique(connection: Connection, table: Name, column: str) -> bool:
     row = connection.execute(
         """
         SELECT 1

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.served import TRAINING
 from feature_store.relation_name import LOG_SCHEMA, Name
 
 DROP = "bin/feature-store apply --drop {0}"
 
 
-def dependents(connection: Connection[Any], oid: int | None) -> list[tuple[str, str]]:
+def dependents(connection: Connection, oid: int | None) -> list[tuple[str, str]]:
     """What depends on a relation: a relation that reads it by its name, anything else in words."""
     return connection.execute(
         """
@@ -65,7 +65,7 @@ def refusal(name: Name, who: str, ours: Collection[str], together: Sequence[str]
     return f"{name} cannot go: {who} depends on it.\nNext: {way}"
 
 
-def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> list[str]:
+def carried_sets(connection: Connection, relation: Name, registry: str) -> list[str]:
     """The stamped feature sets that a relation carries, each with the way out.
 
     Args:
@@ -74,8 +74,7 @@ def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> 
         registry: the schema whose tables hold all feature sets.
     """
     binding = Name(registry, "feature_set_binding")
-    row = connection.execute("SELECT to_regclass(%s)", (binding.quoted,)).fetchone()
-    if row is None or row[0] is None:
+    if one_value(connection, "SELECT to_regclass(%s)", (binding.quoted,)) is None:
         return []
     names = connection.execute(
         sql.SQL(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from feature_store.text_format import difference
 
@@ -43,9 +42,7 @@ class LiveFunction:
         return f"It runs {runs}, with {settings}; ours runs as its owner, with {_PATH}."
 
 
-def live_function(
-    connection: Connection[Any], name: Name, arguments: str | None
-) -> LiveFunction | None:
+def live_function(connection: Connection, name: Name, arguments: str | None) -> LiveFunction | None:
     """Look a function up; None if there is none of that name and those types of arguments."""
     row = connection.execute(
         "SELECT p.prosrc, pg_get_functiondef(p.oid), p.prosecdef, p.proconfig "
@@ -58,9 +55,7 @@ def live_function(
     return None if row is None else LiveFunction(*row)
 
 
-def replace_code(
-    connection: Connection[Any], name: Name, arguments: str | None, create: str
-) -> None:
+def replace_code(connection: Connection, name: Name, arguments: str | None, create: str) -> None:
     """Replace a function or a view in the caller's transaction; who may call it still may.
 
     Raises:

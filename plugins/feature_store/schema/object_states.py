@@ -12,11 +12,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.adopted import ADOPTED
+from feature_store.connection import Connection
 from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
 from feature_store.database.session import server_major
 from feature_store.declarations.store_definition import Relation, Store
@@ -63,9 +61,9 @@ class StoreObject:
     dictionary: str
     create: tuple[str, ...]
     comment: tuple[str, ...]
-    describe: Callable[[Connection[Any]], str | None]
-    misfits: Callable[[Connection[Any]], list[str]]
-    collisions: Callable[[Connection[Any]], list[str]]
+    describe: Callable[[Connection], str | None]
+    misfits: Callable[[Connection], list[str]]
+    collisions: Callable[[Connection], list[str]]
     relation: Relation | None
     governance: Governance | None
 
@@ -118,7 +116,7 @@ def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
 
 
 def examine(
-    connection: Connection[Any], things: tuple[StoreObject, ...], named: Collection[str] = ()
+    connection: Connection, things: tuple[StoreObject, ...], named: Collection[str] = ()
 ) -> list[Condition]:
     """Find the state of each object.
 
@@ -150,7 +148,7 @@ def examine(
     ]
 
 
-def has_audit(connection: Connection[Any]) -> bool:
+def has_audit(connection: Connection) -> bool:
     """Whether the audit schema exists."""
     # Asked of the catalog, which answers whatever privileges the session has.
     row = connection.execute(
@@ -161,7 +159,7 @@ def has_audit(connection: Connection[Any]) -> bool:
     return row is not None
 
 
-def require_store(connection: Connection[Any]) -> None:
+def require_store(connection: Connection) -> None:
     """Pass where a store has been created.
 
     Raises:
@@ -173,9 +171,7 @@ def require_store(connection: Connection[Any]) -> None:
         )
 
 
-def _condition(
-    connection: Connection[Any], thing: StoreObject, recorded: _Recorded | None
-) -> Condition:
+def _condition(connection: Connection, thing: StoreObject, recorded: _Recorded | None) -> Condition:
     live = thing.describe(connection)
     if live is None:
         taken = thing.collisions(connection)
@@ -198,7 +194,7 @@ def _condition(
     return Condition(thing, State.AS_FILE, dictionary_differs=differs, reworded=reworded)
 
 
-def _there_before(connection: Connection[Any], thing: StoreObject, changed: str) -> Condition:
+def _there_before(connection: Connection, thing: StoreObject, changed: str) -> Condition:
     problems = thing.misfits(connection)
     if problems:
         return Condition(thing, State.FOREIGN, "\n".join(problems))
@@ -208,7 +204,7 @@ def _there_before(connection: Connection[Any], thing: StoreObject, changed: str)
 
 
 def _governance_condition(
-    connection: Connection[Any],
+    connection: Connection,
     thing: StoreObject,
     governance: Governance,
     recorded: _Recorded | None,
@@ -243,7 +239,7 @@ def _any_named(governance: Governance, named: Collection[str]) -> bool:
     return any(str(part.name) in named for part in governance.parts)
 
 
-def _change(connection: Connection[Any], live: str, recorded: _Recorded) -> str | None:
+def _change(connection: Connection, live: str, recorded: _Recorded) -> str | None:
     """What the server describes otherwise than then, in words; None if nothing."""
     then = recorded.live_definition
     another_server = recorded.server_major != server_major(connection)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import view_sources
 from feature_store.declarations.store_definition import Store
@@ -120,7 +119,7 @@ class Plan:
 
 
 def make_plan(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     include_dir: Path,
     replace: Collection[str] = (),
@@ -211,7 +210,7 @@ def _check_states(relations: dict[str, Condition], named: list[str]) -> None:
             )
 
 
-def _missing_schemas(connection: Connection[Any], governed: Collection[str]) -> tuple[str, ...]:
+def _missing_schemas(connection: Connection, governed: Collection[str]) -> tuple[str, ...]:
     schemas = (*governed, AUDIT_SCHEMA, LOG_SCHEMA)
     existing = {
         name

@@ -7,10 +7,8 @@ view's owner. ``include/roles.sql`` grants all that is asked for here.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Relation, Store
@@ -19,7 +17,7 @@ from feature_store.schema.governance import GOVERNANCE_TABLES
 from feature_store.text_format import in_words
 
 
-def contract_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
+def contract_problems(connection: Connection, governed: Collection[str]) -> list[str]:
     """Name what keeps the session's role from asserting the contracts.
 
     The governance tables and functions must exist.
@@ -61,7 +59,7 @@ def contract_problems(connection: Connection[Any], governed: Collection[str]) ->
     ]
 
 
-def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
+def refresh_problems(connection: Connection, store: Store) -> list[str]:
     """Name what keeps the session's role, or a view's owner, from refreshing.
 
     Every relation must exist.
@@ -78,7 +76,7 @@ def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
     return problems
 
 
-def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
+def _witness_problems(connection: Connection, source: Source) -> list[str]:
     # What a refresh saw is recorded with the session's own privileges, not with the owner's.
     row = connection.execute(
         """
@@ -106,8 +104,9 @@ def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
     ]
 
 
-def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]:
-    row = connection.execute(
+def _role_problems(connection: Connection, relation: Relation) -> list[str]:
+    row = one_row(
+        connection,
         """
         SELECT
             quote_ident(current_user),
@@ -123,8 +122,7 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
         WHERE c.oid = %s::regclass AND keeper.oid = 'feature_store_audit.migration'::regclass
         """,
         (relation.name.quoted,),
-    ).fetchone()
-    assert row is not None  # the caller promises that the relation exists
+    )
     me, owner, keeper, is_kept, owner_may_create_temporary, may_read, database, view = row
     problems = []
     if not is_kept:
@@ -145,7 +143,7 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
     return problems
 
 
-def _possessions(connection: Connection[Any], store: Store) -> list[str]:
+def _possessions(connection: Connection, store: Store) -> list[str]:
     """Say if the session's role owns what it refreshes, and is not the owner of the store.
 
     Earlier versions made it so on PostgreSQL 15 and 16.
@@ -176,7 +174,7 @@ def _possessions(connection: Connection[Any], store: Store) -> list[str]:
 
 
 def _owner_problems(
-    connection: Connection[Any], relation: Relation, sources: dict[Name, Source]
+    connection: Connection, relation: Relation, sources: dict[Name, Source]
 ) -> list[str]:
     problems = []
     for read in sorted(relation.file.reads):

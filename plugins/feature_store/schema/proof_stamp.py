@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.proof_inventory import (
     CONTRACTS,
@@ -33,7 +32,7 @@ UNSTAMPED = f"Changed since the proofs were stamped, so that no run is certified
 _NEVER = f"the proofs have never been stamped: {_STAMP}"
 
 
-def unstamped(connection: Connection[Any], store: Store, include_dir: Path) -> tuple[str, ...]:
+def unstamped(connection: Connection, store: Store, include_dir: Path) -> tuple[str, ...]:
     """The proofs that are not as a person stamped them, each with how it differs. Reads only.
 
     Empty, too, before the first stamp.
@@ -41,7 +40,7 @@ def unstamped(connection: Connection[Any], store: Store, include_dir: Path) -> t
     return unstamped_of(connection, read_inventory(include_dir, store))
 
 
-def unstamped_of(connection: Connection[Any], proofs: Iterable[Proof]) -> tuple[str, ...]:
+def unstamped_of(connection: Connection, proofs: Iterable[Proof]) -> tuple[str, ...]:
     """What `unstamped` says, of proofs that have been read."""
     if not _has_table(connection):
         return ()
@@ -49,7 +48,7 @@ def unstamped_of(connection: Connection[Any], proofs: Iterable[Proof]) -> tuple[
     return () if stamped is None else _lines(changes(stamped, proofs))
 
 
-def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) -> None:
+def assert_proofs(connection: Connection, store: Store, include_dir: Path) -> None:
     """Fail unless every proof is as a person stamped it.
 
     Raises:
@@ -59,7 +58,7 @@ def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) 
     _refuse((_NEVER,) if stamped is None else unstamped(connection, store, include_dir))
 
 
-def refuse_changed(connection: Connection[Any], store: Store, include_dir: Path) -> None:
+def refuse_changed(connection: Connection, store: Store, include_dir: Path) -> None:
     """Fail as `assert_proofs` does, but for proofs that were never stamped: before any work.
 
     Raises:
@@ -80,7 +79,7 @@ def _refuse(found: Collection[str]) -> None:
 
 
 def stamp_proofs(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     include_dir: Path,
     *,
@@ -125,7 +124,7 @@ def stamp_proofs(
 
 
 def stamp_sets(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     include_dir: Path,
     sets: Collection[FeatureSet],
@@ -139,7 +138,7 @@ def stamp_sets(
         return stamp_proofs(connection, store, include_dir, replace=replace)
 
 
-def stamp_first(connection: Connection[Any], store: Store, include_dir: Path) -> None:
+def stamp_first(connection: Connection, store: Store, include_dir: Path) -> None:
     """Stamp the proofs of a store whose contracts were stamped before there was an inventory."""
     if _has_table(connection) and _stamped(connection) is None:
         sets = read_feature_sets(include_dir)
@@ -147,7 +146,7 @@ def stamp_first(connection: Connection[Any], store: Store, include_dir: Path) ->
             stamp_proofs(connection, store, include_dir)
 
 
-def _has_table(connection: Connection[Any]) -> bool:
+def _has_table(connection: Connection) -> bool:
     # Asked of the catalog, which answers whatever privileges the session has.
     row = connection.execute(
         "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
@@ -157,7 +156,7 @@ def _has_table(connection: Connection[Any]) -> bool:
     return row is not None
 
 
-def _stamped(connection: Connection[Any]) -> tuple[Proof, ...] | None:
+def _stamped(connection: Connection) -> tuple[Proof, ...] | None:
     row = connection.execute("SELECT proofs FROM feature_store_audit.proof_inventory").fetchone()
     return None if row is None else tuple(Proof(**proof) for proof in row[0])
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
 from feature_store.declarations.feature_sets import read_feature_sets
@@ -31,7 +31,7 @@ from feature_store.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def check_ready(connection: Connection[Any], store: Store, settings: Settings) -> None:
+def check_ready(connection: Connection, store: Store, settings: Settings) -> None:
     """Check server, sources, definitions and privileges, all of them, before any work.
 
     Args:
@@ -65,7 +65,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         log.info("%s", views_words(views))
 
 
-def check_access(connection: Connection[Any], profile: StoreProfile) -> None:
+def check_access(connection: Connection, profile: StoreProfile) -> None:
     """Check that the session's role may look at the store at all. Needs no privilege itself.
 
     Raises:
@@ -75,7 +75,7 @@ def check_access(connection: Connection[Any], profile: StoreProfile) -> None:
 
 
 def check_code(
-    connection: Connection[Any], store: Store, settings: Settings, only: Name | None = None
+    connection: Connection, store: Store, settings: Settings, only: Name | None = None
 ) -> None:
     """Check that to read the store runs no code of others: a task may run long after `prepare`.
 
@@ -103,7 +103,7 @@ def _refuse(problems: list[str]) -> None:
         )
 
 
-def server_problems(connection: Connection[Any]) -> list[str]:
+def server_problems(connection: Connection) -> list[str]:
     """Say if the server's version or the database's encoding is one that no store works on."""
     problems = []
     oldest, newest = SUPPORTED_SERVERS
@@ -118,7 +118,7 @@ def server_problems(connection: Connection[Any]) -> list[str]:
     return problems
 
 
-def _suite_problems(connection: Connection[Any], settings: Settings) -> list[str]:
+def _suite_problems(connection: Connection, settings: Settings) -> list[str]:
     """Say which suites certifying asks for, and no task would check: found out only at the end."""
     required = connection.execute(
         "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
@@ -133,9 +133,7 @@ def _suite_problems(connection: Connection[Any], settings: Settings) -> list[str
     ]
 
 
-def _definition_problems(
-    connection: Connection[Any], store: Store, settings: Settings
-) -> list[str]:
+def _definition_problems(connection: Connection, store: Store, settings: Settings) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
     if words := without_file_words(plan):
         log.warning("%s", words)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection
 from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import NotReady
 from feature_store.relation_name import Name
@@ -43,7 +44,7 @@ class LiveView:
         return self.definition
 
 
-def live_view(connection: Connection[Any], name: Name) -> LiveView | None:
+def live_view(connection: Connection, name: Name) -> LiveView | None:
     """Look a view up; None if there is none of that name."""
     row = connection.execute(
         "SELECT pg_get_viewdef(c.oid) FROM pg_catalog.pg_class AS c "
@@ -54,9 +55,7 @@ def live_view(connection: Connection[Any], name: Name) -> LiveView | None:
     return None if row is None else LiveView(row[0])
 
 
-def registry_apart(
-    connection: Connection[Any], parts: Iterable[Part], registry: str
-) -> dict[Name, str]:
+def registry_apart(connection: Connection, parts: Iterable[Part], registry: str) -> dict[Name, str]:
     """The tables of a schema that hold sets, or which is active, apart from the registry.
 
     Args:
@@ -76,7 +75,7 @@ def registry_apart(
     }
 
 
-def _is_apart(connection: Connection[Any], part: Part, registry: str) -> bool:
+def _is_apart(connection: Connection, part: Part, registry: str) -> bool:
     # By names, which the catalog tells whatever privileges the session has.
     row = connection.execute(
         """
@@ -100,7 +99,7 @@ def _is_apart(connection: Connection[Any], part: Part, registry: str) -> bool:
     return bool(is_table and (part.is_view or not on_registry))
 
 
-def join_registry(connection: Connection[Any], parts: Sequence[Part], registry: str) -> None:
+def join_registry(connection: Connection, parts: Sequence[Part], registry: str) -> None:
     """Give a schema's sets to the registry, and put what shows it in the place of its tables.
 
     Sets get new numbers; names, hashes, rows, bindings, which set is active, and who may read all
@@ -141,7 +140,7 @@ def join_registry(connection: Connection[Any], parts: Sequence[Part], registry: 
 
 
 def _refuse_what_would_be_lost(
-    connection: Connection[Any], apart: Iterable[Part], registry: str
+    connection: Connection, apart: Iterable[Part], registry: str
 ) -> None:
     for part in apart:
         more = (
@@ -171,7 +170,7 @@ def _refuse_what_would_be_lost(
             )
 
 
-def _active(connection: Connection[Any], schema: str) -> str | None:
+def _active(connection: Connection, schema: str) -> str | None:
     row = connection.execute(
         sql.SQL("SELECT s.name FROM {} AS c INNER JOIN {} AS s ON c.set_id = s.set_id").format(
             sql.Identifier(schema, _CURRENT), sql.Identifier(schema, _SETS)
@@ -180,7 +179,7 @@ def _active(connection: Connection[Any], schema: str) -> str | None:
     return row[0] if row else None
 
 
-def _move(connection: Connection[Any], schema: str, registry: str, with_sets: list[str]) -> None:
+def _move(connection: Connection, schema: str, registry: str, with_sets: list[str]) -> None:
     columns = [c for c in live_columns(connection, Name(schema, _SETS)) if c != "set_id"]
     connection.execute(
         sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {} ORDER BY set_id").format(

@@ -12,12 +12,12 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 import psycopg
-from psycopg import Connection, IsolationLevel, sql
+from psycopg import IsolationLevel, sql
 
 from feature_store.audit.lease import lock_free_lease
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
@@ -103,7 +103,7 @@ class Rehearsal:
 
 
 def rehearse(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     settings: Settings,
     names: Collection[str],
@@ -153,7 +153,7 @@ def rehearse(
             connection.isolation_level = None
 
 
-def _tables(connection: Connection[Any], store: Store) -> list[sql.Identifier]:
+def _tables(connection: Connection, store: Store) -> list[sql.Identifier]:
     """The sources that can be locked by name."""
     rows = connection.execute(
         "SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c "
@@ -165,7 +165,7 @@ def _tables(connection: Connection[Any], store: Store) -> list[sql.Identifier]:
 
 
 def _planned(
-    connection: Connection[Any], store: Store, settings: Settings, names: Collection[str]
+    connection: Connection, store: Store, settings: Settings, names: Collection[str]
 ) -> tuple[Plan, Replacement]:
     plan = make_plan(connection, store, settings.include_dir, names)
     if not names:
@@ -186,7 +186,7 @@ def _planned(
 
 
 def _rehearsed(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     settings: Settings,
     replacement: Replacement,
@@ -207,7 +207,7 @@ def _rehearsed(
         yield Rehearsed(one.name, proof, live, columns, broken, met)
 
 
-def _at_most(connection: Connection[Any], until: float) -> None:
+def _at_most(connection: Connection, until: float) -> None:
     left = max(int((until - time.monotonic()) * 1000), 1)
     connection.execute("SELECT set_config('statement_timeout', %s, true)", (f"{left}ms",))
 
@@ -234,18 +234,17 @@ def _expectations(
     return found
 
 
-def _checked(connection: Connection[Any], queries: dict[str, str]) -> tuple[tuple[str, ...], int]:
+def _checked(connection: Connection, queries: dict[str, str]) -> tuple[tuple[str, ...], int]:
     broken = []
     for expected, query in queries.items():
         counted = sql.SQL("SELECT count(*) FROM (\n{}\n) AS q").format(sql.SQL(query))
-        row = connection.execute(counted).fetchone()
-        if row and row[0]:
-            broken.append(f"{expected} ({row[0]:,})")
+        if found := one_value(connection, counted):
+            broken.append(f"{expected} ({found:,})")
     return tuple(broken), len(queries) - len(broken)
 
 
 def _beside_live(
-    connection: Connection[Any], one: Rebuilt, beside: Relation
+    connection: Connection, one: Rebuilt, beside: Relation
 ) -> tuple[Comparison | None, str]:
     """The new rows compared with those that readers have, in the columns that both have."""
     if one.old is None or not one.old.populated:

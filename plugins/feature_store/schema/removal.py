@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.adopted import ADOPTED
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady
@@ -72,9 +72,7 @@ class Removal:
     refusals: tuple[str, ...]
 
 
-def without_file(
-    connection: Connection[Any], things: Iterable[StoreObject]
-) -> tuple[WithoutFile, ...]:
+def without_file(connection: Connection, things: Iterable[StoreObject]) -> tuple[WithoutFile, ...]:
     """Find every relation of the record that no file defines. Reads the record and the catalog.
 
     Args:
@@ -105,7 +103,7 @@ def without_file(
 
 
 def plan_removal(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     include_dir: Path,
     found: Iterable[WithoutFile],
@@ -151,7 +149,7 @@ def plan_removal(
     )
 
 
-def remove(connection: Connection[Any], removal: Removal) -> None:
+def remove(connection: Connection, removal: Removal) -> None:
     """Drop what apply made, and forget all of it; in apply's transaction.
 
     Raises:
@@ -210,7 +208,7 @@ def _check_names(
 
 
 def _series(
-    connection: Connection[Any], store: Store, include_dir: Path, going: Iterable[str]
+    connection: Connection, store: Store, include_dir: Path, going: Iterable[str]
 ) -> tuple[str, ...]:
     """The history series that no file has any more, and that stood on what goes."""
     kept = [series.name for series in read_history(include_dir, store)]

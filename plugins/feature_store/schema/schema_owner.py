@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 
@@ -27,7 +25,7 @@ _WORDS = {
 }
 
 
-def schema_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
+def schema_problems(connection: Connection, governed: Collection[str]) -> list[str]:
     """Name what of ours somebody else owns, and the schemas that somebody else may create in.
 
     Asks the catalog only. The store's owner is whoever owns the audit schema's tables; before they
@@ -55,7 +53,7 @@ def schema_problems(connection: Connection[Any], governed: Collection[str]) -> l
 
 
 @contextmanager
-def as_the_owner(connection: Connection[Any]) -> Iterator[None]:
+def as_the_owner(connection: Connection) -> Iterator[None]:
     """Create as the role that owns the store, also for a superuser; within a transaction.
 
     What is new would else be the superuser's, and its functions would run with all that he may.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.errors import BadInput, NotReady
@@ -52,12 +52,9 @@ def record_of(profile: StoreProfile, include_dir: Path) -> StoreRecord:
     )
 
 
-def recorded(connection: Connection[Any]) -> StoreRecord | None:
+def recorded(connection: Connection) -> StoreRecord | None:
     """What the record says of the store; None before the first ``apply`` of this version."""
-    there = connection.execute(
-        "SELECT to_regclass('feature_store_audit.store') IS NOT NULL"
-    ).fetchone()
-    if not there or not there[0]:
+    if not one_value(connection, "SELECT to_regclass('feature_store_audit.store') IS NOT NULL"):
         return None
     with connection.cursor(row_factory=class_row(StoreRecord)) as cursor:
         return cursor.execute(
@@ -66,13 +63,13 @@ def recorded(connection: Connection[Any]) -> StoreRecord | None:
         ).fetchone()
 
 
-def leading_column(connection: Connection[Any]) -> str:
+def leading_column(connection: Connection) -> str:
     """The column that the rows of a sample lead with; empty: none."""
     store = recorded(connection)
     return store.key if store else ""
 
 
-def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
+def check_store(connection: Connection, profile: StoreProfile) -> None:
     """Refuse a database that has another store, and a schema's name that is no plain one to it.
 
     Raises:
@@ -100,7 +97,7 @@ def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
         )
 
 
-def record_store(connection: Connection[Any], record: StoreRecord) -> None:
+def record_store(connection: Connection, record: StoreRecord) -> None:
     """Write down what the files say. The caller opens the transaction, as the owner."""
     connection.execute(
         "INSERT INTO feature_store_audit.store "
@@ -112,7 +109,7 @@ def record_store(connection: Connection[Any], record: StoreRecord) -> None:
     )
 
 
-def require_suites(connection: Connection[Any], include_dir: Path) -> None:
+def require_suites(connection: Connection, include_dir: Path) -> None:
     """Let nothing be certified without the folder's suites: of a database that had no store."""
     connection.execute("DELETE FROM feature_store_audit.required_suite")
     connection.execute(

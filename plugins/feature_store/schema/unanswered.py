@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-from psycopg import Connection
+from feature_store.connection import Connection, one_value
 
 
-def unanswered(connection: Connection[Any], series: Collection[str]) -> tuple[str, ...]:
+def unanswered(connection: Connection, series: Collection[str]) -> tuple[str, ...]:
     """What is open about some history series, in words."""
     rows = connection.execute(
         "SELECT kind, layer, day FROM feature_store_audit.history_finding "
@@ -18,15 +17,15 @@ def unanswered(connection: Connection[Any], series: Collection[str]) -> tuple[st
     return tuple(f"{kind} of {layer}, {day}" for kind, layer, day in rows.fetchall())
 
 
-def reviews_on(connection: Connection[Any], changed: Collection[str]) -> tuple[str, ...]:
+def reviews_on(connection: Connection, changed: Collection[str]) -> tuple[str, ...]:
     """The pending reviews of all series that stand on relations whose definition changes.
 
     The next run begins their history anew, and closes what is pending.
     """
-    row = connection.execute(
-        "SELECT to_regclass('feature_store_audit.history_closing_log') IS NOT NULL"
-    ).fetchone()
-    if not changed or not (row and row[0]):
+    there = one_value(
+        connection, "SELECT to_regclass('feature_store_audit.history_closing_log') IS NOT NULL"
+    )
+    if not changed or not there:
         return ()
     series = connection.execute(
         "SELECT layer FROM feature_store_audit.history_layer WHERE definitions ?| %s",

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection
-
 from feature_store.audit.lease import Holder, Lease, hold_lease
+from feature_store.connection import Connection
 from feature_store.errors import NotReady
 from feature_store.relation_name import LOG_SCHEMA
 
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     )
 
 
-def certify(
-    connection: Connection[Any], lease: Lease, store: Store, logged: Collection[str]
-) -> None:
+def certify(connection: Connection, lease: Lease, store: Store, logged: Collection[str]) -> None:
     """Record that the rows that every relation has now are proven, and that the run passed.
 
     In the same transaction each entity that a feature set shows for the first time goes into the
@@ -60,7 +57,7 @@ def certify(
     _require_written(connection, lease, store)
 
 
-def _require_written(connection: Connection[Any], lease: Lease, store: Store) -> None:
+def _require_written(connection: Connection, lease: Lease, store: Store) -> None:
     """Look that the record says what this is about to be told from: else nothing of it is kept.
 
     Raises:
@@ -88,7 +85,7 @@ def _require_written(connection: Connection[Any], lease: Lease, store: Store) ->
         )
 
 
-def withdraw(connection: Connection[Any], holder: Holder) -> None:
+def withdraw(connection: Connection, holder: Holder) -> None:
     """Take the certification back from relations that this run found broken, or leaking.
 
     It matters where the run did not refresh them: what it brought itself is not certified anyway.
@@ -99,7 +96,7 @@ def withdraw(connection: Connection[Any], holder: Holder) -> None:
     )
 
 
-def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
+def read_certified(connection: Connection) -> dict[str, dict[str, Any]]:
     """What is certified of each relation: the run, its as-of day and the rows, as plain values."""
     return {
         relation: {"run_id": run_id, "as_of_day": as_of_day.isoformat(), "rows": rows}
@@ -112,7 +109,7 @@ def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_logged(connection: Connection[Any], holder: Holder) -> dict[str, dict[str, Any]]:
+def read_logged(connection: Connection, holder: Holder) -> dict[str, dict[str, Any]]:
     """What each feature log has been given: by this run, and in all, as plain values."""
     return {
         f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}
@@ -130,7 +127,7 @@ def read_logged(connection: Connection[Any], holder: Holder) -> dict[str, dict[s
     }
 
 
-def certified_in_words(connection: Connection[Any]) -> str:
+def certified_in_words(connection: Connection) -> str:
     """What was certified last, and whether readers still have it, for mails and reports."""
     rows = connection.execute(
         "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "

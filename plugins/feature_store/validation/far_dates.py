@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from psycopg import Connection, DataError
+from psycopg import DataError
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+
+from feature_store.connection import Connection
 
 
 class _Date(DateLoader):
@@ -37,10 +39,10 @@ class _Timestamptz(TimestamptzLoader):
             return bytes(data).decode()
 
 
-def reading_far_dates(connect: Callable[[], Connection[Any]]) -> Callable[[], Connection[Any]]:
+def reading_far_dates(connect: Callable[[], Connection]) -> Callable[[], Connection]:
     """Let the sessions that a function opens give days that Python has no date for as text."""
 
-    def opened() -> Connection[Any]:
+    def opened() -> Connection:
         connection = connect()
         connection.adapters.register_loader("date", _Date)
         connection.adapters.register_loader("timestamp", _Timestamp)

@@ -8,11 +8,10 @@ the refresh has counted the rows beside it (``include/sql/witness``).
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection, one_row
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import live_columns
 
@@ -22,9 +21,7 @@ NAN_FACT = "values that are NaN in the source"
 _HAS_NAN = ("real", "double precision", "numeric")
 
 
-def record_nulls(
-    connection: Connection[Any], lease: Lease, feature_set: FeatureSet, event: int
-) -> None:
+def record_nulls(connection: Connection, lease: Lease, feature_set: FeatureSet, event: int) -> None:
     """Count the rows of every feature of a set that have no value.
 
     Args:
@@ -38,15 +35,14 @@ def record_nulls(
         psycopg.Error: the relation could not be read, or lacks a feature.
     """
     names = [feature.name for feature in feature_set.features]
-    with connection.transaction(), connection.cursor() as cursor:
+    with connection.transaction():
         hold_lease(connection, lease)
         types = live_columns(connection, feature_set.relation)
         counts = sql.SQL(", ").join(_filled(name, types.get(name, "")) for name in names)
-        row = cursor.execute(
-            sql.SQL("SELECT count(*), {} FROM {}").format(counts, feature_set.relation.identifier)
-        ).fetchone()
-        assert row is not None  # an aggregate
-        total, *filled = row
+        total, *filled = one_row(
+            connection,
+            sql.SQL("SELECT count(*), {} FROM {}").format(counts, feature_set.relation.identifier),
+        )
         made_numbers = nan_in_source(connection, feature_set)
         missing = {
             name: total - n + made_numbers.get(name, 0)
@@ -56,7 +52,7 @@ def record_nulls(
 
 
 def insert_nulls(
-    connection: Connection[Any], event: int, feature_set: str, total: int, missing: dict[str, int]
+    connection: Connection, event: int, feature_set: str, total: int, missing: dict[str, int]
 ) -> None:
     """Write how many of so many rows have no value, by feature; in the caller's transaction."""
     with connection.cursor() as cursor:
@@ -76,7 +72,7 @@ def _filled(name: str, type_name: str) -> sql.Composed:
     return sql.SQL("count({})").format(column)
 
 
-def nan_in_source(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
+def nan_in_source(connection: Connection, feature_set: FeatureSet) -> dict[str, int]:
     """The rows of a set's relation whose source said NaN where they say a number, by feature."""
     return dict(
         connection.execute(

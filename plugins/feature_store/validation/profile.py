@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from datetime import date
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.declarations.source_tables import live_columns
@@ -37,7 +36,7 @@ _MOST_MONTHS = 240
 
 
 def record_profile(
-    connection: Connection[Any],
+    connection: Connection,
     lease: Lease,
     feature_set: FeatureSet,
     event: int,
@@ -86,16 +85,15 @@ def record_profile(
             )
 
 
-def _limit(connection: Connection[Any], most_seconds: float) -> float:
+def _limit(connection: Connection, most_seconds: float) -> float:
     """Let no statement of this transaction take longer, nor as long as the session forbids."""
-    row = connection.execute(
+    limit: int = one_value(
+        connection,
         "SELECT l.ms, set_config('statement_timeout', l.ms::text, TRUE) FROM ("
         "SELECT least(nullif(s.setting::bigint, 0), %s) AS ms FROM pg_catalog.pg_settings AS s "
         "WHERE s.name = 'statement_timeout') AS l",
         (round(most_seconds * 1000),),
-    ).fetchone()
-    assert row is not None  # every server has it
-    limit: int = row[0]
+    )
     return limit / 1000
 
 
@@ -107,7 +105,7 @@ def _must_be_raised(error: Exception, seconds: float, most_seconds: float) -> bo
 
 
 def _profile(
-    connection: Connection[Any],
+    connection: Connection,
     lease: Lease,
     feature_set: FeatureSet,
     served: Served,
@@ -155,7 +153,7 @@ def _profile(
     )
 
 
-def _today(connection: Connection[Any], lease: Lease) -> date:
+def _today(connection: Connection, lease: Lease) -> date:
     """The run's as-of day: months after it are of clocks that are wrong."""
     row = connection.execute(
         "SELECT r.as_of_day FROM feature_store_audit.run AS r "

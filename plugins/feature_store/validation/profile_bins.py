@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.lease import Lease
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.validation.drift import distance, with_missing
@@ -59,7 +59,7 @@ class KnownBins:
         )
 
 
-def stamped_hash(connection: Connection[Any], feature_set: FeatureSet) -> str | None:
+def stamped_hash(connection: Connection, feature_set: FeatureSet) -> str | None:
     """The hash under which a set is stamped; None: it is not."""
     row = connection.execute(
         sql.SQL("SELECT s.features_hash FROM {} AS s WHERE s.name = %s").format(
@@ -67,11 +67,11 @@ def stamped_hash(connection: Connection[Any], feature_set: FeatureSet) -> str | 
         ),
         (feature_set.name,),
     ).fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
 def known_bins(
-    connection: Connection[Any], lease: Lease, feature_set: str, stamp: str
+    connection: Connection, lease: Lease, feature_set: str, stamp: str
 ) -> KnownBins | None:
     """The bins that hold under a stamp; None before the first run that passes under it."""
     rows = connection.execute(
@@ -97,7 +97,7 @@ def known_bins(
 
 
 def bins_of(
-    connection: Connection[Any],
+    connection: Connection,
     feature_set: FeatureSet,
     served: Served,
     sampled: Mapping[str, Sampled],
@@ -114,7 +114,7 @@ def bins_of(
 
 
 def keep_bins(
-    connection: Connection[Any],
+    connection: Connection,
     lease: Lease,
     feature_set: str,
     stamp: str,

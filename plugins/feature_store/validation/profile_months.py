@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.validation.drift import distance, with_missing
 from feature_store.validation.profile_parts import Part
 
@@ -56,7 +54,7 @@ class NewestMonth:
         return self.month, self.rows, self.before, self.before_rows
 
 
-def certified_months(connection: Connection[Any], feature_set: str, bins_event: int) -> Counted:
+def certified_months(connection: Connection, feature_set: str, bins_event: int) -> Counted:
     """The months as they were certified last, counted in these bins; none in others."""
     found: Counted = {}
     for month, feature, rows, counts in connection.execute(

@@ -13,8 +13,9 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_row, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.validation.profile_parts import Bins, Part
@@ -96,18 +97,17 @@ class Sampled:
 
 
 def sample(
-    connection: Connection[Any], feature_set: FeatureSet, served: Served, columns: Sequence[Column]
+    connection: Connection, feature_set: FeatureSet, served: Served, columns: Sequence[Column]
 ) -> tuple[int, int, dict[str, Sampled]]:
     """Ask a sample of a set's rows.
 
     Returns:
         Of how many rows one is in the sample; how many are in it; and what it says, by feature.
     """
-    row = connection.execute(
-        sql.SQL("SELECT count(*) FROM {}").format(served.t0.relation.identifier)
-    ).fetchone()
-    assert row is not None  # an aggregate
-    every = max(-(-row[0] // SAMPLE), 1)
+    stored: int = one_value(
+        connection, sql.SQL("SELECT count(*) FROM {}").format(served.t0.relation.identifier)
+    )
+    every = max(-(-stored // SAMPLE), 1)
     asked: list[sql.Composable] = []
     for column in columns:
         asked.append(
@@ -123,13 +123,12 @@ def sample(
                     column.filled,
                 )
             )
-    found = connection.execute(
+    rows, *values = one_row(
+        connection,
         sql.SQL("SELECT count(*), {} FROM {} AS f {}").format(
             sql.SQL(", ").join(asked), feature_set.relation.identifier, _chosen(served, every)
-        )
-    ).fetchone()
-    assert found is not None  # an aggregate
-    rows, *values = found
+        ),
+    )
     told = iter(values)
     return every, rows, {c.name: _sampled(c, told) for c in columns}
 
@@ -154,7 +153,7 @@ def _chosen(served: Served, every: int) -> sql.Composable:
 
 
 def levels_of(
-    connection: Connection[Any], feature_set: FeatureSet, served: Served, column: Column, every: int
+    connection: Connection, feature_set: FeatureSet, served: Served, column: Column, every: int
 ) -> tuple[str, ...]:
     """The texts that most rows of the sample have."""
     rows = connection.execute(
@@ -175,7 +174,7 @@ def levels_of(
 
 
 def months(
-    connection: Connection[Any],
+    connection: Connection,
     feature_set: FeatureSet,
     served: Served,
     columns: Sequence[Column],
@@ -195,7 +194,7 @@ def months(
 
 
 def _months(
-    connection: Connection[Any],
+    connection: Connection,
     feature_set: FeatureSet,
     served: Served,
     columns: Sequence[Column],

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.validation.profile_parts import Part
 from feature_store.validation.profile_query import Sampled
 
 
 def insert_profile(
-    connection: Connection[Any],
+    connection: Connection,
     header: tuple[Any, ...],
     sampled: Mapping[str, Sampled],
     whole: Mapping[str, Part],
@@ -53,7 +52,7 @@ def insert_profile(
 
 
 def insert_months(
-    connection: Connection[Any],
+    connection: Connection,
     event: int,
     feature_set: str,
     by_month: Mapping[date, Mapping[str, Part]],

@@ -18,6 +18,7 @@ def timing_queries(engine: Any) -> Iterator[Callable[[str], float]]:
     Yields:
         The seconds that all statements took in which a text stands.
     """
+    # Slow to import, as Great Expectations is, which alone brings an engine.
     from sqlalchemy import event
 
     ended: list[tuple[str, float]] = []

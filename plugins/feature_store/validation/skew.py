@@ -8,11 +8,11 @@ compared with what the set says of the same entities now, and the shares are kep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.declarations.source_tables import live_columns
@@ -35,7 +35,7 @@ _ENDLESS = "1e300"
 
 
 def record_skew(
-    connection: Connection[Any], lease: Lease, feature_set: FeatureSet, event: int, days: int
+    connection: Connection, lease: Lease, feature_set: FeatureSet, event: int, days: int
 ) -> None:
     """Compare what was served of a set with what it says now, feature by feature.
 
@@ -75,7 +75,7 @@ def record_skew(
         )
 
 
-def _logged_since(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
+def _logged_since(connection: Connection, feature_set: FeatureSet) -> dict[str, int]:
     """The first serving that each column was there for: before it no value was served."""
     return dict(
         connection.execute(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection, one_value
 from feature_store.validation.suites import Finding
 
 
-def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
+def begin_suite(connection: Connection, lease: Lease, suite: str) -> int:
     """Record that the run checks a suite now: what an earlier try of it found counts no longer.
 
     Args:
@@ -28,16 +26,16 @@ def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
     """
     with connection.transaction():
         hold_lease(connection, lease)
-        row = connection.execute(
+        event: int = one_value(
+            connection,
             "INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite) "
             "VALUES (%s, %s, %s) RETURNING event_id",
             (lease.holder.dag_id, lease.holder.run_id, suite),
-        ).fetchone()
-    assert row is not None  # INSERT … RETURNING of one row
-    return int(row[0])
+        )
+    return event
 
 
-def record(connection: Connection[Any], event: int, findings: Sequence[Finding]) -> None:
+def record(connection: Connection, event: int, findings: Sequence[Finding]) -> None:
     """Keep the findings of a try of a suite.
 
     Args:

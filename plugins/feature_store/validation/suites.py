@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import passes_on_its_own
 from feature_store.validation.far_dates import reading_far_dates
@@ -59,7 +59,7 @@ class Finding:
 
 
 def run_suite(
-    expectations: Sequence[Expectation], connect: Callable[[], Connection[Any]]
+    expectations: Sequence[Expectation], connect: Callable[[], Connection]
 ) -> list[Finding]:
     """Check every expectation, all of them although one fails.
 
@@ -98,6 +98,7 @@ def run_suite(
 
 
 def _as_gx(expectation: Expectation) -> Any:
+    # Slow to import, so only where a suite runs.
     from great_expectations.expectations.core.unexpected_rows_expectation import (
         UnexpectedRowsExpectation,
     )

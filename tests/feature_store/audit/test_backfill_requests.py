@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.connection import Connection, one_value
 from feature_store.operators.tasks import RefreshOperator
 
 A = "ml.tom_features_v1_mv"
@@ -50,15 +51,13 @@ def _states(of: str, run_id: str) -> str:
     return "running" if of == run_id else "success"
 
 
-def _listings(store: psycopg.Connection[Any]) -> int:
-    row = store.execute(f"SELECT count(*) FROM {A}".encode()).fetchone()
-    assert row is not None
-    return int(row[0])
+def _listings(store: Connection) -> int:
+    return int(one_value(store, f"SELECT count(*) FROM {A}".encode()))
 
 
 @pytest.mark.parametrize("skew", ["-1 hour", "0", "1 hour"])
 def test_late_data_from_between_a_refresh_and_the_backfill_are_refreshed_on_any_clock(
-    store: psycopg.Connection[Any], skew: str
+    store: Connection, skew: str
 ) -> None:
     store.execute(_LISTING)
     _refresh("nightly", "scheduled")
@@ -71,7 +70,7 @@ def test_late_data_from_between_a_refresh_and_the_backfill_are_refreshed_on_any_
 
 @pytest.mark.parametrize("skew", ["-1 hour", "0", "1 hour"])
 def test_a_refresh_after_the_backfill_was_asked_for_serves_it_on_any_clock(
-    store: psycopg.Connection[Any], skew: str
+    store: Connection, skew: str
 ) -> None:
     """A source that is written all the time costs no second refresh, until the run is cleared."""
     _refresh("backfill of day 1", "backfill")
@@ -83,7 +82,7 @@ def test_a_refresh_after_the_backfill_was_asked_for_serves_it_on_any_clock(
     assert _listings(store) == 1
 
 
-def _written_by_a_clock(store: psycopg.Connection[Any], ahead: str) -> None:
+def _written_by_a_clock(store: Connection, ahead: str) -> None:
     store.execute(
         "UPDATE feature_store_audit.refresh SET started_at = started_at + %(by)s::interval, "
         "finished_at = finished_at + %(by)s::interval",

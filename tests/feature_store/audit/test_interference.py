@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.store_definition import Store
@@ -33,7 +34,7 @@ INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price,
     last_seen, sold_date, sold_price)
 VALUES (1, 15, 128, 5000, '2026-01-01 12:00+00', '2026-01-02', '2026-01-02', 4900)
 """
-Session = psycopg.Connection[Any]
+Session = Connection
 
 
 @pytest.fixture

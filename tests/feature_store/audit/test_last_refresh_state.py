@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 
 from feature_store.audit.last_refresh_state import Left
 from feature_store.audit.row_versions import Found, find_relations, row_state
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.settings import Settings
 from sandbox.server import available_versions
 
-Session = psycopg.Connection[Any]
+Session = Connection
 CONCURRENTLY = "REFRESH MATERIALIZED VIEW CONCURRENTLY public.v"
 
 
@@ -33,9 +33,8 @@ def session(request, servers) -> Iterator[Session]:
 
 
 def look(session: Session) -> Found:
-    row = session.execute("SELECT 'public.v'::regclass::oid").fetchone()
-    assert row is not None
-    return find_relations(session, [row[0]])[0]
+    oid = one_value(session, "SELECT 'public.v'::regclass::oid")
+    return find_relations(session, [oid])[0]
 
 
 @pytest.fixture
@@ -100,9 +99,8 @@ def test_rows_that_may_have_changed_are_read(
 
 
 def test_a_table_is_read_always(session: Session, left: dict[int, Left]) -> None:
-    row = session.execute("SELECT 'public.t'::regclass::oid").fetchone()
-    assert row is not None
-    found = find_relations(session, [row[0]])[0]
+    oid = one_value(session, "SELECT 'public.t'::regclass::oid")
+    found = find_relations(session, [oid])[0]
     place_and_shape = "/".join(row_state(session, found).split("/")[:3])
     pretended = {found.oid: Left(found.version, f"{place_and_shape}/not/read")}
 

@@ -11,12 +11,13 @@ import pytest
 
 from feature_store.audit.lease import Holder, Lease, hold_lease, release_lease, take_lease
 from feature_store.audit.runs import fail_run, open_run
+from feature_store.connection import Connection
 from feature_store.errors import LeaseTaken
 
 MONDAY = Holder("feature_store_refresh", "monday")
 TUESDAY = Holder("feature_store_refresh", "tuesday")
 LONG = timedelta(hours=1)
-Session = psycopg.Connection[Any]
+Session = Connection
 
 
 @pytest.fixture

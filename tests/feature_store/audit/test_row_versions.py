@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from feature_store.audit.row_versions import find_relations, row_state, with_children
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.settings import Settings
 from sandbox.server import available_versions
@@ -21,7 +22,7 @@ WIDE = "repeat('x', 100000)"
 class Table:
     """A table ``public.t`` of three rows in a real database, and the state of its rows."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def run(self, *statements: str) -> None:
@@ -48,7 +49,7 @@ class Table:
 
 
 @pytest.fixture(scope="module", params=available_versions(), ids=lambda version: f"pg{version}")
-def session(request, servers) -> Iterator[psycopg.Connection[Any]]:
+def session(request, servers) -> Iterator[Connection]:
     server = servers[request.param]
     connection = psycopg.connect(server.create_database("row_state"), autocommit=True)
     pin(connection, Settings(), "tests")

@@ -60,5 +60,12 @@ def test_installed_from_here_it_imports_psycopg_and_nothing_else(tmp_path):
     }
     assert set(rooms.split()) == {
         f"feature_store.{room}"
-        for room in ("client", "declarations", "errors", "relation_name", "text_format")
+        for room in (
+            "client",
+            "connection",
+            "declarations",
+            "errors",
+            "relation_name",
+            "text_format",
+        )
     }

@@ -24,6 +24,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from feature_store.cli.commands import main
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import connect
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import BadInput, CannotConnect, passes_on_its_own
@@ -57,8 +58,7 @@ def seen_by_ours(settings: Settings, query: str) -> dict[str, Any]:
     connection = connect(settings, "tests")
     try:
         cursor = connection.execute(query.encode())
-        row = cursor.fetchone()
-        assert row is not None
+        (row,) = cursor
         assert cursor.description is not None
         return dict(zip([c.name for c in cursor.description], row, strict=True))
     finally:
@@ -71,7 +71,7 @@ def seen_by_great_expectations(settings: Settings, query: str) -> dict[str, Any]
 
     operator = SuiteOperator(task_id="uniqueness", suite="uniqueness")
 
-    def another() -> psycopg.Connection[Any]:
+    def another() -> Connection:
         connection = operator.connect(settings)
         connection.autocommit = False
         return connection
@@ -144,9 +144,7 @@ def login(server: Server, empty_database: str) -> Iterator[Callable[[str], str]]
     """Give a role a password that the server asks for; returns the role's connection string."""
     role = f"locked_{os.getpid()}"
     with psycopg.connect(server.conninfo, autocommit=True) as connection:
-        row = connection.execute("SELECT current_setting('hba_file')").fetchone()
-        assert row is not None
-        hba = Path(row[0])
+        hba = Path(one_value(connection, "SELECT current_setting('hba_file')"))
         before = hba.read_text()
         hba.write_text(f"local all {role} scram-sha-256\n{before}")
         connection.execute(f"CREATE ROLE {role} LOGIN".encode())

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from feature_store.audit.lease import Holder, take_lease
+from feature_store.connection import Connection
 from feature_store.database.read_locks import Reads, lock_reads, reads_of
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
@@ -36,7 +37,7 @@ LISTINGS = '"iPhone".iphone_listings'
 AI = '"iPhone".iphone_ai_enrich'
 IMAGES = "feature_store.device_image_features_unified_v1"
 ROWS = 100
-Session = psycopg.Connection[Any]
+Session = Connection
 
 # Each makes {name} of what has been called {old}, and leaves the rows in {base} alone.
 SHAPES = {

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.database.session import connect, pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import CannotConnect, passes_on_its_own
@@ -56,7 +57,7 @@ class Cable:
 
     network: Network
     conninfo: str
-    here: psycopg.Connection[Any]
+    here: Connection
 
 
 @pytest.fixture(scope="module", params=available_versions(), ids=lambda version: f"pg{version}")
@@ -135,7 +136,7 @@ def on(machine: Any, work: Callable[[], Any]) -> Future[Any]:
     return future
 
 
-def wait_for(here: psycopg.Connection[Any], query: str) -> None:
+def wait_for(here: Connection, query: str) -> None:
     for _ in range(500):
         if here.execute(query.encode()).fetchone():
             return
@@ -152,7 +153,7 @@ def seconds_of(work: Callable[[], Any]) -> float:
     return time.monotonic() - began
 
 
-def read_a(here: psycopg.Connection[Any]) -> None:
+def read_a(here: Connection) -> None:
     here.execute(f"SET lock_timeout = '{BOUND}s'".encode())
     here.execute(f"SELECT count(*) FROM {A}".encode())
 

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from feature_store.audit.lease import Holder
 from feature_store.audit.runs import has_record, open_run_once
+from feature_store.connection import Connection
 from feature_store.operators.tasks import RefreshOperator, SuiteOperator
 
 _RUN = Holder("feature_store_refresh", "a run")
@@ -53,7 +54,7 @@ def store(store_database: str, airflow_conn: Any) -> Any:
     ids=["a refresh", "a suite"],
 )
 def test_the_next_task_opens_the_record_that_prepare_did_not(
-    task: Any, store: psycopg.Connection[Any], context: Any
+    task: Any, store: Connection, context: Any
 ) -> None:
     """An operator marked prepare success while it waited, say."""
     if isinstance(task, RefreshOperator):
@@ -68,7 +69,7 @@ def test_the_next_task_opens_the_record_that_prepare_did_not(
 
 
 def test_the_next_task_refuses_what_prepare_would_have_and_leaves_a_record(
-    store: psycopg.Connection[Any], context: Any
+    store: Connection, context: Any
 ) -> None:
     store.execute("DROP MATERIALIZED VIEW ml.tom_train_base_v1_mv")
     task = RefreshOperator(task_id="next", relation="ml.tom_features_v1_mv")
@@ -79,7 +80,7 @@ def test_the_next_task_refuses_what_prepare_would_have_and_leaves_a_record(
 
 
 def test_of_tasks_that_open_it_side_by_side_one_does(
-    store: psycopg.Connection[Any], store_database: str
+    store: Connection, store_database: str
 ) -> None:
     together = threading.Barrier(4)
 

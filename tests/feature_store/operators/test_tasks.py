@@ -20,9 +20,10 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.audit.lease import Holder, take_lease
+from feature_store.connection import Connection
+from feature_store.operators import suite_steps
 from feature_store.operators.store_operator import StoreOperator
 from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
-from feature_store.validation import suite_record, suites
 
 
 class Sleeper(StoreOperator):
@@ -58,7 +59,7 @@ def sleeper(store_database: str, airflow_conn: Any) -> Sleeper:
 
 
 @contextmanager
-def while_it_sleeps(conninfo: str, act: Callable[[psycopg.Connection[Any], int], object]) -> Any:
+def while_it_sleeps(conninfo: str, act: Callable[[Connection, int], object]) -> Any:
     """Do something to the sleeping session, of which the process id is given."""
 
     def wait_and_act() -> None:
@@ -111,7 +112,7 @@ def test_a_task_that_waits_looks_less_often_the_more_tries_it_has_lost(
 def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
     sleeper: Sleeper, context: Any, store_database: str
 ) -> None:
-    def cancel(other: psycopg.Connection[Any], pid: int) -> None:
+    def cancel(other: Connection, pid: int) -> None:
         other.execute("SELECT pg_cancel_backend(%s)", (pid,))
 
     with while_it_sleeps(store_database, cancel), pytest.raises(AirflowFailException):
@@ -176,7 +177,7 @@ def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
 ) -> None:
     """Its import alone takes long enough for a database's guard against idle transactions."""
     states = []
-    run_suite = suites.run_suite
+    run_suite = suite_steps.run_suite
 
     def look_and_run(*given: Any) -> Any:
         with psycopg.connect(store_database) as other:
@@ -188,7 +189,7 @@ def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
             )
         return run_suite(*given)
 
-    monkeypatch.setattr(suites, "run_suite", look_and_run)
+    monkeypatch.setattr(suite_steps, "run_suite", look_and_run)
     airflow_conn(store_database)
     with pytest.raises(AirflowFailException):  # nothing was refreshed yet, so nothing is checked
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)
@@ -203,8 +204,8 @@ def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
             take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
         return []
 
-    monkeypatch.setattr(suites, "run_suite", lose_the_turn)
-    monkeypatch.setattr(suite_record, "record", lambda *_: pytest.fail("it recorded its findings"))
+    monkeypatch.setattr(suite_steps, "run_suite", lose_the_turn)
+    monkeypatch.setattr(suite_steps, "record", lambda *_: pytest.fail("it recorded its findings"))
     airflow_conn(store_database)
     with pytest.raises(AirflowRescheduleException):
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

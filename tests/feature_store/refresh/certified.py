@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.suites import read_suites
@@ -22,7 +21,7 @@ from feature_store.validation.suite_record import begin_suite
 _DEVICE = "iphone_device_meta_encoded_v2_model"
 
 
-def judged(connection: Connection[Any], lease: Lease) -> None:
+def judged(connection: Connection, lease: Lease) -> None:
     """Write by hand that the run of a lease has judged history, and found nothing."""
     connection.execute(
         "INSERT INTO feature_store_audit.history_judgement_log "
@@ -32,7 +31,7 @@ def judged(connection: Connection[Any], lease: Lease) -> None:
     )
 
 
-def refresh_all(connection: Connection[Any], store, run_id: str = "night 1") -> Lease:
+def refresh_all(connection: Connection, store, run_id: str = "night 1") -> Lease:
     """Open a run, and refresh every relation of a real store."""
     holder = Holder("feature_store_refresh", run_id)
     lease = take_lease(connection, holder, lambda _: True, timedelta(0))

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
@@ -23,7 +24,7 @@ D2 = "ml.ask_daily_median_v1"
 E = "ml.tom_features_v1_enriched_mv"
 E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 F0 = "feature_store.listing_device_features_clean_mv"
-Session = psycopg.Connection[Any]
+Session = Connection
 RUN = Holder("feature_store_refresh", "a run")
 
 
@@ -153,11 +154,11 @@ def hundred(session: Session, store_files: Store, refresh_one: Callable[..., Any
 
 def analyzed(session: Session, relation: str) -> int:
     session.execute("SELECT pg_stat_force_next_flush()")
-    row = session.execute(
-        "SELECT analyze_count FROM pg_stat_all_tables WHERE relid = %s::regclass", (relation,)
-    ).fetchone()
-    assert row is not None
-    return row[0]
+    return one_value(
+        session,
+        "SELECT analyze_count FROM pg_stat_all_tables WHERE relid = %s::regclass",
+        (relation,),
+    )
 
 
 @pytest.mark.parametrize(("changed", "again"), [(4, 0), (6, 1)])

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from feature_store.audit.backfill_requests import ask
 from feature_store.audit.last_refresh_state import read_left
 from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.store_definition import Store
@@ -70,7 +71,7 @@ class Live:
         self._settings = settings
         self.session = self.open()
 
-    def open(self, role: str | None = None) -> psycopg.Connection[Any]:
+    def open(self, role: str | None = None) -> Connection:
         conninfo = make_conninfo(self.conninfo, user=role) if role else self.conninfo
         connection = psycopg.connect(conninfo, autocommit=True)
         pin(connection, self._settings, "tests")

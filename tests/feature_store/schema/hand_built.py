@@ -10,8 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation, Store, closure
 
@@ -86,7 +85,7 @@ def with_f0_declared(include_dir: Path) -> str:
     return (include_dir / "exceptions.toml").read_text() + _F0_READS_IMAGES
 
 
-def build_by_hand(connection: Connection[Any], store: Store, *, speed: bool = False) -> None:
+def build_by_hand(connection: Connection, store: Store, *, speed: bool = False) -> None:
     """Build it in a database that has the sources.
 
     Args:
@@ -142,7 +141,7 @@ def _used(store: Store, relation: Relation) -> set[Any]:
     return found
 
 
-def stand_on_it(connection: Connection[Any], reader: str) -> None:
+def stand_on_it(connection: Connection, reader: str) -> None:
     """Put on it what users put on a store: views, grants, words, an index, options."""
     for statement in (
         "CREATE SCHEMA mine",

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import compare_stored
 from feature_store.reporting.status import read_status

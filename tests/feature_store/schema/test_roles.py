@@ -16,17 +16,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.lease import Holder, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.cli.commands import main
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.leak_rules import read_exceptions, read_rules
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady
@@ -137,7 +138,7 @@ class Governed:
         self.settings = settings
 
     @contextmanager
-    def session(self, role: str = "") -> Iterator[Connection[Any]]:
+    def session(self, role: str = "") -> Iterator[Connection]:
         """A pinned session, of the superuser if no role is named."""
         conninfo = as_role(self.conninfo, role) if role else self.conninfo
         with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -217,7 +218,7 @@ def _nightly_run(store: Governed, run_id: str) -> None:
         for relation in files.refreshed:
             refresh(connection, relation, lease, settings.zone)
 
-        def connect() -> Connection[Any]:
+        def connect() -> Connection:
             another = psycopg.connect(as_role(store.conninfo, REFRESHER))
             pin(another, settings, "tests")
             another.commit()
@@ -285,9 +286,7 @@ class TestWhatTheyMay:
         read = [str(r.name) for r in certified.files.relations if r.refresh is Refresh.CONCURRENT]
         with certified.session(READER) as connection:
             for relation in (*read, B, C, F3):
-                row = connection.execute(f"SELECT count(*) FROM {relation}".encode()).fetchone()
-                assert row is not None
-                assert row[0] > 0
+                assert one_value(connection, f"SELECT count(*) FROM {relation}".encode()) > 0
             for feature_set in read_feature_sets(certified.settings.include_dir):
                 schema, name = feature_set.schema, (feature_set.name,)
                 connection.execute(f"SELECT {schema}.assert_feature_contract(%s)".encode(), name)
@@ -396,7 +395,7 @@ class TestWhatTheyMay:
         assert closed == [("accepted", "ann", "late", REVIEWER)]
 
 
-def earlier_version(connection: Connection[Any], files: Store) -> None:
+def earlier_version(connection: Connection, files: Store) -> None:
     """Let the refresher own the views, as ``include/roles.sql`` had it on PostgreSQL 15 and 16."""
     connection.execute(f"GRANT {REFRESHER} TO {OWNER}".encode())
     connection.execute(
@@ -406,22 +405,22 @@ def earlier_version(connection: Connection[Any], files: Store) -> None:
         connection.execute(f"ALTER MATERIALIZED VIEW {relation.name} OWNER TO {REFRESHER}".encode())
 
 
-def open_review(connection: Connection[Any], day: str, kind: str = "review") -> int:
+def open_review(connection: Connection, day: str, kind: str = "review") -> int:
     """Something that waits for a person, about a day long before the sample. Gives its number."""
-    row = connection.execute(
+    finding = one_value(
+        connection,
         "INSERT INTO feature_store_audit.history_finding_log "
         "(kind, layer, relation, day, dag_id, run_id) "
         "VALUES (%s, 'A', %s, %s, 'x', 'x') RETURNING finding_id",
         (kind, A, day),
-    ).fetchone()
-    assert row is not None
+    )
     connection.execute(
         "INSERT INTO feature_store_audit.history_sighting_log (finding_id, rows_came, rows_went, "
         "rows_changed, changed_columns, examples, reaches, details, row_count, dag_id, run_id) "
         "VALUES (%s, 1, 0, 0, '{}', '[]', '[]', '', 0, 'x', 'x')",
-        row,
+        (finding,),
     )
-    return int(row[0])
+    return finding
 
 
 NONE_OF_THEM = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets
-from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.reporting.served import latest_skew, skew_in_words, with_skew
 from feature_store.validation.skew import record_skew
 from feature_store.validation.suite_record import begin_suite

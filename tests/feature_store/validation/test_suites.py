@@ -15,6 +15,7 @@ import pytest
 
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
@@ -59,7 +60,7 @@ class Night:
         self.session = self.open()
         self.lease = take_lease(self.session, RUN, lambda _: True, timedelta(0))
 
-    def open(self) -> psycopg.Connection[Any]:
+    def open(self) -> Connection:
         connection = psycopg.connect(self._conninfo, autocommit=True)
         pin(connection, self._settings, "tests")
         return connection
@@ -82,7 +83,7 @@ class Night:
         return findings
 
     def check(self, *expectations: Expectation) -> list[Finding]:
-        def connect() -> psycopg.Connection[Any]:
+        def connect() -> Connection:
             connection = self.open()
             connection.autocommit = False
             return connection

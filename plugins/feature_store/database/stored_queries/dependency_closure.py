@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.node_tree import Value, parse_tree, walk
 from feature_store.database.stored_queries.row_security import subjects
 from feature_store.relation_name import Name
@@ -179,7 +178,7 @@ class Closure:
         return frozenset(found)
 
 
-def read_closure(connection: Connection[Any], roots: Iterable[Name]) -> Closure:
+def read_closure(connection: Connection, roots: Iterable[Name]) -> Closure:
     """Read the closure of relations from the catalog, which every role may read.
 
     Roots that do not exist are left out: a broken contract is not this module's affair.
@@ -204,7 +203,7 @@ def read_closure(connection: Connection[Any], roots: Iterable[Name]) -> Closure:
 
 
 def _members(
-    connection: Connection[Any], roots: tuple[int, ...], in_force: frozenset[int]
+    connection: Connection, roots: tuple[int, ...], in_force: frozenset[int]
 ) -> dict[int, Member]:
     members: dict[int, Member] = {}
     level = list(roots)

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, Kind, calls
 from feature_store.database.stored_queries.node_tree import parse_tree
 
@@ -150,7 +149,7 @@ class _Function:
 class Judge:
     """Judges calls by the catalog."""
 
-    def __init__(self, connection: Connection[Any], declared: frozenset[str]) -> None:
+    def __init__(self, connection: Connection, declared: frozenset[str]) -> None:
         """Begin with nothing learned.
 
         Args:

@@ -7,9 +7,9 @@ of a table are read through it, and then only its own policies count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from psycopg import Connection
+from feature_store.connection import Connection, one_value
 
 if TYPE_CHECKING:
     from feature_store.database.stored_queries.dependency_closure import Member
@@ -30,7 +30,7 @@ ORDER BY 1, 2
 
 
 def subjects(
-    connection: Connection[Any], members: Mapping[int, Member], roots: Iterable[int]
+    connection: Connection, members: Mapping[int, Member], roots: Iterable[int]
 ) -> dict[int, list[str]]:
     """The roles to which policies of a table apply when they read it for us, by the table's OID.
 
@@ -39,12 +39,11 @@ def subjects(
         members: the closure of the roots.
         roots: what the session's role reads itself.
     """
-    row = connection.execute(
-        "SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user"
-    ).fetchone()
-    assert row is not None  # the session's own role
+    me: int = one_value(
+        connection, "SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user"
+    )
     pairs = sorted(
-        (oid, role) for oid, roles in _readers(members, roots, row[0]).items() for role in roles
+        (oid, role) for oid, roles in _readers(members, roots, me).items() for role in roles
     )
     found: dict[int, list[str]] = {}
     for oid, role in connection.execute(

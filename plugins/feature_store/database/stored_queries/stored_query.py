@@ -8,10 +8,8 @@ here as for the leak gates. No function of a user's is vouched for: its body may
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import calls
 from feature_store.database.stored_queries.determinism import Judge
 from feature_store.database.stored_queries.node_tree import parse_tree, walk
@@ -32,7 +30,7 @@ class StoredQuery:
     doubts: tuple[str, ...]
 
 
-def read_stored_query(connection: Connection[Any], oid: int) -> StoredQuery:
+def read_stored_query(connection: Connection, oid: int) -> StoredQuery:
     """Read the query of a view or materialized view.
 
     Args:

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from airflow.sdk.configuration import conf
+
+from feature_store.as_of_day import as_of_day
 from feature_store.declarations.dag_outline import VERDICT
 from feature_store.errors import BadInput
-from feature_store.reporting.mail.secrets import hide
+from feature_store.reporting.mail.run_facts import FailedRun
+from feature_store.reporting.mail.task_causes import told_by_airflow
+from feature_store.reporting.run.account import Account
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from feature_store.reporting.mail.mail_record import Untold
-    from feature_store.reporting.mail.run_facts import FailedRun
-    from feature_store.reporting.run.account import Account
     from feature_store.settings import Settings
-
-log = logging.getLogger(__name__)
-
-CAUSE = "cause"
-"""The XCom key under which a task that fails leaves its cause."""
-
-
-def leave_cause(context: Context, error: BaseException) -> None:
-    """Leave a failed task's cause for the mail. Never raises."""
-    from feature_store.reporting.run.account import Cause
-
-    try:
-        cause = asdict(Cause.of(error))
-        for name in ("text", "next_step"):
-            cause[name] = hide(cause[name])
-        for name in ("about", "items"):
-            cause[name] = [hide(text) for text in cause[name]]
-        context["ti"].xcom_push(key=CAUSE, value=cause)
-    except Exception as problem:
-        log.info("The cause was not left for the failure mail: %s", problem)
 
 
 def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:
     """This run, that fails."""
-    from feature_store.reporting.mail.run_facts import FailedRun
-
     run, ti = context["dag_run"], context["ti"]
     account, tasks = told_by_airflow(ti, run.dag_id, run.run_id, ti.task_id)
     account = account.raised(error)
@@ -61,8 +41,6 @@ def failed_run(context: Context, error: BaseException | None, settings: Settings
 
 def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRun:
     """Another run, that has failed before."""
-    from feature_store.reporting.mail.run_facts import FailedRun
-
     dag_id, run_id = untold.run.dag_id, untold.run.run_id
     now, tasks = told_by_airflow(context["ti"], dag_id, run_id, VERDICT)
     account = untold.account
@@ -78,43 +56,8 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
     )
 
 
-def told_by_airflow(
-    ti: Any, dag_id: str, run_id: str, verdict: str
-) -> tuple[Account, tuple[str, ...]]:
-    """As `ask_airflow`; nothing where Airflow is silent."""
-    from feature_store.reporting.run.account import Account
-
-    try:
-        return ask_airflow(ti, dag_id, run_id, verdict)
-    except Exception as problem:
-        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
-        return Account(), ()
-
-
-def ask_airflow(ti: Any, dag_id: str, run_id: str, verdict: str) -> tuple[Account, tuple[str, ...]]:
-    """What a run's tasks say of its failure, and their names.
-
-    Args:
-        ti: of the task that asks.
-        dag_id: of the run.
-        run_id: the run.
-        verdict: the task that gives the verdict, whose own state says nothing.
-    """
-    from feature_store.reporting.run.account import account_of_tasks
-
-    states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
-    account = account_of_tasks(
-        {task: None if state is None else str(state) for task, state in states.items()},
-        verdict,
-        lambda task: ti.xcom_pull(task_ids=task, key=CAUSE, dag_id=dag_id, run_id=run_id),
-    )
-    return account, tuple(states)
-
-
 def day_of(context: Context, settings: Settings) -> date | None:
     """The day that this run answers for, if it answers for one."""
-    from feature_store.as_of_day import as_of_day
-
     run = context["dag_run"]
     try:
         return as_of_day(
@@ -131,8 +74,6 @@ def links(
     settings: Settings, dag_id: str, run_id: str, account: Account | None = None
 ) -> tuple[tuple[str, str], ...]:
     """Where people find a run, its report, and the log of the task that failed first."""
-    from airflow.sdk.configuration import conf
-
     base = settings.links_base or conf.get("api", "base_url", fallback="http://localhost:8080/")
     base = base.rstrip("/")
     run = f"{base}/dags/{_part(dag_id)}/runs/{_part(run_id)}"

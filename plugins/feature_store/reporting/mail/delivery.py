@@ -102,6 +102,7 @@ class _Handover:
 
     def run(self) -> None:
         """Connect, log in, send."""
+        # Slow to import, and most runs send no mail.
         from airflow.providers.smtp.hooks.smtp import SmtpHook
 
         self._hook = hook = SmtpHook(self._settings.smtp_conn_id)

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from feature_store.audit.lease import Holder
+from feature_store.audit.runs import verdict_of
 from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
+from feature_store.reporting.mail.compose import compose_review, compose_warnings
 from feature_store.reporting.mail.delivery import reason
+from feature_store.reporting.mail.mail_book import Book
+from feature_store.reporting.mail.mail_record import Mailed, told_warnings
+from feature_store.reporting.mail.next_steps import Step
+from feature_store.reporting.mail.run_facts import MailFacts, title_of
 from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
+from feature_store.reporting.run.read import read_findings
+from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings
+from feature_store.text_format import PLACEHOLDER
+from feature_store.validation.history.by_day import by_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
+    from feature_store.connection import Connection
     from feature_store.validation.history.mailed_reviews import Unmailed
 
 log = logging.getLogger(__name__)
 
 
 def mail_reviews(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     found: Unmailed,
     read: Callable[[], Settings] = read_settings,
@@ -37,7 +48,7 @@ def mail_reviews(
 
 
 def mail_warnings(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     read: Callable[[], Settings] = read_settings,
 ) -> None:
@@ -49,19 +60,8 @@ def mail_warnings(
 
 
 def _mail_reviews(
-    connection: Connection[Any], context: Context, found: Unmailed, read: Callable[[], Settings]
+    connection: Connection, context: Context, found: Unmailed, read: Callable[[], Settings]
 ) -> bool:
-    from feature_store.audit.lease import Holder
-    from feature_store.audit.runs import verdict_of
-    from feature_store.reporting.mail.compose import compose_review
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed
-    from feature_store.reporting.mail.next_steps import Step
-    from feature_store.reporting.mail.run_facts import MailFacts, title_of
-    from feature_store.schema.store_record import leading_column
-    from feature_store.text_format import PLACEHOLDER
-    from feature_store.validation.history.by_day import by_day
-
     settings = to_be_told("mail about old days that changed", read)
     if settings is None:
         return False
@@ -99,18 +99,7 @@ def _mail_reviews(
     return sent
 
 
-def _mail_warnings(
-    connection: Connection[Any], context: Context, read: Callable[[], Settings]
-) -> None:
-    from feature_store.audit.lease import Holder
-    from feature_store.audit.runs import verdict_of
-    from feature_store.reporting.mail.compose import compose_warnings
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-    from feature_store.reporting.mail.run_facts import MailFacts, title_of
-    from feature_store.reporting.run.read import read_findings
-    from feature_store.schema.store_record import leading_column
-
+def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}

@@ -16,9 +16,8 @@ from feature_store.reporting.mail.delivery import Delivery, Outcome
 from feature_store.reporting.mail.mail_record import Mailed, begin, end, mailed
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from feature_store.audit.lease import Holder
+    from feature_store.connection import Connection
     from feature_store.reporting.mail.channels import Channel
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Book:
 
     def __init__(
         self,
-        connection: Connection[Any] | None,
+        connection: Connection | None,
         channel: Channel,
         of: str,
         verdict: int | None,
@@ -99,7 +98,7 @@ class Book:
 
 
 def mailed_of_run(
-    connection: Connection[Any], channel: Channel, verdict: int, ti: Any, run: Holder
+    connection: Connection, channel: Channel, verdict: int, ti: Any, run: Holder
 ) -> Mailed:
     """What record and Airflow know of the mails about another run's failed verdict."""
     known = mailed(connection, verdict, channel.kind("failure"))

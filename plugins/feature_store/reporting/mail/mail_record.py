@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder
+from feature_store.connection import Connection, one_row
 from feature_store.reporting.mail.delivery import Delivery, Outcome
 from feature_store.reporting.run.account import Account
 
@@ -51,21 +49,21 @@ class Untold:
     as_of_day: date | None
 
 
-def mailed(connection: Connection[Any], verdict: int, kind: str = "failure") -> Mailed:
+def mailed(connection: Connection, verdict: int, kind: str = "failure") -> Mailed:
     """What is known of the mails, or other messages, about a failed verdict."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         "SELECT count(*), coalesce(bool_or(m.sent), FALSE), "
         "coalesce(bool_or(m.sent IS NULL), FALSE) "
         "FROM feature_store_audit.mail AS m "
         "WHERE m.verdict_event = %s AND m.kind = %s",
         (verdict, kind),
-    ).fetchone()
-    assert row is not None  # an aggregate
+    )
     return Mailed(*row)
 
 
 def begin(
-    connection: Connection[Any],
+    connection: Connection,
     kind: str,
     verdict: int,
     nth: int,
@@ -96,10 +94,10 @@ def begin(
             "warnings": None if warnings is None else list(warnings),
         },
     ).fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
-def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
+def end(connection: Connection, event: int, delivery: Delivery) -> None:
     """Record what became of a mail; nothing of one of which nobody knows."""
     if delivery.outcome is Outcome.UNKNOWN:
         return
@@ -119,7 +117,7 @@ def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
             )
 
 
-def told_warnings(connection: Connection[Any], kind: str = "warning") -> frozenset[str]:
+def told_warnings(connection: Connection, kind: str = "warning") -> frozenset[str]:
     """The warnings that people know of: those of the latest mail about warnings, or notice.
 
     Of one of which nobody knows whether it came it is taken that it did: a warning can wait.
@@ -132,7 +130,7 @@ def told_warnings(connection: Connection[Any], kind: str = "warning") -> frozens
     return frozenset(row[0]) if row else frozenset()
 
 
-def untold_failures(connection: Connection[Any], kind: str = "failure") -> tuple[Untold, ...]:
+def untold_failures(connection: Connection, kind: str = "failure") -> tuple[Untold, ...]:
     """Failed verdicts of the last week that no mail has told, oldest first; a few at most.
 
     Of a run that has taken its turn anew the next verdict tells.

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.log import mask_secret
+
 from feature_store.reporting.mail.delivery import Delivery, GivenUp, Outcome, reason
 from feature_store.reporting.mail.patience import within
 from feature_store.reporting.mail.secrets import hide, know_secrets
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
     from feature_store.reporting.mail.compose import Mail
     from feature_store.settings import Settings
 
@@ -71,8 +72,6 @@ class _Handover:
 
     def run(self) -> None:
         """Look the connection up, then send."""
-        from airflow.sdk import BaseHook
-
         know_secrets(self._conn_id)
         connection = BaseHook.get_connection(self._conn_id)
         send = _sender(connection, self._text)
@@ -131,8 +130,6 @@ def _webhook(connection: Connection, text: str) -> Callable[[], None]:
 
 def _address(connection: Connection) -> str:
     """Where a webhook is: host, port and schema, and the ``endpoint`` of the extra."""
-    from airflow.sdk.log import mask_secret
-
     host = connection.host or ""
     scheme, _, rest = host.rpartition("://")
     scheme = scheme or connection.schema or "https"
@@ -154,6 +151,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _slack(connection: Connection, text: str) -> Callable[[], None]:
+    # An extra, which may not be installed.
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
     notifier = SlackWebhookNotifier(
@@ -164,6 +162,7 @@ def _slack(connection: Connection, text: str) -> Callable[[], None]:
 
 
 def _apprise(connection: Connection, text: str) -> Callable[[], None]:
+    # An extra, which may not be installed.
     import apprise
     from airflow.providers.apprise.hooks.apprise import AppriseHook
 

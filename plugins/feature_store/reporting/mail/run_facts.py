@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder
+from feature_store.connection import Connection
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
@@ -85,7 +83,7 @@ class MailFacts:
 
 def read_facts(
     run: FailedRun,
-    connection: Connection[Any] | None,
+    connection: Connection | None,
     include_dir: Path,
     why_not: str = "no session was given",
 ) -> MailFacts:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]  # not exported there
+
 if TYPE_CHECKING:
     from feature_store.settings import Settings
 
@@ -13,9 +16,6 @@ log = logging.getLogger(__name__)
 
 def know_secrets(conn_id: str) -> None:
     """Make Airflow know a connection's secrets, so that `hide` finds them."""
-    from airflow.sdk import BaseHook
-    from airflow.sdk.log import mask_secret
-
     try:
         connection = BaseHook.get_connection(conn_id)
         mask_secret(connection.password)
@@ -33,6 +33,4 @@ def know_all_secrets(settings: Settings) -> None:
 
 def hide(text: str) -> str:
     """A text without the secrets that Airflow knows."""
-    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, not exported
-
     return str(redact(text))

@@ -13,26 +13,29 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from feature_store.database.session import open_session
 from feature_store.reporting.mail.airflow_facts import (
     failed_run,
     untold_run,
 )
 from feature_store.reporting.mail.channels import channels, to_be_told
+from feature_store.reporting.mail.compose import Mail, compose
 from feature_store.reporting.mail.delivery import Outcome, reason
+from feature_store.reporting.mail.mail_book import Book, mailed_of_run
+from feature_store.reporting.mail.mail_record import Mailed, mailed, untold_failures
+from feature_store.reporting.mail.patience import within
+from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
 from feature_store.reporting.mail.secrets import hide, know_all_secrets
+from feature_store.reporting.run.short_cause import cause_of
 from feature_store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg import Connection
 
     from feature_store.audit.lease import Holder
-    from feature_store.reporting.mail.compose import Mail
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed
-    from feature_store.reporting.mail.run_facts import FailedRun, MailFacts
+    from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ def mail_failure(
 
 
 def mail_untold(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     has_failed: Callable[[Holder], bool],
     read: Callable[[], Settings] = read_settings,
@@ -90,10 +93,6 @@ def mail_untold(
 def _mail_failure(
     context: Context, error: BaseException | None, verdict: int | None, read: Callable[[], Settings]
 ) -> None:
-    from feature_store.database.session import open_session
-    from feature_store.reporting.mail.mail_book import Book
-    from feature_store.reporting.mail.mail_record import Mailed, mailed
-
     settings = to_be_told("failure mail", read)
     if settings is None:
         return
@@ -122,14 +121,11 @@ def _mail_failure(
 
 
 def _mail_untold(
-    connection: Connection[Any],
+    connection: Connection,
     context: Context,
     has_failed: Callable[[Holder], bool],
     read: Callable[[], Settings],
 ) -> None:
-    from feature_store.reporting.mail.mail_book import Book, mailed_of_run
-    from feature_store.reporting.mail.mail_record import untold_failures
-
     settings = read()
     for channel in channels(settings):
         untold = untold_failures(connection, channel.kind("failure"))
@@ -145,8 +141,6 @@ def _mail_untold(
 
 
 def _tell(facts: MailFacts, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
-    from feature_store.reporting.mail.compose import compose
-
     doubt = (MAYBE_SECOND,) if known.doubtful else ()
     return send(compose(replace(facts, notes=(*notes, *doubt)), hide), settings, book)
 
@@ -179,10 +173,6 @@ def send(mail: Mail, settings: Settings, book: Book) -> bool:
 
 
 def _facts(run: FailedRun, settings: Settings) -> MailFacts:
-    from feature_store.database.session import open_session
-    from feature_store.reporting.mail.patience import within
-    from feature_store.reporting.mail.run_facts import read_facts
-    from feature_store.reporting.run.short_cause import cause_of
 
     def read() -> MailFacts:
         with open_session(_hurried(settings), "mail") as connection:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, move_on_after, to_thread
-from psycopg import Connection, IsolationLevel
+from psycopg import IsolationLevel
 
+from feature_store.connection import Connection
 from feature_store.database.session import connect
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.store_files import Files, read_files
@@ -53,7 +54,7 @@ class Sessions:
         self._waiting = waiting
 
     async def ask(
-        self, user: BaseUser, read: Callable[[Connection[Any], Settings, Files], Answer]
+        self, user: BaseUser, read: Callable[[Connection, Settings, Files], Answer]
     ) -> Answer:
         """Read something in a session for a user, and give the session back.
 
@@ -79,7 +80,7 @@ class Sessions:
 
 
 @contextmanager
-def read_only(settings: Settings) -> Iterator[Connection[Any]]:
+def read_only(settings: Settings) -> Iterator[Connection]:
     """Open a session in one transaction that sees one state of the store, and can only read.
 
     Args:

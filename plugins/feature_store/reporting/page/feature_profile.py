@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import Feature, FeatureSet
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.profile_models import (
@@ -54,7 +55,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def read_feature_profile(
-    connection: Connection[Any],
+    connection: Connection,
     settings: Settings,
     files: Files,
     feature_set: str,
@@ -162,9 +163,7 @@ def _quoted(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else sql.Identifier(name).as_string()
 
 
-def _samples(
-    connection: Connection[Any], feature_set: FeatureSet, feature: Feature
-) -> list[Sampled]:
+def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
     """A few values as they were served, whatever the log has first: nothing is scanned for them."""
     served, log = feature_set.served, log_of(feature_set)
     if served is None or not may_read(connection, log):

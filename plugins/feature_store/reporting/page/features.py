@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import BADGES, badge_of
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import BADGES, badge_of
 from feature_store.relation_name import Name
 from feature_store.reporting.page.lineage import read_lineage
 from feature_store.reporting.page.models import (
@@ -60,7 +59,7 @@ def _in_order(files: Files) -> list[FeatureSet]:
 
 
 def read_feature(
-    connection: Connection[Any],
+    connection: Connection,
     settings: Settings,
     files: Files,
     feature_set: str,
@@ -99,7 +98,7 @@ def read_feature(
     )
 
 
-def _comment(connection: Connection[Any], relation: Name, column: str) -> str:
+def _comment(connection: Connection, relation: Name, column: str) -> str:
     """What the database says of the column."""
     row = connection.execute(
         "SELECT col_description(a.attrelid, a.attnum) FROM pg_catalog.pg_attribute AS a "

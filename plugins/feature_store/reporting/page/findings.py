@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.reporting.page.models import FindingLine
 
 _FINDINGS = """
@@ -19,21 +19,21 @@ WHERE {} ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id
 """
 
 
-def open_findings(connection: Connection[Any]) -> list[FindingLine]:
+def open_findings(connection: Connection) -> list[FindingLine]:
     """What nobody has answered for yet."""
     return _find(connection, "outcome IS NULL")
 
 
-def findings_since(connection: Connection[Any], since: date) -> list[FindingLine]:
+def findings_since(connection: Connection, since: date) -> list[FindingLine]:
     """What was found on that day or later, open or closed."""
     return _find(connection, "found_at >= %s", since)
 
 
-def findings_of_run(connection: Connection[Any], dag_id: str, run_id: str) -> list[FindingLine]:
+def findings_of_run(connection: Connection, dag_id: str, run_id: str) -> list[FindingLine]:
     """What a run found first."""
     return _find(connection, "run_id = %s AND dag_id = %s", run_id, dag_id)
 
 
-def _find(connection: Connection[Any], condition: str, *values: Any) -> list[FindingLine]:
+def _find(connection: Connection, condition: str, *values: Any) -> list[FindingLine]:
     with connection.cursor(row_factory=class_row(FindingLine)) as cursor:
         return cursor.execute(_FINDINGS.format(condition).encode(), values).fetchall()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.reporting.page.models import ColumnStep, Lineage
 from feature_store.reporting.page.store_files import Files
 
 
 def read_lineage(
-    connection: Connection[Any], files: Files, feature_set: str, name: str
+    connection: Connection, files: Files, feature_set: str, name: str
 ) -> Lineage | None:
     """Read what was traced of a feature; None if no run has traced it."""
     row = connection.execute(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg import Connection
 from psycopg.rows import dict_row
 
+from feature_store.connection import Connection
 from feature_store.reporting.page.findings import findings_since
 from feature_store.reporting.page.models import Nights, RelationNights
 from feature_store.reporting.page.runs import latest_runs
@@ -29,7 +28,7 @@ GROUP BY relation
 """
 
 
-def read_nights(connection: Connection[Any], settings: Settings, files: Files, days: int) -> Nights:
+def read_nights(connection: Connection, settings: Settings, files: Files, days: int) -> Nights:
     """Read so many days of runs, refreshes and findings.
 
     Raises:
@@ -46,7 +45,7 @@ def read_nights(connection: Connection[Any], settings: Settings, files: Files, d
     )
 
 
-def _relations(connection: Connection[Any], files: Files, since: date) -> list[RelationNights]:
+def _relations(connection: Connection, files: Files, since: date) -> list[RelationNights]:
     with connection.cursor(row_factory=dict_row) as cursor:
         found = {row["name"]: row for row in cursor.execute(_REFRESHES, (since,))}
     return [

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
@@ -46,7 +45,7 @@ WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
 """
 
 
-def read_now(connection: Connection[Any], settings: Settings, files: Files) -> Now:
+def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
     """Read the store as it stands; one that has not been created stands empty."""
     at = _clock(connection)
     if not has_audit(connection):
@@ -99,43 +98,43 @@ def _now(facts: Facts, files: Files, certified: str) -> Now:
     )
 
 
-def _latest(connection: Connection[Any]) -> RunLine | None:
+def _latest(connection: Connection) -> RunLine | None:
     run = last_run(connection)
     return run and run_line(read_record(connection, *run))
 
 
-def _turn(connection: Connection[Any]) -> Turn | None:
+def _turn(connection: Connection) -> Turn | None:
     with connection.cursor(row_factory=class_row(Turn)) as cursor:
         return cursor.execute(_TURN).fetchone()
 
 
-def _clock(connection: Connection[Any]) -> datetime:
-    row = connection.execute("SELECT now()").fetchone()
-    assert row is not None  # it has no FROM
-    now: datetime = row[0]
+def _clock(connection: Connection) -> datetime:
+    now: datetime = one_value(connection, "SELECT now()")
     return now
 
 
-def _answered_for(connection: Connection[Any], since: datetime) -> date | None:
-    row = connection.execute(
+def _answered_for(connection: Connection, since: datetime) -> date | None:
+    day: date | None = one_value(
+        connection,
         "SELECT max(as_of_day) FROM feature_store_audit.run "
         "WHERE verdict = 'passed' AND verdict_at >= %s",
         (since,),
-    ).fetchone()
-    return row[0] if row else None
+    )
+    return day
 
 
-def _sources_until(connection: Connection[Any], fact: str) -> date | None:
-    row = connection.execute(
+def _sources_until(connection: Connection, fact: str) -> date | None:
+    until: date | None = one_value(
+        connection,
         "SELECT max((f.sample -> 0 ->> 'day')::date) FROM feature_store_audit.fact AS f "
         "INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id "
         "WHERE f.fact = %s",
         (fact,),
-    ).fetchone()
-    return row and row[0]
+    )
+    return until
 
 
-def _certified_at(connection: Connection[Any]) -> datetime | None:
+def _certified_at(connection: Connection) -> datetime | None:
     row = connection.execute(
         "SELECT certified_at FROM feature_store_audit.certified ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
@@ -150,7 +149,7 @@ def _readable(contract: ContractNow, relations: list[RelationNow]) -> ContractNo
     return contract.model_copy(update={"readable": readable, "refused_for": doubts})
 
 
-def _contract(connection: Connection[Any], feature_set: FeatureSet) -> ContractNow:
+def _contract(connection: Connection, feature_set: FeatureSet) -> ContractNow:
     try:
         checked = check(connection, feature_set)
     except NotReady as error:

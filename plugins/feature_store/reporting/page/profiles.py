@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.relation_name import Name
 from feature_store.reporting.page.profile_models import FeatureTrend, ProfiledSet, Profiles
@@ -53,7 +53,7 @@ GROUP BY p.feature_set, p.feature
 """
 
 
-def read_profiles(connection: Connection[Any], settings: Settings, files: Files) -> Profiles:
+def read_profiles(connection: Connection, settings: Settings, files: Files) -> Profiles:
     """All features over the last nights.
 
     Raises:
@@ -85,7 +85,7 @@ def read_profiles(connection: Connection[Any], settings: Settings, files: Files)
     )
 
 
-def profiled_sets(connection: Connection[Any], name: str | None = None) -> list[ProfiledSet]:
+def profiled_sets(connection: Connection, name: str | None = None) -> list[ProfiledSet]:
     """The latest profile of each feature set, or of one."""
     with connection.cursor(row_factory=class_row(ProfiledSet)) as cursor:
         return cursor.execute(_SETS, {"set": name}).fetchall()
@@ -114,13 +114,14 @@ def _trend(
     )
 
 
-def may_read(connection: Connection[Any], *relations: Name) -> bool:
+def may_read(connection: Connection, *relations: Name) -> bool:
     """Whether the page's role may read all of them; false where one is not there."""
-    row = connection.execute(
+    readable: int = one_value(
+        connection,
         "SELECT count(*) FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
         "WHERE (n.nspname, c.relname) IN (SELECT * FROM unnest(%s::text[], %s::text[])) "
         "AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')",
         ([r.schema for r in relations], [r.relation for r in relations]),
-    ).fetchone()
-    return row is not None and row[0] == len(relations)
+    )
+    return readable == len(relations)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.proof_inventory import Proof, read_inventory
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import BadInput
@@ -16,7 +14,7 @@ _State = tuple[tuple[str, int, int], ...]
 _known: dict[Path, tuple[_State, tuple[Proof, ...]]] = {}
 
 
-def unstamped_proofs(connection: Connection[Any], include_dir: Path) -> list[str]:
+def unstamped_proofs(connection: Connection, include_dir: Path) -> list[str]:
     """Each such proof with how it differs; of files that cannot be used, why."""
     try:
         return list(unstamped_of(connection, _proofs(include_dir)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.declarations.text_file import read_text
 from feature_store.relation_name import Name
 from feature_store.reporting.page.problems import NotFound
@@ -28,7 +26,7 @@ ORDER BY a.attnum
 
 
 def read_relation_source(
-    connection: Connection[Any], settings: Settings, files: Files, relation: str
+    connection: Connection, settings: Settings, files: Files, relation: str
 ) -> RelationSource:
     """Read both.
 

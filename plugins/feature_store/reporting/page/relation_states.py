@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from feature_store.reporting.page.models import RelationNow, RelationState, RunLine
 from feature_store.reporting.page.store_files import Described, Files
@@ -70,7 +69,7 @@ class _Row:
 
 
 def read_relations(
-    connection: Connection[Any], files: Files, latest: RunLine | None
+    connection: Connection, files: Files, latest: RunLine | None
 ) -> list[RelationNow]:
     """Read every relation that has a file, each after what it reads.
 

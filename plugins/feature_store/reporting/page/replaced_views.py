@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from feature_store.reporting.page.models import RelationNow, RelationState
 from feature_store.reporting.page.store_files import Files
@@ -22,7 +20,7 @@ WHERE d.server_major = current_setting('server_version_num')::integer / 10000
 _WORDS = "Somebody has replaced its query since apply: bin/feature-store plan shows how."
 
 
-def replaced_views(connection: Connection[Any], files: Files) -> frozenset[str]:
+def replaced_views(connection: Connection, files: Files) -> frozenset[str]:
     """The names of those views; none while a refresh has what they read locked, which soon ends."""
     names = [name for name, relation in files.relations.items() if not relation.is_refreshed]
     quoted = [Name.parse(name).quoted for name in names]

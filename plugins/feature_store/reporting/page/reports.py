@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache
-from psycopg import Connection
 
-from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.runs import read_facts
 from feature_store.reporting.page.store_files import Files
@@ -28,7 +27,8 @@ Drawable = tuple[RunRecord, tuple[DeclaredException, ...], tuple[str, ...]]
 
 def draw(drawable: Drawable) -> bytes:
     """The report as a file of HTML."""
-    from feature_store.reporting.report.render import render_report  # few requests need it
+    # Few requests need it.
+    from feature_store.reporting.report.render import render_report
 
     return render_report(*drawable).encode()
 
@@ -88,7 +88,7 @@ class Reports:
         return report
 
 
-def drawable(dag_id: str, run_id: str) -> Callable[[Connection[Any], Settings, Files], Drawable]:
+def drawable(dag_id: str, run_id: str) -> Callable[[Connection, Settings, Files], Drawable]:
     """What reads all that the report of a run is drawn from.
 
     Raises:

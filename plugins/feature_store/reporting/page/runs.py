@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from urllib.parse import urlencode
 
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.errors import BadInput
 from feature_store.reporting.page.findings import findings_of_run
 from feature_store.reporting.page.models import (
@@ -50,7 +49,7 @@ ORDER BY r.event_id DESC
 
 
 def latest_runs(
-    connection: Connection[Any],
+    connection: Connection,
     most: int | None,
     *,
     before: datetime | None = None,
@@ -62,7 +61,7 @@ def latest_runs(
 
 
 def read_runs(
-    connection: Connection[Any], settings: Settings, before: datetime | None, limit: int
+    connection: Connection, settings: Settings, before: datetime | None, limit: int
 ) -> Runs:
     """A page of the list.
 
@@ -75,7 +74,7 @@ def read_runs(
 
 
 def read_run(
-    connection: Connection[Any], settings: Settings, files: Files, dag_id: str, run_id: str
+    connection: Connection, settings: Settings, files: Files, dag_id: str, run_id: str
 ) -> RunDetail:
     """One run, without its tasks, which only Airflow knows.
 
@@ -119,7 +118,7 @@ def read_run(
     )
 
 
-def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> RunRecord:
+def read_facts(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
     """All that the report of a run tells.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from croniter import croniter
+
 from feature_store.settings import Settings
 
 # What a nightly schedule has after its start: with it, a day and six hours are fresh enough.
@@ -13,8 +15,6 @@ _LATE = timedelta(hours=6)
 
 def due(settings: Settings, at: datetime) -> datetime:
     """The latest scheduled start by whose run the store should be certified at a moment."""
-    from croniter import croniter
-
     zone = ZoneInfo(settings.schedule_zone)
     moment = (at - _LATE).astimezone(zone)
     # By the clock on the wall, as Airflow does: of an hour that comes twice it takes the second,

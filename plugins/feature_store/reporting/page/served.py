@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.errors import BadInput
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.profile_models import ServedBesideToday, ServedValue
@@ -22,7 +21,7 @@ CANNOT = (
 
 
 def read_served(
-    connection: Connection[Any], _: Settings, files: Files, feature_set: str, entity: str
+    connection: Connection, _: Settings, files: Files, feature_set: str, entity: str
 ) -> ServedBesideToday:
     """Look one entity up by its key: one row of the log, one of the set.
 

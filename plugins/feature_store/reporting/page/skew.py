@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection
 from psycopg.rows import class_row
 
+from feature_store.connection import Connection
 from feature_store.reporting.page.models import SkewShare
 from feature_store.validation.skew import AGES, ALL
 
@@ -22,7 +20,7 @@ ORDER BY array_position(%(ages)s, k.age)
 """
 
 
-def read_skew(connection: Connection[Any], feature_set: str, feature: str) -> list[SkewShare]:
+def read_skew(connection: Connection, feature_set: str, feature: str) -> list[SkewShare]:
     """By age, all ages first; nothing where none was measured."""
     with connection.cursor(row_factory=class_row(SkewShare)) as cursor:
         return cursor.execute(

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_store.declarations.dag_outline import Outline, Refresh, read_outlines
+from feature_store.declarations.declared_exceptions import (
+    DeclaredException,
+    read_exceptions,
+    tainted_by,
+)
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
-from feature_store.declarations.leak_rules import DeclaredException, read_exceptions, tainted_by
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder
-from feature_store.declarations.leak_rules import DeclaredException
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.sparkline import sparkline
@@ -54,7 +54,7 @@ class _Line:
 
 
 def write_report(
-    connection: Connection[Any],
+    connection: Connection,
     holder: Holder,
     directory: Path,
     exceptions: Sequence[DeclaredException],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 from psycopg.rows import class_row, dict_row, tuple_row
 
+from feature_store.connection import Connection, one_value
 from feature_store.errors import BadInput, NotReady
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import (
@@ -29,7 +30,7 @@ from feature_store.validation.history.findings import open_leaks, pending_review
 HISTORY = 30
 
 
-def latest_run(connection: Connection[Any]) -> tuple[str, str]:
+def latest_run(connection: Connection) -> tuple[str, str]:
     """The DAG and the run that had its turn last.
 
     Raises:
@@ -44,12 +45,12 @@ def latest_run(connection: Connection[Any]) -> tuple[str, str]:
     return run
 
 
-def last_run(connection: Connection[Any]) -> tuple[str, str] | None:
+def last_run(connection: Connection) -> tuple[str, str] | None:
     """The DAG and the run that had its turn last, if there was one."""
     return next(iter(_latest_runs(connection, 1)), None)
 
 
-def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRecord:
+def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
     """Read what is known of a run. Reads only.
 
     Raises:
@@ -75,7 +76,7 @@ def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRec
     )
 
 
-def read_findings(connection: Connection[Any], dag_id: str, run_id: str) -> tuple[Finding, ...]:
+def read_findings(connection: Connection, dag_id: str, run_id: str) -> tuple[Finding, ...]:
     """What counts of what a run's suites found, what is wrong first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_FINDINGS, {"dag": dag_id, "run": run_id}).fetchall()
@@ -91,7 +92,7 @@ def _finding(row: dict[str, Any]) -> Finding:
     return Finding(**row, sample=sample_rows(sample))
 
 
-def read_readable(connection: Connection[Any], dag_id: str, run_id: str) -> tuple[Readable, ...]:
+def read_readable(connection: Connection, dag_id: str, run_id: str) -> tuple[Readable, ...]:
     """What readers have of each relation now."""
     with connection.cursor(row_factory=class_row(Readable)) as cursor:
         return tuple(
@@ -131,7 +132,7 @@ ORDER BY
 """
 
 
-def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
+def _run(connection: Connection, dag_id: str, run_id: str) -> RunFacts:
     latest = _latest_runs(connection, 5)
     with connection.cursor(row_factory=dict_row) as cursor:
         run = cursor.execute(
@@ -151,7 +152,7 @@ def _run(connection: Connection[Any], dag_id: str, run_id: str) -> RunFacts:
     return RunFacts(**{**run, "account": Account.read(run["account"], run["problem"])})
 
 
-def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]]:
+def _latest_runs(connection: Connection, most: int) -> list[tuple[str, str]]:
     require_store(connection)
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(
@@ -160,17 +161,17 @@ def _latest_runs(connection: Connection[Any], most: int) -> list[tuple[str, str]
         ).fetchall()
 
 
-def _outdated(connection: Connection[Any], run: RunFacts) -> int:
-    row = connection.execute(
+def _outdated(connection: Connection, run: RunFacts) -> int:
+    found: int = one_value(
+        connection,
         "SELECT count(*) FROM feature_store_audit.finding AS f "
         "WHERE f.dag_id = %s AND f.run_id = %s AND NOT f.counts",
         (run.dag_id, run.run_id),
-    ).fetchone()
-    assert row is not None  # an aggregate
-    return int(row[0])
+    )
+    return found
 
 
-def _proofs(connection: Connection[Any], run: RunFacts) -> tuple[ProofFacts, ...]:
+def _proofs(connection: Connection, run: RunFacts) -> tuple[ProofFacts, ...]:
     with connection.cursor(row_factory=class_row(ProofFacts)) as cursor:
         return tuple(
             cursor.execute(
@@ -184,7 +185,7 @@ def _proofs(connection: Connection[Any], run: RunFacts) -> tuple[ProofFacts, ...
         )
 
 
-def _refreshes(connection: Connection[Any], run: RunFacts) -> tuple[tuple[RefreshFacts, ...], ...]:
+def _refreshes(connection: Connection, run: RunFacts) -> tuple[tuple[RefreshFacts, ...], ...]:
     # A report of an older run shows the history that it stood in, not what came later. What this
     # run refreshed before it was cleared and prepared anew does not count as its own.
     with connection.cursor(row_factory=class_row(RefreshFacts)) as cursor:
@@ -223,7 +224,7 @@ def _refreshes(connection: Connection[Any], run: RunFacts) -> tuple[tuple[Refres
     return tuple(tuple(history) for history in histories.values())
 
 
-def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
+def _seen(connection: Connection, run: RunFacts) -> tuple[SeenFacts, ...]:
     with connection.cursor(row_factory=class_row(SeenFacts)) as cursor:
         return tuple(
             cursor.execute(
@@ -239,15 +240,13 @@ def _seen(connection: Connection[Any], run: RunFacts) -> tuple[SeenFacts, ...]:
         )
 
 
-def _contracts(connection: Connection[Any], registry: str | None) -> tuple[ContractFacts, ...]:
+def _contracts(connection: Connection, registry: str | None) -> tuple[ContractFacts, ...]:
     if registry is None:
         return ()
     table = sql.Identifier(registry, "feature_set")
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        there = cursor.execute(
-            "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
-        ).fetchone()
-    if not there or not there[0]:
+    if not one_value(
+        connection, "SELECT to_regclass(%s) IS NOT NULL", (table.as_string(connection),)
+    ):
         return ()
     with connection.cursor(row_factory=class_row(ContractFacts)) as cursor:
         query = sql.SQL(

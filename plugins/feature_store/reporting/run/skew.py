@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import Connection
 from psycopg.rows import dict_row
+
+from feature_store.connection import Connection
 
 _MOVED = """
 SELECT
@@ -17,7 +18,7 @@ ORDER BY share_of_rows DESC, k.feature_set, k.feature
 """
 
 
-def moved_features(connection: Connection[Any], dag_id: str, run_id: str) -> list[dict[str, Any]]:
+def moved_features(connection: Connection, dag_id: str, run_id: str) -> list[dict[str, Any]]:
     """The features of which something moved, the largest share first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_MOVED, (dag_id, run_id)).fetchall()

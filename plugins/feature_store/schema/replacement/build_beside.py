@@ -10,11 +10,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection
 from feature_store.database.read_locks import find_reads, lock_reads
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.errors import NotReady, passes_on_its_own
@@ -29,7 +29,7 @@ BESIDE = "feature_store_beside"
 _MAY = {"42501": "Apply as the owner of what is replaced, or grant its owner what is missing."}
 
 
-def build(connection: Connection[Any], replacement: Replacement, written: str) -> None:
+def build(connection: Connection, replacement: Replacement, written: str) -> None:
     """Create all of it, empty, with what the old ones have.
 
     Args:
@@ -62,7 +62,7 @@ def build(connection: Connection[Any], replacement: Replacement, written: str) -
                 connection.execute(statement)
 
 
-def fill(connection: Connection[Any], replacement: Replacement) -> None:
+def fill(connection: Connection, replacement: Replacement) -> None:
     """Fill what is to be filled, each after all that it reads.
 
     Raises:

@@ -6,10 +6,10 @@ Owner, options, tablespace, settings of its columns, indexes, words and privileg
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import quoted
@@ -20,7 +20,7 @@ Step = tuple[sql.Composed, str]
 
 
 def keep(
-    connection: Connection[Any],
+    connection: Connection,
     old: Old,
     schema: str,
     own_indexes: Collection[str],
@@ -44,7 +44,7 @@ def keep(
     return steps
 
 
-def given_by_default(connection: Connection[Any], name: Name, schema: str) -> Iterator[Step]:
+def given_by_default(connection: Connection, name: Name, schema: str) -> Iterator[Step]:
     """Read what a new relation is granted by default in its own schema, for one made in another.
 
     Args:
@@ -67,9 +67,7 @@ def _alter(old: Old, new: sql.Composable, what: sql.Composable) -> sql.Composed:
     return sql.SQL("ALTER {} {} {}").format(sql.SQL(old.kind), new, what)
 
 
-def _owner(
-    connection: Connection[Any], old: Old, new: sql.Composable, schema: str
-) -> Iterator[Step]:
+def _owner(connection: Connection, old: Old, new: sql.Composable, schema: str) -> Iterator[Step]:
     for (owner,) in connection.execute(
         "SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class "
         "WHERE oid = %s AND pg_get_userbyid(relowner) <> current_user",
@@ -81,7 +79,7 @@ def _owner(
         yield _alter(old, new, sql.SQL("OWNER TO {}").format(role)), "its owner"
 
 
-def _options(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+def _options(connection: Connection, old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
     for prefix, name, value in connection.execute(
         """
         SELECT '', o.option_name, o.option_value
@@ -101,7 +99,7 @@ def _options(connection: Connection[Any], old: Old, new: sql.Composable, _: str)
         yield _alter(old, new, setting), f"the option {prefix}{name}"
 
 
-def _columns(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+def _columns(connection: Connection, old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
     for column, target, options, storage, compression in connection.execute(
         """
         SELECT
@@ -135,7 +133,7 @@ def _columns(connection: Connection[Any], old: Old, new: sql.Composable, _: str)
                 yield _alter(old, new, sql.SQL("ALTER COLUMN {} {}").format(name, action)), words
 
 
-def _words(connection: Connection[Any], old: Old, schema: str, own: str) -> Iterator[Step]:
+def _words(connection: Connection, old: Old, schema: str, own: str) -> Iterator[Step]:
     for column, words in connection.execute(
         """
         SELECT a.attname, d.description
@@ -157,7 +155,7 @@ def _words(connection: Connection[Any], old: Old, schema: str, own: str) -> Iter
         yield comment, f"the comment on {column or 'it'}"
 
 
-def _grants(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+def _grants(connection: Connection, old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
     """All privileges and no other: what every new relation is granted by default is taken back."""
     row = connection.execute(
         "SELECT relacl IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl "
@@ -195,7 +193,7 @@ def _grant(
     return grant, f"the privilege {privilege.as_string()} of {role.as_string()}"
 
 
-def _revokes(connection: Connection[Any], old: Old, new: sql.Composable) -> Iterator[Step]:
+def _revokes(connection: Connection, old: Old, new: sql.Composable) -> Iterator[Step]:
     roles = connection.execute(
         "SELECT d.grantee FROM pg_catalog.pg_default_acl AS a "
         "CROSS JOIN aclexplode(a.defaclacl) AS d WHERE a.defaclobjtype = 'r' "
@@ -207,15 +205,13 @@ def _revokes(connection: Connection[Any], old: Old, new: sql.Composable) -> Iter
         yield sql.SQL("REVOKE ALL ON {} FROM {}").format(new, role), "its privileges"
 
 
-def _role(connection: Connection[Any], oid: int) -> sql.Composable:
+def _role(connection: Connection, oid: int) -> sql.Composable:
     if not oid:
         return sql.SQL("PUBLIC")
-    row = connection.execute("SELECT pg_get_userbyid(%s)", (oid,)).fetchone()
-    assert row is not None  # a SELECT without FROM
-    return sql.Identifier(row[0])
+    return sql.Identifier(one_value(connection, "SELECT pg_get_userbyid(%s)", (oid,)))
 
 
-def _tablespace(connection: Connection[Any], old: Old, new: sql.Composable) -> Iterator[Step]:
+def _tablespace(connection: Connection, old: Old, new: sql.Composable) -> Iterator[Step]:
     for (space,) in connection.execute(
         "SELECT s.spcname FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_tablespace AS s ON c.reltablespace = s.oid WHERE c.oid = %s",
@@ -226,7 +222,7 @@ def _tablespace(connection: Connection[Any], old: Old, new: sql.Composable) -> I
 
 
 def _indexes(
-    connection: Connection[Any],
+    connection: Connection,
     old: Old,
     new: sql.Composable,
     schema: str,

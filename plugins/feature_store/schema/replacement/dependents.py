@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
 
@@ -88,7 +87,7 @@ class Replacement:
 
 
 def plan_replacement(
-    connection: Connection[Any], store: Store, named: Collection[str], created: Collection[str]
+    connection: Connection, store: Store, named: Collection[str], created: Collection[str]
 ) -> Replacement:
     """Find out what replacing takes. Reads the catalog only.
 
@@ -160,7 +159,7 @@ INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 """
 
 
-def _find(connection: Connection[Any], name: Name) -> list[Old]:
+def _find(connection: Connection, name: Name) -> list[Old]:
     rows = connection.execute(
         _OLD + "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('v', 'm')",
         (name.schema, name.relation),
@@ -168,7 +167,7 @@ def _find(connection: Connection[Any], name: Name) -> list[Old]:
     return [_old(row) for row in rows]
 
 
-def _no_views(connection: Connection[Any], named: Collection[str]) -> list[str]:
+def _no_views(connection: Connection, named: Collection[str]) -> list[str]:
     rows = connection.execute(
         "SELECT concat_ws('.', n.nspname, c.relname) FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
@@ -188,7 +187,7 @@ def _old(row: tuple[Any, ...]) -> Old:
     return Old(oid, Name(schema, relation), materialized, query.rstrip().rstrip(";"), populated)
 
 
-def _readers(connection: Connection[Any], old: Old) -> list[Old]:
+def _readers(connection: Connection, old: Old) -> list[Old]:
     rows = connection.execute(
         _OLD
         + """
@@ -205,7 +204,7 @@ def _readers(connection: Connection[Any], old: Old) -> list[Old]:
     return [_old(row) for row in rows]
 
 
-def _refusals(connection: Connection[Any], old: Old) -> list[str]:
+def _refusals(connection: Connection, old: Old) -> list[str]:
     """Whatever depends on a relation and would not survive it, or would keep it from going."""
     rows = connection.execute(
         """
@@ -253,7 +252,7 @@ def _refusals(connection: Connection[Any], old: Old) -> list[str]:
     ] + _owner_refusals(connection, old)
 
 
-def _owner_refusals(connection: Connection[Any], old: Old) -> list[str]:
+def _owner_refusals(connection: Connection, old: Old) -> list[str]:
     row = connection.execute(
         "SELECT quote_ident(r.rolname), quote_ident(current_user), r.rolsuper "
         "FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_roles AS r ON c.relowner = r.oid "

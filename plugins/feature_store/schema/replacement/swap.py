@@ -11,11 +11,11 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
+from feature_store.connection import Connection, one_value
 from feature_store.errors import NotReady
 from feature_store.schema.replacement.build_beside import BESIDE, naming
 from feature_store.schema.replacement.dependents import Old, Replacement
@@ -28,7 +28,7 @@ _PAUSE = 0.3
 
 
 def swap(
-    connection: Connection[Any], replacement: Replacement, patience: float, *, rehearsal: bool
+    connection: Connection, replacement: Replacement, patience: float, *, rehearsal: bool
 ) -> None:
     """Put all that was built beside in place, and drop what was there.
 
@@ -43,7 +43,7 @@ def swap(
         NotReady: something cannot be kept, or others kept reading for too long.
     """
     until = time.monotonic() + patience
-    (lock_timeout,) = connection.execute("SHOW lock_timeout").fetchone() or ("0",)
+    lock_timeout = one_value(connection, "SHOW lock_timeout")
     order = [*replacement.views, *_from_the_top(replacement)]
     while True:
         try:
@@ -69,13 +69,13 @@ def swap(
             time.sleep(_PAUSE)
 
 
-def _lock(connection: Connection[Any], order: Iterable[Old]) -> None:
-    row = connection.execute(
-        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
-    ).fetchone()
-    assert row is not None  # a server's setting
+def _lock(connection: Connection, order: Iterable[Old]) -> None:
+    deadlock_timeout: float = one_value(
+        connection,
+        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'",
+    )
     # A reader that waits for us is let go before its server may take it for part of a deadlock.
-    until = time.monotonic() + row[0] / 2
+    until = time.monotonic() + deadlock_timeout / 2
     for old in order:
         left = max(int((until - time.monotonic()) * 1000), 1)
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{left}ms",))
@@ -94,7 +94,7 @@ def _lock(connection: Connection[Any], order: Iterable[Old]) -> None:
         )
 
 
-def _swap(connection: Connection[Any], replacement: Replacement) -> None:
+def _swap(connection: Connection, replacement: Replacement) -> None:
     beside, gone = sql.Identifier(BESIDE), sql.Identifier(_GONE)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(gone))
     for old in _from_the_top(replacement):
@@ -116,34 +116,30 @@ def _swap(connection: Connection[Any], replacement: Replacement) -> None:
     _check(connection, replacement)
 
 
-def _move(
-    connection: Connection[Any], kind: str, name: sql.Identifier, schema: sql.Identifier
-) -> None:
+def _move(connection: Connection, kind: str, name: sql.Identifier, schema: sql.Identifier) -> None:
     statement = sql.SQL("ALTER {} {} SET SCHEMA {}")
     connection.execute(statement.format(sql.SQL(kind), name, schema))
 
 
-def _read_again(connection: Connection[Any], view: Old) -> None:
+def _read_again(connection: Connection, view: Old) -> None:
     """Let a view of the user read its query again: it stays itself and finds the new relations."""
-    row = connection.execute(
+    options = one_value(
+        connection,
         "SELECT string_agg(format('%%I = %%L', o.option_name, o.option_value), ', ') "
         "FROM pg_catalog.pg_class AS c CROSS JOIN pg_options_to_table(c.reloptions) AS o "
         "WHERE c.oid = %s",
         (view.oid,),
-    ).fetchone()
-    options = f" WITH ({row[0]})" if row and row[0] else ""
-    name = view.name.quoted
-    connection.execute(f"CREATE OR REPLACE VIEW {name}{options} AS\n{view.query}".encode())
+    )
+    name, words = view.name.quoted, f" WITH ({options})" if options else ""
+    connection.execute(f"CREATE OR REPLACE VIEW {name}{words} AS\n{view.query}".encode())
 
 
-def _check(connection: Connection[Any], replacement: Replacement) -> None:
+def _check(connection: Connection, replacement: Replacement) -> None:
     """What was not to change must be what it was, word by word."""
     unchanged = [one.old for one in replacement.rebuilt if one.old and not one.from_file]
     for old in (*unchanged, *replacement.views):
-        row = connection.execute(
-            "SELECT pg_get_viewdef(to_regclass(%s))", (old.name.quoted,)
-        ).fetchone()
-        if row is None or row[0] is None or row[0].rstrip().rstrip(";") != old.query:
+        query = one_value(connection, "SELECT pg_get_viewdef(to_regclass(%s))", (old.name.quoted,))
+        if query is None or query.rstrip().rstrip(";") != old.query:
             raise NotReady(
                 f"Nothing was applied: {old.name} would not be what it was.",
                 readers="what they had before.",

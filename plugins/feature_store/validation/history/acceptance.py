@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
 
 import psycopg
-from psycopg import Connection
 
 from feature_store.audit.lease import Lease
+from feature_store.connection import Connection
 from feature_store.errors import BadInput, NotReady
 from feature_store.validation.history.findings import Finding, find
 
 
 def accept_history(
-    connection: Connection[Any], day: date, reason: str, by: str, layer: str | None = None
+    connection: Connection, day: date, reason: str, by: str, layer: str | None = None
 ) -> tuple[Finding, ...]:
     """Accept a day as the latest judgement saw it: it becomes the baseline.
 
@@ -63,7 +62,7 @@ def _as_who_may() -> Iterator[None]:
         ) from error
 
 
-def accept_backfill_day(connection: Connection[Any], lease: Lease) -> tuple[Finding, ...]:
+def accept_backfill_day(connection: Connection, lease: Lease) -> tuple[Finding, ...]:
     """Accept the reviews of the one day that a backfill's run answers for, with it as the reason.
 
     Leaks stay open: a backfill answers for late data, never for an output that moved without any.
@@ -81,11 +80,11 @@ def accept_backfill_day(connection: Connection[Any], lease: Lease) -> tuple[Find
     return _found(connection, accepted)
 
 
-def _found(connection: Connection[Any], ids: list[tuple[int]]) -> tuple[Finding, ...]:
+def _found(connection: Connection, ids: list[tuple[int]]) -> tuple[Finding, ...]:
     return find(connection, "finding_id = ANY(%s)", [finding_id for (finding_id,) in ids])
 
 
-def _nothing_pending(connection: Connection[Any], day: date, layer: str | None) -> str:
+def _nothing_pending(connection: Connection, day: date, layer: str | None) -> str:
     pending = {f"{f.day} ({f.layer})" for f in find(connection, "outcome IS NULL")}
     of = f" of {layer}" if layer else ""
     return f"Nothing{of} is pending for {day}. Pending: {', '.join(sorted(pending)) or 'nothing'}."

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Any
 
-from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from feature_store.audit.lease import Lease
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.errors import NotChecked
 from feature_store.text_format import in_words
@@ -25,9 +24,7 @@ class Standing(Enum):
     KEPT = auto()
 
 
-def take_standing(
-    connection: Connection[Any], layer: HistoryLayer, zone: str, lease: Lease
-) -> Standing:
+def take_standing(connection: Connection, layer: HistoryLayer, zone: str, lease: Lease) -> Standing:
     """Compare a layer's definitions with those of its baseline, and say what changed.
 
     Where they differ a baseline begins that stands on the new ones, as yet without a row.
@@ -53,7 +50,7 @@ def take_standing(
     return Standing.REDEFINED if row else Standing.FIRST
 
 
-def _pending(connection: Connection[Any], layer: HistoryLayer) -> list[str]:
+def _pending(connection: Connection, layer: HistoryLayer) -> list[str]:
     """The days of a layer about which a review is pending."""
     rows = connection.execute(
         "SELECT day::text FROM feature_store_audit.history_finding "
@@ -63,8 +60,8 @@ def _pending(connection: Connection[Any], layer: HistoryLayer) -> list[str]:
     return [day for (day,) in rows.fetchall()]
 
 
-def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) -> dict[str, str]:
-    applied = dict(
+def _definitions(connection: Connection, layer: HistoryLayer, zone: str) -> dict[str, str]:
+    applied: dict[str, str] = dict(
         connection.execute(
             "SELECT object, file_definition FROM feature_store_audit.definition "
             "WHERE object = ANY(%s)",
@@ -79,7 +76,7 @@ def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) ->
     }
 
 
-def check_refreshed_in_order(connection: Connection[Any], layers: Iterable[HistoryLayer]) -> None:
+def check_refreshed_in_order(connection: Connection, layers: Iterable[HistoryLayer]) -> None:
     """Refuse to hold outputs to inputs that they have not seen.
 
     Raises:

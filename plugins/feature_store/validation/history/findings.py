@@ -9,9 +9,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from psycopg import Connection
-
 from feature_store.audit.lease import Holder, Lease
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.text_format import plural
 from feature_store.validation.history.fingerprints import Fingerprint
@@ -110,7 +109,7 @@ def _shown(example: dict[str, Any]) -> str:
 
 
 def open_finding(
-    connection: Connection[Any],
+    connection: Connection,
     run: Holder,
     kind: Kind,
     layer: HistoryLayer,
@@ -188,9 +187,7 @@ FROM (SELECT k.finding_id FROM known AS k UNION ALL SELECT b.finding_id FROM beg
 """
 
 
-def close_undone(
-    connection: Connection[Any], lease: Lease, layer: str, days: Sequence[date]
-) -> None:
+def close_undone(connection: Connection, lease: Lease, layer: str, days: Sequence[date]) -> None:
     """Close what is open about days that are as their baseline again: nobody needs to answer."""
     closed = connection.execute(
         "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
@@ -203,23 +200,23 @@ def close_undone(
         drop_changes(connection, lease, layer, days)
 
 
-def find(connection: Connection[Any], condition: str, *values: Any) -> tuple[Finding, ...]:
+def find(connection: Connection, condition: str, *values: Any) -> tuple[Finding, ...]:
     """The findings that meet a condition, by day and layer."""
     rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
     return tuple(_finding(row) for row in rows)
 
 
-def pending_reviews(connection: Connection[Any]) -> tuple[Finding, ...]:
+def pending_reviews(connection: Connection) -> tuple[Finding, ...]:
     """The changes of old input days that nobody has accepted yet."""
     return find(connection, "outcome IS NULL AND kind = 'review'")
 
 
-def open_leaks(connection: Connection[Any]) -> tuple[Finding, ...]:
+def open_leaks(connection: Connection) -> tuple[Finding, ...]:
     """The output days that moved without cause, and are not as they were."""
     return find(connection, "outcome IS NULL AND kind = 'leak'")
 
 
-def lock_history(connection: Connection[Any]) -> None:
+def lock_history(connection: Connection) -> None:
     """Keep judgements and acceptances from happening at the same time.
 
     Before the transaction's snapshot is taken: ``LOCK TABLE`` as its first statement takes none.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from feature_store.audit.lease import Holder, Lease
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistoryLayer, Role
 from feature_store.errors import BadInput
 from feature_store.validation.history.recounts import essences
@@ -75,7 +76,7 @@ class Fingerprint:
 class LayerRows:
     """The rows of one layer: as they are now, as the baseline has them, and what lies between."""
 
-    def __init__(self, connection: Connection[Any], layer: HistoryLayer) -> None:
+    def __init__(self, connection: Connection, layer: HistoryLayer) -> None:
         """Look at the query's columns.
 
         Raises:
@@ -256,7 +257,7 @@ def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
 
 
 def first_days(
-    connection: Connection[Any], layer: str, days: Mapping[date, Fingerprint], run: Holder
+    connection: Connection, layer: str, days: Mapping[date, Fingerprint], run: Holder
 ) -> None:
     """Write the fingerprints of a baseline that has none."""
     connection.execute(
@@ -272,7 +273,7 @@ def first_days(
 
 
 def move_days(
-    connection: Connection[Any], lease: Lease, layer: str, days: Mapping[date, Fingerprint]
+    connection: Connection, lease: Lease, layer: str, days: Mapping[date, Fingerprint]
 ) -> None:
     """Make days, with the changes that were found on them, the baseline.
 

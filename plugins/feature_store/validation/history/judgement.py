@@ -19,12 +19,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Lease, under_lease
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.history_series import HistoryLayer, Role, in_order
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
@@ -63,7 +61,7 @@ log = logging.getLogger(__name__)
 
 
 def judge_history(
-    connection: Connection[Any],
+    connection: Connection,
     layers: Sequence[HistoryLayer],
     lease: Lease,
     as_of_day: date,
@@ -119,7 +117,7 @@ class _Judgement:
 
     def __init__(
         self,
-        connection: Connection[Any],
+        connection: Connection,
         layers: Sequence[HistoryLayer],
         lease: Lease,
         settings: Settings,
@@ -159,12 +157,13 @@ class _Judgement:
 
     def _settled_before(self, as_of_day: date, today: date) -> date:
         # A backfill answers for a day of the past; it makes no later day young again.
-        row = self._connection.execute(
+        latest = one_value(
+            self._connection,
             "SELECT max(as_of_day) FROM feature_store_audit.history_judgement "
             "WHERE as_of_day <= %s",
             (today,),
-        ).fetchone()
-        newest = max(as_of_day, row[0]) if row and row[0] else as_of_day
+        )
+        newest = max(as_of_day, latest or as_of_day)
         return newest - timedelta(days=self._settings.settling_days)
 
     def _look(self, layer: HistoryLayer) -> Look:

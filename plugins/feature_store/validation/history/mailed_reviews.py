@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.validation.history.findings import Finding, find
 
 
@@ -52,7 +50,7 @@ WHERE f.kind = 'review' AND f.outcome = 'redefined' AND d.mailed_at IS NULL
 """
 
 
-def unmailed_reviews(connection: Connection[Any]) -> Unmailed:
+def unmailed_reviews(connection: Connection) -> Unmailed:
     """The reviews to be mailed."""
     reviews = find(connection, _UNMAILED)
     rows = connection.execute(

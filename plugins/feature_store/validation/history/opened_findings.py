@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
-
-from psycopg import Connection
 
 from feature_store.audit.lease import Holder
+from feature_store.connection import Connection
 from feature_store.validation.history.findings import Kind, Reach, open_finding
 from feature_store.validation.history.moved_days import Look
 
 
-def record_leaks(
-    connection: Connection[Any], run: Holder, look: Look, days: Sequence[date]
-) -> None:
+def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence[date]) -> None:
     """Record leaks: days of an output that moved without cause."""
     differences = look.rows.differences(days)
     for day in days:
@@ -34,7 +30,7 @@ def record_leaks(
 
 
 def record_reviews(
-    connection: Connection[Any],
+    connection: Connection,
     run: Holder,
     look: Look,
     reached: Mapping[date, tuple[Reach, ...]],
@@ -65,7 +61,7 @@ def record_reviews(
         )
 
 
-def record_ai(connection: Connection[Any], run: Holder, look: Look, days: Sequence[date]) -> None:
+def record_ai(connection: Connection, run: Holder, look: Look, days: Sequence[date]) -> None:
     """Record days whose declared columns changed; that asks for nothing."""
     for day, difference in sorted(look.rows.differences(days).items()):
         if difference.changed:

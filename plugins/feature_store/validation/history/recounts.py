@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.validation.history.row_changes import BYTES_PER_COLUMN
 
@@ -43,7 +42,7 @@ class Known:
 
 
 def read_known(
-    connection: Connection[Any], layer: HistoryLayer, then: Mapping[str, str] | None
+    connection: Connection, layer: HistoryLayer, then: Mapping[str, str] | None
 ) -> Known:
     """What the latest refresh of a layer's relation told of the listings behind its days.
 
@@ -64,7 +63,7 @@ def read_known(
 
 
 def essences(
-    connection: Connection[Any], layer: HistoryLayer, days: Iterable[date], kept: Collection[int]
+    connection: Connection, layer: HistoryLayer, days: Iterable[date], kept: Collection[int]
 ) -> dict[date, bytes]:
     """Digests of the changes found on some days of a layer, but for copies and some columns.
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
-
 from feature_store.audit.lease import Lease
+from feature_store.connection import Connection
 from feature_store.validation.history.said import change
 
 # Of each column's digest, enough to say in which columns a row differs that is known to.
@@ -41,7 +40,7 @@ class Difference:
 
 
 def differences(
-    connection: Connection[Any],
+    connection: Connection,
     layer: str,
     days: Sequence[date],
     names: Sequence[str],
@@ -93,9 +92,7 @@ def _example(
     return {**told, CHANGE: changed} if changed else told
 
 
-def drop_changes(
-    connection: Connection[Any], lease: Lease, layer: str, days: Iterable[date]
-) -> None:
+def drop_changes(connection: Connection, lease: Lease, layer: str, days: Iterable[date]) -> None:
     """Forget the changes of days that are looked at anew, or are as their baseline again."""
     connection.execute(
         "SELECT feature_store_audit.drop_changes(%s, %s, %s::date[])",

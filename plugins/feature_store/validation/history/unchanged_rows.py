@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
-
 from feature_store.audit.last_refresh_state import read_left
 from feature_store.audit.lease import Lease
 from feature_store.audit.row_versions import find_relations, row_state
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.validation.history.fingerprints import Fingerprint
 
@@ -29,16 +28,14 @@ _COMPARABLE = 2**31
 class SeenRows:
     """The rows of all layers, as the judgement's transaction sees them, and as they were seen."""
 
-    def __init__(self, connection: Connection[Any], lease: Lease) -> None:
+    def __init__(self, connection: Connection, lease: Lease) -> None:
         self._connection = connection
         self._lease = lease
         self._states: dict[int, str | None] = {}
         self._left = read_left(connection)
-        row = connection.execute(
-            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-        ).fetchone()
-        assert row is not None  # a SELECT without FROM
-        self._transaction: int = row[0]
+        self._transaction: int = one_value(
+            connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        )
 
     def are(self, layer: HistoryLayer, days: Mapping[date, Fingerprint]) -> bool:
         """Whether the layer has the rows that were fingerprinted as these days."""

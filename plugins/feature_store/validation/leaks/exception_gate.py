@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, VIEW, Member
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import Column, Columns
 from feature_store.validation.leaks.column_origin import origins

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from feature_store.audit.lease import Lease, hold_lease
+from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
 from feature_store.validation.leaks.column_origin import origins
@@ -46,9 +46,7 @@ def trace_features(scene: Scene) -> tuple[Provenance, ...]:
     return tuple(_Tracer(scene).all())
 
 
-def record_provenance(
-    connection: Connection[Any], lease: Lease, traced: tuple[Provenance, ...]
-) -> None:
+def record_provenance(connection: Connection, lease: Lease, traced: tuple[Provenance, ...]) -> None:
     """Keep what was traced, of each set of which it is not what it was.
 
     Args:

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, Closure, Member
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException, LeakRules
+from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import Column, Columns, Lineage, trace

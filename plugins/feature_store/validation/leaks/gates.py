@@ -7,13 +7,12 @@ Whatever they cannot prove harmless fails.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.dependency_closure import read_closure
+from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.leak_rules import DeclaredException, LeakRules
+from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeakFound
 from feature_store.relation_name import Name
@@ -26,7 +25,7 @@ from feature_store.validation.leaks.time_gate import judge_calls, time_findings
 
 
 def check_gates(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     feature_sets: Iterable[FeatureSet],
     rules: LeakRules,
@@ -48,7 +47,7 @@ def check_gates(
 
 
 def read_scene(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     feature_sets: Iterable[FeatureSet],
     rules: LeakRules,
@@ -67,7 +66,7 @@ def read_scene(
     return Scene(found.beginning_with(roots), store, sets, rules, tuple(exceptions))
 
 
-def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
+def _findings(connection: Connection, scene: Scene) -> tuple[LeakFinding, ...]:
     judged = judge_calls(connection, scene)
     findings = [
         *time_findings(scene, judged),
@@ -80,7 +79,7 @@ def _findings(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, .
 
 
 def leaks_of(
-    connection: Connection[Any],
+    connection: Connection,
     store: Store,
     relation: Name,
     roots: Iterable[Name],
@@ -110,7 +109,7 @@ def leaks_of(
     return tuple(f for f in found if f.severity == FAILURE and f.relation in blamed)
 
 
-def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
+def assert_no_leak(connection: Connection, scene: Scene) -> tuple[LeakFinding, ...]:
     """Check what `read_scene` read and fail at a leak; return the warnings.
 
     Raises:

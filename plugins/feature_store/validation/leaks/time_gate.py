@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import calls
 from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, VIEW, Member
 from feature_store.database.stored_queries.determinism import Judge, Verdict
@@ -41,7 +39,7 @@ class Judged:
     verdict: Verdict
 
 
-def judge_calls(connection: Connection[Any], scene: Scene) -> tuple[Judged, ...]:
+def judge_calls(connection: Connection, scene: Scene) -> tuple[Judged, ...]:
     """Judge everything that the closure's relations run.
 
     Args:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.database.stored_queries.stored_query import StoredQuery, read_stored_query
 from feature_store.declarations.store_definition import Store
@@ -27,7 +27,7 @@ CREATE OPERATOR public.## (FUNCTION = public.mine, RIGHTARG = int);
 
 
 class Queries:
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def read(self, query: str) -> StoredQuery:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -26,12 +24,12 @@ from feature_store.errors import (
     RunFailed,
     StoreError,
 )
-from feature_store.reporting.mail.airflow_facts import CAUSE, leave_cause
 from feature_store.reporting.mail.compose import compose, compose_review
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts, title_of
 from feature_store.reporting.mail.send import mail_failure
+from feature_store.reporting.mail.task_causes import CAUSE, leave_cause
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.short_cause import cause_of
@@ -615,20 +613,6 @@ def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
     assert f"Log of expectations.as_of_counts: {page}/tasks/expectations.as_of_counts" in text
     assert f'<a href="{page}">Run in Airflow</a>' in html
     assert f"https://airflow.example/feature-store/?dag_id={DAG}&amp;run_id={RUN}" in html
-
-
-def test_a_dag_file_pays_nothing_for_the_import():
-    heavy = ("airflow.providers", "sqlalchemy", "jinja2")
-    imported = f"[m for m in {heavy} if m in sys.modules]"
-    code = f"import sys, feature_store.reporting.mail.send; print({imported})"
-    plugins = Path(__file__).resolve().parents[4] / "plugins"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(plugins)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == "[]\n", done.stderr
 
 
 def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import Connection
-
+from feature_store.connection import Connection
 from feature_store.reporting.page.store_files import Files
 
 # More than the store has today, some a night; five proofs beside them.
@@ -117,7 +114,7 @@ DROP TABLE night;
 """
 
 
-def write_nights(connection: Connection[Any], files: Files, first: int, last: int) -> None:
+def write_nights(connection: Connection, files: Files, first: int, last: int) -> None:
     """Write nights, each so many days ago, in the order in which they would have happened.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection
 
+from feature_store.connection import Connection
 from feature_store.errors import CannotConnect
 from feature_store.reporting.page.database import Sessions, read_only
 from feature_store.reporting.page.problems import Busy
@@ -78,7 +78,7 @@ def test_what_the_connection_says_of_its_own_timeout_holds(nightly, airflow_conn
 
 
 @pytest.fixture
-def blocked(asking, nightly) -> Iterator[Callable[[Connection[Any], Settings, Files], Any]]:
+def blocked(asking, nightly) -> Iterator[Callable[[Connection, Settings, Files], Any]]:
     """A question to the store that has no answer before the test ends, or the database gives up."""
     lock = "SELECT pg_advisory_{}(20)"
     nightly.run(lock.format("lock"))
@@ -86,7 +86,7 @@ def blocked(asking, nightly) -> Iterator[Callable[[Connection[Any], Settings, Fi
     nightly.run(lock.format("unlock"))
 
 
-def _one(connection: Connection[Any], *_: object) -> Any:
+def _one(connection: Connection, *_: object) -> Any:
     return connection.execute("SELECT 1").fetchone()
 
 
@@ -133,7 +133,7 @@ def test_one_user_has_no_more_than_half_of_them(blocked):
 
 
 def test_who_had_to_wait_for_a_session_has_all_its_time(asking):
-    def slow(connection: Connection[Any], *_: object) -> Any:
+    def slow(connection: Connection, *_: object) -> Any:
         return connection.execute("SELECT 1 FROM pg_sleep(0.4)").fetchone()
 
     async def ask() -> list[Any]:

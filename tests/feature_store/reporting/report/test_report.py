@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from feature_store.audit.lease import Holder
-from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.render import file_name, render_report, write_report

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistoryLayer, Role, reach, read_history
 from feature_store.errors import BadInput
 from feature_store.validation.history.fingerprints import LayerRows
@@ -20,7 +21,7 @@ def _layer(query: str, *key: str) -> HistoryLayer:
     return HistoryLayer("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), (), ())
 
 
-def _fingerprint(connection: psycopg.Connection[Any], values: str, types: str) -> Any:
+def _fingerprint(connection: Connection, values: str, types: str) -> Any:
     """The fingerprint of one day with these rows."""
     names = [f"c{n}" for n in range(len(types.split(",")))]
     casts = ", ".join(

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from feature_store.declarations.leak_rules import tainted_by
+from feature_store.declarations.declared_exceptions import tainted_by
 from feature_store.validation.leaks.gate_context import EXCEPTIONS as GATE
 from feature_store.validation.leaks.gate_context import FAILURE, WARNING
 from tests.feature_store.validation.leaks.variants import (

@@ -11,7 +11,7 @@ import pytest
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.database.stored_queries.dependency_closure import Closure
 from feature_store.errors import LeaseTaken
-from feature_store.operators.verdict import _record_provenance
+from feature_store.operators.verdict_steps import _record_provenance
 from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 from feature_store.validation.leaks.gates import read_scene
 from tests.feature_store.validation.leaks.variants import (
@@ -121,7 +121,7 @@ def test_what_cannot_be_recorded_fails_no_run_and_leaves_its_session_usable(
 ):
     scene, lease = _scene(scratch.connection, store_files), _lease(scratch)
     scratch.run("ALTER TABLE feature_store_audit.lineage_log ADD CHECK (run_id <> 'run')")
-    with caplog.at_level(logging.WARNING, "feature_store.operators.verdict"):
+    with caplog.at_level(logging.WARNING, "feature_store.operators.verdict_steps"):
         _record_provenance(scratch.connection, lease, scene)
     assert "could not be recorded" in caplog.text
     assert _kept(scratch) == []
@@ -137,7 +137,7 @@ def test_a_run_that_lost_its_turn_is_not_let_through_for_that(scratch, store_fil
 def test_what_cannot_be_traced_fails_no_run(scratch, store_files, caplog):
     scene = _scene(scratch.connection, store_files)
     torn = replace(scene, closure=Closure(scene.closure.roots, {}))
-    with caplog.at_level(logging.WARNING, "feature_store.operators.verdict"):
+    with caplog.at_level(logging.WARNING, "feature_store.operators.verdict_steps"):
         _record_provenance(scratch.connection, _lease(scratch), torn)
     assert "could not be traced" in caplog.text
     assert _kept(scratch) == []

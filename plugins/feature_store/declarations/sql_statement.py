@@ -1,0 +1,132 @@
+"""The statements of an SQL file, and what makes two of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import sqlglot
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import SqlglotError
+
+from feature_store.declarations.text_file import read_text
+from feature_store.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a file.
+
+    Attributes:
+        text: as it stands in the file, without the closing semicolon.
+        normal: the same without comments, line breaks and the case of unquoted words: equal for
+            two statements that PostgreSQL would read alike.
+    """
+
+    text: str
+    normal: str
+
+
+def split_statements(path: Path) -> tuple[Statement, ...]:
+    """Split a file into its statements.
+
+    Raises:
+        BadInput: the file cannot be read as SQL.
+    """
+    return split_text(path, read_text(path))
+
+
+def read_query(path: Path, source: str) -> Statement:
+    """The one query of a file.
+
+    Args:
+        path: the file, for messages.
+        source: its text, with numbers in the place of thresholds.
+
+    Raises:
+        BadInput: it is anything else than one query.
+    """
+    statement = read_statement(path, source)
+    if not isinstance(parse(path, statement.text), exp.Query):
+        raise BadInput(f"{path} must be one query, not {statement.text[:80]!r}.")
+    return statement
+
+
+def read_statement(path: Path, source: str) -> Statement:
+    """The one statement of a file; see `read_query`.
+
+    Raises:
+        BadInput: it is anything else.
+    """
+    statements = split_text(path, source)
+    if len(statements) != 1:
+        raise BadInput(f"{path} must be one statement; it is {len(statements)}.")
+    parse(path, statements[0].text)
+    return statements[0]
+
+
+@lru_cache(maxsize=256)
+def tokens_of(source: str) -> tuple[Token, ...]:
+    """The tokens of some SQL.
+
+    Raises:
+        SqlglotError: it cannot be read.
+    """
+    return tuple(sqlglot.tokenize(source, dialect="postgres"))
+
+
+@lru_cache(maxsize=256)
+def split_text(path: Path, source: str) -> tuple[Statement, ...]:
+    """Split a file's text, with values in the place of names; see `split_statements`."""
+    try:
+        tokens = tokens_of(source)
+    except SqlglotError as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    return tuple(
+        Statement(
+            text=source[group[0].start : group[-1].end + 1],
+            normal=" ".join(_normal(source, token) for token in group),
+        )
+        for group in _groups(tokens)
+    )
+
+
+def _groups(tokens: Iterable[Token]) -> Iterator[list[Token]]:
+    group: list[Token] = []
+    for token in tokens:
+        if token.token_type is not TokenType.SEMICOLON:
+            group.append(token)
+        elif group:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _normal(source: str, token: Token) -> str:
+    text = source[token.start : token.end + 1]
+    # Values and quoted names count letter by letter, whichever way they are quoted. Other words do
+    # not, nor do the blanks inside a phrase that is one token, such as ORDER BY.
+    quoted = any(mark in text for mark in "'\"$")
+    return text if quoted else " ".join(text.lower().split())
+
+
+# A plan reads the same few queries that a suite reads again.
+@lru_cache(maxsize=256)
+def parse(path: Path, text: str) -> exp.Expr:
+    """Read one statement of a file as SQL. Nothing may alter what this returns.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        parsed = sqlglot.parse_one(text, dialect="postgres")
+    except SqlglotError as error:
+        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
+    if isinstance(parsed, exp.Command):
+        raise BadInput(f"{path} cannot be read as SQL: {text[:80]!r}")
+    return parsed

@@ -1,0 +1,85 @@
+"""What the task of a suite does: its proofs, then its expectations, each to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from feature_store.audit.adopted import adopted_relations
+from feature_store.audit.interference import check_untouched
+from feature_store.audit.lease import hold_lease
+from feature_store.connection import Connection
+from feature_store.declarations.expectations import read_expectations
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.suites import Check, read_suites
+from feature_store.declarations.thresholds import least_rows_for_drift
+from feature_store.operators.airflow_run import take_turn
+from feature_store.operators.run_opening import require_record
+from feature_store.proof.proving import compared_rows, prove
+from feature_store.schema.adoption import read_other_keys
+from feature_store.schema.readiness import check_code
+from feature_store.settings import Settings
+from feature_store.validation.profile import record_profile
+from feature_store.validation.skew import record_skew
+from feature_store.validation.suite_record import begin_suite, record
+from feature_store.validation.suite_verdict import in_short, tell_empty, verdict
+from feature_store.validation.suites import run_suite
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+FINDINGS = "findings"
+"""The XCom key under which a suite leaves what each of its expectations came to."""
+
+
+def check_suite(
+    connection: Connection,
+    settings: Settings,
+    context: Context,
+    suite: str,
+    connect: Callable[[], Connection],
+) -> dict[str, Any]:
+    """Run a suite's proofs, then its expectations, under the lease.
+
+    Args:
+        connection: a pinned session in autocommit mode.
+        settings: the store's.
+        context: of the task.
+        suite: its name, one of `suites.toml`.
+        connect: opens another session, not in autocommit mode, for Great Expectations.
+
+    Raises:
+        LeaseTaken: another run has the lease.
+        StoreError, psycopg.Error: a critical expectation is broken, or a check could not run.
+    """
+    lease = take_turn(connection, settings, context)
+    require_record(connection, settings, context)
+    event = begin_suite(connection, lease, suite)
+    store = read_store(settings.include_dir)
+    check_code(connection, store, settings)
+    layers = [relation.name for relation in store.refreshed]
+    check_untouched(connection, layers, f"The suite {suite}")
+    other_keys = read_other_keys(connection, store)
+    expectations = read_expectations(
+        settings.include_dir, store, suite, other_keys, adopted_relations(connection)
+    )
+    checks = read_suites(settings.include_dir)[suite].checks
+    compared: dict[str, int] = {}
+    if Check.REFRESHES in checks:
+        enough = least_rows_for_drift(settings.include_dir)
+        for feature_set in read_feature_sets(settings.include_dir):
+            record_profile(connection, lease, feature_set, event, enough)
+            record_skew(connection, lease, feature_set, event, settings.skew_days)
+    if Check.SPECIFICATIONS in checks:
+        prove(connection, store, lease, event)
+        compared = compared_rows(connection, event)
+
+    # It takes its time, and sees by its fence in the end whether the turn is still this run's.
+    findings = tell_empty(run_suite(expectations, connect), compared)
+    check_untouched(connection, layers, f"The suite {suite}")
+    with connection.transaction():
+        hold_lease(connection, lease)
+        record(connection, event, findings)
+    context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
+    return verdict(suite, findings)

@@ -1,0 +1,264 @@
+"""What the verdict's task does: it certifies the store, or records why not, and says so.
+
+`Verdict.give` certifies, or raises. `Verdict.end_badly` then does what is left to do in the last
+try.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from feature_store.audit.lease import Lease, release_lease
+from feature_store.audit.retention import forget
+from feature_store.audit.runs import verdict_of
+from feature_store.connection import Connection
+from feature_store.declarations.declared_exceptions import read_exceptions
+from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
+from feature_store.declarations.history_series import read_history
+from feature_store.declarations.leak_rules import read_rules
+from feature_store.declarations.store_definition import Store, read_store
+from feature_store.declarations.store_profile import read_profile
+from feature_store.declarations.suites import read_suites
+from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.operators.airflow_run import (
+    as_of_day_of,
+    holder_of,
+    is_last_try,
+    take_turn,
+    today_of,
+)
+from feature_store.operators.failed_run import failed_before, record_failure
+from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
+from feature_store.reporting.mail.send import mail_failure
+from feature_store.reporting.report.render import write_report
+from feature_store.schema.contract_stamp import assert_contract
+from feature_store.schema.object_states import require_store
+from feature_store.schema.proof_stamp import assert_proofs
+from feature_store.schema.readiness import check_access
+from feature_store.settings import Settings
+from feature_store.validation.certification import certify, read_certified, read_logged
+from feature_store.validation.history.acceptance import accept_backfill_day
+from feature_store.validation.history.judgement import judge_history
+from feature_store.validation.history.mailed_reviews import unmailed_reviews
+from feature_store.validation.history.result import assert_history
+from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
+from feature_store.validation.leaks.gate_context import Scene
+from feature_store.validation.leaks.gates import assert_no_leak, read_scene
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from feature_store.operators.store_operator import StoreOperator
+
+log = logging.getLogger(__name__)
+
+
+class Verdict:
+    """One try of the verdict's task.
+
+    Args:
+        task: gives sessions that stop with it, settings, and the assets that are announced.
+        context: of the task.
+
+    Attributes:
+        hashes: of each feature set, once the contracts were asserted.
+    """
+
+    def __init__(self, task: StoreOperator, context: Context) -> None:
+        self._task, self._context = task, context
+        self.hashes: dict[str, str | None] = {}
+        self._before: int | None = None  # the run's latest verdict when this try began to certify
+
+    def give(self, connection: Connection, settings: Settings) -> dict[str, str | None]:
+        """Certify the store, say so, and give the lease back; the hash of each feature set.
+
+        Raises:
+            RunFailed: a task failed before, or did no work.
+            StoreError, psycopg.Error: the store is not certified.
+        """
+        try:
+            require_store(connection)
+            check_access(connection, read_profile(settings.include_dir))
+        except NotReady:
+            failed = failed_before(self._context)  # by what Airflow alone knows of it
+            if failed is None:
+                raise
+            raise failed from None
+        self._assert(connection, settings)
+        self._end_well(connection, settings)
+        return self.hashes
+
+    def end_badly(self, error: BaseException) -> bool:
+        """Record the failed verdict and send the one mail. True: the store is certified after all.
+
+        Where the connection broke while it was being certified, only the record knows.
+
+        Raises:
+            StoreError, psycopg.Error: the record was out of reach just now; another try comes.
+        """
+        verdict = None
+        try:
+            settings = self._task.settings()
+            with self._task.session(settings) as connection:
+                if self._is_certified(connection):
+                    log.warning("The store was certified all the same: %s", str(error).strip())
+                    self._end_well(connection, settings)
+                    return True
+                verdict = record_failure(connection, settings, self._context, error)
+                if verdict:
+                    self._end(connection, settings)
+        except (StoreError, psycopg.Error) as problem:
+            if passes_on_its_own(problem) and not is_last_try(self._context):
+                raise
+            log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
+        mail_failure(self._context, error, verdict, self._task.settings)
+        return False
+
+    def _end_well(self, connection: Connection, settings: Settings) -> None:
+        """What follows the certificate. It fails nothing, for readers are let through."""
+        with _whatever_happens("Reviews were not mailed"):
+            _tell_of_reviews(connection, self._context, self._task.settings)
+        with _whatever_happens("Warnings were not mailed"):
+            mail_warnings(connection, self._context, self._task.settings)
+        with _whatever_happens("What was certified was not announced"):
+            self._announce(connection)
+        with _whatever_happens("The lease was not given back; the next run takes it"):
+            self._end(connection, settings)
+
+    def _assert(self, connection: Connection, settings: Settings) -> None:
+        failed = failed_before(self._context)
+        if failed:
+            raise failed
+        store = read_store(settings.include_dir)
+        lease = take_turn(connection, settings, self._context)
+        self.hashes = _assert_contracts(connection, store, lease, settings)
+        _assert_history(connection, store, lease, settings, self._context)
+        self._before = verdict_of(connection, lease.holder) or 0
+        with connection.transaction():
+            certify(connection, lease, store, list(logged_sets(settings.include_dir)))
+        log.info("Certified: what readers read now is proven.")
+
+    def _is_certified(self, connection: Connection) -> bool:
+        """Whether this try has certified the store, although it did not hear of it."""
+        if self._before is None:
+            return False
+        return (verdict_of(connection, holder_of(self._context)) or 0) > self._before
+
+    def _end(self, connection: Connection, settings: Settings) -> None:
+        """What follows the verdict and cannot change it; then the lease is given back."""
+        self._report(connection, settings)
+        with _whatever_happens("Retention was not applied"):
+            log.info("Retention: %s.", forget(connection, settings))
+        release_lease(connection, holder_of(self._context))
+
+    def _report(self, connection: Connection, settings: Settings) -> None:
+        """Write the run's report. The verdict does not depend on it."""
+        try:
+            exceptions = read_exceptions(settings.include_dir)
+            suites = read_suites(settings.include_dir)
+            path = write_report(
+                connection, holder_of(self._context), settings.report_dir, exceptions, suites
+            )
+        except Exception as error:
+            log.warning("The report could not be written: %s", error)
+        else:
+            log.info("The run's report: %s", path)
+
+    def _announce(self, connection: Connection) -> None:
+        """Say in the events of assets what was certified, and what each feature log was given."""
+        told = read_certified(connection) | read_logged(connection, holder_of(self._context))
+        for outlet in self._task.outlets:
+            extra = {"run_id": self._context["dag_run"].run_id}
+            self._context["outlet_events"][outlet].extra = extra | told.get(outlet.name, {})
+
+
+@contextmanager
+def _whatever_happens(words: str) -> Iterator[None]:
+    """Log what goes wrong with something on which the verdict does not depend."""
+    try:
+        yield
+    except (Exception, AirflowTaskTimeout) as error:
+        log.warning("%s: %s", words, error)
+
+
+def _tell_of_reviews(
+    connection: Connection, context: Context, settings: Callable[[], Settings]
+) -> None:
+    """Mail the reviews that no mail has told of."""
+    found = unmailed_reviews(connection)
+    for review in found.reviews:
+        log.warning("For review: %s", review)
+    for review in found.unanswered:
+        log.warning("Closed without an answer, as a definition changed: %s", review)
+    if found.reviews or found.unanswered:
+        mail_reviews(connection, context, found, settings)
+
+
+def _assert_contracts(
+    connection: Connection, store: Store, lease: Lease, settings: Settings
+) -> dict[str, str | None]:
+    """Hold the proofs to their stamp, each feature set to its contract, the store to the gates."""
+    feature_sets = read_feature_sets(settings.include_dir)
+    hashes = {}
+    for feature_set in feature_sets:
+        checked = assert_contract(connection, feature_set)
+        log.info(
+            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+            checked.name,
+            checked.live_n,
+            checked.live_hash,
+            checked.relation,
+        )
+        hashes[checked.name] = checked.live_hash
+    assert_proofs(connection, store, settings.include_dir)
+    log.info("The proofs are those that a person stamped.")
+    rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
+    scene = read_scene(connection, store, feature_sets, rules, exceptions)
+    warnings = assert_no_leak(connection, scene)
+    for warning in warnings:
+        log.warning("%s: %s", warning.gate, warning)
+    log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
+    _record_provenance(connection, lease, scene)
+    return hashes
+
+
+def _record_provenance(connection: Connection, lease: Lease, scene: Scene) -> None:
+    """Keep what each feature is made of. The verdict does not depend on it being told."""
+    try:
+        traced = trace_features(scene)
+    except Exception as error:
+        log.warning("What the features are made of could not be traced: %s", error)
+        return
+    try:
+        record_provenance(connection, lease, traced)
+    except psycopg.errors.QueryCanceled:
+        raise  # somebody stops this task
+    except psycopg.Error as error:
+        log.warning("What the features are made of could not be recorded: %s", error)
+
+
+def _assert_history(
+    connection: Connection,
+    store: Store,
+    lease: Lease,
+    settings: Settings,
+    context: Context,
+) -> None:
+    """Judge history; what a backfill answers for is accepted by it."""
+    layers = read_history(settings.include_dir, store)
+    day = as_of_day_of(context, settings)
+    today = today_of(context, settings)
+    verdict = judge_history(connection, layers, lease, day, settings, today)
+    if context["dag_run"].run_type.value == "backfill":
+        # The backfill of a day is what accepts late data of that day, and of no other.
+        for accepted in accept_backfill_day(connection, lease):
+            log.info("Accepted by this backfill: %s", accepted)
+    assert_history(verdict)
+    for change in verdict.definition_changes:
+        log.warning("History begins anew: %s", change)
