@@ -20,17 +20,38 @@ if TYPE_CHECKING:
 
 
 def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out."""
-    named = _all_at_once(plan)
+    """Each blocked object with its state, where it differs, and the way out; the last one with the
+    command that replaces all of them.
+    """
+    *others, last = _blocked(plan) or [""]
+    command = _one_command(plan)
+    return [*others, f"{last}\n{command}" if command else last] if last else []
+
+
+def _blocked(plan: Plan) -> list[str]:
+    """Each blocked object, with the way out that is its own."""
+    alone = len(plan.blocked) == 1
 
     def way_out(condition: Condition) -> str:
-        # Apply takes all of them or none, so one command has to name them all.
         if condition.standing:
-            at_once = len(named) > 1 and condition.standing.outgrown
-            return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
-        return f"\nNext: {WAY_OUT[condition.state].format(' '.join(named))}"
+            return ""
+        if alone or condition.state not in REPLACEABLE:
+            return f"\nNext: {WAY_OUT[condition.state].format(' '.join(_all_at_once(plan)))}"
+        return f"\nNext: {_UNDO[condition.state]}, or replace it by the command below."
 
     return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
+
+
+def _one_command(plan: Plan) -> str:
+    """Apply takes all of them or none, so one command names them all; empty if it stands above."""
+    told_above = len(plan.blocked) == 1 and not plan.blocked[0].standing
+    if told_above or not any(
+        c.standing.outgrown if c.standing else c.state in REPLACEABLE for c in plan.blocked
+    ):
+        return ""
+    named = _all_at_once(plan)
+    words = "All at once" if len(named) > 1 else "Next"
+    return f"{words}: `{_REPLACE.format(' '.join(named))}`"
 
 
 def _all_at_once(plan: Plan) -> list[str]:
@@ -51,6 +72,11 @@ WAY_OUT = {
     State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
     State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
+}
+_UNDO = {
+    State.FOREIGN: "rename it yourself",
+    State.FILE_CHANGED: "put the file back",
+    State.ALTERED_LIVE: "undo the change in the database",
 }
 WITHOUT_FILE = (
     "No file any more, so that no run refreshes them (put the file back, or "
@@ -125,7 +151,9 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.carried:
         yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
-        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
+        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(_blocked(plan))}"
+        if command := _one_command(plan):
+            yield command
     if plan.replacement and plan.replacement.refusals:
         refusals = plan.replacement.refusals
         yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
