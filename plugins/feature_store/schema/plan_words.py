@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from feature_store.declarations.source_tables import views_words
 from feature_store.schema.audit_migrations import Migration
-from feature_store.schema.held_by import DROP
 from feature_store.schema.object_states import Condition, State
 from feature_store.schema.proof_stamp import UNSTAMPED
 from feature_store.schema.removal import Removal
 from feature_store.schema.replacement.dependents import Replacement
+from feature_store.schema.without_file import WithoutFile, way_out_of
 from feature_store.text_format import bullets
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out; the last one with the
-    command that replaces all of them.
-    """
+    """Each blocked object with the way out; the last one with the command that replaces all."""
     *others, last = _blocked(plan) or [""]
     command = _one_command(plan)
     return [*others, f"{last}\n{command}" if command else last] if last else []
@@ -78,11 +76,6 @@ _UNDO = {
     State.FILE_CHANGED: "put the file back",
     State.ALTERED_LIVE: "undo the change in the database",
 }
-WITHOUT_FILE = (
-    "No file any more, so that no run refreshes them (put the file back, or "
-    f"`{DROP.format('NAME')}`)"
-)
-"""The words before a list of such relations."""
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
 
@@ -137,8 +130,8 @@ def _told(plan: Plan, *, done: bool) -> Iterator[str]:
             f"{len(plan.reworded)}, after its new major "
             "version. Their queries are taken to be what they were."
         )
-    if left := _left_without_file(plan):
-        yield f"{WITHOUT_FILE}: {len(left)}\n{bullets(left)}"
+    if left := left_without_file(plan):
+        yield without_file_words(left)
     if plan.views_read:
         yield views_words(plan.views_read)
     if plan.unstamped:
@@ -195,15 +188,21 @@ def _removed(removal: Removal, *, done: bool) -> Iterator[str]:
         yield f"{words}, and it is closed with them: {len(unanswered)}\n{bullets(unanswered)}"
 
 
-def _left_without_file(plan: Plan) -> list[str]:
+def left_without_file(plan: Plan) -> list[WithoutFile]:
+    """The relations without a file that this plan leaves where they are."""
     going = {one.name for one in plan.removal.relations} if plan.removal else set()
-    return [str(one) for one in plan.without_file if one.name not in going]
+    return [one for one in plan.without_file if one.name not in going]
 
 
-def without_file_words(plan: Plan) -> str:
+def without_file_words(left: Sequence[WithoutFile]) -> str:
     """Which relations have no file, and the way out; empty if there are none."""
-    left = _left_without_file(plan)
-    return f"{WITHOUT_FILE}:\n{bullets(left)}" if left else ""
+    if not left:
+        return ""
+    listed = bullets([str(one) for one in left])
+    return (
+        f"No file any more, so that no run refreshes them: {len(left)}\n{listed}\n"
+        f"Next: {way_out_of(left)}"
+    )
 
 
 def _parted(condition: Condition) -> str:

@@ -137,7 +137,7 @@ def _definition_problems(
     connection: Connection[Any], store: Store, settings: Settings
 ) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    if words := without_file_words(plan):
+    if words := without_file_words(plan.without_file):
         log.warning("%s", words)
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]

@@ -59,7 +59,7 @@ def _mail_reviews(
     from feature_store.reporting.mail.next_steps import Step
     from feature_store.reporting.mail.run_facts import MailFacts, title_of
     from feature_store.schema.store_record import leading_column
-    from feature_store.text_format import PLACEHOLDER
+    from feature_store.validation.history.acceptance import acceptance
     from feature_store.validation.history.by_day import by_day
 
     settings = to_be_told("mail about old days that changed", read)
@@ -83,7 +83,7 @@ def _mail_reviews(
             Step(
                 f"If {day} is right as it is now, accept it, as the reviewer or the owner, and say "
                 "why:",
-                f"bin/feature-store accept-history --day {day} --reason {PLACEHOLDER}",
+                acceptance(day),
             )
             for day in list(days)[:5]
         ),
