@@ -114,7 +114,9 @@ def _mail_warnings(
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
-    settings = read()
+    settings = to_be_told("mail about warnings", read) if now else read()
+    if settings is None:
+        return
     for channel in channels(settings):
         told = told_warnings(connection, channel.kind("warning"))
         new, over = now.keys() - told, told - now.keys()
