@@ -114,8 +114,8 @@ def _apply(
     done = apply(connection, store, settings, options.replace, stamps, options.drop)
     if done.empty:
         print("Nothing to do: everything is as its file.")
-        if words := without_file_words(done):
-            print(words)
+        if done.without_file:
+            print(without_file_words(done.without_file))
     else:
         print(f"Applied, in one transaction.\n{done.done}")
     for feature_set in stamps:

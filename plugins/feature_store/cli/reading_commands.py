@@ -17,8 +17,14 @@ from feature_store.reporting.freshness import read_freshness, staleness
 from feature_store.reporting.history_text import history_rows, history_text
 from feature_store.reporting.run.read import latest_run, read_record
 from feature_store.reporting.run.summary import summary
-from feature_store.reporting.status import as_table, certified_last, read_status
+from feature_store.reporting.status import (
+    as_table,
+    certified_last,
+    read_status,
+    relations_without_file,
+)
 from feature_store.schema.object_states import require_store
+from feature_store.schema.plan_words import without_file_words
 from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
@@ -62,6 +68,8 @@ def _status(
         *(row if line.is_well else Alarm(row) for line, row in zip(lines, rows, strict=True)),
     ]
     if not wanted:
+        if left := without_file_words(relations_without_file(connection, store)):
+            told += ["", Alarm(left)]
         told.append(f"\nCertified: {certified_last(connection)}")
         if changed := unstamped(connection, store, settings.include_dir):
             told += [Alarm(f"\n{UNSTAMPED}:"), bullets(list(changed))]

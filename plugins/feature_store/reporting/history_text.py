@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from feature_store.connection import Connection
-from feature_store.text_format import PLACEHOLDER, bullets, plural
+from feature_store.text_format import bullets, plural
+from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
 
@@ -31,9 +32,7 @@ def history_text(connection: Connection, key: str) -> str:
     days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})
     if days:
         parts.append(
-            "Accept a day as it is now, as the reviewer or the owner: "
-            f"bin/feature-store accept-history --day {days[0]} "
-            f"--reason {PLACEHOLDER}"
+            f"Accept a day as it is now, as the reviewer or the owner: {acceptance(days[0])}"
         )
     closed = find(
         connection,

@@ -15,6 +15,7 @@ from feature_store.reporting.page.relation_states import NOT_PROVEN, read_relati
 from feature_store.reporting.page.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import State, examine, has_audit, store_objects
+from feature_store.schema.without_file import WithoutFile, without_file
 from feature_store.text_format import in_words, text_table
 from feature_store.validation.certification import certified_in_words
 
@@ -25,7 +26,7 @@ class Line:
 
     Attributes:
         relation: its name.
-        refresh: ``base``, ``read`` or ``views``.
+        refresh: ``base``, ``read`` or ``views``; empty if it has no file any more.
         rows: after its last refresh; None if it never had one.
         bytes: with indexes; None if it does not exist.
         refreshed_at: when its last refresh ended.
@@ -64,7 +65,7 @@ class Line:
 
 
 def read_status(connection: Connection, store: Store, include_dir: Path) -> list[Line]:
-    """Read the status of every relation. Reads only."""
+    """Read the status of every relation, last those that have no file any more. Reads only."""
     states = {
         c.thing.label: c.state for c in examine(connection, store_objects(store, include_dir))
     }
@@ -76,28 +77,35 @@ def read_status(connection: Connection, store: Store, include_dir: Path) -> list
         ):
             latest[relation] = (rows, finished_at, seconds)
     certified = _certified(connection, include_dir)
+    known = [(r.name, r.refresh.value, states[str(r.name)]) for r in store.relations]
+    left = relations_without_file(connection, store)
     lines = []
-    for relation in store.relations:
-        name = str(relation.name)
+    for relation, layer, state in [*known, *((one.name, "", State.WITHOUT_FILE) for one in left)]:
+        name = str(relation)
         rows, finished_at, seconds = latest.get(name, (None, None, None))
         size = one_value(
             connection,
             "SELECT pg_total_relation_size(to_regclass(%s))",
-            (relation.name.quoted,),
+            (relation.quoted,),
         )
         lines.append(
             Line(
                 relation=name,
-                refresh=relation.refresh.value,
+                refresh=layer,
                 rows=rows,
                 bytes=size,
                 refreshed_at=finished_at,
                 seconds=seconds,
-                state=states[name],
+                state=state,
                 certified=certified.get(name, ""),
             )
         )
     return lines
+
+
+def relations_without_file(connection: Connection, store: Store) -> tuple[WithoutFile, ...]:
+    """What apply made, or adopted, and no file of the store defines any more. Reads only."""
+    return without_file(connection, [str(relation.name) for relation in store.relations])
 
 
 def as_table(lines: Sequence[Line]) -> str:

@@ -226,7 +226,11 @@ def standing(
         create=tuple(part for part, how, _ in found if how == "missing"),
         replace=tuple(replace),
         misfits=tuple(words for how, words, _ in rest if how in ("misfit", "outgrown")),
-        kept=tuple(words for how, words, _ in rest if how == "kept"),
+        kept=tuple(
+            f"{words}\nTo have ours: `bin/feature-store apply --replace {name}`"
+            for how, words, name in rest
+            if how == "kept"
+        ),
         outgrown=tuple(name for how, _, name in rest if how == "outgrown"),
     )
 
@@ -265,8 +269,7 @@ def _of_code(
     whose = "which is not as its file" if recorded else "which is not ours"
     words = (
         f"{part.name}{f'({part.arguments})' if part.arguments else ''}, {whose}:\n"
-        f"{now.difference(part.body)}\n"
-        f"To have ours: `bin/feature-store apply --replace {part.name}`"
+        f"{now.difference(part.body)}"
     )
     readers_own = recorded is None and part.name.relation in _FOR_READERS
     return [("kept" if readers_own else "outgrown", words)]

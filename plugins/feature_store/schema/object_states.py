@@ -37,6 +37,7 @@ class State(StrEnum):
     ALTERED_LIVE = "altered in the database since it was applied"
     FOREIGN = "there before us, and different"
     TAKEN = "missing, and a name that it needs is taken"
+    WITHOUT_FILE = "no file any more"
 
 
 @dataclass(frozen=True)

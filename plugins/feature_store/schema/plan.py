@@ -27,11 +27,12 @@ from feature_store.schema.object_states import (
 )
 from feature_store.schema.plan_words import WAY_OUT, blockages, in_parts
 from feature_store.schema.proof_stamp import unstamped
-from feature_store.schema.removal import Removal, WithoutFile, plan_removal, without_file
+from feature_store.schema.removal import Removal, plan_removal
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
 from feature_store.schema.store_record import check_store, record_of, recorded
 from feature_store.schema.unanswered import reviews_on
+from feature_store.schema.without_file import WithoutFile, without_file
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def make_plan(
     if named:
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
-    orphans = without_file(connection, things)
+    orphans = without_file(connection, [thing.label for thing in things])
     return Plan(
         carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection, store.profile.governed_schemas),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from feature_store.declarations.source_tables import views_words
 from feature_store.schema.audit_migrations import Migration
-from feature_store.schema.held_by import DROP
 from feature_store.schema.object_states import Condition, State
 from feature_store.schema.proof_stamp import UNSTAMPED
 from feature_store.schema.removal import Removal
 from feature_store.schema.replacement.dependents import Replacement
+from feature_store.schema.without_file import WithoutFile, way_out_of
 from feature_store.text_format import bullets
 
 if TYPE_CHECKING:
@@ -20,17 +20,36 @@ if TYPE_CHECKING:
 
 
 def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out."""
-    named = _all_at_once(plan)
+    """Each blocked object with the way out; the last one with the command that replaces all."""
+    *others, last = _blocked(plan) or [""]
+    command = _one_command(plan)
+    return [*others, f"{last}\n{command}" if command else last] if last else []
+
+
+def _blocked(plan: Plan) -> list[str]:
+    """Each blocked object, with the way out that is its own."""
+    alone = len(plan.blocked) == 1
 
     def way_out(condition: Condition) -> str:
-        # Apply takes all of them or none, so one command has to name them all.
         if condition.standing:
-            at_once = len(named) > 1 and condition.standing.outgrown
-            return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
-        return f"\nNext: {WAY_OUT[condition.state].format(' '.join(named))}"
+            return ""
+        if alone or condition.state not in REPLACEABLE:
+            return f"\nNext: {WAY_OUT[condition.state].format(' '.join(_all_at_once(plan)))}"
+        return f"\nNext: {_UNDO[condition.state]}, or replace it by the command below."
 
     return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
+
+
+def _one_command(plan: Plan) -> str:
+    """Apply takes all of them or none, so one command names them all; empty if it stands above."""
+    told_above = len(plan.blocked) == 1 and not plan.blocked[0].standing
+    if told_above or not any(
+        c.standing.outgrown if c.standing else c.state in REPLACEABLE for c in plan.blocked
+    ):
+        return ""
+    named = _all_at_once(plan)
+    words = "All at once" if len(named) > 1 else "Next"
+    return f"{words}: `{_REPLACE.format(' '.join(named))}`"
 
 
 def _all_at_once(plan: Plan) -> list[str]:
@@ -52,11 +71,11 @@ WAY_OUT = {
     State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
-WITHOUT_FILE = (
-    "No file any more, so that no run refreshes them (put the file back, or "
-    f"`{DROP.format('NAME')}`)"
-)
-"""The words before a list of such relations."""
+_UNDO = {
+    State.FOREIGN: "rename it yourself",
+    State.FILE_CHANGED: "put the file back",
+    State.ALTERED_LIVE: "undo the change in the database",
+}
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
 
@@ -111,8 +130,8 @@ def _told(plan: Plan, *, done: bool) -> Iterator[str]:
             f"{len(plan.reworded)}, after its new major "
             "version. Their queries are taken to be what they were."
         )
-    if left := _left_without_file(plan):
-        yield f"{WITHOUT_FILE}: {len(left)}\n{bullets(left)}"
+    if left := left_without_file(plan):
+        yield without_file_words(left)
     if plan.views_read:
         yield views_words(plan.views_read)
     if plan.unstamped:
@@ -125,7 +144,9 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.carried:
         yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
-        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
+        yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(_blocked(plan))}"
+        if command := _one_command(plan):
+            yield command
     if plan.replacement and plan.replacement.refusals:
         refusals = plan.replacement.refusals
         yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
@@ -167,15 +188,21 @@ def _removed(removal: Removal, *, done: bool) -> Iterator[str]:
         yield f"{words}, and it is closed with them: {len(unanswered)}\n{bullets(unanswered)}"
 
 
-def _left_without_file(plan: Plan) -> list[str]:
+def left_without_file(plan: Plan) -> list[WithoutFile]:
+    """The relations without a file that this plan leaves where they are."""
     going = {one.name for one in plan.removal.relations} if plan.removal else set()
-    return [str(one) for one in plan.without_file if one.name not in going]
+    return [one for one in plan.without_file if one.name not in going]
 
 
-def without_file_words(plan: Plan) -> str:
+def without_file_words(left: Sequence[WithoutFile]) -> str:
     """Which relations have no file, and the way out; empty if there are none."""
-    left = _left_without_file(plan)
-    return f"{WITHOUT_FILE}:\n{bullets(left)}" if left else ""
+    if not left:
+        return ""
+    listed = bullets([str(one) for one in left])
+    return (
+        f"No file any more, so that no run refreshes them: {len(left)}\n{listed}\n"
+        f"Next: {way_out_of(left)}"
+    )
 
 
 def _parted(condition: Condition) -> str:

@@ -135,7 +135,7 @@ def _suite_problems(connection: Connection, settings: Settings) -> list[str]:
 
 def _definition_problems(connection: Connection, store: Store, settings: Settings) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
-    if words := without_file_words(plan):
+    if words := without_file_words(plan.without_file):
         log.warning("%s", words)
     problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
     missing = [f"schema {name}" for name in plan.schemas]

@@ -64,12 +64,11 @@ def registry_apart(connection: Connection, parts: Iterable[Part], registry: str)
         registry: the registry's schema.
 
     Returns:
-        By name, what is wrong and the way out.
+        By name, what is wrong.
     """
     return {
         part.name: f"{part.name}, a table of its own: sets in it are not found in {registry}, "
-        f"and {registry}'s not in it.\n"
-        f"To have one registry, with its rows: `bin/feature-store apply --replace {part.name}`"
+        f"and {registry}'s not in it. Replaced, its rows move there."
         for part in parts
         if _is_apart(connection, part, registry)
     }

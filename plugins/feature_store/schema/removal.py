@@ -15,44 +15,14 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from feature_store.audit.adopted import ADOPTED
 from feature_store.connection import Connection
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput, NotReady
-from feature_store.relation_name import Name
 from feature_store.schema.held_by import carried_sets, dependents, refusal
-from feature_store.schema.object_states import StoreObject, has_audit
 from feature_store.schema.schema_owner import as_the_owner
 from feature_store.schema.unanswered import unanswered
-
-
-@dataclass(frozen=True)
-class WithoutFile:
-    """A relation that apply once made, or adopted, and that no file defines any more.
-
-    Attributes:
-        name: its name.
-        oid: its OID; None if somebody has dropped it.
-        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is none of both, or is not there.
-        adopted: whether it was there before us.
-    """
-
-    name: Name
-    oid: int | None
-    kind: str
-    adopted: bool
-
-    @property
-    def dropped(self) -> bool:
-        """Whether removing it drops anything."""
-        return bool(self.kind) and not self.adopted
-
-    def __str__(self) -> str:
-        if not self.kind:
-            return f"{self.name}, which is not there any more"
-        kind = f"{self.name}, a {self.kind.lower()}"
-        return f"{kind} that was there before us, and stays" if self.adopted else kind
+from feature_store.schema.without_file import WithoutFile
 
 
 @dataclass(frozen=True)
@@ -70,36 +40,6 @@ class Removal:
     series: tuple[str, ...]
     unanswered: tuple[str, ...]
     refusals: tuple[str, ...]
-
-
-def without_file(connection: Connection, things: Iterable[StoreObject]) -> tuple[WithoutFile, ...]:
-    """Find every relation of the record that no file defines. Reads the record and the catalog.
-
-    Args:
-        connection: a pinned session.
-        things: what the files define.
-    """
-    if not has_audit(connection):
-        return ()
-    rows = connection.execute(
-        """
-        SELECT
-            d.object,
-            c.oid,
-            CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW' ELSE '' END,
-            starts_with(d.file_definition, %s)
-        FROM feature_store_audit.definition AS d
-        LEFT JOIN (
-            pg_catalog.pg_class AS c
-            INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
-        ) ON d.object = concat_ws('.', n.nspname, c.relname)
-        -- A governance file is called by words.
-        WHERE d.object <> ALL(%s) AND strpos(d.object, ' ') = 0
-        ORDER BY d.object COLLATE "C"
-        """,
-        (ADOPTED, [thing.label for thing in things]),
-    ).fetchall()
-    return tuple(WithoutFile(Name.parse(n), oid, kind or "", own) for n, oid, kind, own in rows)
 
 
 def plan_removal(

@@ -28,6 +28,7 @@ from feature_store.client import (
     read_training_set,
 )
 from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.reporting.page.reading_lines import python_lines, sql_lines
 from sandbox.roles import PAGE, READER, as_role
 from tests.feature_store.refresh.certified import certify_store
 from tests.pooler import Pooler
@@ -81,6 +82,31 @@ def served(reader):
 def _ask(conninfo, query, *values):
     with psycopg.connect(conninfo) as connection:
         return connection.execute(query, values).fetchall()
+
+
+def _one_of_each_type(settings):
+    for feature_set in read_feature_sets(settings.include_dir):
+        for feature in {
+            (f.dtype, f.name == "listing_id"): f for f in feature_set.features
+        }.values():
+            yield feature_set, feature
+
+
+def test_what_the_page_prints_of_a_feature_reads_it_as_printed(reader, settings, monkeypatch):
+    for variable, part in (("HOST", "host"), ("USER", "user"), ("DATABASE", "dbname")):
+        monkeypatch.setenv(f"PG{variable}", str(conninfo_to_dict(reader)[part]))
+    for feature_set, feature in _one_of_each_type(settings):
+        printed, names = python_lines(feature_set, feature), {}
+        assert len(printed.splitlines()) == 3
+        exec(printed, names)  # as a person does who pastes it
+        with psycopg.connect("") as connection:
+            (*_, rows) = list(connection.execute(sql_lines(feature_set, feature)).results())
+            rows = rows.fetchall()
+        assert len(names["now"]) == len(rows) > 200
+        assert {str(row[0]) for row in rows} == set(map(str, names["now"].index))
+        read = [] if feature.name == "listing_id" else [feature.name]
+        assert list(names["now"].columns) == ["t0", *read]
+        assert list(names["served"].columns) == ["t0", *read, *LABELS]
 
 
 def test_features_are_the_contracts_columns_in_its_order_as_certified_now(reader, contracts):

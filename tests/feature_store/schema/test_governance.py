@@ -33,7 +33,7 @@ def test_a_function_with_our_text_that_runs_otherwise_is_not_ours(scratch, inclu
     assert "which is not ours" in blocked.details
     assert told in blocked.details
     assert "ours runs as its owner, with search_path=pg_catalog, pg_temp." in blocked.details
-    assert "apply --replace ml.check_feature_contract" in blocked.details
+    assert "\nNext: `bin/feature-store apply --replace ml.check_feature_contract`\n" in str(plan)
 
 
 def test_one_that_was_altered_since_it_was_applied_stops_the_run(scratch, include):

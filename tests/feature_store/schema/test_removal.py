@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from datetime import date, timedelta
@@ -118,8 +119,8 @@ def test_the_plan_names_it_and_the_way_out_and_changes_nothing(left, files):
     plan = _plan(left, files)
     assert plan.empty
     assert (
-        "No file any more, so that no run refreshes them (put the file back, or "
-        f"`bin/feature-store apply --drop NAME`): 1\n  - {_NEW}, a materialized view\n"
+        f"No file any more, so that no run refreshes them: 1\n  - {_NEW}, a materialized view\n"
+        f"Next: put the file back; or remove it: {_DROP}\n"
     ) in str(plan)
     assert f"To drop, as named: 1\n  - {_NEW}, a materialized view\n" in str(
         _plan(left, files, _NEW)
@@ -131,7 +132,7 @@ def test_the_plan_names_it_and_the_way_out_and_changes_nothing(left, files):
 def test_prepare_says_so(left, files, caplog):
     check_ready(left.connection, files.store, files.settings)
     assert f"  - {_NEW}, a materialized view" in caplog.text
-    assert "apply --drop NAME" in caplog.text
+    assert f"remove it: {_DROP}\n" in caplog.text
 
 
 def test_apply_leaves_it_alone_until_its_name_is_given(left, files):
@@ -289,6 +290,15 @@ def test_the_command_line_takes_it(store_db, before, files, airflow_conn, capsys
     airflow_conn(store_db.conninfo)
     assert main(["apply"]) == 0
     assert f"  - {_NEW}, a materialized view\n" in capsys.readouterr().out
+    assert main(["status"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(rf"\n{_NEW} .* no file any more\n", told)
+    assert (
+        f"  - {_NEW}, a materialized view\nNext: put the file back; or remove it: {_DROP}\n" in told
+    )
+    assert main(["status", "--json"]) == 0
+    (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["relation"] == _NEW]
+    assert (row["state"], row["layer"], row["certified"]) == ("no file any more", "", "")
     assert main(_DROP.split()[1:]) == 0, capsys.readouterr().err
     assert "Dropped, as named: 1" in capsys.readouterr().out
     assert store_db.value(f"SELECT to_regclass('{_NEW}')") is None

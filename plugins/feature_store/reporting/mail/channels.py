@@ -62,7 +62,11 @@ def to_be_told(what: str, read: Callable[[], Settings]) -> Settings | None:
     """The settings, if anybody is to be told, with their connections' secrets known."""
     settings = read()
     if not channels(settings):
-        log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)
+        log.info(
+            "No %s: FEATURE_STORE_MAIL_TO names nobody, and FEATURE_STORE_NOTIFY_CONN_ID no "
+            "connection.",
+            what,
+        )
         return None
     know_all_secrets(settings)
     return settings

@@ -21,7 +21,7 @@ from feature_store.reporting.mail.send import MAYBE_SECOND, send
 from feature_store.reporting.run.read import read_findings
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings
-from feature_store.text_format import PLACEHOLDER
+from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import by_day
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _mail_reviews(
             Step(
                 f"If {day} is right as it is now, accept it, as the reviewer or the owner, and say "
                 "why:",
-                f"bin/feature-store accept-history --day {day} --reason {PLACEHOLDER}",
+                acceptance(day),
             )
             for day in list(days)[:5]
         ),
@@ -103,7 +103,9 @@ def _mail_warnings(connection: Connection, context: Context, read: Callable[[], 
     run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
-    settings = read()
+    settings = to_be_told("mail about warnings", read) if now else read()
+    if settings is None:
+        return
     for channel in channels(settings):
         told = told_warnings(connection, channel.kind("warning"))
         new, over = now.keys() - told, told - now.keys()

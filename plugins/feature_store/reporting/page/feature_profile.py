@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -22,6 +21,7 @@ from feature_store.reporting.page.profile_models import (
     Sampled,
 )
 from feature_store.reporting.page.profiles import may_read, profiled_sets
+from feature_store.reporting.page.reading_lines import python_lines, sql_lines
 from feature_store.reporting.page.store_files import Files
 from feature_store.schema.feature_log import log_of
 from feature_store.schema.object_states import require_store
@@ -51,7 +51,6 @@ INNER JOIN feature_store_audit.feature_profile AS p ON r.dag_id = p.dag_id AND r
 WHERE r.prepared_at >= %(since)s AND p.feature_set = %(set)s AND p.feature = %(feature)s
 ORDER BY r.prepared_at, r.run_id
 """
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def read_feature_profile(
@@ -104,7 +103,8 @@ def read_feature_profile(
         drift_month=told.get("drift_month"),
         drift_stamp=told.get("drift_stamp"),
         certified=certified_in_words(connection),
-        lines=_lines(found, feature),
+        lines=sql_lines(found, feature),
+        python=python_lines(found, feature),
         samples=_samples(connection, found, feature),
     )
 
@@ -142,25 +142,6 @@ def _intervals(edges: list[float], whole: bool) -> list[str]:
 
 def _shown(edge: float) -> str:
     return f"{edge:,.0f}" if 1000 <= abs(edge) < 1e15 else f"{edge:.4g}"
-
-
-def _lines(feature_set: FeatureSet, feature: Feature) -> str:
-    """The three lines that read a feature: the contract, the certificate, the rows."""
-    schema, relation = _quoted(feature_set.schema), feature_set.relation
-    name = sql.Literal(feature_set.name).as_string()
-    columns = [feature.name]
-    if feature_set.served and feature_set.served.entity != feature.name:
-        columns.insert(0, feature_set.served.entity)
-    return (  # text for people: nothing here is run
-        f"SELECT {schema}.assert_feature_contract({name});\n"  # noqa: S608
-        f"SELECT * FROM {schema}.require_certified({name}, interval '1 day');\n"
-        f"SELECT {', '.join(map(_quoted, columns))} "
-        f"FROM {_quoted(relation.schema)}.{_quoted(relation.relation)};"
-    )
-
-
-def _quoted(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else sql.Identifier(name).as_string()
 
 
 def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:

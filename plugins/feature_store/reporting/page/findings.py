@@ -1,4 +1,4 @@
-"""Findings of history as the page shows them: without the rows of examples, which can be many."""
+"""Findings of history as the page shows them; rows of examples, which can be many, as words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Any
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
-from feature_store.reporting.page.models import FindingLine
+from feature_store.reporting.page.models import FindingLine, ReviewDay
+from feature_store.validation.history.acceptance import acceptance
+from feature_store.validation.history.by_day import words_by_day
+from feature_store.validation.history.findings import find
+
+_MOST_DAYS = 25  # as in the mail
+_FIRST_REVIEWS = """
+outcome IS NULL AND kind = 'review' AND day IN (
+    SELECT DISTINCT f.day FROM feature_store_audit.history_finding AS f
+    WHERE f.outcome IS NULL AND f.kind = 'review' ORDER BY f.day LIMIT %s
+)
+"""
 
 _FINDINGS = """
 SELECT finding_id, kind, layer, relation, day, rows_came AS came, rows_went AS went,
@@ -32,6 +43,17 @@ def findings_since(connection: Connection, since: date) -> list[FindingLine]:
 def findings_of_run(connection: Connection, dag_id: str, run_id: str) -> list[FindingLine]:
     """What a run found first."""
     return _find(connection, "run_id = %s AND dag_id = %s", run_id, dag_id)
+
+
+def review_days(connection: Connection, key: str) -> list[ReviewDay]:
+    """What waits for a person, day by day, as the review's mail tells it.
+
+    Args:
+        connection: a session that may read what history found.
+        key: the column by which the store knows its entities; empty: none.
+    """
+    days = words_by_day(find(connection, _FIRST_REVIEWS, _MOST_DAYS), key)
+    return [ReviewDay(day=day, words=words, accept=acceptance(day)) for day, words in days.items()]
 
 
 def _find(connection: Connection, condition: str, *values: Any) -> list[FindingLine]:

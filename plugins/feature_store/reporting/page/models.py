@@ -6,7 +6,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from feature_store.validation.history.acceptance import acceptance
 
 
 class Plain(BaseModel):
@@ -139,6 +141,20 @@ class FindingLine(Plain):
     closed_by: str | None
     reason: str | None
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def accept(self) -> str:
+        """The command that accepts it alone; empty if there is nothing to accept."""
+        return acceptance(self.day, self.layer) if self.day and self.outcome is None else ""
+
+
+class ReviewDay(Plain):
+    """What waits for a person of one day, as the mail tells it."""
+
+    day: date
+    words: str = Field(description="Which entities, and of a changed one its old and new values.")
+    accept: str = Field(description="The command that accepts the day, in all its layers.")
+
 
 class Now(Plain):
     """The store as it stands."""
@@ -155,6 +171,9 @@ class Now(Plain):
     exceptions: list[ExceptionLine]
     leaks: list[FindingLine]
     reviews: list[FindingLine]
+    review_days: list[ReviewDay] = Field(description="The first 25 days of these reviews.")
+    without_file: list[str] = Field(description="Relations that no file defines any more.")
+    without_file_step: str = Field(description="What to do about them; empty if there are none.")
 
 
 class RelationNights(Plain):

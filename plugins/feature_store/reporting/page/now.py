@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from psycopg.rows import class_row
@@ -10,12 +11,13 @@ from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
-from feature_store.reporting.page.findings import open_findings
+from feature_store.reporting.page.findings import open_findings, review_days
 from feature_store.reporting.page.models import (
     ContractNow,
     FindingLine,
     Now,
     RelationNow,
+    ReviewDay,
     RunLine,
 )
 from feature_store.reporting.page.proofs import unstamped_proofs
@@ -33,6 +35,7 @@ from feature_store.reporting.page.store_verdict import Facts, Turn, judge
 from feature_store.reporting.run.read import last_run, read_record
 from feature_store.schema.contract_stamp import check
 from feature_store.schema.object_states import has_audit
+from feature_store.schema.without_file import WithoutFile, way_out_of, without_file
 from feature_store.settings import Settings
 from feature_store.validation.certification import certified_in_words
 
@@ -52,7 +55,7 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         facts = Facts(
             at, settings, files.profile.dag_id, None, None, undescribed(files), [], [], None
         )
-        return _now(facts, files, certified="nothing: the store has not been created.")
+        return _now(facts, files, "nothing: the store has not been created.", [], ())
     latest = _latest(connection)
     replaced, newest = replaced_views(connection, files), files.profile.newest
     relations = standing_on(tell(read_relations(connection, files, latest), replaced))
@@ -75,10 +78,22 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         sources_until=_sources_until(connection, newest.fact),
         most_days_old=read_thresholds(settings.include_dir).get(newest.threshold),
     )
-    return _now(facts, files, certified=certified_in_words(connection))
+    return _now(
+        facts,
+        files,
+        certified_in_words(connection),
+        review_days(connection, files.profile.key),
+        without_file(connection, files.relations),
+    )
 
 
-def _now(facts: Facts, files: Files, certified: str) -> Now:
+def _now(
+    facts: Facts,
+    files: Files,
+    certified: str,
+    days: list[ReviewDay],
+    left: Sequence[WithoutFile],
+) -> Now:
     def of_kind(kind: str) -> list[FindingLine]:
         return [finding for finding in facts.open_findings if finding.kind == kind]
 
@@ -95,6 +110,9 @@ def _now(facts: Facts, files: Files, certified: str) -> Now:
         exceptions=files.exception_lines(),
         leaks=of_kind("leak"),
         reviews=of_kind("review"),
+        review_days=days,
+        without_file=[str(one) for one in left],
+        without_file_step=way_out_of(left) if left else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -11,7 +12,14 @@ import psycopg
 from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
 from feature_store.errors import BadInput, NotReady
+from feature_store.text_format import PLACEHOLDER
 from feature_store.validation.history.findings import Finding, find
+
+
+def acceptance(day: date, layer: str | None = None) -> str:
+    """The command that accepts a day, of one layer or of all; refused until a reason is written."""
+    of = f" --layer {shlex.quote(layer)}" if layer else ""
+    return f"bin/feature-store accept-history --day {day}{of} --reason {PLACEHOLDER}"
 
 
 def accept_history(

@@ -18,18 +18,23 @@ _MOST = 5
 
 
 def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
-    """What changed on each day, in a line, in the order of the days.
+    """What changed on each day, in a line that begins with the day, in the order of the days.
 
     Args:
         findings: of any days.
         key: the column by which the store knows its entities; empty: none.
     """
+    return {day: f"{day}: {words}" for day, words in words_by_day(findings, key).items()}
+
+
+def words_by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
+    """The same without the day, for whoever has it in a heading."""
     dated = sorted((f for f in findings if f.day), key=lambda f: (f.day, f.layer))
     days = groupby(dated, lambda f: f.day)
-    return {day: _line(day, list(of_day), key) for day, of_day in days if day}
+    return {day: _words(list(of_day), key) for day, of_day in days if day}
 
 
-def _line(day: date, findings: list[Finding], key: str) -> str:
+def _words(findings: list[Finding], key: str) -> str:
     told = list(_entities(findings, key)) or [_counted(finding) for finding in findings]
     moved: dict[str, int] = {}
     for finding in findings:
@@ -40,7 +45,7 @@ def _line(day: date, findings: list[Finding], key: str) -> str:
         told.append(f"it moves {', '.join(moves)}")
     elif moved:
         told.append("it moves nothing")
-    return f"{day}: {'; '.join(told)}"
+    return "; ".join(told)
 
 
 def _entities(findings: list[Finding], key: str) -> Iterator[str]:

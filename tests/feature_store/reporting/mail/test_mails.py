@@ -539,6 +539,9 @@ def test_whatever_the_exception_is_a_mail_is_sent(mailbox, monkeypatch, error):
     assert only_mail(mailbox)["Subject"].startswith("feature store 2026-06-30: ")
 
 
+NOBODY = "FEATURE_STORE_MAIL_TO names nobody, and FEATURE_STORE_NOTIFY_CONN_ID no connection."
+
+
 def lines(caplog, level):
     return [
         r.getMessage()
@@ -583,7 +586,17 @@ def test_without_recipients_there_is_no_mail_and_one_line(mailbox, monkeypatch, 
     monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
     with caplog.at_level(logging.INFO):
         fail(context(RunFailed("x")))
-    assert lines(caplog, logging.INFO) == ["No failure mail: FEATURE_STORE_MAIL_TO names nobody."]
+    assert lines(caplog, logging.INFO) == [f"No failure mail: {NOBODY}"]
+    assert mailbox.mails() == []
+
+
+def test_of_new_warnings_nobody_is_told_with_one_line_too(mailbox, monkeypatch, caplog, store_db):
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
+    with caplog.at_level(logging.INFO):
+        warned(store_db, "1")
+        assert lines(caplog, logging.INFO) == []
+        warned(store_db, "2", "x")
+    assert lines(caplog, logging.INFO) == [f"No mail about warnings: {NOBODY}"]
     assert mailbox.mails() == []
 
 

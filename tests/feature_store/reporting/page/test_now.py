@@ -16,6 +16,8 @@ from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.schedule import due
 from feature_store.reporting.page.store_files import read_files
 from feature_store.settings import Settings
+from feature_store.validation.history.by_day import by_day
+from feature_store.validation.history.findings import pending_reviews
 from tests.feature_store.refresh.certified import CertifiedNights
 
 A = "ml.tom_features_v1_mv"
@@ -153,6 +155,43 @@ def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
     assert words == f"1 settled day of {E} moved without cause."
+
+
+def test_a_review_is_told_by_day_with_old_and_new_values_as_its_mail_tells_it(shown):
+    shown.passed("night")
+    shown.database.run(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, rows_came, "
+        "rows_changed, changed_columns, examples, reaches, dag_id, run_id, latest_dag_id, "
+        "latest_run_id) SELECT 'review', o.layer, 'ml.x', '2020-01-01', o.came, o.changed, "
+        "o.columns, o.examples, o.reaches, 'x', 'x', 'x', 'x' FROM (VALUES "
+        '(\'A\', 1, 1, ARRAY[\'price\'], \'[{"row": "changed", "listing_id": 6, "change": '
+        '"price 10000 → 8000"}, {"row": "came", "listing_id": 7}]\'::json, '
+        '\'[{"output": "E", "first": "2020-01-01", "last": null, "moved": 3}]\'::jsonb), '
+        "('D2', 1, 0, ARRAY[]::text[], '[]', '[]')) "
+        "AS o (layer, came, changed, columns, examples, reaches)"
+    )
+    now = shown.now()
+    (day,) = now.review_days
+    assert [f.layer for f in now.reviews] == ["A", "D2"]
+    assert day.words == (
+        "1 listing came late, 7; 1 listing changed in price, 6 (price 10000 → 8000); "
+        "it moves E on 3 days"
+    )
+    assert day.accept == "bin/feature-store accept-history --day 2020-01-01 --reason '…'"
+    assert now.reviews[0].accept == day.accept.replace(" --reason", " --layer A --reason")
+    reviews = pending_reviews(shown.database.connection)
+    assert list(by_day(reviews, "listing_id").values()) == [f"2020-01-01: {day.words}"]
+
+
+def test_a_relation_without_a_file_is_named_with_the_command_that_removes_it(shown):
+    assert (shown.now().without_file, shown.now().without_file_step) == ([], "")
+    gone = {name: r for name, r in shown.files.relations.items() if name != TOKEN}
+    shown.files = replace(shown.files, relations=gone)
+    now = shown.now()
+    assert now.without_file == [f"{TOKEN}, a view"]
+    assert now.without_file_step == (
+        f"put the file back; or remove it: bin/feature-store apply --drop {TOKEN}"
+    )
 
 
 def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):

@@ -17,7 +17,8 @@ export async function show(_, signal) {
   return [
     verdict(now),
     el('div', { class: 'pair' }, latest(now), underWay(now)),
-    ...pastList(now.leaks, now.reviews),
+    ...pastList(now),
+    now.without_file.length > 0 && withoutFile(now),
     section('Relations', graphHint(now), storeGraph(now, signal)),
     section('Contracts', contractCards(now.contracts)),
     section('Declared exceptions', exceptionList(now.exceptions)),
@@ -56,6 +57,10 @@ function latest({ latest: run, read_at: readAt }) {
 
 function underWay({ under_way: run }) {
   return run && el('p', {}, badge(['info', 'Under way']), ' ', el('span', { class: 'break' }, run));
+}
+
+function withoutFile({ without_file: relations, without_file_step: step }) {
+  return section('No file any more', el('p', {}, 'These are in the database, and no run refreshes them.'), el('ul', { class: 'list' }, relations.map((words) => el('li', { class: 'break' }, words))), nextStep(step));
 }
 
 function graphHint({ relations, sources }) {

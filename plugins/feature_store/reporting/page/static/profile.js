@@ -15,9 +15,18 @@ export function profileSections(feature, profile) {
     profile.of && profile.bins.length > 0 && section('Now against the stamp', distribution(feature, profile)),
     profile.months.length > 0 && section('By month of t₀', byMonth(feature, profile.months)),
     profile.bins.length > 0 && section('Drift', drift(profile)),
-    section('The SQL that reads it', el('div', { class: 'box code' }, el('pre', { tabindex: '0', 'aria-label': 'SQL' }, el('code', {}, profile.lines)), copyButton(profile.lines, 'Copy the SQL'))),
+    section(
+      'To read it',
+      lines('SQL', profile.lines),
+      el('p', { class: 'soft' }, 'In Python: as certified now, and as it was served beside its labels. "" takes the database of PGHOST and the like; a connection string works, too.'),
+      lines('Python', profile.python),
+    ),
     profile.samples.length > 0 && section('Values as they were served', samples(feature, profile.samples)),
   ];
+}
+
+function lines(language, text) {
+  return el('div', { class: 'box code' }, el('pre', { tabindex: '0', role: 'region', 'aria-label': language }, el('code', {}, text)), copyButton(text, `Copy the ${language}`));
 }
 
 function values(feature, profile) {

@@ -2,43 +2,58 @@
 
 import { el } from './dom.js';
 import { plural, time } from './format.js';
-import { command, moved, runLink, section } from './parts.js';
+import { command, moved, nextStep, runLink, section } from './parts.js';
 import { badge, findingKind } from './states.js';
 
 // Nothing at all where nothing waits.
-export function pastList(leaks, reviews) {
+export function pastList({ leaks, reviews, review_days: days }) {
   const parts = [];
   if (leaks.length) {
-    parts.push(section(`${plural(leaks.length, 'settled day')} moved without cause`, entries(leaks)));
+    parts.push(section(`${plural(leaks.length, 'settled day')} moved without cause`, cards(leaks.map((f) => ['leak', leak(f)]))));
   }
   if (reviews.length) {
-    parts.push(section(`For review: ${plural(reviews.length, 'change')} of settled days`, entries(reviews)));
+    const told = new Map(days.map((day) => [day.day, day]));
+    const all = new Set(reviews.map((f) => f.day));
+    const undated = reviews.filter((f) => !f.day).map((f) => ['review', head(f)]);
+    parts.push(section(
+      `For review: ${plural(all.size, 'settled day')} changed`,
+      cards([...undated, ...days.map((day) => ['review', review(day, reviews.filter((f) => f.day === day.day))])]),
+      all.size > told.size + undated.length && nextStep('the rest of these days: bin/feature-store history'),
+    ));
   }
   return parts;
 }
 
-function entries(findings) {
-  return el('ul', { class: 'cards' }, findings.map((f) => el('li', { class: `box edge ${findingKind(f.kind)[0]}` }, entry(f))));
-}
+const cards = (entries) => el('ul', { class: 'cards' }, entries.map(([kind, entry]) => el('li', { class: `box edge ${findingKind(kind)[0]}` }, entry)));
 
-function entry(f) {
+// The day in the words of the review's mail; layer by layer for whoever asks.
+function review({ day, words, accept }, findings) {
   return [
-    el('h4', {}, f.day ?? 'All days', ' in ', el('span', { title: f.relation }, f.layer), ' ', badge(findingKind(f.kind))),
-    el('p', {}, moved(f), f.columns.length > 0 && [' in ', el('span', { class: 'break' }, f.columns.join(', '))]),
-    f.details && el('p', { class: 'soft break' }, f.details),
-    el('p', {}, el('span', { class: 'soft' }, 'Found '), runLink(f.dag_id, f.run_id, time(f.found_at))),
-    f.day && [
-      el('p', { class: 'soft' }, f.kind === 'leak' ? 'Mend it. If its cause is known and harmless, as the reviewer or the owner:' : 'To accept it, as the reviewer or the owner:'),
-      command(acceptance(f)),
-    ],
+    el('h4', {}, day, ' ', badge(findingKind('review'))),
+    el('p', { class: 'break' }, words),
+    el('details', { class: 'instead' }, el('summary', {}, 'Layer by layer'), findings.map(told)),
+    acceptance('If it is right as it is now, accept it as the reviewer or the owner, and say why:', accept),
   ];
 }
 
-function acceptance(f) {
-  return `bin/feature-store accept-history --day ${f.day} --layer ${quoted(f.layer)} --reason 'why'`;
+function leak(f) {
+  return [
+    head(f),
+    told(f),
+    f.accept && acceptance('Mend it. If its cause is known and harmless, accept it as the reviewer or the owner, and say why:', f.accept),
+  ];
 }
 
-// As a shell takes it, whatever the name holds.
-function quoted(word) {
-  return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+const head = (f) => el('h4', {}, f.day ?? 'All days', ' in ', layer(f), ' ', badge(findingKind(f.kind)));
+
+const layer = (f) => el('span', { title: f.relation }, f.layer);
+
+function told(f) {
+  return [
+    el('p', {}, f.kind === 'review' && [layer(f), ': '], moved(f), f.columns.length > 0 && [' in ', el('span', { class: 'break' }, f.columns.join(', '))]),
+    f.details && el('p', { class: 'soft break' }, f.details),
+    el('p', {}, el('span', { class: 'soft' }, 'Found '), runLink(f.dag_id, f.run_id, time(f.found_at))),
+  ];
 }
+
+const acceptance = (words, text) => [el('p', { class: 'soft' }, words), command(text)];
