@@ -15,7 +15,8 @@ from feature_store.errors import BadInput
 from feature_store.text_format import plural
 
 MARK = "DECIDE:"
-_SUFFIXES = (".sql", ".toml")
+# Where a store's files are; what else lies in its folder is nobody's affair here.
+_FILES = ("*.toml", "contracts/*.toml", "sql/**/*.sql")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def require_decided(include_dir: Path) -> None:
 
 
 def _places(include_dir: Path) -> Iterator[Undecided]:
-    for path in sorted(p for p in include_dir.rglob("*") if p.suffix in _SUFFIXES):
+    for path in sorted(path for files in _FILES for path in include_dir.glob(files)):
         try:
             text = read_text(path)
         except BadInput:  # whoever reads it for what it says tells of that

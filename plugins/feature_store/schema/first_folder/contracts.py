@@ -92,19 +92,21 @@ def contract_files(found: FoundStore, known: Sequence[RegisteredSet]) -> dict[st
         for one in known
         if _FILE.fullmatch(one.name)
     }
-    if not files:
-        for relation in found.relations.values():
-            if not found.readers_of(relation.name):
-                name = relation.name.relation.removesuffix("_mv")
-                files[f"contracts/{name}.toml"] = _sketch(relation, name)
+    if files:
+        return files
+    # One at least: without a contract any store would pass.
+    for relation in [r for r in found.tops if _features(r)] or found.tops[:1]:
+        name = relation.name.relation
+        files[f"contracts/{name}.toml"] = _sketch(relation, name)
     return files
 
 
 def _of_registry(found: FoundStore, one: RegisteredSet) -> str:
     names = [row[1] for row in one.rows]
     fitting = [r for r in found.relations.values() if not set(names) - r.columns.keys()]
-    # What no other relation has as well: the last that has them all is what models read.
-    tops = [r for r in fitting if not {*found.readers_of(r.name)} & {f.name for f in fitting}]
+    # Of several the last: what the others are made into.
+    under = {name for r in fitting for name in found.below(r.name)}
+    tops = [r for r in fitting if r.name not in under]
     carrier = (tops or fitting or list(found.relations.values()))[0]
     mark = "" if len(tops) == 1 else f"  # {MARK} which relation carries it?"
     rules = [row[4] for row in one.rows if row[4]]
@@ -121,12 +123,7 @@ def _of_registry(found: FoundStore, one: RegisteredSet) -> str:
 
 
 def _sketch(relation: FoundRelation, name: str) -> str:
-    key = key_of(relation)
-    features = {
-        column: _DTYPES[kind]
-        for column, kind in relation.columns.items()
-        if kind in _DTYPES and column not in key
-    }
+    features = _features(relation) or _features(relation, keys=True)
     others = [column for column in relation.columns if column not in features]
     rows = [
         _row(ordinal, column, dtype, one_line(_described(relation, column)), nullable=True)
@@ -134,6 +131,16 @@ def _sketch(relation: FoundRelation, name: str) -> str:
     ]
     said = said_of(relation) or f"What models read of {relation.name}."
     return _contract(f"# {said}", name, relation.name.schema, relation, "", others, _RULE, rows)
+
+
+def _features(relation: FoundRelation, *, keys: bool = False) -> dict[str, str]:
+    """The columns that a model may well read, with their dtype: no moment, and nothing of a key."""
+    left_out = () if keys else key_of(relation)
+    return {
+        column: _DTYPES[kind]
+        for column, kind in relation.columns.items()
+        if kind in _DTYPES and column not in left_out
+    }
 
 
 def _described(relation: FoundRelation, column: str) -> str:

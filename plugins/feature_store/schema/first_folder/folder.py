@@ -58,7 +58,10 @@ class WrittenFolder:
 
 
 def write_folder(
-    connection: Connection[Any], directory: Path, schemas: Sequence[str] = (), name: str | None = None
+    connection: Connection[Any],
+    directory: Path,
+    schemas: Sequence[str] = (),
+    name: str | None = None,
 ) -> WrittenFolder:
     """Write the folder of the store that a database has. Changes nothing in the database.
 

@@ -5,13 +5,12 @@ Only the catalog is asked, and nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 
-from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Kind, calls
 from feature_store.database.stored_queries.dependency_closure import (
     MATERIALIZED,
     VIEW,
@@ -22,6 +21,7 @@ from feature_store.database.stored_queries.dependency_closure import (
 from feature_store.database.stored_queries.moments import Constant, moments
 from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
+from feature_store.schema.first_folder.vouched import foreign_constants, user_functions
 from feature_store.validation.leaks.column_influence import trace
 from feature_store.validation.leaks.time_gate import unprovable
 
@@ -78,13 +78,6 @@ FROM pg_catalog.pg_index AS i
 INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid
 WHERE i.indrelid = %s AND i.indisvalid
 ORDER BY c.relname
-"""
-_SIGNATURES = """
-SELECT DISTINCT p.oid::regprocedure::text
-FROM pg_catalog.pg_proc AS p
-LEFT JOIN pg_catalog.pg_operator AS o ON p.oid = o.oprcode::oid
-WHERE p.oid >= %s AND (p.oid = ANY(%s) OR o.oid = ANY(%s))
-ORDER BY 1
 """
 _SOURCE_KINDS = {
     MATERIALIZED: "a materialized view: who refreshes it now must go on doing so",
@@ -182,9 +175,21 @@ class FoundStore:
         """The materialized views."""
         return tuple(r for r in self.relations.values() if r.materialized)
 
-    def readers_of(self, name: Name) -> tuple[Name, ...]:
-        """The relations of the store that read one of its relations."""
-        return tuple(r.name for r in self.relations.values() if name in r.reads)
+    @property
+    def tops(self) -> tuple[FoundRelation, ...]:
+        """The relations on which no materialized view stands: models read these."""
+        under = {name for made in self.materialized for name in self.below(made.name)}
+        return tuple(r for r in self.relations.values() if r.name not in under)
+
+    def below(self, name: Name) -> frozenset[Name]:
+        """The relations of the store that one of them reads, at any depth."""
+        found: set[Name] = set()
+        pending = [name]
+        while pending:
+            read = self.relations[pending.pop()].reads - found
+            found |= read
+            pending += read
+        return frozenset(found)
 
 
 def find_store(connection: Connection[Any], schemas: Collection[str]) -> FoundStore:
@@ -207,8 +212,8 @@ def find_store(connection: Connection[Any], schemas: Collection[str]) -> FoundSt
     return FoundStore(
         relations,
         _sources(connection, whole, relations),
-        _functions(connection, whole),
-        tuple(_constants(whole, kept)),
+        user_functions(connection, whole),
+        tuple(foreign_constants(whole, kept)),
         tuple(sorted(kinds.keys() - kept)),
     )
 
@@ -290,25 +295,3 @@ def _sources(
             tuple(m.name for m in below if m.name in relations),
         )
     return found
-
-
-def _functions(connection: Connection[Any], closure: Closure) -> tuple[str, ...]:
-    called = [c for m in closure.members.values() for _, tree in m.trees() for c in calls(tree)]
-    functions, operators = (
-        sorted({c.oid for c in called if c.kind is kind and c.oid >= FIRST_OF_USERS})
-        for kind in (Kind.FUNCTION, Kind.OPERATOR)
-    )
-    rows = connection.execute(_SIGNATURES, (FIRST_OF_USERS, functions, operators)).fetchall()
-    return tuple(signature for (signature,) in rows)
-
-
-def _constants(closure: Closure, kept: Collection[Name]) -> Iterator[tuple[Name, str]]:
-    """What a file's query cannot say: of sources, and what is composed of points in time."""
-    found = {
-        (member.name, constant.words)
-        for member in closure.members.values()
-        for _, tree in member.trees()
-        for constant in moments(tree)
-        if member.name not in kept or constant.value is None
-    }
-    yield from sorted(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feature_store.declarations.dag_outline import Refresh
@@ -35,7 +34,7 @@ def place(found: FoundStore) -> tuple[Placed, ...]:
     before a read layer.
     """
     made = {relation.name: relation for relation in found.materialized}
-    below = {name: _below(found.relations, name) & made.keys() for name in made}
+    below = {name: found.below(name) & made.keys() for name in made}
     keyless = {name for name, relation in made.items() if not key_of(relation)}
     above = {name: [n for n in sorted(made) if name in below[n]] for name in made}
     return tuple(
@@ -66,13 +65,3 @@ def _placed(relation: FoundRelation, keyless: set[Name], above: list[Name]) -> P
         f"blocking. {MARK} it has no unique index over columns, so its readers wait while it is "
         "refreshed. Keep that; or create the index, write it below, and move the file to sql/read.",
     )
-
-
-def _below(relations: Mapping[Name, FoundRelation], name: Name) -> set[Name]:
-    found: set[Name] = set()
-    pending = [name]
-    while pending:
-        read = relations[pending.pop()].reads - found
-        found |= read
-        pending += read
-    return found

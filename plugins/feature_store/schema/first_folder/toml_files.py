@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from feature_store.declarations.source_tables import family_of
@@ -36,11 +37,17 @@ EXCEPTIONS = """\
 # Where a feature sees more than was known at t0, and why that is kept: an [[exception]] each.
 # Expected for each source that leak_rules.toml has as not_as_of and that a feature set reads.
 """
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def text(value: str) -> str:
     """A text as TOML writes it."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def key(name: str) -> str:
+    """A key as TOML writes it."""
+    return name if _BARE.fullmatch(name) else text(name)
 
 
 def texts(values: Sequence[str]) -> str:
@@ -79,7 +86,7 @@ def _sources(found: FoundStore) -> Iterator[str]:
             yield f"# {MARK} {words}"
         yield f"[{text(str(source.name))}]"
         for column, type_name in source.columns.items():
-            yield f"{text(column)} = {text(family_of(type_name))}"
+            yield f"{key(column)} = {text(family_of(type_name))}"
 
 
 def leak_rules_file(found: FoundStore) -> str:
@@ -94,8 +101,8 @@ def leak_rules_file(found: FoundStore) -> str:
             "",
             "# What is known only after t0: no feature may know it.",
             "outcome = [",
-            '  # { relation = "schema.table", columns = ["sold_at"], reason = "When it was sold.",',
-            '  #   read_by = { "schema.labels_mv" = ["is_sold"] } },',
+            '  # { relation = "schema.table", columns = ["sold_at"], reason = "When it was sold.", '
+            'read_by = { "schema.labels_mv" = ["is_sold"] } },',
             "]",
             *_as_of(found),
             *_functions(found),
