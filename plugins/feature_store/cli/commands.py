@@ -23,6 +23,7 @@ from feature_store.cli.arguments import (
     text,
 )
 from feature_store.cli.folder_check import add_check, check_folder
+from feature_store.cli.init import add_init, init_folder
 from feature_store.cli.log_commands import add_log_commands
 from feature_store.cli.reading_commands import add_reading_commands
 from feature_store.cli.rehearsal import add_rehearsal
@@ -75,6 +76,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         if options.command == "check":  # asks no database
             return check_folder(options)
+        if options.command == "init":  # has no folder yet
+            return init_folder(options)
         settings = read_settings()
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
@@ -206,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         command.register("type", None, text)  # of every argument that says nothing else
         return command
 
+    add_init(commands)
     plan = add("plan", _plan, "Show what apply would change. Changes nothing.")
     make = add(
         "apply",

@@ -36,6 +36,7 @@ from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import read_thresholds
+from feature_store.declarations.undecided import undecided
 from feature_store.declarations.whole_folder import checks, unspecified
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -66,7 +67,8 @@ class _Found:
 
 def folder_problems(include_dir: Path) -> list[str]:
     """Read a store's folder, file by file, and name all that is wrong with it."""
-    found = _Found()
+    waiting = undecided(include_dir)
+    found = _Found([str(place) for place in waiting])
     profile = found.take(partial(read_profile, include_dir))
     sources = found.take(partial(read_sources, include_dir / "sources.toml"))
     for read in (read_suites, read_thresholds, read_rules, read_exceptions):
@@ -90,7 +92,8 @@ def folder_problems(include_dir: Path) -> list[str]:
         if file.materialized and not (include_dir / "sql" / FOLDER / f"{file.name}.sql").exists():
             found.take(partial(_raise, unspecified(file)))
     found.problems += _of_columns(files, specifications, sets, columns)
-    store = found.take(partial(read_store, include_dir))
+    # What waits for a person is told already; it would be told once more.
+    store = None if waiting else found.take(partial(read_store, include_dir))
     if store is not None:
         for check in checks(include_dir, store):
             found.take(check)

@@ -19,6 +19,7 @@ from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.undecided import require_decided
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
@@ -137,9 +138,11 @@ def read_store(include_dir: Path) -> Store:
     """Read ``include/sql``, ``include/sources.toml`` and ``include/store.toml``.
 
     Raises:
-        BadInput: a file that cannot be used, a cycle between files, a relation that reads what is
-            neither a relation nor a source, or one whose reads its outline does not show.
+        BadInput: a file that cannot be used, or in which a person has something to decide, a cycle
+            between files, a relation that reads what is neither a relation nor a source, or one
+            whose reads its outline does not show.
     """
+    require_decided(include_dir)
     sources = read_sources(include_dir / "sources.toml")
     relations = {r.name: r for r in _relations(include_dir)}
     known = relations.keys() | {source.name for source in sources}

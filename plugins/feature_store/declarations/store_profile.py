@@ -37,6 +37,11 @@ def _schema(text: str) -> str:
     return _small(text)
 
 
+def is_schema(text: str) -> bool:
+    """Whether a schema of this name may be governed."""
+    return bool(_SMALL.fullmatch(text)) and not _NOT_OURS.fullmatch(text)
+
+
 def _column(text: str) -> str:
     if not _COLUMN.fullmatch(text):
         raise ValueError("expected a column's name")

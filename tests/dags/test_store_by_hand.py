@@ -1,0 +1,125 @@
+"""From a store built by hand to its first night: what docs/your-own-store.md types."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_store.cli.commands import main
+from feature_store.settings import Settings
+from sandbox.server import Server
+from tests.feature_store.conftest import Database
+from tests.feature_store.schema.bikes_by_hand import build_bikes, decide
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/your-own-store.md").read_text()
+PART = PAGE.partition("\n## From a store that is there\n")[2].partition("\n## ")[0]
+_VIEWS = """
+SELECT c.oid, c.relname, c.relkind, pg_get_viewdef(c.oid), c.relowner, c.relacl::text,
+    obj_description(c.oid, 'pg_class'),
+    ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid ORDER BY 1)
+FROM pg_class AS c
+WHERE c.relnamespace = 'bikes'::regnamespace AND c.relkind IN ('v', 'm') AND c.relname ~ '_mv|load'
+ORDER BY c.relname
+"""
+_ROWS = "SELECT count(*), sum(hashtext(t::text)) FROM bikes.{} AS t"
+
+
+@pytest.fixture
+def database(server: Server, settings: Settings) -> Iterator[Database]:
+    name = f"by_hand_{os.getpid()}"
+    opened = Database(server.create_database(name), settings)
+    build_bikes(opened)
+    yield opened
+    opened.close()
+    server.drop_database(name)
+
+
+@pytest.fixture
+def walk(
+    database: Database,
+    airflow_conn: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[[], list[str]]:
+    """Type what the page says, and decide once `check` has listed what is to be decided."""
+
+    def go() -> list[str]:
+        monkeypatch.chdir(tmp_path)
+        airflow_conn(database.conninfo)
+        monkeypatch.setenv("AIRFLOW_CONN_BIKES", os.environ["AIRFLOW_CONN_FEATURE_STORE"])
+        monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE")
+        lines = re.findall(r"^    (\S.*)$", PART, flags=re.MULTILINE)
+        for line in lines:
+            program, *arguments = shlex.split(line)
+            if program == "export":
+                monkeypatch.setenv(*arguments[0].split("=", 1))
+                continue
+            assert program == "bin/feature-store"
+            code = main(arguments)
+            told = capsys.readouterr()
+            if arguments[0] == "check":
+                assert (code, told.err.count("to be decided")) == (1, told.err.count("\n  - "))
+                decide(tmp_path / arguments[1])
+                assert main(arguments) == 0
+            else:
+                assert code == 0, told.err
+        monkeypatch.delenv("FEATURE_STORE_INCLUDE_DIR")
+        monkeypatch.delenv("FEATURE_STORE_CONN_ID")
+        return lines
+
+    return go
+
+
+@pytest.mark.slow
+def test_a_store_built_by_hand_is_refreshed_proven_and_certified_and_stays(
+    walk: Callable[[], list[str]],
+    database: Database,
+    airflow_database: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    views = database.rows(_VIEWS)
+    rows = [database.rows(_ROWS.format(name)) for _, name, *_ in views]
+    assert len(walk()) == 7
+
+    run = _load(tmp_path, monkeypatch).test(run_conf={"as_of_day": "2026-06-30"})
+
+    states = {i.task_id: str(i.state) for i in run.get_task_instances()}
+    assert set(states.values()) == {"success"}, states
+    certified = "SELECT run_id FROM bikes.require_certified(%s, '1 hour')"
+    for name in ("morning_features_clean_mv", "morning_load_v1"):
+        assert database.rows(certified, name) == [(run.run_id,)]
+    assert database.rows(_VIEWS) == views
+    assert [database.rows(_ROWS.format(name)) for _, name, *_ in views] == rows
+
+
+def _load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Its DAG, from a DAG file beside nothing."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    text = (ROOT / "dags/feature_store_refresh.py").read_text()
+    text = text.replace(
+        "dag = feature_store_dag(doc_md=__doc__)",
+        f'dag = feature_store_dag("{tmp_path}/stores/bikes", conn_id="bikes", doc_md=__doc__)',
+    )
+    package = f"PACKAGE = {str(ROOT / 'plugins')!r}"
+    text = re.sub(r"^PACKAGE = .*$", package, text, flags=re.MULTILINE)
+    (folder / "bikes_refresh.py").write_text(text)
+    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(folder))
+    bag = DagBag(str(folder))
+    assert not bag.import_errors
+    dag = bag.dags["bikes_refresh"]
+    for task in dag.tasks:
+        task.retry_delay = timedelta(0)
+    return dag

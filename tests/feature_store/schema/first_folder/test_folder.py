@@ -1,0 +1,140 @@
+"""`init`: the folder of a store that somebody built by hand, from the catalog to adopted."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.undecided import MARK, undecided
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+from tests.feature_store.schema.bikes_by_hand import EXAMPLE, decide
+
+_AUDIT = (
+    r"feature_store_audit|feature_log|bikes\.(feature_set|feature_contract|check_|assert_|req|st)"
+)
+
+
+@pytest.fixture
+def written(bikes, typed, tmp_path) -> Path:
+    """The folder that `init` wrote for the bikes."""
+    folder = tmp_path / "bikes"
+    code, _, err = typed(bikes, "init", folder)
+    assert (code, err) == (0, "")
+    return folder
+
+
+def _marks(folder: Path) -> int:
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return sum(path.read_text().count(MARK) for path in files)
+
+
+def test_what_the_catalog_knows_is_written_and_the_database_is_as_it_was(bikes, typed, tmp_path):
+    before, folder = bikes.snapshot(), tmp_path / "new" / "bikes"
+    code, out, err = typed(bikes, "init", folder)
+    assert (code, err) == (0, "")
+    assert bikes.snapshot() == before
+
+    assert out.startswith(f"Written to {folder}: the store bikes, ")
+    assert f"\nTo decide: {_marks(folder)} places, each marked DECIDE: in the files.\n" in out
+    assert f"\nNext: bin/feature-store check {folder}\n" in out
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    theirs = {p.relative_to(EXAMPLE).as_posix() for p in EXAMPLE.rglob("*") if p.is_file()}
+    relations = {p.replace("/base/", "/read/") for p in theirs if re.match("sql/(base|read|vi)", p)}
+    assert relations <= files  # each has a unique index, so none must be blocking
+    assert {p for p in theirs if p.startswith("sql/spec")} <= files
+    assert (folder / "sources.toml").read_text().split("\n\n")[1:] == (
+        EXAMPLE / "sources.toml"
+    ).read_text().replace("# The tables", "\n\n").split("\n\n", 1)[1].partition("\n")[2].split(
+        "\n\n"
+    )
+    text = (folder / "sql/read/bikes.morning_features_clean_mv.sql").read_text()
+    assert text.startswith(
+        "-- Relation:   bikes.morning_features_clean_mv, E-clean: E without the counts that the "
+        "city has flagged. What models read.\n-- Grain:      one row per count_id\n"
+    )
+    rules = (folder / "leak_rules.toml").read_text()
+    tomllib.loads(rules.replace("  # {", "  {"))  # its examples can be taken as they are
+    assert '"bikes.morning_features_clean_mv" = ["count_id", "flag"]' in rules
+
+
+def test_check_lists_all_that_a_person_decides_and_nothing_else(bikes, typed, written):
+    code, out, err = typed(bikes, "check", written)
+    assert (code, out) == (1, "")
+    found = err.splitlines()[1:]
+    assert len(found) == _marks(written)
+    assert all(": to be decided: " in line for line in found)
+
+
+def test_no_command_works_with_the_folder_before_all_is_decided(bikes, typed, written, monkeypatch):
+    first = undecided(written)[0]
+    with pytest.raises(BadInput) as caught:
+        read_store(written)
+    assert (
+        caught.value.problem == f"{first.path}, line {first.line}: to be decided: {first.question}"
+    )
+    assert MARK in first.path.read_text().splitlines()[first.line - 1]
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(written))
+    before = bikes.snapshot()
+    for command in ("plan", "apply", "status"):
+        code, out, err = typed(bikes, command)
+        assert (code, out) == (2, "")
+        assert f"`bin/feature-store check {written}` lists all that is left" in err
+    assert bikes.snapshot() == before
+
+
+def test_decided_the_store_is_adopted_and_its_views_are_as_they_were(
+    bikes, typed, written, monkeypatch
+):
+    decide(written)
+    assert typed(bikes, "check", written)[2] == ""
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(written))
+    before = bikes.snapshot()
+    code, out, _ = typed(bikes, "plan")
+    assert code == 0
+    assert "To adopt as they are, and never alter: 6\n" in out
+    assert bikes.snapshot() == before
+
+    code, _, err = typed(bikes, "apply")
+    assert (code, err) == (0, "")
+    theirs = [line for line in before if not re.search(_AUDIT, line)]
+    assert set(theirs) <= set(bikes.snapshot())
+    assert typed(bikes, "stamp-contract", "morning_features_clean_mv", "morning_load_v1")[0] == 0
+    states = typed(bikes, "status")[1]
+    assert states.count("  adopted as it is") == 6, states
+
+
+def test_a_second_init_is_refused_and_alters_nothing(bikes, typed, written):
+    before = {p: p.read_bytes() for p in written.rglob("*") if p.is_file()}
+    code, out, err = typed(bikes, "init", written)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: {written} is not empty: it has ")
+    assert {p: p.read_bytes() for p in written.rglob("*") if p.is_file()} == before
+
+
+def test_another_store_of_views_two_registries_and_tables_between_them(hand_built, typed, tmp_path):
+    """The store of the documents, of which our own was made: nothing of it is in the package."""
+    before, folder = hand_built.snapshot(), tmp_path / "theirs"
+    code, out, _ = typed(hand_built, "init", folder, "--schemas", "ml,feature_store")
+    assert code == 0
+    assert hand_built.snapshot() == before
+    assert "refreshed blocking (sql/base): ml.ask_daily_median_v1, ml.sold_durations_v1_mv" in out
+    _, _, err = typed(hand_built, "check", folder)
+    found = err.splitlines()[1:]
+    assert len(found) == _marks(folder)
+    assert all(": to be decided: " in line for line in found)
+    contract = (folder / "contracts/tom_features_v1.toml").read_text()
+    assert '{ ordinal = 1, name = "price", dtype = "int", description = "price" }' in contract
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.write_text(re.sub(f'{MARK}[^"\n]*', "decided", path.read_text()))
+    store = read_store(folder)
+    assert len(store.relations) == 13
+    assert store.find("ml.sold_prices_v1_mv").refresh is Refresh.BLOCKING
+    (listings,) = [s for s in store.sources if s.name == Name("iPhone", "iphone_listings")]
+    assert listings.columns["edited_date"] == "timestamp"

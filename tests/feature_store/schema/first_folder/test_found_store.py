@@ -1,0 +1,155 @@
+"""What `init` finds in a catalog, and where each relation goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feature_store.declarations.folder_lint import folder_problems
+from feature_store.declarations.source_tables import read_sources
+from feature_store.declarations.sql_file import read_sql_file
+from feature_store.declarations.undecided import MARK
+
+
+@pytest.fixture
+def written(empty_db, typed, tmp_path):
+    """Build a store with these statements and write it down: its folder, and what was printed."""
+
+    def write(*statements: str, options: tuple[str, ...] = ()) -> tuple[Path, str]:
+        empty_db.run("CREATE TABLE public.t (a int, b int, day date)", *statements)
+        code, out, err = typed(empty_db, "init", tmp_path / "new", *options)
+        assert (code, err) == (0, "")
+        others = [p for p in folder_problems(tmp_path / "new") if "to be decided" not in p]
+        assert others == []
+        return tmp_path / "new", out
+
+    return write
+
+
+def _mv(name: str, query: str = "SELECT t.a, t.b FROM public.t AS t", key: str = "a") -> list[str]:
+    made = [f"CREATE MATERIALIZED VIEW {name} AS {query}"]
+    return [*made, f"CREATE UNIQUE INDEX ON {name} ({key})"] if key else made
+
+
+def test_what_has_no_key_blocks_and_so_does_what_it_reads(written):
+    folder, _ = written(
+        *_mv("public.below"),
+        *_mv("public.beside"),
+        "CREATE VIEW public.between AS SELECT x.a FROM public.below AS x",
+        *_mv("public.inner", "SELECT x.a FROM public.between AS x", key=""),
+        *_mv("public.upper", "SELECT x.a FROM public.inner AS x", key=""),
+        *_mv("public.top", "SELECT x.a FROM public.inner AS x"),
+    )
+    found = {p.parent.name: set() for p in folder.glob("sql/*/public.*")}
+    for path in folder.glob("sql/*/public.*"):
+        found[path.parent.name].add(path.stem.removeprefix("public."))
+    assert found["base"] == {"below", "inner", "upper"}
+    assert found["read"] == {"beside", "top"}
+    assert found["views"] == {"between"}
+    refresh = {
+        path.stem: next(x for x in path.read_text().splitlines() if x.startswith("-- Refresh"))
+        for path in folder.glob("sql/base/*")
+    }
+    assert refresh["public.below"].endswith(
+        "blocking, as public.inner, public.upper is, which reads it."
+    )
+    assert MARK not in refresh["public.inner"]  # the DAG alone reads it
+    assert MARK in refresh["public.upper"]
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["(a) WHERE b > 0", "((a + 1))", "(a) INCLUDE (b)", "(a) NULLS NOT DISTINCT WHERE b > 0"],
+)
+def test_a_unique_index_by_which_no_concurrent_refresh_goes_is_no_key(written, index):
+    folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
+    (path,) = folder.glob("sql/base/*")
+    assert "what is one row?" in path.read_text()
+
+
+def test_names_with_capitals_and_columns_with_blanks_and_quotes_are_spelled(written):
+    folder, _ = written(
+        'CREATE SCHEMA "City"',
+        'CREATE TABLE "City"."Counts" ("a b" int, "c""d" text, "order" int)',
+        'CREATE MATERIALIZED VIEW public."M" AS SELECT * FROM "City"."Counts"',
+        'CREATE UNIQUE INDEX "U" ON public."M" ("a b")',
+        """COMMENT ON COLUMN public."M"."c""d" IS E'it''s\n\\ here: DECIDE it'""",
+        "COMMENT ON MATERIALIZED VIEW public.\"M\" IS E'first\n-- second;\rDROP'",
+        'CREATE MATERIALIZED VIEW public.n AS SELECT x."a b" FROM public."M" AS x',
+    )
+    file = read_sql_file(folder / "sql/base/public.M.sql")
+    assert file.unique_indexes == {"U": ("a b",)}
+    assert file.described == {'c"d'}
+    assert len(file.comments) == 2
+    (source,) = read_sources(folder / "sources.toml")
+    assert source.columns == {"a b": "int", 'c"d': "text", "order": "int"}
+    assert "first -- second; DROP" in (folder / "sql/base/public.M.sql").read_text().splitlines()[0]
+
+
+def test_sources_have_the_columns_that_are_read_with_their_types(written):
+    folder, out = written(
+        "CREATE TABLE public.parts (a int, j jsonb, u uuid, x int[], d date, c char(3), unread int)"
+        " PARTITION BY LIST (a)",
+        "CREATE TABLE public.parts_1 PARTITION OF public.parts FOR VALUES IN (1)",
+        "CREATE VIEW public.v AS SELECT t.a FROM public.t AS t",
+        "CREATE SCHEMA other",
+        "CREATE MATERIALIZED VIEW other.m AS SELECT t.a FROM public.t AS t",
+        *_mv("public.m", "SELECT p.a, p.j, p.u, p.x, p.d, p.c, o.a AS b FROM public.parts AS p "
+             "INNER JOIN other.m AS o ON p.a = o.a"),
+        options=("--schemas", "public"),
+    )  # fmt: skip
+    other, parts = read_sources(folder / "sources.toml")
+    assert str(parts.name) == "public.parts"
+    assert parts.columns == {
+        "a": "int", "j": "json", "u": "uuid", "x": "other", "d": "date", "c": "other",
+    }  # fmt: skip
+    assert other.columns == {"a": "int"}
+    text = (folder / "sources.toml").read_text()
+    assert "# A materialized view: who refreshes it now must go on doing so." in text
+    assert "# A partitioned table." in text
+    assert "left out, as no materialized view has to do with it: public.v" in out
+
+
+def test_a_foreign_source_waits_for_a_decision(written):
+    folder, _ = written(
+        "CREATE FOREIGN DATA WRAPPER nowhere",
+        "CREATE SERVER far FOREIGN DATA WRAPPER nowhere",
+        "CREATE FOREIGN TABLE public.far (a int) SERVER far",
+        "CREATE SCHEMA other",
+        "CREATE VIEW other.view AS SELECT f.a FROM public.far AS f",
+        "CREATE MATERIALIZED VIEW public.m AS SELECT v.a FROM other.view AS v WITH NO DATA",
+    )
+    text = (folder / "sources.toml").read_text()
+    assert (
+        f"# {MARK} public.far is a foreign table, whose rows come from elsewhere; nothing" in text
+    )
+
+
+def test_a_date_that_may_be_an_old_today_and_functions_of_users_wait_for_a_word(written):
+    folder, _ = written(
+        "CREATE FUNCTION public.f(int) RETURNS int IMMUTABLE LANGUAGE sql RETURN $1 + 1",
+        "CREATE SCHEMA other",
+        "CREATE VIEW other.v AS SELECT t.a FROM public.t AS t WHERE t.day > '2026-01-01'::date",
+        *_mv("public.m", "SELECT public.f(v.a) AS a FROM other.v AS v, public.t AS t "
+             "WHERE t.day < 'today'::date AND t.day <@ '[2026-01-01,2026-02-01)'::daterange"),
+    )  # fmt: skip
+    (path,) = folder.glob("sql/read/*")
+    assert path.read_text().count("Did a person write that?") == 1
+    rules = (folder / "leak_rules.toml").read_text()
+    assert 'signature = "public.f(integer)"' in rules
+    assert 'relation = "other.v"\nvalue = "2026-01-01"' in rules
+    assert 'relation = "public.m"\nvalue = "of the type daterange"' in rules
+
+
+def test_views_of_extensions_are_no_store(empty_db, typed, tmp_path):
+    empty_db.run(
+        "CREATE TABLE public.t (a int)",
+        *_mv("public.mine", "SELECT t.a FROM public.t AS t"),
+        *_mv("public.theirs", "SELECT t.a FROM public.t AS t"),
+        # As CREATE EXTENSION leaves it.
+        "INSERT INTO pg_depend SELECT 'pg_class'::regclass, 'public.theirs'::regclass, 0, "
+        "'pg_extension'::regclass, e.oid, 0, 'e' FROM pg_extension AS e WHERE extname = 'plpgsql'",
+    )
+    assert typed(empty_db, "init", tmp_path / "new")[0] == 0
+    assert [p.name for p in (tmp_path / "new/sql/read").iterdir()] == ["public.mine.sql"]
