@@ -27,7 +27,7 @@ from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
 from feature_store.settings import Settings
-from sandbox.airflow_api import DAG_ID, wait_until
+from sandbox.airflow_api import wait_until
 from sandbox.components import Components, on_postgres
 from sandbox.home import HOME, SERVERS, make_home
 from sandbox.load import load_sample
@@ -133,10 +133,10 @@ def _succeeds(airflow: Components, run_id: str) -> None:
 
 def _report(airflow: Components, sql: Mapping[str, float], server: Mapping[str, float]) -> float:
     """Print the timeline and the total; give back the seconds beside the critical path's SQL."""
-    run = airflow.call("GET", f"dags/{DAG_ID}/dagRuns/{_NIGHT}")
-    tasks = airflow.call("GET", f"dags/{DAG_ID}/tasks")["tasks"]
+    run = airflow.call("GET", f"dags/{airflow.dag_id}/dagRuns/{_NIGHT}")
+    tasks = airflow.call("GET", f"dags/{airflow.dag_id}/tasks")["tasks"]
     below = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
-    path = f"dags/{DAG_ID}/dagRuns/{_NIGHT}/taskInstances?limit=100"
+    path = f"dags/{airflow.dag_id}/dagRuns/{_NIGHT}/taskInstances?limit=100"
     found = airflow.call("GET", path)["task_instances"]
     began = _moment(run["queued_at"])
     times = _times(found, below, began, sql, server)

@@ -7,16 +7,26 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-DAG_ID = "feature_store_refresh"
+from feature_store.declarations.store_profile import read_profile
+from sandbox.home import ROOT
 
 
 class AirflowApi:
-    """A running Airflow."""
+    """A running Airflow.
+
+    Attributes:
+        dag_id: the DAG of the store.
+    """
 
     def __init__(
-        self, address: str, explain: Callable[[], str], account: tuple[str, str] | None = None
+        self,
+        address: str,
+        explain: Callable[[], str],
+        account: tuple[str, str] | None = None,
+        include_dir: Path = ROOT / "include",
     ) -> None:
         """Nothing is asked of it yet.
 
@@ -24,7 +34,9 @@ class AirflowApi:
             address: such as ``http://localhost:8080``.
             explain: what to tell where something does not happen, such as the ends of its logs.
             account: name and password; none where everybody is an administrator.
+            include_dir: the store's folder.
         """
+        self.dag_id = read_profile(include_dir).dag_id
         self._address = address
         self._explain = explain
         self._account = account
@@ -32,11 +44,11 @@ class AirflowApi:
     def trigger(self, run_id: str, logical_date: str | None = None, **conf: Any) -> None:
         """Start a manual run of the DAG."""
         run = {"dag_run_id": run_id, "logical_date": logical_date, "conf": conf}
-        self.call("POST", f"dags/{DAG_ID}/dagRuns", run)
+        self.call("POST", f"dags/{self.dag_id}/dagRuns", run)
 
     def runs(self) -> dict[str, str]:
         """The states of all runs."""
-        found = self.call("GET", f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+        found = self.call("GET", f"dags/{self.dag_id}/dagRuns?limit=100")["dag_runs"]
         return {run["dag_run_id"]: run["state"] for run in found}
 
     def wait_for_run(self, run_id: str, seconds: int = 480) -> str:

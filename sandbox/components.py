@@ -18,7 +18,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
-from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
+from feature_store.settings import read_settings
+from sandbox.airflow_api import AirflowApi, wait_until
 from sandbox.home import airflow_settings
 from sandbox.port import LOCALHOST, free_port
 from sandbox.server import airflow_connection
@@ -48,7 +49,8 @@ class Components(AirflowApi):
         """
         port = port or free_port()
         self.address = f"http://localhost:{port}"
-        super().__init__(self.address, self.logs)
+        include_dir = read_settings({**os.environ, **settings}).include_dir
+        super().__init__(self.address, self.logs, include_dir=include_dir)
         self._home = home
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
@@ -76,7 +78,7 @@ class Components(AirflowApi):
 
         def knows_the_dag() -> bool:
             try:
-                return DAG_ID in [d["dag_id"] for d in self.call("GET", "dags")["dags"]]
+                return self.dag_id in [d["dag_id"] for d in self.call("GET", "dags")["dags"]]
             except (urllib.error.URLError, ConnectionError):
                 return False
 

@@ -11,13 +11,13 @@ from typing import Any
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DagRunState
 
+from feature_store.declarations.store_profile import read_profile
+from feature_store.settings import read_settings
 from sandbox.home import ROOT
-
-DAG_ID = "feature_store_refresh"
 
 
 def load_dag() -> Any:
-    """The DAG of this checkout.
+    """The DAG of this checkout, for the store whose folder the environment names.
 
     Raises:
         RuntimeError: Airflow cannot read it; says why.
@@ -25,7 +25,7 @@ def load_dag() -> Any:
     bag = DagBag(str(ROOT / "dags"))
     if bag.import_errors:
         raise RuntimeError("\n".join(bag.import_errors.values()))
-    return bag.dags[DAG_ID]
+    return bag.dags[read_profile(read_settings().include_dir).dag_id]
 
 
 def main(as_of_day: str) -> int:

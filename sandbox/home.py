@@ -52,24 +52,26 @@ def shipped_settings() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def airflow_environment(connection: str) -> dict[str, str]:
+def airflow_environment(connection: str, include_dir: Path) -> dict[str, str]:
     """The whole environment for Airflow on the embedded database.
 
     Args:
         connection: the Airflow connection ``feature_store``, as JSON.
+        include_dir: the store's folder.
     """
     # Whoever tries this may have an Airflow of his own in his environment: nothing of it is used.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
     for ours in ("CONN_ID", "SMTP_CONN_ID", "NOTIFY_CONN_ID", "MAIL_TO", "MAIL_FROM", "LINKS_BASE"):
         inherited.pop(f"FEATURE_STORE_{ours}", None)
-    return {**inherited, **sandbox_settings(connection)}
+    return {**inherited, **sandbox_settings(connection, include_dir)}
 
 
-def sandbox_settings(connection: str) -> dict[str, str]:
+def sandbox_settings(connection: str, include_dir: Path) -> dict[str, str]:
     """What of that environment is the sandbox's own."""
     return {
         **airflow_settings(AIRFLOW),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW / 'airflow.db'}",
         "AIRFLOW_CONN_FEATURE_STORE": connection,
+        "FEATURE_STORE_INCLUDE_DIR": str(include_dir),
         "FEATURE_STORE_REPORT_DIR": str(REPORTS),
     }

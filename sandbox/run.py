@@ -1,8 +1,8 @@
 """`make run`: from nothing to a refreshed store, through the real DAG.
 
-Starts the embedded PostgreSQL, loads a sample (or a CSV of listings), applies the schema, stamps
-the contracts, runs the DAG once and says what came of it. What is there already is kept: a second
-run with the same data only refreshes.
+Starts the embedded PostgreSQL, loads a sample (or a CSV of listings, or what the store's folder
+brings), applies the schema, stamps the contracts, runs the DAG once and says what came of it. What
+is there already is kept: a second run with the same data only refreshes.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from feature_store.connection import Connection, one_value
+from feature_store.connection import one_value
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import StoreError
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.proof_stamp import stamp_proofs
 from feature_store.settings import Settings, read_settings
-from sandbox.csv_listings import CsvError, csv_digest
+from sandbox.csv_listings import CsvError
+from sandbox.data import Data, find_data
 from sandbox.home import (
     AIRFLOW,
     ENVIRONMENT,
@@ -46,15 +49,14 @@ from sandbox.home import (
     make_home,
     sandbox_settings,
 )
-from sandbox.load import TablesNotEmptyError, load_csv, load_sample
+from sandbox.load import TablesNotEmptyError
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.progress import follow
-from sandbox.roles import OWNER, REFRESHER, as_role, grant_roles
+from sandbox.roles import OWNER, REFRESHER, as_role, grant_roles, has_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
 from sandbox.summary import print_summary
 
-Load = Callable[[Connection], dict[str, int]]
 _LOADING = "loading"
 
 
@@ -78,21 +80,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, lock: int) -> int:
-    data, load = _data(options)
     settings = read_settings()
+    include_dir = (options.store or settings.include_dir).resolve()
+    settings = replace(settings, include_dir=include_dir)
+    data = find_data(
+        include_dir,
+        listings=options.listings,
+        days=options.days,
+        last_day=options.last_day,
+        csv=options.csv,
+    )
     _say(f"PostgreSQL starts in {_shown(POSTGRES)}.")
     server = start_server(POSTGRES)
-    conninfo = _database(server, _database_name(data, settings.include_dir), load)
-    _create_store(conninfo, settings)
-    connection = airflow_connection(as_role(conninfo, REFRESHER))
-    environment = airflow_environment(connection)
-    _write_environment(connection)
+    conninfo = _database(server, data)
+    connection = airflow_connection(_create_store(conninfo, settings))
+    environment = airflow_environment(connection, include_dir)
+    _write_environment(connection, include_dir)
     _migrate_airflow(environment)
     with psycopg.connect(conninfo) as session:
         started = one_value(session, "SELECT clock_timestamp()")
+    as_of_day = answered_day(data.newest(conninfo), datetime.now(UTC).date())
+    _say(f"The DAG {read_profile(include_dir).dag_id} runs for {as_of_day}; its log: {_shown(LOG)}")
     with Mailbox(MAILS) as mailbox:
         before = mailbox.mails()
-        code = _run_dag(conninfo, environment | mail_settings(mailbox), lock)
+        code = _run_dag(as_of_day, environment | mail_settings(mailbox), lock)
         came = [path for path in mailbox.mails() if path not in before]
     print_summary(conninfo, settings, started, came, succeeded=code == 0)
     return code
@@ -110,29 +121,21 @@ def _only_one() -> Iterator[int]:
         yield file.fileno()
 
 
-def _data(options: argparse.Namespace) -> tuple[str, Load]:
-    """The name of the data and what loads them."""
-    if options.csv:
-        path = Path(options.csv)
-        return f"csv_{csv_digest(path)[:12]}", lambda connection: load_csv(connection, path)
-    sample = SampleOptions(options.listings, options.days, options.last_day)
-    name = f"sample_{sample.listings}_{sample.days}d_{sample.last_day:%Y%m%d}"
-    return name, lambda connection: load_sample(connection, sample)
-
-
-def _database_name(data: str, include_dir: Path) -> str:
+def _database_name(data: Data) -> str:
     """One database for each set of data and each state of the SQL files, the package's own too.
 
     So that a changed file (an upgrade, an experiment) starts on a database of its own.
     """
     digest = hashlib.sha256()
-    sql = [path for folder in (include_dir, PACKAGE_SQL) for path in sorted(folder.rglob("*.sql"))]
-    for path in (include_dir / "store.toml", *sql):
+    folders = (data.include_dir, PACKAGE_SQL)
+    files = [path for folder in folders for path in sorted(folder.rglob("*.sql"))]
+    for path in (data.include_dir / "store.toml", *files):
         digest.update(path.read_bytes())
-    return f"{data}_{digest.hexdigest()[:8]}"
+    return f"{data.name[:54]}_{digest.hexdigest()[:8]}"  # a name's 63 bytes
 
 
-def _database(server: Server, name: str, load: Load) -> str:
+def _database(server: Server, data: Data) -> str:
+    name = _database_name(data)
     if server.has_database(name):
         _say(f"The database {name} is there already.")
         return server.database(name)
@@ -140,11 +143,9 @@ def _database(server: Server, name: str, load: Load) -> str:
     # is always the same, so that what a killed run began is gone with the next.
     server.drop_database(_LOADING)
     try:
-        with psycopg.connect(server.create_database(_LOADING), autocommit=True) as connection:
-            _say(f"Loading listings into the new database {name}.")
-            connection.execute("SET TimeZone = 'UTC'")
-            for table, rows in load(connection).items():
-                _say(f"  {table}: {rows:,} rows")
+        _say(f"Loading sources into the new database {name}.")
+        for table, rows in data.load(server.create_database(_LOADING)).items():
+            _say(f"  {table}: {rows:,} rows")
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
@@ -156,11 +157,17 @@ def _database(server: Server, name: str, load: Load) -> str:
     return server.database(name)
 
 
-def _create_store(conninfo: str, settings: Settings) -> None:
+def _create_store(conninfo: str, settings: Settings) -> str:
+    """Create and stamp what is missing; the connection string of the role that runs the DAG."""
     # As in production: an administrator grants, the owner applies, the refresher runs the DAG.
-    grant_roles(conninfo)
+    grants = has_roles(settings.include_dir)
+    if grants:
+        grant_roles(conninfo, settings.include_dir)
+    else:
+        _say(f"{_shown(settings.include_dir)} has no roles.sql: one role does everything.")
     store = read_store(settings.include_dir)
-    with psycopg.connect(as_role(conninfo, OWNER), autocommit=True) as connection:
+    owner = as_role(conninfo, OWNER) if grants else conninfo
+    with psycopg.connect(owner, autocommit=True) as connection:
         pin(connection, settings, "sandbox")
         plan = apply(connection, store, settings)
         if plan.creates:
@@ -172,11 +179,14 @@ def _create_store(conninfo: str, settings: Settings) -> None:
         # And this: bin/feature-store stamp-proofs
         for change in stamp_proofs(connection, store, settings.include_dir):
             _say(f"Proofs stamped anew: {change}")
-    grant_roles(conninfo)
+    if grants:
+        grant_roles(conninfo, settings.include_dir)
+    return as_role(conninfo, REFRESHER) if grants else conninfo
 
 
-def _write_environment(connection: str) -> None:
-    lines = (f"export {k}={shlex.quote(v)}\n" for k, v in sandbox_settings(connection).items())
+def _write_environment(connection: str, include_dir: Path) -> None:
+    settings = sandbox_settings(connection, include_dir)
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     ENVIRONMENT.write_text("".join(lines))
 
 
@@ -200,13 +210,7 @@ def _end_abandoned_runs() -> None:
         connection.execute("UPDATE dag_run SET state = 'failed' WHERE state = 'running'")
 
 
-def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
-    with psycopg.connect(conninfo) as connection:
-        newest = one_value(
-            connection, 'SELECT max(edited_date)::date FROM "iPhone".iphone_listings'
-        )
-    as_of_day = answered_day(newest, datetime.now(UTC).date())
-    _say(f"The DAG feature_store_refresh runs for {as_of_day}; its log is {_shown(LOG)}.")
+def _run_dag(as_of_day: date, environment: dict[str, str], lock: int) -> int:
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "sandbox.dag_run", as_of_day.isoformat()]
         # It keeps the lock as long as it lives, even if this process is killed.
@@ -234,7 +238,8 @@ def answered_day(newest: date | None, today: date) -> date:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--listings", type=int, default=SampleOptions.listings)
+    parser.add_argument("--store", type=Path, help="its folder; default: the settings'")
+    parser.add_argument("--listings", type=int)
     parser.add_argument("--days", type=int, default=SampleOptions.days)
     # As of this night, so that what comes of it is as fresh as a store that is filled every day.
     yesterday = datetime.now(UTC).date() - timedelta(days=1)

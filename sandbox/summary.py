@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
+from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.store_profile import read_profile
 from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.store_files import read_files
 from feature_store.reporting.run.facts import RunRecord
@@ -23,6 +26,7 @@ FROM feature_store_audit.refresh AS r
 WHERE r.started_at >= %s
 ORDER BY r.refresh_id
 """
+_CONTRACTS = "SELECT name, n_features, features_hash FROM {} ORDER BY set_id"
 _REUSED = "SELECT count(*) FROM feature_store_audit.reuse WHERE reused_at >= %s"
 
 
@@ -50,9 +54,8 @@ def print_summary(
         run = last_run(connection)
         told = read_record(connection, *run) if run else None
         verdict = read_now(connection, settings, read_files(settings.include_dir)).verdict
-        contracts = connection.execute(
-            "SELECT name, n_features, features_hash FROM ml.feature_set ORDER BY set_id"
-        ).fetchall()
+        registry = sql.Identifier(read_profile(settings.include_dir).registry, "feature_set")
+        contracts = connection.execute(sql.SQL(_CONTRACTS).format(registry)).fetchall()
     table = [
         (relation, mode, f"{count:,}", f"{size / 1e6:,.1f}", f"{seconds:.2f}")
         for relation, mode, count, size, seconds in rows
@@ -79,7 +82,8 @@ def print_summary(
     print(f"{verdict.words} Look next:")
     _print_report()
     print(f"  . {ENVIRONMENT.relative_to(ROOT)}; bin/feature-store status")
-    print(f'  psql "{conninfo}"   then: TABLE ml.tom_features_v1_enriched_ai_clean_mv LIMIT 5;')
+    read = read_feature_sets(settings.include_dir)[-1].relation
+    print(f'  psql "{conninfo}"   then: TABLE {read} LIMIT 5;')
     print("  make airflow   the same DAG in Airflow's own pages;  make stop   stops PostgreSQL")
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_store.connection import Connection
+from feature_store.settings import Settings
+from sandbox.data import Data, sample_data
 from sandbox.sample.options import SampleOptions
 
 GATE = "assert_contract"
-DEVICES = SampleOptions(listings=300, days=20)
-"""The sample that most breakages are done to."""
+DEVICES = sample_data(Settings().include_dir, SampleOptions(listings=300, days=20))
+"""What most breakages are done to."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Expected:
         subject: of its one mail, without the day, or its beginning and …; None: no mail comes.
         broken: the critical expectations that are not met, as ``suite/expectation``.
         verdict: that the audit tables keep; None: none was spoken.
-        certified: whether ``require_certified`` lets readers read.
+        certified: whether ``require_certified`` lets readers read every feature set.
         report: whether a report was written.
         mail_says: words of the mail's text.
         mail_hides: words that must not stand in its HTML, nor in the report.
@@ -83,9 +85,9 @@ class Breakage:
             layers.
         before_suite: that one runs before this suite only, and after the others.
         marked: a task that is marked successful instead of being run.
-        edit: edits of a copy of ``include``.
+        edit: edits of a copy of the store's folder.
         rebuilt: the store is applied from that copy, and has not seen a good run yet.
-        sample: the data.
+        data: of which store it is, and with what.
         own_server: it runs on a server of its own.
         mail_server: whether there is one.
     """
@@ -100,6 +102,6 @@ class Breakage:
     marked: str | None = None
     edit: Callable[[Path], None] | None = None
     rebuilt: bool = False
-    sample: SampleOptions = DEVICES
+    data: Data = DEVICES
     own_server: bool = False
     mail_server: bool = True

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 
 import psycopg
@@ -21,12 +22,10 @@ from feature_store.settings import Settings
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag
 from sandbox.breakages.outcome import Outcome, read_outcome
-from sandbox.load import load_sample
+from sandbox.data import Data
 from sandbox.mailbox import Mailbox, mail_settings
-from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server, stop_server
 
-_INCLUDE = Settings().include_dir
 _NOWHERE = '{"conn_type": "smtp", "host": "127.0.0.1", "port": 1, "extra": {"retry_limit": 1}}'
 
 
@@ -47,17 +46,16 @@ class Lab:
         self._server = server
         self._home = home
         self._place = place
-        self._templates: dict[SampleOptions, str] = {}
+        self._templates: dict[Data, str] = {}
 
     def run(self, breakage: Breakage) -> Outcome:
         """Break a store, run the DAG on it, and say what came of it."""
         home = self._home / breakage.name
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        include = _INCLUDE
+        include = breakage.data.include_dir
         if breakage.edit:
-            include = home / "include"
-            shutil.copytree(_INCLUDE, include)
+            include = shutil.copytree(include, home / "include")
             breakage.edit(include)
         if not breakage.own_server:
             with self._database(self._server, breakage, include) as conninfo:
@@ -75,35 +73,42 @@ class Lab:
         name = f"breakage_{breakage.name.replace('-', '_')}"
         server.drop_database(name)
         if breakage.rebuilt or breakage.own_server:
-            conninfo = _build(server, name, breakage.sample, include)
+            conninfo = _build(server, name, breakage.data, include)
         else:
-            conninfo = server.create_database(name, self._template(breakage.sample))
+            conninfo = server.create_database(name, self._template(breakage.data))
             if breakage.edit:
                 _stamp(conninfo, include)
         yield conninfo
         if not breakage.own_server:
             server.drop_database(name)
 
-    def _template(self, sample: SampleOptions) -> str:
-        """A database with this sample that has had a good run."""
-        if sample not in self._templates:
-            name = f"good_{sample.listings}_{sample.days}"
+    def _template(self, data: Data) -> str:
+        """A database with these data that has had a good run."""
+        if data not in self._templates:
+            name = f"good_{data.name}"
             self._server.drop_database(name)
-            conninfo = _build(self._server, name, sample, _INCLUDE)
-            with _environment(_settings(conninfo, self._home / name, _INCLUDE)):
-                ended = run_dag()
+            conninfo = _build(self._server, name, data, data.include_dir)
+            with _environment(_settings(conninfo, self._home / name, data.include_dir)):
+                ended = run_dag(_as_of_day(data, conninfo))
             if ended.state != "success":
                 raise RuntimeError(f"The run that nothing disturbed ended as {ended.state}.")
-            self._templates[sample] = name
-        return self._templates[sample]
+            self._templates[data] = name
+        return self._templates[data]
 
 
-def _build(server: Server, name: str, sample: SampleOptions, include: Path) -> str:
+def _as_of_day(data: Data, conninfo: str) -> date:
+    newest = data.newest(conninfo)
+    if newest is None:
+        raise RuntimeError("A store without a row is not broken here.")
+    return newest
+
+
+def _build(server: Server, name: str, data: Data, include: Path) -> str:
     conninfo = server.create_database(name)
+    data.load(conninfo)
     settings = Settings(include_dir=include)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "breakages")
-        load_sample(connection, sample)
         bootstrap(connection, read_store(include), settings)
     return conninfo
 
@@ -132,12 +137,11 @@ def _break_and_run(
         scene = Scene(connection, conninfo, lambda: _stop(own), afterwards)
         if breakage.before:
             breakage.before(scene)
-        ended = run_dag(breakage, scene)
+        ended = run_dag(_as_of_day(breakage.data, conninfo), breakage, scene)
         afterwards.close()
         if own:
             start_server(own)
-        holds = breakage.expected.holds
-        return read_outcome(ended, conninfo, mailbox.alarms(), home / "reports", holds)
+        return read_outcome(ended, conninfo, mailbox.alarms(), home / "reports", breakage)
 
 
 def _stop(own: Path | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from feature_store.connection import one_value
-from sandbox.breakages.breakage import GATE, Breakage, Expected, Scene
+from sandbox.breakages.breakage import DEVICES, GATE, Breakage, Expected, Scene
 from sandbox.breakages.harm import edit, into_view, together
+from sandbox.data import sample_data
 from sandbox.sample.options import SampleOptions
 
 E = "ml.tom_features_v1_enriched_mv"
@@ -13,7 +14,7 @@ D4 = "ml.tom_speed_anchor_v1_mv"
 F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 _AS_OF = "expectations.as_of_counts"
 _LARGE = 100_000
-_WIDE = SampleOptions(listings=400, days=300)
+_WIDE = sample_data(DEVICES.include_dir, SampleOptions(listings=400, days=300))
 
 
 def _require_many_rows(scene: Scene) -> None:
@@ -40,7 +41,7 @@ OF_PROOFS = (
                 "ORDER BY t0_day, gen_key, model_variant, color_bucket OFFSET 999 LIMIT 1)",
             ),
         ),
-        sample=_WIDE,
+        data=_WIDE,
         rebuilt=True,
     ),
     Breakage(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
 
 from feature_store.declarations.dag_outline import EXPECTATIONS
-from sandbox.breakages.breakage import DEVICES, Breakage, Scene
+from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.dag_run import load_dag
 
 _HARM = "harm"
@@ -45,7 +45,7 @@ class HarmOperator(BaseOperator):
         self._act()
 
 
-def run_dag(breakage: Breakage | None = None, scene: Scene | None = None) -> Ended:
+def run_dag(as_of_day: date, breakage: Breakage | None = None, scene: Scene | None = None) -> Ended:
     """Run the DAG of the environment; with a breakage, do its harm on the way."""
     dag = load_dag()
     for task in dag.tasks:
@@ -53,10 +53,9 @@ def run_dag(breakage: Breakage | None = None, scene: Scene | None = None) -> End
     if breakage and scene and breakage.during:
         _insert(dag, breakage, scene)
     with _Lines() as lines:
-        sample = breakage.sample if breakage else DEVICES
         ended = dag.test(
             # Most breakages change nothing that a refresh reads: it is to refresh all the same.
-            run_conf={"as_of_day": sample.last_day.isoformat(), "refresh_unchanged": True},
+            run_conf={"as_of_day": str(as_of_day), "refresh_unchanged": True},
             mark_success_pattern=breakage.marked if breakage else None,
         )
     instances = [i for i in ended.get_task_instances() if i.task_id != _HARM]

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 
-from sandbox.breakages.breakage import Expected
+from feature_store.connection import Connection
+from feature_store.declarations.feature_sets import read_feature_sets
+from sandbox.breakages.breakage import Breakage, Expected
 
 if TYPE_CHECKING:
     from sandbox.breakages.one_run import Ended
@@ -51,7 +54,11 @@ class Outcome:
 
 
 def read_outcome(
-    ended: Ended, conninfo: str, mails: Sequence[Path], reports: Path, holds: str
+    ended: Ended,
+    conninfo: str,
+    mails: Sequence[Path],
+    reports: Path,
+    breakage: Breakage,
 ) -> Outcome:
     """Gather what a run left behind."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -63,12 +70,8 @@ def read_outcome(
             "WHERE run_id = %s AND severity = 'critical' AND outcome <> 'met' ORDER BY 1",
             (ended.run_id,),
         ).fetchall()
-        held = connection.execute(holds.encode()).fetchone()
-        refused = None
-        try:
-            connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
-        except psycopg.errors.RaiseException as error:
-            refused = error.diag.message_primary
+        held = connection.execute(breakage.expected.holds.encode()).fetchone()
+        refused = _refused(connection, breakage.data.include_dir)
     return Outcome(
         state=ended.state,
         failed=tuple(sorted(task for task, state in ended.tasks.items() if state == "failed")),
@@ -81,6 +84,19 @@ def read_outcome(
         holds=bool(held and held[0]),
         mail_errors=tuple(ended.mail_errors),
     )
+
+
+def _refused(connection: Connection, include_dir: Path) -> str | None:
+    """What is said to readers of the first feature set that they may not read."""
+    for feature_set in read_feature_sets(include_dir):
+        require = sql.SQL("SELECT {}(%s, '1 hour')").format(
+            sql.Identifier(feature_set.schema, "require_certified")
+        )
+        try:
+            connection.execute(require, (feature_set.name,))
+        except psycopg.errors.RaiseException as error:
+            return error.diag.message_primary
+    return None
 
 
 def differences(expected: Expected, outcome: Outcome) -> list[str]:

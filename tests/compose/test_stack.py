@@ -21,7 +21,7 @@ import pytest
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.settings import Settings
-from sandbox.airflow_api import DAG_ID, AirflowApi, wait_until
+from sandbox.airflow_api import AirflowApi, wait_until
 from sandbox.mailbox import Mailbox
 
 from .conftest import ADDRESS, ODD, store_conninfo
@@ -45,7 +45,7 @@ _MEND = (
 
 
 def task_states(api: AirflowApi, run: str) -> dict[str, str]:
-    found = api.call("GET", f"dags/{DAG_ID}/dagRuns/{run}/taskInstances?limit=100")
+    found = api.call("GET", f"dags/{api.dag_id}/dagRuns/{run}/taskInstances?limit=100")
     return {task["task_id"]: task["state"] for task in found["task_instances"]}
 
 
@@ -119,7 +119,7 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
 ) -> None:
     wait_until(lambda: bool(api.call("GET", "dags")["dags"]), 60, stack.logs)
     assert api.runs() == {}, "nothing runs before its owner has filled the sources"
-    api.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
+    api.call("PATCH", f"dags/{api.dag_id}", {"is_paused": False})
     wait_until(lambda: len(api.runs()) == 1, 60, stack.logs)
     (nightly,) = api.runs()
     assert api.wait_for_run(nightly) == "success"
@@ -134,7 +134,7 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
     reports = stack.localhost.airflow_home / "feature_store_reports"
     assert len(list(reports.rglob("*.html"))) == 2
     # Nobody serves logs, for which he would need the API server's key: it finds them by itself.
-    log = api.call("GET", f"dags/{DAG_ID}/dagRuns/by_hand/taskInstances/prepare/logs/1")
+    log = api.call("GET", f"dags/{api.dag_id}/dagRuns/by_hand/taskInstances/prepare/logs/1")
     assert "prepare" in str(log["content"])
 
 
@@ -153,7 +153,7 @@ def test_the_page_shows_what_the_runs_left_and_may_only_look(
     assert page("now")["verdict"]["standing"] == "certified"
     latest = page("runs")["runs"][0]
     assert (latest["run_id"], latest["verdict"]) == ("by_hand", "passed")
-    run = page(f"run?dag_id={DAG_ID}&run_id=by_hand")
+    run = page(f"run?dag_id={api.dag_id}&run_id=by_hand")
     assert {task["task_id"] for task in run["tasks"]} == set(task_states(api, "by_hand"))
     traced = page("features/tom_features_v1/price")["lineage"]
     assert traced["run_id"].startswith("scheduled__"), "the first run that found it so"
@@ -191,7 +191,7 @@ def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
     assert "as_of_counts broken" in mail["Subject"]
     body = mail.get_body(("plain",))
     assert body is not None
-    assert f"{ADDRESS}/dags/{DAG_ID}/runs/broken/" in body.get_content()
+    assert f"{ADDRESS}/dags/{api.dag_id}/runs/broken/" in body.get_content()
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server here")

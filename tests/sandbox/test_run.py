@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -16,11 +16,17 @@ import psycopg
 import pytest
 
 from feature_store.declarations.text_file import PACKAGE_SQL
+from feature_store.errors import BadInput
 from sandbox import home
 from sandbox import run as sandbox_run
 from sandbox.csv_listings import CsvError
+from sandbox.data import csv_data, find_data, sample_data, seeded_data
 from sandbox.home import ROOT, make_home
-from sandbox.run import _data, _database, _database_name, _parser, answered_day, main
+from sandbox.run import _database, _database_name, _parser, answered_day, main
+from sandbox.sample.options import SampleOptions
+
+BIKES = ROOT / "examples" / "bike_stations"
+LAST_DAY = date(2026, 6, 30)
 
 
 def databases(server) -> set[str]:
@@ -31,10 +37,9 @@ def databases(server) -> set[str]:
 def test_of_a_malformed_csv_no_database_is_left(server, tmp_path):
     path = tmp_path / "listings.csv"
     path.write_text("listing_id,edited_date\n1,2024-01-05\nx,2024-01-06\n")
-    name, load = _data(argparse.Namespace(csv=str(path)))
     before = databases(server)
     with pytest.raises(CsvError, match="line 3, column listing_id"):
-        _database(server, name, load)
+        _database(server, csv_data(ROOT / "include", path))
     assert databases(server) == before
 
 
@@ -51,11 +56,84 @@ def test_what_changes_the_store_starts_on_a_database_of_its_own(tmp_path, monkey
     include = shutil.copytree(ROOT / "include", tmp_path / "include")
     package = shutil.copytree(PACKAGE_SQL, tmp_path / "package")
     monkeypatch.setattr(sandbox_run, "PACKAGE_SQL", package)
-    names = [_database_name("sample", include)]
+    data = sample_data(include, SampleOptions())
+    names = [_database_name(data)]
     for changed in (include / "store.toml", next(package.rglob("0001_*.sql"))):
         changed.write_text(changed.read_text() + "\n")
-        names.append(_database_name("sample", include))
+        names.append(_database_name(data))
     assert len(set(names)) == 3
+
+
+def test_a_name_of_any_length_gives_a_name_that_the_server_keeps(tmp_path):
+    store = shutil.copytree(BIKES, tmp_path / "store")
+    (store / "store.toml").write_text(f'name = "{"n" * 40}"\n')
+    name = _database_name(seeded_data(store, 3650, LAST_DAY))
+    assert len(name) <= 63
+    assert re.search(r"_[0-9a-f]{8}$", name)
+
+
+def test_a_folder_fills_its_own_tables(empty_database):
+    data = find_data(BIKES, listings=None, days=2, last_day=LAST_DAY, csv=None)
+    assert data.load(empty_database) == {"city.counts": 16, "city.weather": 2}
+    assert data.newest(empty_database) == LAST_DAY
+    with psycopg.connect(empty_database) as connection:
+        days = connection.execute("SELECT DISTINCT day::date FROM city.weather ORDER BY 1")
+        assert [day for (day,) in days] == [LAST_DAY - timedelta(days=1), LAST_DAY]
+
+
+def test_a_seed_that_psql_refuses_says_where_and_why(server, tmp_path):
+    store = shutil.copytree(BIKES, tmp_path / "store")
+    (store / "seed.sql").write_text("SELECT 1;\nINSERT INTO city.nowhere VALUES (1);\n")
+    before = databases(server)
+    with pytest.raises(BadInput, match=r'seed.sql:2: ERROR:  relation "city.nowhere" does not'):
+        _database(server, seeded_data(store, 2, LAST_DAY))
+    assert databases(server) == before
+
+
+@pytest.mark.parametrize("given", [{"listings": 10_000}, {"csv": "listings.csv"}])
+def test_listings_are_refused_for_a_folder_that_fills_its_own_tables(given):
+    with pytest.raises(BadInput, match=r"has a seed\.sql of its own"):
+        find_data(BIKES, **{"listings": None, "csv": None, **given}, days=2, last_day=LAST_DAY)
+
+
+def test_a_folder_whose_tables_nothing_fills_is_refused(tmp_path):
+    store = shutil.copytree(BIKES, tmp_path / "store")
+    (store / "seed.sql").unlink()
+    with pytest.raises(BadInput, match=r"Nothing here fills city\.counts, city\.weather"):
+        find_data(store, listings=None, days=2, last_day=LAST_DAY, csv=None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_path):
+    with tempfile.TemporaryDirectory() as clone:
+        for part in ("sandbox", "plugins", "config", "dags", "examples", "bin"):
+            shutil.copytree(ROOT / part, Path(clone) / part)
+        shutil.copy(ROOT / "Makefile", clone)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
+        environment["PYTHONPATH"] = f"plugins:{clone}"
+
+        def types(command: str) -> str:
+            done = subprocess.run(
+                ["sh", "-c", command], cwd=clone, env=environment, capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        try:
+            store = "--store examples/bike_stations --days 40"
+            ran = types(f"{sys.executable} -m sandbox.run {store}")
+            told = types(f". .run/environment; {sys.executable} -m feature_store status")
+        finally:
+            types(f"{sys.executable} -m sandbox.stop; make clean PYTHON={sys.executable}")
+    assert "city.counts: 320 rows" in ran
+    assert "The DAG bike_stations_refresh runs for" in ran
+    assert "0 broken, 0 not checked; 5 relations refreshed" in ran
+    assert "Contract OK: empty_risk_v1, 5 features" in ran
+    assert "Fresh and certified" in ran
+    assert "then: TABLE bikes.morning_load_v1 LIMIT 5;" in ran
+    assert "All that it certified is still in place." in told
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):

@@ -40,6 +40,8 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         **airflow_settings(tmp_path),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
         "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(store_database),
+        # Of whichever store: it is up when Airflow knows the DAG of this one.
+        "FEATURE_STORE_INCLUDE_DIR": str(ROOT / "examples" / "bike_stations"),
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__HOST": "0.0.0.0",  # a person's own
     }

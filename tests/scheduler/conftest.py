@@ -16,7 +16,6 @@ import psycopg
 import pytest
 
 from feature_store.connection import Connection
-from sandbox.airflow_api import DAG_ID
 from sandbox.components import Components, on_postgres
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.roles import REFRESHER, as_role
@@ -56,12 +55,12 @@ class RealAirflow(Components):
             task.terminate()
 
     def tasks(self, run_id: str) -> dict[str, str]:
-        path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?limit=100"
+        path = f"dags/{self.dag_id}/dagRuns/{run_id}/taskInstances?limit=100"
         found = self.call("GET", path)["task_instances"]
         return {task["task_id"]: task["state"] for task in found}
 
     def mark_failed(self, run_id: str, task: str) -> None:
-        path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task}"
+        path = f"dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/{task}"
         self.call("PATCH", path, {"new_state": "failed"})
 
 

@@ -16,7 +16,7 @@ from email.message import EmailMessage
 import psycopg
 import pytest
 
-from sandbox.airflow_api import DAG_ID, wait_until
+from sandbox.airflow_api import wait_until
 from sandbox.mailbox import Mailbox
 
 from .conftest import RealAirflow
@@ -120,7 +120,7 @@ def test_a_backfill_beside_another_run_accepts_exactly_its_days_with_one_refresh
         hold_in_the_middle_of_e(real_airflow, session, blocker, BESIDE, refresh_unchanged=True)
 
         real_airflow.command(
-            "backfill", "create", "--dag-id", DAG_ID,
+            "backfill", "create", "--dag-id", real_airflow.dag_id,
             "--from-date", f"{RANGE[0]}T00:00:00", "--to-date", f"{RANGE[-1]}T23:59:59",
             "--max-active-runs", "3", "--reprocess-behavior", "completed",
         )  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_backfill_beside_another_run_accepts_exactly_its_days_with_one_refresh
     assert_days_of_the_range(session, backfill)
     assert_one_refresh_served_all(session, backfill)
     assert_nothing_interleaved(session)
-    assert_accepted_exactly(session, backfill)
+    assert_accepted_exactly(real_airflow, session, backfill)
     session.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
     # The run that had found the late days was run again; what is still pending was mailed once.
     assert len(mails(mailbox)) == 1
@@ -189,7 +189,7 @@ def assert_nothing_interleaved(session: Session) -> None:
     assert overlapping == []
 
 
-def assert_accepted_exactly(session: Session, backfill: list[str]) -> None:
+def assert_accepted_exactly(airflow: RealAirflow, session: Session, backfill: list[str]) -> None:
     """Each by the run of its own day; what lies outside the range still waits for a person."""
     accepted = session.execute(
         "SELECT DISTINCT f.day::text, f.reason, r.run_id "
@@ -198,7 +198,7 @@ def assert_accepted_exactly(session: Session, backfill: list[str]) -> None:
         "WHERE f.outcome = 'accepted' ORDER BY 1"
     ).fetchall()
     assert accepted == [
-        (day, f"backfill: {DAG_ID}, run {run}", run)
+        (day, f"backfill: {airflow.dag_id}, run {run}", run)
         for day, run in zip((RANGE[0], RANGE[-1]), (backfill[0], backfill[1]), strict=True)
     ]
     assert by_day(session, "outcome IS NULL").keys() == {OUTSIDE}

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from feature_store.connection import Connection
-from sandbox.airflow_api import DAG_ID, wait_until
+from sandbox.airflow_api import wait_until
 from sandbox.mailbox import Mailbox
 from tests.docs.pages import lines_that_call
 
@@ -53,9 +53,9 @@ def text_of(mail: Path) -> str:
     return str(body.get_content())
 
 
-def cleared_of(run: str, printed: str) -> set[str]:
+def cleared_of(airflow: RealAirflow, run: str, printed: str) -> set[str]:
     """The tasks of a run of which Airflow asked whether they shall be cleared."""
-    return set(re.findall(rf"{DAG_ID}\.([\w.]+) {run} ", printed))
+    return set(re.findall(rf"{airflow.dag_id}\.([\w.]+) {run} ", printed))
 
 
 def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
@@ -118,7 +118,8 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
 
     (mail,) = map(text_of, mailbox.alarms())
     (typed,) = [line for line in mail.splitlines() if line.startswith("airflow ")]
-    cleared = cleared_of(run, real_airflow.command(*shlex.split(typed)[1:], answer="y"))
+    printed = real_airflow.command(*shlex.split(typed)[1:], answer="y")
+    cleared = cleared_of(real_airflow, run, printed)
     after_e = {i for i in real_airflow.tasks(run) if i == E or i.startswith(("expect", GATE))}
     assert after_e <= cleared < real_airflow.tasks(run).keys()
     wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 90, real_airflow.logs)
@@ -205,8 +206,8 @@ def test_what_the_pages_type_into_airflow_has_the_effect_that_they_name(
     assert sum(run.startswith("manual") for run in new) == sum("trigger" in line for line in lines)
     for day in ("2026-06-12", "2026-06-13", "2026-06-14"):
         assert any(run.startswith(f"backfill__{day}") for run in real_airflow.runs())
-    assert not real_airflow.call("GET", f"dags/{DAG_ID}")["is_paused"]
+    assert not real_airflow.call("GET", f"dags/{real_airflow.dag_id}")["is_paused"]
     after_d4 = {"read.tom_speed_anchor_v1_mv", "read.tom_features_v1_enriched_speed_mv", GATE}
-    cleared = cleared_of(STOPPED, typed.stdout)
+    cleared = cleared_of(real_airflow, STOPPED, typed.stdout)
     assert after_d4 <= cleared
     assert E not in cleared
