@@ -199,7 +199,8 @@ class AssertContractOperator(StoreOperator):
         told = read_certified(connection) | read_logged(connection, holder_of(context))
         for outlet in self.outlets:
             extra = {"run_id": context["dag_run"].run_id}
-            context["outlet_events"][outlet].extra = extra | told.get(outlet.name, {})
+            relation = outlet.name.rpartition("/")[2]  # another store's name may stand before it
+            context["outlet_events"][outlet].extra = extra | told.get(relation, {})
 
 
 @contextmanager
