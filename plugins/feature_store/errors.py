@@ -7,7 +7,7 @@ error (lost connection, lock timeout) is psycopg's own, unless we know more: `Ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -43,6 +43,27 @@ class StoreError(Exception):
         readers: str | None = None,
         next_step: str | None = None,
     ) -> None:
+        self._say(problem, items, about, readers, next_step)
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Change what is told, and nothing else, such as the commands of one store of several."""
+        readers, step = self.readers, self.next_step
+        self._say(
+            change(self.head),
+            [change(item) for item in self.items],
+            self.about,
+            readers and change(readers),
+            step and change(step),
+        )
+
+    def _say(
+        self,
+        problem: str,
+        items: Sequence[str],
+        about: Sequence[str],
+        readers: str | None,
+        next_step: str | None,
+    ) -> None:
         self.head = bounded(problem)
         self.items = tuple(items)
         self.about = tuple(about)
@@ -54,7 +75,7 @@ class StoreError(Exception):
             lines.append(f"Readers: {self.readers}")
         if self.next_step:
             lines.append(f"Next: {self.next_step}")
-        super().__init__("\n".join(lines))
+        self.args = ("\n".join(lines),)
 
 
 class BadInput(StoreError):

@@ -8,8 +8,10 @@ the output has gone.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import psycopg
 
@@ -18,6 +20,7 @@ from feature_store.cli.arguments import (
     Parser,
     day,
     find_set,
+    folder,
     login,
     reason,
     text,
@@ -33,7 +36,7 @@ from feature_store.cli.stamps import (
     stamp_contract,
     stamp_the_proofs,
 )
-from feature_store.cli.terminal import Alarm, close_quietly, plain_output, say
+from feature_store.cli.terminal import Alarm, close_quietly, plain_output, reword, say
 from feature_store.connection import Connection
 from feature_store.database.session import open_session
 from feature_store.declarations.declared_exceptions import read_exceptions
@@ -46,7 +49,9 @@ from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.plan import make_plan
 from feature_store.schema.plan_words import without_file_words
+from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings, read_settings
+from feature_store.store_address import addressed, of_store
 from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
@@ -78,13 +83,16 @@ def _run(options: argparse.Namespace) -> int:
             return check_folder(options)
         if options.command == "init":  # has no folder yet
             return init_folder(options)
-        settings = read_settings()
+        settings = of_store(read_settings(), options.store, options.connection)
+        reword(addressed(settings, _in_json if getattr(options, "json", False) else str))
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
             store.find(name)
         for name in getattr(options, "sets", []):
             find_set(settings, name)
         with open_session(settings, options.command) as connection:
+            with suppress(psycopg.errors.InsufficientPrivilege):  # a reviewer does not see it
+                refuse_another(connection, store.profile)
             return _told(options.run(connection, store, settings, options), options)
     except BadInput as error:
         return _fail(error, 2, options)
@@ -195,11 +203,21 @@ def _complain(error: Exception) -> None:
     say(Alarm(first), *more, to=sys.stderr)
 
 
+def _in_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="feature-store",
         description="The feature store of the Airflow connection in FEATURE_STORE_CONN_ID "
-        "(default: feature_store).",
+        "(default: feature_store), or another.",
+    )
+    parser.add_argument(
+        "--store", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_INCLUDE_DIR"
+    )
+    parser.add_argument(
+        "--connection", type=text, metavar="NAME", help="default: FEATURE_STORE_CONN_ID"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

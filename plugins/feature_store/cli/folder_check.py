@@ -37,7 +37,7 @@ def check_folder(options: argparse.Namespace) -> int:
     Raises:
         BadInput: no folder was named, and a setting cannot be used.
     """
-    include_dir = options.folder or read_settings().include_dir
+    include_dir = options.folder or options.store or read_settings().include_dir
     problems = folder_problems(include_dir)
     if not problems:
         print(f"{include_dir}: nothing is wrong that can be told without a database.")

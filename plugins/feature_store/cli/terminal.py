@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import IO, Any, cast
 
@@ -58,6 +58,13 @@ def plain_output() -> Iterator[None]:
             out.flush()  # now, where it can be told, and not as Python ends
 
 
+def reword(change: Callable[[str], str]) -> None:
+    """From here to the end of `plain_output`, change all that is written."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _Plain):
+            stream.change = change
+
+
 def say(*lines: str, to: IO[str] | None = None) -> None:
     """Print lines, each in the style of its kind."""
     stream = to or sys.stdout
@@ -88,9 +95,14 @@ class _Plain:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.change: Callable[[str], str] = str
 
     def write(self, text: str) -> int:
-        known = plain(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
+        known = (
+            plain(self.change(text))
+            .encode(self._encoding, "backslashreplace")
+            .decode(self._encoding)
+        )
         self._stream.write(known)
         return len(text)
 

@@ -13,6 +13,7 @@ from feature_store.operators.run_opening import open_record
 from feature_store.reporting.mail.task_causes import ask_airflow, told_by_airflow
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
+from feature_store.schema.store_record import another_store
 from feature_store.text_format import in_words, plural
 from feature_store.validation.certification import withdraw
 
@@ -28,6 +29,8 @@ def record_failure(
 ) -> int | None:
     """Record that the run failed, and why; the verdict's number, None where none can be kept."""
     holder = holder_of(context)
+    if another_store(connection, settings.include_dir):
+        return None  # whose record says nothing of this one
     if not audit_is_current(connection):
         if has_audit(connection):
             release_lease(connection, holder)  # prepare stopped the run, and has said so

@@ -5,7 +5,8 @@ Airflow parses a DAG file again and again, so nothing here asks a database or im
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from feature_store.declarations.dag_outline import (
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
+from feature_store.operators.dag_files import Call, refuse_second
 from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
 from feature_store.operators.verdict import AssertContractOperator
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.settings import read_settings
+from feature_store.store_address import addressed, of_store, options_of
 
 
 def feature_store_dag(
@@ -45,11 +48,14 @@ def feature_store_dag(
         doc_md: what Airflow shows of the DAG.
 
     Raises:
-        BadInput: a setting, or a file of the folder that the outline needs, that cannot be used.
+        BadInput: a setting, or a file of the folder that the outline needs, that cannot be used; or
+            a DAG file beside this one has the DAG, the store or the connection already.
     """
     settings = read_settings()
-    include_dir = settings.include_dir if folder is None else Path(folder).resolve()
+    own = of_store(settings, folder, conn_id)
+    include_dir = own.include_dir
     profile, outlines = read_profile(include_dir), read_outlines(include_dir)
+    refuse_second(Call.of(_caller(), own, profile), settings)
     feature_sets = read_feature_sets(include_dir)
     with DAG(
         dag_id=profile.dag_id,
@@ -76,9 +82,18 @@ def feature_store_dag(
         _add_tasks(
             outlines,
             {name: suite.title for name, suite in read_suites(include_dir).items()},
-            _assets(outlines, feature_sets),
+            _assets(outlines, feature_sets, prefix=f"{profile.name}/" if options_of(own) else ""),
+            addressed(own),
         )
     return dag
+
+
+def _caller() -> Path:
+    """The DAG file that is being read."""
+    builder = inspect.currentframe()
+    file = builder and builder.f_back and builder.f_back.f_back
+    assert file  # called by `feature_store_dag` alone, which a file has called
+    return Path(file.f_code.co_filename)
 
 
 def _params() -> dict[str, Param]:
@@ -106,8 +121,14 @@ def _params() -> dict[str, Param]:
     }
 
 
-def _assets(outlines: Mapping[Name, Outline], feature_sets: Iterable[FeatureSet]) -> list[Asset]:
-    """What others may wait for: what readers read, and the feature logs."""
+def _assets(
+    outlines: Mapping[Name, Outline], feature_sets: Iterable[FeatureSet], prefix: str
+) -> list[Asset]:
+    """What others may wait for: what readers read, and the feature logs.
+
+    Of a store beside that of the settings each begins with the store's name: two stores may have
+    relations of one name, in two databases.
+    """
     sets = list(feature_sets)
     carriers = {feature_set.relation for feature_set in sets}
     read = (
@@ -116,11 +137,14 @@ def _assets(outlines: Mapping[Name, Outline], feature_sets: Iterable[FeatureSet]
         if outline.refresh is Refresh.CONCURRENT or name in carriers
     )
     logs = (f"{LOG_SCHEMA}.{feature_set.name}" for feature_set in sets if feature_set.served)
-    return [Asset(name) for name in (*read, *logs)]
+    return [Asset(f"{prefix}{name}") for name in (*read, *logs)]
 
 
 def _add_tasks(
-    outlines: Mapping[Name, Outline], suites: Mapping[str, str], outlets: list[Asset]
+    outlines: Mapping[Name, Outline],
+    suites: Mapping[str, str],
+    outlets: list[Asset],
+    address: Callable[[str], str],
 ) -> None:
     prepare = PrepareOperator(
         task_id="prepare",
@@ -146,7 +170,7 @@ def _add_tasks(
             task_id=name.relation,
             relation=str(name),
             task_group=groups[outline.refresh],
-            doc_md=_page(outline),
+            doc_md=address(_page(outline)),
         )
         for name, outline in outlines.items()
         if outline.refresh is not Refresh.NEVER

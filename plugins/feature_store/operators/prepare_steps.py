@@ -16,6 +16,7 @@ from feature_store.reporting.mail.send import mail_untold
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
 from feature_store.schema.readiness import check_access
+from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ def prepare(
         NotReady, RowsLost, BadInput: as `look_and_open`.
     """
     check_parameters(context, settings)
+    profile = read_profile(settings.include_dir)
     try:
+        refuse_another(connection, profile)  # before another store's lease is touched
         current = audit_is_current(connection)
         if current:
             asked_by(connection, context)  # before it waits for its turn
         if has_audit(connection):
             take_turn(connection, settings, context)
     except psycopg.errors.InsufficientPrivilege:
-        check_access(
-            connection, read_profile(settings.include_dir)
-        )  # names every GRANT that is missing
+        check_access(connection, profile)  # names every GRANT that is missing
         raise
     if current:
         mail_untold(connection, context, has_failed(context), read)

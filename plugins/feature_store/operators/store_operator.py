@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,6 +25,7 @@ from feature_store.database.session import connect
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.reporting.mail.task_causes import leave_cause
 from feature_store.settings import Settings, read_settings
+from feature_store.store_address import addressed, of_store
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -85,6 +84,8 @@ class StoreOperator(BaseOperator):
             leave_cause(context, late)
             raise late from error
         except (StoreError, psycopg.Error) as error:
+            if isinstance(error, StoreError):
+                error.reword(addressed(settings))
             leave_cause(context, error)
             # Who stops a task for good has said so to Airflow; who stops its machine has not, and
             # then another try is what is wanted.
@@ -98,10 +99,7 @@ class StoreOperator(BaseOperator):
         Raises:
             BadInput: one that cannot be used.
         """
-        settings = read_settings()
-        if self.include_dir:
-            settings = replace(settings, include_dir=Path(self.include_dir))
-        return replace(settings, conn_id=self.conn_id) if self.conn_id else settings
+        return of_store(read_settings(), self.include_dir, self.conn_id)
 
     @staticmethod
     def _pause(settings: Settings, context: Context) -> int:

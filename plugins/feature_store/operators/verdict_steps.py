@@ -175,7 +175,8 @@ class Verdict:
         told = read_certified(connection) | read_logged(connection, holder_of(self._context))
         for outlet in self._task.outlets:
             extra = {"run_id": self._context["dag_run"].run_id}
-            self._context["outlet_events"][outlet].extra = extra | told.get(outlet.name, {})
+            relation = outlet.name.rpartition("/")[2]  # another store's name may stand before it
+            self._context["outlet_events"][outlet].extra = extra | told.get(relation, {})
 
 
 @contextmanager

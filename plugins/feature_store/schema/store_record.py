@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.store_profile import StoreProfile
+from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.errors import BadInput, NotReady
 
@@ -74,7 +74,7 @@ def check_store(connection: Connection, profile: StoreProfile) -> None:
 
     Raises:
         BadInput: a governed schema is called by a word of SQL.
-        NotReady: the database has another store.
+        NotReady: the database has another store, or another DAG keeps it.
     """
     quoted = connection.execute(
         "SELECT s FROM unnest(%s::text[]) AS s WHERE quote_ident(s) <> s",
@@ -85,16 +85,49 @@ def check_store(connection: Connection, profile: StoreProfile) -> None:
             f"The schema {quoted[0][0]} would have to be quoted in SQL: PostgreSQL has that word.",
             next_step="Give it another name in store.toml (governed_schemas).",
         )
+    refuse_another(connection, profile)
+
+
+def refuse_another(connection: Connection, profile: StoreProfile) -> None:
+    """Refuse a database that has another store, or that another DAG keeps. Reads only.
+
+    Raises:
+        NotReady: it does.
+    """
     known = recorded(connection)
-    if known is not None and known.name != profile.name:
-        rename = sql.SQL("UPDATE feature_store_audit.store SET name = {}").format(profile.name)
+    if known is None:
+        return
+    own = "a database of its own (FEATURE_STORE_CONN_ID, or conn_id in its DAG file)"
+    rename = sql.SQL("UPDATE feature_store_audit.store SET {} = {}")
+    if known.name != profile.name:
+        command = rename.format(sql.Identifier("name"), profile.name).as_string()
         raise NotReady(
             f"This database has the store {known.name}, of the DAG {known.dag_id}; these files are "
             f"of the store {profile.name}.",
             readers="what they had before.",
-            next_step=f"Give {profile.name} a database of its own (FEATURE_STORE_CONN_ID). Or, if "
-            f"the store was only renamed, as the owner: {rename.as_string()}",
+            next_step=f"Give {profile.name} {own}. Or, if the store was only renamed, as the "
+            f"owner: {command}",
         )
+    if known.dag_id != profile.dag_id:
+        command = rename.format(sql.Identifier("dag_id"), profile.dag_id).as_string()
+        raise NotReady(
+            f"The DAG {known.dag_id} keeps the store of this database; these files are of the DAG "
+            f"{profile.dag_id}.",
+            readers="what they had before.",
+            next_step=f"Give each DAG {own}. Or, if the DAG was only renamed, as the owner: "
+            f"{command}",
+        )
+
+
+def another_store(connection: Connection, include_dir: Path) -> NotReady | None:
+    """Why this database is not the folder's; None: it is, or the folder cannot tell."""
+    try:
+        refuse_another(connection, read_profile(include_dir))
+    except NotReady as refusal:
+        return refusal
+    except BadInput:
+        pass  # told by prepare
+    return None
 
 
 def record_store(connection: Connection, record: StoreRecord) -> None:

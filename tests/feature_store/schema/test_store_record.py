@@ -26,10 +26,21 @@ def test_apply_writes_down_what_store_toml_says(scratch, include):
     assert _plan(scratch, include).empty
 
 
-def test_a_database_with_another_store_is_refused_and_not_touched(store_db, include):
-    include.edit("store.toml", '"iphone"', '"bikes"')
+NAME = ('name = "iphone"', 'name = "bikes"')
+DAG = ('dag_id = "feature_store_refresh"', 'dag_id = "bikes"')
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (NAME, "This database has the store iphone, of the DAG feature_store_refresh; these files"),
+        (DAG, "The DAG feature_store_refresh keeps the store of this database; these files"),
+    ],
+    ids=["name", "dag_id"],
+)
+def test_a_database_with_another_store_is_refused_and_not_touched(store_db, include, change, words):
+    include.edit("store.toml", *change)
     before = store_db.snapshot()
-    words = "This database has the store iphone, of the DAG feature_store_refresh; these files"
     for refused in (apply, check_ready):
         with pytest.raises(NotReady) as caught:
             refused(store_db.connection, include.store, include.settings)
@@ -37,8 +48,9 @@ def test_a_database_with_another_store_is_refused_and_not_touched(store_db, incl
     assert store_db.snapshot() == before
 
 
-def test_the_command_that_renames_a_store_does(scratch, include):
-    include.edit("store.toml", '"iphone"', '"phones"')
+@pytest.mark.parametrize("change", [NAME, DAG], ids=["name", "dag_id"])
+def test_the_command_that_renames_a_store_or_its_dag_does(scratch, include, change):
+    include.edit("store.toml", *change)
     with pytest.raises(NotReady) as caught:
         _plan(scratch, include)
     scratch.run(caught.value.next_step.rpartition("as the owner: ")[2])

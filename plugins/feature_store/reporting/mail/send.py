@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING
 
 from feature_store.database.session import open_session
@@ -29,7 +30,9 @@ from feature_store.reporting.mail.patience import within
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
 from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.run.short_cause import cause_of
+from feature_store.schema.store_record import another_store
 from feature_store.settings import Settings, read_settings
+from feature_store.store_address import addressed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -152,6 +155,7 @@ def send(mail: Mail, settings: Settings, book: Book) -> bool:
         Whether it went out.
     """
     channel = book.channel
+    mail = of_its_store(mail, settings)
     delivery = channel.deliver(mail, settings, lambda: book.begin(mail.subject))
     book.end(delivery)
     if delivery.outcome is Outcome.SENT:
@@ -172,10 +176,21 @@ def send(mail: Mail, settings: Settings, book: Book) -> bool:
     return False
 
 
+def of_its_store(mail: Mail, settings: Settings) -> Mail:
+    """A message whose commands reach the store that it is about."""
+    return replace(
+        mail,
+        text=addressed(settings)(mail.text),
+        html=addressed(settings, escape)(mail.html),
+    )
+
+
 def _facts(run: FailedRun, settings: Settings) -> MailFacts:
 
     def read() -> MailFacts:
         with open_session(_hurried(settings), "mail") as connection:
+            if refusal := another_store(connection, settings.include_dir):
+                raise refusal
             return read_facts(run, connection, settings.include_dir)
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,8 +18,8 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
-from feature_store.reporting.page.store_files import read_files
-from feature_store.settings import read_settings
+from feature_store.reporting.page.asked import request as asked_of
+from feature_store.reporting.page.stores import asked_dag, asked_store, readable
 
 
 async def _logged_in(
@@ -37,9 +38,44 @@ User = Annotated[BaseUser, Depends(_logged_in)]
 """Who asks; 401 if nobody is logged in (any more)."""
 
 
-def _may_read_the_dag(request: Request, user: User) -> None:
-    dag_id = read_files(read_settings().include_dir).profile.dag_id
-    requires_access_dag("GET", param_dag_id=dag_id)(request, user)
+class Elsewhere(Exception):
+    """The page of the store that is asked for has another address.
+
+    Attributes:
+        address: it, relative to the page's own.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(address)
+
+
+def _may_read(user: User) -> Callable[[str], bool]:
+    """Whether the user may read the DAG of an id."""
+    return lambda dag_id: get_auth_manager().is_authorized_dag(
+        method="GET",
+        details=DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id)),
+        user=user,
+    )
+
+
+MayRead = Annotated[Callable[[str], bool], Depends(_may_read)]
+
+
+def _may_read_the_dag(request: Request, user: User, may_read: MayRead) -> None:
+    asked = asked_of.get()
+    if asked.is_page and not asked.by_address and (path := _path_of_page(may_read)):
+        question = request.url.query
+        raise Elsewhere(f"{path}?{question}" if question else path)
+    requires_access_dag("GET", param_dag_id=asked_dag())(request, user)
+
+
+def _path_of_page(may_read: Callable[[str], bool]) -> str:
+    """Where the page is that a reader of the page's own address wants; empty: it is that."""
+    store = asked_store()
+    if store.own and not may_read(store.dag_id):
+        store = next(iter(readable(may_read)), store)
+    return store.path
 
 
 may_read_the_dag = Depends(_may_read_the_dag)

@@ -9,10 +9,19 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from feature_store.reporting.page import assets, headers
-from feature_store.reporting.page.access import NO_NUL, DagId, MaySeeTasks, User, may_read_the_dag
+from feature_store.reporting.page.access import (
+    NO_NUL,
+    DagId,
+    Elsewhere,
+    MayRead,
+    MaySeeTasks,
+    User,
+    may_read_the_dag,
+)
+from feature_store.reporting.page.asked import StorePaths
 from feature_store.reporting.page.database import Sessions
 from feature_store.reporting.page.feature_profile import read_feature_profile
 from feature_store.reporting.page.features import read_feature, read_features
@@ -40,8 +49,8 @@ from feature_store.reporting.page.reports import Reports, drawable
 from feature_store.reporting.page.runs import read_run, read_runs
 from feature_store.reporting.page.served import read_served
 from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.page.stores import Stores, asked_store, read_stores
 from feature_store.reporting.page.tasks import read_tasks
-from feature_store.settings import read_settings
 
 _ABOUT = """What the page shows, as JSON: the store as it stands, over time, feature by feature and
 run by run. Everything is read from the store's audit tables, in a session that can only read. Log
@@ -88,6 +97,8 @@ def create_app() -> FastAPI:
         responses=_ALWAYS,
     )
     add_handlers(app)
+    app.add_exception_handler(Elsewhere, lambda _, error: RedirectResponse(str(error)))
+    app.add_middleware(StorePaths)
     app.add_middleware(headers.SafeHeaders)
     app.add_middleware(headers.HeadAsGet)
     sessions = Sessions()
@@ -127,6 +138,11 @@ def _add_store(app: FastAPI, sessions: Sessions) -> None:
         """
         return await sessions.ask(user, read_now)
 
+    @app.get("/api/stores", tags=["store"], summary="The stores to choose from")
+    def stores(may_read: MayRead) -> Stores:
+        """Those whose DAG the user may read. Below `stores/DAG/` each has all these addresses."""
+        return read_stores(may_read)
+
     @app.get("/api/nights", tags=["store"], summary="The store over time", responses=_INVALID)
     async def nights(
         user: User,
@@ -152,7 +168,7 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/features", tags=["features"], summary="All features of all sets")
     def features() -> Features:
         """As the contract files have them, with the ids of the exceptions that reach each."""
-        return read_features(read_files(read_settings().include_dir))
+        return read_features(read_files(asked_store().settings.include_dir))
 
     @app.get("/api/profiles", tags=["features"], summary="All features over the last nights")
     async def profiles(user: User) -> Profiles:

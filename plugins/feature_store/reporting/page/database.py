@@ -6,18 +6,21 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CapacityLimiter, move_on_after, to_thread
 from psycopg import IsolationLevel
+from pydantic import BaseModel
 
 from feature_store.connection import Connection
 from feature_store.database.session import connect
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.store_files import Files, read_files
-from feature_store.settings import Settings, read_settings
+from feature_store.reporting.page.stores import asked_store
+from feature_store.settings import Settings
+from feature_store.store_address import addressed, options_of
 
 SESSIONS = 8
 STATEMENT_SECONDS = 10
@@ -65,10 +68,10 @@ class Sessions:
         """
 
         def read_in_session() -> Answer:
-            settings = read_settings()
+            settings = asked_store().settings
             files = read_files(settings.include_dir)
             with read_only(settings) as connection:
-                return read(connection, settings, files)
+                return _of_its_store(read(connection, settings, files), settings)
 
         own = self._of_user.setdefault(user.get_id(), CapacityLimiter(self._of_one))
         if own.statistics().tasks_waiting < self._waiting:
@@ -77,6 +80,22 @@ class Sessions:
                     waiting.deadline = math.inf  # what is being read is read to its end
                     return await to_thread.run_sync(read_in_session, limiter=CapacityLimiter(1))
         raise Busy("Too many ask for the feature store's record at this moment.")
+
+
+def _of_its_store(answer: Answer, settings: Settings) -> Answer:
+    """An answer whose commands reach the store that it is about."""
+    if not isinstance(answer, BaseModel) or not options_of(settings):
+        return answer
+    change = addressed(settings)
+
+    def changed(told: Any) -> Any:
+        if isinstance(told, str):
+            return change(told)
+        if isinstance(told, dict):
+            return {name: changed(value) for name, value in told.items()}
+        return [changed(value) for value in told] if isinstance(told, list | tuple) else told
+
+    return type(answer).model_validate(changed(answer.model_dump()))
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from feature_store.errors import BadInput, CannotConnect, NotReady, StoreError
 from feature_store.reporting.page import headers as safe
+from feature_store.reporting.page.asked import request as asked_of
 from feature_store.reporting.page.models import Problem
+from feature_store.store_address import addressed
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +126,8 @@ def _store(request: Request, error: Exception) -> Response:
             request,
             "The API server's settings, or the files of the package, cannot be used, "
             "so the store cannot be asked.",
-            "The API server's log says what is wrong. Most often it lacks the connection "
-            "feature_store: docs/page.md.",
+            "The API server's log says what is wrong. Most often it lacks the connection to the "
+            "store's database: docs/page.md.",
         )
     return _unavailable(request, "The store cannot be asked.", "See the API server's log.")
 
@@ -186,17 +188,21 @@ def _answer(
     request: Request, status: int, problem: Problem, headers: dict[str, str] | None = None
 ) -> Response:
     """As JSON, or as a page for a browser that was led to the address itself."""
+    asked = asked_of.get(None)
+    if asked and asked.store:
+        change = addressed(asked.store.settings)
+        problem = Problem(**{field: change(words) for field, words in problem})
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(_as_page(request, status, problem), status, headers)
+        return HTMLResponse(_as_page(status, problem), status, headers)
     return JSONResponse(problem.model_dump(), status, headers)
 
 
-def _as_page(request: Request, status: int, problem: Problem) -> str:
+def _as_page(status: int, problem: Problem) -> str:
     readers = problem.readers and f"Readers {problem.readers}"
     texts = (problem.problem, readers, problem.next_step)
     lines = [_LINE.format(text) for text in texts if text]
     if status == 401:
         # The page itself is one step below Airflow.
-        airflow = request.scope.get("root_path", "").rpartition("/")[0] + "/"
+        airflow = asked_of.get().root.rpartition("/")[0] + "/"
         lines.append(_LOGIN.format(airflow))
     return _PAGE.format(Markup().join(lines))

@@ -7,6 +7,7 @@ import { announce, choice, facts, section, table } from './parts.js';
 import { servedForm } from './served.js';
 import { spark } from './spark.js';
 import { badge, featureBadge } from './states.js';
+import { addressed } from './stores.js';
 
 export const title = 'Features';
 
@@ -24,7 +25,7 @@ export async function show({ set }, signal) {
   const told = await read('features', {}, signal);
   const { sets, features, badges } = told;
   if (!sets.length) {
-    return [el('h2', { tabindex: '-1' }, 'Features'), el('p', { class: 'calm' }, 'No feature set has a contract yet: bin/feature-store stamp-contract stamps one.')];
+    return [el('h2', { tabindex: '-1' }, 'Features'), el('p', { class: 'calm' }, addressed('No feature set has a contract yet: bin/feature-store stamp-contract stamps one.'))];
   }
   const chosen = set === EVERY ? EVERY : (sets.find(({ name }) => name === set) ?? sets[0]).name;
   const ofSet = features.filter((f) => chosen === EVERY || f.feature_set === chosen);

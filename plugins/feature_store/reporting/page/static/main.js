@@ -9,6 +9,7 @@ import * as nights from './nights.js';
 import * as now from './now.js';
 import * as run from './run.js';
 import * as runs from './runs.js';
+import { offerStores, pageName } from './stores.js';
 import './theme.js';
 
 const VIEWS = { now, nights, runs };
@@ -54,7 +55,7 @@ async function show(byReader) {
   const { signal } = leaving;
   const [view, parameters, tab] = wanted(window.location);
   mark(tab);
-  document.title = `${view.title} · Feature store`;
+  document.title = `${view.title} · ${pageName()}`;
   announce(`${view.title}: reading…`);
   place.setAttribute('aria-busy', 'true');
   let parts;
@@ -74,7 +75,7 @@ async function show(byReader) {
   const again = kept && [...place.querySelectorAll('[data-keep]')].find((node) => node.dataset.keep === kept);
   again?.focus();
   const heading = place.querySelector('h2');
-  if (heading && view !== now && view !== nights) document.title = `${heading.textContent} · Feature store`;
+  if (heading && view !== now && view !== nights) document.title = `${heading.textContent} · ${pageName()}`;
   if (byReader && !again) arrive(heading);
 }
 
@@ -101,4 +102,5 @@ document.getElementById('skip').addEventListener('click', (event) => {
   document.getElementById('main').focus();
 });
 window.addEventListener('hashchange', () => show(true));
-show(false);
+// What keeps the stores from being told is told by the view, too.
+offerStores(document.querySelector('h1')).catch(() => {}).finally(() => show(false));

@@ -3,9 +3,11 @@
 import { el, newId } from './dom.js';
 import { plural, time } from './format.js';
 import { badge, findingKind } from './states.js';
+import { addressed } from './stores.js';
 
 // A command that a person can read, mark and copy.
-export function command(text) {
+export function command(told) {
+  const text = addressed(told);
   const words = text.split(' ').flatMap((word, i) => [i > 0 && ' ', el('span', {}, word)]);
   return el('div', { class: 'command' }, el('code', {}, words), copyButton(text, 'Copy the command'));
 }

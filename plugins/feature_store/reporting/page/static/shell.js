@@ -4,7 +4,9 @@
 import { el } from './dom.js';
 
 const PAGE = new URL('../', import.meta.url);
-const AIRFLOW = new URL('../../', import.meta.url);
+// The page of the store of the settings; another store's is two steps below it.
+export const HOME = /\/feature-store\/stores\/[^/]+\/$/.test(PAGE.pathname) ? new URL('../../', PAGE) : PAGE;
+const AIRFLOW = new URL('../', HOME);
 
 // The document of the shell; null where this page stands alone or in a stranger's frame.
 export function shell() {

@@ -1,0 +1,68 @@
+"""How people reach a store where one environment has several.
+
+The settings name one store: its folder and its connection. The DAG file of another names both
+itself. So what that store's runs, mails and pages tell people to type must name them, too; else it
+would reach the store of the settings.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from os import environ
+from pathlib import Path
+
+from feature_store.settings import Settings, read_settings
+
+# A command that names its store already has an option there.
+_COMMAND = re.compile(r"\bbin/feature-store(?= [a-z])")
+_FILE = re.compile(r"(?<![\w./-])include/(?=sql/|contracts/|[a-z_]+\.toml\b)")
+
+
+def of_store(
+    settings: Settings, folder: Path | str | None = None, conn_id: str | None = None
+) -> Settings:
+    """The settings of a store that names its own folder, its own connection, or both."""
+    if folder:
+        settings = replace(settings, include_dir=Path(folder).resolve())
+    return replace(settings, conn_id=conn_id) if conn_id else settings
+
+
+def options_of(settings: Settings, environment: Mapping[str, str] = environ) -> str:
+    """The options that lead a command to this store; empty if the environment does.
+
+    Args:
+        settings: of the store.
+        environment: of whoever types the command.
+
+    Raises:
+        BadInput: the environment has a setting that cannot be used.
+    """
+    named = read_settings(environment)
+    options = []
+    if settings.include_dir.resolve() != named.include_dir.resolve():
+        options += ["--store", str(settings.include_dir)]
+    if settings.conn_id != named.conn_id:
+        options += ["--connection", settings.conn_id]
+    return shlex.join(options)
+
+
+def addressed(settings: Settings, quote: Callable[[str], str] = str) -> Callable[[str], str]:
+    """What has the commands and files that a text names be those of this store.
+
+    Args:
+        settings: of the store.
+        quote: makes what is added fit for the text, such as an escape for HTML.
+    """
+    options = options_of(settings)
+    if not options:
+        return lambda text: text
+    command = quote(f"bin/feature-store {options}")
+    file = quote(f"{settings.include_dir}/")
+
+    def change(text: str) -> str:
+        return _FILE.sub(lambda _: file, _COMMAND.sub(lambda _: command, text))
+
+    return change
