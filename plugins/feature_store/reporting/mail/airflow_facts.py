@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:
-    """This run, that fails."""
+    """What Airflow knows of this run, which is failing."""
     run, ti = context["dag_run"], context["ti"]
     account, tasks = told_by_airflow(ti, run.dag_id, run.run_id, ti.task_id)
     account = account.raised(error)
@@ -40,7 +40,7 @@ def failed_run(context: Context, error: BaseException | None, settings: Settings
 
 
 def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRun:
-    """Another run, that has failed before."""
+    """What Airflow and the record know of another run, which failed before."""
     dag_id, run_id = untold.run.dag_id, untold.run.run_id
     now, tasks = told_by_airflow(context["ti"], dag_id, run_id, VERDICT)
     account = untold.account
@@ -57,7 +57,7 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
 
 
 def day_of(context: Context, settings: Settings) -> date | None:
-    """The day that this run answers for, if it answers for one."""
+    """The day that this run answers for, if there is one."""
     run = context["dag_run"]
     try:
         return as_of_day(
@@ -67,7 +67,7 @@ def day_of(context: Context, settings: Settings) -> date | None:
             override=context["params"].get("as_of_day"),
         )
     except BadInput:
-        return None  # what the run failed of, most likely
+        return None  # most likely the reason why the run failed
 
 
 def links(

@@ -28,17 +28,17 @@ def leave_cause(context: Context, error: BaseException) -> None:
             cause[name] = [hide(text) for text in cause[name]]
         context["ti"].xcom_push(key=CAUSE, value=cause)
     except Exception as problem:
-        log.info("The cause was not left for the failure mail: %s", problem)
+        log.info("Could not keep this task's cause for the failure mail: %s", problem)
 
 
 def told_by_airflow(
     ti: Any, dag_id: str, run_id: str, verdict: str
 ) -> tuple[Account, tuple[str, ...]]:
-    """As `ask_airflow`; nothing where Airflow is silent."""
+    """As `ask_airflow`; empty if Airflow does not answer."""
     try:
         return ask_airflow(ti, dag_id, run_id, verdict)
     except Exception as problem:
-        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
+        log.warning("Airflow did not give the states of the run's tasks: %s", problem)
         return Account(), ()
 
 
