@@ -69,7 +69,7 @@ OF_RUNS = (
             verdict=None,
             report=False,
             subject="spam_absence could not be checked (Cannot connect to …",
-            mail_says=("The store was not asked: Cannot connect to",),
+            mail_says=("The store could not be asked: Cannot connect to",),
             tries=((_SPAM, 4), (GATE, 4)),
         ),
         during=while_blocked("feature_store_audit.spam_seen_log", _SPAM, stop_server),

@@ -589,7 +589,7 @@ class TestHistory:
 
         (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
-        assert "changed, for review" in message["Subject"]
+        assert "changed: please review" in message["Subject"]
         text = message.get_body(("plain",)).get_content()
         assert "bin/feature-store accept-history --day 2026-06-" in text
         assert re.search(

@@ -26,7 +26,7 @@ _SOURCES = (
     '"iPhone".iphone_ai_enrich',
     "feature_store.device_image_features_unified_v1",
 )
-_MAYBE_SECOND = "You may have had this mail before"
+_MAYBE_SECOND = "You may already have this mail"
 Plan = Mapping[str, Sequence[Point]]
 Work = dict[str, tuple[int, int]]
 

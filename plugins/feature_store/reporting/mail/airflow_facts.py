@@ -38,11 +38,11 @@ def leave_cause(context: Context, error: BaseException) -> None:
             cause[name] = [hide(text) for text in cause[name]]
         context["ti"].xcom_push(key=CAUSE, value=cause)
     except Exception as problem:
-        log.info("The cause was not left for the failure mail: %s", problem)
+        log.info("Could not keep this task's cause for the failure mail: %s", problem)
 
 
 def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:
-    """This run, that fails."""
+    """What Airflow knows of this run, which is failing."""
     from feature_store.reporting.mail.run_facts import FailedRun
 
     run, ti = context["dag_run"], context["ti"]
@@ -60,7 +60,7 @@ def failed_run(context: Context, error: BaseException | None, settings: Settings
 
 
 def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRun:
-    """Another run, that has failed before."""
+    """What Airflow and the record know of another run, which failed before."""
     from feature_store.reporting.mail.run_facts import FailedRun
 
     dag_id, run_id = untold.run.dag_id, untold.run.run_id
@@ -81,13 +81,13 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
 def told_by_airflow(
     ti: Any, dag_id: str, run_id: str, verdict: str
 ) -> tuple[Account, tuple[str, ...]]:
-    """As `ask_airflow`; nothing where Airflow is silent."""
+    """As `ask_airflow`; empty if Airflow does not answer."""
     from feature_store.reporting.run.account import Account
 
     try:
         return ask_airflow(ti, dag_id, run_id, verdict)
     except Exception as problem:
-        log.warning("Airflow did not say how the run's tasks stand: %s", problem)
+        log.warning("Airflow did not give the states of the run's tasks: %s", problem)
         return Account(), ()
 
 
@@ -112,7 +112,7 @@ def ask_airflow(ti: Any, dag_id: str, run_id: str, verdict: str) -> tuple[Accoun
 
 
 def day_of(context: Context, settings: Settings) -> date | None:
-    """The day that this run answers for, if it answers for one."""
+    """The day that this run answers for, if there is one."""
     from feature_store.as_of_day import as_of_day
 
     run = context["dag_run"]
@@ -124,7 +124,7 @@ def day_of(context: Context, settings: Settings) -> date | None:
             override=context["params"].get("as_of_day"),
         )
     except BadInput:
-        return None  # what the run failed of, most likely
+        return None  # most likely the reason why the run failed
 
 
 def links(

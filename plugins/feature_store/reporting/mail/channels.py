@@ -1,4 +1,4 @@
-"""The ways to tell people: by mail, and beside it by a notice. Each tells once, by its record."""
+"""The ways to tell people: a mail, and also a notice. Each tells once, by its record."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Channel:
 
     Attributes:
         name: ``mail`` or ``notice``.
-        to: whom, in words for the log.
-        deliver: hands it over.
+        to: who is told, in words for the log.
+        deliver: sends the message.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Channel:
         return of if self.name == "mail" else f"{of} {self.name}"
 
     def has_enough(self, known: Mailed) -> bool:
-        """Nothing more is to go out. A mail of which nobody knows goes once more, and says so."""
+        """Whether nothing more may be sent. A doubtful mail goes out once more, and says so."""
         return known.enough or (self.name != "mail" and known.doubtful)
 
     @property
     def mark(self) -> str:
-        """The XCom key under which the verdict's task leaves how far it came without the record."""
+        """The XCom key under which the verdict's task notes its progress without the record."""
         return "mailed" if self.name == "mail" else "noticed"
 
 
 def channels(settings: Settings) -> list[Channel]:
-    """The ways that somebody has set."""
+    """The channels that are set."""
     found = []
     if settings.mail_to:
         found.append(Channel("mail", settings.mail_to, deliver))
@@ -59,7 +59,7 @@ def channels(settings: Settings) -> list[Channel]:
 
 
 def to_be_told(what: str, read: Callable[[], Settings]) -> Settings | None:
-    """The settings, if anybody is to be told, with their connections' secrets known."""
+    """The settings, if there is anybody to tell; their connections' secrets are then known."""
     settings = read()
     if not channels(settings):
         log.info("No %s: FEATURE_STORE_MAIL_TO names nobody.", what)

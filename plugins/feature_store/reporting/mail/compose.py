@@ -1,6 +1,6 @@
-"""The mails' words: from the facts of a run to a subject, a text and an HTML part.
+"""The mails' wording: turns the facts of a run into a subject, a text and an HTML part.
 
-Nothing here talks to anybody, so that every mail can be tested from its facts alone.
+Nothing here opens a connection, so each mail can be tested from its facts alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from feature_store.reporting.mail.run_facts import MailFacts
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.headline import what_broke
 
-# Of the first finding, and of each that follows: a mail is two screens, the report has the rest.
+# Rows shown of the first finding, and of each later one. The report has all of them.
 _MOST_ROWS, _MOST_OF_OTHERS = 20, 3
 _MOST_COLUMNS = 8
 _MOST_FINDINGS = 5
@@ -64,8 +64,8 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
     """Write the mail of a failed run.
 
     Args:
-        facts: of the failed run; any text in them may come from data and is treated as such.
-        hide: replaces secrets in a text; every value passes through it before it is escaped.
+        facts: of the failed run. Any text in them may come from data, so it is escaped.
+        hide: replaces secrets in a text. Each value passes through it before it is escaped.
     """
     headline = what_broke(facts.account, facts.findings)
     clean = partial(_clean, hide=hide)
@@ -84,12 +84,12 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
 
 
 _REVIEW = (
-    "The run passed. What happened on these days is long settled, yet the sources tell it "
-    "otherwise than before. It waits until a person accepts it with a reason."
+    "The run passed. These days are older than the settling window, but their rows in the sources "
+    "have changed. Each change waits until a person accepts it and gives a reason."
 )
 _UNANSWERED = (
-    "Closed without an answer: the definition of a layer changed while these days waited for one, "
-    "and its history begins anew with the rows as they are. Nobody has said that they are right:"
+    "Closed without an answer: the definition of a layer changed while these days were waiting. "
+    "Its history starts again from the rows as they are. Nobody has said that they are right:"
 )
 
 
@@ -105,18 +105,18 @@ def compose_review(
 
     Args:
         run: the run.
-        days: that changed, in order; none where all that there is to tell is unanswered.
+        days: that changed, in order; empty if the mail only tells of unanswered reviews.
         reviews: what changed, one line a day.
         steps: what to do.
         hide: as in `compose`.
-        unanswered: what was pending until a definition changed, one line a day.
+        unanswered: reviews that a changed definition closed, one line a day.
     """
     if len(days) > 1:
-        headline = f"{len(days)} old days ({days[0]} to {days[-1]}) have changed, for review"
+        headline = f"{len(days)} old days ({days[0]} to {days[-1]}) have changed: please review"
     elif days:
-        headline = f"the old day {days[0]} has changed, for review"
+        headline = f"the old day {days[0]} has changed: please review"
     else:
-        headline = "reviews were closed without an answer, as a definition changed"
+        headline = "reviews were closed without an answer, because a definition changed"
     values = {
         "facts": run,
         "headline": headline,
@@ -134,8 +134,8 @@ def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], 
     """Write the mail of a good run in which warnings are new, or over.
 
     Args:
-        run: the run, its findings those that are new.
-        over: what was warned of before and is not any more.
+        run: the run; its findings are the new warnings.
+        over: the warnings of before that no longer hold.
         hide: as in `compose`.
     """
     first = [f"{finding.relation}: {finding.expected}" for finding in run.findings]
@@ -147,8 +147,8 @@ def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], 
     values = {
         "facts": run,
         "headline": headline,
-        "meaning": "The run passed. A warning fails nothing; its number, if it has one, stands in "
-        "include/thresholds.toml. It is not mailed again while it lasts.",
+        "meaning": "The run passed. A warning does not fail a run. Some warnings have a threshold "
+        "in include/thresholds.toml. A warning is not mailed again while it lasts.",
         "sections": _sections(run, clean),
         "over": over,
     }
@@ -180,7 +180,7 @@ def _render(
 
 
 def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Iterator[str]:
-    """What is known of the causes and stands neither in the headline nor among the findings."""
+    """The known causes that neither the headline nor the findings show."""
     account = facts.account
     lines: list[str] = []
     for task in account.failed:
@@ -197,7 +197,7 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
         for text in told:
             shown += 1
             if shown > _MOST_LINES:
-                yield "More of it stands in the log."
+                yield "The log has the rest."
                 return
             yield text
 
@@ -232,7 +232,7 @@ def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not columns:
         return None
-    # The record does not keep the order of a row's columns; the key leads.
+    # The record does not keep the order of a row's columns. The key comes first.
     columns.sort(key=lambda column: column != key)
 
     def cell(value: Any) -> str:
@@ -247,8 +247,8 @@ def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]
 
 
 def _clean(value: Any, hide: Callable[[str], str]) -> str:
-    """A value as text without secrets, without control characters, and not endless."""
-    # Secrets first: half of one would no longer be recognised.
+    """A value as text: without secrets or control characters, and cut to a length."""
+    # Hide secrets before cutting: nothing recognises half a secret.
     lines = _cut(hide(str(value)), _VALUE).expandtabs(4).split("\n")
     return "\n".join(
         "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in line)
@@ -261,5 +261,5 @@ def _one_line(text: str) -> str:
 
 
 def _cut(text: str, most: int, end: str = "…") -> str:
-    # A subject ends in ASCII: programs add blanks to one that has to be encoded and folded.
+    # Cut subjects end in ASCII: mail programs add blanks when they must encode and fold one.
     return text if len(text) <= most else text[: most - len(end)].rstrip() + end

@@ -1,7 +1,6 @@
-"""Handing one mail to the mail server: once, within a bound, and knowing how far it came.
+"""Hands one mail to the mail server: once, within a time limit, and knows how far it came.
 
-It is not tried again here: a server that took the mail and then lost the connection would send it
-twice.
+It does not try again: a server that took the mail and then lost the connection would send it twice.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ class Delivery:
     through: str
 
 
-class GivenUp(Exception):  # no error of anybody's
-    """The mail is not to be sent any more."""
+class GivenUp(Exception):  # nobody's error
+    """The mail must not be sent any more."""
 
 
 def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Delivery:
@@ -66,8 +65,8 @@ def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Del
     Args:
         mail: to send.
         settings: sender, recipients, and how long it may take in all.
-        about_to: called when the server has taken sender and recipients, so that nothing but the
-            mail itself is left; if it says False, the mail is not sent.
+        about_to: called when the server has taken sender and recipients and only the mail itself
+            is left. If it returns False, the mail is not sent.
     """
     handover = _Handover(mail, settings, about_to)
     problem = ""
@@ -87,7 +86,7 @@ class _Handover:
         self.outcome = Outcome.NOT_SENT
         self._mail, self._settings, self._about_to = mail, settings, about_to
         self._hook: SmtpHook | None = None
-        # Between the look whether it was given up, and what is done because it was not.
+        # Held from checking `_given_up` until what depends on it is done.
         self._step = threading.Lock()
         self._given_up = False
 
@@ -112,25 +111,25 @@ class _Handover:
             _send(client, self._mail, sender, self._settings.mail_to)
 
     def give_up(self) -> None:
-        """Nobody waits any longer: what has not begun to be sent will not be."""
+        """Stop waiting. A mail that is not yet being sent will not be."""
         with self._step:
             self._given_up = True
-        with suppress(Exception):  # it may be anywhere between no connection and a closed one
+        with suppress(Exception):  # the connection may not be open yet, or be closed already
             client: Any = self._hook and self._hook._smtp_client
             client.sock.shutdown(socket.SHUT_RDWR)
 
     def _watch_for_the_mail_itself(self, client: Any) -> None:
-        """Up to here a broken connection means that no mail was sent; from here on it does not."""
+        """Note when the mail itself is handed over: a connection lost after that proves nothing."""
         data = client.data
 
         def watched(message: Any) -> Any:
             with self._step:
                 if self._given_up or not self._about_to():
-                    raise GivenUp("it was left to another try")
+                    raise GivenUp("it is left to another attempt")
                 self.outcome = Outcome.UNKNOWN
             try:
                 answer = data(message)
-            except smtplib.SMTPDataError:  # it did not want to have it
+            except smtplib.SMTPDataError:  # the server refused it
                 self.outcome = Outcome.NOT_SENT
                 raise
             self.outcome = Outcome.SENT if answer[0] == _TAKEN else Outcome.NOT_SENT
@@ -149,13 +148,13 @@ def _send(client: Any, mail: Mail, sender: str, recipients: str) -> None:
         )
     refused = client.send_message(_message(mail, sender, recipients))
     if refused:
-        # The others have it, and must not get it again.
+        # The other recipients have it and must not get it twice.
         log.error("The mail %r was refused for %s", mail.subject, hide(str(refused)))
 
 
 def _message(mail: Mail, sender: str, recipients: str) -> EmailMessage:
-    # Python folds a long plain subject into an empty first line; so it is not folded. One with
-    # other than ASCII letters must be, as encoded words may not be long.
+    # Python folds a long ASCII subject into an empty first line, so do not fold it. Other subjects
+    # must be folded, because encoded words have a length limit.
     message = EmailMessage(SMTP.clone(max_line_length=998) if mail.subject.isascii() else SMTP)
     message["Subject"] = mail.subject
     message["From"] = sender
@@ -172,6 +171,6 @@ def reason(problem: Exception) -> str:
     """Why something did not work, in one line."""
     words = " ".join(f"{type(problem).__name__}: {problem}".split())
     if isinstance(problem, ssl.SSLError | smtplib.SMTPNotSupportedError):
-        # The hook wants TLS from the first byte and STARTTLS on top unless told otherwise.
+        # By default the hook wants TLS from the first byte, and STARTTLS as well.
         words += " (the connection's extra decides on TLS: disable_ssl, disable_tls)"
     return words

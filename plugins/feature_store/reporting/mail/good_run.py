@@ -41,7 +41,7 @@ def mail_warnings(
     context: Context,
     read: Callable[[], Settings] = read_settings,
 ) -> None:
-    """Mail which warnings of a good run are new, and which are over. Never raises."""
+    """Mail which warnings of a good run are new and which are over. Never raises."""
     try:
         _mail_warnings(connection, context, read)
     except Exception as problem:
@@ -78,10 +78,10 @@ def _mail_reviews(
     key = leading_column(connection)
     days = by_day(found.reviews, key)
     steps = [
-        Step("This shows what is pending, layer by layer:", "bin/feature-store history"),
+        Step("To see what is pending, layer by layer:", "bin/feature-store history"),
         *(
             Step(
-                f"If {day} is right as it is now, accept it, as the reviewer or the owner, and say "
+                f"If {day} is right as it is now, accept it as the reviewer or the owner, and say "
                 "why:",
                 f"bin/feature-store accept-history --day {day} --reason {PLACEHOLDER}",
             )

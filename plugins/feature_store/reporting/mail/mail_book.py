@@ -1,7 +1,7 @@
-"""Where a mail is written down before and after it is sent: the store's record, else Airflow.
+"""Records a mail before and after it is sent: in the store's record, else in Airflow.
 
-The record cannot be written while the database is down, and then Airflow keeps the one thing that
-matters: that the mail was begun, and that it was sent.
+While the database is down its record cannot be written. Then Airflow keeps what matters: that the
+mail was begun, and that it was sent.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _BEGUN, _SENT = "begun", "sent"
 
 
 class Book:
-    """What is written down of one mail.
+    """The record of one mail.
 
     Args:
-        connection: a session on the record; None if there is none to be had.
-        channel: by which it goes.
+        connection: a session on the record; None if none could be opened.
+        channel: that sends it.
         of: ``failure``, ``review`` or ``warning``.
-        verdict: the verdict that the mail tells; None if none could be recorded.
-        mailed: what is known of mails about it.
-        ti: the verdict's own task instance, to leave with Airflow what the record cannot take;
-            None: the mail is then left to another try.
+        verdict: the verdict that the mail is about; None if it could not be recorded.
+        mailed: what is known of earlier mails about it.
+        ti: the verdict's task instance, in which Airflow keeps what the record cannot take. None:
+            the mail is left to another attempt.
         sightings: of a review.
-        warnings: of a mail about warnings, all that there are.
+        warnings: of a mail about warnings: all that hold now.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Book:
         self._event: int | None = None
 
     def begin(self, subject: str) -> bool:
-        """Write down that the mail is about to be sent. False: it must not be."""
+        """Record that the mail is about to be sent. False: it must not be sent."""
         nth = self._mailed.tries + 1
         if self._connection is not None and self._verdict is not None:
             try:
@@ -78,7 +78,7 @@ class Book:
         return self._leave(_BEGUN)
 
     def end(self, delivery: Delivery) -> None:
-        """Write down what became of it."""
+        """Record whether it was sent."""
         if self._event is None or self._connection is None:
             if delivery.outcome is Outcome.SENT:
                 self._leave(_SENT)
@@ -86,7 +86,7 @@ class Book:
         try:
             end(self._connection, self._event, delivery)
         except Error as error:
-            log.warning("What became of the mail was not recorded: %s", str(error).strip())
+            log.warning("Could not record whether the mail was sent: %s", str(error).strip())
 
     def _leave(self, state: str) -> bool:
         if self._ti is None:
@@ -94,14 +94,14 @@ class Book:
         try:
             self._ti.xcom_push(key=self.channel.mark, value=state)
         except Exception as error:
-            log.warning("Airflow did not take that the mail is %s: %s", state, error)
+            log.warning("Could not note in Airflow that the mail is %s: %s", state, error)
         return True
 
 
 def mailed_of_run(
     connection: Connection[Any], channel: Channel, verdict: int, ti: Any, run: Holder
 ) -> Mailed:
-    """What record and Airflow know of the mails about another run's failed verdict."""
+    """What the record and Airflow know of the mails about another run's failed verdict."""
     known = mailed(connection, verdict, channel.kind("failure"))
     place = {"task_ids": VERDICT, "dag_id": run.dag_id, "run_id": run.run_id}
     state = ti.xcom_pull(key=channel.mark, **place)

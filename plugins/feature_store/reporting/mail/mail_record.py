@@ -1,8 +1,8 @@
-"""What the record knows of mails: what was about to be sent, and what became of it.
+"""What the record knows of mails: which were begun, and which were sent.
 
-A mail is begun before its server is given it and ended when the server has answered. One that was
-begun and never ended may have come or not: it is sent once more, and says so. The database holds
-each verdict to two mails at most (``sql/audit``).
+A mail is begun before it is given to the server, and ended when the server has answered. If it was
+begun and never ended, nobody knows whether it arrived: it is sent once more, and says so. The
+database allows at most two mails for each verdict (``sql/audit``).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Mailed:
     """What is known of the mails about one verdict.
 
     Attributes:
-        tries: that were begun.
-        told: one of them was sent.
-        doubtful: of one of them nobody knows.
+        tries: how many were begun.
+        told: whether one of them was sent.
+        doubtful: whether nobody knows of one of them.
     """
 
     tries: int = 0
@@ -37,13 +37,13 @@ class Mailed:
 
     @property
     def enough(self) -> bool:
-        """No other mail is to go out."""
+        """Whether no other mail may be sent."""
         return self.told or self.tries >= 2  # as the table checks
 
 
 @dataclass(frozen=True)
 class Untold:
-    """A failed verdict of which, as far as the record knows, no mail has told."""
+    """A failed verdict without a mail, as far as the record knows."""
 
     verdict: int
     run: Holder
@@ -79,7 +79,7 @@ def begin(
         "(kind, verdict_event, nth, sightings, subject, warnings) "
         "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s, "
         "%(warnings)s::text[] "
-        # A sighting is told once by each channel; of mails a log of its own knows.
+        # Each channel tells a sighting once. Mailed ones have a log of their own.
         "WHERE CASE WHEN %(kind)s = 'review' THEN NOT EXISTS ("
         "SELECT FROM feature_store_audit.history_mail_log AS h "
         "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "
@@ -100,7 +100,7 @@ def begin(
 
 
 def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
-    """Record what became of a mail; nothing of one of which nobody knows."""
+    """Record whether a mail was sent. If nobody knows, record nothing."""
     if delivery.outcome is Outcome.UNKNOWN:
         return
     sent = delivery.outcome is Outcome.SENT
@@ -120,9 +120,9 @@ def end(connection: Connection[Any], event: int, delivery: Delivery) -> None:
 
 
 def told_warnings(connection: Connection[Any], kind: str = "warning") -> frozenset[str]:
-    """The warnings that people know of: those of the latest mail about warnings, or notice.
+    """The warnings that people know of: those of the latest mail or notice about warnings.
 
-    Of one of which nobody knows whether it came it is taken that it did: a warning can wait.
+    If nobody knows whether that one arrived, it counts as arrived: a warning can wait.
     """
     row = connection.execute(
         "SELECT m.warnings FROM feature_store_audit.mail AS m "
@@ -133,9 +133,9 @@ def told_warnings(connection: Connection[Any], kind: str = "warning") -> frozens
 
 
 def untold_failures(connection: Connection[Any], kind: str = "failure") -> tuple[Untold, ...]:
-    """Failed verdicts of the last week that no mail has told, oldest first; a few at most.
+    """Failed verdicts of the last week without a mail, oldest first; a few at most.
 
-    Of a run that has taken its turn anew the next verdict tells.
+    A run that has started again is left out: its next verdict will be mailed.
     """
     rows = connection.execute(
         "SELECT v.event_id, v.dag_id, v.run_id, v.account, v.problem, r.as_of_day "

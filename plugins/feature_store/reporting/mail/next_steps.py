@@ -1,4 +1,4 @@
-"""What to do after a run failed, chosen by what kind of failure it is."""
+"""What to do after a run failed, chosen by the kind of failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from feature_store.reporting.run.facts import Finding
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do: why, in words, and the command or the SQL that is to be typed, if any."""
+    """One thing to do: why, in words, and the command or SQL to type, if any."""
 
     words: str
     command: str = ""
@@ -36,23 +36,23 @@ _UNREACHABLE = {
     "OperationalError",
 }
 _DUPLICATE = {"CardinalityViolation", "UniqueViolation"}
-# What the verdict's own findings are answered with.
+# The answer to each kind of failure that the verdict itself finds.
 _OF_KIND = {
     "ContractBroken": Step(
-        "The contract and the database are not one. This shows what differs:",
+        "The contract and the database differ. To see where:",
         "bin/feature-store check-contract",
     ),
     "HistoryLeak": Step(
-        "Do not train on these rows. This shows which days moved, and what of them:",
+        "Do not train on these rows. To see which past days changed, and how:",
         "bin/feature-store history",
     ),
     "LeakFound": Step(
-        "Do not train on these rows. This shows the way to what was not known at t0:",
+        "Do not train on these rows. To see which features read what was not known at t0:",
         "bin/feature-store check-leaks",
     ),
-    "NotReady": Step("This shows all that stands in the way:", "bin/feature-store plan"),
+    "NotReady": Step("To see everything that must be fixed first:", "bin/feature-store plan"),
     "ProofsChanged": Step(
-        "Put the files back. Or, if the change is meant, stamp it, as the owner:",
+        "Restore the files. If the change is intended, stamp it as the owner:",
         "bin/feature-store stamp-proofs",
     ),
 }
@@ -68,7 +68,7 @@ _SECTIONS = {
 
 
 def section(account: Account, findings: Sequence[Finding]) -> str:
-    """The section of the runbook, docs/operations.md, that has more of this kind of failure."""
+    """The section of the runbook, docs/operations.md, about this kind of failure."""
     own = next((failed for failed in account.failed if not failed.suite), None)
     if own and own.task_id == "prepare" and own.cause.kind not in _UNREACHABLE:
         return _SECTIONS.get(own.cause.kind, "Prepare stopped the run")
@@ -95,7 +95,7 @@ def next_steps(
 
     Args:
         dag_id: of the run.
-        logical_date: of the run; without one its tasks can be cleared in Airflow's page alone.
+        logical_date: of the run; without one, only Airflow's page can clear its tasks.
         tasks: of the run.
         account: why it failed.
         findings: of its suites.
@@ -109,60 +109,60 @@ def next_steps(
     differing = [finding for finding in critical if finding.compared is not None]
     twice = _repeated(critical, include_dir)
     steps = []
-    # Where tasks failed the verdict says no more than that; what is to be cleared is told last.
-    silent = account.failed or account.kind == "NotReady"  # which says: trigger a new run
+    # If tasks failed, the verdict says only that. What to clear comes last.
+    silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
     advice = own.next_step if own else "" if silent else account.next_step
     if kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed):
         steps += [Step(advice)] if advice else []
         steps.append(
             Step(
-                "The database did not answer, which says nothing about the data. This shows "
-                "whether it does now, and what it says:",
+                "The database did not answer. This says nothing about the data. To see whether it "
+                "answers now:",
                 "bin/feature-store status",
             )
         )
     elif kind in _DUPLICATE or twice:
         steps += _both_rows(task, twice, include_dir)
-    elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's own names its way out
+    elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's has its own next step
         steps.append(_OF_KIND[kind])
     if differing and not own:
         relation = differing[0].relation
         return (
             *steps,
             Step(
-                "Do not train on these rows. Have all of them made anew:",
+                "Do not train on these rows. Refresh every relation again:",
                 f"{trigger} --conf '{{\"refresh_unchanged\": true}}'",
             ),
             Step(
-                f"If they differ again, the SQL of {relation} is wrong: what its rows should be "
-                f"stands in include/sql/specifications/{relation}.sql."
+                f"If the rows differ again, the SQL of {relation} is wrong. Compare it with "
+                f"include/sql/specifications/{relation}.sql, which says what the rows should be."
             ),
         )
     if kind == "RowsLost":
         steps.append(
             Step(
-                "Load what is missing. Or, if so many rows are meant to be gone:",
+                "Load the missing rows. If they are meant to be gone:",
                 f"{trigger} --conf '{{\"accept_shrink\": true}}'",
             )
         )
     elif not steps and advice:
         steps.append(Step(advice))
     elif not steps and critical:
-        steps.append(Step("Mend the rows or the SQL; what is broken stands below."))
+        steps.append(Step("Fix the rows or the SQL. What is broken is listed below."))
     elif not steps and account.failed:
-        steps.append(Step("Read the log of the task, linked below, and mend what it names."))
+        steps.append(Step("Read the task's log, linked below, and fix what it names."))
     return (*steps, _again(dag_id, logical_date, task, trigger))
 
 
 def _again(dag_id: str, logical_date: datetime | None, task: str | None, trigger: str) -> Step:
     if task is None or logical_date is None:
         return Step(
-            "When it is mended, run again; what has not changed is not refreshed twice:", trigger
+            "After the fix, run again; relations that have not changed are reused:", trigger
         )
     moment = shlex.quote(logical_date.isoformat())
-    # Airflow 3.3 looks for the text itself in the tasks' ids; a pattern would match none.
+    # Airflow 3.3 looks for this text in the tasks' ids. A pattern would match nothing.
     return Step(
-        f"When it is mended, have {task} done again, with what follows it:",
+        f"After the fix, run {task} and the tasks after it again:",
         f"airflow tasks clear {shlex.quote(dag_id)} --task-regex {shlex.quote(task)} "
         f"--downstream --start-date {moment} --end-date {moment}",
     )
@@ -171,9 +171,9 @@ def _again(dag_id: str, logical_date: datetime | None, task: str | None, trigger
 def _first_to_clear(
     tasks: Sequence[str], account: Account, critical: Sequence[Finding]
 ) -> str | None:
-    """The task whose work must be done again: the broken layer's own, else the first that failed.
+    """The task to run again: the one of the broken layer, else the first that failed.
 
-    A task that failed for a cause of its own goes before a suite, which only found something.
+    A task that failed by itself goes before a suite, which only found something.
     """
     relations = [r for finding in critical for r in (*finding.layers, finding.relation)]
     relations += [r for failed in account.failed for r in failed.cause.about]
@@ -186,13 +186,13 @@ def _first_to_clear(
 
 
 def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
-    """The queries for rows that have one key, in each source of the relation that has this key."""
+    """Queries for rows that share a key, one for each source of the relation with that key."""
     try:
         store = read_store(include_dir)
     except StoreError:
-        return  # a folder that cannot be read is told by prepare
+        return  # prepare reports a folder that cannot be read
     names = {finding.relation for finding in twice}
-    # What base layers read has a row for each edit: there a key that repeats says nothing.
+    # What base layers read has a row for each edit, so a repeated key is normal there.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
         if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
@@ -202,16 +202,16 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
         for source in store.sources:
             for key in keys if source.name in relation.sources else ():
                 if source.name not in edits and source.columns.keys() >= set(key):
-                    words = f"If rows of {source.name} have one key, this shows all of them:"
+                    words = f"To see the rows of {source.name} that share a key, if there are any:"
                     yield Step(words, _twice(source.name, key))
 
 
 def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
-    """Those by which a key is there twice; that rows are missing may be found by the same suite."""
+    """Findings of a key that is there twice. The same suite may also find missing rows."""
     try:
         keys_in = suite_of(include_dir, Check.KEYS)
     except StoreError:
-        return []  # a folder that cannot be read is told by prepare
+        return []  # prepare reports a folder that cannot be read
     return [
         finding
         for finding in critical

@@ -1,4 +1,4 @@
-"""Handing one notice to a chat or a webhook: once, within a bound, its address never told.
+"""Hands one notice to a chat or a webhook: once, within a time limit. Its address stays secret.
 
 The type of one Airflow connection decides how: ``http`` is a webhook that takes ``{"text": …}``
 (Slack, Mattermost, Google Chat and others do), ``slackwebhook`` and ``apprise`` go through
@@ -78,7 +78,7 @@ class _Handover:
         send = _sender(connection, self._text)
         with self._step:
             if self._given_up or not self._about_to():
-                raise GivenUp("it was left to another try")
+                raise GivenUp("it is left to another attempt")
             self.outcome = Outcome.UNKNOWN
         try:
             send()
@@ -123,7 +123,7 @@ def _webhook(connection: Connection, text: str) -> Callable[[], None]:
         except URLError as error:
             if isinstance(error.reason, TimeoutError):
                 raise
-            # Before the request could be sent; without the address, which may be the secret.
+            # Nothing was sent. The address is left out: it may be the secret.
             raise Refused(f"it cannot be reached: {error.reason}") from None
 
     return send
@@ -147,10 +147,10 @@ def _address(connection: Connection) -> str:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Whoever has the address has its message; nobody else."""
+    """Sends the message to the given address only."""
 
     def redirect_request(self, *_: Any) -> None:
-        """A redirect is an answer like any other that is not what was wanted."""
+        """Treat a redirect as a refusal."""
 
 
 def _slack(connection: Connection, text: str) -> Callable[[], None]:
@@ -159,7 +159,7 @@ def _slack(connection: Connection, text: str) -> Callable[[], None]:
     notifier = SlackWebhookNotifier(
         slack_webhook_conn_id=connection.conn_id, text=text, retry_handlers=[]
     )
-    # Not by calling it, which would take a text out of data for a template.
+    # Calling the notifier would render the text, which may come from data, as a template.
     return lambda: notifier.notify({})
 
 

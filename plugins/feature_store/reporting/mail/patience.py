@@ -1,4 +1,4 @@
-"""Waiting for something no longer than a mail is worth."""
+"""Waits for something, but only for a given time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _Done = TypeVar("_Done")
 
 
 def within(seconds: float, work: Callable[[], _Done]) -> _Done:
-    """Do something in a thread of its own, and wait for it at most so long.
+    """Do something in a thread of its own, and wait for it at most that long.
 
-    The timeouts of a mail server's answers do not add up to a bound: it may be slow with each of
-    them. The thread is left alone after that; it keeps no process from ending.
+    A mail server's timeouts do not limit the total, because each answer may be slow. After the
+    time limit the thread is left alone; it does not keep the process from ending.
 
     Raises:
         TimeoutError: it took longer.

@@ -25,7 +25,7 @@ from feature_store.validation.history.findings import pending_reviews
 
 @dataclass(frozen=True)
 class FailedRun:
-    """What Airflow says of a run that failed; all that a mail needs if the database is down.
+    """What Airflow knows of a failed run: all that a mail has if the database is down.
 
     Attributes:
         dag_id: of the DAG.
@@ -56,13 +56,13 @@ class MailFacts:
         as_of_day: the day that the run answers for, if known.
         title: how people call the store.
         account: why it failed.
-        findings: what its suites found; those that were met are not told.
-        key: the column that the rows of a sample lead with; empty: none.
+        findings: what its suites found, without what was met.
+        key: the first column of sample rows; empty: none.
         readers: what readers see now.
         certified: what was certified last, if known.
-        reviews: old days that changed and that nobody has accepted, seen first by this run.
+        reviews: old days whose change this run saw first and nobody has accepted.
         steps: what to do.
-        section: of the runbook, that has more.
+        section: of the runbook, about this kind of failure.
         links: pairs of a label and an address.
         notes: on the mail itself, such as that it comes late.
     """
@@ -93,7 +93,7 @@ def read_facts(
 
     Args:
         run: what Airflow says.
-        connection: a pinned session on the store; None if there is none to be had.
+        connection: a pinned session on the store; None if none could be opened.
         include_dir: the store's folder.
         why_not: why there is no session, in words.
 
@@ -106,10 +106,10 @@ def read_facts(
     key = ""
     account = run.account
     if connection is None:
-        # That "nothing was changed" is said of the task that could not connect, not of the run.
+        # The error's "nothing was changed" is about the task that could not connect, not the run.
         worked = set(run.tasks) - {t.task_id for t in account.failed} - set(account.never_ran)
         readers = account.readers if len(worked) <= 1 else ""
-        readers = f"{readers or 'not known.'} The store was not asked: {why_not}."
+        readers = f"{readers or 'not known.'} The store could not be asked: {why_not}."
     else:
         unchecked = {task.rpartition(".")[2] for task in account.never_ran}
         found = read_findings(connection, run.dag_id, run.run_id)
@@ -138,7 +138,7 @@ def read_facts(
 
 
 def title_of(include_dir: Path) -> str:
-    """How people call the store; a folder that cannot be read is told by prepare."""
+    """How people call the store. (Prepare reports a folder that cannot be read.)"""
     try:
         return read_profile(include_dir).title
     except BadInput:
@@ -155,7 +155,7 @@ def readers_have(readable: Sequence[Readable]) -> str:
         newest = max(one.finished_at for one in old)
         return (
             f"what they saw before: this run refreshed nothing. The newest of {len(old)} relations "
-            f"is of {_moment(newest)}."
+            f"was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {', '.join(new)}."]
     if old:

@@ -1,4 +1,4 @@
-"""Keeping secrets out of mails and of what the log says of them."""
+"""Keeps secrets out of mails, and out of what the log says about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def know_secrets(conn_id: str) -> None:
 
 
 def know_all_secrets(settings: Settings) -> None:
-    """The same of every connection that a message may have to do with."""
+    """The same for every connection that a message may name."""
     for conn_id in (settings.conn_id, settings.smtp_conn_id, settings.notify_conn_id):
         if conn_id:
             know_secrets(conn_id)

@@ -1,9 +1,9 @@
 """The one mail of a failed run, sent by the task that fails it.
 
-Beside the mail goes a notice with its first lines, where somebody has set one (`channels`).
+A notice with the mail's first lines goes out too, if a connection for it is set (`channels`).
 
-Whatever goes wrong here is logged in one line and changes nothing: a run's state never depends on
-its mail. A run that died without a word is told by the next one (`mail_untold`).
+A failure here is logged in one line and changes nothing: a run's state never depends on its mail.
+If a run died without sending its mail, the next run sends it (`mail_untold`).
 """
 
 from __future__ import annotations
@@ -36,14 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A mail is not worth a long wait: in seconds, for each statement, for each lock, for all facts.
+# The longest wait for one statement, for one lock, and for all facts together, in seconds.
 _PATIENCE = 30
 
-MAYBE_SECOND = (
-    "You may have had this mail before: when it was sent first, nobody learned whether it came."
-)
+MAYBE_SECOND = "You may already have this mail: nobody knows whether the first one arrived."
 """Said in a mail that may be a second one."""
-_LATE = "This mail comes late: the run ended without one, and a later run tells of it."
+_LATE = "This mail is late: the run ended without sending it, so a later run sends it."
 
 
 def mail_failure(
@@ -56,14 +54,14 @@ def mail_failure(
 
     Args:
         context: of the task that gives the verdict.
-        error: what it failed of.
+        error: the error that failed it.
         verdict: its number in the record; None if it could not be recorded.
         read: gives the store's settings.
     """
     try:
         _mail_failure(context, error, verdict, read)
     except Exception as problem:
-        # The last resort: not even the facts could be had.
+        # Not even the facts could be read.
         log.error("No failure mail was sent: %s", hide(reason(problem)))
 
 
@@ -73,12 +71,12 @@ def mail_untold(
     has_failed: Callable[[Holder], bool],
     read: Callable[[], Settings] = read_settings,
 ) -> None:
-    """Mail of other runs that failed, and of which nobody has been told. Never raises.
+    """Mail about other failed runs that nobody has been told of. Never raises.
 
     Args:
         connection: a session on the record.
-        context: of a task that has its turn.
-        has_failed: whether a run is over and has failed, by what Airflow says.
+        context: of a task whose run holds the lease.
+        has_failed: whether a run is over and has failed, according to Airflow.
         read: gives the store's settings.
     """
     try:
@@ -103,7 +101,7 @@ def _mail_failure(
             try:
                 connection = stack.enter_context(open_session(_hurried(settings), "mail"))
             except Exception as problem:
-                log.warning("Whether it was mailed before is not known: %s", hide(reason(problem)))
+                log.warning("Cannot tell whether it was mailed before: %s", hide(reason(problem)))
         facts = cache(lambda: _facts(failed_run(context, error, settings), settings))
         for channel in channels(settings):
             known = Mailed()
@@ -112,10 +110,10 @@ def _mail_failure(
                     known = mailed(connection, verdict, channel.kind("failure"))
                 except Exception as problem:
                     log.warning(
-                        "Whether it was told before is not known: %s", hide(reason(problem))
+                        "Cannot tell whether people know already: %s", hide(reason(problem))
                     )
             if channel.has_enough(known):
-                log.info("Of this failure %s has been told before.", channel.to)
+                log.info("%s has already been told of this failure.", channel.to)
                 continue
             book = Book(connection, channel, "failure", verdict, known, context["ti"])
             _tell(facts(), settings, known, book)
@@ -141,7 +139,7 @@ def _mail_untold(
             book = Book(connection, channel, "failure", one.verdict, known)
             facts = _facts(untold_run(context, one, settings), settings)
             if not _tell(facts, settings, known, book, _LATE):
-                break  # nobody is kept waiting for more mails to a server that takes none
+                break  # the server takes no mail now: do not wait for it again
 
 
 def _tell(facts: MailFacts, settings: Settings, known: Mailed, book: Book, *notes: str) -> bool:
@@ -152,7 +150,7 @@ def _tell(facts: MailFacts, settings: Settings, known: Mailed, book: Book, *note
 
 
 def send(mail: Mail, settings: Settings, book: Book) -> bool:
-    """Hand a message over to its channel, and write down what became of it.
+    """Hand a message to its channel, and record whether it was sent.
 
     Returns:
         Whether it went out.
@@ -192,7 +190,7 @@ def _facts(run: FailedRun, settings: Settings) -> MailFacts:
         return within(_PATIENCE, read)
     except Exception as problem:
         why_not = cause_of(problem)
-        log.warning("The failure mail goes without the store's audit tables: %s", hide(why_not))
+        log.warning("The failure mail lacks what the audit tables know: %s", hide(why_not))
         return read_facts(run, None, settings.include_dir, why_not)
 
 

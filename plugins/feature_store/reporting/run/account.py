@@ -1,4 +1,4 @@
-"""Why a run failed, as data: kept with its verdict; mail, report, page and log tell it alike."""
+"""Why a run failed, as data. It is kept with the verdict; mail, report, page and log show it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from feature_store.declarations.dag_outline import EXPECTATIONS, Refresh
 from feature_store.reporting.run.short_cause import brief, cause_of, told_by
 
 _ENDED = ("success", "failed")
-# As a run goes: what fails first keeps the rest from running.
+# In the order of a run: what fails first keeps the rest from running.
 _GROUPS = ("prepare", *Refresh, EXPECTATIONS)
-# Of a run, and of a task that fails of much: the rest is in its log.
+# The most causes or items kept, and the longest text. The log has the rest.
 _MOST, _LONGEST = 10, 300
 
 
@@ -23,9 +23,9 @@ class Cause:
     Attributes:
         text: in a few words; empty if unknown.
         kind: the error's class, such as ``CannotConnect`` or ``UniqueViolation``.
-        about: the relations whose rows are to be made again, where it is not the task's own.
-        items: what of it stands as a list, such as every privilege that is missing.
-        next_step: what it says is to be done.
+        about: the relations to refresh again, if not the task's own.
+        items: its parts as a list, such as every missing privilege.
+        next_step: what to do, as the error says.
     """
 
     text: str = ""
@@ -36,7 +36,7 @@ class Cause:
 
     @classmethod
     def of(cls, error: BaseException) -> Cause:
-        """Of an error, inside whatever Airflow has wrapped around it."""
+        """From an error, whatever Airflow has wrapped around it."""
         told = told_by(error)
         text, kind = cause_of(error)[:_LONGEST], type(told or error).__name__
         if told is None:
@@ -46,7 +46,7 @@ class Cause:
 
     @classmethod
     def read(cls, value: Any) -> Cause:
-        """As it was kept."""
+        """From what was kept."""
         if not isinstance(value, Mapping):
             return cls(str(value or ""))
         return cls(
@@ -67,7 +67,7 @@ class FailedTask:
 
     @property
     def suite(self) -> str | None:
-        """The suite that it was to check, if it is a suite's."""
+        """The suite that it checks, if it checks one."""
         group, _, name = self.task_id.rpartition(".")
         return name if group == EXPECTATIONS else None
 
@@ -83,7 +83,7 @@ class Account:
         head: what the verdict's task raised, without its items.
         items: what of it stands as a list.
         kind: the error's class.
-        next_step: what it says is to be done.
+        next_step: what to do, as the error says.
         readers: what it says of readers.
         failed: the tasks that failed before the verdict's, first things first.
         never_ran: the tasks that came to no end of their own.
@@ -103,7 +103,7 @@ class Account:
         return brief(self.head, self.items)
 
     def raised(self, error: BaseException | None) -> Account:
-        """The same, of what the verdict's task raised."""
+        """The same, with what the verdict's task raised."""
         if error is None:
             return self
         told = told_by(error)
@@ -119,12 +119,12 @@ class Account:
         )
 
     def record(self) -> dict[str, Any]:
-        """It as plain values, for the record."""
+        """The account as plain values, for the record."""
         return asdict(self)
 
     @classmethod
     def read(cls, recorded: Mapping[str, Any] | None, problem: str | None) -> Account:
-        """As the record has it; of verdicts that kept no data, the words alone."""
+        """From the record. Old verdicts kept no data, only the words."""
         if recorded is None:
             head, *items = (problem or "").split("\n  - ")
             return cls(head=head, items=tuple(items))
@@ -142,12 +142,12 @@ class Account:
 def account_of_tasks(
     states: Mapping[str, str | None], verdict: str, cause: Any = lambda _: None
 ) -> Account:
-    """What the states of a run's tasks say.
+    """Why a run failed, according to the states of its tasks.
 
     Args:
         states: by task.
-        verdict: the task that gives the verdict, which counts as neither.
-        cause: gives what a failed task left as its cause.
+        verdict: the task that gives the verdict; it is left out.
+        cause: gives the cause that a failed task has left.
     """
     others = sorted((task for task in states if task != verdict), key=_order)
     failed = [task for task in others if states[task] == "failed"]

@@ -1,4 +1,4 @@
-"""What is known of a run, as plain values: `read` reads them; mail, report and page show them."""
+"""What is known of a run, as plain values. `read` reads them; mail, report and page show them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from feature_store.validation.history.findings import Finding as HistoryFinding
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run, as ``feature_store_audit.run`` has it, and whether the lease is in its name now.
+    """A run from ``feature_store_audit.run``, and whether it holds the lease now.
 
-    What came before or after it is known by ``event_id`` and ``verdict_event``, never by a clock.
+    ``event_id`` and ``verdict_event`` say what came before and after it, never a clock.
     """
 
     dag_id: str
@@ -36,14 +36,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one expectation came to.
+    """The result of one expectation.
 
     Attributes:
         outcome: ``met``, ``broken``, or ``error`` where it could not be checked.
-        observed: in words; of an error, its cause.
+        observed: in words; for an error, its cause.
         breaching: how many rows breach it; None where nobody counted them.
-        compared: of a specification, how many rows it compared; None of other expectations.
-        sample: some of the rows that breach it; of a specification's, the key and what differs.
+        compared: how many rows a specification compared; None for other expectations.
+        sample: some of the rows that breach it; for a specification, the key and what differs.
     """
 
     suite: str
@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def amount(self) -> str:
-        """How much breaches it, such as ``3 rows``; empty where that is not known."""
+        """How much breaches it, such as ``3 rows``; empty if that is not known."""
         if self.compared == 0:
             return "no row compared"
         return plural(self.breaching, "row") if self.breaching else ""
@@ -84,7 +84,7 @@ class Finding:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The relations that its rows name; of an ordinary one, which is about one, none."""
+        """The relations that its rows name; none for an ordinary one, about a single relation."""
         return tuple(str(row["relation"]) for row in self.sample if "relation" in row)
 
 
@@ -103,8 +103,8 @@ class RefreshFacts:
     """One refresh of a relation.
 
     Attributes:
-        of_run: it is of the run that the report is about, or that run found it still good.
-        reuse: why it was found still good; empty if it was not needed to ask.
+        of_run: whether this run did it, or found it still good.
+        reuse: why it was still good; empty if it was refreshed.
     """
 
     relation: str
@@ -128,7 +128,7 @@ class Readable:
 
 @dataclass(frozen=True)
 class SeenFacts:
-    """What a refresh of the run recorded of its sources: how many of what, and some of them."""
+    """What a refresh of the run recorded of its sources: how many of what, and some examples."""
 
     relation: str
     fact: str
@@ -148,21 +148,21 @@ class ContractFacts:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that the record tells of a run.
+    """All that the record has of a run.
 
     Attributes:
         run: the run.
-        findings: of expectations, those that count (the view ``finding``), what is wrong first.
+        findings: of expectations, those that count (the view ``finding``), the worst first.
         proofs: of the rows that the run used.
-        outdated: how many findings count no longer.
-        refreshes: of each relation, in the order of its last refresh, up to 30 refreshes until the
-            run's end, oldest first.
+        outdated: how many findings no longer count.
+        refreshes: for each relation, up to 30 refreshes until the run's end, oldest first; the
+            relations in the order of their last refresh.
         seen: what the run's refreshes recorded of their sources.
         skew: the features that moved since they were served, the largest share first.
         contracts: the feature sets.
-        key: the column that the rows of a sample lead with; empty: none.
-        certified: in words, what is certified when the report is written.
-        leaks: output days that moved without cause and are not mended or accepted.
+        key: the first column of sample rows; empty: none.
+        certified: what is certified when the report is written, in words.
+        leaks: output days that moved without cause and are neither corrected nor accepted.
         reviews: old input days that changed and are not accepted.
         readable: the rows that readers have of each relation, and of which refresh.
     """
@@ -183,17 +183,17 @@ class RunRecord:
 
     @property
     def broken(self) -> tuple[Finding, ...]:
-        """What makes the run a failed one."""
+        """What fails the run."""
         return tuple(f for f in self.findings if f.is_critical)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What could not be checked, which says nothing about the data."""
+        """What could not be checked. This says nothing about the data."""
         return tuple(f for f in self.findings if f.outcome == "error")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What is told and fails nothing."""
+        """What is reported and fails nothing."""
         return tuple(f for f in self.findings if f.is_warning)
 
     @property

@@ -1,4 +1,4 @@
-"""What broke, in one phrase: the cause rather than what followed from it."""
+"""What broke, in one phrase: the cause, not its consequences."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from feature_store.reporting.run.facts import Finding
 def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
     """The first cause of a failed run, and how many others there are.
 
-    A task that failed of its own comes first, for what it did not do was not checked; then what is
-    wrong with the data; then what could not be checked; then what the verdict itself found.
+    First come tasks that failed by themselves, because the rest could not be checked; then wrong
+    data; then what could not be checked; then what the verdict itself found.
     """
     phrases = [str(task) for task in account.failed if not task.suite]
     phrases = phrases or [broken(finding) for finding in findings if finding.is_critical]
@@ -26,15 +26,15 @@ def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
             if task.suite and task.suite not in known
         ]
     if not phrases:
-        return account.brief or "it does not say why, see its log"
+        return account.brief or "no cause recorded, see the log"
     more = f" and {len(phrases) - 1} more" if len(phrases) > 1 else ""
     first = " ".join(phrases[0].split())
-    # Up front what must not be cut off.
+    # Cut the phrase, not the count.
     return f"{first if not more or len(first) <= 80 else first[:77].rstrip() + '...'}{more}"
 
 
 def broken(finding: Finding) -> str:
-    """What is broken, and how much of what."""
+    """What is broken, and how much of it."""
     if finding.layers:
         more = f" and {len(finding.layers) - 1} more" if len(finding.layers) > 1 else ""
         return f"{finding.suite} broken: {finding.layers[0]}{more}"

@@ -1,4 +1,4 @@
-"""Rows that breach an expectation, as people are shown them: flat, and no more than twenty."""
+"""Rows that breach an expectation, as people see them: flat, and at most twenty."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST = 20
 
 
 def unfold(sample: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
-    """Of one row that sums up: what it counted, and the rows that it has as its ``sample``."""
+    """Split a row that sums up into its counts and the rows of its ``sample``."""
     if len(sample) != 1 or not isinstance(sample[0], dict):
         return {}, sample
     row = dict(sample[0])
@@ -21,13 +21,13 @@ def unfold(sample: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
 
 
 def sample_rows(sample: Sequence[Any]) -> tuple[dict[str, Any], ...]:
-    """The first of them; what is no row is shown as one with a value."""
+    """The first rows. A plain value is shown as a row with one value."""
     rows = (row if isinstance(row, dict) else {"value": row} for row in sample[:MOST])
     return tuple(map(_flat, rows))
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without nested values; of a specification's, its key and only what differs."""
+    """A row without nested values. A specification's row keeps its key and what differs."""
     if row.keys() == {"key", "observed", "expected"} and isinstance(row["key"], dict):
         observed, expected = row["observed"], row["expected"]
         if not observed or not expected:

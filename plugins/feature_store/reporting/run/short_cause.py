@@ -1,4 +1,4 @@
-"""Why something failed: in a few words, and in our own words inside what Airflow wrapped around."""
+"""Why something failed, in a few words; also finds our own error inside Airflow's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cause_of(error: BaseException) -> str:
 
 
 def brief(head: str, items: Sequence[str]) -> str:
-    """A problem in one line; where it only announces its items, with the first of them."""
+    """A problem in one line; if it only announces a list, with the first item."""
     first = head.strip().partition("\n")[0]
     return f"{first} {_listed(items)}".strip() if first.endswith(":") else first
 
@@ -50,7 +50,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def told_by(error: BaseException | None) -> StoreError | None:
-    """The error in our own words, inside whatever Airflow wrapped around it."""
+    """Our own error, inside whatever Airflow has wrapped around it."""
     return next((link for link in _chain(error) if isinstance(link, StoreError)), None)
 
 

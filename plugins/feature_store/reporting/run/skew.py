@@ -1,4 +1,4 @@
-"""What a run found to have moved since it was served, as the rows of a table."""
+"""The features that a run found changed since they were served, as rows of a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDER BY share_of_rows DESC, k.feature_set, k.feature
 
 
 def moved_features(connection: Connection[Any], dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    """The features of which something moved, the largest share first."""
+    """The features that moved since they were served, the largest share first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_MOVED, (dag_id, run_id)).fetchall()
     return [row | {"share_of_rows": float(row["share_of_rows"])} for row in rows]

@@ -1,4 +1,4 @@
-"""A run in one flat row, for whoever watches runs by a program."""
+"""A run in one flat row, for programs that watch runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_store.reporting.run.headline import what_broke
 
 
 def summary(record: RunRecord) -> dict[str, Any]:
-    """What a run came to: who, for which day, its verdict, and how many of what."""
+    """A run's summary: which run, for which day, its verdict, and the counts."""
     run = record.run
     return {
         "dag_id": run.dag_id,

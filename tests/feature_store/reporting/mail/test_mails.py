@@ -235,7 +235,7 @@ def test_the_subject_begins_with_what_people_call_the_store(tmp_path):
         # What did not pass on is the cause; what the run found before its refresh is not.
         ({"findings": (finding(),), "account": failed("base.x")}, "base.x failed"),
         ({"account": Account("tom_v1: drifted.\nmore")}, "tom_v1: drifted."),
-        ({"findings": (finding(severity="warning"),)}, "it does not say why, see its log"),
+        ({"findings": (finding(severity="warning"),)}, "no cause recorded, see the log"),
         (
             {"account": Account("The contract of x is broken:", ("a is gone.",))},
             "The contract of x is broken: a is gone.",
@@ -412,7 +412,7 @@ def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisem
     for found in ([spam, lost], [spam], [twice]):
         steps = next_steps(DAG, None, [], account, found, Settings().include_dir)
         assert [step.command for step in steps] == [f"airflow dags trigger {DAG}"] or (
-            len(steps) == 2 and "what is broken stands below" in steps[0].words
+            len(steps) == 2 and "What is broken is listed below" in steps[0].words
         )
         assert not any("SELECT" in step.command or " log " in step.words for step in steps)
 
@@ -529,7 +529,7 @@ def test_with_the_database_down_the_exception_alone_makes_a_mail(mailbox, airflo
     )
     text, html = parts(message)
     assert "Check the server." in text
-    assert "nothing was changed. The store was not asked: Cannot connect to" in html
+    assert "nothing was changed. The store could not be asked: Cannot connect to" in html
     for part in (text, html, str(message)):
         assert "hunter2" not in part
 
@@ -677,7 +677,7 @@ def test_with_the_database_down_a_run_that_worked_has_changed_something():
     error = CannotConnect("Cannot connect.", readers="nothing was changed.")
     worked = {"prepare": "success", "base.x": "success"}
     read = told(None, worked, Account().raised(error))
-    assert read.readers == "not known. The store was not asked: down."
+    assert read.readers == "not known. The store could not be asked: down."
 
 
 def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):
@@ -721,7 +721,7 @@ def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():
     accept = "bin/feature-store accept-history --day 2026-01-02"
     mail = compose_review(facts(), [date(2026, 1, 2)], [review], [Step("Accept it:", accept)])
     assert mail.subject == (
-        "feature store 2026-06-30: the old day 2026-01-02 has changed, for review"
+        "feature store 2026-06-30: the old day 2026-01-02 has changed: please review"
     )
     assert "The run passed." in mail.text
     assert review in mail.text
@@ -734,7 +734,9 @@ def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():
 def test_a_long_review_mail_leaves_the_rest_to_the_command_line():
     days = [date(2026, 1, 1), date(2026, 2, 9)]
     mail = compose_review(facts(), days, [f"day {n}" for n in range(40)], [])
-    assert mail.subject.endswith("2 old days (2026-01-01 to 2026-02-09) have changed, for review")
+    assert mail.subject.endswith(
+        "2 old days (2026-01-01 to 2026-02-09) have changed: please review"
+    )
     assert "and 15 more: bin/feature-store history" in mail.text
 
 

@@ -30,8 +30,8 @@ RUN = Holder(DAG, FAILED)
 # Of a whole conversation up to the mail itself: greeting, EHLO, sender, recipient, go on.
 ANSWERS = 5
 MAILED = "mailed"  # the XCom of how far its mail came
-AGAIN = "You may have had this mail before"
-LATE = "This mail comes late"
+AGAIN = "You may already have this mail"
+LATE = "This mail is late"
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_with_the_database_down_airflow_remembers_the_mail_and_the_next_run_send
     with pytest.raises(CannotConnect):
         task.execute(last)  # type: ignore[arg-type]
     (text,) = texts(mailbox)
-    assert "The store was not asked" in text
+    assert "The store could not be asked" in text
     state = last["ti"].xcoms[FAILED, "assert_contract", MAILED]
 
     airflow_conn(db.conninfo)
