@@ -21,7 +21,8 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.adoption import collisions, misfits
-from feature_store.schema.governance import Governance, Standing, read_governance, standing
+from feature_store.schema.governance import Governance, read_governance
+from feature_store.schema.governance_difference import Difference, compare
 from feature_store.text_format import difference
 
 
@@ -78,7 +79,7 @@ class Condition:
         details: where file and database differ, in words; empty where they do not.
         dictionary_differs: whether its comments in the file are not those that were applied.
         reworded: whether another major version of the server described it when it was applied.
-        standing: of a governance file that is not as it should be, its parts.
+        difference: of a governance file that is not as it should be, its parts.
     """
 
     thing: StoreObject
@@ -86,7 +87,7 @@ class Condition:
     details: str = ""
     dictionary_differs: bool = False
     reworded: bool = False
-    standing: Standing | None = None
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -224,15 +225,15 @@ def _governance_condition(
             return Condition(thing, state, "", differs, reworded)
         then = (file_then, recorded.live_definition)
     stays = recorded is None or recorded.adopted
-    parts = standing(connection, governance, named, then, may_stay=stays)
+    parts = compare(connection, governance, named, then, may_stay=stays)
     if not parts.misfits:
         ours = recorded is not None and not recorded.adopted
         state = State.INCOMPLETE if ours else State.ADOPTABLE
-        return Condition(thing, state, standing=parts)
+        return Condition(thing, state, difference=parts)
     state = State.FOREIGN
     if recorded:
         state = State.ALTERED_LIVE if changed is not None else State.FILE_CHANGED
-    return Condition(thing, state, "\n".join(parts.misfits), standing=parts)
+    return Condition(thing, state, "\n".join(parts.misfits), difference=parts)
 
 
 def _any_named(governance: Governance, named: Collection[str]) -> bool:

@@ -25,8 +25,8 @@ def blockages(plan: Plan) -> list[str]:
 
     def way_out(condition: Condition) -> str:
         # Apply takes all of them or none, so one command has to name them all.
-        if condition.standing:
-            at_once = len(named) > 1 and condition.standing.outgrown
+        if condition.difference:
+            at_once = len(named) > 1 and condition.difference.outgrown
             return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
         return f"\nNext: {WAY_OUT[condition.state].format(' '.join(named))}"
 
@@ -37,9 +37,9 @@ def _all_at_once(plan: Plan) -> list[str]:
     """What stands in the way and what was named already, by the names that `--replace` takes."""
     names = [thing.label for thing in plan.replaces]
     for condition in (*plan.completes, *plan.adopts, *plan.blocked):
-        if condition.standing:
-            names += [str(part.name) for part in condition.standing.replace]
-            names += condition.standing.outgrown
+        if condition.difference:
+            names += [str(part.name) for part in condition.difference.replace]
+            names += condition.difference.outgrown
         elif condition.state in REPLACEABLE:
             names.append(condition.thing.label)
     return names
@@ -77,8 +77,8 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         labels = [_parted(condition) for condition in plan.completes]
         yield f"{'Completed' if done else 'To complete'}: {len(labels)}\n{bullets(labels)}"
     if plan.adopts:
-        plain = [c.thing.label for c in plan.adopts if not (c.details or c.standing)]
-        told = [_parted(c) for c in plan.adopts if c.details or c.standing]
+        plain = [c.thing.label for c in plan.adopts if not (c.details or c.difference)]
+        told = [_parted(c) for c in plan.adopts if c.details or c.difference]
         told += ["\n".join(wrap(", ".join(plain), 92))] if plain else []
         words = "Adopted as they are" if done else "To adopt as they are, and never alter"
         yield f"{words}: {len(plan.adopts)}\n{bullets(told)}"
@@ -182,8 +182,8 @@ def _parted(condition: Condition) -> str:
     words = [condition.thing.label]
     if condition.details:
         words.append(condition.details)
-    if condition.standing:
-        words += [f"creates {part.name}" for part in condition.standing.create]
-        words += [f"replaces {part.name}" for part in condition.standing.replace]
-        words += [f"keeps your {kept}" for kept in condition.standing.kept]
+    if condition.difference:
+        words += [f"creates {part.name}" for part in condition.difference.create]
+        words += [f"replaces {part.name}" for part in condition.difference.replace]
+        words += [f"keeps your {kept}" for kept in condition.difference.kept]
     return "\n".join(words)

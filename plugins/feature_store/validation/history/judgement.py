@@ -27,9 +27,9 @@ from feature_store.declarations.history_series import HistoryLayer, Role, in_ord
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history.definition_changes import (
-    Standing,
+    BaselineState,
+    begin_if_redefined,
     check_refreshed_in_order,
-    take_standing,
 )
 from feature_store.validation.history.findings import (
     close_undone,
@@ -142,11 +142,11 @@ class _Judgement:
         settled_before = self._settled_before(as_of_day, today)
         first, days = [], 0
         for layer in self._layers:
-            standing = take_standing(self._connection, layer, self._settings.zone, self._lease)
-            if standing is not Standing.KEPT:
+            state = begin_if_redefined(self._connection, layer, self._settings.zone, self._lease)
+            if state is not BaselineState.KEPT:
                 self._moves[layer.name] = Moves(layer, None)
                 days += self._start_anew(layer)
-                first += [layer.name] if standing is Standing.FIRST else []
+                first += [layer.name] if state is BaselineState.FIRST else []
                 continue
             look = self._look(layer)
             days += len(look.seen)
