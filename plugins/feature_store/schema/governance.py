@@ -6,16 +6,15 @@ They come as a whole, but part by part into a database that has some of them
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import sqlglot
 from psycopg import sql
-from sqlglot import exp
+from sqlglot import TokenType, exp
 
 from feature_store.connection import Connection
 from feature_store.database.catalog import describe_governance
-from feature_store.declarations.sql_statement import Statement, split_text
+from feature_store.declarations.sql_statement import split_text, tokens_of
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.errors import BadInput
@@ -46,10 +45,6 @@ _FILES = (
     ("certification.sql", "certification guard", True, True),
     ("freshness.sql", "freshness guard", True, True),
 )
-_MADE = re.compile(r'CREATE (?P<kind>TABLE|VIEW|FUNCTION) "\w+"\.(?P<name>\w+)')
-_ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
-_BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
-_ARGUMENT = re.compile(r"p_\w+ (\w+)")
 
 
 @dataclass(frozen=True)
@@ -92,8 +87,8 @@ class Part:
     @property
     def body(self) -> str:
         """A function's text between its dollar quotes; of a view nothing."""
-        match = _BODY.search(self.create)
-        return match[1] if match else ""
+        texts = (t.text for t in tokens_of(self.create) if t.token_type is TokenType.HEREDOC_STRING)
+        return next(texts, "")
 
     @property
     def columns(self) -> dict[str, str]:
@@ -159,26 +154,30 @@ def read_governance(profile: StoreProfile) -> tuple[Governance, ...]:
     )
 
 
-def _governance(file: str, kind: str, schema: str, profile: StoreProfile) -> Governance:
+def _governance(file: str, called: str, schema: str, profile: StoreProfile) -> Governance:
     path = FOLDER / file
     parts: dict[str, Part] = {}
     dictionary = []
     for statement in split_text(path, _of_store(read_text(path), profile)):
         # The file is written for psql, which puts the quoted schema in place of :"schema".
         text = statement.text.replace(':"schema"', f'"{schema}"')
-        on, made = _ON.match(text), _MADE.match(text)
-        if on and on["name"] in parts:
-            parts[on["name"]].comments.append(text)
-            dictionary.append(statement.normal)
-        elif made:
-            parts[made["name"]] = _part(text, statement, schema, made)
-        else:
-            raise BadInput(
-                f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
-            )
+        match [token.text for token in tokens_of(text)]:
+            case ["COMMENT", "ON", _, _, ".", name, *_] if name in parts:
+                parts[name].comments.append(text)
+                dictionary.append(statement.normal)
+            case ["CREATE", "TABLE" | "VIEW" | "FUNCTION" as kind, _, ".", name, *rest]:
+                # Of a function what follows is ( name type , name type ) …
+                types = rest[2 : rest.index(")") : 3] if kind == "FUNCTION" else None
+                arguments = None if types is None else ", ".join(types)
+                made = Name(schema, name)
+                parts[name] = Part(made, kind == "VIEW", text, statement.normal, arguments)
+            case _:
+                raise BadInput(
+                    f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
+                )
     if not parts:
         raise BadInput(f"{path} has no statement.")
-    label, formerly = (f"the {k} of {schema}" for k in (kind, _FORMERLY.get(kind, kind)))
+    label, formerly = (f"the {k} of {schema}" for k in (called, _FORMERLY.get(called, called)))
     return Governance(
         schema, profile.registry, label, formerly, tuple(parts.values()), ";\n".join(dictionary)
     )
@@ -189,11 +188,3 @@ def _of_store(text: str, profile: StoreProfile) -> str:
     fact = sql.Literal(profile.newest.fact).as_string()
     text = text.replace(':"registry"', profile.registry).replace(":'newest_fact'", fact)
     return text.replace(":dag_id", profile.dag_id)
-
-
-def _part(text: str, statement: Statement, schema: str, made: re.Match[str]) -> Part:
-    arguments = None
-    if made["kind"] == "FUNCTION":
-        arguments = ", ".join(_ARGUMENT.findall(text.partition("RETURNS")[0]))
-    is_view = made["kind"] == "VIEW"
-    return Part(Name(schema, made["name"]), is_view, text, statement.normal, arguments)
