@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -108,18 +108,32 @@ def _shown(example: dict[str, Any]) -> str:
     return f"{told}: {example[CHANGE]}" if CHANGE in example else told
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What a run saw of a finding.
+
+    Attributes:
+        seen: what the day looks like now: its baseline once accepted.
+        difference: how that differs from the baseline.
+        reaches: the output days that it can move.
+        details: more, in words.
+        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
+    """
+
+    seen: Fingerprint | None
+    difference: Difference
+    reaches: tuple[Reach, ...] = ()
+    details: str = ""
+    recount: bool = False
+
+
 def open_finding(
     connection: Connection,
     run: Holder,
     kind: Kind,
     layer: HistoryLayer,
     day: date | None,
-    *,
-    seen: Fingerprint | None = None,
-    difference: Difference | None = None,
-    reaches: Iterable[Reach] = (),
-    details: str = "",
-    recount: bool = False,
+    sighting: Sighting,
 ) -> None:
     """Record a finding; what is open about the layer's day is brought up to date instead.
 
@@ -130,13 +144,9 @@ def open_finding(
             nothing and are closed.
         layer: the layer.
         day: the day, None for the whole layer.
-        seen: what the day looks like now: its baseline once accepted.
-        difference: how that differs from the baseline.
-        reaches: the output days that it can move.
-        details: more, in words.
-        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
+        sighting: what the run saw of it.
     """
-    d = difference or Difference(0, 0, 0, (), ())
+    seen, d = sighting.seen, sighting.difference
     connection.execute(
         _OPEN,
         {
@@ -149,11 +159,11 @@ def open_finding(
             "changed": d.changed,
             "columns": list(d.columns),
             "examples": json.dumps(d.examples),
-            "reaches": json.dumps([_as_json(r) for r in reaches]),
-            "details": details,
+            "reaches": json.dumps([_as_json(r) for r in sighting.reaches]),
+            "details": sighting.details,
             "rows": seen.rows if seen else 0,
             "digest": seen.digest if seen else None,
-            "recount": recount,
+            "recount": sighting.recount,
             "dag_id": run.dag_id,
             "run_id": run.run_id,
         },

@@ -7,7 +7,7 @@ from datetime import date
 
 from feature_store.audit.lease import Holder
 from feature_store.connection import Connection
-from feature_store.validation.history.findings import Kind, Reach, open_finding
+from feature_store.validation.history.findings import Kind, Reach, Sighting, open_finding
 from feature_store.validation.history.moved_days import Look
 
 
@@ -22,10 +22,12 @@ def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence
             Kind.LEAK,
             look.layer,
             day,
-            seen=look.seen_on(day),
-            difference=differences[day],
-            details=f"Nothing that it may depend on had changed when it moved ({windows}, "
-            f"counted in days from its own).",
+            Sighting(
+                look.seen_on(day),
+                differences[day],
+                details=f"Nothing that it may depend on had changed when it moved ({windows}, "
+                f"counted in days from its own).",
+            ),
         )
 
 
@@ -54,10 +56,7 @@ def record_reviews(
             Kind.REVIEW,
             look.layer,
             day,
-            seen=look.seen_on(day),
-            difference=differences[day],
-            reaches=reaches,
-            recount=recount,
+            Sighting(look.seen_on(day), differences[day], reaches, recount=recount),
         )
 
 
@@ -71,6 +70,5 @@ def record_ai(connection: Connection, run: Holder, look: Look, days: Sequence[da
                 Kind.AI,
                 look.layer,
                 day,
-                seen=look.seen_on(day),
-                difference=difference,
+                Sighting(look.seen_on(day), difference),
             )
