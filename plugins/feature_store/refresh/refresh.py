@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.audit.row_versions import rows_of
 from feature_store.connection import Connection, one_row, one_value
@@ -164,7 +164,7 @@ def _refresh_and_record(
         )
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
-    inputs = read_inputs(connection, relation, asked.zone, read_left(connection))
+    inputs = read_inputs(connection, relation, asked.zone, read_last_states(connection))
     # Readers would wait for it afterwards. What it finds is recorded, and breaks the suite.
     compared = compare_before_refresh(connection, relation) if mode == "blocking" else None
     before = read_version(connection, relation)

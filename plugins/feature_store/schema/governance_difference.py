@@ -24,7 +24,7 @@ _How = Literal["missing", "misfit", "outgrown", "kept"]
 
 
 @dataclass(frozen=True)
-class Difference:
+class GovernanceDifference:
     """How what a database has of a governance file differs from the file.
 
     Attributes:
@@ -50,7 +50,7 @@ def compare(
     recorded: tuple[str, str] | None,
     *,
     may_stay: bool,
-) -> Difference:
+) -> GovernanceDifference:
     """Compare part by part.
 
     Args:
@@ -79,7 +79,7 @@ def compare(
 
     replace = [p for p, how, _ in found if how in ("outgrown", "kept") and str(p.name) in named]
     rest = [(how, words, str(part.name)) for part, how, words in found if part not in replace]
-    return Difference(
+    return GovernanceDifference(
         create=tuple(part for part, how, _ in found if how == "missing"),
         replace=tuple(replace),
         misfits=tuple(words for how, words, _ in rest if how in ("misfit", "outgrown")),

@@ -48,8 +48,8 @@ def _all_at_once(plan: Plan) -> list[str]:
 _REPLACE = "bin/feature-store apply --replace {0}"
 WAY_OUT = {
     State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
-    State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
-    State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
+    State.OUTDATED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
+    State.DRIFTED: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
 WITHOUT_FILE = (

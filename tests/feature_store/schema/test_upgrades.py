@@ -383,4 +383,4 @@ def test_after_a_new_major_version_apply_records_the_new_wording(scratch, includ
     definition = scratch.value("SELECT pg_get_viewdef(%s::regclass)", "ml.spam_token_v1")
     scratch.run(f"CREATE OR REPLACE VIEW ml.spam_token_v1 AS {definition.rstrip(';')} LIMIT 3")
     plan = make_plan(scratch.connection, include.store, include.directory)
-    assert [c.state for c in plan.blocked] == [State.ALTERED_LIVE]
+    assert [c.state for c in plan.blocked] == [State.DRIFTED]

@@ -11,13 +11,13 @@ from datetime import date
 from itertools import groupby
 
 from feature_store.text_format import in_words, plural
-from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.findings import HistoryFinding
 from feature_store.validation.history.row_changes import CHANGE
 
 _MOST = 5
 
 
-def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
+def by_day(findings: Iterable[HistoryFinding], key: str) -> dict[date, str]:
     """What changed on each day, in a line, in the order of the days.
 
     Args:
@@ -29,7 +29,7 @@ def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
     return {day: _line(day, list(of_day), key) for day, of_day in days if day}
 
 
-def _line(day: date, findings: list[Finding], key: str) -> str:
+def _line(day: date, findings: list[HistoryFinding], key: str) -> str:
     told = list(_entities(findings, key)) or [_counted(finding) for finding in findings]
     moved: dict[str, int] = {}
     for finding in findings:
@@ -43,7 +43,7 @@ def _line(day: date, findings: list[Finding], key: str) -> str:
     return f"{day}: {'; '.join(told)}"
 
 
-def _entities(findings: list[Finding], key: str) -> Iterator[str]:
+def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
     """The entities that came, went and changed, as the layers tell that name them."""
     how: dict[int, set[str]] = {}
     to: dict[int, str] = {}
@@ -74,7 +74,7 @@ def _some(entities: list[int], to: dict[int, str]) -> str:
     return f"{shown}, …" if len(entities) > _MOST else shown
 
 
-def _counted(finding: Finding) -> str:
+def _counted(finding: HistoryFinding) -> str:
     d = finding.difference
     ways = ((d.came, "came"), (d.went, "went"), (d.changed, "changed"))
     told = [f"{plural(n, 'row')} {what}" for n, what in ways if n]

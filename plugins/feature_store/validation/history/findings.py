@@ -17,17 +17,17 @@ from feature_store.validation.history.fingerprints import Fingerprint
 from feature_store.validation.history.row_changes import CHANGE, Difference, drop_changes
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What a finding means."""
 
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
     DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    AI = "ai"  # a declared exception's columns of a past day changed; an old name
+    EXCEPTION = "ai"  # columns of a declared exception changed on a past day; an old word
 
 
 @dataclass(frozen=True)
-class Reach:
+class AffectedDays:
     """The days of an output that a changed input day can move.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryFinding:
     """One finding.
 
     Attributes:
@@ -71,12 +71,12 @@ class Finding:
     """
 
     finding_id: int
-    kind: Kind
+    kind: FindingKind
     layer: str
     relation: str
     day: date | None
     difference: Difference
-    reaches: tuple[Reach, ...]
+    reaches: tuple[AffectedDays, ...]
     details: str
     found_by: Holder
     latest: Holder
@@ -122,7 +122,7 @@ class Sighting:
 
     seen: Fingerprint | None
     difference: Difference
-    reaches: tuple[Reach, ...] = ()
+    reaches: tuple[AffectedDays, ...] = ()
     details: str = ""
     recount: bool = False
 
@@ -130,7 +130,7 @@ class Sighting:
 def open_finding(
     connection: Connection,
     run: Holder,
-    kind: Kind,
+    kind: FindingKind,
     layer: HistoryLayer,
     day: date | None,
     sighting: Sighting,
@@ -210,18 +210,18 @@ def close_undone(connection: Connection, lease: Lease, layer: str, days: Sequenc
         drop_changes(connection, lease, layer, days)
 
 
-def find(connection: Connection, condition: str, *values: Any) -> tuple[Finding, ...]:
+def find(connection: Connection, condition: str, *values: Any) -> tuple[HistoryFinding, ...]:
     """The findings that meet a condition, by day and layer."""
     rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
     return tuple(_finding(row) for row in rows)
 
 
-def pending_reviews(connection: Connection) -> tuple[Finding, ...]:
+def pending_reviews(connection: Connection) -> tuple[HistoryFinding, ...]:
     """The changes of old input days that nobody has accepted yet."""
     return find(connection, "outcome IS NULL AND kind = 'review'")
 
 
-def open_leaks(connection: Connection) -> tuple[Finding, ...]:
+def open_leaks(connection: Connection) -> tuple[HistoryFinding, ...]:
     """The output days that moved without cause, and are not as they were."""
     return find(connection, "outcome IS NULL AND kind = 'leak'")
 
@@ -234,7 +234,7 @@ def lock_history(connection: Connection) -> None:
     connection.execute("LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE")
 
 
-def _as_json(reach: Reach) -> dict[str, Any]:
+def _as_json(reach: AffectedDays) -> dict[str, Any]:
     return {
         "output": reach.output,
         "first": reach.first.isoformat(),
@@ -243,9 +243,9 @@ def _as_json(reach: Reach) -> dict[str, Any]:
     }
 
 
-def _reach(found: dict[str, Any]) -> Reach:
+def _reach(found: dict[str, Any]) -> AffectedDays:
     last = date.fromisoformat(found["last"]) if found["last"] else None
-    return Reach(found["output"], date.fromisoformat(found["first"]), last, found["moved"])
+    return AffectedDays(found["output"], date.fromisoformat(found["first"]), last, found["moved"])
 
 
 _FINDINGS = """
@@ -257,10 +257,10 @@ FROM feature_store_audit.history_finding
 _ORDER = 'ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id'
 
 
-def _finding(row: tuple[Any, ...]) -> Finding:
-    return Finding(
+def _finding(row: tuple[Any, ...]) -> HistoryFinding:
+    return HistoryFinding(
         finding_id=row[0],
-        kind=Kind(row[1]),
+        kind=FindingKind(row[1]),
         layer=row[2],
         relation=row[3],
         day=row[4],

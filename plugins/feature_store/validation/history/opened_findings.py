@@ -7,7 +7,12 @@ from datetime import date
 
 from feature_store.audit.lease import Holder
 from feature_store.connection import Connection
-from feature_store.validation.history.findings import Kind, Reach, Sighting, open_finding
+from feature_store.validation.history.findings import (
+    AffectedDays,
+    FindingKind,
+    Sighting,
+    open_finding,
+)
 from feature_store.validation.history.moved_days import Look
 
 
@@ -19,7 +24,7 @@ def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence
         open_finding(
             connection,
             run,
-            Kind.LEAK,
+            FindingKind.LEAK,
             look.layer,
             day,
             Sighting(
@@ -35,7 +40,7 @@ def record_reviews(
     connection: Connection,
     run: Holder,
     look: Look,
-    reached: Mapping[date, tuple[Reach, ...]],
+    reached: Mapping[date, tuple[AffectedDays, ...]],
     *,
     recount: bool,
 ) -> None:
@@ -53,21 +58,23 @@ def record_reviews(
         open_finding(
             connection,
             run,
-            Kind.REVIEW,
+            FindingKind.REVIEW,
             look.layer,
             day,
             Sighting(look.seen_on(day), differences[day], reaches, recount=recount),
         )
 
 
-def record_ai(connection: Connection, run: Holder, look: Look, days: Sequence[date]) -> None:
+def record_exceptions(
+    connection: Connection, run: Holder, look: Look, days: Sequence[date]
+) -> None:
     """Record days whose declared columns changed; that asks for nothing."""
     for day, difference in sorted(look.rows.differences(days).items()):
         if difference.changed:
             open_finding(
                 connection,
                 run,
-                Kind.AI,
+                FindingKind.EXCEPTION,
                 look.layer,
                 day,
                 Sighting(look.seen_on(day), difference),
