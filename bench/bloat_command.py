@@ -10,7 +10,7 @@ from bench.labels import label
 from bench.machine import describe_machine
 from bench.measure import describe_conditions
 from bench.options import Options
-from bench.results import conditions, markdown_table, number, read_result, write_result
+from bench.results import conditions, markdown_table, number, write_result, write_tables
 from bench.scratch import check_disk, need_bytes, scratch_store
 from bench.server import Profile, open_server
 from feature_store.declarations.store_definition import read_store
@@ -50,16 +50,8 @@ def run_bloat(options: Options) -> None:
 
 
 def render_bloat(out: Path) -> None:
-    """Make the table of the result in a folder, and print it.
-
-    Raises:
-        BadInput: the folder holds no result.
-    """
-    result = read_result(out / f"{NAME}.json")
-    table = bloat_table(result)
-    words = "# Sizes over thirty nights\n\nWritten by `make bench-bloat`.\n\n"
-    (out / f"{NAME}.md").write_text(words + table, encoding="utf-8")
-    print(f"\n{table}\nWritten to {out}: {NAME}.json, {NAME}.md")
+    """Make the tables of the result in a folder; see `write_tables`."""
+    write_tables(out, NAME, "Sizes over thirty nights", bloat_table)
 
 
 def bloat_table(result: dict[str, Any]) -> str:

@@ -14,13 +14,12 @@ from pathlib import Path
 import psycopg
 
 from bench.bloat_command import render_bloat, run_bloat
+from bench.logs_command import SERVED, YEARS
 from bench.options import DEFAULT_PATIENCE, DEFAULT_RUNS, Options, parse_sizes
 from bench.plans_command import render_plans, run_plans
 from bench.readers_command import render_readers, run_readers
 from bench.refresh_command import render_refresh, run_refresh
-from bench.served_command import render_served, run_served
 from bench.server import BENCH_HOME
-from bench.years_command import render_years, run_years
 from feature_store.errors import BadInput, CannotConnect, StoreError
 from sandbox.home import make_home
 
@@ -29,8 +28,8 @@ _COMMANDS: dict[str, tuple[Callable[[Options], None], Callable[[Path], None], st
     "readers": (run_readers, render_readers, "100000"),
     "bloat": (run_bloat, render_bloat, "30000"),
     "plans": (run_plans, render_plans, "100000"),
-    "served": (run_served, render_served, "10000 100000"),
-    "years": (run_years, render_years, "300000"),
+    "served": (SERVED.run, SERVED.render, "10000 100000"),
+    "years": (YEARS.run, YEARS.render, "300000"),
 }
 
 

@@ -19,7 +19,7 @@ from bench.measure import describe_conditions, say
 from bench.options import Options
 from bench.read_load import ReadLoad, percentiles
 from bench.reference import read_reference
-from bench.results import conditions, markdown_table, number, read_result, write_result
+from bench.results import conditions, markdown_table, number, write_result, write_tables
 from bench.same_load import work_without_locks
 from bench.scratch import Scratch, check_disk, need_bytes, scratch_store
 from bench.server import open_server
@@ -97,16 +97,8 @@ def measure_readers(
 
 
 def render_readers(out: Path) -> None:
-    """Make the tables of the result in a folder, and print them.
-
-    Raises:
-        BadInput: the folder holds no result.
-    """
-    result = read_result(out / f"{NAME}.json")
-    tables = reader_tables(result)
-    words = "# Readers during a refresh\n\nWritten by `make bench-readers`.\n\n"
-    (out / f"{NAME}.md").write_text(words + tables, encoding="utf-8")
-    print(f"\n{tables}\nWritten to {out}: {NAME}.json, {NAME}.md")
+    """Make the tables of the result in a folder; see `write_tables`."""
+    write_tables(out, NAME, "Readers during a refresh", reader_tables)
 
 
 def reader_tables(result: dict[str, Any]) -> str:

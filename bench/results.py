@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,24 @@ def read_result(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise BadInput(f"{path} is not a result: expected an object.")
     return result
+
+
+def write_tables(out: Path, name: str, title: str, tables: Callable[[dict[str, Any]], str]) -> None:
+    """Make the tables of a result in a folder, and print them.
+
+    Args:
+        out: the folder.
+        name: of the result, and of the command that made it.
+        title: what was measured.
+        tables: makes the tables of a result.
+
+    Raises:
+        BadInput: the folder holds no such result.
+    """
+    made = tables(read_result(out / f"{name}.json"))
+    words = f"# {title}\n\nWritten by `make bench-{name}`.\n\n"
+    (out / f"{name}.md").write_text(words + made, encoding="utf-8")
+    print(f"\n{made}\nWritten to {out}: {name}.json, {name}.md")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import psycopg
 
-from feature_store.audit.last_refresh_state import LeftRows, left_by
+from feature_store.audit.last_refresh_state import LastStates, last_states_of
 from feature_store.audit.latest_refreshes import Latest, read_latest
 from feature_store.audit.row_versions import find_named, row_state, versions_of
 from feature_store.connection import Connection
@@ -32,7 +32,7 @@ def check_untouched(connection: Connection, names: Iterable[Name], what: str) ->
         psycopg.Error: what may pass on its own, such as a layer that is written anew just now.
     """
     latest = read_latest(connection)
-    left = left_by(latest)
+    left = last_states_of(latest)
     touched = [
         name
         for name in sorted(set(names))
@@ -55,7 +55,7 @@ def check_untouched(connection: Connection, names: Iterable[Name], what: str) ->
     )
 
 
-def _is_touched(connection: Connection, name: Name, last: Latest, left: LeftRows) -> bool:
+def _is_touched(connection: Connection, name: Name, last: Latest, left: LastStates) -> bool:
     if last.outcome is None:
         return False
     try:

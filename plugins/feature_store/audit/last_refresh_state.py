@@ -17,7 +17,7 @@ from feature_store.connection import Connection
 
 
 @dataclass(frozen=True)
-class Left:
+class LastState:
     """What a refresh left.
 
     Attributes:
@@ -29,18 +29,18 @@ class Left:
     state: str
 
 
-LeftRows = Mapping[int, Left]
+LastStates = Mapping[int, LastState]
 
 
-def left_by(latest: LatestRefreshes) -> LeftRows:
+def last_states_of(latest: LatestRefreshes) -> LastStates:
     """What the latest refreshes left, by the OID of the view; of which that is known."""
     return {
-        int(one.outcome.split("/")[0]): Left(one.version, one.outcome)
+        int(one.outcome.split("/")[0]): LastState(one.version, one.outcome)
         for one in latest.values()
         if one.outcome is not None and one.version is not None
     }
 
 
-def read_left(connection: Connection) -> LeftRows:
+def read_last_states(connection: Connection) -> LastStates:
     """Read what the latest refreshes left, by the OID of the view."""
-    return left_by(read_latest(connection))
+    return last_states_of(read_latest(connection))

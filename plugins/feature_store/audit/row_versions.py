@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from feature_store.audit.last_refresh_state import LeftRows
+from feature_store.audit.last_refresh_state import LastStates
 from feature_store.connection import Connection, one_value
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS
 from feature_store.relation_name import Name
 
-_NOTHING: LeftRows = {}
+_NOTHING: LastStates = {}
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def with_children(connection: Connection, oids: Iterable[int]) -> list[int]:
     return [oid for (oid,) in rows]
 
 
-def row_state(connection: Connection, found: Found, left: LeftRows = _NOTHING) -> str:
+def row_state(connection: Connection, found: Found, left: LastStates = _NOTHING) -> str:
     """Read the state of a table's or materialized view's own rows, as the transaction sees them.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from psycopg import sql
 
@@ -31,16 +31,30 @@ Moment = date | str
 Span = timedelta | str
 
 
+class _Options(TypedDict, total=False):
+    """What both functions take by name, for the type checker: with ``to`` the table's type."""
+
+    columns: Sequence[str] | None
+    max_age: Span
+    timeout: float
+
+
+class _TrainingOptions(_Options, total=False):
+    since: Moment | None
+    until: Moment | None
+    labels: bool
+    rebuilt: bool
+    most_lag: Span | None
+
+
 @overload
 def read_features(
     conninfo: str,
     feature_sets: Sets,
     ids: Iterable[object] | None = None,
     *,
-    columns: Sequence[str] | None = None,
-    max_age: Span = "30 hours",
-    timeout: float = 600,
     to: Literal["pandas"] = "pandas",
+    **options: Unpack[_Options],
 ) -> pandas.DataFrame: ...
 @overload
 def read_features(
@@ -48,10 +62,8 @@ def read_features(
     feature_sets: Sets,
     ids: Iterable[object] | None = None,
     *,
-    columns: Sequence[str] | None = None,
-    max_age: Span = "30 hours",
-    timeout: float = 600,
     to: Literal["arrow"],
+    **options: Unpack[_Options],
 ) -> pyarrow.Table: ...
 def read_features(
     conninfo: str,
@@ -104,32 +116,18 @@ def read_training_set(
     conninfo: str,
     feature_sets: Sets,
     *,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    columns: Sequence[str] | None = None,
-    labels: bool = True,
-    rebuilt: bool = False,
-    most_lag: Span | None = "36 hours",
-    max_age: Span = "30 hours",
-    timeout: float = 600,
     to: Literal["pandas"] = "pandas",
+    **options: Unpack[_TrainingOptions],
 ) -> pandas.DataFrame: ...
 @overload
 def read_training_set(
     conninfo: str,
     feature_sets: Sets,
     *,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    columns: Sequence[str] | None = None,
-    labels: bool = True,
-    rebuilt: bool = False,
-    most_lag: Span | None = "36 hours",
-    max_age: Span = "30 hours",
-    timeout: float = 600,
     to: Literal["arrow"],
+    **options: Unpack[_TrainingOptions],
 ) -> pyarrow.Table: ...
-def read_training_set(
+def read_training_set(  # noqa: PLR0913  # the most by name, and they have defaults
     conninfo: str,
     feature_sets: Sets,
     *,

@@ -31,7 +31,8 @@ from feature_store.declarations.specifications import (
 )
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.store_definition import check_reads, ordered, read_store
+from feature_store.declarations.store_checks import check_reads, ordered
+from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg import sql
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from feature_store.connection import Connection
+from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.text_format import shown
 
 _INT = frozenset({"smallint", "integer", "bigint"})
 FAMILIES = {
@@ -52,14 +52,9 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     Raises:
         BadInput: the file is missing or malformed, or names an unknown type family.
     """
-    written = read_toml(path)
+    tables = held_to(path, _TABLES, read_toml(path))
     try:
-        tables = _TABLES.validate_python(written)
         sources = tuple(Source(Name.parse(table), columns) for table, columns in tables.items())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
     except BadInput as error:
         raise BadInput(f"{path}: {error.problem}") from None
     for source in sources:

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Annotated
 
 from psycopg import sql
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
+from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.text_format import in_words, shown
+from feature_store.text_format import in_words
 
 _LIST = re.compile(r"(?<![:\w]):(?P<no>no_)?spam_tokens\b")
+
+
+def _table(text: object) -> Name:
+    try:
+        return Name.parse(str(text))
+    except BadInput as error:
+        raise ValueError(error.problem.rstrip(".")) from None
 
 
 class Spam(BaseModel):
@@ -32,7 +40,7 @@ class Spam(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Annotated[Name, BeforeValidator(lambda text: Name.parse(str(text)))]
+    source: Annotated[Name, BeforeValidator(_table)]
     key: str
     column: str
     # Without one nothing would be spam.
@@ -69,15 +77,7 @@ def read_spam(include_dir: Path) -> Spam | None:
     path = include_dir / "spam.toml"
     if not os.path.lexists(path):  # a link to nowhere is an error
         return None
-    written = read_toml(path)
-    try:
-        spam = Spam.model_validate(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
-    except BadInput as error:
-        raise BadInput(f"{path}: source: {error.problem}") from None
+    spam = held_to(path, TypeAdapter(Spam), read_toml(path))
     every = (*spam.tokens, *spam.no_tokens)
     if wrong := sorted({w for w in every if every.count(w) > 1 or w != w.strip(" ").lower()}):
         raise BadInput(

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from feature_store.declarations.dag_outline import Refresh, read_outlines, refreshed_before
+from feature_store.declarations.dag_outline import Refresh, refreshed_before
 from feature_store.declarations.guards import Guard, read_guards
 from feature_store.declarations.row_sets import RowSet, read_key, read_rows
 from feature_store.declarations.source_tables import Source, read_sources
 from feature_store.declarations.spam import read_spam
-from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.store_checks import (
+    check_kind,
+    check_nothing_is_ignored,
+    check_outlines,
+    check_reads,
+    ordered,
+)
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.undecided import require_decided
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-
-# Folders of a store up to version 0.11.
-_OF_THE_PACKAGE = ("audit", "governance")
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def read_store(include_dir: Path) -> Store:
     known = relations.keys() | {source.name for source in sources}
     for relation in relations.values():
         check_reads(relation.file, known)
-    _check_outlines(relations, include_dir)
+    check_outlines({name: r.file for name, r in relations.items()}, include_dir)
     order = ordered({name: r.file for name, r in relations.items()})
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
     guards = read_guards(include_dir, refreshed | {source.name for source in sources})
@@ -170,7 +172,7 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
     for refresh in Refresh:
         for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
-            _check_kind(file, refresh)
+            check_kind(file, refresh)
             if file.name.relation in seen:
                 raise BadInput(
                     f"{path}: another file defines a relation called {file.name.relation} too.",
@@ -193,7 +195,7 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
             f"{sql_dir} has no relation.",
             next_step="Point FEATURE_STORE_INCLUDE_DIR at the package's include folder.",
         )
-    _check_nothing_is_ignored(sql_dir, seen, read_suites(include_dir))
+    check_nothing_is_ignored(sql_dir, seen, read_suites(include_dir))
 
 
 def _guarded(
@@ -211,88 +213,6 @@ def _guarded(
             pending.extend(relations[name].reads)
     held = tuple(guards[n] for n in sorted({relation.name, *read}) if n in guards)
     return replace(relation, guards=held, sources=frozenset(read))
-
-
-def _check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterable[str]) -> None:
-    known = {*Refresh, "guards", "history", "witness"}
-    known.add(SPECIFICATIONS)
-    known |= {f"expectations/{suite}" for suite in suites}
-    for path in sorted(sql_dir.rglob("*.sql")):
-        folder = path.parent.relative_to(sql_dir).as_posix()
-        if folder in _OF_THE_PACKAGE:
-            raise BadInput(
-                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
-                next_step=f"Delete the folder {path.parent}.",
-            )
-        if folder not in known:
-            raise BadInput(
-                f"{path} is in no folder that is read.",
-                next_step=f"Move it to one of {', '.join(sorted(known))}.",
-            )
-        if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
-            raise BadInput(f"{path} is about {path.stem}, which no file defines.")
-
-
-def _check_kind(file: SqlFile, refresh: Refresh) -> None:
-    wants_materialized = refresh is not Refresh.NEVER
-    if file.materialized is not wants_materialized:
-        kind = "materialized views" if wants_materialized else "plain views"
-        raise BadInput(f"{file.path}: the folder {refresh.value} is for {kind}.")
-    if refresh is Refresh.CONCURRENT and not file.unique_indexes:
-        raise BadInput(
-            f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
-            f"concurrently.",
-            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
-        )
-
-
-def check_reads(file: SqlFile, known: Set[Name]) -> None:
-    """Refuse a file that reads what is neither a relation nor a source.
-
-    Raises:
-        BadInput: it does.
-    """
-    unknown = file.reads - known
-    if unknown:
-        raise BadInput(
-            f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
-            f"neither a relation of the store nor a source.",
-            next_step="Mend the name, or declare the source in include/sources.toml.",
-        )
-
-
-def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
-    """Hold the DAG's edges, which come from the outlines, to what the SQL reads."""
-    for name, outline in read_outlines(include_dir).items():
-        reads = relations[name].file.reads & relations.keys()
-        for other in sorted(outline.reads - reads):
-            raise BadInput(
-                f"{relations[name].file.path} names {other} without reading it.",
-                next_step=f"Call that alias, column or function of {name} otherwise.",
-            )
-        for other in sorted(reads - outline.reads):
-            raise BadInput(
-                f"{relations[name].file.path} reads {other} in a way that the DAG cannot see.",
-                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
-                "what follows it.",
-            )
-
-
-def ordered(files: Mapping[Name, SqlFile]) -> list[Name]:
-    """The relations, each after those that it reads.
-
-    Raises:
-        BadInput: they read each other in a cycle.
-    """
-    sorter: TopologicalSorter[Name] = TopologicalSorter()
-    for name, file in files.items():
-        sorter.add(name, *sorted(file.reads & files.keys()))
-    try:
-        return list(sorter.static_order())
-    except CycleError as error:
-        raise BadInput(
-            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
-        ) from None
 
 
 def _check_layers(store: Store) -> None:

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
-from feature_store.text_format import fault, shown
+from feature_store.text_format import fault
 
 _SMALL = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DAG = re.compile(r"[A-Za-z0-9_.-]{1,200}")
@@ -114,15 +115,7 @@ def read_profile(include_dir: Path) -> StoreProfile:
     if isinstance(name, str):
         usual = {"title": name, "dag_id": f"{name}_refresh", "governed_schemas": [name]}
         written = {**usual, **written}
-    try:
-        profile = StoreProfile.model_validate(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        words = first["msg"].removeprefix("Value error, ")
-        # What is missing has no value of its own: pydantic shows the whole file.
-        got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
-        raise BadInput(f"{path}: {where}: {words}{got}.") from None
+    profile = held_to(path, TypeAdapter(StoreProfile), written)
     schemas = profile.governed_schemas
     if len(set(schemas)) < len(schemas):
         raise BadInput(f"{path}: governed_schemas: a schema is there twice, got {schemas!r}.")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
-from feature_store.text_format import in_words, shown
+from feature_store.text_format import in_words
 
 _TASK = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -50,13 +51,7 @@ def read_suites(include_dir: Path) -> Mapping[str, Suite]:
         BadInput: it is missing or malformed, or a check stands in no suite or in two.
     """
     path = include_dir / "suites.toml"
-    written = read_toml(path)
-    try:
-        suites = _SUITES.validate_python(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {where}: {first['msg']}, got {shown(first['input'])}.") from None
+    suites = held_to(path, _SUITES, read_toml(path))
     for name in suites:
         if not _TASK.fullmatch(name):
             raise BadInput(

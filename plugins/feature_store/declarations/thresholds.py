@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter
 
 from feature_store.declarations.text_file import PACKAGE_SQL, read_text
+from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
-from feature_store.text_format import shown
 
 _THRESHOLDS = TypeAdapter(
     dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
@@ -31,14 +31,7 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
         BadInput: the file is missing, holds anything but numbers, or lacks one of `REFUSALS`.
     """
     path = include_dir / "thresholds.toml"
-    written = read_toml(path)
-    try:
-        thresholds = _THRESHOLDS.validate_python(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            f"{path}: {first['loc'][0]}: {first['msg']}, got {shown(first['input'])}."
-        ) from None
+    thresholds = held_to(path, _THRESHOLDS, read_toml(path))
     if missing := sorted(REFUSALS - thresholds.keys()):
         raise BadInput(
             f"{path} lacks {', '.join(missing)}.", next_step="Copy the lines of the package's own."

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+from feature_store.text_format import shown
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 """A text with more than blanks in it."""
@@ -23,6 +24,7 @@ class Fields(BaseModel):
 
 
 _Content = TypeVar("_Content", bound=BaseModel)
+_Fields = TypeVar("_Fields")
 
 
 def read_fields(path: Path, model: type[_Content]) -> _Content:
@@ -48,6 +50,23 @@ def read_fields(path: Path, model: type[_Content]) -> _Content:
             "model_type": "expected a table of fields, as the package's own file has it.",
         }.get(first["type"], f"{first['msg']}.")
         raise BadInput(f"{path}: {where}: {said}") from None
+
+
+def held_to(path: Path, fields: TypeAdapter[_Fields], written: object) -> _Fields:
+    """What a file says, held to the fields that are expected of it.
+
+    Raises:
+        BadInput: it is something else; the message names the place and what stands there.
+    """
+    try:
+        return fields.validate_python(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        words = first["msg"].removeprefix("Value error, ")
+        # What is missing has no value of its own: pydantic shows all that stands around it.
+        got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
+        raise BadInput(f"{path}: {where}: {words}{got}.") from None
 
 
 def name_at(path: Path, where: str, text: str) -> Name:

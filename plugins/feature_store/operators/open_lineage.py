@@ -32,7 +32,7 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import read_store
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
-from feature_store.validation.leaks.gates import read_scene
+from feature_store.validation.leaks.gates import read_gate_context
 from feature_store.validation.leaks.relation_lineage import Named, RelationLineage, relation_lineage
 
 
@@ -41,12 +41,12 @@ def lineage_of(relation: str, settings: Settings) -> OperatorLineage:
     return _lineage([Name.parse(relation)], settings)
 
 
-def lineage_of_carriers(settings: Settings) -> OperatorLineage:
+def lineage_of_bound_views(settings: Settings) -> OperatorLineage:
     """What the feature sets read that are carried by plain views, which no task refreshes."""
     include_dir = settings.include_dir
     views = {r.name for r in read_store(include_dir).relations if r.refresh is Refresh.NEVER}
-    carriers = [s.relation for s in read_feature_sets(include_dir) if s.relation in views]
-    return _lineage(carriers, settings)
+    bound = [s.relation for s in read_feature_sets(include_dir) if s.relation in views]
+    return _lineage(bound, settings)
 
 
 def _lineage(relations: Iterable[Name], settings: Settings) -> OperatorLineage:
@@ -63,14 +63,14 @@ def _traced(
     connection: Connection, settings: Settings, relations: Iterable[Name]
 ) -> list[RelationLineage]:
     include_dir = settings.include_dir
-    scene = read_scene(
+    gates = read_gate_context(
         connection,
         read_store(include_dir),
         read_feature_sets(include_dir),
         read_rules(include_dir),
         read_exceptions(include_dir),
     )
-    return [traced for name in relations if (traced := relation_lineage(scene, name))]
+    return [traced for name in relations if (traced := relation_lineage(gates, name))]
 
 
 class _Datasets:

@@ -23,7 +23,7 @@ from feature_store.settings import Settings
 from feature_store.validation.profile import record_profile
 from feature_store.validation.skew import record_skew
 from feature_store.validation.suite_record import begin_suite, record
-from feature_store.validation.suite_verdict import in_short, tell_empty, verdict
+from feature_store.validation.suite_result import in_short, sum_up, tell_empty
 from feature_store.validation.suites import run_suite
 
 if TYPE_CHECKING:
@@ -82,4 +82,4 @@ def check_suite(
         hold_lease(connection, lease)
         record(connection, event, findings)
     context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
-    return verdict(suite, findings)
+    return sum_up(suite, findings)

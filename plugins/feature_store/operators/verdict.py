@@ -75,6 +75,6 @@ class AssertContractOperator(StoreOperator):
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
         """The feature sets that no task refreshes: OpenLineage's provider asks."""
         # It needs the provider, an extra, which may not be installed; it alone calls this.
-        from feature_store.operators.open_lineage import lineage_of_carriers
+        from feature_store.operators.open_lineage import lineage_of_bound_views
 
-        return lineage_of_carriers(self.settings())
+        return lineage_of_bound_views(self.settings())

@@ -47,9 +47,9 @@ from feature_store.validation.history.acceptance import accept_backfill_day
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from feature_store.validation.history.result import assert_history
-from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
-from feature_store.validation.leaks.gate_context import Scene
-from feature_store.validation.leaks.gates import assert_no_leak, read_scene
+from feature_store.validation.leaks.feature_lineage import record_lineage, trace_features
+from feature_store.validation.leaks.gate_context import GateContext
+from feature_store.validation.leaks.gates import assert_no_leak, read_gate_context
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -220,24 +220,24 @@ def _assert_contracts(
     assert_proofs(connection, store, settings.include_dir)
     log.info("The proofs are those that a person stamped.")
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
-    scene = read_scene(connection, store, feature_sets, rules, exceptions)
-    warnings = assert_no_leak(connection, scene)
+    gates = read_gate_context(connection, store, feature_sets, rules, exceptions)
+    warnings = assert_no_leak(connection, gates)
     for warning in warnings:
         log.warning("%s: %s", warning.gate, warning)
     log.info("The leak gates found no leak; %s exceptions are declared.", len(exceptions))
-    _record_provenance(connection, lease, scene)
+    _record_lineage(connection, lease, gates)
     return hashes
 
 
-def _record_provenance(connection: Connection, lease: Lease, scene: Scene) -> None:
+def _record_lineage(connection: Connection, lease: Lease, gates: GateContext) -> None:
     """Keep what each feature is made of. The verdict does not depend on it being told."""
     try:
-        traced = trace_features(scene)
+        traced = trace_features(gates)
     except Exception as error:
         log.warning("What the features are made of could not be traced: %s", error)
         return
     try:
-        record_provenance(connection, lease, traced)
+        record_lineage(connection, lease, traced)
     except psycopg.errors.QueryCanceled:
         raise  # somebody stops this task
     except psycopg.Error as error:

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import psycopg
 
-from feature_store.audit.last_refresh_state import LeftRows
+from feature_store.audit.last_refresh_state import LastStates
 from feature_store.audit.row_versions import (
     Found,
     find_named,
@@ -29,7 +29,7 @@ from feature_store.declarations.store_definition import Relation
 log = logging.getLogger(__name__)
 
 
-class Kind(StrEnum):
+class InputKind(StrEnum):
     """What sort of input it is."""
 
     SETTING = "setting"
@@ -49,7 +49,7 @@ class Input:
     """
 
     name: str
-    kind: Kind
+    kind: InputKind
     state: str | None
     doubt: str = ""
 
@@ -71,7 +71,7 @@ class Inputs:
 
 
 def read_inputs(
-    connection: Connection, relation: Relation, zone: str, left: LeftRows
+    connection: Connection, relation: Relation, zone: str, left: LastStates
 ) -> Inputs | None:
     """Read the inputs of a relation as the open transaction sees them.
 
@@ -98,7 +98,7 @@ def read_inputs(
     return Inputs((*_settings(connection, relation, zone), *found))
 
 
-def read_outcome(connection: Connection, relation: Relation, left: LeftRows) -> str | None:
+def read_outcome(connection: Connection, relation: Relation, left: LastStates) -> str | None:
     """Read the state of a relation's own rows; None if it has none that can be read."""
     found = find_named(connection, relation.name)
     if not found or found[0].doubt:
@@ -124,14 +124,16 @@ def _settings(connection: Connection, relation: Relation, zone: str) -> list[Inp
     witness = sha256((relation.witness or "").encode()).hexdigest()
     server = connection.info.parameter_status("server_version")
     return [
-        Input("the server's version", Kind.SETTING, server),
-        Input("the time zone", Kind.SETTING, zone),
-        Input("the witness", Kind.SETTING, witness),
-        Input("the specification", Kind.SETTING, specification.digest if specification else ""),
+        Input("the server's version", InputKind.SETTING, server),
+        Input("the time zone", InputKind.SETTING, zone),
+        Input("the witness", InputKind.SETTING, witness),
+        Input(
+            "the specification", InputKind.SETTING, specification.digest if specification else ""
+        ),
     ]
 
 
-def _walk(connection: Connection, relation: Relation, left: LeftRows) -> list[Input]:
+def _walk(connection: Connection, relation: Relation, left: LastStates) -> list[Input]:
     pending = find_named(connection, relation.name)
     views, tables = {one.oid for one in pending}, set[int]()
     readers = {one.owner for one in pending}
@@ -140,7 +142,7 @@ def _walk(connection: Connection, relation: Relation, left: LeftRows) -> list[In
         view = pending.pop()
         query = read_stored_query(connection, view.oid)
         state = None if query.doubts else f"{view.oid}/{query.version}"
-        inputs.append(Input(_query_of(view), Kind.QUERY, state, "; ".join(query.doubts)))
+        inputs.append(Input(_query_of(view), InputKind.QUERY, state, "; ".join(query.doubts)))
         for read in find_relations(connection, query.reads - views):
             if read.kind == "v" and read.doubt is None:
                 views.add(read.oid)
@@ -156,9 +158,9 @@ def _query_of(view: Found) -> str:
     return f"the query of {view.name}"
 
 
-def _rows(connection: Connection, table: Found, left: LeftRows) -> Input:
+def _rows(connection: Connection, table: Found, left: LastStates) -> Input:
     if table.doubt:
-        return Input(table.name, Kind.ROWS, None, table.doubt)
+        return Input(table.name, InputKind.ROWS, None, table.doubt)
     if table.kind == "p":  # its rows are in its partitions
-        return Input(table.name, Kind.ROWS, str(table.oid))
-    return Input(table.name, Kind.ROWS, row_state(connection, table, left))
+        return Input(table.name, InputKind.ROWS, str(table.oid))
+    return Input(table.name, InputKind.ROWS, row_state(connection, table, left))

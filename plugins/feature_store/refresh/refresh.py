@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.audit.row_versions import rows_of
 from feature_store.connection import Connection, one_row, one_value
@@ -59,6 +58,16 @@ class Refreshed:
     proof_seconds: float
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for: a relation, how it is refreshed, for which run, in which time zone."""
+
+    relation: Relation
+    mode: str
+    lease: Lease
+    zone: str
+
+
 def refresh(
     connection: Connection,
     relation: Relation,
@@ -87,13 +96,14 @@ def refresh(
         psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
     """
     mode = _mode(connection, relation)
+    asked = _Asked(relation, mode, lease, zone)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
     version, reads = read_version(connection, relation), reads_of(connection, relation)
     try:
         done = under_lease(
             connection,
             lease,
-            lambda: _refresh_and_record(connection, relation, mode, lease, zone, reads, guard),
+            lambda: _refresh_and_record(connection, asked, reads, guard),
             first=lambda: lock_reads(connection, reads),
         )
     except RowsLost as lost:
@@ -144,22 +154,17 @@ def _explained(mode: str) -> str:
 
 
 def _refresh_and_record(
-    connection: Connection,
-    relation: Relation,
-    mode: str,
-    lease: Lease,
-    zone: str,
-    reads: Reads,
-    guard: ShrinkGuard | None,
+    connection: Connection, asked: _Asked, reads: Reads, guard: ShrinkGuard | None
 ) -> Refreshed:
-    started = _moment(connection, "clock_timestamp()")
+    relation, mode = asked.relation, asked.mode
+    started: datetime = one_value(connection, "SELECT clock_timestamp()")
     if reads_of(connection, relation) != reads:
         raise psycopg.errors.SerializationFailure(
             f"what {relation.name} reads was replaced or renamed while it was waited for"
         )
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
-    inputs = read_inputs(connection, relation, zone, read_left(connection))
+    inputs = read_inputs(connection, relation, asked.zone, read_last_states(connection))
     # Readers would wait for it afterwards. What it finds is recorded, and breaks the suite.
     compared = compare_before_refresh(connection, relation) if mode == "blocking" else None
     before = read_version(connection, relation)
@@ -169,18 +174,16 @@ def _refresh_and_record(
     # Only who owns a view may refresh it: the owner's function does, and nothing else.
     connection.execute(
         "SELECT feature_store_audit.refresh_view(%s, %s, %s)",
-        (lease.token, str(relation.name), mode == "concurrent"),
+        (asked.lease.token, str(relation.name), mode == "concurrent"),
     )
-    finished = _moment(connection, "clock_timestamp()")
+    finished: datetime = one_value(connection, "SELECT clock_timestamp()")
     version = read_version(connection, relation)
     if version in (None, before):
         # It wrote after our snapshot and before our lock, so that our rows are compared with rows
         # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
         raise _somebody_else(relation)
     seconds = (finished - started).total_seconds() - (compared.seconds if compared else 0)
-    refresh_id, rows, size = _record(
-        connection, relation, mode, lease, zone, seconds, inputs, version
-    )
+    refresh_id, rows, size = _record(connection, asked, seconds, inputs, version)
     if guard:
         guard.record(connection, relation, refresh_id, rows, counts)
     if compared := compared or compare_after_refresh(connection, relation):
@@ -203,14 +206,12 @@ def _check_guards(connection: Connection, relation: Relation) -> None:
 
 def _record(
     connection: Connection,
-    relation: Relation,
-    mode: str,
-    lease: Lease,
-    zone: str,
+    asked: _Asked,
     seconds: float,
     inputs: Inputs | None,
     version: str | None,
 ) -> tuple[int, int, int]:
+    relation, holder = asked.relation, asked.lease.holder
     outcome = read_outcome(connection, relation, {})
     row = one_row(
         connection,
@@ -229,25 +230,20 @@ def _record(
         ).format(relation.name.identifier),
         (
             str(relation.name),
-            lease.holder.dag_id,
-            lease.holder.run_id,
-            lease.token,
-            mode,
+            holder.dag_id,
+            holder.run_id,
+            asked.lease.token,
+            asked.mode,
             rows_of(outcome) if outcome else None,
             relation.name.quoted,
             seconds,
-            zone,
+            asked.zone,
             Jsonb(inputs.states) if inputs else None,
             outcome,
             version,
         ),
     )
     return row[0], row[1], row[2]
-
-
-def _moment(connection: Connection, function: LiteralString) -> datetime:
-    moment: datetime = one_value(connection, f"SELECT {function}")
-    return moment
 
 
 def _somebody_else(relation: Relation) -> psycopg.Error:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from psycopg import IsolationLevel
 
-from feature_store.audit.last_refresh_state import left_by
+from feature_store.audit.last_refresh_state import last_states_of
 from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection
 from feature_store.database.read_locks import lock_reads, reads_of
 from feature_store.declarations.store_definition import Relation, Store
-from feature_store.refresh.inputs import Inputs, Kind, read_inputs, read_outcome
+from feature_store.refresh.inputs import InputKind, Inputs, read_inputs, read_outcome
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def reusable(
         if last is None or last.inputs is None or last.outcome is None:
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
             return None
-        left = left_by(latest)
+        left = last_states_of(latest)
         if read_outcome(connection, relation, left) != last.outcome:
             log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
             return None
@@ -146,7 +146,7 @@ def _serves_backfill(
     same = all(
         before.get(one.name) == one.state
         for one in inputs.all
-        if one.kind is not Kind.ROWS or one.name in below
+        if one.kind is not InputKind.ROWS or one.name in below
     )
     return same and _began_after(store, relation, latest)
 

@@ -9,7 +9,12 @@ from feature_store.connection import Connection
 from feature_store.text_format import bullets, plural
 from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import by_day
-from feature_store.validation.history.findings import Finding, find, open_leaks, pending_reviews
+from feature_store.validation.history.findings import (
+    HistoryFinding,
+    find,
+    open_leaks,
+    pending_reviews,
+)
 
 _ACCEPTED = 20
 
@@ -94,7 +99,7 @@ def _latest(connection: Connection) -> str:
     return told
 
 
-def _by_day(reviews: tuple[Finding, ...], key: str) -> str:
+def _by_day(reviews: tuple[HistoryFinding, ...], key: str) -> str:
     days = by_day(reviews, key)
     if not days:
         return "Pending reviews, settled input days that changed: none."
@@ -105,14 +110,14 @@ def _by_day(reviews: tuple[Finding, ...], key: str) -> str:
 
 
 def _listed(
-    title: str, findings: tuple[Finding, ...], words: Callable[[Finding], str] = str
+    title: str, findings: tuple[HistoryFinding, ...], words: Callable[[HistoryFinding], str] = str
 ) -> str:
     if not findings:
         return f"{title}: none."
     return f"{title}: {len(findings)}\n{bullets([words(finding) for finding in findings])}"
 
 
-def _acceptance(finding: Finding) -> str:
+def _acceptance(finding: HistoryFinding) -> str:
     when = f"{finding.closed_at:%Y-%m-%d %H:%M %Z}" if finding.closed_at else ""
     return (
         f"{finding.layer} of {finding.day}, by {finding.closed_by}, {when}: {finding.reason} "

@@ -229,7 +229,7 @@ def _replace(
 
 
 def _complete(connection: Connection, condition: Condition) -> None:
-    parts, governance = condition.standing, condition.thing.governance
+    parts, governance = condition.difference, condition.thing.governance
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
     replaced = parts.replace if parts else ()

@@ -170,7 +170,7 @@ def _breaks(
 
 
 def _checks(
-    connection: Connection, carriers: list[Name], registry: str
+    connection: Connection, bound: list[Name], registry: str
 ) -> Iterator[tuple[str, list[str]]]:
     """Each set that one of these relations carries, with what is wrong about it."""
     rows = connection.execute(
@@ -180,7 +180,7 @@ def _checks(
             "CROSS JOIN LATERAL {0}.check_feature_contract(s.name) AS k "
             "WHERE to_regclass(b.relation_name) = ANY(%s::regclass[])"
         ).format(sql.Identifier(registry), sql.Identifier(registry, _BINDING)),
-        (_there(connection, carriers),),
+        (_there(connection, bound),),
     ).fetchall()
     yield from rows
 

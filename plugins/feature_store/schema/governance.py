@@ -1,31 +1,25 @@
 """The governance files, ``sql/governance``: tables and functions of each governed schema.
 
-They come as a whole, but part by part into a database that has some of them: a table that was there
-before us and has our columns is kept with its rows, a function is replaced only by name.
+They come as a whole, but part by part into a database that has some of them
+(`governance_difference`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
 
 import sqlglot
 from psycopg import sql
-from sqlglot import exp
+from sqlglot import TokenType, exp
 
 from feature_store.connection import Connection
 from feature_store.database.catalog import describe_governance
-from feature_store.declarations.source_tables import live_columns
-from feature_store.declarations.sql_statement import Statement, split_text
+from feature_store.declarations.sql_statement import split_text, tokens_of
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.declarations.text_file import PACKAGE_SQL, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.schema.governed_tables import table_changes, table_misfits
-from feature_store.schema.live_function import LiveFunction, live_function
-from feature_store.schema.registry import LiveView, live_view, registry_apart
+from feature_store.schema.registry import live_view
 
 FOLDER = PACKAGE_SQL / "governance"
 GOVERNANCE_TABLES = (
@@ -51,12 +45,6 @@ _FILES = (
     ("certification.sql", "certification guard", True, True),
     ("freshness.sql", "freshness guard", True, True),
 )
-# Readers call these and nothing of ours does, so a reader's own may stay.
-_FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
-_MADE = re.compile(r'CREATE (?P<kind>TABLE|VIEW|FUNCTION) "\w+"\.(?P<name>\w+)')
-_ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
-_BODY = re.compile(r"\$function\$(.*)\$function\$", re.DOTALL)
-_ARGUMENT = re.compile(r"p_\w+ (\w+)")
 
 
 @dataclass(frozen=True)
@@ -99,8 +87,8 @@ class Part:
     @property
     def body(self) -> str:
         """A function's text between its dollar quotes; of a view nothing."""
-        match = _BODY.search(self.create)
-        return match[1] if match else ""
+        texts = (t.text for t in tokens_of(self.create) if t.token_type is TokenType.HEREDOC_STRING)
+        return next(texts, "")
 
     @property
     def columns(self) -> dict[str, str]:
@@ -152,26 +140,6 @@ class Governance:
         return any(part.is_view for part in self.parts)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How the parts of a governance file stand to what a database has of them.
-
-    Attributes:
-        create: parts that are missing.
-        replace: functions, and tables where views should be, to replace: they differ, and were
-            named.
-        misfits: what stands in the way, in words with the way out.
-        kept: what differs and may, in words.
-        outgrown: those among the misfits that could be named and replaced.
-    """
-
-    create: tuple[Part, ...]
-    replace: tuple[Part, ...]
-    misfits: tuple[str, ...]
-    kept: tuple[str, ...]
-    outgrown: tuple[str, ...]
-
-
 def read_governance(profile: StoreProfile) -> tuple[Governance, ...]:
     """Read the governance files, for each governed schema of a store.
 
@@ -186,115 +154,30 @@ def read_governance(profile: StoreProfile) -> tuple[Governance, ...]:
     )
 
 
-def standing(
-    connection: Connection,
-    governance: Governance,
-    named: Collection[str],
-    recorded: tuple[str, str] | None,
-    *,
-    may_stay: bool,
-) -> Standing:
-    """Compare part by part.
-
-    Args:
-        connection: a pinned session.
-        governance: what the file says.
-        named: functions that may be replaced, and tables that were altered as the file says.
-        recorded: the file's and the server's description when it was applied; None before that.
-        may_stay: whether what is there was there before us.
-    """
-    apart = (
-        registry_apart(connection, governance.parts, governance.registry)
-        if governance.shows
-        else {}
-    )
-    # A registry that was there before us stays as a whole, or its sets move as a whole.
-    may_stay = may_stay and not any(str(name) in named for name in apart)
-    found = []
-    for part in governance.parts:
-        if words := apart.get(part.name):
-            differs: _How = "kept" if may_stay else "outgrown"
-            found += [(part, differs, words)]
-        elif part.is_table:
-            found += [(part, *of) for of in _of_table(connection, part, named, recorded)]
-        else:
-            found += [(part, *of) for of in _of_code(connection, part, recorded)]
-
-    replace = [p for p, how, _ in found if how in ("outgrown", "kept") and str(p.name) in named]
-    rest = [(how, words, str(part.name)) for part, how, words in found if part not in replace]
-    return Standing(
-        create=tuple(part for part, how, _ in found if how == "missing"),
-        replace=tuple(replace),
-        misfits=tuple(words for how, words, _ in rest if how in ("misfit", "outgrown")),
-        kept=tuple(
-            f"{words}\nTo have ours: `bin/feature-store apply --replace {name}`"
-            for how, words, name in rest
-            if how == "kept"
-        ),
-        outgrown=tuple(name for how, _, name in rest if how == "outgrown"),
-    )
-
-
-_How = Literal["missing", "misfit", "outgrown", "kept"]
-
-
-def _of_table(
-    connection: Connection,
-    part: Part,
-    named: Collection[str],
-    recorded: tuple[str, str] | None,
-) -> list[tuple[_How, str]]:
-    live = live_columns(connection, part.name)
-    if not live:
-        return [("missing", "")]
-    changes = []
-    if recorded and str(part.name) not in named:
-        changes = table_changes(part, live, recorded)
-    return [("misfit", words) for words in changes + table_misfits(connection, part, live)]
-
-
-def _of_code(
-    connection: Connection, part: Part, recorded: tuple[str, str] | None
-) -> list[tuple[_How, str]]:
-    """Of a function, or a view: what the server would execute."""
-    now = (
-        live_view(connection, part.name)
-        if part.is_view
-        else live_function(connection, part.name, part.arguments)
-    )
-    if now is None:
-        return [("missing", "")]
-    if not _differs(part, now, recorded):
-        return []
-    whose = "which is not as its file" if recorded else "which is not ours"
-    words = (
-        f"{part.name}{f'({part.arguments})' if part.arguments else ''}, {whose}:\n"
-        f"{now.difference(part.body)}"
-    )
-    readers_own = recorded is None and part.name.relation in _FOR_READERS
-    return [("kept" if readers_own else "outgrown", words)]
-
-
-def _governance(file: str, kind: str, schema: str, profile: StoreProfile) -> Governance:
+def _governance(file: str, called: str, schema: str, profile: StoreProfile) -> Governance:
     path = FOLDER / file
     parts: dict[str, Part] = {}
     dictionary = []
     for statement in split_text(path, _of_store(read_text(path), profile)):
         # The file is written for psql, which puts the quoted schema in place of :"schema".
         text = statement.text.replace(':"schema"', f'"{schema}"')
-        on, made = _ON.match(text), _MADE.match(text)
-        if on and on["name"] in parts:
-            parts[on["name"]].comments.append(text)
-            dictionary.append(statement.normal)
-        elif made:
-            parts[made["name"]] = _part(text, statement, schema, made)
-        else:
-            raise BadInput(
-                f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
-            )
+        match [token.text for token in tokens_of(text)]:
+            case ["COMMENT", "ON", _, _, ".", name, *_] if name in parts:
+                parts[name].comments.append(text)
+                dictionary.append(statement.normal)
+            case ["CREATE", "TABLE" | "VIEW" | "FUNCTION" as kind, _, ".", name, *rest]:
+                # Of a function what follows is ( name type , name type ) …
+                types = rest[2 : rest.index(")") : 3] if kind == "FUNCTION" else None
+                arguments = None if types is None else ", ".join(types)
+                made = Name(schema, name)
+                parts[name] = Part(made, kind == "VIEW", text, statement.normal, arguments)
+            case _:
+                raise BadInput(
+                    f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
+                )
     if not parts:
         raise BadInput(f"{path} has no statement.")
-    label, formerly = (f"the {k} of {schema}" for k in (kind, _FORMERLY.get(kind, kind)))
+    label, formerly = (f"the {k} of {schema}" for k in (called, _FORMERLY.get(called, called)))
     return Governance(
         schema, profile.registry, label, formerly, tuple(parts.values()), ";\n".join(dictionary)
     )
@@ -305,18 +188,3 @@ def _of_store(text: str, profile: StoreProfile) -> str:
     fact = sql.Literal(profile.newest.fact).as_string()
     text = text.replace(':"registry"', profile.registry).replace(":'newest_fact'", fact)
     return text.replace(":dag_id", profile.dag_id)
-
-
-def _part(text: str, statement: Statement, schema: str, made: re.Match[str]) -> Part:
-    arguments = None
-    if made["kind"] == "FUNCTION":
-        arguments = ", ".join(_ARGUMENT.findall(text.partition("RETURNS")[0]))
-    is_view = made["kind"] == "VIEW"
-    return Part(Name(schema, made["name"]), is_view, text, statement.normal, arguments)
-
-
-def _differs(part: Part, now: LiveFunction | LiveView, recorded: tuple[str, str] | None) -> bool:
-    if recorded is None:
-        return not now.is_as(part.body)
-    file_then, live_then = recorded
-    return part.normal not in file_then or now.definition not in live_then

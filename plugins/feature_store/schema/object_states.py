@@ -21,7 +21,8 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.adoption import collisions, misfits
-from feature_store.schema.governance import Governance, Standing, read_governance, standing
+from feature_store.schema.governance import Governance, read_governance
+from feature_store.schema.governance_difference import GovernanceDifference, compare
 from feature_store.text_format import difference
 
 
@@ -33,8 +34,8 @@ class State(StrEnum):
     ADOPTED = "adopted as it is"
     ADOPTABLE = "there before us, and fit to be adopted"
     INCOMPLETE = "not all there, or not all as its file"
-    FILE_CHANGED = "its file has changed since it was applied"
-    ALTERED_LIVE = "altered in the database since it was applied"
+    OUTDATED = "its file has changed since it was applied"
+    DRIFTED = "altered in the database since it was applied"
     FOREIGN = "there before us, and different"
     TAKEN = "missing, and a name that it needs is taken"
     WITHOUT_FILE = "no file any more"
@@ -79,7 +80,7 @@ class Condition:
         details: where file and database differ, in words; empty where they do not.
         dictionary_differs: whether its comments in the file are not those that were applied.
         reworded: whether another major version of the server described it when it was applied.
-        standing: of a governance file that is not as it should be, its parts.
+        difference: of a governance file that is not as it should be, its parts.
     """
 
     thing: StoreObject
@@ -87,7 +88,7 @@ class Condition:
     details: str = ""
     dictionary_differs: bool = False
     reworded: bool = False
-    standing: Standing | None = None
+    difference: GovernanceDifference | None = None
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,13 @@ def _condition(connection: Connection, thing: StoreObject, recorded: _Recorded |
         # It is not ours, so its owner may change it; then it is looked at anew.
         return _there_before(connection, thing, changed)
     if changed is not None:
-        return Condition(thing, State.ALTERED_LIVE, changed)
+        return Condition(thing, State.DRIFTED, changed)
     reworded = recorded.server_major != server_major(connection)
     if recorded.adopted:
         return Condition(thing, State.ADOPTED, reworded=reworded)
     if thing.definition != recorded.file_definition:
         details = difference(recorded.file_definition, thing.definition)
-        return Condition(thing, State.FILE_CHANGED, details)
+        return Condition(thing, State.OUTDATED, details)
     differs = thing.dictionary != recorded.dictionary
     return Condition(thing, State.AS_FILE, dictionary_differs=differs, reworded=reworded)
 
@@ -225,15 +226,15 @@ def _governance_condition(
             return Condition(thing, state, "", differs, reworded)
         then = (file_then, recorded.live_definition)
     stays = recorded is None or recorded.adopted
-    parts = standing(connection, governance, named, then, may_stay=stays)
+    parts = compare(connection, governance, named, then, may_stay=stays)
     if not parts.misfits:
         ours = recorded is not None and not recorded.adopted
         state = State.INCOMPLETE if ours else State.ADOPTABLE
-        return Condition(thing, state, standing=parts)
+        return Condition(thing, state, difference=parts)
     state = State.FOREIGN
     if recorded:
-        state = State.ALTERED_LIVE if changed is not None else State.FILE_CHANGED
-    return Condition(thing, state, "\n".join(parts.misfits), standing=parts)
+        state = State.DRIFTED if changed is not None else State.OUTDATED
+    return Condition(thing, state, "\n".join(parts.misfits), difference=parts)
 
 
 def _any_named(governance: Governance, named: Collection[str]) -> bool:

@@ -31,7 +31,7 @@ def _blocked(plan: Plan) -> list[str]:
     alone = len(plan.blocked) == 1
 
     def way_out(condition: Condition) -> str:
-        if condition.standing:
+        if condition.difference:
             return ""
         if alone or condition.state not in REPLACEABLE:
             return f"\nNext: {WAY_OUT[condition.state].format(' '.join(_all_at_once(plan)))}"
@@ -42,9 +42,9 @@ def _blocked(plan: Plan) -> list[str]:
 
 def _one_command(plan: Plan) -> str:
     """Apply takes all of them or none, so one command names them all; empty if it stands above."""
-    told_above = len(plan.blocked) == 1 and not plan.blocked[0].standing
+    told_above = len(plan.blocked) == 1 and not plan.blocked[0].difference
     if told_above or not any(
-        c.standing.outgrown if c.standing else c.state in REPLACEABLE for c in plan.blocked
+        c.difference.outgrown if c.difference else c.state in REPLACEABLE for c in plan.blocked
     ):
         return ""
     named = _all_at_once(plan)
@@ -56,9 +56,9 @@ def _all_at_once(plan: Plan) -> list[str]:
     """What stands in the way and what was named already, by the names that `--replace` takes."""
     names = [thing.label for thing in plan.replaces]
     for condition in (*plan.completes, *plan.adopts, *plan.blocked):
-        if condition.standing:
-            names += [str(part.name) for part in condition.standing.replace]
-            names += condition.standing.outgrown
+        if condition.difference:
+            names += [str(part.name) for part in condition.difference.replace]
+            names += condition.difference.outgrown
         elif condition.state in REPLACEABLE:
             names.append(condition.thing.label)
     return names
@@ -67,14 +67,14 @@ def _all_at_once(plan: Plan) -> list[str]:
 _REPLACE = "bin/feature-store apply --replace {0}"
 WAY_OUT = {
     State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
-    State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
-    State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
+    State.OUTDATED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
+    State.DRIFTED: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
 _UNDO = {
     State.FOREIGN: "rename it yourself",
-    State.FILE_CHANGED: "put the file back",
-    State.ALTERED_LIVE: "undo the change in the database",
+    State.OUTDATED: "put the file back",
+    State.DRIFTED: "undo the change in the database",
 }
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
@@ -96,8 +96,8 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         labels = [_parted(condition) for condition in plan.completes]
         yield f"{'Completed' if done else 'To complete'}: {len(labels)}\n{bullets(labels)}"
     if plan.adopts:
-        plain = [c.thing.label for c in plan.adopts if not (c.details or c.standing)]
-        told = [_parted(c) for c in plan.adopts if c.details or c.standing]
+        plain = [c.thing.label for c in plan.adopts if not (c.details or c.difference)]
+        told = [_parted(c) for c in plan.adopts if c.details or c.difference]
         told += ["\n".join(wrap(", ".join(plain), 92))] if plain else []
         words = "Adopted as they are" if done else "To adopt as they are, and never alter"
         yield f"{words}: {len(plan.adopts)}\n{bullets(told)}"
@@ -209,8 +209,8 @@ def _parted(condition: Condition) -> str:
     words = [condition.thing.label]
     if condition.details:
         words.append(condition.details)
-    if condition.standing:
-        words += [f"creates {part.name}" for part in condition.standing.create]
-        words += [f"replaces {part.name}" for part in condition.standing.replace]
-        words += [f"keeps your {kept}" for kept in condition.standing.kept]
+    if condition.difference:
+        words += [f"creates {part.name}" for part in condition.difference.create]
+        words += [f"replaces {part.name}" for part in condition.difference.replace]
+        words += [f"keeps your {kept}" for kept in condition.difference.kept]
     return "\n".join(words)

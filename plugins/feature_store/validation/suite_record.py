@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection, one_value
-from feature_store.validation.suites import Finding
+from feature_store.validation.suites import SuiteFinding
 
 
 def begin_suite(connection: Connection, lease: Lease, suite: str) -> int:
@@ -35,7 +35,7 @@ def begin_suite(connection: Connection, lease: Lease, suite: str) -> int:
     return event
 
 
-def record(connection: Connection, event: int, findings: Sequence[Finding]) -> None:
+def record(connection: Connection, event: int, findings: Sequence[SuiteFinding]) -> None:
     """Keep the findings of a try of a suite.
 
     Args:

@@ -36,7 +36,7 @@ _QUERY = "SELECT unexpected.* FROM (\n{}\n) AS unexpected CROSS JOIN {{batch}} A
 
 
 @dataclass(frozen=True)
-class Finding:
+class SuiteFinding:
     """What checking an expectation came to.
 
     Attributes:
@@ -60,7 +60,7 @@ class Finding:
 
 def run_suite(
     expectations: Sequence[Expectation], connect: Callable[[], Connection]
-) -> list[Finding]:
+) -> list[SuiteFinding]:
     """Check every expectation, all of them although one fails.
 
     Args:
@@ -115,7 +115,7 @@ def _as_gx(expectation: Expectation) -> Any:
     )
 
 
-def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> Finding:
+def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> SuiteFinding:
     outcome, observed, sample, breaching = _read(result)
     passes = outcome == "error" and _passes(observed)
     level = logging.INFO if outcome == "met" else logging.ERROR
@@ -130,7 +130,7 @@ def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> 
         expectation.expected,
         observed,
     )
-    return Finding(expectation, outcome, observed, sample, seconds, passes, breaching)
+    return SuiteFinding(expectation, outcome, observed, sample, seconds, passes, breaching)
 
 
 def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]], int | None]:

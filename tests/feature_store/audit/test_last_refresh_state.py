@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from feature_store.audit.last_refresh_state import Left
+from feature_store.audit.last_refresh_state import LastState
 from feature_store.audit.row_versions import Found, find_relations, row_state
 from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
@@ -38,14 +38,14 @@ def look(session: Session) -> Found:
 
 
 @pytest.fixture
-def left(session: Session) -> dict[int, Left]:
+def left(session: Session) -> dict[int, LastState]:
     """What a refresh left, with rows that are not true: whoever tells them did not read."""
     session.execute("TRUNCATE public.t")
     session.execute("INSERT INTO public.t VALUES (1, 'good'), (2, 'bad')")
     session.execute("REFRESH MATERIALIZED VIEW public.v")
     found = look(session)
     place_and_shape = "/".join(row_state(session, found).split("/")[:3])
-    return {found.oid: Left(found.version, f"{place_and_shape}/not/read")}
+    return {found.oid: LastState(found.version, f"{place_and_shape}/not/read")}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def left(session: Session) -> dict[int, Left]:
     ids=lambda statements: "; ".join(statements) or "nothing",
 )
 def test_rows_that_nobody_refreshed_are_not_read_again(
-    session: Session, left: dict[int, Left], meanwhile: tuple[str, ...]
+    session: Session, left: dict[int, LastState], meanwhile: tuple[str, ...]
 ) -> None:
     for statement in meanwhile:
         session.execute(statement.encode())
@@ -86,7 +86,7 @@ def test_rows_that_nobody_refreshed_are_not_read_again(
     ids="; ".join,
 )
 def test_rows_that_may_have_changed_are_read(
-    session: Session, left: dict[int, Left], meanwhile: tuple[str, ...]
+    session: Session, left: dict[int, LastState], meanwhile: tuple[str, ...]
 ) -> None:
     for statement in meanwhile:
         session.execute(statement.encode())
@@ -98,10 +98,10 @@ def test_rows_that_may_have_changed_are_read(
             session.execute("ALTER TYPE public.grade RENAME VALUE 'poor' TO 'bad'")
 
 
-def test_a_table_is_read_always(session: Session, left: dict[int, Left]) -> None:
+def test_a_table_is_read_always(session: Session, left: dict[int, LastState]) -> None:
     oid = one_value(session, "SELECT 'public.t'::regclass::oid")
     found = find_relations(session, [oid])[0]
     place_and_shape = "/".join(row_state(session, found).split("/")[:3])
-    pretended = {found.oid: Left(found.version, f"{place_and_shape}/not/read")}
+    pretended = {found.oid: LastState(found.version, f"{place_and_shape}/not/read")}
 
     assert row_state(session, found, pretended) == row_state(session, found)

@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.backfill_requests import ask
-from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.connection import Connection
 from feature_store.database.session import pin
@@ -345,7 +345,7 @@ def test_a_state_of_another_count_of_transactions_proves_nothing(live: Live) -> 
 
 
 def test_a_refresh_records_which_version_of_the_catalog_it_left(live: Live) -> None:
-    left = read_left(live.session)
+    left = read_last_states(live.session)
 
     assert set(left) == {
         oid
@@ -362,7 +362,7 @@ def test_a_refresh_records_which_version_of_the_catalog_it_left(live: Live) -> N
 def test_what_was_left_another_count_of_transactions_ago_says_nothing(live: Live) -> None:
     live.execute("UPDATE feature_store_audit.refresh SET snapshot = '5000000000:5000000000:'")
 
-    assert read_left(live.session) == {}
+    assert read_last_states(live.session) == {}
 
 
 def test_what_witness_and_specification_ask_is_among_its_relations_inputs(live: Live) -> None:

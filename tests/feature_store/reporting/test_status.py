@@ -59,7 +59,7 @@ def test_after_two_refreshes_the_last_one_is_shown(store_db, include, settings):
 def test_a_relation_that_is_not_as_its_file_is_shown_so(scratch, include):
     scratch.run("DROP INDEX ml.sold_dur_v1_idx", "DROP VIEW ml.spam_listings_v1 CASCADE")
     lines = _read(scratch, include)
-    assert lines[_D1].state is State.ALTERED_LIVE
+    assert lines[_D1].state is State.DRIFTED
     assert lines[_SPAM].state is State.MISSING
     assert as_table([lines[_D1]]).endswith("  altered in the database since it was applied")
 

@@ -81,14 +81,14 @@ def test_a_line_break_between_two_keywords_is_no_change(scratch, include):
 def test_a_real_change_of_the_file_is_seen_and_shown(scratch, include, old, new, details):
     include.edit(_D1_FILE, old, new)
     condition = _only(_examine(scratch, include), _D1)
-    assert condition.state is State.FILE_CHANGED
+    assert condition.state is State.OUTDATED
     assert details in condition.details
 
 
 def test_a_new_index_in_the_file_is_a_change_of_the_file(scratch, include):
     include.edit(_D1_FILE, "COMMENT", f"CREATE INDEX more_idx ON {_D1} (listing_id);\nCOMMENT")
     condition = _only(_examine(scratch, include), _D1)
-    assert condition.state is State.FILE_CHANGED
+    assert condition.state is State.OUTDATED
     assert "more_idx" in condition.details
 
 
@@ -97,7 +97,7 @@ def test_a_changed_message_of_the_contract_function_is_a_change_of_the_file(
 ):
     package.edit(_GOVERNANCE, "feature_set % not found", "Feature_Set % not found")
     states = {k: c.state for k, c in _examine(scratch, include).items()}
-    assert states[_ML] is State.FILE_CHANGED
+    assert states[_ML] is State.OUTDATED
 
 
 def test_a_changed_text_of_a_comment_is_no_change_of_the_definition(scratch, include):
@@ -143,14 +143,14 @@ def test_an_alteration_in_the_database_is_seen_and_shown(
 ):
     scratch.run(*statements)
     conditions = _examine(scratch, include)
-    assert conditions[label].state is State.ALTERED_LIVE
+    assert conditions[label].state is State.DRIFTED
     assert details in conditions[label].details
 
 
 def test_a_renamed_column_shows_in_the_view_and_not_in_the_views_above(scratch, include):
     scratch.run(f"ALTER MATERIALIZED VIEW {_D1} RENAME COLUMN duration_hours TO hours")
     conditions = _examine(scratch, include)
-    assert conditions[_D1].state is State.ALTERED_LIVE
+    assert conditions[_D1].state is State.DRIFTED
     assert "{+hours+}" in conditions[_D1].details
 
 
@@ -159,7 +159,7 @@ def test_an_invalid_index_is_an_alteration(scratch, include):
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ml.sold_dur_v1_idx'::regclass"
     )
     condition = _only(_examine(scratch, include), _D1)
-    assert condition.state is State.ALTERED_LIVE
+    assert condition.state is State.DRIFTED
     assert "{+INVALID+}" in condition.details
 
 
@@ -231,7 +231,7 @@ def test_what_was_dropped_by_hand_is_missing(scratch, include):
 
 def test_what_was_dropped_and_made_again_by_hand_is_altered(scratch, include):
     scratch.run(f"DROP VIEW {_F3}", f"CREATE MATERIALIZED VIEW {_F3} AS SELECT 1 AS x")
-    assert _only(_examine(scratch, include), _F3).state is State.ALTERED_LIVE
+    assert _only(_examine(scratch, include), _F3).state is State.DRIFTED
 
 
 def test_the_state_does_not_depend_on_who_looks(store_db, include, new_role):
@@ -271,4 +271,4 @@ def test_another_major_version_may_word_a_query_in_its_own_way(scratch, include)
     assert states["ml.tom_features_v1_mv"] is State.AS_FILE
     scratch.run("DROP INDEX ml.tfeat_v1_listing_uq")
     states = {c.thing.label: c.state for c in examine(scratch.connection, things)}
-    assert states["ml.tom_features_v1_mv"] is State.ALTERED_LIVE
+    assert states["ml.tom_features_v1_mv"] is State.DRIFTED

@@ -40,8 +40,8 @@ from feature_store.schema.readiness import check_ready
 from feature_store.settings import Settings
 from feature_store.validation.certification import certify
 from feature_store.validation.history.judgement import judge_history
-from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
-from feature_store.validation.leaks.gates import assert_no_leak, read_scene
+from feature_store.validation.leaks.feature_lineage import record_lineage, trace_features
+from feature_store.validation.leaks.gates import assert_no_leak, read_gate_context
 from feature_store.validation.profile import record_profile
 from feature_store.validation.suite_record import begin_suite, record
 from feature_store.validation.suites import run_suite
@@ -237,9 +237,9 @@ def _nightly_run(store: Governed, run_id: str) -> None:
         for feature_set in sets:
             assert_contract(connection, feature_set)
         rules, exceptions = read_rules(include), read_exceptions(include)
-        scene = read_scene(connection, files, sets, rules, exceptions)
+        scene = read_gate_context(connection, files, sets, rules, exceptions)
         assert assert_no_leak(connection, scene) == ()
-        record_provenance(connection, lease, trace_features(scene))
+        record_lineage(connection, lease, trace_features(scene))
         judge_history(connection, read_history(include, files), lease, day, settings)
         with connection.transaction():
             certify(connection, lease, files, logged_sets(include))

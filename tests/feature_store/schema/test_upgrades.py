@@ -19,7 +19,7 @@ from feature_store.schema.contract_stamp import check
 from feature_store.schema.object_states import State
 from feature_store.schema.plan import make_plan
 from feature_store.validation.certification import read_certified
-from feature_store.validation.history.definition_changes import Standing, take_standing
+from feature_store.validation.history.definition_changes import BaselineState, begin_if_redefined
 from tests.conftest import LiveStore
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
 
@@ -90,13 +90,13 @@ def test_a_changed_file_is_applied_by_name_and_taken_back(filled, include, run):
 def test_history_knows_that_the_definition_changed(filled, include, run):
     (layer,) = [x for x in read_history(include.directory, include.store) if x.relation == _D1][:1]
     lease = take_lease(filled.connection, _RUN, lambda _: True, timedelta(0))
-    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.FIRST
-    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.KEPT
+    assert begin_if_redefined(filled.connection, layer, "UTC", lease) is BaselineState.FIRST
+    assert begin_if_redefined(filled.connection, layer, "UTC", lease) is BaselineState.KEPT
     release_lease(filled.connection, _RUN)
     include.edit(f"sql/base/{_D1}.sql", "/ 3600.0", "/ 60.0")
     run("apply", "--replace", _D1)
     lease = take_lease(filled.connection, _RUN, lambda _: True, timedelta(0))
-    assert take_standing(filled.connection, layer, "UTC", lease) is Standing.REDEFINED
+    assert begin_if_redefined(filled.connection, layer, "UTC", lease) is BaselineState.REDEFINED
 
 
 def test_the_order_of_prices_under_one_date_moves_history_once_as_a_definition_change(
@@ -383,4 +383,4 @@ def test_after_a_new_major_version_apply_records_the_new_wording(scratch, includ
     definition = scratch.value("SELECT pg_get_viewdef(%s::regclass)", "ml.spam_token_v1")
     scratch.run(f"CREATE OR REPLACE VIEW ml.spam_token_v1 AS {definition.rstrip(';')} LIMIT 3")
     plan = make_plan(scratch.connection, include.store, include.directory)
-    assert [c.state for c in plan.blocked] == [State.ALTERED_LIVE]
+    assert [c.state for c in plan.blocked] == [State.DRIFTED]

@@ -26,8 +26,8 @@ from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
 from feature_store.validation.suite_record import begin_suite, record
-from feature_store.validation.suite_verdict import tell_empty, verdict
-from feature_store.validation.suites import Finding, run_suite
+from feature_store.validation.suite_result import sum_up, tell_empty
+from feature_store.validation.suites import SuiteFinding, run_suite
 from sandbox.roles import OWNER
 from sandbox.server import Server
 
@@ -70,7 +70,7 @@ class Night:
             if not names or str(relation.name) in names:
                 refresh(self.session, relation, self.lease, "UTC")
 
-    def run(self, suite: str) -> list[Finding]:
+    def run(self, suite: str) -> list[SuiteFinding]:
         """Run a suite, and its proofs."""
         event = begin_suite(self.session, self.lease, suite)
         compared = {}
@@ -82,7 +82,7 @@ class Night:
         record(self.session, event, findings)
         return findings
 
-    def check(self, *expectations: Expectation) -> list[Finding]:
+    def check(self, *expectations: Expectation) -> list[SuiteFinding]:
         def connect() -> Connection:
             connection = self.open()
             connection.autocommit = False
@@ -90,7 +90,7 @@ class Night:
 
         return run_suite(expectations, connect)
 
-    def broken(self, suite: str) -> dict[str, Finding]:
+    def broken(self, suite: str) -> dict[str, SuiteFinding]:
         findings = self.run(suite)
         assert {f.outcome for f in findings} <= {"met", "broken"}, findings
         return {
@@ -164,7 +164,7 @@ def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
     findings = night.run(suite)
 
     assert night.broken(suite) == {}
-    assert verdict(suite, findings)["met"] >= 5
+    assert sum_up(suite, findings)["met"] >= 5
 
 
 def test_every_row_is_compared(night: Night) -> None:
@@ -191,7 +191,7 @@ def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None
     (finding,) = broken.values()
     assert finding.sample == [{"listing_id": repeated[0], "found": 2}]
     with pytest.raises(ExpectationsBroken, match=r"1 of \d+ expectations are broken"):
-        verdict("uniqueness", [finding])
+        sum_up("uniqueness", [finding])
 
 
 def test_a_row_that_is_there_twice_is_named_in_each_layer_that_has_a_key(
@@ -464,7 +464,7 @@ def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_th
     assert [f for f in findings.values() if f.outcome == "error"] == [finding]
     assert findings[f"no_spam_in_{NAME[E_AI]}"].outcome == "met"
     with pytest.raises(NotChecked, match="says nothing about the data"):
-        verdict("spam_absence", list(findings.values()))
+        sum_up("spam_absence", list(findings.values()))
 
 
 def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
@@ -519,7 +519,7 @@ def test_an_unknown_spam_token_is_a_warning_and_no_failure(night: Night) -> None
 
     findings = night.run("spam_absence")
 
-    assert "every_spam_token_is_known" in verdict("spam_absence", findings)["warnings"]
+    assert "every_spam_token_is_known" in sum_up("spam_absence", findings)["warnings"]
     warned = next(f for f in findings if f.expectation.name == "every_spam_token_is_known")
     assert {"token": "kanskje"}.items() <= warned.sample[-1].items() or any(
         row["token"] == "kanskje" for row in warned.sample
@@ -538,7 +538,7 @@ def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
 
     findings = night.run("as_of_counts")
 
-    assert "device_segments_are_no_slips" in verdict("as_of_counts", findings)["warnings"]
+    assert "device_segments_are_no_slips" in sum_up("as_of_counts", findings)["warnings"]
     warned = next(f for f in findings if f.expectation.name == "device_segments_are_no_slips")
     assert {"gen_key": 1001, "model_variant": "other"}.items() <= warned.sample[0].items()
 
@@ -546,7 +546,7 @@ def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
 def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night: Night) -> None:
     """CSV loaders write '' for an empty field; a row with any token is no row of A."""
     name = "few_listings_are_left_out_by_a_token_that_is_no_spam"
-    assert name not in verdict("spam_absence", night.run("spam_absence"))["warnings"]
+    assert name not in sum_up("spam_absence", night.run("spam_absence"))["warnings"]
     lost = night.session.execute(
         f"UPDATE {LISTINGS} SET spam = '' WHERE listing_id % 3 = 0 AND listing_id IN "
         f"(SELECT listing_id FROM {E_CLEAN}) AND spam IS NULL RETURNING listing_id"
@@ -555,7 +555,7 @@ def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night
 
     findings = night.run("spam_absence")
 
-    assert name in verdict("spam_absence", findings)["warnings"]
+    assert name in sum_up("spam_absence", findings)["warnings"]
     row, *_ = next(f.sample for f in findings if f.expectation.name == name)
     kept = night.session.execute("SELECT count(*) FROM ml.tom_features_v1_mv").fetchone()
     assert row["token"] == "''"
@@ -584,7 +584,7 @@ def test_values_that_are_nan_are_warned_of_and_count_as_missing(
     def told() -> dict[str, int]:
         findings = night.run("as_of_counts")
         (finding,) = (f for f in findings if f.expectation.name == name)
-        assert (finding.outcome == "met") is (name not in verdict("", findings)["warnings"])
+        assert (finding.outcome == "met") is (name not in sum_up("", findings)["warnings"])
         return {row["feature"]: row["source_rows"] for row in finding.sample}
 
     for column in ("negotiability_ai", "urgency_ai", "lqs_textonly"):

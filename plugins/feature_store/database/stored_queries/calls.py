@@ -14,7 +14,7 @@ from feature_store.database.stored_queries.node_tree import Node, Value, walk
 FIRST_OF_USERS = 16384
 
 
-class Kind(Enum):
+class CallKind(Enum):
     """What the number in a `Call` is."""
 
     FUNCTION = "function"
@@ -36,7 +36,7 @@ class Call:
         columns: the output columns of the query in whose expressions it stands.
     """
 
-    kind: Kind
+    kind: CallKind
     oid: int
     words: str = ""
     columns: tuple[str, ...] = ()
@@ -197,29 +197,33 @@ def _only_at_hand(nodes: Iterable[Node]) -> frozenset[int]:
     )
 
 
-def _of(node: Node, unread: bool) -> Iterator[tuple[Kind, int, str]]:
+def _of(node: Node, unread: bool) -> Iterator[tuple[CallKind, int, str]]:
     for field in _FUNCTIONS.get(node.tag, ()):
         if node.number(field):
-            yield Kind.FUNCTION, node.number(field), ""
+            yield CallKind.FUNCTION, node.number(field), ""
     operators = [node.number(field) for field in _OPERATORS.get(node.tag, ())]
     if node.tag in ("ROWCOMPARE", "ROWCOMPAREEXPR"):
         operators += node.numbers("opnos")
     for operator in filter(None, operators):
-        yield Kind.OPERATOR, operator, ""
+        yield CallKind.OPERATOR, operator, ""
     if not unread:
-        yield from ((Kind.TYPE, oid, "") for oid in _types(node))
+        yield from ((CallKind.TYPE, oid, "") for oid in _types(node))
     if node.tag == "COERCEVIAIO":
         argument = node.node("arg")
-        yield Kind.TEXT_TO, node.number("resulttype"), ""
-        yield Kind.TYPE_TO_TEXT, _type_of(argument), "a cast by way of text"
+        yield CallKind.TEXT_TO, node.number("resulttype"), ""
+        yield CallKind.TYPE_TO_TEXT, _type_of(argument), "a cast by way of text"
     elif node.tag == "SQLVALUEFUNCTION":
         place = node.number("op")
         known = node.text("op").isdigit() and place < len(_VALUES)
-        yield Kind.NOTHING, 0, _VALUES[place] if known else "a value of the session"
+        yield CallKind.NOTHING, 0, _VALUES[place] if known else "a value of the session"
     elif node.tag == "VAR" and node.number("varattno") < 0 and not unread:
-        yield Kind.NOTHING, 0, "a system column, which tells when and where a row was written"
+        yield CallKind.NOTHING, 0, "a system column, which tells when and where a row was written"
     elif node.tag not in _HARMLESS:
-        yield Kind.NOTHING, 0, _UNPROVEN.get(node.tag, f"{node.tag}, of which nothing is proven")
+        yield (
+            CallKind.NOTHING,
+            0,
+            _UNPROVEN.get(node.tag, f"{node.tag}, of which nothing is proven"),
+        )
 
 
 def _types(node: Node) -> Iterator[int]:

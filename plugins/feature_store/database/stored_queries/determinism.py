@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from feature_store.connection import Connection
-from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, Kind, calls
+from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, CallKind, calls
 from feature_store.database.stored_queries.node_tree import parse_tree
 
 # Stable, for they look a label up; the label does not depend on time or session.
@@ -120,7 +120,7 @@ WHERE t.oid = ANY(%s)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Objection:
     """What is to be said against a call; empty if it gives one answer to everybody, always.
 
     Attributes:
@@ -161,67 +161,67 @@ class Judge:
         self._operators: dict[int, list[int]] = {}
         self._types: dict[int, tuple[str, int, int, bool]] = {}
         self._functions: dict[int, _Function] = {}
-        self._verdicts: dict[int, Verdict] = {}
+        self._verdicts: dict[int, Objection] = {}
 
     def learn(self, asked: Iterable[Call]) -> None:
         """Look up at once all that is needed to judge these calls."""
-        by_kind: dict[Kind, set[int]] = {kind: set() for kind in Kind}
+        by_kind: dict[CallKind, set[int]] = {kind: set() for kind in CallKind}
         for call in asked:
             by_kind[call.kind].add(call.oid)
-        operators = by_kind[Kind.OPERATOR] - self._operators.keys()
+        operators = by_kind[CallKind.OPERATOR] - self._operators.keys()
         self._operators |= dict(self._rows(_OPERATORS, operators))
-        texts = by_kind[Kind.TEXT_TO] | by_kind[Kind.TYPE_TO_TEXT]
-        types = (texts | by_kind[Kind.TYPE]) - self._types.keys()
+        texts = by_kind[CallKind.TEXT_TO] | by_kind[CallKind.TYPE_TO_TEXT]
+        types = (texts | by_kind[CallKind.TYPE]) - self._types.keys()
         for oid, name, reads, writes, harmless in self._rows(_TYPES, types):
             self._types[oid] = (name, reads, writes, harmless)
-        functions = set(by_kind[Kind.FUNCTION])
-        functions |= {f for o in by_kind[Kind.OPERATOR] for f in self._operators[o]}
+        functions = set(by_kind[CallKind.FUNCTION])
+        functions |= {f for o in by_kind[CallKind.OPERATOR] for f in self._operators[o]}
         functions |= {f for t in texts & self._types.keys() for f in self._types[t][1:3]}
         self._look_up(functions)
         self._look_up({s for f in functions for s in self._functions[f].support})
 
-    def judge(self, call: Call) -> Verdict:
+    def judge(self, call: Call) -> Objection:
         """Say what is to be said against a call that was learned."""
-        if call.kind is Kind.NOTHING:
-            return Verdict(call.words)
-        if call.kind is Kind.FUNCTION:
+        if call.kind is CallKind.NOTHING:
+            return Objection(call.words)
+        if call.kind is CallKind.FUNCTION:
             return self._function(call.oid)
-        if call.kind is Kind.OPERATOR:
+        if call.kind is CallKind.OPERATOR:
             return _first([self._function(f) for f in self._operators[call.oid]])
         if call.oid not in self._types:
-            return Verdict("a cast to text of a value whose type is not plain to see")
+            return Objection("a cast to text of a value whose type is not plain to see")
         name, reads, writes, harmless = self._types[call.oid]
-        if call.kind is Kind.TYPE:
+        if call.kind is CallKind.TYPE:
             words = "" if harmless else f"the type {name}, which may bring code of its own"
-            return Verdict(words, foreign=not harmless)
-        return self._function(reads if call.kind is Kind.TEXT_TO else writes)
+            return Objection(words, foreign=not harmless)
+        return self._function(reads if call.kind is CallKind.TEXT_TO else writes)
 
-    def _function(self, oid: int) -> Verdict:
+    def _function(self, oid: int) -> Objection:
         if oid not in self._verdicts:
             self._verdicts[oid] = self._judge_function(oid, self._functions[oid])
         return self._verdicts[oid]
 
-    def _judge_function(self, oid: int, function: _Function) -> Verdict:
+    def _judge_function(self, oid: int, function: _Function) -> Objection:
         signature = function.signature
         if not function.built_in:
             if signature in self._declared:
-                return Verdict()
+                return Objection()
             claim = _VOLATILITY[function.volatility]
             words = f"{signature}, a user's own; that it says {claim} proves nothing"
-            return Verdict(words, foreign=True)
+            return Objection(words, foreign=True)
         if oid in _FREE:
-            return Verdict()
+            return Objection()
         if oid in PINNED:
-            return Verdict(pinned=frozenset({signature}))
+            return Objection(pinned=frozenset({signature}))
         if function.volatility != "i":
             acts = function.volatility == "v" or signature.startswith(_TOLD_WHAT_TO_READ)
-            return Verdict(f"{signature}, which is {_VOLATILITY[function.volatility]}", acts=acts)
+            return Objection(f"{signature}, which is {_VOLATILITY[function.volatility]}", acts=acts)
         if function.body:
             inside = list(calls(parse_tree(function.body)))
             self.learn(inside)
             return _first([self.judge(call) for call in inside])
         if function.language != "internal":
-            return Verdict(f"{signature}, written in {function.language}")
+            return Objection(f"{signature}, written in {function.language}")
         return _first([self._function(support) for support in function.support])
 
     def _look_up(self, functions: set[int]) -> None:
@@ -240,8 +240,8 @@ class Judge:
         return self._connection.execute(query.encode(), (sorted(oids),)).fetchall() if oids else []
 
 
-def _first(verdicts: list[Verdict]) -> Verdict:
+def _first(verdicts: list[Objection]) -> Objection:
     """The first objection of several, foreign ones before others, and all that must be pinned."""
     pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
-    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Verdict())
+    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Objection())
     return replace(worst, pinned=pinned)

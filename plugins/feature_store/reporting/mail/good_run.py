@@ -12,7 +12,7 @@ from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
 from feature_store.reporting.mail.compose import compose_review, compose_warnings
 from feature_store.reporting.mail.delivery import reason
-from feature_store.reporting.mail.mail_book import Book
+from feature_store.reporting.mail.mail_book import About, Book
 from feature_store.reporting.mail.mail_record import Mailed, told_warnings
 from feature_store.reporting.mail.next_steps import Step
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
@@ -94,7 +94,7 @@ def _mail_reviews(
     verdict = verdict_of(connection, run)
     sent = True
     for channel in channels(settings):
-        book = Book(connection, channel, "review", verdict, known, None, found.sightings)
+        book = Book(connection, channel, About("review", verdict, found.sightings), known)
         sent = send(mail, settings, book) and sent
     return sent
 
@@ -123,5 +123,6 @@ def _mail_warnings(connection: Connection, context: Context, read: Callable[[], 
             links=links(settings, run.dag_id, run.run_id),
         )
         verdict = verdict_of(connection, run)
-        book = Book(connection, channel, "warning", verdict, Mailed(), warnings=tuple(sorted(now)))
+        about = About("warning", verdict, warnings=tuple(sorted(now)))
+        book = Book(connection, channel, about, Mailed())
         send(compose_warnings(facts, sorted(over), hide), settings, book)

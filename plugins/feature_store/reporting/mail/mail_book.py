@@ -7,6 +7,7 @@ mail was begun, and that it was sent.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Error
@@ -25,50 +26,60 @@ log = logging.getLogger(__name__)
 _BEGUN, _SENT = "begun", "sent"
 
 
+@dataclass(frozen=True)
+class About:
+    """What a mail tells.
+
+    Attributes:
+        of: ``failure``, ``review`` or ``warning``.
+        verdict: the verdict that the mail tells; None if none could be recorded.
+        sightings: of a review.
+        warnings: of a mail about warnings, all that there are.
+    """
+
+    of: str
+    verdict: int | None
+    sightings: tuple[int, ...] = ()
+    warnings: tuple[str, ...] | None = None
+
+
 class Book:
     """The record of one mail.
 
     Args:
-        connection: a session on the record; None if none could be opened.
-        channel: that sends it.
-        of: ``failure``, ``review`` or ``warning``.
-        verdict: the verdict that the mail is about; None if it could not be recorded.
-        mailed: what is known of earlier mails about it.
-        ti: the verdict's task instance, in which Airflow keeps what the record cannot take. None:
-            the mail is left to another attempt.
-        sightings: of a review.
-        warnings: of a mail about warnings: all that hold now.
+        connection: a session on the record; None if there is none to be had.
+        channel: by which it goes.
+        about: what it tells.
+        mailed: what is known of mails about it.
+        ti: the verdict's own task instance, to leave with Airflow what the record cannot take;
+            None: the mail is then left to another try.
     """
 
     def __init__(
         self,
         connection: Connection | None,
         channel: Channel,
-        of: str,
-        verdict: int | None,
+        about: About,
         mailed: Mailed,
         ti: Any = None,
-        sightings: tuple[int, ...] = (),
-        warnings: tuple[str, ...] | None = None,
     ) -> None:
         self._connection, self.channel = connection, channel
-        self._kind, self._verdict, self._sightings = channel.kind(of), verdict, sightings
-        self._mailed, self._ti, self._warnings = mailed, ti, warnings
+        self._about, self._mailed, self._ti = about, mailed, ti
         self._event: int | None = None
 
     def begin(self, subject: str) -> bool:
         """Record that the mail is about to be sent. False: it must not be sent."""
         nth = self._mailed.tries + 1
-        if self._connection is not None and self._verdict is not None:
+        if self._connection is not None and self._about.verdict is not None:
             try:
                 self._event = begin(
                     self._connection,
-                    self._kind,
-                    self._verdict,
+                    self.channel.kind(self._about.of),
+                    self._about.verdict,
                     nth,
                     subject,
-                    self._sightings,
-                    self._warnings,
+                    self._about.sightings,
+                    self._about.warnings,
                 )
             except Error as error:
                 log.warning("The mail could not be recorded: %s", str(error).strip())

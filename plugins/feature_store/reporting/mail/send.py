@@ -24,7 +24,7 @@ from feature_store.reporting.mail.airflow_facts import (
 from feature_store.reporting.mail.channels import channels, to_be_told
 from feature_store.reporting.mail.compose import Mail, compose
 from feature_store.reporting.mail.delivery import Outcome, reason
-from feature_store.reporting.mail.mail_book import Book, mailed_of_run
+from feature_store.reporting.mail.mail_book import About, Book, mailed_of_run
 from feature_store.reporting.mail.mail_record import Mailed, mailed, untold_failures
 from feature_store.reporting.mail.patience import within
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
@@ -117,7 +117,7 @@ def _mail_failure(
             if channel.has_enough(known):
                 log.info("%s has already been told of this failure.", channel.to)
                 continue
-            book = Book(connection, channel, "failure", verdict, known, context["ti"])
+            book = Book(connection, channel, About("failure", verdict), known, context["ti"])
             _tell(facts(), settings, known, book)
 
 
@@ -135,7 +135,7 @@ def _mail_untold(
             known = mailed_of_run(connection, channel, one.verdict, context["ti"], one.run)
             if channel.has_enough(known):
                 continue
-            book = Book(connection, channel, "failure", one.verdict, known)
+            book = Book(connection, channel, About("failure", one.verdict), known)
             facts = _facts(untold_run(context, one, settings), settings)
             if not _tell(facts, settings, known, book, _LATE):
                 break  # the server takes no mail now: do not wait for it again

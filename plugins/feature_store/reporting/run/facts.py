@@ -8,7 +8,7 @@ from typing import Any
 
 from feature_store.reporting.run.account import Account
 from feature_store.text_format import plural
-from feature_store.validation.history.findings import Finding as HistoryFinding
+from feature_store.validation.history.findings import HistoryFinding
 
 
 @dataclass(frozen=True)

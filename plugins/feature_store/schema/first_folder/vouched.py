@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from feature_store.connection import Connection
-from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Kind, calls
+from feature_store.database.stored_queries.calls import FIRST_OF_USERS, CallKind, calls
 from feature_store.database.stored_queries.dependency_closure import Closure
 from feature_store.database.stored_queries.moments import moments
 from feature_store.relation_name import Name
@@ -24,7 +24,7 @@ def user_functions(connection: Connection, closure: Closure) -> tuple[str, ...]:
     called = [c for m in closure.members.values() for _, tree in m.trees() for c in calls(tree)]
     functions, operators = (
         sorted({c.oid for c in called if c.kind is kind and c.oid >= FIRST_OF_USERS})
-        for kind in (Kind.FUNCTION, Kind.OPERATOR)
+        for kind in (CallKind.FUNCTION, CallKind.OPERATOR)
     )
     rows = connection.execute(_SIGNATURES, (FIRST_OF_USERS, functions, operators)).fetchall()
     return tuple(signature for (signature,) in rows)

@@ -13,7 +13,7 @@ from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
 from feature_store.errors import BadInput, NotReady
 from feature_store.text_format import PLACEHOLDER
-from feature_store.validation.history.findings import Finding, find
+from feature_store.validation.history.findings import HistoryFinding, find
 
 
 def acceptance(day: date, layer: str | None = None) -> str:
@@ -24,7 +24,7 @@ def acceptance(day: date, layer: str | None = None) -> str:
 
 def accept_history(
     connection: Connection, day: date, reason: str, by: str, layer: str | None = None
-) -> tuple[Finding, ...]:
+) -> tuple[HistoryFinding, ...]:
     """Accept a day as the latest judgement saw it: it becomes the baseline.
 
     A leak can be accepted like a review: somebody who has found its cause outside the store would
@@ -70,7 +70,7 @@ def _as_who_may() -> Iterator[None]:
         ) from error
 
 
-def accept_backfill_day(connection: Connection, lease: Lease) -> tuple[Finding, ...]:
+def accept_backfill_day(connection: Connection, lease: Lease) -> tuple[HistoryFinding, ...]:
     """Accept the reviews of the one day that a backfill's run answers for, with it as the reason.
 
     Leaks stay open: a backfill answers for late data, never for an output that moved without any.
@@ -88,7 +88,7 @@ def accept_backfill_day(connection: Connection, lease: Lease) -> tuple[Finding, 
     return _found(connection, accepted)
 
 
-def _found(connection: Connection, ids: list[tuple[int]]) -> tuple[Finding, ...]:
+def _found(connection: Connection, ids: list[tuple[int]]) -> tuple[HistoryFinding, ...]:
     return find(connection, "finding_id = ANY(%s)", [finding_id for (finding_id,) in ids])
 
 

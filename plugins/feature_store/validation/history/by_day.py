@@ -11,13 +11,13 @@ from datetime import date
 from itertools import groupby
 
 from feature_store.text_format import in_words, plural
-from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.findings import HistoryFinding
 from feature_store.validation.history.row_changes import CHANGE
 
 _MOST = 5
 
 
-def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
+def by_day(findings: Iterable[HistoryFinding], key: str) -> dict[date, str]:
     """What changed on each day, in a line that begins with the day, in the order of the days.
 
     Args:
@@ -27,14 +27,14 @@ def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
     return {day: f"{day}: {words}" for day, words in words_by_day(findings, key).items()}
 
 
-def words_by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
+def words_by_day(findings: Iterable[HistoryFinding], key: str) -> dict[date, str]:
     """The same without the day, for whoever has it in a heading."""
     dated = sorted((f for f in findings if f.day), key=lambda f: (f.day, f.layer))
     days = groupby(dated, lambda f: f.day)
     return {day: _words(list(of_day), key) for day, of_day in days if day}
 
 
-def _words(findings: list[Finding], key: str) -> str:
+def _words(findings: list[HistoryFinding], key: str) -> str:
     told = list(_entities(findings, key)) or [_counted(finding) for finding in findings]
     moved: dict[str, int] = {}
     for finding in findings:
@@ -48,7 +48,7 @@ def _words(findings: list[Finding], key: str) -> str:
     return "; ".join(told)
 
 
-def _entities(findings: list[Finding], key: str) -> Iterator[str]:
+def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
     """The entities that came, went and changed, as the layers tell that name them."""
     how: dict[int, set[str]] = {}
     to: dict[int, str] = {}
@@ -79,7 +79,7 @@ def _some(entities: list[int], to: dict[int, str]) -> str:
     return f"{shown}, …" if len(entities) > _MOST else shown
 
 
-def _counted(finding: Finding) -> str:
+def _counted(finding: HistoryFinding) -> str:
     d = finding.difference
     ways = ((d.came, "came"), (d.went, "went"), (d.changed, "changed"))
     told = [f"{plural(n, 'row')} {what}" for n, what in ways if n]

@@ -16,15 +16,17 @@ from feature_store.text_format import in_words
 from feature_store.validation.history.fingerprints import DIGEST_VERSION
 
 
-class Standing(Enum):
-    """How a layer's baseline stands to its definitions."""
+class BaselineState(Enum):
+    """Whether a layer has a baseline of its definitions."""
 
     FIRST = auto()  # there is no baseline yet
     REDEFINED = auto()  # the baseline was made under other definitions
     KEPT = auto()
 
 
-def take_standing(connection: Connection, layer: HistoryLayer, zone: str, lease: Lease) -> Standing:
+def begin_if_redefined(
+    connection: Connection, layer: HistoryLayer, zone: str, lease: Lease
+) -> BaselineState:
     """Compare a layer's definitions with those of its baseline, and say what changed.
 
     Where they differ a baseline begins that stands on the new ones, as yet without a row.
@@ -37,7 +39,7 @@ def take_standing(connection: Connection, layer: HistoryLayer, zone: str, lease:
         (layer.name,),
     ).fetchone()
     if row and row[0] == now:
-        return Standing.KEPT
+        return BaselineState.KEPT
     then = row[0] if row else now
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
@@ -47,7 +49,7 @@ def take_standing(connection: Connection, layer: HistoryLayer, zone: str, lease:
         "SELECT feature_store_audit.begin_baseline(%s, %s, %s, %s, %s)",
         (lease.token, layer.name, layer.relation, Jsonb(now), details),
     )
-    return Standing.REDEFINED if row else Standing.FIRST
+    return BaselineState.REDEFINED if row else BaselineState.FIRST
 
 
 def _pending(connection: Connection, layer: HistoryLayer) -> list[str]:

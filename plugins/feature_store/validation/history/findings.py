@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -17,17 +17,17 @@ from feature_store.validation.history.fingerprints import Fingerprint
 from feature_store.validation.history.row_changes import CHANGE, Difference, drop_changes
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What a finding means."""
 
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
     DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    AI = "ai"  # a declared exception's columns of a past day changed; an old name
+    EXCEPTION = "ai"  # columns of a declared exception changed on a past day; an old word
 
 
 @dataclass(frozen=True)
-class Reach:
+class AffectedDays:
     """The days of an output that a changed input day can move.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryFinding:
     """One finding.
 
     Attributes:
@@ -71,12 +71,12 @@ class Finding:
     """
 
     finding_id: int
-    kind: Kind
+    kind: FindingKind
     layer: str
     relation: str
     day: date | None
     difference: Difference
-    reaches: tuple[Reach, ...]
+    reaches: tuple[AffectedDays, ...]
     details: str
     found_by: Holder
     latest: Holder
@@ -108,18 +108,32 @@ def _shown(example: dict[str, Any]) -> str:
     return f"{told}: {example[CHANGE]}" if CHANGE in example else told
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What a run saw of a finding.
+
+    Attributes:
+        seen: what the day looks like now: its baseline once accepted.
+        difference: how that differs from the baseline.
+        reaches: the output days that it can move.
+        details: more, in words.
+        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
+    """
+
+    seen: Fingerprint | None
+    difference: Difference
+    reaches: tuple[AffectedDays, ...] = ()
+    details: str = ""
+    recount: bool = False
+
+
 def open_finding(
     connection: Connection,
     run: Holder,
-    kind: Kind,
+    kind: FindingKind,
     layer: HistoryLayer,
     day: date | None,
-    *,
-    seen: Fingerprint | None = None,
-    difference: Difference | None = None,
-    reaches: Iterable[Reach] = (),
-    details: str = "",
-    recount: bool = False,
+    sighting: Sighting,
 ) -> None:
     """Record a finding; what is open about the layer's day is brought up to date instead.
 
@@ -130,13 +144,9 @@ def open_finding(
             nothing and are closed.
         layer: the layer.
         day: the day, None for the whole layer.
-        seen: what the day looks like now: its baseline once accepted.
-        difference: how that differs from the baseline.
-        reaches: the output days that it can move.
-        details: more, in words.
-        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
+        sighting: what the run saw of it.
     """
-    d = difference or Difference(0, 0, 0, (), ())
+    seen, d = sighting.seen, sighting.difference
     connection.execute(
         _OPEN,
         {
@@ -149,11 +159,11 @@ def open_finding(
             "changed": d.changed,
             "columns": list(d.columns),
             "examples": json.dumps(d.examples),
-            "reaches": json.dumps([_as_json(r) for r in reaches]),
-            "details": details,
+            "reaches": json.dumps([_as_json(r) for r in sighting.reaches]),
+            "details": sighting.details,
             "rows": seen.rows if seen else 0,
             "digest": seen.digest if seen else None,
-            "recount": recount,
+            "recount": sighting.recount,
             "dag_id": run.dag_id,
             "run_id": run.run_id,
         },
@@ -200,18 +210,18 @@ def close_undone(connection: Connection, lease: Lease, layer: str, days: Sequenc
         drop_changes(connection, lease, layer, days)
 
 
-def find(connection: Connection, condition: str, *values: Any) -> tuple[Finding, ...]:
+def find(connection: Connection, condition: str, *values: Any) -> tuple[HistoryFinding, ...]:
     """The findings that meet a condition, by day and layer."""
     rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
     return tuple(_finding(row) for row in rows)
 
 
-def pending_reviews(connection: Connection) -> tuple[Finding, ...]:
+def pending_reviews(connection: Connection) -> tuple[HistoryFinding, ...]:
     """The changes of old input days that nobody has accepted yet."""
     return find(connection, "outcome IS NULL AND kind = 'review'")
 
 
-def open_leaks(connection: Connection) -> tuple[Finding, ...]:
+def open_leaks(connection: Connection) -> tuple[HistoryFinding, ...]:
     """The output days that moved without cause, and are not as they were."""
     return find(connection, "outcome IS NULL AND kind = 'leak'")
 
@@ -224,7 +234,7 @@ def lock_history(connection: Connection) -> None:
     connection.execute("LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE")
 
 
-def _as_json(reach: Reach) -> dict[str, Any]:
+def _as_json(reach: AffectedDays) -> dict[str, Any]:
     return {
         "output": reach.output,
         "first": reach.first.isoformat(),
@@ -233,9 +243,9 @@ def _as_json(reach: Reach) -> dict[str, Any]:
     }
 
 
-def _reach(found: dict[str, Any]) -> Reach:
+def _reach(found: dict[str, Any]) -> AffectedDays:
     last = date.fromisoformat(found["last"]) if found["last"] else None
-    return Reach(found["output"], date.fromisoformat(found["first"]), last, found["moved"])
+    return AffectedDays(found["output"], date.fromisoformat(found["first"]), last, found["moved"])
 
 
 _FINDINGS = """
@@ -247,10 +257,10 @@ FROM feature_store_audit.history_finding
 _ORDER = 'ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id'
 
 
-def _finding(row: tuple[Any, ...]) -> Finding:
-    return Finding(
+def _finding(row: tuple[Any, ...]) -> HistoryFinding:
+    return HistoryFinding(
         finding_id=row[0],
-        kind=Kind(row[1]),
+        kind=FindingKind(row[1]),
         layer=row[2],
         relation=row[3],
         day=row[4],

@@ -27,9 +27,9 @@ from feature_store.declarations.history_series import HistoryLayer, Role, in_ord
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history.definition_changes import (
-    Standing,
+    BaselineState,
+    begin_if_redefined,
     check_refreshed_in_order,
-    take_standing,
 )
 from feature_store.validation.history.findings import (
     close_undone,
@@ -45,16 +45,20 @@ from feature_store.validation.history.fingerprints import (
     move_days,
 )
 from feature_store.validation.history.moved_days import (
+    ChangedDays,
     Look,
-    Moves,
-    cause,
+    affected_days,
+    explained_by,
     moved_link,
-    reaches,
     weigh,
 )
-from feature_store.validation.history.opened_findings import record_ai, record_leaks, record_reviews
+from feature_store.validation.history.opened_findings import (
+    record_exceptions,
+    record_leaks,
+    record_reviews,
+)
 from feature_store.validation.history.recounts import read_known, told_apart
-from feature_store.validation.history.result import HistoryVerdict
+from feature_store.validation.history.result import HistoryResult
 from feature_store.validation.history.unchanged_rows import SeenRows
 
 log = logging.getLogger(__name__)
@@ -67,7 +71,7 @@ def judge_history(
     as_of_day: date,
     settings: Settings,
     today: date = date.max,
-) -> HistoryVerdict:
+) -> HistoryResult:
     """Compare every day of every layer with its baseline, judge what moved, and move the baseline.
 
     Run it after every layer was refreshed. Asked again for the same run, it says the same again.
@@ -127,14 +131,14 @@ class _Judgement:
         self._lease = lease
         self._run = lease.holder
         self._settings = settings
-        self._moves: dict[str, Moves] = {}
+        self._moves: dict[str, ChangedDays] = {}
         self._old: list[_Old] = []
         # Recounted days, with their layers, that moved more than counts.
         self._weighty: set[tuple[str, date]] = set()
         self._recounts: dict[str, set[date]] = {}
         self._rows = SeenRows(connection, lease)
 
-    def give(self, as_of_day: date, today: date) -> HistoryVerdict:
+    def give(self, as_of_day: date, today: date) -> HistoryResult:
         started = time.monotonic()
         check_refreshed_in_order(self._connection, self._layers)
         layers = {Name.parse(name) for layer in self._layers for name, _ in layer.stands_on}
@@ -142,11 +146,11 @@ class _Judgement:
         settled_before = self._settled_before(as_of_day, today)
         first, days = [], 0
         for layer in self._layers:
-            standing = take_standing(self._connection, layer, self._settings.zone, self._lease)
-            if standing is not Standing.KEPT:
-                self._moves[layer.name] = Moves(layer, None)
+            state = begin_if_redefined(self._connection, layer, self._settings.zone, self._lease)
+            if state is not BaselineState.KEPT:
+                self._moves[layer.name] = ChangedDays(layer, None)
                 days += self._start_anew(layer)
-                first += [layer.name] if standing is Standing.FIRST else []
+                first += [layer.name] if state is BaselineState.FIRST else []
                 continue
             look = self._look(layer)
             days += len(look.seen)
@@ -207,7 +211,7 @@ class _Judgement:
     def _judge(self, look: Look, settled_before: date) -> None:
         """Move what may move, open what leaks; old days of an input are kept for the end."""
         close_undone(self._connection, self._lease, look.layer.name, look.undone)
-        self._moves[look.layer.name] = Moves(look.layer, look.moved)
+        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved)
         if look.layer.role is Role.LINK:
             self._moves[look.layer.name] = moved_link(look, self._moves)
             self._move_days(look, look.differs)
@@ -221,7 +225,7 @@ class _Judgement:
         elif look.layer.role is Role.OUTPUT:
             self._judge_output(look)
         else:
-            record_ai(self._connection, self._run, look, sorted(news))
+            record_exceptions(self._connection, self._run, look, sorted(news))
             self._move_days(look, look.differs)
 
     def _judge_input(self, look: Look, settled_before: date, then: dict[date, bytes]) -> None:
@@ -229,17 +233,21 @@ class _Judgement:
         days = frozenset(held - look.said)
         now = look.rows.essences(days, look.layer.counted)
         recounted = frozenset(d for d in days if now.get(d) == then.get(d) and look.known.same(d))
-        self._moves[look.layer.name] = Moves(look.layer, look.moved - recounted, recounted)
+        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved - recounted, recounted)
         self._old.append(_Old(look, days, recounted))
         self._move_days(look, look.differs - held)
 
     def _judge_output(self, look: Look) -> None:
-        odd = {d for d in look.differs if d in look.opened or cause(look, d, self._moves) is None}
+        odd = {
+            d
+            for d in look.differs
+            if d in look.opened or explained_by(look, d, self._moves) is None
+        }
         weighed = weigh(look, odd - look.opened.keys(), self._moves)
         for day in weighed.weighty:
             self._weighty |= weighed.behind[day]
         counted = weighed.behind.keys() - weighed.weighty - weighed.leaks
-        self._moves[look.layer.name] = Moves(look.layer, look.moved - counted)
+        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved - counted)
         held = odd - counted - weighed.weighty
         record_leaks(self._connection, self._run, look, sorted(held - look.said))
         self._move_days(look, look.differs - held)
@@ -250,7 +258,9 @@ class _Judgement:
         recounted = {d for d in old.recounted if (name, d) not in self._weighty}
         reviewed = recounted & old.look.opened.keys()
         for days, recount in ((old.days - recounted, False), (reviewed, True)):
-            reached = {day: reaches(self._layers, old.look.layer, day, self._moves) for day in days}
+            reached = {
+                day: affected_days(self._layers, old.look.layer, day, self._moves) for day in days
+            }
             record_reviews(self._connection, self._run, old.look, reached, recount=recount)
         self._recounts[name] = recounted - reviewed
         self._move_days(old.look, self._recounts[name])
@@ -266,7 +276,7 @@ class _Judgement:
         first: tuple[str, ...],
         days: int,
         started: float,
-    ) -> HistoryVerdict:
+    ) -> HistoryResult:
         of_run = "kind = %s AND dag_id = %s AND run_id = %s"
         run = (self._run.dag_id, self._run.run_id)
         seconds = time.monotonic() - started
@@ -276,12 +286,12 @@ class _Judgement:
             "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
-        verdict = HistoryVerdict(
+        verdict = HistoryResult(
             settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
             definition_changes=find(self._connection, of_run, "definition", *run),
-            ai_changes=find(self._connection, of_run, "ai", *run),
+            exception_changes=find(self._connection, of_run, "ai", *run),
             first=first,
         )
         log.info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from feature_store.connection import Connection
-from feature_store.validation.history.findings import Finding, find
+from feature_store.validation.history.findings import HistoryFinding, find
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Unmailed:
         doubtful: a mail about some of them was begun, and nobody knows whether it came.
     """
 
-    reviews: tuple[Finding, ...]
-    unanswered: tuple[Finding, ...]
+    reviews: tuple[HistoryFinding, ...]
+    unanswered: tuple[HistoryFinding, ...]
     sightings: tuple[int, ...]
     doubtful: bool
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from feature_store.declarations.history_series import HistoryLayer, Role, Window, reach
-from feature_store.validation.history.findings import Reach
+from feature_store.validation.history.findings import AffectedDays
 from feature_store.validation.history.fingerprints import Fingerprint, LayerRows
 from feature_store.validation.history.recounts import Known
 
@@ -66,7 +66,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Moves:
+class ChangedDays:
     """Where a layer moved since the judgement before.
 
     Attributes:
@@ -96,7 +96,7 @@ def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
     return (moved for moved in days if first <= moved.toordinal() <= last)
 
 
-def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
+def explained_by(look: Look, day: date, moves: Mapping[str, ChangedDays]) -> str | None:
     """The layer whose move may have moved an output's day; None: nothing may have."""
     for window in look.layer.depends:
         if moves[window.layer].within(window, day):
@@ -108,7 +108,7 @@ def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
 
 
 def recounts_behind(
-    layer: HistoryLayer, day: date, moves: Mapping[str, Moves]
+    layer: HistoryLayer, day: date, moves: Mapping[str, ChangedDays]
 ) -> set[tuple[str, date]]:
     """The recounted days of inputs, each with its layer's name, that may have moved a day."""
     found = set()
@@ -137,7 +137,7 @@ class Weighed:
     leaks: frozenset[date]
 
 
-def weigh(look: Look, days: Iterable[date], moves: Mapping[str, Moves]) -> Weighed:
+def weigh(look: Look, days: Iterable[date], moves: Mapping[str, ChangedDays]) -> Weighed:
     """Hold days that nothing but recounts may have moved to what these can move."""
     layer = look.layer
     behind, by = {}, defaultdict[frozenset[str], list[date]](list)
@@ -155,19 +155,22 @@ def weigh(look: Look, days: Iterable[date], moves: Mapping[str, Moves]) -> Weigh
     return Weighed(behind, frozenset(more - leaks), frozenset(leaks))
 
 
-def moved_link(look: Look, moves: Mapping[str, Moves]) -> Moves:
+def moved_link(look: Look, moves: Mapping[str, ChangedDays]) -> ChangedDays:
     """Where a link moved, and where only as the recounts below it explain."""
     recounted = frozenset(
         day
         for day in look.moved
-        if cause(look, day, moves) is None and recounts_behind(look.layer, day, moves)
+        if explained_by(look, day, moves) is None and recounts_behind(look.layer, day, moves)
     )
-    return Moves(look.layer, look.moved - recounted, recounted)
+    return ChangedDays(look.layer, look.moved - recounted, recounted)
 
 
-def reaches(
-    layers: Sequence[HistoryLayer], changed: HistoryLayer, day: date, moves: Mapping[str, Moves]
-) -> tuple[Reach, ...]:
+def affected_days(
+    layers: Sequence[HistoryLayer],
+    changed: HistoryLayer,
+    day: date,
+    moves: Mapping[str, ChangedDays],
+) -> tuple[AffectedDays, ...]:
     """The output days that a changed input day can move, and how many of them did."""
     found = []
     for output, (first, last) in sorted(reach(layers, changed.name).items()):
@@ -176,7 +179,7 @@ def reaches(
         moved = [
             d for d in moves[output].days or () if since <= d and (until is None or d <= until)
         ]
-        found.append(Reach(output, since, until, len(moved)))
+        found.append(AffectedDays(output, since, until, len(moved)))
     return tuple(found)
 
 

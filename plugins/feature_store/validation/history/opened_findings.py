@@ -7,7 +7,12 @@ from datetime import date
 
 from feature_store.audit.lease import Holder
 from feature_store.connection import Connection
-from feature_store.validation.history.findings import Kind, Reach, open_finding
+from feature_store.validation.history.findings import (
+    AffectedDays,
+    FindingKind,
+    Sighting,
+    open_finding,
+)
 from feature_store.validation.history.moved_days import Look
 
 
@@ -19,13 +24,15 @@ def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence
         open_finding(
             connection,
             run,
-            Kind.LEAK,
+            FindingKind.LEAK,
             look.layer,
             day,
-            seen=look.seen_on(day),
-            difference=differences[day],
-            details=f"Nothing that it may depend on had changed when it moved ({windows}, "
-            f"counted in days from its own).",
+            Sighting(
+                look.seen_on(day),
+                differences[day],
+                details=f"Nothing that it may depend on had changed when it moved ({windows}, "
+                f"counted in days from its own).",
+            ),
         )
 
 
@@ -33,7 +40,7 @@ def record_reviews(
     connection: Connection,
     run: Holder,
     look: Look,
-    reached: Mapping[date, tuple[Reach, ...]],
+    reached: Mapping[date, tuple[AffectedDays, ...]],
     *,
     recount: bool,
 ) -> None:
@@ -51,26 +58,24 @@ def record_reviews(
         open_finding(
             connection,
             run,
-            Kind.REVIEW,
+            FindingKind.REVIEW,
             look.layer,
             day,
-            seen=look.seen_on(day),
-            difference=differences[day],
-            reaches=reaches,
-            recount=recount,
+            Sighting(look.seen_on(day), differences[day], reaches, recount=recount),
         )
 
 
-def record_ai(connection: Connection, run: Holder, look: Look, days: Sequence[date]) -> None:
+def record_exceptions(
+    connection: Connection, run: Holder, look: Look, days: Sequence[date]
+) -> None:
     """Record days whose declared columns changed; that asks for nothing."""
     for day, difference in sorted(look.rows.differences(days).items()):
         if difference.changed:
             open_finding(
                 connection,
                 run,
-                Kind.AI,
+                FindingKind.EXCEPTION,
                 look.layer,
                 day,
-                seen=look.seen_on(day),
-                difference=difference,
+                Sighting(look.seen_on(day), difference),
             )

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from feature_store.errors import HistoryLeak
-from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.findings import HistoryFinding
 
 
 @dataclass(frozen=True)
-class HistoryVerdict:
+class HistoryResult:
     """What a judgement found.
 
     Attributes:
@@ -18,19 +18,19 @@ class HistoryVerdict:
         leaks: every output day that moved without cause and is not mended or accepted.
         reviews: every changed old input day that is not accepted.
         definition_changes: layers whose baseline this run made anew for their new definition.
-        ai_changes: days whose columns of declared exceptions changed since the run before.
+        exception_changes: days whose columns of declared exceptions changed since the run before.
         first: layers of which this run made the first baseline.
     """
 
     settled_before: date
-    leaks: tuple[Finding, ...]
-    reviews: tuple[Finding, ...]
-    definition_changes: tuple[Finding, ...]
-    ai_changes: tuple[Finding, ...]
+    leaks: tuple[HistoryFinding, ...]
+    reviews: tuple[HistoryFinding, ...]
+    definition_changes: tuple[HistoryFinding, ...]
+    exception_changes: tuple[HistoryFinding, ...]
     first: tuple[str, ...]
 
 
-def assert_history(verdict: HistoryVerdict) -> None:
+def assert_history(verdict: HistoryResult) -> None:
     """Pass unless an output moved without cause. Reviews wait for a person and fail nothing.
 
     Raises:

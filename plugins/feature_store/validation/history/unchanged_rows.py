@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from feature_store.audit.last_refresh_state import read_left
+from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Lease
 from feature_store.audit.row_versions import find_relations, row_state
 from feature_store.connection import Connection, one_value
@@ -32,7 +32,7 @@ class SeenRows:
         self._connection = connection
         self._lease = lease
         self._states: dict[int, str | None] = {}
-        self._left = read_left(connection)
+        self._left = read_last_states(connection)
         self._transaction: int = one_value(
             connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         )

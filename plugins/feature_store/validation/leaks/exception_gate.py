@@ -11,28 +11,33 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import Column, Columns
 from feature_store.validation.leaks.column_origin import origins
-from feature_store.validation.leaks.gate_context import EXCEPTIONS, WARNING, LeakFinding, Scene
+from feature_store.validation.leaks.gate_context import (
+    EXCEPTIONS,
+    WARNING,
+    GateContext,
+    LeakFinding,
+)
 from feature_store.validation.leaks.time_gate import Judged
 
 _Feature = tuple[str, str]
 
 
-def exception_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
+def exception_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
     """Find what is not as of t0 and not declared, and what is declared and not so."""
     live_calls = {
         (one.oid, function)
         for one in judged
-        if one.oid in scene.unpinned
+        if one.oid in context.unpinned
         for function in one.verdict.pinned
     }
-    yield from _Declared(scene, live_calls).findings()
+    yield from _Declared(context, live_calls).findings()
 
 
 class _Declared:
-    def __init__(self, scene: Scene, live_calls: set[tuple[int, str]]) -> None:
-        self._scene = scene
+    def __init__(self, context: GateContext, live_calls: set[tuple[int, str]]) -> None:
+        self._context = context
         self._live_calls = live_calls
-        of_reads = [e for e in scene.exceptions if e.reads is not None]
+        of_reads = [e for e in context.exceptions if e.reads is not None]
         self._reads = {(e.relation, e.reads): e for e in of_reads if not e.columns}
         self._columns = {(e.relation, e.reads, c): e for e in of_reads for c in e.columns}
         self._known: dict[Column, frozenset[str]] = {}
@@ -40,35 +45,35 @@ class _Declared:
         self._origins: dict[int, dict[int, Columns]] = {}
 
     def findings(self) -> Iterator[LeakFinding]:
-        for member in self._scene.closure.members.values():
-            if member.oid not in self._scene.sources:
+        for member in self._context.closure.members.values():
+            if member.oid not in self._context.sources:
                 for oid in member.reads:
-                    yield from self._of_edge(member, self._scene.member(oid))
+                    yield from self._of_edge(member, self._context.member(oid))
                 yield from self._of_columns(member)
-        for exception in self._scene.exceptions:
+        for exception in self._context.exceptions:
             if exception.taints.keys() & self._sets.keys():
                 yield from self._of_exception(exception)
 
     @cached_property
     def _sets(self) -> dict[str, FeatureSet]:
         """The feature sets whose relation exists, by name."""
-        live = {self._scene.member(oid).name for oid in self._scene.closure.roots}
-        return {s.name: s for s in self._scene.feature_sets if s.relation in live}
+        live = {self._context.member(oid).name for oid in self._context.closure.roots}
+        return {s.name: s for s in self._context.feature_sets if s.relation in live}
 
     def _of_edge(self, member: Member, read: Member) -> Iterator[LeakFinding]:
-        rules = self._scene.rules
+        rules = self._context.rules
         if read.name in rules.not_as_of:
             if (member.name, read.name) not in self._reads:
-                yield self._scene.finding(
+                yield self._context.finding(
                     EXCEPTIONS,
                     member,
                     f"reads {read.name}, which is not as of t0 "
                     f"({rules.not_as_of[read.name].rstrip('.')}); no exception declares that.",
                 )
         elif not (
-            read.kind in (VIEW, MATERIALIZED) and read.oid not in self._scene.sources
-        ) and read.name not in {*rules.as_of, *self._scene.files}:
-            yield self._scene.finding(
+            read.kind in (VIEW, MATERIALIZED) and read.oid not in self._context.sources
+        ) and read.name not in {*rules.as_of, *self._context.files}:
+            yield self._context.finding(
                 EXCEPTIONS,
                 member,
                 f"reads {read.name}, of which {rules.path.name} does not say whether it is as of "
@@ -78,18 +83,18 @@ class _Declared:
     def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
         """Of a source, only columns that sources.toml has are known to be known at t0."""
         yield from self._of_columns_not_as_of(member)
-        known = {s.name: s.columns.keys() for s in self._scene.store.sources}
-        outcomes = {(o.relation, c) for o in self._scene.rules.outcomes for c in o.columns}
+        known = {s.name: s.columns.keys() for s in self._context.store.sources}
+        outcomes = {(o.relation, c) for o in self._context.rules.outcomes for c in o.columns}
         others: dict[Name, list[str]] = {}
-        for oid, number in sorted(self._scene.lineage[member.oid].reads):
-            read = self._scene.member(oid)
+        for oid, number in sorted(self._context.lineage[member.oid].reads):
+            read = self._context.member(oid)
             column = read.columns.get(number)
             if column and column not in known.get(read.name, {column}):
                 others.setdefault(read.name, []).append(column)
         for name, columns in others.items():
             listed = ", ".join(c for c in columns if (name, c) not in outcomes)
             if listed:
-                yield self._scene.finding(
+                yield self._context.finding(
                     EXCEPTIONS,
                     member,
                     f"reads {listed} of {name}, which sources.toml does not have; nobody has said "
@@ -98,16 +103,16 @@ class _Declared:
 
     def _of_columns_not_as_of(self, member: Member) -> Iterator[LeakFinding]:
         """Columns that a source writes over, though its rows say of which day they are."""
-        rules = self._scene.rules.columns_not_as_of
+        rules = self._context.rules.columns_not_as_of
         found: dict[tuple[Name, str], list[str]] = {}
-        for oid, number in self._scene.each(self._scene.lineage[member.oid].reads):
-            read = self._scene.member(oid)
+        for oid, number in self._context.each(self._context.lineage[member.oid].reads):
+            read = self._context.member(oid)
             column = read.columns.get(number, "")
             reason = rules.get((read.name, column))
             if reason and (member.name, read.name, column) not in self._columns:
                 found.setdefault((read.name, reason), []).append(column)
         for (name, reason), columns in found.items():
-            yield self._scene.finding(
+            yield self._context.finding(
                 EXCEPTIONS,
                 member,
                 f"reads {', '.join(columns)} of {name}, not as of t0 ({reason.rstrip('.')}); no "
@@ -130,9 +135,9 @@ class _Declared:
         tainted = {f for f in contracted if exception.id in self._taints(f, exception)}
         if tainted - declared:
             member = next(
-                m for m in self._scene.closure.members.values() if m.name == exception.relation
+                m for m in self._context.closure.members.values() if m.name == exception.relation
             )
-            yield self._scene.finding(
+            yield self._context.finding(
                 EXCEPTIONS,
                 member,
                 f"what it reads of {exception.reads} reaches {_list(tainted - declared)} too; the "
@@ -145,26 +150,26 @@ class _Declared:
             yield self._stale(exception, words)
 
     def _is_there(self, exception: DeclaredException) -> bool:
-        for member in self._scene.closure.members.values():
+        for member in self._context.closure.members.values():
             if member.name == exception.relation:
                 if exception.reads is None:
                     return (member.oid, exception.calls) in self._live_calls
                 if exception.columns:
-                    reads = self._scene.each(self._scene.lineage[member.oid].reads)
+                    reads = self._context.each(self._context.lineage[member.oid].reads)
                     keys = {self._key(member.oid, column) for column in reads}
                     return any(self._columns.get(key) is exception for key in keys)
-                return exception.reads in {self._scene.member(o).name for o in member.reads}
+                return exception.reads in {self._context.member(o).name for o in member.reads}
         return False
 
     def _key(self, oid: int, read: Column) -> tuple[Name, Name, str]:
-        source = self._scene.member(read[0])
-        return self._scene.member(oid).name, source.name, source.columns.get(read[1], "")
+        source = self._context.member(read[0])
+        return self._context.member(oid).name, source.name, source.columns.get(read[1], "")
 
     def _taints(self, feature: _Feature, exception: DeclaredException) -> frozenset[str]:
         ids = self._ids_of_value if exception.columns else self._ids
         relation = self._sets[feature[0]].relation
-        for oid in self._scene.closure.roots:
-            member = self._scene.member(oid)
+        for oid in self._context.closure.roots:
+            member = self._context.member(oid)
             if member.name == relation:
                 numbers = [n for n, name in member.columns.items() if name == feature[1]]
                 return frozenset().union(*(ids((oid, n)) for n in numbers))
@@ -176,11 +181,14 @@ class _Declared:
             oid, number = column
             found: frozenset[str] = frozenset()
             self._known[column] = found
-            influences = self._scene.lineage[oid].columns.get(number, frozenset())
-            if oid in self._scene.sources:
+            influences = self._context.lineage[oid].columns.get(number, frozenset())
+            if oid in self._context.sources:
                 influences = frozenset()
-            for read in self._scene.each(influences):
-                edge = (self._scene.member(oid).name, self._scene.member(read[0]).name)
+            for read in self._context.each(influences):
+                edge = (
+                    self._context.member(oid).name,
+                    self._context.member(read[0]).name,
+                )
                 found |= self._ids(read)
                 if edge in self._reads:
                     found |= {self._reads[edge].id}
@@ -197,10 +205,10 @@ class _Declared:
             oid, number = column
             found: frozenset[str] = frozenset()
             self._known_values[column] = found
-            if oid not in self._scene.sources:
+            if oid not in self._context.sources:
                 if oid not in self._origins:
-                    self._origins[oid] = origins(self._scene.member(oid))
-                for read in self._scene.each(self._origins[oid].get(number, frozenset())):
+                    self._origins[oid] = origins(self._context.member(oid))
+                for read in self._context.each(self._origins[oid].get(number, frozenset())):
                     found |= self._ids_of_value(read)
                     if declared := self._columns.get(self._key(oid, read)):
                         found |= {declared.id}
@@ -213,7 +221,7 @@ class _Declared:
             gate=EXCEPTIONS,
             severity=WARNING,
             relation=str(name),
-            file=self._scene.files.get(name),
+            file=self._context.files.get(name),
             column=None,
             path=(str(name),),
             words=f"the declared exception {exception.id} is no longer true: {words}",

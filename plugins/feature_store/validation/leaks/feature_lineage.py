@@ -16,13 +16,13 @@ from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
 from feature_store.validation.leaks.column_origin import origins
-from feature_store.validation.leaks.gate_context import Scene
+from feature_store.validation.leaks.gate_context import GateContext
 
 _Named = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Provenance:
+class FeatureLineage:
     """What a feature is made of.
 
     Attributes:
@@ -41,12 +41,14 @@ class Provenance:
     decided_by: tuple[_Named, ...]
 
 
-def trace_features(scene: Scene) -> tuple[Provenance, ...]:
+def trace_features(context: GateContext) -> tuple[FeatureLineage, ...]:
     """Trace every feature of every set whose relation exists."""
-    return tuple(_Tracer(scene).all())
+    return tuple(_Tracer(context).all())
 
 
-def record_provenance(connection: Connection, lease: Lease, traced: tuple[Provenance, ...]) -> None:
+def record_lineage(
+    connection: Connection, lease: Lease, traced: tuple[FeatureLineage, ...]
+) -> None:
     """Keep what was traced, of each set of which it is not what it was.
 
     Args:
@@ -90,44 +92,44 @@ WHERE n.lineages IS DISTINCT FROM (
 """
 
 
-def _as_json(traced: Provenance) -> dict[str, Any]:
+def _as_json(traced: FeatureLineage) -> dict[str, Any]:
     return {"columns": traced.columns, "edges": traced.edges, "decided_by": traced.decided_by}
 
 
 class _Tracer:
     """One tracing: each relation's origins are worked out once."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, context: GateContext) -> None:
+        self._context = context
         self._origins: dict[int, dict[int, Columns]] = {}
 
-    def all(self) -> Iterator[Provenance]:
+    def all(self) -> Iterator[FeatureLineage]:
         """Every feature of every set."""
-        roots = {self._scene.member(oid).name: oid for oid in self._scene.closure.roots}
-        for feature_set in self._scene.feature_sets:
+        roots = {self._context.member(oid).name: oid for oid in self._context.closure.roots}
+        for feature_set in self._context.feature_sets:
             if feature_set.relation in roots:
                 yield from self._of_set(feature_set, roots[feature_set.relation])
 
-    def _of_set(self, feature_set: FeatureSet, oid: int) -> Iterator[Provenance]:
-        numbers = {name: number for number, name in self._scene.member(oid).columns.items()}
+    def _of_set(self, feature_set: FeatureSet, oid: int) -> Iterator[FeatureLineage]:
+        numbers = {name: number for number, name in self._context.member(oid).columns.items()}
         for feature in feature_set.features:
             if feature.name in numbers:  # a broken contract is not this module's affair
                 yield self._of_feature(feature_set.name, feature.name, (oid, numbers[feature.name]))
 
-    def _of_feature(self, feature_set: str, feature: str, column: Column) -> Provenance:
+    def _of_feature(self, feature_set: str, feature: str, column: Column) -> FeatureLineage:
         places: dict[Column, int] = {column: 0}
         edges: list[tuple[int, int]] = []
         deciding = NOTHING
         for current in (way := [column]):
             made_of = self._made_of(current)
             deciding |= self._reaches(current) - made_of
-            for read in self._scene.each(made_of):
+            for read in self._context.each(made_of):
                 if read not in places:
                     places[read] = len(places)
                     way.append(read)
                 edges.append((places[read], places[current]))
-        others = [c for c in self._scene.each(deciding) if c not in places]
-        return Provenance(
+        others = [c for c in self._context.each(deciding) if c not in places]
+        return FeatureLineage(
             feature_set=feature_set,
             feature=feature,
             columns=tuple(map(self._named, places)),
@@ -138,19 +140,19 @@ class _Tracer:
     def _made_of(self, column: Column) -> Columns:
         """What a column's value is made of, one step down; nothing below a source."""
         oid, number = column
-        if oid in self._scene.sources:
+        if oid in self._context.sources:
             return NOTHING
         if oid not in self._origins:
-            self._origins[oid] = origins(self._scene.member(oid))
+            self._origins[oid] = origins(self._context.member(oid))
         return self._origins[oid].get(number, NOTHING)
 
     def _reaches(self, column: Column) -> Columns:
         """All that has an influence on a column, one step down."""
         oid, number = column
-        if oid in self._scene.sources:
+        if oid in self._context.sources:
             return NOTHING
-        return self._scene.lineage[oid].columns.get(number, NOTHING)
+        return self._context.lineage[oid].columns.get(number, NOTHING)
 
     def _named(self, column: Column) -> _Named:
-        member = self._scene.member(column[0])
+        member = self._context.member(column[0])
         return str(member.name), member.columns.get(column[1], "*")

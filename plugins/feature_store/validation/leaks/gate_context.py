@@ -53,7 +53,7 @@ class LeakFinding:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class GateContext:
     """All that the gates look at, and what is told about it.
 
     Attributes:

@@ -17,7 +17,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeakFound
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.exception_gate import exception_findings
-from feature_store.validation.leaks.gate_context import FAILURE, LeakFinding, Scene
+from feature_store.validation.leaks.gate_context import FAILURE, GateContext, LeakFinding
 from feature_store.validation.leaks.moment_gate import moment_findings
 from feature_store.validation.leaks.outcome_gate import outcome_findings
 from feature_store.validation.leaks.reader_gate import reader_findings
@@ -43,16 +43,18 @@ def check_gates(
     Returns:
         Failures first; none and no warning where all is well.
     """
-    return _findings(connection, read_scene(connection, store, feature_sets, rules, exceptions))
+    return _findings(
+        connection, read_gate_context(connection, store, feature_sets, rules, exceptions)
+    )
 
 
-def read_scene(
+def read_gate_context(
     connection: Connection,
     store: Store,
     feature_sets: Iterable[FeatureSet],
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
-) -> Scene:
+) -> GateContext:
     """Read what the gates look at; the arguments are those of `check_gates`.
 
     It begins with what carries a feature set, and with what no other relation of the store reads:
@@ -63,17 +65,17 @@ def read_scene(
     found = read_closure(connection, carriers | {relation.name for relation in store.relations})
     read = {oid for member in found.members.values() for oid in member.reads}
     roots = [o for o in found.roots if o not in read or found.members[o].name in carriers]
-    return Scene(found.beginning_with(roots), store, sets, rules, tuple(exceptions))
+    return GateContext(found.beginning_with(roots), store, sets, rules, tuple(exceptions))
 
 
-def _findings(connection: Connection, scene: Scene) -> tuple[LeakFinding, ...]:
-    judged = judge_calls(connection, scene)
+def _findings(connection: Connection, context: GateContext) -> tuple[LeakFinding, ...]:
+    judged = judge_calls(connection, context)
     findings = [
-        *time_findings(scene, judged),
-        *moment_findings(scene, connection.info.timezone),
-        *outcome_findings(scene),
-        *reader_findings(scene),
-        *exception_findings(scene, judged),
+        *time_findings(context, judged),
+        *moment_findings(context, connection.info.timezone),
+        *outcome_findings(context),
+        *reader_findings(context),
+        *exception_findings(context, judged),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != FAILURE))
 
@@ -96,26 +98,26 @@ def leaks_of(
         rules: what the gates are told of outcomes and sources.
         exceptions: what is declared.
     """
-    scene = Scene(read_closure(connection, roots), store, (), rules, tuple(exceptions))
-    ours = {str(name) for name in scene.files if name != relation}
+    context = GateContext(read_closure(connection, roots), store, (), rules, tuple(exceptions))
+    ours = {str(name) for name in context.files if name != relation}
     below = {
-        str(scene.member(read).name)
-        for member in scene.closure.members.values()
+        str(context.member(read).name)
+        for member in context.closure.members.values()
         if member.name == relation
-        for read in scene.closure.below(member.oid)
+        for read in context.closure.below(member.oid)
     }
     blamed = {str(relation), *below} - ours
-    found = _findings(connection, scene)
+    found = _findings(connection, context)
     return tuple(f for f in found if f.severity == FAILURE and f.relation in blamed)
 
 
-def assert_no_leak(connection: Connection, scene: Scene) -> tuple[LeakFinding, ...]:
-    """Check what `read_scene` read and fail at a leak; return the warnings.
+def assert_no_leak(connection: Connection, context: GateContext) -> tuple[LeakFinding, ...]:
+    """Check what `read_gate_context` read and fail at a leak; return the warnings.
 
     Raises:
         LeakFound: a gate failed; the message names every leak.
     """
-    findings = _findings(connection, scene)
+    findings = _findings(connection, context)
     leaks = [f"{f.gate}: {f}" for f in findings if f.severity == FAILURE]
     if leaks:
         raise LeakFound(

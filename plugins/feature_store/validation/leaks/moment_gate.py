@@ -12,23 +12,23 @@ from datetime import datetime, time, tzinfo
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.moments import Constant, moments
 from feature_store.declarations.moments import Moment, written_moments
-from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, LeakFinding, Scene
+from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, GateContext, LeakFinding
 
 
-def moment_findings(scene: Scene, zone: tzinfo) -> Iterator[LeakFinding]:
+def moment_findings(context: GateContext, zone: tzinfo) -> Iterator[LeakFinding]:
     """Find the points in time in stored queries that no file holds.
 
     Args:
-        scene: what to look at.
+        context: what to look at.
         zone: the session's, in which a literal without a zone was read.
     """
-    texts = {r.name: r.file.create.text for r in scene.store.relations}
-    for member in scene.closure.members.values():
+    texts = {r.name: r.file.create.text for r in context.store.relations}
+    for member in context.closure.members.values():
         written = list(written_moments(texts.get(member.name, "")))
         for what, constant in _constants(member):
-            declared = (member.name, constant.words) in scene.rules.constants
+            declared = (member.name, constant.words) in context.rules.constants
             if not declared and not _is_written(constant, written, zone):
-                yield scene.finding(
+                yield context.finding(
                     TIME_OF_QUERY,
                     member,
                     f"{what} holds the constant {constant.words}, which is not in its file. "

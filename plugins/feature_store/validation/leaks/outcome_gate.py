@@ -9,7 +9,7 @@ from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.declarations.leak_rules import EVERY_COLUMN, Outcome
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import Column, Columns
-from feature_store.validation.leaks.gate_context import OUTCOMES, LeakFinding, Scene
+from feature_store.validation.leaks.gate_context import OUTCOMES, GateContext, LeakFinding
 
 # An outcome by its place in the rules and its column, and the way that it took, itself first.
 _Key = tuple[int, str]
@@ -17,27 +17,27 @@ _Way = tuple[Column, ...]
 _Carried = dict[_Key, _Way]
 
 
-def outcome_findings(scene: Scene) -> Iterator[LeakFinding]:
+def outcome_findings(context: GateContext) -> Iterator[LeakFinding]:
     """Find whoever reads an outcome, at first hand or through others, and is not named for it."""
-    yield from _Tracer(scene).findings()
+    yield from _Tracer(context).findings()
 
 
 class _Tracer:
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, context: GateContext) -> None:
+        self._context = context
         self._known: dict[Column, _Carried] = {}
 
     def findings(self) -> Iterator[LeakFinding]:
         unnamed: list[tuple[Member, _Key, _Way]] = []
         blamed: set[tuple[int, _Key]] = set()
-        for member in self._scene.closure.members.values():
-            if member.oid in self._scene.sources:
+        for member in self._context.closure.members.values():
+            if member.oid in self._context.sources:
                 yield from self._of_source(member)
                 continue
             for key, way in self._unlawful(member).items():
-                if any(oid in self._scene.nameable for oid, _ in way[1:]):
+                if any(oid in self._context.nameable for oid, _ in way[1:]):
                     continue  # whoever is to blame stands further down
-                if member.oid in self._scene.nameable:
+                if member.oid in self._context.nameable:
                     blamed |= {(oid, key) for oid, _ in way}
                     yield self._read(member, key, way)
                 else:
@@ -49,7 +49,7 @@ class _Tracer:
 
     def _unlawful(self, member: Member) -> _Carried:
         """The outcomes that a relation reads and is not named for."""
-        reads = self._scene.lineage[member.oid].reads
+        reads = self._context.lineage[member.oid].reads
         looked_at = {oid for oid, _ in reads}
         # Of some relations not even the number of rows may be known.
         whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._is_closed(oid)}
@@ -61,30 +61,30 @@ class _Tracer:
 
     def _of_reader(self, member: Member) -> Iterator[LeakFinding]:
         """A reader that is named may put an outcome only into the columns that are named."""
-        for number, influences in sorted(self._scene.lineage[member.oid].columns.items()):
+        for number, influences in sorted(self._context.lineage[member.oid].columns.items()):
             column = member.columns.get(number, str(number))
             for key, way in self._through(influences).items():
                 lawful = self._outcome(key).read_by.get(member.name)
-                below = any(oid in self._scene.nameable for oid, _ in way[1:])
+                below = any(oid in self._context.nameable for oid, _ in way[1:])
                 if lawful is not None and column not in lawful and not below:
                     words = (
                         f"makes {column} of {self._called(key, way)}; it is declared to make "
                         f"{', '.join(sorted(lawful)) or 'nothing'} of that."
                     )
-                    path = (*map(self._scene.label, way), f"{member.name}.{column}")
-                    yield self._scene.finding(OUTCOMES, member, words, column=column, path=path)
+                    path = (*map(self._context.label, way), f"{member.name}.{column}")
+                    yield self._context.finding(OUTCOMES, member, words, column=column, path=path)
 
     def _of_source(self, member: Member) -> Iterator[LeakFinding]:
         """A source may carry outcomes, but not choose by one which rows are seen."""
-        for key, way in self._through(self._scene.lineage[member.oid].rows).items():
+        for key, way in self._through(self._context.lineage[member.oid].rows).items():
             words = f"chooses its rows by {self._called(key, way)}."
-            path = (*map(self._scene.label, way), str(member.name))
-            yield self._scene.finding(OUTCOMES, member, words, column=key[1], path=path)
+            path = (*map(self._context.label, way), str(member.name))
+            yield self._context.finding(OUTCOMES, member, words, column=key[1], path=path)
 
     def _through(self, columns: Columns) -> _Carried:
         """The outcomes that columns carry, each with the shortest way."""
         found: _Carried = {}
-        for column in self._scene.each(columns):
+        for column in self._context.each(columns):
             for key, way in self._carried(column).items():
                 if key not in found or len(way) < len(found[key]):
                     found[key] = way
@@ -101,15 +101,15 @@ class _Tracer:
         if own is not None:
             return {own: (column,)}
         oid, number = column
-        member = self._scene.member(oid)
-        lineage = self._scene.lineage[oid]
+        member = self._context.member(oid)
+        lineage = self._context.lineage[oid]
         values = lineage.columns.get(number, frozenset())
         found: _Carried = {}
         for key, way in self._through(values).items():
             lawful = self._outcome(key).read_by.get(member.name, frozenset())
             if member.columns[number] not in lawful:
                 found[key] = (*way, column)
-        if oid not in self._scene.sources:
+        if oid not in self._context.sources:
             for key, way in self._through(lineage.rows).items():
                 if member.name not in self._outcome(key).read_by:
                     found.setdefault(key, (*way, column))
@@ -118,10 +118,10 @@ class _Tracer:
     def _own(self, column: Column) -> _Key | None:
         """The outcome that a column is, by its name or by that of a source made of it."""
         oid, number = column
-        name = self._scene.member(oid).columns[number]
+        name = self._context.member(oid).columns[number]
         for owner in (oid, *self._made_of.get(oid, ())):
-            for place in self._places.get(self._scene.member(owner).name, ()):
-                columns = self._scene.rules.outcomes[place].columns
+            for place in self._places.get(self._context.member(owner).name, ()):
+                columns = self._context.rules.outcomes[place].columns
                 if name in columns or (owner == oid and EVERY_COLUMN in columns):
                     return place, name
         return None
@@ -129,7 +129,7 @@ class _Tracer:
     @cached_property
     def _places(self) -> dict[Name, list[int]]:
         found: dict[Name, list[int]] = {}
-        for place, outcome in enumerate(self._scene.rules.outcomes):
+        for place, outcome in enumerate(self._context.rules.outcomes):
             found.setdefault(outcome.relation, []).append(place)
         return found
 
@@ -137,24 +137,26 @@ class _Tracer:
     def _made_of(self) -> dict[int, list[int]]:
         """For what stands below a source that is a view: the sources made of it."""
         found: dict[int, list[int]] = {}
-        for oid in sorted(self._scene.sources):
-            if self._scene.member(oid).name in self._places:
-                for below in self._scene.closure.below(oid) & self._scene.sources:
+        for oid in sorted(self._context.sources):
+            if self._context.member(oid).name in self._places:
+                for below in self._context.closure.below(oid) & self._context.sources:
                     found.setdefault(below, []).append(oid)
         return found
 
     def _is_closed(self, oid: int) -> bool:
-        places = self._places.get(self._scene.member(oid).name, ())
-        return any(EVERY_COLUMN in self._scene.rules.outcomes[p].columns for p in places)
+        places = self._places.get(self._context.member(oid).name, ())
+        return any(EVERY_COLUMN in self._context.rules.outcomes[p].columns for p in places)
 
     def _outcome(self, key: _Key) -> Outcome:
-        return self._scene.rules.outcomes[key[0]]
+        return self._context.rules.outcomes[key[0]]
 
     def _called(self, key: _Key, way: _Way) -> str:
-        return f"the outcome {self._scene.label(way[0])} ({self._outcome(key).reason.rstrip('.')})"
+        return (
+            f"the outcome {self._context.label(way[0])} ({self._outcome(key).reason.rstrip('.')})"
+        )
 
     def _read(self, member: Member, key: _Key, way: _Way) -> LeakFinding:
         readers = ", ".join(map(str, sorted(self._outcome(key).read_by))) or "no relation"
         words = f"reads {self._called(key, way)}; declared for it: {readers}."
-        path = (*map(self._scene.label, way), str(member.name))
-        return self._scene.finding(OUTCOMES, member, words, column=key[1], path=path)
+        path = (*map(self._context.label, way), str(member.name))
+        return self._context.finding(OUTCOMES, member, words, column=key[1], path=path)

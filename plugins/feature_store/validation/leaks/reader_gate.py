@@ -11,66 +11,65 @@ from collections.abc import Iterator
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.declarations.leak_rules import EVERY_COLUMN
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.gate_context import READERS, LeakFinding, Scene
+from feature_store.validation.leaks.gate_context import READERS, GateContext, LeakFinding
 
 
-def reader_findings(scene: Scene) -> Iterator[LeakFinding]:
+def reader_findings(context: GateContext) -> Iterator[LeakFinding]:
     """Find whoever reads an as-of source, or a column of one, and is not named for that."""
-    for member in scene.closure.members.values():
-        if member.oid not in scene.nameable:
+    for member in context.closure.members.values():
+        if member.oid not in context.nameable:
             continue
-        for source, columns in sorted(_read_by(scene, member.oid).items()):
-            readers = scene.rules.as_of[source]
-            others = columns - readers.get(member.name, frozenset()) - _elsewhere(scene, source)
+        for source, columns in sorted(_read_by(context, member.oid).items()):
+            readers = context.rules.as_of[source]
+            others = columns - readers.get(member.name, frozenset()) - _elsewhere(context, source)
             if others or member.name not in readers:
-                yield _finding(scene, member, source, sorted(others))
+                yield _finding(context, member, source, sorted(others))
 
 
-def _finding(scene: Scene, member: Member, source: Name, others: list[str]) -> LeakFinding:
-    readers = scene.rules.as_of[source]
+def _finding(context: GateContext, member: Member, source: Name, others: list[str]) -> LeakFinding:
+    readers = context.rules.as_of[source]
     what = f"{', '.join(others)} of {source}" if others else str(source)
     if member.name in readers:
         named = f"lets it read {', '.join(sorted(readers[member.name])) or 'no column'} only"
     else:
         named = f"lets only {', '.join(map(str, sorted(readers))) or 'no relation'} read it"
-    words = (
-        f"reads {what}, whose rows may be of a later day. {scene.rules.path.name} (as_of) {named}."
-    )
-    return scene.finding(READERS, member, words, column=", ".join(others) or None)
+    rules = context.rules.path.name
+    words = f"reads {what}, whose rows may be of a later day. {rules} (as_of) {named}."
+    return context.finding(READERS, member, words, column=", ".join(others) or None)
 
 
-def _read_by(scene: Scene, oid: int) -> dict[Name, set[str]]:
+def _read_by(context: GateContext, oid: int) -> dict[Name, set[str]]:
     """The columns that a relation reads of as-of sources, through views without a file, too."""
     found: dict[Name, set[str]] = {}
     pending, seen = [oid], {oid}
     while pending:
         reader = pending.pop()
-        for read in scene.member(reader).reads:
-            member = scene.member(read)
-            if member.name in scene.rules.as_of:
+        for read in context.member(reader).reads:
+            member = context.member(read)
+            if member.name in context.rules.as_of:
                 found.setdefault(member.name, set())
-            elif read not in scene.nameable | scene.sources and read not in seen:
+            elif read not in context.nameable | context.sources and read not in seen:
                 seen.add(read)
                 pending.append(read)
-        for column in scene.each(scene.lineage[reader].reads):
-            name = scene.member(column[0]).name
-            if name in scene.rules.as_of:
-                found.setdefault(name, set()).add(scene.member(column[0]).columns[column[1]])
+        for column in context.each(context.lineage[reader].reads):
+            name = context.member(column[0]).name
+            if name in context.rules.as_of:
+                found.setdefault(name, set()).add(context.member(column[0]).columns[column[1]])
     return found
 
 
-def _elsewhere(scene: Scene, source: Name) -> frozenset[str]:
+def _elsewhere(context: GateContext, source: Name) -> frozenset[str]:
     """What others look after: outcomes, and columns of which nothing at all is declared."""
     outcomes = {
         column
-        for outcome in scene.rules.outcomes
+        for outcome in context.rules.outcomes
         if outcome.relation == source and EVERY_COLUMN not in outcome.columns
         for column in outcome.columns
     }
-    known = {c for s in scene.store.sources if s.name == source for c in s.columns}
+    known = {c for s in context.store.sources if s.name == source for c in s.columns}
     of_source = {
         column
-        for member in scene.closure.members.values()
+        for member in context.closure.members.values()
         if member.name == source
         for column in member.columns.values()
     }

@@ -13,7 +13,7 @@ from feature_store.database.stored_queries.dependency_closure import VIEW
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
 from feature_store.validation.leaks.column_origin import origins
-from feature_store.validation.leaks.gate_context import Scene
+from feature_store.validation.leaks.gate_context import GateContext
 
 Named = tuple[Name, str]
 
@@ -38,46 +38,46 @@ class RelationLineage:
     rows: tuple[Named, ...]
 
 
-def relation_lineage(scene: Scene, relation: Name) -> RelationLineage | None:
+def relation_lineage(context: GateContext, relation: Name) -> RelationLineage | None:
     """Work out the lineage of a relation; None if it is not there."""
-    oids = [oid for oid, member in scene.closure.members.items() if member.name == relation]
-    return _Walk(scene).of(oids[0]) if oids else None
+    oids = [oid for oid, member in context.closure.members.items() if member.name == relation]
+    return _Walk(context).of(oids[0]) if oids else None
 
 
 class _Walk:
     """Steps down from one relation, and through plain views as if they were not there."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, context: GateContext) -> None:
+        self._context = context
 
     def of(self, oid: int) -> RelationLineage:
-        member, scene = self._scene.member(oid), self._scene
+        member, context = self._context.member(oid), self._context
         made = {name: self._values((oid, number)) for number, name in member.columns.items()}
         reach = {name: self._influences((oid, number)) for number, name in member.columns.items()}
         rows = self._rows(oid)
-        read = rows.union(*made.values(), *reach.values(), self._down(scene.lineage[oid].reads))
+        read = rows.union(*made.values(), *reach.values(), self._down(context.lineage[oid].reads))
         return RelationLineage(
             relation=member.name,
-            reads=tuple(sorted({scene.member(below).name for below, _ in read})),
+            reads=tuple(sorted({context.member(below).name for below, _ in read})),
             made_of={name: self._named(columns) for name, columns in made.items()},
             decided_by={name: self._named(reach[name] - made[name]) for name in made},
             rows=self._named(rows),
         )
 
     def _is_view(self, oid: int) -> bool:
-        return self._scene.member(oid).kind == VIEW and oid not in self._scene.sources
+        return self._context.member(oid).kind == VIEW and oid not in self._context.sources
 
     def _values(self, column: Column) -> Columns:
-        below = origins(self._scene.member(column[0])).get(column[1], NOTHING)
+        below = origins(self._context.member(column[0])).get(column[1], NOTHING)
         return self._each(below, self._values)
 
     def _influences(self, column: Column) -> Columns:
-        below = self._scene.lineage[column[0]].columns.get(column[1], NOTHING)
+        below = self._context.lineage[column[0]].columns.get(column[1], NOTHING)
         return self._each(below, self._influences)
 
     def _rows(self, oid: int) -> Columns:
-        lineage = self._scene.lineage[oid]
-        views = [o for o in self._scene.member(oid).reads if self._is_view(o)]
+        lineage = self._context.lineage[oid]
+        views = [o for o in self._context.member(oid).reads if self._is_view(o)]
         return self._each(lineage.rows, self._influences).union(*map(self._rows, views))
 
     def _down(self, columns: Columns) -> Columns:
@@ -85,11 +85,11 @@ class _Walk:
 
     def _each(self, columns: Columns, through: Callable[[Column], Columns]) -> Columns:
         found = NOTHING
-        for column in self._scene.each(columns):
+        for column in self._context.each(columns):
             found |= through(column) if self._is_view(column[0]) else frozenset({column})
         return found
 
     def _named(self, columns: Iterable[Column]) -> tuple[Named, ...]:
-        members = self._scene.closure.members
+        members = self._context.closure.members
         named = ((members[oid].name, members[oid].columns.get(n)) for oid, n in columns)
         return tuple(sorted((relation, column) for relation, column in named if column))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import calls
 from feature_store.database.stored_queries.dependency_closure import MATERIALIZED, VIEW, Member
-from feature_store.database.stored_queries.determinism import Judge, Verdict
+from feature_store.database.stored_queries.determinism import Judge, Objection
 from feature_store.validation.leaks.gate_context import (
     FAILURE,
     TIME_OF_QUERY,
     WARNING,
+    GateContext,
     LeakFinding,
-    Scene,
 )
 
 _READABLE = ("r", "p", VIEW, MATERIALIZED)
@@ -36,35 +36,35 @@ class Judged:
     oid: int
     what: str
     columns: tuple[str, ...]
-    verdict: Verdict
+    verdict: Objection
 
 
-def judge_calls(connection: Connection, scene: Scene) -> tuple[Judged, ...]:
+def judge_calls(connection: Connection, context: GateContext) -> tuple[Judged, ...]:
     """Judge everything that the closure's relations run.
 
     Args:
         connection: a pinned session, so that functions are named as declarations name them.
-        scene: what to look at.
+        context: what to look at.
     """
     asked = [
         (member.oid, what, call)
-        for member in scene.closure.members.values()
+        for member in context.closure.members.values()
         for what, tree in member.trees()
         for call in calls(tree)
     ]
-    judge = Judge(connection, frozenset(scene.rules.functions))
+    judge = Judge(connection, frozenset(context.rules.functions))
     judge.learn(call for _, _, call in asked)
     return tuple(Judged(oid, what, call.columns, judge.judge(call)) for oid, what, call in asked)
 
 
-def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
+def time_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
     """Find whatever is not proven to give one answer, whenever it is asked and whoever asks."""
-    allowed = {(e.relation, e.calls) for e in scene.exceptions}
+    allowed = {(e.relation, e.calls) for e in context.exceptions}
     objections: dict[tuple[int, str], set[str]] = {}
     for one in judged:
         all_words = [f"{one.what} uses {one.verdict.words}."] if one.verdict.words else []
-        if one.oid in scene.unpinned:
-            name = scene.member(one.oid).name
+        if one.oid in context.unpinned:
+            name = context.member(one.oid).name
             all_words += [
                 f"{one.what} uses {function}, whose answer depends on the session, and this is "
                 f"worked out by sessions that the store does not pin."
@@ -75,9 +75,9 @@ def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFind
             objections.setdefault((one.oid, words), set()).update(one.columns)
     for (oid, words), columns in objections.items():
         column = ", ".join(sorted(columns)) or None
-        yield scene.finding(TIME_OF_QUERY, scene.member(oid), words, column=column)
-    for member in scene.closure.members.values():
-        yield from _of_kind(scene, member)
+        yield context.finding(TIME_OF_QUERY, context.member(oid), words, column=column)
+    for member in context.closure.members.values():
+        yield from _of_kind(context, member)
 
 
 def unprovable(member: Member) -> Iterator[tuple[str, str]]:
@@ -94,13 +94,13 @@ def unprovable(member: Member) -> Iterator[tuple[str, str]]:
         )
 
 
-def _of_kind(scene: Scene, member: Member) -> Iterator[LeakFinding]:
+def _of_kind(context: GateContext, member: Member) -> Iterator[LeakFinding]:
     for words, _ in unprovable(member):
-        yield scene.finding(TIME_OF_QUERY, member, words)
-    if member.is_table and member.name in scene.files:
-        yield scene.finding(
+        yield context.finding(TIME_OF_QUERY, member, words)
+    if member.is_table and member.name in context.files:
+        yield context.finding(
             TIME_OF_QUERY,
             member,
             "is a table, where its file makes a view; what fills it cannot be seen.",
-            severity=FAILURE if member.oid in scene.closure.roots else WARNING,
+            severity=FAILURE if member.oid in context.closure.roots else WARNING,
         )

@@ -16,8 +16,8 @@ import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
 from feature_store.reporting.page.store_files import Files, read_files
-from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
-from feature_store.validation.leaks.gates import read_scene
+from feature_store.validation.leaks.feature_lineage import record_lineage, trace_features
+from feature_store.validation.leaks.gates import read_gate_context
 from sandbox.components import Components, on_postgres
 from sandbox.roles import PAGE, as_role, grant_roles
 from sandbox.server import airflow_connection
@@ -47,8 +47,8 @@ def nightly(server, store_files, settings, files) -> Iterator[Database]:
     write_nights(database.connection, files, 1, 40)
     nights = CertifiedNights(database, store_files, settings)
     lease = nights.good(TONIGHT)
-    scene = read_scene(database.connection, store_files, SETS, RULES, EXCEPTIONS)
-    record_provenance(database.connection, lease, trace_features(scene))
+    scene = read_gate_context(database.connection, store_files, SETS, RULES, EXCEPTIONS)
+    record_lineage(database.connection, lease, trace_features(scene))
     database.run(
         "UPDATE feature_store_audit.run_log SET as_of_day = current_date "
         f"WHERE run_id = '{TONIGHT}'",

@@ -18,11 +18,11 @@ from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from feature_store.validation.history.acceptance import accept_backfill_day
-from feature_store.validation.history.findings import Finding
+from feature_store.validation.history.findings import HistoryFinding
 from feature_store.validation.history.fingerprints import LayerRows
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
-from feature_store.validation.history.result import HistoryVerdict
+from feature_store.validation.history.result import HistoryResult
 
 TABLES = {
     "listings": '"iPhone".iphone_listings',
@@ -72,7 +72,7 @@ class Nights:
     def lease(self, run_id: str) -> Lease:
         return take_lease(self.connection, Holder("tests", run_id), lambda _: True, timedelta(0))
 
-    def backfill(self, day: date) -> tuple[Finding, ...]:
+    def backfill(self, day: date) -> tuple[HistoryFinding, ...]:
         """What a backfill's run over one day accepts."""
         lease = self.lease(f"backfill of {day}")
         open_run(self.connection, lease.holder, "backfill", day, self.settings.zone)
@@ -85,11 +85,11 @@ class Nights:
             if only is None or str(relation.name) in only:
                 refresh(self.connection, relation, lease, self.settings.zone)
 
-    def judge(self, lease: Lease, as_of: date) -> HistoryVerdict:
+    def judge(self, lease: Lease, as_of: date) -> HistoryResult:
         layers = list(self.layers.values())
         return judge_history(self.connection, layers, lease, as_of, self.settings)
 
-    def night(self, as_of: date) -> HistoryVerdict:
+    def night(self, as_of: date) -> HistoryResult:
         """One run, from the sources to the judgement. Runs are called ``night 1`` and so on."""
         self.runs += 1
         lease = self.lease(f"night {self.runs}")
@@ -135,7 +135,7 @@ class Nights:
         }
 
 
-def named(findings: Sequence[Finding]) -> set[str]:
+def named(findings: Sequence[HistoryFinding]) -> set[str]:
     """Findings in short: layer, day, what came, went and changed, and in which columns."""
     result = set()
     for f in findings:
@@ -162,6 +162,6 @@ def noon(day: str) -> datetime:
     return datetime.fromisoformat(f"2026-{day}T12:00+00:00")
 
 
-def quiet(verdict: HistoryVerdict) -> bool:
+def quiet(verdict: HistoryResult) -> bool:
     """Whether nobody gets a mail."""
     return not (verdict.leaks or verdict.reviews or verdict.definition_changes)

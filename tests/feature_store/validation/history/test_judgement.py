@@ -25,7 +25,7 @@ from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
-from feature_store.validation.history.result import HistoryVerdict, assert_history
+from feature_store.validation.history.result import HistoryResult, assert_history
 from sandbox.roles import grant_roles
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
 
@@ -45,7 +45,7 @@ def _market() -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def first_night(server, store_files, settings) -> HistoryVerdict:
+def first_night(server, store_files, settings) -> HistoryResult:
     """What the first night found; its store is the database ``history_market``."""
     first = Nights(server.create_database("history_market", "store"), store_files, settings)
     first.listings = _market()
@@ -70,7 +70,7 @@ def test_the_first_run_sets_the_baseline_and_finds_nothing(nights, first_night):
     verdict = first_night
     assert sorted(verdict.first) == sorted(LAYERS)
     assert quiet(verdict)
-    assert not verdict.ai_changes
+    assert not verdict.exception_changes
     assert verdict.settled_before == date(2026, 5, 31)
     assert_history(verdict)
     baseline = nights.rows(
@@ -88,7 +88,7 @@ def test_a_night_on_which_nothing_happens_finds_nothing_and_writes_nothing(night
     before = nights.kept()
     verdict = nights.night(AS_OF)
     assert quiet(verdict)
-    assert (verdict.first, verdict.ai_changes) == ((), ())
+    assert (verdict.first, verdict.exception_changes) == ((), ())
     after = nights.kept()
     assert len(after.pop("judgement")) == len(before.pop("judgement")) + 1
     assert after == before
@@ -307,11 +307,11 @@ def test_a_day_that_is_gone_and_a_day_that_is_new_are_reviewed(nights):
 def test_ai_columns_are_reported_and_never_pending(nights):
     nights.ai = [{"listing_id": 2, "sale_mode": "firm"}]
     verdict = nights.night(AS_OF)
-    assert named(verdict.ai_changes) == {
+    assert named(verdict.exception_changes) == {
         "AI 2026-03-01 +0 -0 ~1 ai_sale_mode_firm ai_sale_mode_unspecified"
     }
     assert quiet(verdict)
-    assert not nights.night(AS_OF).ai_changes
+    assert not nights.night(AS_OF).exception_changes
 
 
 def test_a_new_segment_moves_no_past_day(nights):
@@ -359,10 +359,10 @@ def test_a_judgement_of_the_same_run_says_the_same_again(nights):
     nights.ai = [{"listing_id": 2, "sale_mode": "firm"}]
     first = nights.night(AS_OF)
     again = nights.judge(nights.lease("night 2"), AS_OF)
-    for name in ("leaks", "reviews", "ai_changes", "definition_changes"):
+    for name in ("leaks", "reviews", "exception_changes", "definition_changes"):
         assert getattr(again, name) == getattr(first, name), name
     assert first.reviews
-    assert first.ai_changes
+    assert first.exception_changes
 
 
 def test_a_judgement_that_dies_leaves_no_trace(nights):

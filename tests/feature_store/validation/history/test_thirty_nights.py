@@ -97,7 +97,9 @@ def test_thirty_nights_of_ordinary_life_send_no_mail(lived):
     nights, verdicts, _ = lived
     assert len(verdicts) == 1 + NIGHTS
     assert [named(v.reviews) | named(v.leaks) for v in verdicts if not quiet(v)] == []
-    assert sum(bool(v.ai_changes) for v in verdicts) > 20, "the AI reads again nearly every night"
+    assert sum(bool(v.exception_changes) for v in verdicts) > 20, (
+        "the AI reads again nearly every night"
+    )
     late = nights.rows(
         "SELECT count(*) FROM feature_store_audit.history_day AS h "
         "INNER JOIN feature_store_audit.history_judgement AS j USING (dag_id, run_id) "

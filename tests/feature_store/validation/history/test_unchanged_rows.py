@@ -13,7 +13,7 @@ from datetime import date
 import pytest
 
 from feature_store.validation.history.acceptance import accept_history
-from feature_store.validation.history.result import HistoryVerdict
+from feature_store.validation.history.result import HistoryResult
 from sandbox.breakages.harm import as_its_refresh_left_it
 from tests.feature_store.validation.history.nights import TABLES, Nights, noon, phone, quiet
 
@@ -38,7 +38,7 @@ def nights(server, store_files, settings) -> Iterator[Nights]:
     server.drop_database(name)
 
 
-def judged(nights: Nights, caplog: pytest.LogCaptureFixture) -> tuple[HistoryVerdict, set[str]]:
+def judged(nights: Nights, caplog: pytest.LogCaptureFixture) -> tuple[HistoryResult, set[str]]:
     """What another run says without a refresh, and the layers that it did not look at again."""
     caplog.clear()
     nights.runs += 1

@@ -11,9 +11,9 @@ import pytest
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.database.stored_queries.dependency_closure import Closure
 from feature_store.errors import LeaseTaken
-from feature_store.operators.verdict_steps import _record_provenance
-from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
-from feature_store.validation.leaks.gates import read_scene
+from feature_store.operators.verdict_steps import _record_lineage
+from feature_store.validation.leaks.feature_lineage import record_lineage, trace_features
+from feature_store.validation.leaks.gates import read_gate_context
 from tests.feature_store.validation.leaks.variants import (
     EXCEPTIONS,
     RULES,
@@ -27,13 +27,13 @@ _PAID = "sold_median_price_30d"
 _E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
-def _scene(connection, store_files):
-    return read_scene(connection, store_files, SETS, RULES, EXCEPTIONS)
+def _gate_context(connection, store_files):
+    return read_gate_context(connection, store_files, SETS, RULES, EXCEPTIONS)
 
 
 def _traced(connection, store_files):
     """What was traced of each feature, by its name."""
-    return {p.feature: p for p in trace_features(_scene(connection, store_files))}
+    return {p.feature: p for p in trace_features(_gate_context(connection, store_files))}
 
 
 def _lease(database, run_id="run"):
@@ -70,7 +70,7 @@ def test_every_feature_of_every_set_begins_at_a_source_on_every_version(store, s
     sources = {str(source.name) for source in store_files.sources} | {
         "feature_store.device_color_v1"
     }
-    traced = trace_features(_scene(store.connection, store_files))
+    traced = trace_features(_gate_context(store.connection, store_files))
     assert [p.feature for p in traced] == [f.name for s in SETS for f in s.features]
     for feature in traced:
         made_of_something = {made for _, made in feature.edges}
@@ -89,55 +89,55 @@ def test_a_way_ends_at_the_source_also_where_that_is_a_view(scratch, store_files
 
 def test_a_set_whose_relation_is_gone_is_left_out(scratch, store_files):
     scratch.run(f"DROP MATERIALIZED VIEW {_E_AI} CASCADE")
-    assert {p.feature_set for p in trace_features(_scene(scratch.connection, store_files))} == {
-        "iphone_device_meta_encoded_v2_model"
-    }
+    assert {
+        p.feature_set for p in trace_features(_gate_context(scratch.connection, store_files))
+    } == {"iphone_device_meta_encoded_v2_model"}
 
 
 def test_what_is_as_it_was_is_not_written_again_and_the_latest_is_told(scratch, store_files):
-    traced = trace_features(_scene(scratch.connection, store_files))
-    record_provenance(scratch.connection, _lease(scratch, "first"), traced)
+    traced = trace_features(_gate_context(scratch.connection, store_files))
+    record_lineage(scratch.connection, _lease(scratch, "first"), traced)
     assert _kept(scratch) == [("first", len(traced), 1)]
-    record_provenance(scratch.connection, _lease(scratch, "second"), traced[1:])
+    record_lineage(scratch.connection, _lease(scratch, "second"), traced[1:])
     assert _kept(scratch) == [
         ("first", len(SETS[1].features), 1),
         ("second", len(SETS[0].features) - 1, 1),
     ]
-    record_provenance(scratch.connection, _lease(scratch, "third"), traced[: len(SETS[0].features)])
+    record_lineage(scratch.connection, _lease(scratch, "third"), traced[: len(SETS[0].features)])
     assert _kept(scratch) == [("third", len(SETS[0].features), 1)]
 
 
 def test_a_run_that_lost_its_turn_records_nothing(store_db, store_files):
-    traced = trace_features(_scene(store_db.connection, store_files))
+    traced = trace_features(_gate_context(store_db.connection, store_files))
     late = _lease(store_db, "late")
     _lease(store_db, "next")
     with pytest.raises(LeaseTaken):
-        record_provenance(store_db.connection, late, traced)
+        record_lineage(store_db.connection, late, traced)
     assert _kept(store_db) == []
 
 
 def test_what_cannot_be_recorded_fails_no_run_and_leaves_its_session_usable(
     scratch, store_files, caplog
 ):
-    scene, lease = _scene(scratch.connection, store_files), _lease(scratch)
+    context, lease = _gate_context(scratch.connection, store_files), _lease(scratch)
     scratch.run("ALTER TABLE feature_store_audit.lineage_log ADD CHECK (run_id <> 'run')")
     with caplog.at_level(logging.WARNING, "feature_store.operators.verdict_steps"):
-        _record_provenance(scratch.connection, lease, scene)
+        _record_lineage(scratch.connection, lease, context)
     assert "could not be recorded" in caplog.text
     assert _kept(scratch) == []
 
 
 def test_a_run_that_lost_its_turn_is_not_let_through_for_that(scratch, store_files):
-    scene, late = _scene(scratch.connection, store_files), _lease(scratch, "late")
+    context, late = _gate_context(scratch.connection, store_files), _lease(scratch, "late")
     _lease(scratch, "next")
     with pytest.raises(LeaseTaken):
-        _record_provenance(scratch.connection, late, scene)
+        _record_lineage(scratch.connection, late, context)
 
 
 def test_what_cannot_be_traced_fails_no_run(scratch, store_files, caplog):
-    scene = _scene(scratch.connection, store_files)
-    torn = replace(scene, closure=Closure(scene.closure.roots, {}))
+    context = _gate_context(scratch.connection, store_files)
+    torn = replace(context, closure=Closure(context.closure.roots, {}))
     with caplog.at_level(logging.WARNING, "feature_store.operators.verdict_steps"):
-        _record_provenance(scratch.connection, _lease(scratch), torn)
+        _record_lineage(scratch.connection, _lease(scratch), torn)
     assert "could not be traced" in caplog.text
     assert _kept(scratch) == []

@@ -8,7 +8,7 @@ import pytest
 
 from feature_store.errors import LeakFound
 from feature_store.validation.leaks.gate_context import OUTCOMES, TIME_OF_QUERY
-from feature_store.validation.leaks.gates import assert_no_leak, check_gates, read_scene
+from feature_store.validation.leaks.gates import assert_no_leak, check_gates, read_gate_context
 from tests.feature_store.validation.leaks.variants import (
     E_CLEAN,
     EXCEPTIONS,
@@ -22,8 +22,8 @@ from tests.feature_store.validation.leaks.variants import (
 
 def _assert_no_leak(database, store_files, exceptions=EXCEPTIONS):
     connection = database.connection
-    scene = read_scene(connection, store_files, SETS, RULES, exceptions)
-    return assert_no_leak(connection, scene)
+    context = read_gate_context(connection, store_files, SETS, RULES, exceptions)
+    return assert_no_leak(connection, context)
 
 
 def test_the_store_as_shipped_passes_on_every_version(store, store_files):
@@ -32,7 +32,7 @@ def test_the_store_as_shipped_passes_on_every_version(store, store_files):
 
 def test_the_gates_look_at_every_relation_of_the_store_labels_too(store, store_files):
     """The same closure on every version: a gate that sees nothing passes too."""
-    closure = read_scene(store.connection, store_files, SETS, RULES, EXCEPTIONS).closure
+    closure = read_gate_context(store.connection, store_files, SETS, RULES, EXCEPTIONS).closure
     reached = {str(m.name) for m in closure.members.values()}
     assert reached == {str(one.name) for one in (*store_files.relations, *store_files.sources)}
     roots = {str(closure.members[oid].name) for oid in closure.roots}

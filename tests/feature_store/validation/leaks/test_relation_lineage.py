@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.gates import read_scene
+from feature_store.validation.leaks.gates import read_gate_context
 from feature_store.validation.leaks.relation_lineage import relation_lineage
 from tests.feature_store.validation.leaks.variants import EXCEPTIONS, RULES, SETS
 
@@ -13,8 +13,8 @@ _F3 = "feature_store.device_meta_encoded_t0_v1"
 
 
 def _lineage(store, store_files, relation):
-    scene = read_scene(store.connection, store_files, SETS, RULES, EXCEPTIONS)
-    found = relation_lineage(scene, Name.parse(relation))
+    context = read_gate_context(store.connection, store_files, SETS, RULES, EXCEPTIONS)
+    found = relation_lineage(context, Name.parse(relation))
     return found and {
         "reads": [str(name) for name in found.reads],
         "made_of": {c: [f"{n}.{r}" for n, r in of] for c, of in found.made_of.items()},

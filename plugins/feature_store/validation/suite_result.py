@@ -9,10 +9,10 @@ from typing import Any
 
 from feature_store.errors import CheckInterrupted, ExpectationsBroken, NotChecked
 from feature_store.proof.proving import NOTHING_TO_COMPARE
-from feature_store.validation.suites import Finding
+from feature_store.validation.suites import SuiteFinding
 
 
-def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
+def tell_empty(findings: Sequence[SuiteFinding], compared: Mapping[str, int]) -> list[SuiteFinding]:
     """Say of met proofs that there was nothing to compare, by how many rows each compared."""
     empty = {name for name, rows in compared.items() if not rows}
 
@@ -23,7 +23,7 @@ def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list
     ]
 
 
-def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
+def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
     """Sum a suite up, or raise if it does not hold.
 
     Raises:
@@ -56,7 +56,7 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def in_short(findings: Sequence[SuiteFinding]) -> list[dict[str, Any]]:
     """The findings for XCom, as plain values and without sample rows, which may be anything."""
     return [
         {
@@ -71,7 +71,7 @@ def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def _told(finding: Finding) -> str:
+def _told(finding: SuiteFinding) -> str:
     line = (
         f"{finding.expectation.relation}: expected {finding.expectation.expected}; "
         f"observed {finding.observed}"

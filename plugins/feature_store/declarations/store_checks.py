@@ -1,0 +1,112 @@
+"""What must hold of the files of a store's relations, and between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from feature_store.declarations.dag_outline import Refresh, read_outlines
+from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
+from feature_store.declarations.sql_file import SqlFile
+from feature_store.errors import BadInput
+from feature_store.relation_name import Name
+
+# Folders of a store up to version 0.11.
+_OF_THE_PACKAGE = ("audit", "governance")
+
+
+def check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterable[str]) -> None:
+    """Refuse a file that stands where nobody reads it, or is about what no file defines.
+
+    Raises:
+        BadInput: there is one.
+    """
+    known = {*Refresh, "guards", "history", "witness"}
+    known.add(SPECIFICATIONS)
+    known |= {f"expectations/{suite}" for suite in suites}
+    for path in sorted(sql_dir.rglob("*.sql")):
+        folder = path.parent.relative_to(sql_dir).as_posix()
+        if folder in _OF_THE_PACKAGE:
+            raise BadInput(
+                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
+                next_step=f"Delete the folder {path.parent}.",
+            )
+        if folder not in known:
+            raise BadInput(
+                f"{path} is in no folder that is read.",
+                next_step=f"Move it to one of {', '.join(sorted(known))}.",
+            )
+        if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
+            raise BadInput(f"{path} is about {path.stem}, which no file defines.")
+
+
+def check_kind(file: SqlFile, refresh: Refresh) -> None:
+    """Refuse a file in a folder whose kind of refresh does not fit it.
+
+    Raises:
+        BadInput: it does not.
+    """
+    wants_materialized = refresh is not Refresh.NEVER
+    if file.materialized is not wants_materialized:
+        kind = "materialized views" if wants_materialized else "plain views"
+        raise BadInput(f"{file.path}: the folder {refresh.value} is for {kind}.")
+    if refresh is Refresh.CONCURRENT and not file.unique_indexes:
+        raise BadInput(
+            f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
+            f"concurrently.",
+            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
+        )
+
+
+def check_reads(file: SqlFile, known: Set[Name]) -> None:
+    """Refuse a file that reads what is neither a relation nor a source.
+
+    Raises:
+        BadInput: it does.
+    """
+    unknown = file.reads - known
+    if unknown:
+        raise BadInput(
+            f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
+            f"neither a relation of the store nor a source.",
+            next_step="Mend the name, or declare the source in include/sources.toml.",
+        )
+
+
+def check_outlines(files: Mapping[Name, SqlFile], include_dir: Path) -> None:
+    """Hold the DAG's edges, which come from the outlines, to what the SQL reads.
+
+    Raises:
+        BadInput: they differ.
+    """
+    for name, outline in read_outlines(include_dir).items():
+        reads = files[name].reads & files.keys()
+        for other in sorted(outline.reads - reads):
+            raise BadInput(
+                f"{files[name].path} names {other} without reading it.",
+                next_step=f"Call that alias, column or function of {name} otherwise.",
+            )
+        for other in sorted(reads - outline.reads):
+            raise BadInput(
+                f"{files[name].path} reads {other} in a way that the DAG cannot see.",
+                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
+                "what follows it.",
+            )
+
+
+def ordered(files: Mapping[Name, SqlFile]) -> list[Name]:
+    """The relations, each after those that it reads.
+
+    Raises:
+        BadInput: they read each other in a cycle.
+    """
+    sorter: TopologicalSorter[Name] = TopologicalSorter()
+    for name, file in files.items():
+        sorter.add(name, *sorted(file.reads & files.keys()))
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise BadInput(
+            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
+        ) from None
