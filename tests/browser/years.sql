@@ -52,4 +52,7 @@ SELECT 'ai', 'E-AI', 'ml.tom_features_v1_enriched_ai_clean_mv', n.day - 31, 0, 0
     'feature_store_refresh', n.run_id, n.at, 'feature_store_refresh', n.run_id, 'reported', n.at, NULL, NULL
 FROM night AS n WHERE n.n % 6 = 0;
 
+-- The record goes by its own numbers, and these were written last.
+UPDATE feature_store_audit.run_log AS l SET event_id = -n.n FROM night AS n WHERE l.run_id = n.run_id;
+
 DROP TABLE night;
