@@ -7,7 +7,6 @@ from playwright.sync_api import Page
 
 from .sight import PHONE, WIDE
 
-
 # A mail stands in its reader's own page, which has the landmarks.
 _OF_MAILS = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main", "region")}}
 
