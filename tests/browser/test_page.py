@@ -23,6 +23,8 @@ from .fit import assert_fit
 from .sight import WIDE, Sight, take
 from .years import find, write_years
 
+# A first test waits for Airflow, and for a night of it.
+pytestmark = pytest.mark.timeout(900)
 DAG = "feature_store_refresh"
 MARKUP = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
 VIEWS = {
