@@ -26,9 +26,9 @@ FROM feature_store_audit.refresh AS r
 CROSS JOIN night AS n
 CROSS JOIN LATERAL (SELECT 1 - 0.55 * n.n / 730 + 0.01 * sin(n.n / 9.0) AS share) AS g;
 
--- Into the logs themselves: through their views it would take minutes.
-INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite)
-SELECT s.dag_id, n.run_id, s.suite
+-- Into the logs themselves: through the views of the record it would take minutes.
+INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite, refreshes)
+SELECT s.dag_id, n.run_id, s.suite, '{}'
 FROM (SELECT DISTINCT l.dag_id, l.suite FROM feature_store_audit.suite_log AS l) AS s CROSS JOIN night AS n;
 
 INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, relation, severity,
