@@ -3,8 +3,7 @@
 One Airflow for all tests. Its store begins empty; the tests bring it through its states: a real
 night after two years of others, a failed one, a database that is down.
 
-BROWSER_PICTURES names a folder for pictures of each state, BROWSER_AXE the file axe.min.js of
-axe-core, which then looks at every view, too.
+BROWSER_PICTURES names a folder for pictures of each state.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
@@ -26,6 +25,7 @@ from feature_store.settings import Settings
 from sandbox.airflow_api import wait_until
 from sandbox.components import Components, on_postgres
 from sandbox.load import load_sample
+from sandbox.mailbox import Mailbox
 from sandbox.roles import REFRESHER, as_role
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
@@ -40,6 +40,7 @@ _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+expect.set_options(timeout=30_000)  # milliseconds; the machine may have other work
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,7 +86,14 @@ def server_conninfo(server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-def airflow(server: Server, page_database: str) -> Iterator[PageAirflow]:
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
+    """Where the mails of this Airflow go."""
+    with Mailbox(tmp_path_factory.mktemp("mails")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(server: Server, page_database: str, mailbox: Mailbox) -> Iterator[PageAirflow]:
     home = Path(tempfile.mkdtemp(prefix="feature-store-browser-"))
     own_database = f"browser_airflow_{os.getpid()}"
     running = PageAirflow(
@@ -94,6 +102,9 @@ def airflow(server: Server, page_database: str) -> Iterator[PageAirflow]:
             **on_postgres(as_role(page_database, REFRESHER), server.create_database(own_database)),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "FEATURE_STORE_LEASE_POLL": "10",
+            "FEATURE_STORE_MAIL_TO": "ann@example.org",
+            "FEATURE_STORE_MAIL_FROM": "store@example.org",
+            "AIRFLOW_CONN_SMTP_DEFAULT": mailbox.airflow_connection,
         },
     )
     try:

@@ -8,11 +8,18 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Page, Request, expect
 
 WIDE = (1280, 800)
 PHONE = (375, 800)
-_PATIENCE = 20_000  # milliseconds; the machine may have other work
+_PATIENCE = 60_000  # milliseconds; the machine may have other work
+
+
+def take(page: Page, name: str, *, whole: bool = False) -> None:
+    """Keep a picture of a page, where BROWSER_PICTURES names a folder."""
+    folder = os.environ.get("BROWSER_PICTURES")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
 
 
 class Sight:
@@ -105,9 +112,7 @@ class Sight:
 
     def take(self, name: str, *, whole: bool = False) -> None:
         """Keep a picture of it, where BROWSER_PICTURES names a folder."""
-        folder = os.environ.get("BROWSER_PICTURES")
-        if folder:
-            self.page.screenshot(path=Path(folder) / f"page-{name}.png", full_page=whole)
+        take(self.page, f"page-{name}", whole=whole)
 
     def assert_unharmed(self) -> None:
         assert self.complaints == []

@@ -6,19 +6,25 @@ The tests build on each other's states, in this order, on one Airflow: starting 
 from __future__ import annotations
 
 import json
-import os
 import re
+from email import message_from_bytes, policy
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from psycopg import sql
 
-from .conftest import PageAirflow
-from .sight import PHONE, WIDE, Sight
-from .years import open_findings, write_years
+from sandbox.mailbox import Mailbox
 
+from .conftest import PageAirflow
+from .fit import assert_fit
+from .sight import WIDE, Sight, take
+from .years import find, write_years
+
+# A first test waits for Airflow, and for a night of it.
+pytestmark = pytest.mark.timeout(900)
 DAG = "feature_store_refresh"
 MARKUP = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
 VIEWS = {
@@ -28,8 +34,7 @@ VIEWS = {
     "feature": "#features/tom_features_v1/ptv_final",
     "runs": "#runs",
 }
-_AXE = os.environ.get("BROWSER_AXE")
-"""The file axe.min.js of axe-core, where somebody has it."""
+PROFILE = "#features/tom_features_v1/price"
 
 
 def verdict(sight: Sight) -> str:
@@ -42,6 +47,12 @@ def test_an_empty_store_says_so_and_what_to_do(sight: Sight) -> None:
     assert verdict(sight) == "Empty"
     assert sight.frame.locator(".command code").first.inner_text() == f"airflow dags unpause {DAG}"
     sight.take("empty")
+    sight.open_alone()
+    stands(sight.page)
+    assert_fit(sight.page)
+    sight.resize(WIDE)
+    sight.open()
+    sight.settle()
 
     sight.go(VIEWS["nights"], "Over time")
     expect(sight.frame.get_by_text("No settled day has changed in this span.")).to_be_visible()
@@ -224,6 +235,7 @@ def test_what_a_feature_looks_like_is_drawn_and_can_be_read(sight: Sight, night:
     sight.settle()
     expect(sight.frame.get_by_role("table", name="Distribution of price")).to_be_visible()
     expect(sight.frame.get_by_text("assert_feature_contract('tom_features_v1')")).to_be_visible()
+    expect(sight.frame.get_by_text("from feature_store.client import")).to_be_visible()
     expect(sight.frame.get_by_role("table", name="Values of price")).to_be_visible()
     sight.take("profile", whole=True)
 
@@ -247,16 +259,25 @@ def test_it_is_dark_as_soon_as_the_shell_is(sight: Sight, night: str) -> None:
     sight.take("dark-nights")
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(
+@pytest.mark.parametrize("name", [*VIEWS, "profile", "relation", "run"])
+def test_everybody_can_use_each_view_by_light_and_dark_and_on_a_phone(
     sight: Sight, night: str, name: str
 ) -> None:
-    sight.resize(PHONE)
-    sight.open_alone(VIEWS[name])
-    sight.page.locator("#view:not([aria-busy]) h2").wait_for()
-    sight.page.wait_for_load_state("networkidle")
-    assert sight.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    run = f"?dag_id={DAG}&run_id={quote(night, safe='')}"
+    sight.open_alone({**VIEWS, "run": run, "relation": "#now"}.get(name, PROFILE))
+    stands(sight.page)
+    if name == "relation":
+        sight.page.get_by_role("button", name=re.compile(r"^E-clean")).click()
+        sight.page.get_by_text("SQL", exact=True).click()
+        expect(sight.page.get_by_text("CREATE MATERIALIZED VIEW")).to_be_visible()
+    assert_fit(sight.page)
     sight.take(f"phone-{name}")
+
+
+def stands(page: Page) -> None:
+    """Wait until a view that is open by itself is read, and its charts are drawn."""
+    page.locator("#view:not([aria-busy]) h2").wait_for()
+    page.wait_for_load_state("networkidle")
 
 
 def test_a_keyboard_reaches_everything(sight: Sight, night: str) -> None:
@@ -285,29 +306,34 @@ def test_a_keyboard_reaches_everything(sight: Sight, night: str) -> None:
     assert outline == "solid", "the focus can be seen"
 
 
-@pytest.mark.skipif(_AXE is None, reason="BROWSER_AXE names no axe.min.js")
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-@pytest.mark.parametrize("name", [*VIEWS, "run"])
-def test_axe_finds_nothing(
-    browser: Browser, airflow: PageAirflow, night: str, name: str, size: tuple[int, int], theme: str
-) -> None:
-    with Sight(browser, airflow.address, size, "dark" if theme == "dark" else "light") as sight:
-        sight.open_alone(VIEWS.get(name, f"?dag_id={DAG}&run_id={night.replace('+', '%2B')}"))
-        sight.page.locator("#view:not([aria-busy]) h2").wait_for()
-        sight.page.wait_for_load_state("networkidle")
-        assert violations(sight.page) == []
+@pytest.fixture(scope="module")
+def reviewed(airflow: PageAirflow, night: str, page_database: str) -> None:
+    """The night has found that old days have changed."""
+    with psycopg.connect(page_database, autocommit=True) as session:
+        find(session, "reviews")
 
 
-def violations(page: Page) -> list[str]:
-    page.evaluate(Path(str(_AXE)).read_text())
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
+def test_a_review_can_be_decided_on_the_page(sight: Sight, reviewed: None) -> None:
+    sight.open()
+    sight.settle()
+    assert verdict(sight) == "For review"
+    frame = sight.frame
+    expect(frame.get_by_role("heading", name="For review: 2 settled days changed")).to_be_visible()
+    expect(
+        frame.get_by_text("1 listing changed in price, 300001216 (price 6200 → 5900)")
+    ).to_be_visible()
+    expect(frame.get_by_text("it moves E on 30 days")).to_be_visible()
+    command = frame.locator(".command code", has_text="accept-history").first
+    assert command.inner_text().endswith("--reason '…'"), "refused until somebody has said why"
+    sight.take("review")
+    sight.open_alone()
+    stands(sight.page)
+    assert_fit(sight.page)
 
 
 @pytest.fixture(scope="module")
-def failed_night(airflow: PageAirflow, night: str, page_database: str) -> str:
-    """A run that really failed, for an AI row that is there twice; and a title that is HTML."""
+def failed_night(airflow: PageAirflow, reviewed: None, page_database: str) -> str:
+    """A run that really failed, for an AI row that is there twice."""
     with psycopg.connect(page_database, autocommit=True) as session:
         session.execute(
             'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
@@ -319,16 +345,7 @@ def failed_night(airflow: PageAirflow, night: str, page_database: str) -> str:
         )
         airflow.trigger("manual__failed_night")
         assert airflow.wait_for_run("manual__failed_night") == "failed"
-        open_findings(session)
-        # As an expectation would have left it that shows titles, too.
-        row = json.dumps([{"listing_id": 4711, "title": MARKUP}])
-        done = session.execute(
-            "UPDATE feature_store_audit.expectation SET sample = sample || %s::jsonb, "
-            "observed = observed || %s "
-            "WHERE run_id = %s AND outcome = 'broken' AND severity = 'critical'",
-            (row, MARKUP, "manual__failed_night"),
-        )
-        assert done.rowcount > 0
+        find(session, "leak")
     return "manual__failed_night"
 
 
@@ -342,27 +359,59 @@ def test_a_failed_night_is_told_first(sight: Sight, failed_night: str) -> None:
     accept = sight.frame.get_by_text("bin/feature-store accept-history").first
     expect(accept).to_contain_text("--layer E")
     sight.take("failed")
+    sight.open_alone()
+    stands(sight.page)
+    assert_fit(sight.page)
+    sight.take("phone")
+    sight.open_alone(f"?dag_id={DAG}&run_id={failed_night}")
+    stands(sight.page)
+    assert_fit(sight.page)
+    sight.take("phone-failed-run")
+    sight.resize(WIDE)
+    sight.open()
+    sight.settle()
     sight.go(VIEWS["nights"], "Over time")
     sight.settle()
     expect(sight.frame.get_by_text("1 is a leak, 2 changes wait for a person")).to_be_visible()
     sight.take("past")
 
 
-def test_html_in_the_data_stays_text(sight: Sight, failed_night: str) -> None:
+def test_html_in_the_data_stays_text(sight: Sight, failed_night: str, page_database: str) -> None:
     sight.open_run(failed_night)
     sight.settle()
+    sight.take("failed-run")
+    # As an expectation would have left it that shows titles, too.
+    row = json.dumps([{"listing_id": 4711, "title": MARKUP}])
+    with psycopg.connect(page_database, autocommit=True) as session:
+        done = session.execute(
+            "UPDATE feature_store_audit.expectation_log AS e SET sample = e.sample || %s::jsonb, "
+            "observed = e.observed || %s FROM feature_store_audit.suite_log AS s "
+            "WHERE e.suite_event = s.event_id AND s.run_id = %s AND e.outcome = 'broken' "
+            "AND e.severity = 'critical'",
+            (row, MARKUP, failed_night),
+        )
+    assert done.rowcount > 0
+    sight.frame.get_by_role("button", name="Read again").click()
     expect(sight.frame.get_by_role("cell", name=MARKUP)).to_be_visible()
     assert sight.scripts("window.hurt") is None
     assert sight.scripts("document.querySelectorAll('#view img, #view script').length") == 0
-    sight.take("failed-run")
 
 
-def test_a_failed_night_on_a_phone(sight: Sight, failed_night: str) -> None:
-    sight.resize(PHONE)
-    sight.open_alone()
-    sight.page.locator("#view:not([aria-busy]) h2").wait_for()
-    assert sight.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
-    sight.take("phone")
+def test_its_mail_can_be_read_by_everybody(
+    browser: Browser, mailbox: Mailbox, failed_night: str, tmp_path: Path
+) -> None:
+    mails = [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
+    parts = [part.get_content() for mail in mails if (part := mail.get_body(("html",)))]
+    (html,) = [part for part in parts if failed_night in part]
+    (tmp_path / "mail.html").write_text(html)
+    page = browser.new_page(viewport={"width": 800, "height": 900})
+    page.goto((tmp_path / "mail.html").as_uri())
+    take(page, "mail-failed")
+    page.emulate_media(color_scheme="dark")
+    take(page, "mail-failed-dark")
+    assert_fit(page, mail=True)
+    take(page, "mail-failed-phone")
+    page.close()
 
 
 def test_a_database_that_is_down_is_told_and_asked_again(

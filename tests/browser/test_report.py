@@ -23,6 +23,8 @@ from feature_store.reporting.run.facts import (
 )
 from feature_store.settings import Settings
 
+from .fit import assert_fit
+
 _NOON = datetime(2026, 6, 30, 12, tzinfo=UTC)
 _E = "ml.tom_features_v1_enriched_ai_clean_mv"
 _WIDE_ROW = {f"a_feature_with_a_rather_long_name_{n}": "1.25, not 1.5" for n in range(12)}
@@ -54,7 +56,11 @@ def report(tmp_path: Path) -> str:
     refreshed = RefreshFacts(_E, "concurrent", 28_000, 2_500_000, 1.5, _NOON, of_run=True, reuse="")
     record = RunRecord(
         run=run,
-        findings=(broken, replace(broken, outcome="error"), replace(broken, severity="warning")),
+        findings=(
+            broken,
+            replace(broken, relation="b", outcome="error"),
+            replace(broken, relation="c", severity="warning"),
+        ),
         proofs=(ProofFacts(_E, 1865, 3, 0.5),),
         outdated=0,
         refreshes=((refreshed, replace(refreshed, row_count=29_000)),),
@@ -65,10 +71,18 @@ def report(tmp_path: Path) -> str:
         leaks=(),
         reviews=(),
         readable=(),
+        key="listing_id",
     )
     path = tmp_path / "report.html"
     path.write_text(render_report(record, read_exceptions(Settings().include_dir), ["uniqueness"]))
     return path.as_uri()
+
+
+def test_everybody_can_use_it(browser: Browser, report: str) -> None:
+    page = browser.new_page()
+    page.goto(report)
+    assert_fit(page)
+    page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -79,8 +93,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, report: s
     assert page.evaluate("document.documentElement.scrollWidth") == 380
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[theme]
-    line = page.locator(".spark path[style*=stroke]").last.evaluate(
-        "e => getComputedStyle(e).stroke"
-    )
+    line = page.locator(".spark path").last.evaluate("e => getComputedStyle(e).stroke")
     assert line == {"light": "rgb(31, 78, 121)", "dark": "rgb(121, 184, 255)"}[theme]
     page.close()

@@ -16,6 +16,6 @@ def write_years(session: Connection) -> None:
     session.execute((_HERE / "years.sql").read_bytes())
 
 
-def open_findings(session: Connection) -> None:
-    """Let the latest run have found two reviews and a leak, which nobody has answered for."""
-    session.execute((_HERE / "findings.sql").read_bytes())
+def find(session: Connection, what: str) -> None:
+    """Let the latest run have found ``reviews`` or a ``leak``, which nobody has answered for."""
+    session.execute((_HERE / f"{what}.sql").read_bytes())

@@ -26,19 +26,32 @@ FROM feature_store_audit.refresh AS r
 CROSS JOIN night AS n
 CROSS JOIN LATERAL (SELECT 1 - 0.55 * n.n / 730 + 0.01 * sin(n.n / 9.0) AS share) AS g;
 
-INSERT INTO feature_store_audit.expectation (dag_id, run_id, suite, expectation, relation, severity,
+-- Into the logs themselves: through the views of the record it would take minutes.
+INSERT INTO feature_store_audit.suite_log (dag_id, run_id, suite, refreshes)
+SELECT s.dag_id, n.run_id, s.suite, '{}'
+FROM (SELECT DISTINCT l.dag_id, l.suite FROM feature_store_audit.suite_log AS l) AS s CROSS JOIN night AS n;
+
+INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, relation, severity,
     outcome, expected, observed, sample, seconds, checked_at)
-SELECT e.dag_id, n.run_id, e.suite, e.expectation, e.relation, e.severity,
+SELECT s.event_id, e.expectation, e.relation, e.severity,
     CASE WHEN n.failed AND e.place = 3 OR n.warned AND e.severity = 'warning' AND e.place % 2 = 0
         THEN 'broken' ELSE 'met' END,
     e.expected, e.observed, '[]', e.seconds, n.at + interval '6 minutes'
-FROM (SELECT *, row_number() OVER (ORDER BY severity, expectation) AS place FROM feature_store_audit.expectation) AS e
-CROSS JOIN night AS n;
+FROM (
+    SELECT x.*, row_number() OVER (ORDER BY x.severity, x.expectation) AS place
+    FROM feature_store_audit.expectation AS x WHERE x.run_id NOT IN (SELECT y.run_id FROM night AS y)
+) AS e
+CROSS JOIN night AS n
+INNER JOIN feature_store_audit.suite_log AS s ON n.run_id = s.run_id AND e.suite = s.suite;
 
-INSERT INTO feature_store_audit.feature_nulls (dag_id, run_id, feature_set, feature, row_count, null_count)
-SELECT f.dag_id, n.run_id, f.feature_set, f.feature, f.row_count,
+INSERT INTO feature_store_audit.feature_nulls_log (suite_event, feature_set, feature, row_count, null_count)
+SELECT s.event_id, f.feature_set, f.feature, f.row_count,
     least(f.row_count, f.null_count * (1 + 0.2 * sin(n.n / 40.0)) + f.row_count * 0.2 * (n.n BETWEEN 200 AND 212)::int)
-FROM feature_store_audit.feature_nulls AS f CROSS JOIN night AS n;
+FROM (
+    SELECT * FROM feature_store_audit.feature_nulls AS x WHERE x.run_id NOT IN (SELECT y.run_id FROM night AS y)
+) AS f
+CROSS JOIN night AS n
+INNER JOIN feature_store_audit.suite_log AS s ON n.run_id = s.run_id AND s.suite = 'as_of_counts';
 
 INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, rows_came, rows_went,
     rows_changed, changed_columns, details, dag_id, run_id, found_at, latest_dag_id, latest_run_id,
@@ -51,5 +64,8 @@ UNION ALL
 SELECT 'ai', 'E-AI', 'ml.tom_features_v1_enriched_ai_clean_mv', n.day - 31, 0, 0, 7, ARRAY['damage_severity_ai'], '',
     'feature_store_refresh', n.run_id, n.at, 'feature_store_refresh', n.run_id, 'reported', n.at, NULL, NULL
 FROM night AS n WHERE n.n % 6 = 0;
+
+-- The record goes by its own numbers, and these were written last.
+UPDATE feature_store_audit.run_log AS l SET event_id = -n.n FROM night AS n WHERE l.run_id = n.run_id;
 
 DROP TABLE night;

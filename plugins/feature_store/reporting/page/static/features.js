@@ -124,10 +124,9 @@ function rows(caption, features, set, titles, trendOf) {
     ['What it is', (f) => f.description, 'words'],
     set === EVERY && ['Set', (f) => f.feature_set, 'words'],
     ['Type', (f) => `${f.dtype}${f.is_nullable ? '' : ', never NULL'}`, 'still'],
-    ['What it knows', (f) => featureBadge(f), 'still'],
+    ['What it knows', (f) => [featureBadge(f), f.exceptions.length > 0 && el('p', { class: 'soft' }, f.exceptions.map((id) => titles.get(id) ?? id).join(', '))], 'words'],
     ['Without a value', (f) => fullness(f, trend(f)), 'still'],
     ['Drift', (f) => drift(f, trend(f)), 'still'],
-    ['Exceptions', (f) => f.exceptions.map((id) => titles.get(id) ?? id).join(', '), 'words'],
     features.some((f) => f.owner) && ['Owner', (f) => f.owner || '–', 'words'],
     features.some((f) => f.tags.length) && ['Tags', (f) => f.tags.join(', '), 'words'],
   ];

@@ -1,0 +1,27 @@
+"""Whether everybody can use what a browser shows: by axe-core, and by what a phone cuts off."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from .sight import PHONE, WIDE
+
+# A mail stands in its reader's own page, which has the landmarks.
+_OF_MAILS = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main", "region")}}
+
+
+def assert_fit(page: Page, *, mail: bool = False) -> None:
+    """Look at a page by dark and by light, wide and on a phone; it is left light, on a phone."""
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme)
+        for width, height in (WIDE, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(
+                500
+            )  # colours fade, edges and charts are drawn in the next frames
+            where = f"{theme}, {width} px"
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, where
+            found = Axe().run(page, options=_OF_MAILS if mail else {}).response["violations"]
+            told = [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
+            assert told == [], f"{where}: {told}"
