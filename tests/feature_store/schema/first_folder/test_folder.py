@@ -115,7 +115,8 @@ def test_elsewhere_the_folder_builds_the_same_store(bikes, empty_db, typed, writ
     monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(written))
     assert typed(empty_db, "apply")[0] == 0
     described = """
-        SELECT c.relname, translate(pg_get_viewdef(c.oid), '()', ''), obj_description(c.oid, 'pg_class'),
+        SELECT c.relname, translate(pg_get_viewdef(c.oid), '()', ''),
+            obj_description(c.oid, 'pg_class'),
             ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid),
             ARRAY(SELECT ROW(attname, atttypid)::text
                 FROM pg_attribute WHERE attrelid = c.oid ORDER BY attnum)
