@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from feature_store.cli.arguments import folder, text
@@ -80,11 +81,12 @@ def _told(done: WrittenFolder) -> str:
     if found.left_out:
         words = in_words([str(name) for name in found.left_out])
         lines.append(f"  left out, as no materialized view has to do with it: {words}")
+    directory = shlex.quote(str(done.directory))
     lines += [
         f"To decide: {plural(len(done.undecided), 'place')}, each marked DECIDE: in the files.",
         "Not written, as only you can: what must hold (sql/expectations), and which past values "
         "are compared (sql/history).",
-        f"Next: bin/feature-store check {done.directory}",
-        f"Then: FEATURE_STORE_INCLUDE_DIR={done.directory} bin/feature-store plan",
+        f"Next: bin/feature-store check {directory}",
+        f"Then: FEATURE_STORE_INCLUDE_DIR={directory} bin/feature-store plan",
     ]
     return "\n".join(lines)

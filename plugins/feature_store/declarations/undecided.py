@@ -6,6 +6,7 @@ person has put something in the place of each mark, no command and no run works 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,11 @@ def require_decided(include_dir: Path) -> None:
         BadInput: something does; the message names the first place.
     """
     if places := undecided(include_dir):
+        folder, left = shlex.quote(str(include_dir)), plural(len(places), "place")
         raise BadInput(
             str(places[0]),
             next_step=f"Put what you decide in the place of {MARK} and what follows it, or delete "
-            f"the comment. `bin/feature-store check {include_dir}` lists all that is left "
-            f"({plural(len(places), 'place')}).",
+            f"the comment. `bin/feature-store check {folder}` lists all that is left ({left}).",
         )
 
 

@@ -145,6 +145,16 @@ def test_looking_at_the_sources_alters_nothing(scratch_sources, store_files):
     assert scratch_sources.snapshot() == before
 
 
+def test_a_column_of_the_family_other_may_have_any_type(scratch_sources, tmp_path):
+    scratch_sources.run("CREATE TABLE public.odd (x int[], d date, j jsonb, u uuid)")
+    path = tmp_path / "sources.toml"
+    path.write_text('["public.odd"]\nx = "other"\nd = "date"\nj = "json"\nu = "uuid"\n')
+    assert source_problems(scratch_sources.connection, read_sources(path)) == []
+    path.write_text('["public.odd"]\nx = "date"\n')
+    (problem,) = source_problems(scratch_sources.connection, read_sources(path))
+    assert "public.odd.x has the type integer[]; expected one of date." in problem
+
+
 def test_an_unknown_type_family_is_refused_with_those_that_exist(tmp_path):
     path = tmp_path / "sources.toml"
     path.write_text('["a.b"]\nx = "money"\n')

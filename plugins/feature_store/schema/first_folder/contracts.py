@@ -118,7 +118,7 @@ def _of_registry(found: FoundStore, one: RegisteredSet) -> str:
     ]
     others = [column for column in carrier.columns if column not in names]
     head = f"# As the registry of {one.schema} has it."
-    return _contract(head, one.name, one.schema, carrier, mark, others, rule, rows)
+    return _contract(head, Name(one.schema, one.name), carrier, mark, others, rule, rows)
 
 
 def _sketch(relation: FoundRelation, name: str) -> str:
@@ -129,7 +129,9 @@ def _sketch(relation: FoundRelation, name: str) -> str:
         for ordinal, (column, dtype) in enumerate(features.items(), start=1)
     ]
     said = said_of(relation) or f"What models read of {relation.name}."
-    return _contract(f"# {said}", name, relation.name.schema, relation, "", others, _RULE, rows)
+    return _contract(
+        f"# {said}", Name(relation.name.schema, name), relation, "", others, _RULE, rows
+    )
 
 
 def _features(relation: FoundRelation, *, keys: bool = False) -> dict[str, str]:
@@ -156,8 +158,7 @@ def _row(ordinal: int, name: str, dtype: str, description: str, *, nullable: boo
 
 def _contract(
     head: str,
-    name: str,
-    schema: str,
+    called: Name,
     relation: FoundRelation,
     mark: str,
     others: Sequence[str],
@@ -167,8 +168,8 @@ def _contract(
     return "\n".join(
         [
             head,
-            f"name = {text(name)}",
-            f"schema = {text(schema)}",
+            f"name = {text(called.relation)}",
+            f"schema = {text(called.schema)}",
             f"relation = {text(str(relation.name))}{mark}",
             f"other_columns = {texts(others)}",
             "# With these two, a log keeps what the set held when it was first certified:",

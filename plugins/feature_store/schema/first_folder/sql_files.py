@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feature_store.declarations.specifications import FOLDER
+from feature_store.declarations.sql_file import read_sql_text
 from feature_store.declarations.sql_statement import parse
 from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
@@ -17,7 +18,16 @@ _NULLS = "NULLS NOT DISTINCT"
 
 def relation_file(placed: Placed) -> str:
     """The text of a relation's file."""
-    return "\n".join([*_header(placed), *_create(placed.relation), *_comments(placed.relation), ""])
+    header, relation = [*_header(placed)], placed.relation
+    rest = [*_create(relation), *_comments(relation), ""]
+    try:
+        read_sql_text(Path(path_of(placed)), "\n".join(rest))
+    except BadInput:
+        header.append(
+            f"-- {MARK} this query has words that no file's reader knows. Say the same in other "
+            "words, here and in the specification; the view itself stays as it is."
+        )
+    return "\n".join([*header, *rest])
 
 
 def specification_file(relation: FoundRelation) -> str:

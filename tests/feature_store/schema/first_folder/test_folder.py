@@ -109,6 +109,24 @@ def test_decided_the_store_is_adopted_and_its_views_are_as_they_were(
     assert states.count("  adopted as it is") == 6, states
 
 
+def test_elsewhere_the_folder_builds_the_same_store(bikes, empty_db, typed, written, monkeypatch):
+    decide(written)
+    empty_db.run((EXAMPLE / "sources.sql").read_text())
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(written))
+    assert typed(empty_db, "apply")[0] == 0
+    described = """
+        SELECT c.relname, translate(pg_get_viewdef(c.oid), '()', ''),
+            obj_description(c.oid, 'pg_class'),
+            ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid),
+            ARRAY(SELECT ROW(attname, atttypid)::text
+                FROM pg_attribute WHERE attrelid = c.oid ORDER BY attnum)
+        FROM pg_class AS c WHERE c.relname = ANY(%s) ORDER BY c.relname
+    """
+    names = [str(r.name.relation) for r in read_store(written).relations]
+    assert len(names) == 6
+    assert empty_db.rows(described, names) == bikes.rows(described, names)
+
+
 def test_a_second_init_is_refused_and_alters_nothing(bikes, typed, written):
     before = {p: p.read_bytes() for p in written.rglob("*") if p.is_file()}
     code, out, err = typed(bikes, "init", written)

@@ -153,3 +153,27 @@ def test_views_of_extensions_are_no_store(empty_db, typed, tmp_path):
     )
     assert typed(empty_db, "init", tmp_path / "new")[0] == 0
     assert [p.name for p in (tmp_path / "new/sql/read").iterdir()] == ["public.mine.sql"]
+
+
+def test_a_query_that_no_file_can_say_waits_for_other_words(empty_db, typed, tmp_path):
+    empty_db.run(
+        "CREATE TABLE public.t (a int)",
+        "CREATE MATERIALIZED VIEW public.m AS "
+        "SELECT j.a FROM public.t AS x JOIN public.t AS y USING (a) AS j",
+    )
+    assert typed(empty_db, "init", tmp_path / "new")[0] == 0
+    assert (
+        f"-- {MARK} this query has words that no file's reader knows."
+        in (tmp_path / "new/sql/base/public.m.sql").read_text()
+    )
+
+
+def test_a_role_that_may_read_nothing_writes_the_same_folder(bikes, typed, tmp_path, new_role):
+    assert typed(bikes, "init", tmp_path / "one")[0] == 0
+    bikes.conninfo += f" user={new_role()}"
+    assert typed(bikes, "init", tmp_path / "other")[0] == 0
+    one, other = (
+        {p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n).rglob("*.*")}
+        for n in ("one", "other")
+    )
+    assert one == other
