@@ -1,4 +1,4 @@
-"""Two DAG files may not make one DAG, or aim at one database: the second says so, and is not made."""
+"""Two DAG files may not make one DAG, or aim at one database: the second is not made."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def errors(dags):
             (dags / f"{name}.py").write_text(_FILE.format(call=call))
         # Each file by itself, as Airflow's DAG processor reads it.
         bags = [DagBag(str(path)) for path in sorted(dags.glob("*.py"))]
-        return {
-            Path(file).stem: error for bag in bags for file, error in bag.import_errors.items()
-        }
+        return {Path(file).stem: error for bag in bags for file, error in bag.import_errors.items()}
 
     return parse
 
