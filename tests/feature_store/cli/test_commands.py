@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -319,3 +320,26 @@ def test_status_names_the_declared_exceptions(store_db, run):
     assert (
         "Same-day ask median (same-day-ask, same-day): ml.tom_features_v1_enriched_mv reads" in out
     )
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "plan", "stamp-proofs", "accept-history --day 2026-06-01 --reason x"]
+)
+def test_a_command_for_another_store_than_the_database_has_is_refused(
+    store_db, run, include, command
+):
+    include.edit("store.toml", 'name = "iphone"', 'name = "bikes"')
+    told = ("--store", str(include.directory), *command.split())
+    err = _refused(run, store_db, 1, *told)
+    assert "This database has the store iphone, of the DAG feature_store_refresh" in err
+
+
+def test_what_a_command_for_a_named_store_tells_to_type_names_it_too(store_db, run, include):
+    folder = include.directory
+    code, out, _ = run(store_db, "--store", str(folder), "check-contract", _TOM)
+    assert code == 1
+    assert f"bin/feature-store --store {folder} stamp-contract {_TOM}" in out
+    asked = ("--store", str(folder), "freshness", "--json")
+    answer = json.loads(run(store_db, *asked)[1])
+    assert answer["ok"] is False
+    assert run(store_db, "check-contract", _TOM)[1].count("--store") == 0

@@ -1,4 +1,4 @@
-"""Two DAG files may not make one DAG, or aim at one database: the second is refused and says so."""
+"""Two DAG files may not make one DAG, or aim at one database: the second is not made."""
 
 from __future__ import annotations
 

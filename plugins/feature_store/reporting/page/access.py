@@ -18,7 +18,7 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
-from feature_store.reporting.page.asked import request as asked_of
+from feature_store.reporting.page.asked import asked
 from feature_store.reporting.page.stores import asked_dag, asked_store, readable
 
 
@@ -63,14 +63,13 @@ MayRead = Annotated[Callable[[str], bool], Depends(_may_read)]
 
 
 def _may_read_the_dag(request: Request, user: User, may_read: MayRead) -> None:
-    asked = asked_of.get()
-    if asked.is_page and not asked.by_address and (path := _path_of_page(may_read)):
+    if asked().is_page and not asked().by_address and (path := path_of_page(may_read)):
         question = request.url.query
         raise Elsewhere(f"{path}?{question}" if question else path)
     requires_access_dag("GET", param_dag_id=asked_dag())(request, user)
 
 
-def _path_of_page(may_read: Callable[[str], bool]) -> str:
+def path_of_page(may_read: Callable[[str], bool]) -> str:
     """Where the page is that a reader of the page's own address wants; empty: it is that."""
     store = asked_store()
     if store.own and not may_read(store.dag_id):

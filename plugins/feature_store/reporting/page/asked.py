@@ -71,6 +71,11 @@ class Asked:
 request: ContextVar[Asked] = ContextVar("feature_store_page_request")
 
 
+def asked() -> Asked:
+    """What the request says; outside of one, as if the page itself were asked."""
+    return request.get(None) or Asked(None, by_address=False, is_page=True, root="")
+
+
 class StorePaths:
     """Takes ``stores/DAG`` out of an address, and keeps of which store it is for the answer."""
 
@@ -85,15 +90,15 @@ class StorePaths:
         root = scope.get("root_path", "")
         path = scope["path"].removeprefix(root)
         question = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("dag_id", [None])
-        asked = Asked(question[0], by_address=False, is_page=path == "/", root=root)
+        found = Asked(question[0], by_address=False, is_page=path == "/", root=root)
         if match := _OF_STORE.fullmatch(path):
             dag_id = match["dag_id"]
             if not match["rest"]:  # what the page names is relative to a folder
                 await RedirectResponse(f"{dag_id}/")(scope, receive, send)
                 return
-            asked = Asked(dag_id, by_address=True, is_page=match["rest"] == "/", root=root)
+            found = Asked(dag_id, by_address=True, is_page=match["rest"] == "/", root=root)
             scope = {**scope, "root_path": f"{root}/stores/{dag_id}"}
-        token = request.set(asked)
+        token = request.set(found)
         try:
             await self._app(scope, receive, send)
         finally:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from feature_store.errors import BadInput, CannotConnect, NotReady, StoreError
 from feature_store.reporting.page import headers as safe
-from feature_store.reporting.page.asked import request as asked_of
+from feature_store.reporting.page.asked import asked
 from feature_store.reporting.page.models import Problem
 from feature_store.store_address import addressed
 
@@ -188,9 +188,8 @@ def _answer(
     request: Request, status: int, problem: Problem, headers: dict[str, str] | None = None
 ) -> Response:
     """As JSON, or as a page for a browser that was led to the address itself."""
-    asked = asked_of.get(None)
-    if asked and asked.store:
-        change = addressed(asked.store.settings)
+    if store := asked().store:
+        change = addressed(store.settings)
         problem = Problem(**{field: change(words) for field, words in problem})
     if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_as_page(status, problem), status, headers)
@@ -203,6 +202,6 @@ def _as_page(status: int, problem: Problem) -> str:
     lines = [_LINE.format(text) for text in texts if text]
     if status == 401:
         # The page itself is one step below Airflow.
-        airflow = asked_of.get().root.rpartition("/")[0] + "/"
+        airflow = asked().root.rpartition("/")[0] + "/"
         lines.append(_LOGIN.format(airflow))
     return _PAGE.format(Markup().join(lines))

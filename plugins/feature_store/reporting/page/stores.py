@@ -16,7 +16,7 @@ from pydantic import Field
 from sqlalchemy import select  # noqa: TID253  # only the API server comes here
 
 from feature_store.errors import BadInput
-from feature_store.reporting.page.asked import PageStore, request
+from feature_store.reporting.page.asked import PageStore, asked
 from feature_store.reporting.page.models import Plain
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.store_files import read_files
@@ -53,17 +53,17 @@ def asked_store() -> PageStore:
         NotFound: its address names a DAG that keeps no store.
         BadInput: a setting, or a file of the store, cannot be used.
     """
-    asked = request.get()
-    if asked.store is None:
+    about = asked()
+    if about.store is None:
         found = stores()
-        asked.store = found.get(asked.dag_id or "")
-        if asked.store is None and asked.by_address:
+        about.store = found.get(about.dag_id or "")
+        if about.store is None and about.by_address:
             raise NotFound(
                 "No DAG of that name keeps a feature store.",
                 "Airflow may not have read its file yet: airflow dags list.",
             )
-        asked.store = asked.store or next(iter(found.values()))
-    return asked.store
+        about.store = about.store or next(iter(found.values()))
+    return about.store
 
 
 def asked_dag() -> str:
@@ -72,8 +72,8 @@ def asked_dag() -> str:
     Raises:
         BadInput: as `asked_store`.
     """
-    asked = request.get()
-    return asked.dag_id if asked.by_address and asked.dag_id else asked_store().dag_id
+    about = asked()
+    return about.dag_id if about.by_address and about.dag_id else asked_store().dag_id
 
 
 def readable(may_read: Callable[[str], bool]) -> list[PageStore]:

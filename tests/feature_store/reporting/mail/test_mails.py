@@ -7,6 +7,7 @@ import logging
 import re
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,12 +29,13 @@ from feature_store.reporting.mail.compose import compose, compose_review
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts, title_of
-from feature_store.reporting.mail.send import mail_failure
+from feature_store.reporting.mail.send import mail_failure, of_its_store
 from feature_store.reporting.mail.task_causes import CAUSE, leave_cause
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.short_cause import cause_of
 from feature_store.settings import Settings
+from feature_store.store_address import of_store
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from sandbox.mailbox import Mailbox
 
@@ -784,3 +786,16 @@ def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(
     monkeypatch.delenv("FEATURE_STORE_SMTP_CONN_ID")
     warned(store_db, "2", "x")
     assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: x")
+
+
+def test_a_mail_of_another_store_names_it_in_every_command(tmp_path):
+    folder = tmp_path / "two & more"
+    settings = of_store(Settings(), folder, "bikes")
+    look = Step("Look:", "bin/feature-store plan")
+    told = compose(facts(steps=(look,), readers="as bin/feature-store status says"))
+    mail = of_its_store(told, settings)
+    named = f"bin/feature-store --store '{folder}' --connection bikes "
+    for text in (mail.text, unescape(mail.html)):
+        assert text.count("bin/feature-store ") == text.count(named) == 2
+    assert "two & more" not in mail.html
+    assert of_its_store(told, Settings()) == told

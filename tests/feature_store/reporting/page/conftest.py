@@ -88,19 +88,19 @@ class Airflow:
         """Ask for anything else, with its full path below the prefix."""
         return self._client.request(method, path, **options)
 
-    def use_store(self, conninfo: str, **more: Any) -> None:
+    def use_store(self, conninfo: str, *, conn_id: str = "feature_store", **more: Any) -> None:
         """Keep this connection to the store in Airflow's own database."""
         from airflow.models import Connection
         from airflow.utils.session import create_session
 
         told = {**json.loads(airflow_connection(conninfo)), **more}
         with create_session() as session:
-            for old in session.query(Connection).filter_by(conn_id="feature_store"):
+            for old in session.query(Connection).filter_by(conn_id=conn_id):
                 session.delete(old)
             session.flush()
             if told.pop("there", True):
                 told["extra"] = json.dumps(told["extra"])
-                session.add(Connection(conn_id="feature_store", **told))
+                session.add(Connection(conn_id=conn_id, **told))
 
 
 @pytest.fixture(scope="session")

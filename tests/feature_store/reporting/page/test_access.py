@@ -13,6 +13,7 @@ _RUN = f"dag_id=feature_store_refresh&run_id={TONIGHT}"
 ROUTES = (
     "/",
     "/static/icon.svg",
+    "/api/stores",
     "/api/now",
     "/api/nights?days=90",
     "/api/features",

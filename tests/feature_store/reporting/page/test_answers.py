@@ -386,7 +386,7 @@ class TestWithoutAnAnswer:
 
 def test_the_schema_says_what_is_meant(airflow):
     schema = _json(airflow, "/api/openapi.json")
-    assert len(schema["paths"]) == 11
+    assert len(schema["paths"]) == 12
     for path, methods in schema["paths"].items():
         assert list(methods) == ["get"], path
         described = methods["get"]
