@@ -17,9 +17,8 @@ from feature_store.reporting.page.schedule import due
 from feature_store.reporting.page.store_files import read_files
 from feature_store.settings import Settings
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import A, E
 
-A = "ml.tom_features_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
 TOKEN = "ml.spam_token_v1"
 
 
