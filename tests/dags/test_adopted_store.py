@@ -23,13 +23,12 @@ from sandbox.roles import as_role, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
 from tests.feature_store.schema.hand_built import (
-    E_AI,
-    F0,
     F0_WITH_IMAGES,
     build_by_hand,
     stand_on_it,
     with_f0_declared,
 )
+from tests.relations import E_AI, F0
 
 _OWNER = "etl"
 _READER = "analysts"

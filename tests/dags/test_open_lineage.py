@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from tests.dags.conftest import load_dag
+from tests.relations import E_AI as _E_AI
 
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _F2, _F3 = (
     "feature_store.device_meta_gmc_stats_t0_v1_mv",
     "feature_store.device_meta_encoded_t0_v1",

@@ -12,10 +12,8 @@ import psycopg
 
 from feature_store.connection import Connection
 from sandbox.mailbox import Mailbox
+from tests.relations import E_AI, E_SPEED, A
 
-A = "ml.tom_features_v1_mv"
-E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 AI = '"iPhone".iphone_ai_enrich'
 _SIGNALS = f"SELECT count(*) FROM {E_AI} WHERE ai_lqs_textonly_f > 0"
 Session = Connection

@@ -24,9 +24,9 @@ from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 from tests.conftest import create_store
 from tests.feature_store.refresh.certified import certify_store, refresh_all
+from tests.relations import E_AI as _E_AI
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
 def _example(name: str) -> str:

@@ -12,8 +12,9 @@ from tests.mutation.__main__ import RESULTS, Result, main
 from tests.mutation.equivalent import argued
 from tests.mutation.judge import judge
 from tests.mutation.mutants import Mutant, mutants_of, unchanged
-from tests.oracle.harness import D1, D3, F0, A, B, C, load_sources
+from tests.oracle.harness import load_sources
 from tests.oracle.odd_cases import PROFILES, generate
+from tests.relations import D1, D3, F0, A, B, C
 from tests.sql.specified import differing_as
 
 QUICK = (A, B, C, D1, D3, F0, "ml.spam_listings_v1", "ml.tom_speed_cohort_v1")

@@ -7,22 +7,6 @@ from typing import Any, Protocol
 from feature_store.connection import Connection
 from tests.oracle.rows import Sources
 
-A = "ml.tom_features_v1_mv"
-B = "ml.tom_labels_v1_mv"
-C = "ml.tom_train_base_v1_mv"
-D1 = "ml.sold_durations_v1_mv"
-D2 = "ml.ask_daily_median_v1"
-D3 = "ml.sold_prices_v1_mv"
-D4 = "ml.tom_speed_anchor_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-F0 = "feature_store.listing_device_features_clean_mv"
-F1 = "feature_store.v_device_meta_base_t0_v1"
-F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
-F3 = "feature_store.device_meta_encoded_t0_v1"
-
 Rows = Sequence[Mapping[str, Any]]
 
 

@@ -5,9 +5,9 @@ from functools import cache
 from typing import Any
 
 from tests.oracle import compute
-from tests.oracle.harness import D1, D4, E_AI, E_CLEAN, E_SPEED, F1, F2, F3, A, E
 from tests.oracle.odd_cases import PROFILES, SPAM, generate
 from tests.oracle.rows import Sources
+from tests.relations import D1, D4, E_AI, E_CLEAN, E_SPEED, F1, F2, F3, A, E
 
 _ODD, _FULL, _EDGES, _MIDNIGHT = PROFILES
 _SEEDS = (1, 2)

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.compare import exact
-from tests.oracle.harness import D1, D3, D4, F1, F2, E, Rows, Store, load_sources, picked
+from tests.oracle.harness import Rows, Store, load_sources, picked
 from tests.oracle.odd_cases import Profile, generate
 from tests.oracle.rows import Listing, Sources
+from tests.relations import D1, D3, D4, F1, F2, E
 
 _FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _COHORTS = ((15, 128), (16, 256))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.oracle.harness import E_AI, E_SPEED, Store, at, by_id, load, only, picked
+from tests.oracle.harness import Store, at, by_id, load, only, picked
+from tests.relations import E_AI, E_SPEED
 
 LISTING: dict[str, Any] = {
     "listing_id": 1,

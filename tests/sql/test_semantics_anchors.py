@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.oracle.harness import D1, D2, D3, E, Store, at, by_id, load, only, picked
+from tests.oracle.harness import Store, at, by_id, load, only, picked
+from tests.relations import D1, D2, D3, E
 
 PHONE: dict[str, Any] = {"generation": 15, "storage_gb": 128, "model": "iPhone 15"}
 DAY = at("2026-03-10 12:00")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.oracle.harness import F1, F2, F3, Store, at, by_id, load, only, picked
+from tests.oracle.harness import Store, at, by_id, load, only, picked
+from tests.relations import F1, F2, F3
 
 DAY_1, DAY_2, DAY_3 = (at(f"2026-03-{day} 12:00") for day in (10, 11, 12))
 SHARES = (

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.oracle.harness import D1, D4, E_CLEAN, E_SPEED, E, Store, at, by_id, load, only, picked
+from tests.oracle.harness import Store, at, by_id, load, only, picked
+from tests.relations import D1, D4, E_CLEAN, E_SPEED, E
 
 ANCHOR_DAY = date(2026, 4, 15)
 T0 = at("2026-04-15 12:00")

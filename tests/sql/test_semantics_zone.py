@@ -13,8 +13,9 @@ import pytest
 
 from tests.oracle import RELATIONS, compute
 from tests.oracle.compare import differences, exact, explain
-from tests.oracle.harness import D2, F2, E, at, load, load_sources, only
+from tests.oracle.harness import at, load, load_sources, only
 from tests.oracle.odd_cases import PROFILES, generate
+from tests.relations import D2, F2, E
 
 OSLO = "Europe/Oslo"
 LATE = {"listing_id": 1, "generation": 15, "storage_gb": 128, "price": 1}

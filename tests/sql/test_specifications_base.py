@@ -8,8 +8,9 @@ from feature_store.connection import one_value
 from feature_store.proof.comparison import Comparison
 from feature_store.proof.proving import compare_before_refresh, compare_stored
 from tests.oracle import Sources
-from tests.oracle.harness import D1, D2, D3, A, B, C, Store, load_sources
+from tests.oracle.harness import Store, load_sources
 from tests.oracle.odd_cases import PROFILES, Profile, generate
+from tests.relations import D1, D2, D3, A, B, C
 
 SPAM, TOKEN = "ml.spam_listings_v1", "ml.spam_token_v1"
 BASE = (A, B, D1, D2, D3)

@@ -3,12 +3,12 @@
 import pytest
 
 from tests.conftest import LiveStore
-from tests.oracle.harness import F0, F1, F2, F3, load_sources
+from tests.oracle.harness import load_sources
 from tests.oracle.odd_cases import PROFILES, Profile, generate
 from tests.oracle.rows import Sources
+from tests.relations import COUNTS, F0, F1, F2, F3
 from tests.sql.specified import differing, differing_as
 
-COUNTS = "feature_store.device_count_day_v1_mv"
 COLORS = "feature_store.device_color_v1"
 DEVICE = (F0, COLORS, F1, COUNTS, F2, F3)
 

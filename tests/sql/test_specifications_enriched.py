@@ -7,9 +7,10 @@ import pytest
 
 from tests.conftest import LiveStore
 from tests.oracle import Sources
-from tests.oracle.harness import D4, E_AI, E_CLEAN, E_SPEED, load_sources
-from tests.oracle.harness import E as ENRICHED
+from tests.oracle.harness import load_sources
 from tests.oracle.odd_cases import PROFILES, generate
+from tests.relations import D4, E_AI, E_CLEAN, E_SPEED
+from tests.relations import E as ENRICHED
 from tests.sql.specified import ALONE, broken_by_rows, differing, differing_as
 
 SQL = Path(__file__).parents[2] / "include" / "sql"

@@ -1,4 +1,4 @@
-"""What a task's Airflow context says of its run: who it is, its turn, and its day."""
+"""What a task's Airflow context says of its run: who it is, its lease, and its day."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def holder_of(context: Context) -> Holder:
     return Holder(run.dag_id, run.run_id)
 
 
-def take_turn(connection: Connection, settings: Settings, context: Context) -> Lease:
+def take_run_lease(connection: Connection, settings: Settings, context: Context) -> Lease:
     """Take the store's lease for the run, or confirm that it has it.
 
     A task that slept while its run ended, and wakes up, does not take it anew: what it would

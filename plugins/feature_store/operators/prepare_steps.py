@@ -1,4 +1,4 @@
-"""What `prepare` does: it takes the run's turn, looks at everything, and opens the run's record."""
+"""What `prepare` does: it takes the lease, looks at everything, and opens the run's record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import psycopg
 
 from feature_store.connection import Connection
 from feature_store.declarations.store_profile import read_profile
-from feature_store.operators.airflow_run import asked_by, check_parameters, has_failed, take_turn
+from feature_store.operators.airflow_run import (
+    asked_by,
+    check_parameters,
+    has_failed,
+    take_run_lease,
+)
 from feature_store.operators.run_opening import look_and_open
 from feature_store.reporting.mail.send import mail_untold
 from feature_store.schema.audit_migrations import audit_is_current
@@ -46,9 +51,9 @@ def prepare(
         refuse_another(connection, profile)  # before another store's lease is touched
         current = audit_is_current(connection)
         if current:
-            asked_by(connection, context)  # before it waits for its turn
+            asked_by(connection, context)  # before it waits for the lease
         if has_audit(connection):
-            take_turn(connection, settings, context)
+            take_run_lease(connection, settings, context)
     except psycopg.errors.InsufficientPrivilege:
         check_access(connection, profile)  # names every GRANT that is missing
         raise

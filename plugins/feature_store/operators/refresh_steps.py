@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import read_store
-from feature_store.operators.airflow_run import asked_by, take_turn
+from feature_store.operators.airflow_run import asked_by, take_run_lease
 from feature_store.operators.run_opening import limits_of, require_record
 from feature_store.refresh.lost_rows import guard_of
 from feature_store.refresh.refresh import refresh
@@ -36,7 +36,7 @@ def refresh_relation(
     store = read_store(settings.include_dir)
     relation = store.find(name)
     asked = asked_by(connection, context)
-    lease = take_turn(connection, settings, context)
+    lease = take_run_lease(connection, settings, context)
     require_record(connection, settings, context)
     check_code(connection, store, settings, relation.name)
     reuse = None

@@ -1,6 +1,6 @@
 """Opening a run's record: after a look at everything, by `prepare` or whoever works in its place.
 
-An operator can mark `prepare` success while it waits for the run's turn, and a record can be lost.
+An operator can mark `prepare` success while it waits for the lease, and a record can be lost.
 A run without one is certified by nobody and shown nowhere. So the next task of the run looks as
 `prepare` would have, and opens it.
 """
@@ -42,7 +42,7 @@ def look_and_open(
     Args:
         connection: a pinned session in autocommit mode.
         settings: where the files are.
-        context: of a task of the run, which has its turn.
+        context: of a task of the run, which has the lease.
         once: leave a record alone that another task opens at the same time. `prepare` does not:
             it begins the run anew.
 

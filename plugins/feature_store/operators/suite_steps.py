@@ -14,7 +14,7 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, read_suites
 from feature_store.declarations.thresholds import least_rows_for_drift
-from feature_store.operators.airflow_run import take_turn
+from feature_store.operators.airflow_run import take_run_lease
 from feature_store.operators.run_opening import require_record
 from feature_store.proof.proving import compared_rows, prove
 from feature_store.schema.adoption import read_other_keys
@@ -53,7 +53,7 @@ def check_suite(
         LeaseTaken: another run has the lease.
         StoreError, psycopg.Error: a critical expectation is broken, or a check could not run.
     """
-    lease = take_turn(connection, settings, context)
+    lease = take_run_lease(connection, settings, context)
     require_record(connection, settings, context)
     event = begin_suite(connection, lease, suite)
     store = read_store(settings.include_dir)
@@ -75,7 +75,7 @@ def check_suite(
         prove(connection, store, lease, event)
         compared = compared_rows(connection, event)
 
-    # It takes its time, and sees by its fence in the end whether the turn is still this run's.
+    # It takes its time, and sees by its fence in the end whether the lease is still this run's.
     findings = tell_empty(run_suite(expectations, connect), compared)
     check_untouched(connection, layers, f"The suite {suite}")
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""The DAG's operators: take the turn and look, refresh one relation, check one suite.
+"""The DAG's operators: take the lease and look, refresh one relation, check one suite.
 
 The last one, which gives the verdict, is in `verdict`. Each opens its own session and works under
 the store's lease (`store_operator`).

@@ -30,7 +30,7 @@ from feature_store.operators.airflow_run import (
     as_of_day_of,
     holder_of,
     is_last_try,
-    take_turn,
+    take_run_lease,
     today_of,
 )
 from feature_store.operators.failed_run import failed_before, record_failure
@@ -136,7 +136,7 @@ class Verdict:
         if failed:
             raise failed
         store = read_store(settings.include_dir)
-        lease = take_turn(connection, settings, self._context)
+        lease = take_run_lease(connection, settings, self._context)
         self.hashes = _assert_contracts(connection, store, lease, settings)
         _assert_history(connection, store, lease, settings, self._context)
         self._before = verdict_of(connection, lease.holder) or 0

@@ -11,8 +11,8 @@ import pytest
 
 from feature_store.connection import Connection, one_value
 from feature_store.operators.tasks import RefreshOperator
+from tests.relations import A
 
-A = "ml.tom_features_v1_mv"
 _LISTING = """
 INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price, edited_date)
 SELECT coalesce(max(listing_id), 0) + 1, 15, 128, 5000, '2026-01-01 12:00+00'

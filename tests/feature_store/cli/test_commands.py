@@ -11,10 +11,10 @@ from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.lease import Holder, take_lease
 from feature_store.cli.commands import main
+from tests.relations import F3 as _F3
 
 _TOM = "tom_features_v1"
 _DEVICE = "iphone_device_meta_encoded_v2_model"
-_F3 = "feature_store.device_meta_encoded_t0_v1"
 _ALL_51 = "33d030da93778d2efbb4297eccbb4bc852c23229bdfa5459eaf1bcba57ff136c"
 
 

@@ -32,12 +32,11 @@ from feature_store.reporting.page.reading_lines import python_lines, sql_lines
 from sandbox.roles import PAGE, READER, as_role
 from tests.feature_store.refresh.certified import certify_store
 from tests.pooler import Pooler
+from tests.relations import E_AI, C
 
 TOM, DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 BOTH = (TOM, DEVICE)
 LABELS = ["sold_event", "duration_hours"]
-C = "ml.tom_train_base_v1_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
 @pytest.fixture(scope="module")

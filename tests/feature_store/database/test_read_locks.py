@@ -27,12 +27,8 @@ from feature_store.settings import Settings
 from sandbox.roles import OWNER, REFRESHER, as_role, grant_roles
 from sandbox.server import Server, available_versions
 from tests.conftest import Servers, create_store
+from tests.relations import COUNTS, E_AI, E_CLEAN, A
 
-A = "ml.tom_features_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-COUNTS = "feature_store.device_count_day_v1_mv"
 LISTINGS = '"iPhone".iphone_listings'
 AI = '"iPhone".iphone_ai_enrich'
 IMAGES = "feature_store.device_image_features_unified_v1"

@@ -34,10 +34,10 @@ from sandbox.server import (
 )
 from tests.conftest import ROOT
 from tests.network import Network, need_networks
+from tests.relations import A
 
 pytestmark = pytest.mark.server
 
-A = "ml.tom_features_v1_mv"
 REFRESH_A = f"REFRESH MATERIALIZED VIEW {A}".encode()
 SILENCE = 3
 # Two kernels and a server's check beside it, on a machine that is busy.

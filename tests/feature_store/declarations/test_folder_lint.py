@@ -10,10 +10,10 @@ import pytest
 from feature_store.cli.commands import main
 from feature_store.declarations.folder_lint import folder_problems
 from feature_store.settings import Settings
+from tests.relations import D1 as _D1
+from tests.relations import D2 as _D2
+from tests.relations import D3 as _D3
 
-_D1 = "ml.sold_durations_v1_mv"
-_D2 = "ml.ask_daily_median_v1"
-_D3 = "ml.sold_prices_v1_mv"
 _TWO = """\
 -- Relation:   ml.{0}
 -- Grain:      one

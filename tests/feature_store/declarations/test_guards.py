@@ -12,10 +12,11 @@ from feature_store.errors import BadInput, ExpectationsBroken, NotReady
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.schema.readiness import check_ready
-from tests.feature_store.validation.leaks.variants import LISTINGS, A
+from tests.feature_store.validation.leaks.variants import LISTINGS
+from tests.relations import D4 as _D4
+from tests.relations import F2 as _F2
+from tests.relations import A
 
-_F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
-_D4 = "ml.tom_speed_anchor_v1_mv"
 _DAY = date(2026, 3, 1)
 _LISTING = {"listing_id": 7, "generation": 15, "storage_gb": 128, "edited_date": "2026-03-01"}
 _IMAGES = "feature_store.device_image_features_unified_v1"

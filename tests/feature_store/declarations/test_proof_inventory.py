@@ -6,9 +6,9 @@ import pytest
 
 from feature_store.declarations.proof_inventory import changes, read_inventory
 from tests.feature_store.conftest import Include
+from tests.relations import E_CLEAN as _E_CLEAN
+from tests.relations import E as _E
 
-_E = "ml.tom_features_v1_enriched_mv"
-_E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 _A = "sql/specifications/ml.tom_features_v1_mv.sql"
 _AI_ROWS = "sql/expectations/uniqueness/one_ai_row_per_listing.sql"
 _DEVICES = "sql/expectations/uniqueness/every_device_is_counted_once.sql"

@@ -14,9 +14,9 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
 from feature_store.schema.readiness import check_ready
+from tests.relations import D3 as _D3
+from tests.relations import A as _A
 
-_A = "ml.tom_features_v1_mv"
-_D3 = "ml.sold_prices_v1_mv"
 _HEADER = (
     "-- Specification: some rows\n-- Relation:      ml.x (X)\n-- Key:           day, color\n"
     "-- Route:         another\n"

@@ -18,8 +18,8 @@ from feature_store.errors import BadInput
 from feature_store.schema.apply import apply
 from feature_store.schema.plan import make_plan
 from feature_store.schema.readiness import check_ready
+from tests.relations import E as _E
 
-_E = "ml.tom_features_v1_enriched_mv"
 _NOBODY = 65534
 
 # One file of each kind.

@@ -1,4 +1,4 @@
-"""What is particular to a run of a backfill, its parameters, and its turn."""
+"""What is particular to a run of a backfill, its parameters, and its lease."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import pytest
 from airflow.utils.types import DagRunType
 
 from feature_store.errors import BadInput, RunOver
-from feature_store.operators.airflow_run import as_of_day_of, asked_by, check_parameters, take_turn
+from feature_store.operators.airflow_run import (
+    as_of_day_of,
+    asked_by,
+    check_parameters,
+    take_run_lease,
+)
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
@@ -81,11 +86,12 @@ def _of_airflow(state: str):
 def test_a_task_that_wakes_up_after_its_run_is_over_has_no_turn(store_db, state):
     """Paused before its turn: another run may have certified since."""
     with pytest.raises(RunOver, match="run monday is over"):
-        take_turn(store_db.connection, Settings(), _of_airflow(state))
+        take_run_lease(store_db.connection, Settings(), _of_airflow(state))
     assert store_db.rows("SELECT token, run_id FROM feature_store_audit.lease") == [(0, None)]
 
 
 def test_a_task_of_a_run_that_goes_on_has_its_turn_again(store_db):
-    first = take_turn(store_db.connection, Settings(), _of_airflow("running"))
-    assert take_turn(store_db.connection, Settings(), _of_airflow("running")) == first
-    assert take_turn(store_db.connection, Settings(), _of_airflow("success")) == first, "it has it"
+    first = take_run_lease(store_db.connection, Settings(), _of_airflow("running"))
+    assert take_run_lease(store_db.connection, Settings(), _of_airflow("running")) == first
+    again = take_run_lease(store_db.connection, Settings(), _of_airflow("success"))
+    assert again == first, "it has it"

@@ -12,10 +12,8 @@ from feature_store.errors import BadInput, RowsLost, passes_on_its_own
 from feature_store.refresh.lost_rows import check_sources, guard_of, read_limits
 from feature_store.refresh.refresh import refresh
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import E_AI, E_CLEAN, A
 
-A = "ml.tom_features_v1_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 LISTINGS = '"iPhone".iphone_listings'
 AI = '"iPhone".iphone_ai_enrich'
 

@@ -18,12 +18,8 @@ from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from tests.feature_store.waiting import wait_for_lock
+from tests.relations import D2, E_CLEAN, F0, A, E
 
-A = "ml.tom_features_v1_mv"
-D2 = "ml.ask_daily_median_v1"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-F0 = "feature_store.listing_device_features_clean_mv"
 Session = Connection
 RUN = Holder("feature_store_refresh", "a run")
 

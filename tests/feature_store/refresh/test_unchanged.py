@@ -30,21 +30,8 @@ from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from sandbox.server import Server
 from tests.feature_store.waiting import wait_for_lock
+from tests.relations import COUNTS, D1, D2, D3, D4, E_AI, E_CLEAN, E_SPEED, F0, F2, A, B, C, E
 
-A = "ml.tom_features_v1_mv"
-B = "ml.tom_labels_v1_mv"
-C = "ml.tom_train_base_v1_mv"
-D1 = "ml.sold_durations_v1_mv"
-D2 = "ml.ask_daily_median_v1"
-D3 = "ml.sold_prices_v1_mv"
-D4 = "ml.tom_speed_anchor_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-F0 = "feature_store.listing_device_features_clean_mv"
-COUNTS = "feature_store.device_count_day_v1_mv"
-F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
 READS_LISTINGS = {A, B, D1, D2, D3, E_CLEAN}
 LISTINGS = '"iPhone".iphone_listings'
 AI = '"iPhone".iphone_ai_enrich'

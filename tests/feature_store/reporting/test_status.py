@@ -10,9 +10,9 @@ from feature_store.audit.lease import Holder, take_lease
 from feature_store.refresh.refresh import refresh
 from feature_store.reporting.status import Line, as_table, read_status
 from feature_store.schema.object_states import State
+from tests.relations import D1 as _D1
 
 _SPAM = "ml.spam_listings_v1"
-_D1 = "ml.sold_durations_v1_mv"
 
 
 def _read(database, include) -> dict[str, Line]:

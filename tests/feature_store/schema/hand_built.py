@@ -13,17 +13,11 @@ from typing import Any
 from feature_store.connection import Connection
 from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation, Store, closure
+from tests.relations import E_AI, E_CLEAN, F0, E
 
 OWNER = "the_owner"
 READER = "a_reader"
 
-A = "ml.tom_features_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-F0 = "feature_store.listing_device_features_clean_mv"
-F1 = "feature_store.v_device_meta_base_t0_v1"
-F3 = "feature_store.device_meta_encoded_t0_v1"
 F0_WITH_IMAGES = (
     f"SELECT e.generation, e.listing_id, e.edited_date, e.model FROM {E_CLEAN} AS e WHERE EXISTS ("
     "SELECT FROM feature_store.device_image_features_unified_v1 AS u "

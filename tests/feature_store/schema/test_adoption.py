@@ -22,17 +22,8 @@ from feature_store.schema.readiness import check_ready
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
 from tests.conftest import LiveStore
-from tests.feature_store.schema.hand_built import (
-    E_AI,
-    E_CLEAN,
-    F0,
-    F0_WITH_IMAGES,
-    F1,
-    F3,
-    OWNER,
-    E,
-    with_f0_declared,
-)
+from tests.feature_store.schema.hand_built import F0_WITH_IMAGES, OWNER, with_f0_declared
+from tests.relations import E_AI, E_CLEAN, F0, F1, F3, E
 
 _ASSERT = "ml.assert_feature_contract"
 

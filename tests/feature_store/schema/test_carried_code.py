@@ -10,7 +10,8 @@ from feature_store.schema.apply import apply
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.plan import make_plan
 from feature_store.schema.readiness import check_code, check_ready
-from tests.feature_store.validation.leaks.variants import LISTINGS, RULES, A, make_source_a_view
+from tests.feature_store.validation.leaks.variants import LISTINGS, RULES, make_source_a_view
+from tests.relations import A
 
 _IMAGES = "feature_store.device_image_features_unified_v1"
 _AI = '"iPhone".iphone_ai_enrich'

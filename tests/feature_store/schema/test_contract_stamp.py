@@ -12,10 +12,10 @@ from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import Check, assert_contract, check, stamp
+from tests.relations import E_AI as _E_AI
 
 _FIRST_26 = "376417e5653f05f5953e4bbbed2f562bb54329314e705c292d46bd1e3fbf4088"
 _ALL_51 = "33d030da93778d2efbb4297eccbb4bc852c23229bdfa5459eaf1bcba57ff136c"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _SETS = ["tom_features_v1", "iphone_device_meta_encoded_v2_model"]
 
 

@@ -7,10 +7,10 @@ import pytest
 from feature_store.schema.apply import apply
 from feature_store.schema.object_states import Condition, State, examine, has_audit, store_objects
 from feature_store.schema.plan import make_plan
+from tests.relations import D1 as _D1
+from tests.relations import F0 as _F0
+from tests.relations import F3 as _F3
 
-_D1 = "ml.sold_durations_v1_mv"
-_F0 = "feature_store.listing_device_features_clean_mv"
-_F3 = "feature_store.device_meta_encoded_t0_v1"
 _ML = "the feature contracts of ml"
 _REGISTRY = "the contract registry of ml"
 _GOVERNANCE = "governance/feature_contract.sql"

@@ -15,10 +15,10 @@ from feature_store.audit.lease import Holder, hold_lease, take_lease
 from feature_store.errors import BadInput, LeaseTaken, NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.plan import Plan, make_plan
+from tests.relations import D1 as _D1
+from tests.relations import F3 as _F3
+from tests.relations import A as _A
 
-_A = "ml.tom_features_v1_mv"
-_D1 = "ml.sold_durations_v1_mv"
-_F3 = "feature_store.device_meta_encoded_t0_v1"
 _D1_FILE = f"sql/base/{_D1}.sql"
 _F3_FILE = f"sql/views/{_F3}.sql"
 _AUDIT_FILE = "sql/audit/0001_lease_and_refreshes.sql"

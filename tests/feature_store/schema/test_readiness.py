@@ -16,9 +16,9 @@ from feature_store.schema.apply import apply
 from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.schema.readiness import check_ready, server_problems
 from sandbox.roles import grant_roles
+from tests.relations import D1 as _D1
+from tests.relations import E as _E
 
-_D1 = "ml.sold_durations_v1_mv"
-_E = "ml.tom_features_v1_enriched_mv"
 _NEXT = (
     "Mend the above (include/roles.sql grants every privilege that a run needs), look at "
     "`bin/feature-store plan`, then run again."

@@ -15,10 +15,10 @@ from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema.rehearsal import rehearse
 from tests.conftest import LiveStore
 from tests.feature_store.conftest import Database
+from tests.relations import D1 as _D1
+from tests.relations import E_AI as _E_AI
 
-_D1 = "ml.sold_durations_v1_mv"
 _D1_FILE = f"sql/base/{_D1}.sql"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _AI_FILE = f"sql/read/{_E_AI}.sql"
 
 

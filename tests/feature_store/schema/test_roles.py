@@ -50,13 +50,8 @@ from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, gra
 from sandbox.sample.options import SampleOptions
 from sandbox.server import available_versions
 from tests.conftest import Servers, create_store
+from tests.relations import E_AI, F2, F3, A, B, C
 
-A = "ml.tom_features_v1_mv"
-B = "ml.tom_labels_v1_mv"
-C = "ml.tom_train_base_v1_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
-F3 = "feature_store.device_meta_encoded_t0_v1"
 LOG = "feature_log.tom_features_v1"
 LOGS = [
     "feature_log.logged_sets",

@@ -22,11 +22,11 @@ from feature_store.validation.certification import read_certified
 from feature_store.validation.history.definition_changes import BaselineState, begin_if_redefined
 from tests.conftest import LiveStore
 from tests.feature_store.validation.history.nights import Nights, named, noon, phone, quiet
+from tests.relations import D1 as _D1
+from tests.relations import E_AI as _E_AI
+from tests.relations import A as _A
 
 _TOM = "tom_features_v1"
-_A = "ml.tom_features_v1_mv"
-_D1 = "ml.sold_durations_v1_mv"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _AI_FILE = f"sql/read/{_E_AI}.sql"
 _CONTRACT = "contracts/tom_features_v1.toml"
 _RUN = Holder("tests", "run")

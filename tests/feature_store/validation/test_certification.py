@@ -15,11 +15,11 @@ from feature_store.schema.readiness import check_ready
 from feature_store.validation.certification import certified_in_words, read_certified, withdraw
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import E_AI as _E_AI
+from tests.relations import A as _A
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
-_A = "ml.tom_features_v1_mv"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
 @pytest.fixture

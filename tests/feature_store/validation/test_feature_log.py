@@ -17,11 +17,11 @@ from feature_store.schema.feature_log import log_problems
 from sandbox.roles import OWNER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import E_AI as _E_AI
+from tests.relations import F3 as _F3
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _SETS = (_TOM, _DEVICE)
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-_F3 = "feature_store.device_meta_encoded_t0_v1"
 _LOG = f"feature_log.{_TOM}"
 
 

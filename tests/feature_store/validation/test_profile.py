@@ -17,9 +17,9 @@ from feature_store.validation.profile_parts import Bins, together
 from feature_store.validation.suite_record import begin_suite
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import E_AI as _E_AI
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _ODD = "ml.odd.edited_date"
 _AUDIT = "feature_store_audit"
 

@@ -30,20 +30,8 @@ from feature_store.validation.suite_result import sum_up, tell_empty
 from feature_store.validation.suites import SuiteFinding, run_suite
 from sandbox.roles import OWNER
 from sandbox.server import Server
+from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, F2, A, B, C, E
 
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
-F2 = "feature_store.device_meta_gmc_stats_t0_v1_mv"
-D1 = "ml.sold_durations_v1_mv"
-D2 = "ml.ask_daily_median_v1"
-D3 = "ml.sold_prices_v1_mv"
-COUNTS = "feature_store.device_count_day_v1_mv"
-E_SPEED = "ml.tom_features_v1_enriched_speed_mv"
-F0 = "feature_store.listing_device_features_clean_mv"
-A = "ml.tom_features_v1_mv"
-B = "ml.tom_labels_v1_mv"
-C = "ml.tom_train_base_v1_mv"
 NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
 NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
 RUN = Holder("feature_store_refresh", "tonight")

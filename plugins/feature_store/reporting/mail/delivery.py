@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Outcome(Enum):
+class DeliveryState(Enum):
     """What is known of a mail after its server has been given time."""
 
     SENT = "sent"
@@ -45,12 +45,12 @@ class Delivery:
     """What became of a mail.
 
     Attributes:
-        outcome: whether it was sent.
+        state: whether it was sent.
         problem: why not, or why nobody knows, in one line without secrets; empty if it was.
         through: the server, in words.
     """
 
-    outcome: Outcome
+    state: DeliveryState
     problem: str
     through: str
 
@@ -75,15 +75,15 @@ def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Del
     except Exception as error:
         problem = hide(reason(error))
         handover.give_up()
-    outcome = handover.outcome
-    return Delivery(outcome, "" if outcome is Outcome.SENT else problem, handover.through)
+    state = handover.state
+    return Delivery(state, "" if state is DeliveryState.SENT else problem, handover.through)
 
 
 class _Handover:
     """One mail on its way, and how far it has come."""
 
     def __init__(self, mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> None:
-        self.outcome = Outcome.NOT_SENT
+        self.state = DeliveryState.NOT_SENT
         self._mail, self._settings, self._about_to = mail, settings, about_to
         self._hook: SmtpHook | None = None
         # Held from checking `_given_up` until what depends on it is done.
@@ -127,13 +127,13 @@ class _Handover:
             with self._step:
                 if self._given_up or not self._about_to():
                     raise GivenUp("it is left to another attempt")
-                self.outcome = Outcome.UNKNOWN
+                self.state = DeliveryState.UNKNOWN
             try:
                 answer = data(message)
             except smtplib.SMTPDataError:  # the server refused it
-                self.outcome = Outcome.NOT_SENT
+                self.state = DeliveryState.NOT_SENT
                 raise
-            self.outcome = Outcome.SENT if answer[0] == _TAKEN else Outcome.NOT_SENT
+            self.state = DeliveryState.SENT if answer[0] == _TAKEN else DeliveryState.NOT_SENT
             return answer
 
         client.data = watched

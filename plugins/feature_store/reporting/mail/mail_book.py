@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Error
 
 from feature_store.declarations.dag_outline import VERDICT
-from feature_store.reporting.mail.delivery import Delivery, Outcome
+from feature_store.reporting.mail.delivery import Delivery, DeliveryState
 from feature_store.reporting.mail.mail_record import Mailed, begin, end, mailed
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Book:
     def end(self, delivery: Delivery) -> None:
         """Record whether it was sent."""
         if self._event is None or self._connection is None:
-            if delivery.outcome is Outcome.SENT:
+            if delivery.state is DeliveryState.SENT:
                 self._leave(_SENT)
             return
         try:

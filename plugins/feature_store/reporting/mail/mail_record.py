@@ -13,7 +13,7 @@ from datetime import date
 
 from feature_store.audit.lease import Holder
 from feature_store.connection import Connection, one_row
-from feature_store.reporting.mail.delivery import Delivery, Outcome
+from feature_store.reporting.mail.delivery import Delivery, DeliveryState
 from feature_store.reporting.run.account import Account
 
 _MOST_LEFT = 5
@@ -99,9 +99,9 @@ def begin(
 
 def end(connection: Connection, event: int, delivery: Delivery) -> None:
     """Record whether a mail was sent. If nobody knows, record nothing."""
-    if delivery.outcome is Outcome.UNKNOWN:
+    if delivery.state is DeliveryState.UNKNOWN:
         return
-    sent = delivery.outcome is Outcome.SENT
+    sent = delivery.state is DeliveryState.SENT
     with connection.transaction():
         connection.execute(
             "INSERT INTO feature_store_audit.mail_result_log (mail_event, sent, problem) "

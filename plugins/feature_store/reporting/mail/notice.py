@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
-from feature_store.reporting.mail.delivery import Delivery, GivenUp, Outcome, reason
+from feature_store.reporting.mail.delivery import Delivery, DeliveryState, GivenUp, reason
 from feature_store.reporting.mail.patience import within
 from feature_store.reporting.mail.secrets import hide, know_secrets
 
@@ -48,9 +48,9 @@ def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool])
     except Exception as error:
         problem = hide(reason(error))
         handover.give_up()
-    outcome = handover.outcome
+    state = handover.state
     through = f"the Airflow connection {settings.notify_conn_id!r}"
-    return Delivery(outcome, "" if outcome is Outcome.SENT else problem, through)
+    return Delivery(state, "" if state is DeliveryState.SENT else problem, through)
 
 
 def short_text(mail: Mail) -> str:
@@ -65,7 +65,7 @@ class _Handover:
     """One notice on its way, and how far it has come."""
 
     def __init__(self, mail: Mail, conn_id: str, about_to: Callable[[], bool]) -> None:
-        self.outcome = Outcome.NOT_SENT
+        self.state = DeliveryState.NOT_SENT
         self._text, self._conn_id, self._about_to = short_text(mail), conn_id, about_to
         self._step = threading.Lock()
         self._given_up = False
@@ -78,13 +78,13 @@ class _Handover:
         with self._step:
             if self._given_up or not self._about_to():
                 raise GivenUp("it is left to another attempt")
-            self.outcome = Outcome.UNKNOWN
+            self.state = DeliveryState.UNKNOWN
         try:
             send()
         except Refused:
-            self.outcome = Outcome.NOT_SENT
+            self.state = DeliveryState.NOT_SENT
             raise
-        self.outcome = Outcome.SENT
+        self.state = DeliveryState.SENT
 
     def give_up(self) -> None:
         """Nobody waits any longer: what has not begun to be sent will not be."""

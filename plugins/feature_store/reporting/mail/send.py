@@ -23,7 +23,7 @@ from feature_store.reporting.mail.airflow_facts import (
 )
 from feature_store.reporting.mail.channels import channels, to_be_told
 from feature_store.reporting.mail.compose import Mail, compose
-from feature_store.reporting.mail.delivery import Outcome, reason
+from feature_store.reporting.mail.delivery import DeliveryState, reason
 from feature_store.reporting.mail.mail_book import About, Book, mailed_of_run
 from feature_store.reporting.mail.mail_record import Mailed, mailed, untold_failures
 from feature_store.reporting.mail.patience import within
@@ -156,13 +156,13 @@ def send(mail: Mail, settings: Settings, book: Book) -> bool:
     mail = of_its_store(mail, settings)
     delivery = channel.deliver(mail, settings, lambda: book.begin(mail.subject))
     book.end(delivery)
-    if delivery.outcome is Outcome.SENT:
+    if delivery.state is DeliveryState.SENT:
         log.info("Sent to %s: %s", channel.to, mail.subject)
         return True
     told = {
-        Outcome.NOT_SENT: "could not be sent",
-        Outcome.UNKNOWN: "may have been sent or not",
-    }[delivery.outcome]
+        DeliveryState.NOT_SENT: "could not be sent",
+        DeliveryState.UNKNOWN: "may have been sent or not",
+    }[delivery.state]
     log.error(
         "The %s %r %s through %s: %s",
         channel.name,

@@ -12,10 +12,10 @@ from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
 from tests.feature_store.reporting.page.conftest import SECRET, TONIGHT
 from tests.feature_store.reporting.page.nights import EXPECTATIONS
+from tests.relations import E_AI as _E_AI
 
 _RUN = f"dag_id=feature_store_refresh&run_id={TONIGHT}"
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 _EVIL = "<script>alert(1)</script>"
 
 

@@ -19,9 +19,8 @@ from feature_store.settings import Settings
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import A, E
 
-A = "ml.tom_features_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
 TOKEN = "ml.spam_token_v1"
 
 

@@ -20,9 +20,9 @@ from feature_store.schema.plan import Plan, make_plan
 from feature_store.schema.replacement.build_beside import build
 from feature_store.schema.replacement.dependents import plan_replacement
 from feature_store.schema.replacement.swap import swap
-from tests.feature_store.schema.hand_built import E_AI, E_CLEAN, F1, OWNER, READER, A, E
+from tests.feature_store.schema.hand_built import OWNER, READER
+from tests.relations import D3, E_AI, E_CLEAN, F1, A, E
 
-D3 = "ml.sold_prices_v1_mv"
 _AI_FILE = f"sql/read/{E_AI}.sql"
 
 # Of everything that stands on a store: what it is and what it has, without OIDs.

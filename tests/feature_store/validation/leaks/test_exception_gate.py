@@ -10,20 +10,16 @@ from feature_store.declarations.declared_exceptions import tainted_by
 from feature_store.validation.leaks.gate_context import EXCEPTIONS as GATE
 from feature_store.validation.leaks.gate_context import FAILURE, WARNING
 from tests.feature_store.validation.leaks.variants import (
-    E_CLEAN,
     EXCEPTIONS,
-    F1,
     LISTINGS,
     RULES,
     SETS,
     SPAM,
-    A,
-    B,
-    E,
     flag_by,
     found,
     remake,
 )
+from tests.relations import E_CLEAN, F1, A, B, E
 
 _AI = "iPhone.iphone_ai_enrich"
 _IMAGES = "feature_store.device_image_features_unified_v1"

@@ -18,13 +18,13 @@ from tests.feature_store.validation.leaks.variants import (
     EXCEPTIONS,
     RULES,
     SETS,
-    E,
     make_source_a_view,
 )
+from tests.relations import E_AI as _E_AI
+from tests.relations import E
 
 _LISTINGS = "iPhone.iphone_listings"
 _PAID = "sold_median_price_30d"
-_E_AI = "ml.tom_features_v1_enriched_ai_clean_mv"
 
 
 def _gate_context(connection, store_files):

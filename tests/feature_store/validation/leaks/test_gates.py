@@ -10,7 +10,6 @@ from feature_store.errors import LeakFound
 from feature_store.validation.leaks.gate_context import OUTCOMES, TIME_OF_QUERY
 from feature_store.validation.leaks.gates import assert_no_leak, check_gates, read_gate_context
 from tests.feature_store.validation.leaks.variants import (
-    E_CLEAN,
     EXCEPTIONS,
     LISTINGS,
     RULES,
@@ -18,6 +17,7 @@ from tests.feature_store.validation.leaks.variants import (
     SPAM,
     flag_by,
 )
+from tests.relations import E_CLEAN
 
 
 def _assert_no_leak(database, store_files, exceptions=EXCEPTIONS):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from feature_store.validation.leaks.gate_context import EXCEPTIONS, OUTCOMES, READERS, TIME_OF_QUERY
-from tests.feature_store.validation.leaks.variants import B, found, readers, remake, words
+from tests.feature_store.validation.leaks.variants import found, readers, remake, words
+from tests.relations import B, C
 
-C = "ml.tom_train_base_v1_mv"
 _END = "coalesce(o.sold_date, o.last_seen)"
 _SOLD = "o.sold_date IS NOT NULL AS"
 _LEAKS = {

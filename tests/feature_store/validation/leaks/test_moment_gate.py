@@ -12,13 +12,13 @@ from tests.feature_store.validation.leaks.variants import (
     LISTINGS,
     RULES,
     SPAM,
-    A,
     flag_by,
     found,
     make_source_a_view,
     remake,
     words,
 )
+from tests.relations import A
 
 _FROZEN = {
     "a cast": "l.edited_date < 'today'::date",

@@ -6,19 +6,14 @@ import pytest
 
 from feature_store.validation.leaks.gate_context import EXCEPTIONS, FAILURE, OUTCOMES, TIME_OF_QUERY
 from tests.feature_store.validation.leaks.variants import (
-    D1,
-    E_CLEAN,
-    F1,
     LISTINGS,
     SPAM,
-    A,
-    B,
-    E,
     flag_by,
     found,
     make_source_a_view,
     remake,
 )
+from tests.relations import D1, E_CLEAN, F1, A, B, E
 
 _SOURCE = "iPhone.iphone_listings"
 _OUTCOMES = ("sold_date", "sold_price", "real_sold_price", "last_seen", "status")

@@ -6,14 +6,13 @@ import pytest
 
 from feature_store.validation.leaks.gate_context import READERS
 from tests.feature_store.validation.leaks.variants import (
-    D1,
     LISTINGS,
-    E,
     make_source_a_view,
     readers,
     remake,
     words,
 )
+from tests.relations import D1, E
 
 _JOIN = "FROM ml.tom_features_v1_mv AS f\nLEFT JOIN market"
 _SOURCE = "iPhone.iphone_listings"

@@ -6,10 +6,9 @@ from feature_store.relation_name import Name
 from feature_store.validation.leaks.gates import read_gate_context
 from feature_store.validation.leaks.relation_lineage import relation_lineage
 from tests.feature_store.validation.leaks.variants import EXCEPTIONS, RULES, SETS
-
-_E = "ml.tom_features_v1_enriched_mv"
-_E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
-_F3 = "feature_store.device_meta_encoded_t0_v1"
+from tests.relations import E_CLEAN as _E_CLEAN
+from tests.relations import F3 as _F3
+from tests.relations import E as _E
 
 
 def _lineage(store, store_files, relation):

@@ -10,12 +10,9 @@ from feature_store.database.stored_queries.determinism import PINNED
 from feature_store.validation.leaks.gate_context import FAILURE, TIME_OF_QUERY, WARNING
 from tests.feature_store.validation.leaks.variants import (
     EXCEPTIONS,
-    F1,
     LISTINGS,
     RULES,
     SPAM,
-    A,
-    E,
     flag_by,
     found,
     make_missing,
@@ -23,6 +20,7 @@ from tests.feature_store.validation.leaks.variants import (
     remake,
     words,
 )
+from tests.relations import F1, A, E
 
 # What stands in a query, and the words by which it is found.
 _DISGUISES = {

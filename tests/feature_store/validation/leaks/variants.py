@@ -12,16 +12,10 @@ from feature_store.declarations.store_definition import Store
 from feature_store.settings import Settings
 from feature_store.validation.leaks.gate_context import READERS, LeakFinding
 from feature_store.validation.leaks.gates import check_gates
+from tests.relations import D1, D3, A
 
 LISTINGS = '"iPhone".iphone_listings'
-A = "ml.tom_features_v1_mv"
-B = "ml.tom_labels_v1_mv"
-D1 = "ml.sold_durations_v1_mv"
-D3 = "ml.sold_prices_v1_mv"
-E = "ml.tom_features_v1_enriched_mv"
-E_CLEAN = "ml.tom_features_v1_enriched_clean_mv"
 SPAM = "ml.spam_listings_v1"
-F1 = "feature_store.v_device_meta_base_t0_v1"
 
 _INCLUDE = Settings().include_dir
 SETS = read_feature_sets(_INCLUDE)
