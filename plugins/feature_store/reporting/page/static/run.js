@@ -3,7 +3,7 @@
 import { read } from './api.js';
 import { el } from './dom.js';
 import { between, count, seconds, stamp, useZone, zoneName } from './format.js';
-import { facts, findingTable, section, table } from './parts.js';
+import { command, facts, findingTable, section, table } from './parts.js';
 import { apart, airflowLink, pageAddress, runInAirflow } from './shell.js';
 import { expectations } from './runs.js';
 import { badge, expectationState, icon, runState, taskState } from './states.js';
@@ -19,6 +19,7 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
   return [
     el('p', {}, el('a', { href: '#runs' }, 'All runs')),
     head(run),
+    told.steps.length > 0 && section('What to do', told.steps.map(step)),
     section('What was wrong', wrong.length ? wrong.map(offence) : el('p', { class: 'calm' }, nothingWrong(run, met))),
     told.findings.length > 0 && section('Settled days that changed', findingTable('Changes that this run found', told.findings)),
     section('Relations', refreshes(told.refreshes)),
@@ -48,6 +49,10 @@ function head(run) {
       ]),
     ),
   );
+}
+
+function step({ words, command: text }) {
+  return el('div', { class: 'step' }, el('p', {}, words), text && command(text));
 }
 
 function nothingWrong(run, met) {
