@@ -18,7 +18,7 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
   const met = told.expectations.filter((e) => expectationState(e)[0] === 'good');
   return [
     el('p', {}, el('a', { href: '#runs' }, 'All runs')),
-    head(run),
+    head(run, wrong),
     told.steps.length > 0 && section('What to do', told.steps.map(step)),
     section('What was wrong', wrong.length ? wrong.map(offence) : el('p', { class: 'calm' }, nothingWrong(run, met))),
     told.findings.length > 0 && section('Settled days that changed', findingTable('Changes that this run found', told.findings)),
@@ -29,7 +29,7 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
   ];
 }
 
-function head(run) {
+function head(run, wrong) {
   const [tone, word] = runState(run);
   return el(
     'section',
@@ -40,7 +40,7 @@ function head(run) {
       {},
       el('p', { class: 'standing' }, word),
       el('h2', { id: 'run-title', tabindex: '-1' }, `The run of ${run.as_of_day}`),
-      run.problem && el('p', { class: 'problem' }, run.problem),
+      run.problem && el('p', { class: 'problem' }, wrong.length && run.cause ? run.cause : run.problem),
       facts([
         ['Run', runInAirflow(run.dag_id, run.run_id, run.run_id)],
         ['Kind', run.run_type],
