@@ -372,13 +372,14 @@ def test_a_failed_night_is_told_first(sight: Sight, failed_night: str) -> None:
     sight.settle()
     sight.go(VIEWS["nights"], "Over time")
     sight.settle()
-    expect(sight.frame.get_by_text("1 is a leak, 2 changes wait for a person")).to_be_visible()
+    expect(sight.frame.get_by_text("1 without cause, 2 changes wait for a person")).to_be_visible()
     sight.take("past")
 
 
 def test_html_in_the_data_stays_text(sight: Sight, failed_night: str, page_database: str) -> None:
     sight.open_run(failed_night)
     sight.settle()
+    expect(sight.frame.get_by_role("heading", name="What to do")).to_be_visible()
     sight.take("failed-run")
     # As an expectation would have left it that shows titles, too.
     row = json.dumps([{"listing_id": 4711, "title": MARKUP}])

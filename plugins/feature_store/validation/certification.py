@@ -164,6 +164,7 @@ def certified_in_words(connection: Connection) -> str:
             "require_certified raises for every feature set."
         )
     return (
-        f"{last} Of its {len(rows)} relations {len(gone)} no longer have those rows, so "
+        f"{last} Of its {len(rows)} relations {len(gone)} no longer "
+        f"{'has' if len(gone) == 1 else 'have'} those rows, so "
         f"require_certified raises for feature sets that read them: {', '.join(gone)}."
     )

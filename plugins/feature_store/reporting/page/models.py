@@ -348,11 +348,19 @@ class RefreshLine(Plain):
     reused: str = Field(description="Why it was not refreshed again; empty if it was refreshed.")
 
 
+class StepLine(Plain):
+    """Something to do about a failed run, as its mail says it."""
+
+    words: str
+    command: str = Field(description="To be typed, or SQL to be run; empty if there is none.")
+
+
 class RunDetail(Plain):
     """One run, whole."""
 
     zone: str = Field(description="The store's zone, in which times are shown.")
     run: RunLine
+    steps: list[StepLine] = Field(description="What to do, in order; empty if it did not fail.")
     expectations: list[ExpectationLine] = Field(description="What is wrong comes first.")
     refreshes: list[RefreshLine]
     findings: list[FindingLine]

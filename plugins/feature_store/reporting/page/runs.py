@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from feature_store.connection import Connection
 from feature_store.errors import BadInput
+from feature_store.reporting.mail.next_steps import next_steps
 from feature_store.reporting.page.findings import findings_of_run
 from feature_store.reporting.page.models import (
     ExpectationLine,
@@ -16,6 +17,7 @@ from feature_store.reporting.page.models import (
     RunDetail,
     RunLine,
     Runs,
+    StepLine,
 )
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.store_files import Files
@@ -85,6 +87,7 @@ def read_run(
     return RunDetail(
         zone=settings.zone,
         run=run_line(facts),
+        steps=_steps(facts, settings),
         expectations=[
             ExpectationLine(
                 suite=e.suite,
@@ -116,6 +119,18 @@ def read_run(
         tasks_words="",
         report="api/report?" + urlencode({"dag_id": dag_id, "run_id": run_id}),
     )
+
+
+def _steps(facts: RunRecord, settings: Settings) -> list[StepLine]:
+    """What to do, by the rules of the mail; what is cleared there is a new run here."""
+    run = facts.run
+    if run.verdict != "failed":
+        return []
+    never_ran = run.account.never_ran
+    found = [f for f in facts.findings if f"expectations.{f.suite}" not in never_ran]
+    tasks = [*(failed.task_id for failed in run.account.failed), *never_ran]
+    steps = next_steps(run.dag_id, None, tasks, run.account, found, settings.include_dir)
+    return [StepLine(words=step.words, command=step.command) for step in steps]
 
 
 def read_facts(connection: Connection, dag_id: str, run_id: str) -> RunRecord:

@@ -24,6 +24,7 @@ from feature_store.text_format import in_words, plural
 _SILENT = timedelta(hours=6)
 # As `require_certified` forgives.
 _CLOCK_SET_RIGHT = timedelta(minutes=1)
+_RUN = "Open the latest run, linked below: it says what to do, with the commands."
 _LOG = "Read the log of the task that failed, mend it, then clear that task with what follows it."
 
 
@@ -144,9 +145,10 @@ def _failed(facts: Facts) -> Verdict | None:
         silent = latest or facts.turn
         assert silent is not None  # else the store is empty
         words = f"Run {silent.run_id} has stopped without a verdict."
+        step = _LOG
     else:
-        words = f"The last run failed: {latest.cause.rstrip('.')}."
-    return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=_LOG)
+        words, step = f"The last run failed: {latest.cause.rstrip('.')}.", _RUN
+    return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=step)
 
 
 def _leaking(facts: Facts) -> Verdict | None:

@@ -185,6 +185,7 @@ def test_runs_come_page_by_page_and_each_once(airflow):
 def test_a_run(airflow):
     run = _json(airflow, "/api/run?dag_id=feature_store_refresh&run_id=scheduled__5")
     assert (run["run"]["verdict"], run["run"]["broken"]) == ("failed", 1)
+    assert run["steps"][-1]["command"] == "airflow dags trigger feature_store_refresh"
     assert run["expectations"][0]["outcome"] == "broken"
     assert len(run["expectations"]) == EXPECTATIONS
     assert len(run["refreshes"]) == 14

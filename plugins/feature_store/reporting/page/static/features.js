@@ -121,10 +121,10 @@ function rows(caption, features, set, titles, trendOf) {
   const columns = [
     ['#', (f) => String(f.ordinal), 'number'],
     ['Feature', (f) => el('a', { href: featureHash(f.feature_set, f.name), class: 'strong' }, f.name), 'still'],
+    ['What it knows', (f) => [featureBadge(f), f.exceptions.length > 0 && el('p', { class: 'soft' }, f.exceptions.map((id) => titles.get(id) ?? id).join(', '))], 'words'],
     ['What it is', (f) => f.description, 'words'],
     set === EVERY && ['Set', (f) => f.feature_set, 'words'],
     ['Type', (f) => `${f.dtype}${f.is_nullable ? '' : ', never NULL'}`, 'still'],
-    ['What it knows', (f) => [featureBadge(f), f.exceptions.length > 0 && el('p', { class: 'soft' }, f.exceptions.map((id) => titles.get(id) ?? id).join(', '))], 'words'],
     ['Without a value', (f) => fullness(f, trend(f)), 'still'],
     ['Drift', (f) => drift(f, trend(f)), 'still'],
     features.some((f) => f.owner) && ['Owner', (f) => f.owner || '–', 'words'],

@@ -42,7 +42,7 @@ function verdict({ verdict: told, read_at: readAt, certified_words: certified })
   );
 }
 
-function latest({ latest: run, read_at: readAt }) {
+function latest({ latest: run, read_at: readAt, verdict: told }) {
   if (!run) return el('p', {}, el('span', { class: 'soft' }, 'Latest run: '), 'there was none yet.');
   return el(
     'p',
@@ -51,7 +51,7 @@ function latest({ latest: run, read_at: readAt }) {
     runLink(run.dag_id, run.run_id, `of ${run.as_of_day}`),
     ' ', badge(runState(run)), ' ',
     el('span', { class: 'soft' }, time(run.prepared_at, readAt), `, took ${between(run.prepared_at, run.verdict_at)}`),
-    run.problem && el('span', { class: 'problem' }, run.problem),
+    run.cause && !told.words.includes(run.cause.replace(/\.$/, '')) && el('span', { class: 'problem' }, run.cause),
   );
 }
 

@@ -62,10 +62,12 @@ function setCard(contract, labels) {
     el('span', { class: 'kind' }, 'Feature set'),
     el('span', { class: 'name' }, breakable(contract.name)),
     badge(setState(contract)),
-    contract.refused_for.length > 0 && el('span', { class: 'numbers soft' }, `not proven: ${contract.refused_for.join(', ')}`),
+    contract.refused_for.length > 0 && el('span', { class: 'kind' }, `not proven: ${some(contract.refused_for)}`),
     el('span', { class: 'reads' }, `reads: ${labels.get(contract.relation) ?? contract.relation}`),
   );
 }
+
+const some = (names) => (names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', '));
 
 function relationCard(relation, now, labels, detail, signal) {
   const readsLabels = relation.reads.map((name) => labels.get(name) ?? shortName(name));

@@ -3,7 +3,7 @@
 import { read } from './api.js';
 import { el } from './dom.js';
 import { between, count, seconds, stamp, useZone, zoneName } from './format.js';
-import { facts, findingTable, section, table } from './parts.js';
+import { command, facts, findingTable, section, table } from './parts.js';
 import { apart, airflowLink, pageAddress, runInAirflow } from './shell.js';
 import { expectations } from './runs.js';
 import { badge, expectationState, icon, runState, taskState } from './states.js';
@@ -18,7 +18,8 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
   const met = told.expectations.filter((e) => expectationState(e)[0] === 'good');
   return [
     el('p', {}, el('a', { href: '#runs' }, 'All runs')),
-    head(run),
+    head(run, wrong),
+    told.steps.length > 0 && section('What to do', told.steps.map(step)),
     section('What was wrong', wrong.length ? wrong.map(offence) : el('p', { class: 'calm' }, nothingWrong(run, met))),
     told.findings.length > 0 && section('Settled days that changed', findingTable('Changes that this run found', told.findings)),
     section('Relations', refreshes(told.refreshes)),
@@ -28,7 +29,7 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
   ];
 }
 
-function head(run) {
+function head(run, wrong) {
   const [tone, word] = runState(run);
   return el(
     'section',
@@ -39,7 +40,7 @@ function head(run) {
       {},
       el('p', { class: 'standing' }, word),
       el('h2', { id: 'run-title', tabindex: '-1' }, `The run of ${run.as_of_day}`),
-      run.problem && el('p', { class: 'problem' }, run.problem),
+      run.problem && el('p', { class: 'problem' }, wrong.length && run.cause ? run.cause : run.problem),
       facts([
         ['Run', runInAirflow(run.dag_id, run.run_id, run.run_id)],
         ['Kind', run.run_type],
@@ -48,6 +49,10 @@ function head(run) {
       ]),
     ),
   );
+}
+
+function step({ words, command: text }) {
+  return el('div', { class: 'step' }, el('p', {}, words), text && command(text));
 }
 
 function nothingWrong(run, met) {

@@ -76,7 +76,7 @@ export function standsOn(relation) {
 export function runState(run) {
   if (run.verdict === 'failed') return ['bad', 'Failed'];
   if (run.verdict !== 'passed') return ['info', 'No verdict'];
-  return run.warnings > 0 ? ['warn', 'Passed, with a warning'] : ['good', 'Passed'];
+  return run.warnings > 0 ? ['warn', `Passed, with ${run.warnings === 1 ? 'a warning' : `${run.warnings} warnings`}`] : ['good', 'Passed'];
 }
 
 export function expectationState(expectation) {
