@@ -1,4 +1,4 @@
-"""The store's roles on an embedded server: who applies, runs the DAG, reads, accepts, looks."""
+"""The store's roles on an embedded server: owner, refresher, reader, reviewer, page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def grant_roles(conninfo: str, include_dir: Path = ROOT / "include", **names: st
     Args:
         conninfo: a superuser's, for a database that has the source tables.
         include_dir: the store's folder.
-        names: of roles called otherwise than by default.
+        names: of roles with other names than the default.
 
     Returns:
         The file's words.

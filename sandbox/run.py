@@ -63,7 +63,7 @@ _LOADING = "loading"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do everything; return the exit code."""
     options = _parser().parse_args(arguments)
-    # Whoever ends this process ends the DAG's with it.
+    # Ending this process also ends the DAG's.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _only_one() as lock:
@@ -122,9 +122,9 @@ def _only_one() -> Iterator[int]:
 
 
 def _database_name(data: Data) -> str:
-    """One database for each set of data and each state of the SQL files, the package's own too.
+    """One database for each data set and each state of the SQL files, also the package's own.
 
-    So that a changed file (an upgrade, an experiment) starts on a database of its own.
+    So a changed file (an upgrade, an experiment) starts with a new database.
     """
     digest = hashlib.sha256()
     folders = (data.include_dir, PACKAGE_SQL)
@@ -139,8 +139,8 @@ def _database(server: Server, data: Data) -> str:
     if server.has_database(name):
         _say(f"The database {name} is there already.")
         return server.database(name)
-    # Loaded under another name, so that a database of this name is never half-loaded; and the name
-    # is always the same, so that what a killed run began is gone with the next.
+    # Loaded under another name, so that a database of this name is always fully loaded. That name
+    # is always the same, so that the next run removes what a killed run has left.
     server.drop_database(_LOADING)
     try:
         _say(f"Loading sources into the new database {name}.")
@@ -173,10 +173,10 @@ def _create_store(conninfo: str, settings: Settings) -> str:
         if plan.creates:
             _say(f"Applied the schema: {len(plan.creates)} objects.")
         for feature_set in read_feature_sets(settings.include_dir):
-            # On a database of your own this is an act of yours: bin/feature-store stamp-contract
+            # On your own database you do this yourself: bin/feature-store stamp-contract
             checked = stamp(connection, feature_set, replace=False)
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
-        # And this: bin/feature-store stamp-proofs
+        # And this, too: bin/feature-store stamp-proofs
         for change in stamp_proofs(connection, store, settings.include_dir):
             _say(f"Proofs stamped anew: {change}")
     if grants:
@@ -205,7 +205,7 @@ def _migrate_airflow(environment: dict[str, str]) -> None:
 
 
 def _end_abandoned_runs() -> None:
-    # A run whose process was killed would hold the store's lease: no scheduler ends it here.
+    # A killed run would keep the store's lease, because no scheduler ends it here.
     with closing(sqlite3.connect(AIRFLOW / "airflow.db")) as connection, connection:
         connection.execute("UPDATE dag_run SET state = 'failed' WHERE state = 'running'")
 
@@ -232,7 +232,7 @@ def _run_dag(as_of_day: date, environment: dict[str, str], lock: int) -> int:
 
 
 def answered_day(newest: date | None, today: date) -> date:
-    """The day that the run answers for: this one, as at night; of old data their last day."""
+    """The day that the run answers for: today, as at night; for old data its last day."""
     return newest if newest and newest < today - timedelta(days=1) else today
 
 
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", type=Path, help="its folder; default: the settings'")
     parser.add_argument("--listings", type=int)
     parser.add_argument("--days", type=int, default=SampleOptions.days)
-    # As of this night, so that what comes of it is as fresh as a store that is filled every day.
+    # As of this night, so that the result is as fresh as a store that is filled every day.
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     parser.add_argument("--last-day", type=date.fromisoformat, default=yesterday)
     parser.add_argument("--csv", help="a CSV of listings, plain or .gz, instead of the sample")

@@ -1,15 +1,15 @@
-"""What was adopted as it was: relations that the record has not as their files define them."""
+"""Adopted relations: those whose record is not what their file defines."""
 
 from __future__ import annotations
 
 from feature_store.connection import Connection
 
 ADOPTED = "adopted as it was:\n"
-"""How the record of an object that apply did not create begins."""
+"""The first words of the record of an object that apply did not create."""
 
 
 def adopted_relations(connection: Connection) -> frozenset[str]:
-    """What was adopted as it was, by name."""
+    """The adopted relations, by name."""
     rows = connection.execute(
         "SELECT object FROM feature_store_audit.definition WHERE starts_with(file_definition, %s)",
         (ADOPTED,),

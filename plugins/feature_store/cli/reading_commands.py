@@ -1,4 +1,4 @@
-"""The commands that show how the store stands: for a person, or with ``--json`` for a monitor."""
+"""The commands that show the state of the store: for a person, or with ``--json`` for a monitor."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def add_reading_commands(add: Add) -> None:
     report.add_argument(
         "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
     )
-    history = add("history", _history, "Show what moved in the past and waits for a person.")
-    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
+    history = add("history", _history, "Show past days that changed and wait for a person.")
+    fresh = add("freshness", _freshness, "Fail unless a run has certified the store recently.")
     fresh.add_argument(
         "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
     )
@@ -84,7 +84,7 @@ def _report(
     holder = Holder(options.dag or dag_id, options.run_id or run_id)
     if options.json:
         return Answer([], [summary(read_record(connection, holder.dag_id, holder.run_id))])
-    # Brings in what writes pages, which nothing else needs.
+    # Imports what renders pages, which no other command needs.
     from feature_store.reporting.report.render import write_report
 
     exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)

@@ -16,13 +16,13 @@ from feature_store.text_format import plural
 
 PROVEN = "proven as of t0"
 BADGES = {
-    "updated in place": "The source writes over it, and nobody knows what it was at t0.",
-    "live": "As the source stands when somebody reads it.",
-    "as of refresh": "As the source stood at the last refresh.",
-    "same-day": "Knows the whole day of t0, with what came later on it.",
+    "updated in place": "The source overwrites it, so nobody knows its value at t0.",
+    "live": "As the source is at the moment of reading.",
+    "as of refresh": "As the source was at the last refresh.",
+    "same-day": "Knows the whole day of t0, including what came later that day.",
     PROVEN: "Compared every night with what was known at t0.",
 }
-"""What a feature's values know, in a word or two; the first that is true of it says it."""
+"""What a feature's values know, in a word or two; the first one that applies is used."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class DeclaredException:
     """Where a feature sees more than was known at t0, and why that is kept.
 
     Attributes:
-        id: by which reports call it.
+        id: its name in reports.
         title: what it is, in a few words.
         relation: the relation in which it happens.
         reads: what it reads that is not as of t0; None if the exception is a call.
         calls: the function that it calls and whose answer depends on the reader's session; None if
             the exception is a read.
-        columns: of what it reads, if it is about these columns alone; empty: about all.
+        columns: the columns of what it reads that it is about; empty: all.
         badge: one of `BADGES`, for the features that it reaches.
         taints: the features that it reaches, by feature set.
-        says: the words by which comments of tainted columns tell it.
+        says: the words that comments of tainted columns must contain.
         reason: why it is kept.
     """
 
@@ -119,7 +119,7 @@ def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:
     if (content.reads is None) == (content.calls is None):
         raise BadInput(f"{path}: {content.id}: expected one of reads and calls.")
     if content.columns and content.reads is None:
-        raise BadInput(f"{path}: {content.id}: columns are of what it reads; it reads nothing.")
+        raise BadInput(f"{path}: {content.id}: columns belongs to reads, and reads is missing.")
     only_once(path, f"{content.id}, columns", content.columns)
     if content.badge not in BADGES or content.badge == PROVEN:
         known = ", ".join(badge for badge in BADGES if badge != PROVEN)

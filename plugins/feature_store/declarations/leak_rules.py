@@ -25,9 +25,9 @@ class Outcome:
 
     Attributes:
         relation: whose columns.
-        columns: their names; ``*`` alone stands for all, and for which rows there are.
-        read_by: who may read them, each with the columns of its own into which they may go.
-        reason: what they tell.
+        columns: their names; ``*`` alone means all columns, and which rows there are.
+        read_by: who may read them, each with its own columns that may be made of them.
+        reason: what they say.
     """
 
     relation: Name
@@ -42,15 +42,15 @@ class LeakRules:
 
     Attributes:
         path: the file.
-        as_of: sources whose rows say of which day they are, each with who may read it, and of
-            these each with the columns of the source that it reads, outcomes aside.
+        as_of: sources whose rows have a day, each with its readers and the columns that each of
+            them reads, without outcomes.
         not_as_of: what is not as of t0 by itself, each with the reason.
         columns_not_as_of: single columns that are not, of sources that otherwise are, each with
             the reason.
         outcomes: what is known only after t0.
         functions: signatures of users' functions for which a person vouches, each with the reason.
-        constants: relations and points in time that stand in their queries, for which a person
-            vouches: they were written so, and not made of ``'today'``.
+        constants: relations and points in time in their queries, for which a person vouches that
+            they were written as dates, and not made from ``'today'``.
     """
 
     path: Path
@@ -150,7 +150,10 @@ class _RulesInFile(Fields):
 def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
     where = f"outcome, {place}"
     if EVERY_COLUMN in content.columns and len(content.columns) > 1:
-        raise BadInput(f"{path}: {where}: columns names {EVERY_COLUMN!r}, which is all, and more.")
+        raise BadInput(
+            f"{path}: {where}: columns has {EVERY_COLUMN!r}, which means all, and "
+            "other names as well."
+        )
     return Outcome(
         relation=name_at(path, where, content.relation),
         columns=tuple(content.columns),

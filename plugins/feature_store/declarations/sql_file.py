@@ -27,7 +27,7 @@ class SqlFile:
     Attributes:
         path: where it is.
         name: the relation that it creates; also the file's name.
-        materialized: whether that is a materialized view, else it is a plain view.
+        materialized: whether it is a materialized view; else it is a plain view.
         create: the statement that creates it.
         indexes: the statements that create its indexes, by index name.
         unique_indexes: the columns of its plain unique indexes (columns only, no condition), by
@@ -35,8 +35,8 @@ class SqlFile:
         comments: the statements that comment on it.
         described: the columns that they describe.
         reads: every relation that its query names.
-        shows: those of them that the outermost SELECT names itself, in that order: a column that
-            keeps its name comes from the first of these that has it.
+        shows: those of them that the outermost SELECT names, in that order. A column that keeps its
+            name comes from the first of these that has it.
     """
 
     path: Path
@@ -75,12 +75,12 @@ def read_sql_file(path: Path) -> SqlFile:
     return read_sql_text(path, read_text(path))
 
 
-# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
+# Cached, because parsing is slow and a task reads all files twice: for the DAG and for its work.
 @lru_cache(maxsize=256)
 def read_sql_text(path: Path, source: str) -> SqlFile:
     """Read the text of such a file, which need not be written yet; see `read_sql_file`."""
     statements = split_text(path, source)
-    # sqlglot does not know these two endings, and what is read here does not depend on them.
+    # sqlglot does not know these two endings, and nothing read here depends on them.
     parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]
     creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
     if len(creates) != 1:
@@ -92,7 +92,7 @@ def read_sql_text(path: Path, source: str) -> SqlFile:
     create = parsed[creates[0]]
     name = _name(path, create.this)
     if str(name) != path.stem:
-        raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
+        raise BadInput(f"{path} creates {name}; expected {path.stem}, as the file is called.")
     materialized = create.find(exp.MaterializedProperty) is not None
     _check_form(path, name, statements[creates[0]].text, materialized=materialized)
     indexes: dict[str, Statement] = {}
@@ -112,7 +112,8 @@ def read_sql_text(path: Path, source: str) -> SqlFile:
         elif p is not create:
             raise BadInput(
                 f"{path}: a statement that does not belong to {name}: {statement.text[:80]!r}.",
-                next_step=f"Keep what creates {name}, its indexes and its comments; move the rest.",
+                next_step=f"Keep only what creates {name}, its indexes and its comments; move "
+                "the rest.",
             )
     return SqlFile(
         path=path,
@@ -131,12 +132,12 @@ def read_sql_text(path: Path, source: str) -> SqlFile:
 def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> None:
     if not _BEFORE_QUERY.match(create):
         raise BadInput(
-            f"{path}: something stands between {name} and its query.",
-            next_step="Name the columns in the query; leave options to the database.",
+            f"{path}: there is something between {name} and its query.",
+            next_step="Name the columns in the query. Set options in the database.",
         )
     if materialized and not _NO_DATA.search(create):
         raise BadInput(
-            f"{path} fills {name} while it creates it.",
+            f"{path} fills {name} when it creates it.",
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
         )
 
@@ -146,7 +147,7 @@ def _is_create(parsed: exp.Expr, kind: str) -> bool:
 
 
 def _plain_columns(parsed: exp.Expr) -> tuple[str, ...]:
-    """The columns of an index over columns alone; empty for any other."""
+    """The columns of an index over plain columns; empty for any other index."""
     parameters = parsed.this.args["params"]
     keys = [k.this if isinstance(k, exp.Ordered) else k for k in parameters.args["columns"]]
     if parameters.args.get("where") or not all(isinstance(key, exp.Column) for key in keys):

@@ -20,7 +20,7 @@ class Statement:
     """One statement of a file.
 
     Attributes:
-        text: as it stands in the file, without the closing semicolon.
+        text: as in the file, without the closing semicolon.
         normal: the same without comments, line breaks and the case of unquoted words: equal for
             two statements that PostgreSQL would read alike.
     """
@@ -43,10 +43,10 @@ def read_query(path: Path, source: str) -> Statement:
 
     Args:
         path: the file, for messages.
-        source: its text, with numbers in the place of thresholds.
+        source: its text, in which numbers have replaced thresholds.
 
     Raises:
-        BadInput: it is anything else than one query.
+        BadInput: it is not exactly one query.
     """
     statement = read_statement(path, source)
     if not isinstance(parse(path, statement.text), exp.Query):
@@ -79,7 +79,7 @@ def tokens_of(source: str) -> tuple[Token, ...]:
 
 @lru_cache(maxsize=256)
 def split_text(path: Path, source: str) -> tuple[Statement, ...]:
-    """Split a file's text, with values in the place of names; see `split_statements`."""
+    """Split a file's text in which values have replaced names; see `split_statements`."""
     try:
         tokens = tokens_of(source)
     except SqlglotError as error:
@@ -107,19 +107,19 @@ def _groups(tokens: Iterable[Token]) -> Iterator[list[Token]]:
 
 def _normal(source: str, token: Token) -> str:
     text = source[token.start : token.end + 1]
-    # Values and quoted names count letter by letter, whichever way they are quoted. Other words do
-    # not, nor do the blanks inside a phrase that is one token, such as ORDER BY.
+    # Case matters in values and quoted names, however they are quoted. It does not in other words,
+    # nor do the blanks inside a phrase that is one token, such as ORDER BY.
     quoted = any(mark in text for mark in "'\"$")
     return text if quoted else " ".join(text.lower().split())
 
 
-# A plan reads the same few queries that a suite reads again.
+# Cached, because the same few queries are read several times.
 @lru_cache(maxsize=256)
 def parse(path: Path, text: str) -> exp.Expr:
-    """Read one statement of a file as SQL. Nothing may alter what this returns.
+    """Read one statement of a file as SQL. Do not change the result, which is cached.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not SQL.
     """
     try:
         parsed = sqlglot.parse_one(text, dialect="postgres")

@@ -29,16 +29,16 @@ def check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterabl
         folder = path.parent.relative_to(sql_dir).as_posix()
         if folder in _OF_THE_PACKAGE:
             raise BadInput(
-                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
+                f"{path} is left from an earlier version: the package has its own {folder} now.",
                 next_step=f"Delete the folder {path.parent}.",
             )
         if folder not in known:
             raise BadInput(
-                f"{path} is in no folder that is read.",
+                f"{path} is not in a folder that is read.",
                 next_step=f"Move it to one of {', '.join(sorted(known))}.",
             )
         if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
-            raise BadInput(f"{path} is about {path.stem}, which no file defines.")
+            raise BadInput(f"{path} is named after {path.stem}, which no file defines.")
 
 
 def check_kind(file: SqlFile, refresh: Refresh) -> None:
@@ -55,7 +55,8 @@ def check_kind(file: SqlFile, refresh: Refresh) -> None:
         raise BadInput(
             f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
             f"concurrently.",
-            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
+            next_step="Add a CREATE UNIQUE INDEX on columns, without WHERE; or move the file to "
+            "base.",
         )
 
 
@@ -70,7 +71,7 @@ def check_reads(file: SqlFile, known: Set[Name]) -> None:
         raise BadInput(
             f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
             f"neither a relation of the store nor a source.",
-            next_step="Mend the name, or declare the source in include/sources.toml.",
+            next_step="Fix the name, or declare the source in include/sources.toml.",
         )
 
 
@@ -85,13 +86,13 @@ def check_outlines(files: Mapping[Name, SqlFile], include_dir: Path) -> None:
         for other in sorted(outline.reads - reads):
             raise BadInput(
                 f"{files[name].path} names {other} without reading it.",
-                next_step=f"Call that alias, column or function of {name} otherwise.",
+                next_step=f"Rename that alias, column or function in {name}.",
             )
         for other in sorted(reads - outline.reads):
             raise BadInput(
                 f"{files[name].path} reads {other} in a way that the DAG cannot see.",
-                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
-                "what follows it.",
+                next_step=f"Write {other} plainly: a quote escaped with a backslash hides the "
+                "text after it.",
             )
 
 

@@ -37,13 +37,13 @@ class Relation:
         file: the SQL file that defines it.
         refresh: how it is refreshed.
         witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
-        specification: what its rows are, by another route.
-        guards: what must hold of it, and of the sources that it reads, before it is refreshed.
-        sources: the user's tables that its refresh or its specification reads, through plain views
-            too: what they hold may have changed a moment later.
-        key: the columns that its header names as its key; none where an index is enough, or rows
-            may be alike.
-        other_key: by which it may be unique instead if it was there before us.
+        specification: the second query for its rows.
+        guards: what must hold for it and its sources before it is refreshed.
+        sources: the user's tables that its refresh or its specification reads, also through plain
+            views. Their rows may change at any moment.
+        key: the columns that its header names as its key; none if an index is enough, or rows may
+            be equal.
+        other_key: the key that it may have instead if it was adopted.
         rows: which rows it holds, if its header says so.
     """
 
@@ -77,20 +77,20 @@ class Relation:
 
     @property
     def specified_by_refresh(self) -> Specification | None:
-        """Its specification, if only its refresh can hold it to that: in its own snapshot."""
+        """Its specification, if only its refresh, in its own snapshot, can compare it with that."""
         by_refresh = self.refresh is not Refresh.NEVER and self.sources
         return self.specification if by_refresh else None
 
 
 @dataclass(frozen=True)
 class Store:
-    """Every relation, each after all that it reads, and the sources below them.
+    """Every relation, each after everything that it reads, and the sources below them.
 
     Attributes:
-        profile: what it is called, and where it lives.
+        profile: its name and where it is.
         relations: in an order in which they can be created and refreshed.
         sources: the user's tables that they read.
-        source_guards: what must hold of these before anything is refreshed.
+        source_guards: what must hold for the sources before anything is refreshed.
     """
 
     profile: StoreProfile
@@ -124,7 +124,7 @@ class Store:
 
 
 def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
-    """A relation and all of ours that it reads, directly or not, each after what it reads."""
+    """A relation and all of the store's that it reads, directly or not, in order of refresh."""
     by_name = {r.name: r for r in store.relations}
     found: set[Name] = set()
     pending = [relation.name]
@@ -176,7 +176,7 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
             if file.name.relation in seen:
                 raise BadInput(
                     f"{path}: another file defines a relation called {file.name.relation} too.",
-                    next_step="Give it another name: tasks are called by it, without the schema.",
+                    next_step="Rename it: tasks are named after the relation, without the schema.",
                 )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
@@ -221,7 +221,7 @@ def _check_layers(store: Store) -> None:
             above = [r for r in store.refreshed_before(relation) if r.refresh is Refresh.CONCURRENT]
             if above:
                 raise BadInput(
-                    f"{relation.file.path} is a base layer and reads the read layer "
-                    f"{above[0].name}; every base layer is done before a read layer starts.",
+                    f"{relation.file.path} is a base layer but reads the read layer "
+                    f"{above[0].name}. All base layers are refreshed before any read layer.",
                     next_step="Move the file to the folder read.",
                 )

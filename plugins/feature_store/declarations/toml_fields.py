@@ -47,7 +47,7 @@ def read_fields(path: Path, model: type[_Content]) -> _Content:
         said = {
             "missing": "the field is missing.",
             "extra_forbidden": "the field is unknown.",
-            "model_type": "expected a table of fields, as the package's own file has it.",
+            "model_type": "expected a table of fields, as in the package's own file.",
         }.get(first["type"], f"{first['msg']}.")
         raise BadInput(f"{path}: {where}: {said}") from None
 
@@ -90,5 +90,5 @@ def only_once(path: Path, where: str, texts: Iterable[str]) -> None:
     seen: set[str] = set()
     for text in texts:
         if text in seen:
-            raise BadInput(f"{path}: {where}: {text!r} is there twice.")
+            raise BadInput(f"{path}: {where}: {text!r} is listed twice.")
         seen.add(text)

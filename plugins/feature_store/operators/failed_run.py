@@ -1,4 +1,4 @@
-"""What makes a run a failed one: what failed in it before the verdict, and the verdict's record."""
+"""Failed runs: what failed before the verdict, and the record of the verdict."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def record_failure(
     connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
-    """Record that the run failed, and why; the verdict's number, None where none can be kept."""
+    """Record that the run failed, and why. Returns the verdict's number; None if not recorded."""
     holder = holder_of(context)
     if another_store(connection, settings.include_dir):
         return None  # whose record says nothing of this one
     if not audit_is_current(connection):
         if has_audit(connection):
-            release_lease(connection, holder)  # prepare stopped the run, and has said so
+            release_lease(connection, holder)  # prepare stopped the run and has reported it
         return None
     with suppress(BadInput):  # a run for no day leaves no record
         open_record(connection, settings, context, once=True)
@@ -60,7 +60,8 @@ def failed_before(context: Context) -> RunFailed | None:
     return RunFailed(
         "Tasks of this run did not do their work:",
         items=items,
-        readers="layers that were refreshed before the failure show new rows, the others old.",
-        next_step="Read the log of the task that failed, mend it, then clear that task with what "
-        "follows it.",
+        readers="new rows of layers that were refreshed before the failure, old rows of the "
+        "others.",
+        next_step="Read the log of the failed task, fix the cause, then clear that task with "
+        "what follows it.",
     )

@@ -1,6 +1,6 @@
-"""The nightly DAG of a store, out of its folder's outline. One DAG file calls it for each store.
+"""The nightly DAG of a store, made from its folder's outline. A DAG file calls it per store.
 
-Airflow parses a DAG file again and again, so nothing here asks a database or imports what is heavy.
+Airflow parses a DAG file again and again, so nothing here opens a database or imports slow modules.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def feature_store_dag(
     feature_sets = read_feature_sets(include_dir)
     with DAG(
         dag_id=profile.dag_id,
-        description="Refresh the feature store, prove it, hold it to its contracts, certify it.",
+        description="Refresh the feature store, prove it, check its contracts, certify it.",
         schedule=CronTriggerTimetable(
             schedule or settings.schedule, timezone=settings.schedule_zone
         ),
         start_date=pendulum.datetime(2025, 1, 1, tz=settings.schedule_zone),
         catchup=False,
         max_active_runs=1,
-        # No pool: it would have to be made by hand before the first run, and the lease in the
-        # database keeps runs apart already. No weights: Airflow's own put the task first that most
-        # others wait for.
+        # No pool: somebody would have to create it before the first run, and the lease in the
+        # database already keeps runs apart. No weights: by default Airflow starts the task first
+        # that most others wait for.
         default_args={
             "owner": "feature-store",
             "execution_timeout": timedelta(seconds=settings.task_timeout),
@@ -103,20 +103,20 @@ def _params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="As-of day",
-            description="The day that the run answers for; empty: its logical date's day.",
+            description="The day that the run answers for. Empty: the day of its logical date.",
         ),
         "refresh_unchanged": Param(
             False,
             type="boolean",
             title="Refresh unchanged",
-            description="Refresh every relation, even one of which nothing that it reads changed.",
+            description="Refresh every relation, even those whose inputs have not changed.",
         ),
         "accept_shrink": Param(
             False,
             type="boolean",
             title="Accept lost rows",
-            description="Refresh although sources or layers have lost many of their rows: it is "
-            "meant.",
+            description="Refresh although sources or layers have lost many rows, because this is "
+            "intended.",
         ),
     }
 
@@ -154,15 +154,15 @@ def _add_tasks(
         Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
-    with TaskGroup(EXPECTATIONS, tooltip="Side by side, each to its end.") as expectations:
+    with TaskGroup(EXPECTATIONS, tooltip="All at the same time, each to its end.") as expectations:
         for suite, title in suites.items():
             SuiteOperator(task_id=suite, suite=suite, doc_md=title)
     assert_contract = AssertContractOperator(
         task_id=VERDICT,
         trigger_rule="all_done",
         outlets=outlets,
-        doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
-        "contracts, the leak gates and history, and certifies the store.",
+        doc_md="The verdict: fails if anything failed before. Otherwise checks contracts, leak "
+        "gates and history, and certifies the store.",
     )
 
     refreshes = {
@@ -179,8 +179,8 @@ def _add_tasks(
         refresh << [refreshes[before] for before in sorted(refreshed_before(name, outlines))]
 
     prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
-    # After each task, not only after the last ones: the first failure gives up at once all that
-    # comes after it, and the verdict waits for what is still at work beside it.
+    # The verdict comes after each task, not only after the last ones. A failure skips at once
+    # everything behind it, but the verdict must wait for tasks that are still running.
     [prepare, *refreshes.values(), expectations] >> assert_contract
 
 

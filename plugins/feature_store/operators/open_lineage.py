@@ -42,7 +42,7 @@ def lineage_of(relation: str, settings: Settings) -> OperatorLineage:
 
 
 def lineage_of_bound_views(settings: Settings) -> OperatorLineage:
-    """What the feature sets read that are carried by plain views, which no task refreshes."""
+    """What feature sets on plain views read; no task refreshes these."""
     include_dir = settings.include_dir
     views = {r.name for r in read_store(include_dir).relations if r.refresh is Refresh.NEVER}
     bound = [s.relation for s in read_feature_sets(include_dir) if s.relation in views]
@@ -90,7 +90,7 @@ class _Datasets:
         )
 
     def written(self, lineage: RelationLineage) -> Any:
-        """A relation as a dataset that was written, with what its columns are made of."""
+        """A relation as a written dataset, with what its columns are made of."""
         dataset = self.named(lineage.relation)
         dataset.facets["columnLineage"] = self._columns(lineage)
         return dataset

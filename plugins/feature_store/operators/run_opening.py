@@ -1,4 +1,4 @@
-"""Opening a run's record: after a look at everything, by `prepare` or whoever works in its place.
+"""Opens a run's record after checking everything, in `prepare` or in a task in its place.
 
 An operator can mark `prepare` success while it waits for the lease, and a record can be lost.
 A run without one is certified by nobody and shown nowhere. So the next task of the run looks as
@@ -37,7 +37,7 @@ def limits_of(settings: Settings, context: Context) -> Limits:
 def look_and_open(
     connection: Connection, settings: Settings, context: Context, *, once: bool = False
 ) -> date:
-    """Look whether a refresh can start, and open the run's record whatever is found.
+    """Check whether a refresh can start, and open the run's record in any case.
 
     Args:
         connection: a pinned session in autocommit mode.
@@ -50,7 +50,7 @@ def look_and_open(
         The day that the run answers for.
 
     Raises:
-        NotReady: something is not fit for a refresh.
+        NotReady: something must be fixed before a refresh.
         RowsLost: a source has lost too many rows.
         BadInput: a file or a parameter that cannot be used.
     """
@@ -59,7 +59,7 @@ def look_and_open(
         check_ready(connection, store, settings)
         check_sources(connection, store, limits_of(settings, context))
     except (StoreError, psycopg.Error):
-        # The run goes no further, so that it has a verdict and a report.
+        # The run stops here, but so it has a verdict and a report.
         try:
             open_record(connection, settings, context, once=once)
         except (StoreError, psycopg.Error) as error:
@@ -84,7 +84,7 @@ def open_record(
 
 
 def require_record(connection: Connection, settings: Settings, context: Context) -> None:
-    """See to it that the run has a record: if it has none, this task does what `prepare` does.
+    """Make sure that the run has a record: if it has none, do what `prepare` does.
 
     Raises:
         NotReady, RowsLost, BadInput: as `look_and_open`.
@@ -92,5 +92,5 @@ def require_record(connection: Connection, settings: Settings, context: Context)
     holder = holder_of(context)
     if has_record(connection, holder):
         return
-    log.warning("%s has no record: prepare did not do its work, so it is done here.", holder)
+    log.warning("%s has no record: prepare did not do its work, so this task does it.", holder)
     look_and_open(connection, settings, context, once=True)

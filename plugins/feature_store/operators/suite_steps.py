@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 FINDINGS = "findings"
-"""The XCom key under which a suite leaves what each of its expectations came to."""
+"""The XCom key under which a suite leaves the results of its expectations."""
 
 
 def check_suite(

@@ -1,6 +1,6 @@
 """The DAG's operators: take the lease and look, refresh one relation, check one suite.
 
-The last one, which gives the verdict, is in `verdict`. Each opens its own session and works under
+The last operator, which gives the verdict, is in `verdict`. Each opens its own session and holds
 the store's lease (`store_operator`).
 """
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     from feature_store.connection import Connection
 
-# The wait for the lease is rescheduled many times, and a scheduler that lags takes a task for lost
-# that comes back before its end was noted: that costs a try. So who waits has tries to lose.
+# A task that waits for the lease is rescheduled many times. If it comes back before a slow
+# scheduler has noted its end, the scheduler counts it as lost, and a try is gone. So it gets extra
+# tries.
 _RETRIES_OF_WHO_WAITS = 10
 
 
 class PrepareOperator(StoreOperator):
-    """Take the lease, then check that a refresh can start. Changes nothing of the store.
+    """Take the lease, then check that a refresh can start. Changes nothing in the store.
 
-    If an earlier run failed and could not say so, its mail is sent first.
+    If an earlier run failed and could not send its mail, that mail is sent first.
 
     Returns (XCom): the run's as-of day as YYYY-MM-DD.
     """
@@ -34,7 +35,7 @@ class PrepareOperator(StoreOperator):
         super().__init__(**{"retries": _RETRIES_OF_WHO_WAITS, **kwargs})
 
     def work(self, connection: Connection, settings: Settings, context: Context) -> str:
-        """Take the lease, look at everything, and open the run's record."""
+        """Take the lease, check everything, and open the run's record."""
         # Slow to import: a DAG file, which imports this, is parsed again and again.
         from feature_store.operators.prepare_steps import prepare
 
@@ -42,9 +43,9 @@ class PrepareOperator(StoreOperator):
 
 
 class RefreshOperator(StoreOperator):
-    """Refresh one relation, unless it is already what a refresh would make of it.
+    """Refresh one relation, unless a refresh would change nothing.
 
-    It never skips: a skip would turn a run green that nobody validated.
+    It never skips: a skip would turn an unvalidated run green.
 
     Args:
         relation: its name, ``schema.name``.
@@ -59,14 +60,14 @@ class RefreshOperator(StoreOperator):
         self.relation = relation
 
     def work(self, connection: Connection, settings: Settings, context: Context) -> dict[str, Any]:
-        """Refresh the relation under the lease, or record why it need not be."""
+        """Refresh the relation under the lease, or record why it is not necessary."""
         # Slow to import: a DAG file, which imports this, is parsed again and again.
         from feature_store.operators.refresh_steps import refresh_relation
 
         return refresh_relation(connection, settings, context, self.relation)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
-        """What it reads and writes, column by column: OpenLineage's provider asks."""
+        """What it reads and writes, column by column, for OpenLineage's provider."""
         # It needs the provider, an extra, which may not be installed; it alone calls this.
         from feature_store.operators.open_lineage import lineage_of
 
@@ -74,7 +75,7 @@ class RefreshOperator(StoreOperator):
 
 
 class SuiteOperator(StoreOperator):
-    """Check one suite of expectations, each to its end although another fails.
+    """Check all expectations of one suite, even if some of them fail.
 
     Args:
         suite: its name, one of `suites.toml`.

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class AssertContractOperator(StoreOperator):
-    """The verdict: fail if anything failed before, else hold the store to its contracts.
+    """The verdict: fail if anything failed before; else check the store's contracts.
 
-    Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
-    gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
-    green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
-    of what readers read and of the feature logs, get their events.
+    It runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report
+    and releases the lease. It raises if the run failed, because a last task that succeeds would
+    turn a failed run green. If all is well, it certifies what the run refreshed. Only then do its
+    outlets (assets of what readers read, and of the feature logs) get their events.
 
     Returns (XCom): the hash of each feature set.
     """
@@ -39,10 +39,10 @@ class AssertContractOperator(StoreOperator):
         self._verdict: Verdict | None = None
 
     def execute(self, context: Context) -> Any:
-        """Give the verdict; where this try is the last one and fails, record it and send the mail.
+        """Give the verdict. If this is the last try and it fails, record that and send the mail.
 
-        In the task's own time: what Airflow calls after a task has failed it also kills, and then
-        it runs the task again.
+        This is done inside the task: Airflow may kill what it calls after a task has failed, and
+        then it runs the task again.
         """
         # Slow to import: a DAG file, which imports this, is parsed again and again.
         from feature_store.operators.verdict_steps import Verdict
@@ -55,7 +55,7 @@ class AssertContractOperator(StoreOperator):
         except (Exception, AirflowTaskTimeout) as error:
             cause = error.__cause__ if isinstance(error, AirflowFailException) else error
             final = isinstance(error, AirflowFailException) or is_last_try(context)
-            # Who was stopped has no time left, and a run that is over has had its verdict.
+            # A stopped task has no time left, and a run that is over has its verdict.
             if not final or self.stopped or isinstance(cause, RunOver):
                 raise
             if verdict.end_badly(cause or error):
@@ -68,12 +68,12 @@ class AssertContractOperator(StoreOperator):
         settings: Settings,
         context: Context,  # noqa: ARG002  # the verdict has it
     ) -> dict[str, str | None]:
-        """Certify the store, say so, and give the lease back."""
+        """Certify the store, report it, and release the lease."""
         assert self._verdict is not None  # `execute` was called
         return self._verdict.give(connection, settings)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
-        """The feature sets that no task refreshes: OpenLineage's provider asks."""
+        """The feature sets that no task refreshes, for OpenLineage's provider."""
         # It needs the provider, an extra, which may not be installed; it alone calls this.
         from feature_store.operators.open_lineage import lineage_of_bound_views
 

@@ -97,17 +97,17 @@ class Verdict:
     def end_badly(self, error: BaseException) -> bool:
         """Record the failed verdict and send the one mail. True: the store is certified after all.
 
-        Where the connection broke while it was being certified, only the record knows.
+        If the connection broke during certification, only the record knows.
 
         Raises:
-            StoreError, psycopg.Error: the record was out of reach just now; another try comes.
+            StoreError, psycopg.Error: the record cannot be reached now; there will be another try.
         """
         verdict = None
         try:
             settings = self._task.settings()
             with self._task.session(settings) as connection:
                 if self._is_certified(connection):
-                    log.warning("The store was certified all the same: %s", str(error).strip())
+                    log.warning("The store was certified nevertheless: %s", str(error).strip())
                     self._end_well(connection, settings)
                     return True
                 verdict = record_failure(connection, settings, self._context, error)
@@ -116,19 +116,19 @@ class Verdict:
         except (StoreError, psycopg.Error) as problem:
             if passes_on_its_own(problem) and not is_last_try(self._context):
                 raise
-            log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
+            log.warning("The verdict could not be recorded: %s", str(problem).strip())
         mail_failure(self._context, error, verdict, self._task.settings)
         return False
 
     def _end_well(self, connection: Connection, settings: Settings) -> None:
-        """What follows the certificate. It fails nothing, for readers are let through."""
+        """What follows certification. It cannot fail the run: readers are already let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, self._context, self._task.settings)
         with _whatever_happens("Warnings were not mailed"):
             mail_warnings(connection, self._context, self._task.settings)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection)
-        with _whatever_happens("The lease was not given back; the next run takes it"):
+        with _whatever_happens("The lease was not released; the next run takes it over"):
             self._end(connection, settings)
 
     def _assert(self, connection: Connection, settings: Settings) -> None:
@@ -142,16 +142,16 @@ class Verdict:
         self._before = verdict_of(connection, lease.holder) or 0
         with connection.transaction():
             certify(connection, lease, store, list(logged_sets(settings.include_dir)))
-        log.info("Certified: what readers read now is proven.")
+        log.info("Certified: the rows that readers have now are proven.")
 
     def _is_certified(self, connection: Connection) -> bool:
-        """Whether this try has certified the store, although it did not hear of it."""
+        """Whether this try has certified the store without getting the answer."""
         if self._before is None:
             return False
         return (verdict_of(connection, holder_of(self._context)) or 0) > self._before
 
     def _end(self, connection: Connection, settings: Settings) -> None:
-        """What follows the verdict and cannot change it; then the lease is given back."""
+        """What follows the verdict and cannot change it; then the lease is released."""
         self._report(connection, settings)
         with _whatever_happens("Retention was not applied"):
             log.info("Retention: %s.", forget(connection, settings))
@@ -171,7 +171,7 @@ class Verdict:
             log.info("The run's report: %s", path)
 
     def _announce(self, connection: Connection) -> None:
-        """Say in the events of assets what was certified, and what each feature log was given."""
+        """Write to the assets' events what was certified, and what each feature log was given."""
         told = read_certified(connection) | read_logged(connection, holder_of(self._context))
         for outlet in self._task.outlets:
             extra = {"run_id": self._context["dag_run"].run_id}
@@ -181,7 +181,7 @@ class Verdict:
 
 @contextmanager
 def _whatever_happens(words: str) -> Iterator[None]:
-    """Log what goes wrong with something on which the verdict does not depend."""
+    """Log an error in something that does not affect the verdict."""
     try:
         yield
     except (Exception, AirflowTaskTimeout) as error:
@@ -196,7 +196,7 @@ def _tell_of_reviews(
     for review in found.reviews:
         log.warning("For review: %s", review)
     for review in found.unanswered:
-        log.warning("Closed without an answer, as a definition changed: %s", review)
+        log.warning("Closed without an answer, because a definition changed: %s", review)
     if found.reviews or found.unanswered:
         mail_reviews(connection, context, found, settings)
 
@@ -204,13 +204,13 @@ def _tell_of_reviews(
 def _assert_contracts(
     connection: Connection, store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
-    """Hold the proofs to their stamp, each feature set to its contract, the store to the gates."""
+    """Check the proofs' stamp, each feature set's contract, and the leak gates."""
     feature_sets = read_feature_sets(settings.include_dir)
     hashes = {}
     for feature_set in feature_sets:
         checked = assert_contract(connection, feature_set)
         log.info(
-            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+            "Feature set %s: OK, n=%s, hash=%s, bound to %s.",
             checked.name,
             checked.live_n,
             checked.live_hash,
@@ -230,7 +230,7 @@ def _assert_contracts(
 
 
 def _record_lineage(connection: Connection, lease: Lease, gates: GateContext) -> None:
-    """Keep what each feature is made of. The verdict does not depend on it being told."""
+    """Record what each feature is made of. The verdict does not depend on this."""
     try:
         traced = trace_features(gates)
     except Exception as error:
@@ -251,15 +251,15 @@ def _assert_history(
     settings: Settings,
     context: Context,
 ) -> None:
-    """Judge history; what a backfill answers for is accepted by it."""
+    """Check history. A backfill's run accepts the reviews of its day."""
     layers = read_history(settings.include_dir, store)
     day = as_of_day_of(context, settings)
     today = today_of(context, settings)
     verdict = judge_history(connection, layers, lease, day, settings, today)
     if context["dag_run"].run_type.value == "backfill":
-        # The backfill of a day is what accepts late data of that day, and of no other.
+        # The backfill of a day accepts late data of that day only.
         for accepted in accept_backfill_day(connection, lease):
             log.info("Accepted by this backfill: %s", accepted)
     assert_history(verdict)
     for change in verdict.definition_changes:
-        log.warning("History begins anew: %s", change)
+        log.warning("History starts again: %s", change)

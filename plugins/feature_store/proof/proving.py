@@ -1,10 +1,10 @@
 """Proofs: each relation's rows compared with its specification, once for each run's rows.
 
-What reads the user's tables is compared by its refresh, whose snapshot alone shows them as they
-were. A blocking refresh compares before it takes its lock, what the relation's definition gives in
-that snapshot; a concurrent one, for which no reader waits, what it has stored. Everything else is
-compared by the suite. A difference that a refresh finds stops nothing there: it is kept with the
-refresh, and breaks the suite of every run that uses these rows.
+A relation that reads the user's tables is compared by its refresh, because only its snapshot shows
+those tables as they were. A blocking refresh compares before it takes its lock, using the result of
+the relation's definition in that snapshot. A concurrent refresh, for which no reader waits,
+compares what it has stored. The suite compares everything else. A difference does not stop the
+refresh: it is recorded with it, and breaks the suite of every run that uses these rows.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from feature_store.text_format import in_words
 log = logging.getLogger(__name__)
 
 _FLOATS = ("real", "double precision")
-NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
-"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
+NOTHING_TO_COMPARE = "nothing to compare: relation and specification both give no rows"
+"""The words for such a proof, which is met: two routes that agree on no rows prove it, too."""
 
 
 def compare_before_refresh(connection: Connection, relation: Relation) -> Comparison | None:
@@ -44,7 +44,7 @@ def compare_before_refresh(connection: Connection, relation: Relation) -> Compar
 
     Raises:
         StoreError: the specification does not fit the relation or could not be run.
-        psycopg.Error: what may pass on its own.
+        psycopg.Error: an error that may pass by itself.
     """
     specification = relation.specified_by_refresh
     if specification is None or follows_its_owner(connection, relation):
@@ -89,7 +89,7 @@ def prove(connection: Connection, store: Store, lease: Lease, event: int) -> Non
     Raises:
         LeaseTaken: the lease has changed hands.
         StoreError: a specification does not fit its relation or could not be run.
-        psycopg.Error: what may pass on its own.
+        psycopg.Error: an error that may pass by itself.
     """
     for relation in store.relations:
         specification = relation.specification
@@ -108,7 +108,7 @@ def compared_rows(connection: Connection, event: int) -> dict[str, int]:
 
 
 def specification_problems(connection: Connection, store: Store) -> list[str]:
-    """Say which specifications do not give their relations' columns. Every relation must exist."""
+    """Name the specifications that lack their relations' columns. Every relation must exist."""
     adopted = adopted_relations(connection)
     return [
         problem
@@ -144,7 +144,7 @@ def _compare(
             f"{relation.name} cannot be proven:",
             items=problems,
             readers="the rows of the last refresh.",
-            next_step="Put the file back, or mend it, then clear this task.",
+            next_step="Restore or fix the file, then clear this task.",
         )
     columns = _described(connection, specification)
     floats = [column for column, kind in columns.items() if kind in _FLOATS]
@@ -152,10 +152,10 @@ def _compare(
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
-        terms = Terms(list(columns), ())  # nobody knows the key of what somebody else defined
+        terms = Terms(list(columns), ())  # the key of somebody else's relation is not known
     try:
         with connection.transaction():
-            # Of what is worked out on the way planners have no statistics: they would sort it.
+            # The planner has no statistics of intermediate results, and would sort them.
             connection.execute("SET LOCAL enable_mergejoin = off")
             done = compare(connection, found, expected, terms)
             connection.execute("SET LOCAL enable_mergejoin TO DEFAULT")
@@ -164,10 +164,10 @@ def _compare(
         if passes_on_its_own(error):
             raise
         raise StoreError(
-            f"{relation.name} could not be compared with its specification, which says nothing "
+            f"{relation.name} could not be compared with its specification. This says nothing "
             f"about its rows: {error.diag.message_primary or error}",
             readers="the rows of the last refresh.",
-            next_step=f"Mend {specification.path} or what it reads, then clear this task.",
+            next_step=f"Fix {specification.path} or what it reads, then clear this task.",
         ) from error
 
 
@@ -217,7 +217,7 @@ def _misfits(
     specification: Specification,
     adopted: frozenset[str],
 ) -> list[str]:
-    """What keeps a specification from being one of all columns of its relation, in words."""
+    """Why a specification does not cover all columns of its relation, in words."""
     try:
         given = _described(connection, specification)
     except psycopg.Error as error:
@@ -226,7 +226,7 @@ def _misfits(
         return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
     live = live_columns(connection, relation.name)
     missing = [column for column in live if column not in given]
-    if str(relation.name) in adopted:  # columns of its owner's are nobody's business
+    if str(relation.name) in adopted:  # extra columns of the owner do not matter
         live = {column: live[column] for column in given if column in live}
         missing = []
     wrong = [
@@ -241,7 +241,9 @@ def _misfits(
     if not any(wrong) and list(given) != list(live):
         wrong = [f"its columns are not in the order of {relation.name}"]
     unknown = [c for c in (*specification.key, *specification.tolerance) if c not in given]
-    wrong += [f"its header names {in_words(unknown)}, which it does not give"] if unknown else []
+    wrong += (
+        [f"its header names {in_words(unknown)}, which its query does not give"] if unknown else []
+    )
     return [f"{specification.path}: {words}." for words in wrong if words]
 
 

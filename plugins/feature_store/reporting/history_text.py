@@ -1,4 +1,4 @@
-"""History for a person at a command line: what is open, how it stands, what was accepted."""
+"""History for a person at a command line: what is open and what was accepted."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ACCEPTED = 20
 
 
 def history_text(connection: Connection, key: str) -> str:
-    """The latest judgement, the leaks, the pending reviews, and the latest acceptances.
+    """The latest history check, the leaks, the pending reviews, and the latest acceptances.
 
     Args:
         connection: a session that may read what history found.
-        key: the column by which the store knows its entities; empty: none.
+        key: the column that names the store's entities; empty: none.
     """
     leaks, reviews = open_leaks(connection), pending_reviews(connection)
     parts = [
@@ -45,19 +45,20 @@ def history_text(connection: Connection, key: str) -> str:
     )
     if closed:
         lines = bullets(by_day(closed, key).values())
-        parts.append(f"Closed without an answer, as a definition changed: {len(closed)}\n{lines}")
+        head = f"Closed without an answer, because a definition changed: {len(closed)}"
+        parts.append(f"{head}\n{lines}")
     accepted = find(
         connection,
         "finding_id IN (SELECT finding_id FROM feature_store_audit.history_finding "
         "WHERE outcome = 'accepted' ORDER BY closed_at DESC, finding_id DESC LIMIT %s)",
         _ACCEPTED,
     )
-    parts.append(_listed("Accepted lately", accepted, _acceptance))
+    parts.append(_listed("Accepted recently", accepted, _acceptance))
     return "\n".join(parts)
 
 
 def history_rows(connection: Connection) -> list[dict[str, Any]]:
-    """What is open, a row each: leaks first, then what waits for a person."""
+    """What is open, one row each: leaks first, then what waits for a person."""
     return [
         {
             "finding_id": finding.finding_id,
@@ -82,10 +83,10 @@ def _latest(connection: Connection) -> str:
         "FROM feature_store_audit.history_judgement ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     if row is None:
-        return "History has not been judged yet."
+        return "No run has checked history yet."
     told = (
-        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: "
-        f"{plural(row[4], 'day')} of layers; input days before {row[3]} are settled."
+        f"History was last checked by {row[0]}, run {row[1]}, for {row[2]}: "
+        f"{plural(row[4], 'day')} of all layers together. Input days before {row[3]} are settled."
     )
     recounts = [
         f"{layer}: {plural(of['days'], 'day')} from {of['first']} to {of['last']}"
@@ -93,8 +94,8 @@ def _latest(connection: Connection) -> str:
     ]
     if recounts:
         told += (
-            "\nOnly recounted, by more or fewer rows of what each of these days knew, "
-            f"which moved no median and asks nobody: {'; '.join(recounts)}."
+            "\nOnly counts changed on these days, and no median, so nobody is asked: "
+            f"{'; '.join(recounts)}."
         )
     return told
 
@@ -102,9 +103,9 @@ def _latest(connection: Connection) -> str:
 def _by_day(reviews: tuple[HistoryFinding, ...], key: str) -> str:
     days = by_day(reviews, key)
     if not days:
-        return "Pending reviews, settled input days that changed: none."
+        return "Pending reviews (settled input days that changed): none."
     return (
-        f"Pending reviews, settled input days that changed: {plural(len(days), 'day')}\n"
+        f"Pending reviews (settled input days that changed): {plural(len(days), 'day')}\n"
         f"{bullets(days.values())}"
     )
 

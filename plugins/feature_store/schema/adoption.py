@@ -1,8 +1,8 @@
-"""Whether a relation that was there before us can be refreshed as it is.
+"""Whether a relation that apply did not create can be refreshed as it is.
 
-It can if it has the file's columns, is refreshed in the file's way, and reads nothing that the DAG
-refreshes later. How it computes its rows is its owner's affair: the proofs and the leak gates judge
-them like ours. It is never altered.
+It can if it has the file's columns, can be refreshed as the file says, and reads nothing that the
+DAG refreshes later. How it computes its rows is up to its owner: proofs and leak gates check them
+like all others. It is never altered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from feature_store.relation_name import Name
 from feature_store.text_format import in_words
 from feature_store.validation.leaks.gates import leaks_of
 
-# Not allowed to look, or nothing there to look at yet: the suites look in every run.
+# Not allowed to read it, or not filled yet: the suites check it in every run.
 _CANNOT_LOOK = (
     errors.InsufficientPrivilege,
     errors.ObjectNotInPrerequisiteState,
@@ -37,7 +37,7 @@ _CANNOT_LOOK = (
 def misfits(
     connection: Connection, store: Store, relation: Relation, include_dir: Path
 ) -> list[str]:
-    """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
+    """Say why a live relation cannot be adopted instead of a file's; empty if it can.
 
     Args:
         connection: a pinned session.
@@ -88,7 +88,9 @@ def collisions(connection: Connection, relation: Relation) -> list[str]:
         """,
         (relation.name.schema, list(relation.file.indexes), relation.name.relation),
     ).fetchall()
-    return [f"its index {name} cannot be created: {of} has one of that name" for name, of in rows]
+    return [
+        f"its index {name} cannot be created: {of} has an index of that name" for name, of in rows
+    ]
 
 
 def expected_columns(connection: Connection, store: Store, relation: Relation) -> dict[str, str]:
@@ -110,7 +112,9 @@ def expected_columns(connection: Connection, store: Store, relation: Relation) -
         if passes_on_its_own(error):
             raise
         reason = error.diag.message_primary
-        raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.") from error
+        raise BadInput(
+            f"{relation.file.path}: its columns cannot be determined: {reason}."
+        ) from error
 
 
 def _column_misfits(
@@ -131,12 +135,12 @@ def _column_misfits(
     ]
     more = [column for column in live if column not in wanted]
     if exact and more:
-        problems.append(f"a feature set is bound to it, and it has {in_words(more)} more")
+        problems.append(f"a feature set is bound to it, and it has extra columns: {in_words(more)}")
     return problems
 
 
 def read_other_keys(connection: Connection, store: Store) -> dict[Name, tuple[str, ...]]:
-    """The keys by which adopted relations are unique instead of their files', by relation."""
+    """The keys that adopted relations have instead of their files', by relation."""
     found = {}
     for relation in (r for r in store.refreshed if r.other_key):
         name = relation.name.quoted
@@ -159,7 +163,7 @@ def _has_key(connection: Connection, relation: Relation, oid: int) -> bool:
 
 
 def _is_unique(connection: Connection, oid: int, keys: list[set[str]]) -> bool:
-    """Whether a valid unique index of a relation makes it unique by one of these keys."""
+    """Whether a relation has a valid unique index on one of these keys."""
     rows = connection.execute(
         """
         SELECT array_agg(a.attname::text)
@@ -210,7 +214,7 @@ def _order_misfits(connection: Connection, store: Store, relation: Relation, oid
 
 
 def _owner_misfits(connection: Connection, oid: int) -> list[str]:
-    """Say if the role that applies is no member of its owner: then no run could refresh it."""
+    """Say if the applying role is not a member of its owner: then no run could refresh it."""
     row = connection.execute(
         """
         SELECT quote_ident(pg_get_userbyid(c.relowner)), quote_ident(applies.rolname),
@@ -232,8 +236,8 @@ def _owner_misfits(connection: Connection, oid: int) -> list[str]:
         return []
     owner, me, view = row
     return [
-        f"it belongs to {owner}, and {me}, who applies, is no member of that role. To keep it, as "
-        f"a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
+        f"it belongs to {owner}, and {me}, who applies, is not a member of that role. To keep "
+        f"it, as a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
     ]
 
 
@@ -264,8 +268,8 @@ def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: 
     if not n:
         return []
     return [
-        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); it "
-        "may have fewer of its rows, and no others"
+        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); "
+        "it may have fewer rows, but no others"
     ]
 
 

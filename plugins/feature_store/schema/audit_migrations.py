@@ -14,7 +14,7 @@ from feature_store.schema.object_states import has_audit
 
 FOLDER = PACKAGE_SQL / "audit"
 """They are the package's own, the same for any store."""
-# The step that brought the column of digests; what was applied before has none.
+# The step that added the column of digests; earlier steps have none.
 _DIGESTS_SINCE = 11
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -25,7 +25,7 @@ class Migration:
 
     Attributes:
         version: its number; steps are applied in this order, without gaps.
-        name: what it brings.
+        name: what it adds.
         sql: its statements.
     """
 
@@ -66,10 +66,10 @@ def audit_is_current(connection: Connection) -> bool:
 def pending_migrations(
     connection: Connection, migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
-    """Those that the database has not had yet.
+    """The migrations that the database does not have yet.
 
     Raises:
-        BadInput: the database has had migrations that these files do not know, or know otherwise.
+        BadInput: the database has migrations that these files lack, or have with other content.
     """
     if not has_audit(connection):
         return migrations
@@ -77,8 +77,9 @@ def pending_migrations(
     _require_unedited(connection, migrations[:latest])
     if latest > len(migrations):
         raise BadInput(
-            f"The audit schema is at version {latest}; this package knows {len(migrations)}.",
-            next_step="Run the newer version of the package that was used here before.",
+            f"The audit schema is at version {latest}; this package has only {len(migrations)} "
+            "versions.",
+            next_step="Use the newer version of the package that was used here before.",
         )
     return migrations[latest:]
 
@@ -99,7 +100,7 @@ def migrate(connection: Connection, migrations: tuple[Migration, ...]) -> None:
 
 
 def _require_unedited(connection: Connection, applied: Sequence[Migration]) -> None:
-    """Refuse a file that is not what was applied: nobody knows then what the schema is.
+    """Refuse a file that differs from what was applied: the schema would not be known.
 
     Raises:
         BadInput: names the files.
@@ -117,8 +118,8 @@ def _require_unedited(connection: Connection, applied: Sequence[Migration]) -> N
     if edited:
         raise BadInput(
             f"Edited since they were applied to this database: {', '.join(edited)}, in {FOLDER}.",
-            next_step="Put the files back as this version of the package has them; a change is a "
-            "new file with the next number.",
+            next_step="Restore the files of this version of the package. To change the schema, "
+            "add a file with the next number.",
         )
 
 

@@ -1,12 +1,12 @@
-"""Code of others that a refresh would run with our rights, found before anything is run.
+"""Other people's code that a refresh would run with the owner's rights, found before any run.
 
-A refresh reads tables as the views' owners, and records what it saw as the refresher. On the way
-the server runs row-level policies, and what views call; and the planner works out, even for a plain
-SELECT, functions of index conditions and expressions, of extended statistics, of CHECK constraints
-and of partition keys. Whoever owns a source could have all of that done in our name.
+A refresh reads tables as the views' owners, and records what it saw as the refresher. Meanwhile the
+server runs row-level policies and what views call. The planner, even for a plain SELECT, runs
+functions of index conditions and expressions, of extended statistics, of CHECK constraints and of
+partition keys. So the owner of a source could run code with the store's rights.
 
-Only the catalog is asked, so that looking runs nothing of it. Triggers, rules and the defaults of
-columns do not run when a table is read, and domains not when a column of theirs is.
+This reads only the catalog, so that looking runs none of that code. Reading a table does not run
+triggers, rules or defaults of columns, and reading a column of a domain does not run its checks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.time_gate import unprovable
 
-# A table's parents decide how it is planned, too: theirs are the keys of its bounds.
+# A table's parents matter for planning, too: their keys decide its partition bounds.
 _TREES = """
 WITH RECURSIVE family (oid) AS (
     SELECT unnest(%s::oid[])
@@ -64,7 +64,7 @@ INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 WHERE x.tree IS NOT NULL
 ORDER BY 1, 2, 3
 """
-# Only a superuser can make an operator class. What is not a superuser's in it can be changed.
+# Only a superuser can make an operator class, but others may own functions in it.
 _OPERATOR_CLASSES = """
 WITH RECURSIVE family (oid) AS (
     SELECT unnest(%s::oid[])
@@ -102,14 +102,14 @@ ORDER BY 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class _Carried:
-    """Something that a relation brings along, and that the server runs when it is read.
+    """Code attached to a relation, which the server runs when the relation is read.
 
     Attributes:
         relation: which.
         what: what of the relation runs it.
         call: what is run.
-        theirs: whether it stands in a view of which no file of ours says what it may call. Then
-            not even the server's own functions may act: some run any text as SQL.
+        theirs: whether it is in a view without a file. Then even the server's own functions are
+            limited, because some run any text as SQL.
     """
 
     relation: str
@@ -125,16 +125,16 @@ def carried_code(
     replaced: Collection[str] = (),
     only: Iterable[Name] | None = None,
 ) -> list[str]:
-    """Name every policy and every function of others that reading the store would run.
+    """Name every policy and every foreign function that reading the store would run.
 
-    A foreign table is read by code of others, too; so is what an extension keeps.
+    Foreign tables, and what extensions keep, are read by other people's code, too.
 
     Args:
-        connection: a pinned session, as the role that is going to read.
+        connection: a pinned session, as the role that will read.
         store: what the files say.
         rules: which functions a person vouches for.
         replaced: relations whose queries do not count, because others take their place.
-        only: relations of the store to look at, with all below them; None is all, and the sources.
+        only: relations to check, with all below them; None: all, and the sources.
     """
     if only is None:
         only = [*(s.name for s in store.sources), *(r.name for r in store.relations)]
@@ -148,7 +148,7 @@ def carried_code(
 
 
 def _unprovable(closure: Closure, replaced: Collection[str]) -> Iterator[str]:
-    """Whatever the last task of every run would refuse, known before the first."""
+    """What the last task of every run would refuse, found before the first task."""
     for member in closure.members.values():
         for words, way_out in () if str(member.name) in replaced else unprovable(member):
             yield f"{member.name} {words}\nNext: {way_out}"
@@ -158,10 +158,10 @@ def _policies(connection: Connection, closure: Closure) -> Iterator[str]:
     for oid, roles in subjects(connection, closure.members, closure.roots).items():
         name, role = closure.members[oid].name, ", ".join(roles)
         yield (
-            f"{name} is under row-level security, which applies to {role}: its policies would run "
-            f"with the rights of that role and decide which rows there are.\n"
-            f"Next: ALTER ROLE {role} BYPASSRLS, or GRANT the role that owns {name} TO {role} (not "
-            f"enough where row-level security is forced)."
+            f"{name} is under row-level security, which applies to {role}. Its policies would "
+            "run with that role's rights and decide which rows a refresh sees.\nNext: ALTER ROLE "
+            f"{role} BYPASSRLS, or GRANT the role that owns {name} TO {role} (not enough where "
+            "row-level security is forced)."
         )
 
 
@@ -185,8 +185,8 @@ def _calls(
             said.add(_foreign(one.relation, f"{one.what} uses {verdict.words}", rules))
         elif one.theirs and verdict.acts:
             said.add(
-                f"{one.relation}: {one.what} uses {verdict.words}; no file of ours says so, and a "
-                f"refresh would run it.\nNext: have it taken out of the view."
+                f"{one.relation}: {one.what} uses {verdict.words}; the relation's file does not "
+                "have it, and a refresh would run it.\nNext: remove it from the view."
             )
     yield from sorted(said)
 
@@ -213,13 +213,13 @@ def _operator_classes(connection: Connection, closure: Closure, rules: LeakRules
     rows = connection.execute(_OPERATOR_CLASSES, (list(closure.members),))
     for schema, name, what, function in rows:
         if function not in rules.functions:
-            words = f"{what} has an operator class with {function}, which is no superuser's"
+            words = f"{what} has an operator class with {function}, not a superuser's function"
             yield _foreign(f"{schema}.{name}", words, rules)
 
 
 def _foreign(relation: str, words: str, rules: LeakRules) -> str:
     return (
-        f"{relation}: {words}. A refresh would run it with our rights.\n"
-        f"Next: have it taken away, or vouch for the function in {rules.path}, then "
-        "`bin/feature-store stamp-proofs`."
+        f"{relation}: {words}. A refresh would run it with the owner's rights.\nNext: have it "
+        f"removed, or declare the function in {rules.path}, then `bin/feature-store "
+        "stamp-proofs`."
     )

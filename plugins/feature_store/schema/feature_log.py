@@ -1,10 +1,10 @@
-"""Feature logs in the database: made and extended when a contract is stamped, never at night.
+"""Feature logs in the database: created and extended when a contract is stamped, never at night.
 
-A log is a table, ``feature_log.SET``: the set's entity and features with the types that the live
-relation has, and when, by which run and under which contract each row was served. A new feature is
-a new column, without a value in the rows of before. Beside it stands the training view,
-``feature_log.SET_training``. What is written into a log goes through the database's own function
-(``certify_and_log`` in ``sql/audit``).
+A log is a table, ``feature_log.SET``. It has the set's entity and features, with the live
+relation's types, and when, by which run and under which contract each row was served. A new feature
+is a new column, without a value in older rows. Next to it is the training view,
+``feature_log.SET_training``. Only the database's own function writes to a log (``certify_and_log``
+in ``sql/audit``).
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from feature_store.schema.schema_owner import as_the_owner
 from feature_store.text_format import in_words
 
 _SAYS = {
-    "t0": "When the entity was first seen, as it stood when the row was served",
-    "served_at": "When a run certified the row: what a model was given from then on",
-    "served_after": "served_at - t0: how late. Long for what was there before the log began",
+    "t0": "When the entity was first seen, as known when the row was served",
+    "served_at": "When a run certified the row; from then on models were given it",
+    "served_after": "served_at - t0: how late the row was served. Long for rows older than the log",
     "as_of_day": "The day that the run answered for",
     "dag_id": "The DAG of the run",
     "run_id": "The run that certified the row",
-    "contract_hash": "The contract's hash as it was stamped then",
-    "serving": "The number of the certification in the record: its order, whatever clocks said",
+    "contract_hash": "The hash of the contract that was stamped then",
+    "serving": "The number of the certification in the record: gives the order, independent of "
+    "clocks",
 }
 
 
@@ -41,12 +42,12 @@ def log_of(feature_set: FeatureSet) -> Name:
 
 
 def training_view_of(feature_set: FeatureSet) -> Name:
-    """The view to train on."""
+    """The training view."""
     return Name(LOG_SCHEMA, feature_set.name + TRAINING)
 
 
 def has_logs(connection: Connection) -> bool:
-    """Whether the audit schema knows of logs: an upgrade may not have been applied yet."""
+    """Whether the audit schema has logs; an upgrade may not have been applied yet."""
     there: bool = one_value(
         connection, "SELECT to_regclass('feature_store_audit.feature_log') IS NOT NULL"
     )
@@ -54,29 +55,29 @@ def has_logs(connection: Connection) -> bool:
 
 
 def require_logs(connection: Connection) -> None:
-    """Pass where the audit schema knows of logs.
+    """Pass if the audit schema has logs.
 
     Raises:
         NotReady: it does not.
     """
     if not has_logs(connection):
         raise NotReady(
-            "The audit schema knows no feature logs yet.",
+            "The audit schema has no feature logs yet.",
             readers="what they had before.",
             next_step="Run `bin/feature-store apply`.",
         )
 
 
 def make_log(connection: Connection, feature_set: FeatureSet) -> None:
-    """Make a set's log, or give it the columns of new features, and its training view anew.
+    """Create a set's log, or add the columns of new features; create its training view again.
 
     Args:
         connection: within a transaction, as the owner or a superuser.
-        feature_set: stamped, and carried by its live relation. Without ``served`` it has none.
+        feature_set: stamped and bound to its live relation. Without ``served`` it has no log.
 
     Raises:
-        BadInput: a feature is gone or has another type than it was logged with; or a column that
-            the file names is not there. Nothing was changed.
+        BadInput: a feature is missing or has another type than in the log, or a column that the
+            file names is missing. Nothing was changed.
         NotReady: the audit schema is of an earlier version.
     """
     require_logs(connection)
@@ -89,8 +90,8 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
             f"The feature log of {feature_set.name} cannot follow this contract:",
             items=missing + misfits,
             readers="the contract as it was stamped before.",
-            next_step="Put the file back; or give the changed set a new name: it has a log of its "
-            "own.",
+            next_step="Restore the file; or give the changed set a new name, and with it a new "
+            "log.",
         )
     if served is None:
         return
@@ -100,7 +101,7 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
 
 
 def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -> list[str]:
-    """Name what keeps a run from logging, with the way out: what of stamped sets is not logged.
+    """Name what keeps a run from logging stamped sets, and what to do.
 
     Reads the catalog only.
     """
@@ -118,7 +119,7 @@ def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -
         features = [feature.name for feature in feature_set.features]
         lacking = [f for f in features if f not in logged or f not in shown]
         if lacking:
-            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been made"
+            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been created"
             problems.append(
                 f"The feature log of {feature_set.name} {what}.\n"
                 f"Next: bin/feature-store stamp-contract {feature_set.name}"
@@ -138,7 +139,7 @@ def _stamped(connection: Connection, registries: Collection[str]) -> set[str]:
 
 
 def _missing(connection: Connection, feature_set: FeatureSet, served: Served) -> list[str]:
-    """Columns that the contract file names beside the features and that are not there."""
+    """Missing columns that the contract file names besides the features."""
     wanted = {(feature_set.relation, served.entity): None}
     for column in (served.t0, *served.labels):
         wanted |= {(column.relation, column.name): None, (column.relation, served.entity): None}
@@ -155,18 +156,18 @@ def _misfits(connection: Connection, feature_set: FeatureSet, live: dict[str, st
     features = [feature.name for feature in feature_set.features]
     served = feature_set.served
     if served is None:
-        words = f"{feature_set.path} names no entity and t0 any more, and there is a log"
+        words = f"{feature_set.path} no longer names entity and t0, but there is a log"
         return [words] if logged else []
     if logged and not _is_ours(connection, feature_set, served):
         return [
-            f"{log_of(feature_set)} was made with another entity or t0 than {feature_set.path} "
-            "names, or by no stamp"
+            f"{log_of(feature_set)} was created with another entity or t0 than "
+            f"{feature_set.path} names, or not by a stamp"
         ]
     ours = (*LOG_COLUMNS, served.entity)
     gone = [c for c in logged if c not in ours and c not in features]
     retyped = [f for f in features if f in logged and f in live and logged[f] != live[f]]
-    return [f"{column} is in the log, and no feature any more" for column in gone] + [
-        f"{f} was logged as {logged[f]}, and {feature_set.relation} has it as {live[f]}"
+    return [f"{column} is in the log but is no longer a feature" for column in gone] + [
+        f"{f} was logged as {logged[f]}, but {feature_set.relation} has it as {live[f]}"
         for f in retyped
     ]
 
@@ -224,7 +225,7 @@ def _make_table(
         connection,
         "TABLE",
         table,
-        f"What {feature_set.name} gave for each {served.entity} when a run first certified it.",
+        f"What {feature_set.name} had for each {served.entity} when a run first certified it.",
     )
     _comment_columns(connection, feature_set, served, log_of(feature_set))
 
@@ -267,14 +268,14 @@ def _make_view(connection: Connection, feature_set: FeatureSet, served: Served) 
         with connection.transaction():
             connection.execute(create)
     except psycopg.errors.InvalidTableDefinition:
-        # Its columns differ by more than some at the end: only a new view can have them.
+        # Not only columns at the end differ, so the view must be created again.
         connection.execute(sql.SQL("DROP VIEW {}").format(view.identifier))
         connection.execute(create)
     _comment(
         connection,
         "VIEW",
         view.identifier,
-        f"To train {feature_set.name}: features as they were served, labels as they are now.",
+        f"For training {feature_set.name}: features as they were served, labels as they are now.",
     )
     _comment_columns(connection, feature_set, served, view)
 
@@ -282,7 +283,7 @@ def _make_view(connection: Connection, feature_set: FeatureSet, served: Served) 
 def _comment_columns(
     connection: Connection, feature_set: FeatureSet, served: Served, name: Name
 ) -> None:
-    """Say of every column what it is."""
+    """Write a comment for every column."""
     words = {feature.name: feature.description for feature in feature_set.features}
     words |= {label.name: f"{label}, as it is now" for label in served.labels}
     words |= {served.entity: "What the row is about", **_SAYS}

@@ -38,7 +38,8 @@ GOVERNANCE_FUNCTIONS = (
 _REGISTRY, _CONTRACTS = "contract registry", "feature contracts"
 _FORMERLY = {_REGISTRY: _CONTRACTS}
 _FILES = (
-    # The file, how what it makes is called, and whether it is made in the first schema, the others.
+    # The file, the label of what it creates, and whether that is in the first schema, in the
+    # others.
     ("registry.sql", _REGISTRY, True, False),
     ("registry_shown.sql", _REGISTRY, False, True),
     ("feature_contract.sql", _CONTRACTS, True, True),
@@ -74,25 +75,25 @@ class Part:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What creates it, a function for nobody yet: ``roles.sql`` says who may call it."""
+        """What creates it. Nobody may call a new function until ``roles.sql`` grants it."""
         return (self.create, *self.closed)
 
     @property
     def closed(self) -> tuple[str, ...]:
-        """What takes a function from everybody, whom PostgreSQL lets call any new one."""
+        """Revokes a new function from everybody: by default PostgreSQL lets all call it."""
         if self.arguments is None:
             return ()
         return (f"REVOKE ALL ON FUNCTION {self.name.quoted}({self.arguments}) FROM PUBLIC",)
 
     @property
     def body(self) -> str:
-        """A function's text between its dollar quotes; of a view nothing."""
+        """A function's text between its dollar quotes; empty for a view."""
         texts = (t.text for t in tokens_of(self.create) if t.token_type is TokenType.HEREDOC_STRING)
         return next(texts, "")
 
     @property
     def columns(self) -> dict[str, str]:
-        """A table's columns and the types that the file gives them; a view's file gives none."""
+        """A table's columns with their types in the file; empty for a view."""
         table = sqlglot.parse_one(self.create, dialect="postgres")
         return {
             column.name: column.args["kind"].sql("postgres").lower()
@@ -107,8 +108,8 @@ class Governance:
     Attributes:
         schema: whose.
         registry: the schema whose tables hold all feature sets.
-        label: how it is called in messages and in the audit schema.
-        formerly: how what it has was called before it had a file of its own.
+        label: its name in messages and in the audit schema.
+        formerly: its label before it had a file of its own.
         parts: its tables and functions, in an order in which they can be created.
         dictionary: its comments, normalised.
     """
@@ -173,7 +174,8 @@ def _governance(file: str, called: str, schema: str, profile: StoreProfile) -> G
                 parts[name] = Part(made, kind == "VIEW", text, statement.normal, arguments)
             case _:
                 raise BadInput(
-                    f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
+                    f"{path} may only create tables and functions and comment on them; got "
+                    f"{text[:60]!r}."
                 )
     if not parts:
         raise BadInput(f"{path} has no statement.")
@@ -184,7 +186,7 @@ def _governance(file: str, called: str, schema: str, profile: StoreProfile) -> G
 
 
 def _of_store(text: str, profile: StoreProfile) -> str:
-    """A file's text for one store: all but the schema, which is told apart by each part itself."""
+    """A file's text for one store; only the schema is still a placeholder."""
     fact = sql.Literal(profile.newest.fact).as_string()
     text = text.replace(':"registry"', profile.registry).replace(":'newest_fact'", fact)
     return text.replace(":dag_id", profile.dag_id)

@@ -17,7 +17,7 @@ from feature_store.schema.governed_tables import table_changes, table_misfits
 from feature_store.schema.live_function import LiveFunction, live_function
 from feature_store.schema.registry import LiveView, live_view, registry_apart
 
-# Readers call these and nothing of ours does, so a reader's own may stay.
+# Only readers call these, so a function of the reader's own may stay.
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
 
 _How = Literal["missing", "misfit", "outgrown", "kept"]
@@ -29,11 +29,10 @@ class GovernanceDifference:
 
     Attributes:
         create: parts that are missing.
-        replace: functions, and tables where views should be, to replace: they differ, and were
-            named.
-        misfits: what stands in the way, in words with the way out.
-        kept: what differs and may, in words.
-        outgrown: those among the misfits that could be named and replaced.
+        replace: functions, and tables instead of views, that differ and were named to be replaced.
+        misfits: what must be fixed first, in words, with what to do.
+        kept: what differs and may stay, in words.
+        outgrown: the misfits that could be named and replaced.
     """
 
     create: tuple[Part, ...]
@@ -58,14 +57,14 @@ def compare(
         governance: what the file says.
         named: functions that may be replaced, and tables that were altered as the file says.
         recorded: the file's and the server's description when it was applied; None before that.
-        may_stay: whether what is there was there before us.
+        may_stay: whether apply did not create what is there.
     """
     apart = (
         registry_apart(connection, governance.parts, governance.registry)
         if governance.shows
         else {}
     )
-    # A registry that was there before us stays as a whole, or its sets move as a whole.
+    # A registry that apply did not create stays as a whole, or its sets move as a whole.
     may_stay = may_stay and not any(str(name) in named for name in apart)
     found = []
     for part in governance.parts:
@@ -120,7 +119,7 @@ def _of_code(
         return [("missing", "")]
     if not _differs(part, now, recorded):
         return []
-    whose = "which is not as its file" if recorded else "which is not ours"
+    whose = "which is not as its file" if recorded else "which apply did not create"
     words = (
         f"{part.name}{f'({part.arguments})' if part.arguments else ''}, {whose}:\n"
         f"{now.difference(part.body)}"

@@ -1,4 +1,4 @@
-"""The tables of a governance file, held to what a database has of them."""
+"""Compares the tables of a governance file with those of a database."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from feature_store.text_format import difference
 if TYPE_CHECKING:
     from feature_store.schema.governance import Part
 
-# What stamping relies on in tables that it did not create.
+# What stamping needs in tables that it did not create.
 _UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
 
 
 def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]) -> list[str]:
-    """Say if a table of ours is not what it was, or not what its file says now.
+    """Say if a table that apply created has changed, or differs from its file now.
 
     Args:
         part: the table.
@@ -30,18 +30,18 @@ def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]
     lines = [line for line in live_then.splitlines() if line.startswith(f"{table}.")]
     now = [f"{table}.{column} {type_name}" for column, type_name in live.items()]
     way_out = (
-        "It holds your rows: make it what its file says with ALTER TABLE, then\n"
+        "It holds your rows. Change it with ALTER TABLE to what its file says, then\n"
         f"`bin/feature-store apply --replace {part.name}`, which keeps the rows."
     )
     if part.normal not in file_then:
-        return [f"The file now creates {part.name} otherwise. {way_out}"]
+        return [f"The file now creates {part.name} differently. {way_out}"]
     if now != lines:
         return [f"{difference(chr(10).join(lines), chr(10).join(now))}\n{way_out}"]
     return []
 
 
 def table_misfits(connection: Connection, part: Part, live: Mapping[str, str]) -> list[str]:
-    """Say what a table lacks of what its file says: columns, their types, a key.
+    """Say what a table lacks compared with its file: columns, their types, a key.
 
     Args:
         connection: a pinned session.

@@ -1,4 +1,4 @@
-"""What keeps a relation from being dropped: what depends on it, and the feature sets it carries."""
+"""What keeps a relation from being dropped: what depends on it, and its feature sets."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ def dependents(connection: Connection, oid: int | None) -> list[tuple[str, str]]
 
 
 def refusal(name: Name, who: str, ours: Collection[str], together: Sequence[str]) -> str:
-    """Why a relation cannot go, and the way out.
+    """Why a relation cannot be dropped, and what to do.
 
     Args:
         name: the relation.
         who: what depends on it.
         ours: the relations that have a file.
-        together: where ``who`` has no file either, the names that would go together.
+        together: if ``who`` has no file, either: the names to drop together.
     """
     schema, _, relation = who.partition(".")
     if who in ours:
-        way = f"its file does not read it any more: add `--replace {who}`"
+        way = f"its file no longer reads it: add `--replace {who}`"
     elif together:
-        way = f"it has no file either: `{DROP.format(' '.join(together))}`"
+        way = f"it has no file, either: `{DROP.format(' '.join(together))}`"
     elif schema == LOG_SCHEMA and relation.endswith(TRAINING):
         feature_set = relation.removesuffix(TRAINING)
         view = Name(schema, relation).quoted
         way = (
-            f"if {feature_set} has a contract file, take the labels of {name} out of it, and "
-            f"stamp it; else, as the owner: `DROP VIEW {view}`. The log itself stays"
+            f"if {feature_set} has a contract file, remove the labels of {name} from it and "
+            f"stamp it; otherwise, as the owner: `DROP VIEW {view}`. The log itself stays"
         )
     else:
-        way = "it is yours: drop it, or let it read something else; then apply"
-    return f"{name} cannot go: {who} depends on it.\nNext: {way}"
+        way = "it is yours: drop it, or make it read something else; then apply"
+    return f"{name} cannot be dropped: {who} depends on it.\nNext: {way}"
 
 
 def carried_sets(connection: Connection, relation: Name, registry: str) -> list[str]:
-    """The stamped feature sets that a relation carries, each with the way out.
+    """The stamped feature sets bound to a relation, each with what to do.
 
     Args:
         connection: a session.
@@ -85,15 +85,15 @@ def carried_sets(connection: Connection, relation: Name, registry: str) -> list[
         (relation.schema, relation.relation),
     ).fetchall()
     return [
-        f"{relation} cannot go: it carries the feature set {name}, which is stamped.\n"
-        "Next: bind the set to another relation in its contract file, and stamp it; or, if nobody "
-        f"reads it any more, as the owner: `{_unbind(name, registry)}`"
+        f"{relation} cannot be dropped: the stamped feature set {name} is bound to it.\nNext: "
+        "bind the set to another relation in its contract file, and stamp it; or, if nobody "
+        f"reads the set now, as the owner: `{_unbind(name, registry)}`"
         for (name,) in names
     ]
 
 
 def _unbind(feature_set: str, registry: str) -> str:
-    """The statement after which a set is stamped, and no relation carries it."""
+    """The statement that leaves a set stamped but bound to no relation."""
     return (
         sql.SQL(
             "DELETE FROM {}.feature_set_binding AS b USING {}.feature_set AS s "

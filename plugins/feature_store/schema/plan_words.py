@@ -1,4 +1,4 @@
-"""A plan in words: what would be done, or was; what stands in the way, each with the way out."""
+"""A plan in words: what would be done or was done, what blocks it, and what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _one_command(plan: Plan) -> str:
 
 
 def _all_at_once(plan: Plan) -> list[str]:
-    """What stands in the way and what was named already, by the names that `--replace` takes."""
+    """What blocks the plan and what was already named, as names for `--replace`."""
     names = [thing.label for thing in plan.replaces]
     for condition in (*plan.completes, *plan.adopts, *plan.blocked):
         if condition.difference:
@@ -66,8 +66,9 @@ def _all_at_once(plan: Plan) -> list[str]:
 
 _REPLACE = "bin/feature-store apply --replace {0}"
 WAY_OUT = {
-    State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
-    State.OUTDATED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
+    State.FOREIGN: f"`{_REPLACE}` builds the file's version beside it and swaps them; or rename it "
+    "yourself.",
+    State.OUTDATED: f"`{_REPLACE}` builds it again beside the old one; or restore the file.",
     State.DRIFTED: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
@@ -80,7 +81,7 @@ REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
 
 def in_parts(plan: Plan, *, done: bool) -> str:
-    """All of a plan in words: of what is to be done, or of what was."""
+    """A whole plan in words: what is to be done, or was done."""
     return "\n".join(_parts(plan, done=done))
 
 
@@ -109,9 +110,9 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         yield f"Contracts: {len(contracts)}\n{bullets(contracts)}"
     if plan.reviews:
         yield (
-            "Pending reviews that the next run closes without an answer, as history begins anew "
-            f"(answer them first: `bin/feature-store accept-history`): {len(plan.reviews)}\n"
-            f"{bullets(plan.reviews)}"
+            "Pending reviews that the next run will close without an answer, because history "
+            "starts again (answer them first: `bin/feature-store accept-history`): "
+            f"{len(plan.reviews)}\n{bullets(plan.reviews)}"
         )
     yield from _told(plan, done=done)
     yield f"In place, as their file: {plan.in_place}."
@@ -120,15 +121,15 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
 
 
 def _told(plan: Plan, *, done: bool) -> Iterator[str]:
-    """What is only written down, and what a person should know."""
+    """What is only recorded, and what a person should know."""
     if plan.comments:
         labels = [thing.label for thing in plan.comments]
         yield f"Comments {'written' if done else 'to write'}: {len(labels)}\n{bullets(labels)}"
     if plan.reworded:
         yield (
             f"Descriptions by this server {'recorded' if done else 'to record'}: "
-            f"{len(plan.reworded)}, after its new major "
-            "version. Their queries are taken to be what they were."
+            f"{len(plan.reworded)}, because it has a new major version. Their queries are taken "
+            "as unchanged."
         )
     if left := left_without_file(plan):
         yield without_file_words(left)
@@ -142,7 +143,8 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.unsafe:
         yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
     if plan.carried:
-        yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
+        words = "Attached to relations, and not in their files"
+        yield f"{words}: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
         yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(_blocked(plan))}"
         if command := _one_command(plan):
@@ -152,13 +154,13 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
         yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
     if plan.removal and plan.removal.refusals:
         refusals = plan.removal.refusals
-        yield f"Cannot go: {len(refusals)}\n{bullets(list(refusals))}"
+        yield f"Cannot be dropped: {len(refusals)}\n{bullets(list(refusals))}"
     if refused := [str(effect) for effect in plan.contracts if effect.refused]:
         yield f"Contracts that would break: {len(refused)}\n{bullets(refused)}"
 
 
 def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
-    """What happens to the audit schema; of a new one, nobody cares how it came about."""
+    """What happens to the audit schema; the steps of a new one are summed up."""
     if migrations and migrations[0].version == 1:
         return [f"audit schema, steps 1 to {migrations[-1].version}"]
     return [f"audit schema, step {m.version}: {m.name}" for m in migrations]
@@ -168,7 +170,7 @@ def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
     words = "Replaced" if done else "To replace"
     yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
     if replacement.along:
-        words = f"{'Built' if done else 'To build'} anew with them, unchanged"
+        words = f"{'Built' if done else 'To build'} again with them, unchanged"
         yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
     if replacement.views:
         names = [str(view.name) for view in replacement.views]
@@ -183,9 +185,9 @@ def _removed(removal: Removal, *, done: bool) -> Iterator[str]:
         words = f"Their history, {'forgotten' if done else 'to be forgotten'}"
         yield f"{words}: {', '.join(removal.series)}"
     if removal.unanswered:
-        words = f"Nobody {'has answered' if done else 'will have answered'}"
+        words = f"Reviews that nobody {'has answered' if done else 'will have answered'}"
         unanswered = list(removal.unanswered)
-        yield f"{words}, and it is closed with them: {len(unanswered)}\n{bullets(unanswered)}"
+        yield f"{words}, closed with them: {len(unanswered)}\n{bullets(unanswered)}"
 
 
 def left_without_file(plan: Plan) -> list[WithoutFile]:
@@ -195,7 +197,7 @@ def left_without_file(plan: Plan) -> list[WithoutFile]:
 
 
 def without_file_words(left: Sequence[WithoutFile]) -> str:
-    """Which relations have no file, and the way out; empty if there are none."""
+    """Which relations have no file, and what to do; empty if there are none."""
     if not left:
         return ""
     listed = bullets([str(one) for one in left])

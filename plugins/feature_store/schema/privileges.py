@@ -1,7 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
-A refresh is asked for by a function of the store's owner, and runs with the privileges of the
-view's owner. ``include/roles.sql`` grants all that is asked for here.
+A function of the store's owner starts a refresh, which runs with the privileges of the view's
+owner. ``include/roles.sql`` grants everything that is checked here.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def refresh_problems(connection: Connection, store: Store) -> list[str]:
 
 
 def _witness_problems(connection: Connection, source: Source) -> list[str]:
-    # What a refresh saw is recorded with the session's own privileges, not with the owner's.
+    # What a refresh saw is recorded with the session's privileges, not with the owner's.
     row = connection.execute(
         """
         SELECT
@@ -146,7 +146,7 @@ def _role_problems(connection: Connection, relation: Relation) -> list[str]:
 def _possessions(connection: Connection, store: Store) -> list[str]:
     """Say if the session's role owns what it refreshes, and is not the owner of the store.
 
-    Earlier versions made it so on PostgreSQL 15 and 16.
+    Earlier versions set it up that way on PostgreSQL 15 and 16.
     """
     rows = connection.execute(
         """
@@ -167,9 +167,9 @@ def _possessions(connection: Connection, store: Store) -> list[str]:
         return []
     me, keeper, _ = rows[0]
     return [
-        f"{me} owns {in_words([view for *_, view in rows])}: who has its login could have every "
-        f"reader run code of his.\n"
-        f"Next: psql -v owner={keeper} -v refresher={me} -f include/roles.sql, as the administrator"
+        f"{me} owns {in_words([view for *_, view in rows])}: whoever has its login could make "
+        f"every reader run any code.\nNext: psql -v owner={keeper} -v refresher={me} -f "
+        "include/roles.sql, as the administrator"
     ]
 
 

@@ -1,6 +1,6 @@
-"""The inventory of proofs in the database: stamped by a person, asserted by every run.
+"""The inventory of proofs in the database: a person stamps it, every run checks it.
 
-Only the owner stamps, as with contracts; whoever runs the DAG reads what was stamped.
+Only the owner stamps, as with contracts. The role that runs the DAG can only read the stamp.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.contract_stamp import check, stamp
 
 _STAMP = "bin/feature-store stamp-proofs"
-UNSTAMPED = f"Changed since the proofs were stamped, so that no run is certified ({_STAMP})"
+UNSTAMPED = f"Changed since the proofs were stamped, so no run is certified ({_STAMP})"
 """The words before a list of such proofs."""
 _NEVER = f"the proofs have never been stamped: {_STAMP}"
 
@@ -35,13 +35,13 @@ _NEVER = f"the proofs have never been stamped: {_STAMP}"
 def unstamped(connection: Connection, store: Store, include_dir: Path) -> tuple[str, ...]:
     """The proofs that are not as a person stamped them, each with how it differs. Reads only.
 
-    Empty, too, before the first stamp.
+    Also empty before the first stamp.
     """
     return unstamped_of(connection, read_inventory(include_dir, store))
 
 
 def unstamped_of(connection: Connection, proofs: Iterable[Proof]) -> tuple[str, ...]:
-    """What `unstamped` says, of proofs that have been read."""
+    """As `unstamped`, for proofs that have been read already."""
     if not _has_table(connection):
         return ()
     stamped = _stamped(connection)
@@ -59,7 +59,7 @@ def assert_proofs(connection: Connection, store: Store, include_dir: Path) -> No
 
 
 def refuse_changed(connection: Connection, store: Store, include_dir: Path) -> None:
-    """Fail as `assert_proofs` does, but for proofs that were never stamped: before any work.
+    """Fail as `assert_proofs`, but not if the proofs were never stamped; used before any work.
 
     Raises:
         ProofsChanged: some are not as a person stamped them.
@@ -72,8 +72,9 @@ def _refuse(found: Collection[str]) -> None:
         raise ProofsChanged(
             "The proofs are not those that a person stamped:",
             items=list(found),
-            readers="the rows that the views have now; nobody has agreed to what proves them.",
-            next_step="Put the files back; or, if the change is meant, stamp it, as the owner: "
+            readers="the rows that the views have now; nobody has stamped the proofs that check "
+            "them.",
+            next_step="Restore the files; or, if the change is intended, stamp it as the owner: "
             f"`{_STAMP}`. Then trigger a new run.",
         )
 
@@ -85,20 +86,20 @@ def stamp_proofs(
     *,
     replace: bool = True,
 ) -> tuple[str, ...]:
-    """Stamp the proofs as the files are now: the act of a person.
+    """Stamp the proofs as the files are now, for a person.
 
     Args:
         connection: a session of the owner's.
         store: what the files say.
         include_dir: where they are.
-        replace: allow other proofs than were stamped before; one more may always come.
+        replace: allow proofs that differ from the stamped ones; new ones are always allowed.
 
     Returns:
         How they differ from those that were stamped before, in words; empty if there were none.
 
     Raises:
         BadInput: proofs differ, and replace is false.
-        NotReady: the audit schema has no place for them yet.
+        NotReady: the audit schema has no table for them yet.
     """
     if not _has_table(connection):
         raise NotReady(
@@ -113,7 +114,7 @@ def stamp_proofs(
             "The proofs have changed since they were stamped:",
             items=list(_lines(others)),
             readers="what was stamped before.",
-            next_step=f"Put the files back; or stamp the proofs first: `{_STAMP}`.",
+            next_step=f"Restore the files, or stamp the proofs first: `{_STAMP}`.",
         )
     if before is None or differing:
         connection.execute(
@@ -131,7 +132,7 @@ def stamp_sets(
     *,
     replace: bool,
 ) -> tuple[str, ...]:
-    """Stamp feature sets and the proofs together, all or none; see `stamp` and `stamp_proofs`."""
+    """Stamp feature sets and the proofs together, all or nothing; see `stamp`, `stamp_proofs`."""
     with connection.transaction():
         for feature_set in sets:
             stamp(connection, feature_set, replace=replace)
@@ -147,7 +148,7 @@ def stamp_first(connection: Connection, store: Store, include_dir: Path) -> None
 
 
 def _has_table(connection: Connection) -> bool:
-    # Asked of the catalog, which answers whatever privileges the session has.
+    # From the catalog, which everybody may read.
     row = connection.execute(
         "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
         "ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = 'proof_inventory'",
@@ -162,7 +163,7 @@ def _stamped(connection: Connection) -> tuple[Proof, ...] | None:
 
 
 def _adds(name: str, how: str) -> bool:
-    """Whether a difference weakens nothing: one more query, or a contract with its own stamp."""
+    """Whether a difference weakens nothing: a new query, or a contract with its own stamp."""
     return (how == NEW and name.startswith("sql/")) or (how != GONE and name.startswith(CONTRACTS))
 
 

@@ -1,4 +1,4 @@
-"""Whether a refresh can start. Looks, and changes nothing of the store."""
+"""Whether a refresh can start. Changes nothing in the store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def check_ready(connection: Connection, store: Store, settings: Settings) -> None:
-    """Check server, sources, definitions and privileges, all of them, before any work.
+    """Check server, sources, definitions and privileges before any work.
 
     Args:
         connection: a pinned session in autocommit mode, as the role that will refresh.
@@ -40,7 +40,7 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
         settings: where the files are.
 
     Raises:
-        NotReady: something is not fit; the message names all of it with the way out.
+        NotReady: something must be fixed first; the message names it all, and what to do.
         BadInput: a file that cannot be used.
         ProofsChanged: proofs are not as a person stamped them, so that no run is certified.
     """
@@ -58,7 +58,7 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
     problems = problems or log_problems(connection, read_feature_sets(settings.include_dir))
     problems = problems or lock_problems(connection, store)
     problems = problems or specification_problems(connection, store)
-    # Only now, with nobody's code in the way and every grant there, is a source looked into.
+    # Sources are read only now: no foreign code would run, and every grant is there.
     _refuse(problems or guard_problems(connection, store.source_guards))
     refuse_changed(connection, store, settings.include_dir)
     if views := view_sources(connection, store.sources):
@@ -66,7 +66,7 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
 
 
 def check_access(connection: Connection, profile: StoreProfile) -> None:
-    """Check that the session's role may look at the store at all. Needs no privilege itself.
+    """Check that the session's role may read the store at all. Needs no privileges itself.
 
     Raises:
         NotReady: it may not; the message names every GRANT that is missing.
@@ -77,13 +77,13 @@ def check_access(connection: Connection, profile: StoreProfile) -> None:
 def check_code(
     connection: Connection, store: Store, settings: Settings, only: Name | None = None
 ) -> None:
-    """Check that to read the store runs no code of others: a task may run long after `prepare`.
+    """Check that reading the store runs no foreign code: a task may run long after `prepare`.
 
     Args:
-        connection: a pinned session, as the role that is going to read.
+        connection: a pinned session, as the role that will read.
         store: what the files say.
         settings: where the files are.
-        only: the relation that is going to be read; None is all.
+        only: the relation that will be read; None: all.
 
     Raises:
         NotReady: it would run some; the message names it.
@@ -98,13 +98,13 @@ def _refuse(problems: list[str]) -> None:
             "The store cannot be refreshed:",
             items=problems,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
-            "look at `bin/feature-store plan`, then run again.",
+            next_step="Fix the above (include/roles.sql grants every privilege that a run needs), "
+            "check with `bin/feature-store plan`, then run again.",
         )
 
 
 def server_problems(connection: Connection) -> list[str]:
-    """Say if the server's version or the database's encoding is one that no store works on."""
+    """Say if a store cannot work on the server's version or the database's encoding."""
     problems = []
     oldest, newest = SUPPORTED_SERVERS
     major = server_major(connection)
@@ -112,22 +112,22 @@ def server_problems(connection: Connection) -> list[str]:
         problems.append(f"The server is PostgreSQL {major}; expected {oldest} to {newest}.")
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         problems.append(
-            "The database's encoding is SQL_ASCII, in which a text's length and patterns are of "
-            "bytes, not of letters.\nNext: restore a dump of it into one with the encoding UTF8"
+            "The database's encoding is SQL_ASCII, which counts bytes, not letters, in lengths "
+            "and patterns of text.\nNext: restore a dump of it into one with the encoding UTF8"
         )
     return problems
 
 
 def _suite_problems(connection: Connection, settings: Settings) -> list[str]:
-    """Say which suites certifying asks for, and no task would check: found out only at the end."""
+    """Name suites that certification needs and no task checks; else only the end would show it."""
     required = connection.execute(
         "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
     ).fetchall()
     suites = read_suites(settings.include_dir)
     drop = sql.SQL("DELETE FROM feature_store_audit.required_suite WHERE suite = {}")
     return [
-        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: put "
-        f"it back; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
+        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: "
+        f"restore it; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
         for (suite,) in required
         if suite not in suites
     ]

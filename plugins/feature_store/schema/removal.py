@@ -1,8 +1,8 @@
-"""Relations whose file is gone: no run refreshes them, and `apply --drop` takes them away by name.
+"""Relations without a file: no run refreshes them, and `apply --drop` drops them by name.
 
-What apply made is dropped, with its indexes, never with CASCADE. What was there before us stays,
-and is only forgotten. The record of the past (refreshes, certificates, what history found) is kept;
-the baseline of history series that were about such a relation goes.
+What apply created is dropped, with its indexes, never with CASCADE. An adopted relation stays in
+the database; only its record is removed. The record of the past (refreshes, certificates, findings
+of history) is kept; the baselines of history series about such a relation are deleted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from feature_store.schema.without_file import WithoutFile
 
 @dataclass(frozen=True)
 class Removal:
-    """All that removing some relations takes.
+    """Everything that removing some relations requires.
 
     Attributes:
         relations: those that were named, each before what it reads.
-        series: the history series that go with them.
-        unanswered: what history found about them, and nobody has answered.
-        refusals: what keeps them from going, with the way out.
+        series: the history series that are removed with them.
+        unanswered: findings of history about them that nobody has answered.
+        refusals: what keeps them from being removed, with what to do.
     """
 
     relations: tuple[WithoutFile, ...]
@@ -50,7 +50,7 @@ def plan_removal(
     named: Collection[str],
     replaced: Collection[str],
 ) -> Removal | None:
-    """Find out what removing takes; None if nothing was named. Reads only.
+    """Find out what removing requires; None if nothing was named. Reads only.
 
     Args:
         connection: a pinned session.
@@ -58,10 +58,10 @@ def plan_removal(
         include_dir: where they are.
         found: the relations without a file.
         named: those to remove.
-        replaced: relations that are replaced before, by what their files say.
+        replaced: relations that are replaced first, as their files say.
 
     Raises:
-        BadInput: a name is of no such relation.
+        BadInput: a name is not of such a relation.
     """
     if not named:
         return None
@@ -90,10 +90,10 @@ def plan_removal(
 
 
 def remove(connection: Connection, removal: Removal) -> None:
-    """Drop what apply made, and forget all of it; in apply's transaction.
+    """Drop what apply created, and delete its record; in apply's transaction.
 
     Raises:
-        NotReady: others kept reading one of them for longer than locks are waited for.
+        NotReady: others kept reading one of them for longer than the lock timeout.
     """
     names = [str(one.name) for one in removal.relations]
     with as_the_owner(connection):
@@ -106,7 +106,7 @@ def remove(connection: Connection, removal: Removal) -> None:
                     raise NotReady(
                         f"Nothing was applied: others are reading {one.name}.",
                         readers="what they had before.",
-                        next_step="Apply again when nobody reads it for long.",
+                        next_step="Apply again when no long query reads it.",
                     ) from error
         connection.execute(
             "DELETE FROM feature_store_audit.definition WHERE object = ANY(%s)", (names,)
@@ -116,7 +116,7 @@ def remove(connection: Connection, removal: Removal) -> None:
             connection.execute(forget, (list(removal.series),))
 
 
-# Nobody answers for a series meanwhile: who accepts a day locks the same table.
+# Accepting a day locks the same table, so nobody can accept one meanwhile.
 _LOCK = "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE"
 _FORGET = (
     "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
@@ -137,10 +137,10 @@ def _check_names(
         if name in files:
             raise BadInput(
                 f"{name} has a file, {files[name]}: it would be created again.",
-                next_step="Remove the file first, with its specification and all that names it.",
+                next_step="First remove the file, its specification and everything that names it.",
             )
         raise BadInput(
-            f"{name!r} is no relation that apply made and that has no file.",
+            f"{name!r} is not a relation that apply created and that now has no file.",
             next_step=f"Use one of {', '.join(removable)}."
             if removable
             else "There is none: every relation of the store has its file.",
@@ -150,7 +150,7 @@ def _check_names(
 def _series(
     connection: Connection, store: Store, include_dir: Path, going: Iterable[str]
 ) -> tuple[str, ...]:
-    """The history series that no file has any more, and that stood on what goes."""
+    """The history series without a file that were about what is removed."""
     kept = [series.name for series in read_history(include_dir, store)]
     rows = connection.execute(
         "SELECT layer FROM feature_store_audit.history_layer "

@@ -1,8 +1,8 @@
-"""Whose our schemas are, and who else may create in them.
+"""Who owns the store's schemas, and who else may create in them.
 
-Readers ask functions in these schemas, which run with their owner's privileges. Who owns a schema
-can rename it and put views under the old name. Who may create in it can put a function of his own
-beside ours, under the same name with other argument types. So it must be the store's owner, or a
+Readers call functions in these schemas, which run with their owner's privileges. The owner of a
+schema can rename it and create views under the old name. Whoever may create in it can add a
+function with the same name and other argument types. So only the store's owner may do either, or a
 superuser, who may do anything anyway.
 """
 
@@ -16,20 +16,20 @@ from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 
 _WORDS = {
-    "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} can "
-    "put something else in its place, and readers would be told what {who} likes.\n"
-    "Next: ALTER {what} OWNER TO {keeper}{after}",
-    "creates": "{who} may create in the {what}, where readers ask functions of the store: a "
-    "function of {who} under the same name could be asked instead.\n"
-    "Next: REVOKE CREATE ON {what} FROM {who}",
+    "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} "
+    "can replace it, and then decides what readers are told.\nNext: ALTER {what} OWNER TO "
+    "{keeper}{after}",
+    "creates": "{who} may create in the {what}, where readers call functions of the store: they "
+    "could call a function of {who} with the same name instead.\nNext: REVOKE CREATE ON {what} "
+    "FROM {who}",
 }
 
 
 def schema_problems(connection: Connection, governed: Collection[str]) -> list[str]:
-    """Name what of ours somebody else owns, and the schemas that somebody else may create in.
+    """Name the store's objects that somebody else owns, and schemas open to others.
 
-    Asks the catalog only. The store's owner is whoever owns the audit schema's tables; before they
-    are there, the session's role.
+    Reads only the catalog. The store's owner is the owner of the audit schema's tables; before
+    these exist, the session's role.
 
     Args:
         connection: a pinned session.
@@ -54,9 +54,9 @@ def schema_problems(connection: Connection, governed: Collection[str]) -> list[s
 
 @contextmanager
 def as_the_owner(connection: Connection) -> Iterator[None]:
-    """Create as the role that owns the store, also for a superuser; within a transaction.
+    """Create as the store's owner, even if the session is a superuser; within a transaction.
 
-    What is new would else be the superuser's, and its functions would run with all that he may.
+    Otherwise new functions would belong to the superuser and run with all of its rights.
     """
     row = connection.execute(
         "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
@@ -73,7 +73,7 @@ def as_the_owner(connection: Connection) -> Iterator[None]:
 
 
 def _after(what: str, who: str) -> str:
-    """Whoever has tables in a schema that he gives away still has to reach them."""
+    """Give the old owner of a schema access to his own tables in it."""
     return f"; GRANT USAGE ON {what} TO {who}" if what.startswith("SCHEMA ") else ""
 
 

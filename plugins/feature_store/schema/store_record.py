@@ -1,4 +1,4 @@
-"""The store that a database has: one, by its name, as ``apply`` wrote it down."""
+"""The one store that a database has, as ``apply`` recorded it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feature_store.errors import BadInput, NotReady
 
 @dataclass(frozen=True)
 class StoreRecord:
-    """What the record says of the store.
+    """What the record says about the store.
 
     Attributes:
         name, title, dag_id, governed_schemas, key: as `StoreProfile` has them.
@@ -64,16 +64,16 @@ def recorded(connection: Connection) -> StoreRecord | None:
 
 
 def leading_column(connection: Connection) -> str:
-    """The column that the rows of a sample lead with; empty: none."""
+    """The first column of sample rows; empty: none."""
     store = recorded(connection)
     return store.key if store else ""
 
 
 def check_store(connection: Connection, profile: StoreProfile) -> None:
-    """Refuse a database that has another store, and a schema's name that is no plain one to it.
+    """Refuse a database that has another store, and a schema name that must be quoted.
 
     Raises:
-        BadInput: a governed schema is called by a word of SQL.
+        BadInput: a governed schema's name is an SQL keyword.
         NotReady: the database has another store, or another DAG keeps it.
     """
     quoted = connection.execute(
@@ -82,7 +82,8 @@ def check_store(connection: Connection, profile: StoreProfile) -> None:
     ).fetchall()
     if quoted:
         raise BadInput(
-            f"The schema {quoted[0][0]} would have to be quoted in SQL: PostgreSQL has that word.",
+            f"The schema {quoted[0][0]} must be quoted in SQL, because it is a word of "
+            "PostgreSQL's.",
             next_step="Give it another name in store.toml (governed_schemas).",
         )
     refuse_another(connection, profile)
@@ -131,7 +132,7 @@ def another_store(connection: Connection, include_dir: Path) -> NotReady | None:
 
 
 def record_store(connection: Connection, record: StoreRecord) -> None:
-    """Write down what the files say. The caller opens the transaction, as the owner."""
+    """Record what the files say. The caller opens the transaction, as the owner."""
     connection.execute(
         "INSERT INTO feature_store_audit.store "
         "(name, title, dag_id, governed_schemas, key, proof_suite) "
@@ -143,7 +144,7 @@ def record_store(connection: Connection, record: StoreRecord) -> None:
 
 
 def require_suites(connection: Connection, include_dir: Path) -> None:
-    """Let nothing be certified without the folder's suites: of a database that had no store."""
+    """Require the folder's suites for certification, in a database that had no store."""
     connection.execute("DELETE FROM feature_store_audit.required_suite")
     connection.execute(
         "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",

@@ -14,13 +14,13 @@ from feature_store.schema.object_states import has_audit
 
 @dataclass(frozen=True)
 class WithoutFile:
-    """A relation that apply once made, or adopted, and that no file defines any more.
+    """A relation that apply once created or adopted, and that no longer has a file.
 
     Attributes:
         name: its name.
         oid: its OID; None if somebody has dropped it.
-        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is none of both, or is not there.
-        adopted: whether it was there before us.
+        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is neither, or does not exist.
+        adopted: whether apply did not create it.
     """
 
     name: Name
@@ -35,9 +35,9 @@ class WithoutFile:
 
     def __str__(self) -> str:
         if not self.kind:
-            return f"{self.name}, which is not there any more"
+            return f"{self.name}, which no longer exists"
         kind = f"{self.name}, a {self.kind.lower()}"
-        return f"{kind} that was there before us, and stays" if self.adopted else kind
+        return f"{kind} that apply did not create, and that stays" if self.adopted else kind
 
 
 def without_file(connection: Connection, known: Iterable[str]) -> tuple[WithoutFile, ...]:

@@ -15,26 +15,25 @@ from feature_store.relation_name import LOG_SCHEMA
 
 if TYPE_CHECKING:
     from feature_store.declarations.store_definition import (
-        Store,  # brings a parser of SQL, which few who come here need
+        Store,  # imports a parser of SQL, which most callers do not need
     )
 
 
 def certify(connection: Connection, lease: Lease, store: Store, logged: Collection[str]) -> None:
     """Record that the rows that every relation has now are proven, and that the run passed.
 
-    In the same transaction each entity that a feature set shows for the first time goes into the
-    set's log, as certified: what a model is given of it from now on.
+    In the same transaction, each entity that a feature set has for the first time goes into the
+    set's log as certified: from now on models are given these values.
 
-    The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
-    refreshed every relation last, or found it unchanged; each suite of ``required_suite`` must
-    have been checked on these very refreshes and have found nothing critical; and the rows must be
-    those that the refreshes left. So whoever clears a single task of an old run certifies nothing
-    by it.
+    The database checks the proofs itself (``feature_store_audit.certify``). The run must be the
+    last to have refreshed every relation, or found it unchanged. Each suite of ``required_suite``
+    must have checked exactly these refreshes and found nothing critical. The rows must still be
+    those of the refreshes. So clearing a single task of an old run certifies nothing.
 
     Args:
         connection: the caller opens the transaction.
         lease: held until the transaction ends.
-        store: its materialized views are certified, all or none.
+        store: its materialized views are certified, all or nothing.
         logged: the feature sets that have a log.
 
     Raises:
@@ -51,17 +50,18 @@ def certify(connection: Connection, lease: Lease, store: Store, logged: Collecti
         raise NotReady(
             "This run cannot certify the store:",
             items=[problem for (problem,) in problems],
-            readers="what the views have now; require_certified refuses rows not proven yet.",
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
             next_step="Trigger a new run of the DAG.",
         )
     _require_written(connection, lease, store)
 
 
 def _require_written(connection: Connection, lease: Lease, store: Store) -> None:
-    """Look that the record says what this is about to be told from: else nothing of it is kept.
+    """Check that the record says that the run is certified; else roll back.
 
     Raises:
-        NotReady: it does not.
+        NotReady: it does not say so.
     """
     row = connection.execute(
         "SELECT r.verdict, (SELECT count(*) FROM feature_store_audit.certified AS c "
@@ -78,17 +78,18 @@ def _require_written(connection: Connection, lease: Lease, store: Store) -> None
     if row != ("passed", len(store.refreshed)):
         verdict, certified = row or ("no record", 0)
         raise NotReady(
-            f"The run was to be certified, and its record says otherwise: {verdict}, with "
+            f"The run should now be certified, but its record says otherwise: {verdict}, with "
             f"{certified} of {len(store.refreshed)} relations certified.",
-            readers="what the views have now; require_certified refuses rows not proven yet.",
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
             next_step="Trigger a new run of the DAG.",
         )
 
 
 def withdraw(connection: Connection, holder: Holder) -> None:
-    """Take the certification back from relations that this run found broken, or leaking.
+    """Revoke the certification of relations that this run found broken or leaking.
 
-    It matters where the run did not refresh them: what it brought itself is not certified anyway.
+    This matters for relations that the run did not refresh: its own rows are not certified anyway.
     A feature set is certified only if every relation below it is.
     """
     connection.execute(
@@ -110,7 +111,7 @@ def read_certified(connection: Connection) -> dict[str, dict[str, Any]]:
 
 
 def read_logged(connection: Connection, holder: Holder) -> dict[str, dict[str, Any]]:
-    """What each feature log has been given: by this run, and in all, as plain values."""
+    """How many rows each feature log got, from this run and in all, as plain values."""
     return {
         f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}
         for name, added, rows in connection.execute(
@@ -132,11 +133,11 @@ def certified_in_words(connection: Connection) -> str:
     rows = connection.execute(
         "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "
         "c.refresh_id = l.refresh_id AND c.withdrawn_by IS NULL "
-        # Another file, or none: rewritten by hand, or dropped.
+        # Another file or none: it was rewritten by hand, or dropped.
         "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
         "c.version = k.xmin::text "
         "FROM feature_store_audit.certified AS c "
-        # What was dropped by name is no relation of the store.
+        # What was dropped by name is no longer a relation of the store.
         "INNER JOIN feature_store_audit.definition AS d ON c.relation = d.object "
         "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
         "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
@@ -153,14 +154,14 @@ def certified_in_words(connection: Connection) -> str:
     altered = sorted(relation for relation, *_, holds, same in rows if holds and same is False)
     if not gone and altered:
         return (
-            f"{last} All that it certified is still in place; altered or refreshed by hand since, "
-            f"so that require_certified looks at the rows: {', '.join(altered)}."
+            f"{last} All that it certified is still in place. These were altered or refreshed by "
+            f"hand since, so require_certified compares their rows: {', '.join(altered)}."
         )
     if not gone:
         return f"{last} All that it certified is still in place."
     if len(gone) == len(rows):
         return (
-            f"{last} None of its {len(rows)} relations has those rows any more, so "
+            f"{last} None of its {len(rows)} relations still has those rows, so "
             "require_certified raises for every feature set."
         )
     return (

@@ -1,4 +1,4 @@
-"""What trying a suite found, kept in the audit schema."""
+"""Records what a try of a suite found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feature_store.validation.suites import SuiteFinding
 
 
 def begin_suite(connection: Connection, lease: Lease, suite: str) -> int:
-    """Record that the run checks a suite now: what an earlier try of it found counts no longer.
+    """Record that the run checks a suite now; findings of earlier tries no longer count.
 
     Args:
         connection: a session in autocommit mode.
@@ -36,7 +36,7 @@ def begin_suite(connection: Connection, lease: Lease, suite: str) -> int:
 
 
 def record(connection: Connection, event: int, findings: Sequence[SuiteFinding]) -> None:
-    """Keep the findings of a try of a suite.
+    """Record the findings of a try of a suite.
 
     Args:
         connection: a session.

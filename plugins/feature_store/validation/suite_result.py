@@ -1,4 +1,4 @@
-"""What the findings of a suite come to, in words."""
+"""The result of a suite, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_store.validation.suites import SuiteFinding
 
 
 def tell_empty(findings: Sequence[SuiteFinding], compared: Mapping[str, int]) -> list[SuiteFinding]:
-    """Say of met proofs that there was nothing to compare, by how many rows each compared."""
+    """Mark met proofs that had no rows to compare."""
     empty = {name for name, rows in compared.items() if not rows}
 
     nothing = {f.expectation.name for f in findings if f.outcome == "met"} & empty
@@ -39,16 +39,16 @@ def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
         raise ExpectationsBroken(
             f"{suite}: {len(critical)} of {len(findings)} expectations are broken.",
             items=told,
-            readers="the rows that broke them; they were refreshed before they were checked.",
-            next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
+            readers="the rows that break them: layers are refreshed before they are checked.",
+            next_step="Fix the source or the SQL, then clear the layer's task with what follows.",
         )
     if errors:
         unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
         raise unchecked(
-            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
+            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; this "
             "says nothing about the data.",
             items=told,
-            next_step="Mend the cause, then clear this task with what follows.",
+            next_step="Fix the cause, then clear this task with what follows.",
         )
     return {
         "met": sum(f.outcome == "met" for f in findings),
@@ -57,7 +57,7 @@ def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
 
 
 def in_short(findings: Sequence[SuiteFinding]) -> list[dict[str, Any]]:
-    """The findings for XCom, as plain values and without sample rows, which may be anything."""
+    """The findings for XCom, as plain values, without sample rows, which may be large."""
     return [
         {
             "expectation": f.expectation.name,

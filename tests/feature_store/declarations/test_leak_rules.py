@@ -81,16 +81,16 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
         ),
         (
             f'[[as_of]]\nrelation = "a.b"\nreason = "r"\nread_by = {{}}\n{_NOT_AS_OF}{_OUTCOME}',
-            "as_of and not_as_of: 'a.b' is there twice.",
+            "as_of and not_as_of: 'a.b' is listed twice.",
         ),
-        (f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}{_OUTCOME}", "outcome: 'a.b.c' is there twice."),
+        (f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}{_OUTCOME}", "outcome: 'a.b.c' is listed twice."),
         (
             f"as_of = []\n{_NOT_AS_OF}{_OUTCOME.replace('a.b', 'b')}",
-            "outcome, 1: 'b' is not a relation's name; expected schema.relation.",
+            "outcome, 1: 'b' is not the name of a relation; expected schema.relation.",
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}" + _OUTCOME.replace('["c"]', '["*", "c"]'),
-            "outcome, 1: columns names '*', which is all, and more.",
+            "outcome, 1: columns has '*', which means all, and other names as well.",
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}" + _OUTCOME.replace('["c"]', "[]"),

@@ -72,7 +72,7 @@ def read_feature_profile(
     if found is None or feature is None:
         raise NotFound(
             f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose one of the list of features.",
+            "Choose a feature of the list.",
         )
     require_store(connection)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
@@ -126,7 +126,7 @@ def _bins(feature: Feature, told: dict[str, Any]) -> list[Bin]:
 
 
 def _intervals(edges: list[float], whole: bool) -> list[str]:
-    """What each bin holds: below the first edge, from each edge to the next, from the last on."""
+    """What each bin has: below the first edge, between edges, from the last edge on."""
     if not edges:
         return ["any"]
     between = [
@@ -145,7 +145,7 @@ def _shown(edge: float) -> str:
 
 
 def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
-    """A few values as they were served, whatever the log has first: nothing is scanned for them."""
+    """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
     if served is None or not may_read(connection, log):
         return []

@@ -1,4 +1,4 @@
-"""Features: what each is, what taints it, and how full it was run by run."""
+"""Features: what each is, its exceptions, and its share of NULLs run by run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_features(files: Files) -> Features:
 
 
 def _in_order(files: Files) -> list[FeatureSet]:
-    """The sets that carry t0 themselves, then those that are joined to one."""
+    """The sets that have t0 themselves, then those that are joined to one."""
     return sorted(
         files.feature_sets,
         key=lambda s: (s.served is None or s.served.t0.relation != s.relation, s.name),
@@ -76,7 +76,7 @@ def read_feature(
     if line is None:
         raise NotFound(
             f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose one of the list of features.",
+            "Choose a feature of the list.",
         )
     require_store(connection)
     relation = next(s.relation for s in files.feature_sets if s.name == feature_set)
@@ -99,7 +99,7 @@ def read_feature(
 
 
 def _comment(connection: Connection, relation: Name, column: str) -> str:
-    """What the database says of the column."""
+    """The column's comment in the database."""
     row = connection.execute(
         "SELECT col_description(a.attrelid, a.attnum) FROM pg_catalog.pg_attribute AS a "
         "WHERE a.attrelid = to_regclass(%s) AND a.attname = %s",

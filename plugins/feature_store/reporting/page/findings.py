@@ -31,7 +31,7 @@ WHERE {} ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id
 
 
 def open_findings(connection: Connection) -> list[FindingLine]:
-    """What nobody has answered for yet."""
+    """The open findings."""
     return _find(connection, "outcome IS NULL")
 
 

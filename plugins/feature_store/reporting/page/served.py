@@ -1,4 +1,4 @@
-"""One entity as it was served, beside what the store says of it today."""
+"""One entity as it was served, and as it is in the store today."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feature_store.settings import Settings
 
 CANNOT = (
     "The page's login may not read rows of features, or nothing has been served yet.",
-    "bin/feature-store served tells the same, as the refresher.",
+    "Run bin/feature-store served as the refresher: it shows the same.",
 )
 
 

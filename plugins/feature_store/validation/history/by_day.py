@@ -1,7 +1,7 @@
-"""Findings of history told by day, one line each: which entities, and what the day moves.
+"""Findings of history by day, one line each: which entities changed, and what that moves.
 
-One late entity changes its day in several layers. Who has to answer asks which one it is, not which
-layers: those that name entities tell it, and the others only where none does.
+One late entity changes its day in several layers. Whoever answers wants to know the entity, not the
+layers. So layers that name entities are shown, and the others only if no layer names any.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def by_day(findings: Iterable[HistoryFinding], key: str) -> dict[date, str]:
 
     Args:
         findings: of any days.
-        key: the column by which the store knows its entities; empty: none.
+        key: the column that names the store's entities; empty: none.
     """
     return {day: f"{day}: {words}" for day, words in words_by_day(findings, key).items()}
 
@@ -49,7 +49,7 @@ def _words(findings: list[HistoryFinding], key: str) -> str:
 
 
 def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
-    """The entities that came, went and changed, as the layers tell that name them."""
+    """The entities that came, went and changed, from the layers that name them."""
     how: dict[int, set[str]] = {}
     to: dict[int, str] = {}
     named = [f for f in findings if any(key in e for e in f.difference.examples)]
@@ -58,7 +58,7 @@ def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
             how.setdefault(example[key], set()).add(example["row"])
             if CHANGE in example:
                 to.setdefault(example[key], example[CHANGE])
-    # Where equal rows are legal none changes: it goes, and comes with other values.
+    # If equal rows are legal, a changed row counts as one that went and one that came.
     changed = [n for n, ways in how.items() if "changed" in ways or len(ways) > 1]
     columns = dict.fromkeys(c for f in named for c in f.difference.columns)
     words = (

@@ -1,4 +1,4 @@
-"""The definitions that a layer's history stands on, and whether it was refreshed on top of them."""
+"""The definitions behind a layer's history, and whether it was refreshed since they changed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def begin_if_redefined(
 ) -> BaselineState:
     """Compare a layer's definitions with those of its baseline, and say what changed.
 
-    Where they differ a baseline begins that stands on the new ones, as yet without a row.
+    If they differ, a new, empty baseline begins.
 
-    What counts is what apply created, the query by which the history looks, and the zone.
+    The definitions are: what apply created, the history's own query, and the time zone.
     """
     now = _definitions(connection, layer, zone)
     row = connection.execute(
@@ -42,9 +42,9 @@ def begin_if_redefined(
         return BaselineState.KEPT
     then = row[0] if row else now
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
-    details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
+    details = f"The definition changed: {', '.join(changed)}. Its baseline was set again."
     if row and (unanswered := _pending(connection, layer)):
-        details += f" Closed by that, without an answer: the reviews of {in_words(unanswered)}."
+        details += f" This closed reviews without an answer: {in_words(unanswered)}."
     connection.execute(
         "SELECT feature_store_audit.begin_baseline(%s, %s, %s, %s, %s)",
         (lease.token, layer.name, layer.relation, Jsonb(now), details),
@@ -79,7 +79,7 @@ def _definitions(connection: Connection, layer: HistoryLayer, zone: str) -> dict
 
 
 def check_refreshed_in_order(connection: Connection, layers: Iterable[HistoryLayer]) -> None:
-    """Refuse to hold outputs to inputs that they have not seen.
+    """Refuse to compare outputs with inputs that they have not seen.
 
     Raises:
         NotChecked: a layer has never been refreshed, or not since something that it reads.
@@ -101,12 +101,12 @@ def check_refreshed_in_order(connection: Connection, layers: Iterable[HistoryLay
             refresh_id, inputs, _ = latest[name]
             for lower in below:
                 below_id, _, outcome = latest.get(lower, (0, {}, None))
-                # A later refresh that left the rows as they were read is nothing new.
+                # A later refresh that left the same rows does not count.
                 if below_id > refresh_id and (outcome is None or inputs.get(lower) != outcome):
                     problems.add(f"{name} was last refreshed before {lower}, which it reads")
     if problems:
         raise NotChecked(
-            f"History cannot be judged: {'; '.join(sorted(problems))}.",
+            f"History cannot be checked: {'; '.join(sorted(problems))}.",
             next_step="Refresh what is missing (clear its task), then clear this one.",
         )
 

@@ -1,4 +1,4 @@
-"""What a judgement of history says, and failing by it."""
+"""The result of a history check, and the failure for a leak."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from feature_store.validation.history.findings import HistoryFinding
 
 @dataclass(frozen=True)
 class HistoryResult:
-    """What a judgement found.
+    """What a history check found.
 
     Attributes:
         settled_before: input days before this one are reviewed when they change.
-        leaks: every output day that moved without cause and is not mended or accepted.
+        leaks: every output day that moved without cause and is neither corrected nor accepted.
         reviews: every changed old input day that is not accepted.
-        definition_changes: layers whose baseline this run made anew for their new definition.
+        definition_changes: layers whose baseline this run set again for a new definition.
         exception_changes: days whose columns of declared exceptions changed since the run before.
         first: layers of which this run made the first baseline.
     """
@@ -31,10 +31,10 @@ class HistoryResult:
 
 
 def assert_history(verdict: HistoryResult) -> None:
-    """Pass unless an output moved without cause. Reviews wait for a person and fail nothing.
+    """Pass unless an output moved without cause. Reviews wait for a person and do not fail.
 
     Raises:
-        HistoryLeak: it did; names layer, day, rows, columns and keys.
+        HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
     if not verdict.leaks:
         return
@@ -42,7 +42,7 @@ def assert_history(verdict: HistoryResult) -> None:
     raise HistoryLeak(
         f"The past moved without cause: {days}.",
         items=list(map(str, verdict.leaks)),
-        readers="the moved rows: do not train on them.",
-        next_step="Find out what the layer reads of later days, mend its SQL and apply it; or, if "
-        "the cause is known and harmless, accept the day with a reason.",
+        readers="the changed rows: do not train on them.",
+        next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
+        "cause is known and harmless, accept the day with a reason instead.",
     )

@@ -1,4 +1,4 @@
-"""Declared exceptions: what is not as of t0 reaches a feature only where that is declared."""
+"""Declared exceptions: what is not as of t0 may reach a feature only if that is declared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Feature = tuple[str, str]
 
 
 def exception_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
-    """Find what is not as of t0 and not declared, and what is declared and not so."""
+    """Find what is not as of t0 and not declared, and declarations that are no longer true."""
     live_calls = {
         (one.oid, function)
         for one in judged
@@ -76,12 +76,11 @@ class _Declared:
             yield self._context.finding(
                 EXCEPTIONS,
                 member,
-                f"reads {read.name}, of which {rules.path.name} does not say whether it is as of "
-                f"t0.",
+                f"reads {read.name}, and {rules.path.name} does not say whether that is as of t0.",
             )
 
     def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
-        """Of a source, only columns that sources.toml has are known to be known at t0."""
+        """Only the columns of a source that sources.toml lists may count as known at t0."""
         yield from self._of_columns_not_as_of(member)
         known = {s.name: s.columns.keys() for s in self._context.store.sources}
         outcomes = {(o.relation, c) for o in self._context.rules.outcomes for c in o.columns}
@@ -102,7 +101,7 @@ class _Declared:
                 )
 
     def _of_columns_not_as_of(self, member: Member) -> Iterator[LeakFinding]:
-        """Columns that a source writes over, though its rows say of which day they are."""
+        """Columns that a source overwrites, although its rows have a day."""
         rules = self._context.rules.columns_not_as_of
         found: dict[tuple[Name, str], list[str]] = {}
         for oid, number in self._context.each(self._context.lineage[member.oid].reads):
@@ -122,7 +121,7 @@ class _Declared:
     def _of_exception(self, exception: DeclaredException) -> Iterator[LeakFinding]:
         if not self._is_there(exception):
             does = f"reads {exception.reads}" if exception.reads else f"calls {exception.calls}"
-            yield self._stale(exception, f"no feature set's {exception.relation} {does} any more.")
+            yield self._stale(exception, f"no feature set's {exception.relation} {does} now.")
             return
         declared = {(s, f) for s, features in exception.taints.items() for f in features}
         declared = {(s, f) for s, f in declared if s in self._sets}
@@ -131,7 +130,7 @@ class _Declared:
         if gone:
             yield self._stale(exception, f"no contract has {_list(gone)}.")
         if exception.reads is None:
-            return  # what a call decides is not always to be seen in a column
+            return  # a call's effect is not always visible in a column
         tainted = {f for f in contracted if exception.id in self._taints(f, exception)}
         if tainted - declared:
             member = next(
@@ -140,11 +139,11 @@ class _Declared:
             yield self._context.finding(
                 EXCEPTIONS,
                 member,
-                f"what it reads of {exception.reads} reaches {_list(tainted - declared)} too; the "
-                f"exception {exception.id} does not name that.",
+                f"what it reads of {exception.reads} also reaches {_list(tainted - declared)}, "
+                f"which the exception {exception.id} does not name.",
                 column=", ".join(sorted(f for _, f in tainted - declared)),
             )
-        # What only chooses rows reaches no column, and yet all of them.
+        # What only chooses rows reaches no single column, but all of them.
         if tainted and declared - gone - tainted:
             words = f"it does not reach {_list(declared - gone - tainted)}."
             yield self._stale(exception, words)
@@ -196,7 +195,7 @@ class _Declared:
         return self._known[column]
 
     def _ids_of_value(self, column: Column) -> frozenset[str]:
-        """The exceptions about columns that stand in a column's value.
+        """The exceptions about columns that a column's value is made of.
 
         What only breaks a tie between rows of one listing and one moment does not count: it would
         name every column.

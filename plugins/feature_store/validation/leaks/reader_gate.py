@@ -1,7 +1,8 @@
-"""Leak gate: a source that is declared "as of" is read by those alone who are named for it.
+"""Leak gate: only declared readers may read a source that is declared "as of".
 
-Each of its rows says of which day it is, and yet a query may take a later one. Which it takes no
-catalog can tell; so who reads such a source, and what of it, is declared, and all others fail.
+Each row of such a source has a day, but a query may still take rows of a later day, and no catalog
+shows which rows it takes. So its readers, with the columns they read, are declared, and all others
+fail.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from feature_store.validation.leaks.gate_context import READERS, GateContext, Le
 
 
 def reader_findings(context: GateContext) -> Iterator[LeakFinding]:
-    """Find whoever reads an as-of source, or a column of one, and is not named for that."""
+    """Find undeclared readers of an as-of source or of one of its columns."""
     for member in context.closure.members.values():
         if member.oid not in context.nameable:
             continue
@@ -39,7 +40,7 @@ def _finding(context: GateContext, member: Member, source: Name, others: list[st
 
 
 def _read_by(context: GateContext, oid: int) -> dict[Name, set[str]]:
-    """The columns that a relation reads of as-of sources, through views without a file, too."""
+    """The columns that a relation reads of as-of sources, also through views without a file."""
     found: dict[Name, set[str]] = {}
     pending, seen = [oid], {oid}
     while pending:
@@ -59,7 +60,7 @@ def _read_by(context: GateContext, oid: int) -> dict[Name, set[str]]:
 
 
 def _elsewhere(context: GateContext, source: Name) -> frozenset[str]:
-    """What others look after: outcomes, and columns of which nothing at all is declared."""
+    """What other gates check: outcomes, and columns without any declaration."""
     outcomes = {
         column
         for outcome in context.rules.outcomes

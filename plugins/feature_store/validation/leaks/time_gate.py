@@ -1,4 +1,4 @@
-"""Leak gate 1: no feature depends on when it is asked for, nor on who asks."""
+"""Leak gate 1: no feature depends on when, or by whom, it is read."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from feature_store.validation.leaks.gate_context import (
 )
 
 _READABLE = ("r", "p", VIEW, MATERIALIZED)
-_COPY = "copy its rows into a table before each run, and let the source be that table."
+_COPY = "copy its rows into a table before each run, and use that table as the source."
 _KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequence"}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A call, where it stands, and what is to be said against it.
+    """A call, where it is, and the objection to it.
 
     Attributes:
         oid: the relation.
         what: what of the relation runs it.
-        columns: the output columns in whose expressions it stands.
-        verdict: what is to be said against it.
+        columns: the output columns whose expressions contain it.
+        verdict: the objection to it.
     """
 
     oid: int
@@ -58,7 +58,7 @@ def judge_calls(connection: Connection, context: GateContext) -> tuple[Judged, .
 
 
 def time_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
-    """Find whatever is not proven to give one answer, whenever it is asked and whoever asks."""
+    """Find what is not proven to give the same answer at any time and to anybody."""
     allowed = {(e.relation, e.calls) for e in context.exceptions}
     objections: dict[tuple[int, str], set[str]] = {}
     for one in judged:
@@ -66,8 +66,8 @@ def time_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[
         if one.oid in context.unpinned:
             name = context.member(one.oid).name
             all_words += [
-                f"{one.what} uses {function}, whose answer depends on the session, and this is "
-                f"worked out by sessions that the store does not pin."
+                f"{one.what} uses {function}, whose answer depends on the session, and the store "
+                "does not control the session that computes this."
                 for function in sorted(one.verdict.pinned)
                 if (name, function) not in allowed
             ]
@@ -81,12 +81,12 @@ def time_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[
 
 
 def unprovable(member: Member) -> Iterator[tuple[str, str]]:
-    """What of a relation's kind keeps every proof from it: in words, and the way out."""
+    """Why a relation's kind makes every proof impossible, in words, and what to do."""
     if member.kind not in _READABLE:
         kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
-        yield f"is {kind}; nothing can be proven of it.", _COPY
+        yield f"is {kind}; nothing can be proven about it.", _COPY
     elif not member.plain_storage:
-        yield "is kept by an extension; nothing can be proven of it.", _COPY
+        yield "belongs to an extension; nothing can be proven about it.", _COPY
     if member.asks_as_reader:
         yield (
             "answers with the rights of whoever asks (security_invoker).",
@@ -101,6 +101,6 @@ def _of_kind(context: GateContext, member: Member) -> Iterator[LeakFinding]:
         yield context.finding(
             TIME_OF_QUERY,
             member,
-            "is a table, where its file makes a view; what fills it cannot be seen.",
+            "is a table, but its file creates a view; nobody can see what fills it.",
             severity=FAILURE if member.oid in context.closure.roots else WARNING,
         )

@@ -1,11 +1,11 @@
-// What moved in the past and waits for a person, with the command that accepts it.
+// Changes of past days that wait for a person, with the command that accepts them.
 
 import { el } from './dom.js';
 import { plural, time } from './format.js';
 import { command, moved, nextStep, runLink, section } from './parts.js';
 import { badge, findingKind } from './states.js';
 
-// Nothing at all where nothing waits.
+// Shows nothing if nothing waits.
 export function pastList({ leaks, reviews, review_days: days }) {
   const parts = [];
   if (leaks.length) {
@@ -40,7 +40,7 @@ function leak(f) {
   return [
     head(f),
     told(f),
-    f.accept && acceptance('Mend it. If its cause is known and harmless, accept it as the reviewer or the owner, and say why:', f.accept),
+    f.accept && acceptance('Fix the cause. If it is known and harmless, accept it as the reviewer or the owner, and say why:', f.accept),
   ];
 }
 
