@@ -49,7 +49,7 @@ def test_an_empty_store_says_so_and_what_to_do(sight: Sight) -> None:
     sight.go(VIEWS["feature"], "ptv_final")
     expect(sight.frame.get_by_text("No run has counted them yet.")).to_be_visible()
     sight.go(VIEWS["runs"], "Runs")
-    expect(sight.frame.get_by_text("There was no run yet.")).to_be_visible()
+    expect(sight.frame.get_by_text("No run yet.")).to_be_visible()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_a_link_to_a_task_leads_the_shell_there(sight: Sight, night: str) -> Non
 def test_a_run_that_the_store_does_not_know_gets_words(sight: Sight, night: str) -> None:
     sight.open_alone(f"?dag_id={DAG}&run_id=nobody")
     expect(sight.page.get_by_role("alert")).to_contain_text("nobody")
-    expect(sight.page.get_by_role("heading", level=2)).to_have_text("Nothing is known of it")
+    expect(sight.page.get_by_role("heading", level=2)).to_have_text("Not found")
     # The browser itself notes the 404, and nothing else may have gone wrong.
     assert [c for c in sight.complaints if "404" not in c] == []
     sight.complaints.clear()

@@ -32,7 +32,7 @@ def offer_json(command: argparse.ArgumentParser, words: str = "print JSON, for m
 
 
 def text(written: str) -> str:
-    """A text that can be used; an empty one is a variable of a script that was not set."""
+    """A usable text. An empty one is most likely an unset variable of a script."""
     complaint = fault(written, most=_MOST_CHARACTERS)
     if complaint or not written.strip():
         raise argparse.ArgumentTypeError(complaint or "is empty")
@@ -40,10 +40,10 @@ def text(written: str) -> str:
 
 
 def reason(written: str) -> str:
-    """Why somebody does what is kept for ever, in words of their own."""
+    """Why somebody does something that is kept forever, in their own words."""
     if is_placeholder(text(written)):
         raise argparse.ArgumentTypeError(
-            f"{written!r} stands there for you to replace: say why, for whoever reads it later"
+            f"{written!r} is a placeholder: replace it with your reason, for whoever reads it later"
         )
     return written
 
@@ -65,37 +65,37 @@ def day(written: str) -> date:
 
 
 def minutes(written: str) -> float:
-    """A number of minutes above 0, of a day at most."""
+    """A number of minutes: more than 0, at most a day."""
     try:
         found = float(text(written))
     except ValueError:
         found = 0.0
     if not 0 < found <= 24 * 60:
         raise argparse.ArgumentTypeError(
-            f"{written!r} is not a number of minutes; expected 1440 at most"
+            f"{written!r} is not a number of minutes; expected more than 0, at most 1440"
         )
     return found
 
 
 def login() -> str:
-    """As whom somebody works here.
+    """The login of whoever runs this.
 
     Raises:
-        BadInput: nobody knows.
+        BadInput: it cannot be found out.
     """
     try:
         return text(getpass.getuser())
     except (KeyError, OSError, ImportError, argparse.ArgumentTypeError) as error:
         raise BadInput(
-            f"Your login cannot be told: {error}.", next_step="Say who you are: --by NAME."
+            f"Your login cannot be found: {error}.", next_step="Say who you are: --by NAME."
         ) from error
 
 
 def wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:
-    """The feature sets of these names; of none, all.
+    """The feature sets of these names; all if none is given.
 
     Raises:
-        BadInput: there is none of a name.
+        BadInput: a name is not known.
     """
     if not names:
         return read_feature_sets(settings.include_dir)

@@ -1,8 +1,8 @@
 """The command line: ``bin/feature-store plan | apply | status | report | …``.
 
-Exit codes: 0 all is well, 1 something about the store must be mended, 2 input that cannot be used,
-3 the database cannot be reached; as of any program, 130 stopped from the keyboard, 141 whoever read
-the output has gone.
+Exit codes: 0 all is well, 1 something about the store must be fixed, 2 input that cannot be used,
+3 the database cannot be reached. As for any program: 130 stopped from the keyboard, 141 the reader
+of the output has closed the pipe.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, 1, options)
     except psycopg.errors.InsufficientPrivilege as error:
         refused = StoreError(
-            f"{error.diag.message_primary}.", next_step="Ask as a role that has that privilege."
+            f"{error.diag.message_primary}.", next_step="Use a role that has that privilege."
         )
         return _fail(refused, 1, options)
     except psycopg.Error as error:
@@ -113,7 +113,7 @@ def _apply(
     stamps = [find_set(settings, name) for name in options.sets]
     done = apply(connection, store, settings, options.replace, stamps, options.drop)
     if done.empty:
-        print("Nothing to do: everything is as its file.")
+        print("Nothing to do: the database is as the files say.")
         if words := without_file_words(done):
             print(words)
     else:
@@ -124,8 +124,8 @@ def _apply(
         print("The proofs are stamped as the files are now.")
     if done.replacement:
         print(
-            "What was replaced is not proven until the next run: require_certified refuses its\n"
-            "materialized views until then, and a plain view's new query is read at once."
+            "What was replaced is not proven until the next run. Until then require_certified\n"
+            "refuses its materialized views. Readers see a plain view's new query at once."
         )
     if done.creates:
         print(
@@ -141,7 +141,7 @@ def _bootstrap(
     if bootstrap(connection, store, settings):
         print("Created the store and stamped its contracts.")
     else:
-        print("There is a store already: nothing was changed. See what differs with plan.")
+        print("There is a store already: nothing was changed. To see what differs: plan.")
     return 0
 
 
@@ -203,14 +203,14 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
         command.set_defaults(run=run)
-        command.register("type", None, text)  # of every argument that says nothing else
+        command.register("type", None, text)  # for every argument without a type of its own
         return command
 
     plan = add("plan", _plan, "Show what apply would change. Changes nothing.")
     make = add(
         "apply",
         _apply,
-        "Create what is missing, adopt what fits, replace or drop what is named: all or nothing.",
+        "Create what is missing, adopt what fits, replace or drop what you name: all or nothing.",
     )
     for command in (plan, make):
         command.add_argument(
@@ -219,8 +219,8 @@ def _parser() -> argparse.ArgumentParser:
             nargs="+",
             default=[],
             metavar="NAME",
-            help="relations, or contract functions, to replace with what their files say, "
-            "keeping all that stands on them",
+            help="relations or contract functions to replace with what their files say, "
+            "keeping everything that depends on them",
         )
         command.add_argument(
             "--drop",
@@ -236,20 +236,20 @@ def _parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="SET",
-            help="a feature set to stamp anew in the same transaction; may be given several times",
+            help="a feature set to stamp in the same transaction; may be given several times",
         )
     add_check(commands)
     add_rehearsal(add)
-    add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
+    add("bootstrap", _bootstrap, "Apply and stamp if there is no store yet; else change nothing.")
     add_reading_commands(add)
     add("check-leaks", _check_leaks, "Look for leaks in what the feature sets read.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
     accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
     accept.add_argument(
-        "--reason", type=reason, required=True, help="why it may have; kept for ever"
+        "--reason", type=reason, required=True, help="why it is accepted; kept forever"
     )
     accept.add_argument("--layer", help="only this layer, as history calls it; default: all")
-    accept.add_argument("--by", metavar="NAME", help="who says so; default: your login")
+    accept.add_argument("--by", metavar="NAME", help="who accepts it; default: your login")
     look = add("check-contract", check_contract, "Compare contracts with the database.")
     look.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
     add_log_commands(add)
@@ -258,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     mark.add_argument(
         "--replace",
         action="store_true",
-        help="allow other rows, or proofs, than were stamped before",
+        help="allow rows or proofs that differ from what was stamped before",
     )
-    add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are now, showing changes.")
+    add("stamp-proofs", stamp_the_proofs, "Stamp the proofs as the files are; show what changed.")
     return parser

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add it to the parser."""
-    words = "Name all that is wrong with a store's folder. Asks no database."
+    words = "Name everything that is wrong with a store's folder. Needs no database."
     check = commands.add_parser("check", help=words, description=words)
     check.add_argument(
         "folder",
@@ -29,18 +29,18 @@ def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def check_folder(options: argparse.Namespace) -> int:
-    """Print what is wrong, all of it.
+    """Print everything that is wrong.
 
     Returns:
         The exit code: 0 if nothing is wrong, else 1.
 
     Raises:
-        BadInput: no folder was named, and a setting cannot be used.
+        BadInput: no folder was given, and a setting cannot be used.
     """
     include_dir = options.folder or read_settings().include_dir
     problems = folder_problems(include_dir)
     if not problems:
-        print(f"{include_dir}: nothing is wrong that can be told without a database.")
+        print(f"{include_dir}: nothing is wrong, as far as can be checked without a database.")
         return 0
     found = bullets([bounded(problem) for problem in problems])
     print(f"{include_dir}: {plural(len(problems), 'problem')}.\n{found}", file=sys.stderr)

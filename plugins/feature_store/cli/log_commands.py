@@ -1,4 +1,4 @@
-"""The commands about feature logs: what was served, how far today lies from it, and two acts."""
+"""The commands for feature logs: skew, served, erase and seal-log."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ Add = Callable[..., argparse.ArgumentParser]
 
 def add_log_commands(add: Add) -> None:
     """Add them to the command line."""
-    skew = add("skew", _skew, "Show how far what was served lies from what the store says today.")
+    skew = add("skew", _skew, "Show how much today's features differ from what was served.")
     skew.add_argument("sets", nargs="*", metavar="SET", help="only these feature sets")
-    served = add("served", _served, "Show one entity's features, served beside today's.")
+    served = add("served", _served, "Show one entity's features, as served and today.")
     served.add_argument("sets", nargs=1, metavar="SET")
     served.add_argument(
-        "entity", metavar="ENTITY", help="by the column that the contract calls entity"
+        "entity", metavar="ENTITY", help="its value in the column that the contract calls entity"
     )
     for command in (skew, served):
         offer_json(command)
-    erase = add("erase", _erase, "Delete an entity from every feature log, as the law may want it.")
+    erase = add("erase", _erase, "Delete an entity from every feature log, as a law may require.")
     erase.add_argument(
-        "entity", metavar="ENTITY", help="by the column that the contract calls entity"
+        "entity", metavar="ENTITY", help="its value in the column that the contract calls entity"
     )
-    seal = add("seal-log", _seal, "Let a feature log that was altered stand as it is now.")
+    seal = add("seal-log", _seal, "Seal a feature log that was altered as it is now.")
     seal.add_argument("sets", nargs=1, metavar="SET")
     for command in (erase, seal):
-        command.add_argument("--reason", type=reason, required=True, help="why; kept for ever")
-        command.add_argument("--by", metavar="NAME", help="who says so; default: your login")
+        command.add_argument("--reason", type=reason, required=True, help="why; kept forever")
+        command.add_argument("--by", metavar="NAME", help="who does it; default: your login")
 
 
 def logs_and_exceptions(connection: Connection[Any], settings: Settings) -> list[str]:
-    """What of ``status`` is about knowledge, not about relations."""
+    """The part of ``status`` about feature logs and declared exceptions."""
     skew = latest_skew(connection)
     exceptions = read_exceptions(settings.include_dir)
     return [
-        Heading("\nFeature logs, of what was served:"),
+        Heading("\nFeature logs (what was served):"),
         bullets(logged_in_words(connection)) or "  none: no stamped feature set has one",
-        Heading("\nDeclared exceptions, where features see more than was known at t0:"),
+        Heading("\nDeclared exceptions (features that see more than was known at t0):"),
         bullets([with_skew(exception, skew) for exception in exceptions]),
     ]
 
@@ -99,11 +99,11 @@ def _erase(connection: Connection[Any], _: Store, __: Settings, options: argpars
                 connection,
                 "SELECT feature_store_audit.erase_logged(%s, %s, %s, %s)",
                 (name, options.entity, by, options.reason),
-                "Delete it from the sources, let a run certify the store, then erase it.",
+                "Delete it from the sources, wait for a run to certify the store, then erase it.",
             )[0][0]
     if not erased:
         raise BadInput(f"No feature log has {options.entity}.", readers="nothing was changed.")
-    print(f"Erased: {plural(erased, 'row')}. Reports and mails of the past may still show it.")
+    print(f"Erased: {plural(erased, 'row')}. Old reports and mails may still show it.")
     return 0
 
 
@@ -117,7 +117,7 @@ def _seal(
             connection,
             "SELECT * FROM feature_store_audit.seal_anew(%s, %s, %s)",
             (feature_set.name, options.by or login(), options.reason),
-            "Look at the log, and seal it again.",
+            "Look at the log, then seal it again.",
         )
     for (words,) in sealed:
         print(f"Sealed: {words}")
@@ -136,7 +136,7 @@ def _act(
         raise NotReady(
             words,
             readers="nothing was changed.",
-            # A log that is not as it was sealed says itself what is to be done.
+            # A log that is not as it was sealed already says what to do.
             next_step=None if "seal-log" in words else next_step,
         ) from error
 

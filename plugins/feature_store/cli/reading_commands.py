@@ -1,4 +1,4 @@
-"""The commands that show how the store stands: for a person, or with ``--json`` for a monitor."""
+"""The commands that show the state of the store: for a person, or with ``--json`` for a monitor."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def add_reading_commands(add: Add) -> None:
     report.add_argument(
         "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
     )
-    history = add("history", _history, "Show what moved in the past and waits for a person.")
-    fresh = add("freshness", _freshness, "Fail unless a run certified the store lately.")
+    history = add("history", _history, "Show past days that changed and wait for a person.")
+    fresh = add("freshness", _freshness, "Fail unless a run has certified the store recently.")
     fresh.add_argument(
         "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
     )

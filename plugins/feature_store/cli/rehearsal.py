@@ -1,4 +1,4 @@
-"""The command that tries what apply would do, and leaves nothing behind."""
+"""The command that tries what apply would do and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def add_rehearsal(add: Callable[..., argparse.ArgumentParser]) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="only these relations; default: all that are not as their file",
+        help="only these relations; default: all that differ from their file",
     )
     trial.add_argument(
-        "--minutes", type=minutes, default=60.0, help="for which it may go on; default: 60"
+        "--minutes", type=minutes, default=60.0, help="how long it may take; default: 60"
     )
 
 
@@ -44,5 +44,5 @@ def _rehearse(
         print(f"Contracts:\n{bullets(map(str, effects))}")
     if refusals := done.plan.problems:
         print(f"Apply would refuse:\n{bullets(refusals)}")
-    print(f"Rehearsed in {done.seconds:.0f} s, and thrown away: readers saw nothing of it.")
+    print(f"Rehearsed in {done.seconds:.0f} s and thrown away. Readers saw nothing of it.")
     return 0 if all(one.fits for one in done.relations) else 1

@@ -1,4 +1,4 @@
-"""The commands about what a person stamps: contracts, and the proofs."""
+"""The commands for what a person stamps: contracts and proofs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def stamp_the_proofs(
 
 
 def print_stamped(changed: Sequence[str]) -> None:
-    """Say what of the proofs is new, gone or otherwise with this stamp."""
+    """Say which proofs are new, gone or changed with this stamp."""
     print("The proofs are stamped." + (f" Changed:\n{bullets(list(changed))}" if changed else ""))
 
 

@@ -1,6 +1,6 @@
-"""Freshness: how long ago a whole run certified the store, asked from outside of Airflow.
+"""Freshness: how long ago a whole run certified the store, asked from outside Airflow.
 
-A run that fails sends a mail. A DAG that cannot be imported and a scheduler that is down send none.
+A failed run sends a mail. A DAG that cannot be imported or a scheduler that is down sends none.
 The answer comes from ``store_freshness`` in the database (``sql/governance``).
 """
 
@@ -26,12 +26,12 @@ class Freshness:
         ok: certified recently enough.
         certified_at: when, last; None if never.
         age: time since then.
-        as_of_day: the day that the run which certified answers for.
+        as_of_day: the day that the certifying run answers for.
         run_id: that run.
         feature_set: the active one.
-        readable: ``require_certified`` lets readers of it through now.
+        readable: whether ``require_certified`` lets its readers through now.
         problem: why not.
-        sources_until: the newest day of the sources; None where no refresh has told it yet.
+        sources_until: the newest day of the sources; None if no refresh has recorded it yet.
     """
 
     ok: bool
@@ -54,7 +54,7 @@ class Freshness:
             f"for {self.as_of_day}, by run {self.run_id}"
         )
         if self.sources_until:
-            certified += f"; the sources reach until {self.sources_until}"
+            certified += f"; the newest day of the sources is {self.sources_until}"
         return certified if self.readable else f"{certified}; not readable now: {self.problem}"
 
 
@@ -69,7 +69,7 @@ def read_freshness(
         profile: the store.
 
     Raises:
-        BadInput: ``max_age`` is no interval, or a negative one.
+        BadInput: ``max_age`` is not an interval, or is negative.
         NotReady: the store has not been created.
     """
     try:
@@ -87,15 +87,15 @@ def read_freshness(
 
 
 def staleness(found: tuple[Freshness, ...], max_age: str) -> NotReady | None:
-    """What is wrong where the store was certified longer ago than that, or never."""
+    """The problem, if the store was certified longer ago than that, or never."""
     stale = [str(one) for one in found if not one.ok]
     if not stale:
         return None
     return NotReady(
         f"The store is not fresh: no run has certified it within {max_age}.",
         items=stale,
-        readers="what the last refresh left; require_certified says whether it is proven.",
-        next_step="See whether the scheduler runs and the DAG is imported: "
+        readers="the rows of the last refresh; require_certified says whether they are proven.",
+        next_step="Check that the scheduler runs and the DAG is imported: "
         "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",
     )
 

@@ -1,4 +1,4 @@
-"""History for a person at a command line: what is open, how it stands, what was accepted."""
+"""History for a person at a command line: what is open and what was accepted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ACCEPTED = 20
 
 
 def history_text(connection: Connection[Any], key: str) -> str:
-    """The latest judgement, the leaks, the pending reviews, and the latest acceptances.
+    """The latest history check, the leaks, the pending reviews, and the latest acceptances.
 
     Args:
         connection: a session that may read what history found.
-        key: the column by which the store knows its entities; empty: none.
+        key: the column that names the store's entities; empty: none.
     """
     leaks, reviews = open_leaks(connection), pending_reviews(connection)
     parts = [
@@ -32,7 +32,7 @@ def history_text(connection: Connection[Any], key: str) -> str:
     days = sorted({finding.day for finding in (*leaks, *reviews) if finding.day})
     if days:
         parts.append(
-            "Accept a day as it is now, as the reviewer or the owner: "
+            "To accept a day as it is now, as the reviewer or the owner: "
             f"bin/feature-store accept-history --day {days[0]} "
             f"--reason {PLACEHOLDER}"
         )
@@ -42,19 +42,20 @@ def history_text(connection: Connection[Any], key: str) -> str:
     )
     if closed:
         lines = bullets(by_day(closed, key).values())
-        parts.append(f"Closed without an answer, as a definition changed: {len(closed)}\n{lines}")
+        head = f"Closed without an answer, because a definition changed: {len(closed)}"
+        parts.append(f"{head}\n{lines}")
     accepted = find(
         connection,
         "finding_id IN (SELECT finding_id FROM feature_store_audit.history_finding "
         "WHERE outcome = 'accepted' ORDER BY closed_at DESC, finding_id DESC LIMIT %s)",
         _ACCEPTED,
     )
-    parts.append(_listed("Accepted lately", accepted, _acceptance))
+    parts.append(_listed("Accepted recently", accepted, _acceptance))
     return "\n".join(parts)
 
 
 def history_rows(connection: Connection[Any]) -> list[dict[str, Any]]:
-    """What is open, a row each: leaks first, then what waits for a person."""
+    """What is open, one row each: leaks first, then what waits for a person."""
     return [
         {
             "finding_id": finding.finding_id,
@@ -79,10 +80,10 @@ def _latest(connection: Connection[Any]) -> str:
         "FROM feature_store_audit.history_judgement ORDER BY event_id DESC LIMIT 1"
     ).fetchone()
     if row is None:
-        return "History has not been judged yet."
+        return "No run has checked history yet."
     told = (
-        f"History was last judged by {row[0]}, run {row[1]}, for {row[2]}: "
-        f"{plural(row[4], 'day')} of layers; input days before {row[3]} are settled."
+        f"History was last checked by {row[0]}, run {row[1]}, for {row[2]}: "
+        f"{plural(row[4], 'day')} of all layers together. Input days before {row[3]} are settled."
     )
     recounts = [
         f"{layer}: {plural(of['days'], 'day')} from {of['first']} to {of['last']}"
@@ -90,8 +91,8 @@ def _latest(connection: Connection[Any]) -> str:
     ]
     if recounts:
         told += (
-            "\nOnly recounted, by more or fewer rows of what each of these days knew, "
-            f"which moved no median and asks nobody: {'; '.join(recounts)}."
+            "\nOnly counts changed on these days, and no median, so nobody is asked: "
+            f"{'; '.join(recounts)}."
         )
     return told
 
@@ -99,9 +100,9 @@ def _latest(connection: Connection[Any]) -> str:
 def _by_day(reviews: tuple[Finding, ...], key: str) -> str:
     days = by_day(reviews, key)
     if not days:
-        return "Pending reviews, settled input days that changed: none."
+        return "Pending reviews (settled input days that changed): none."
     return (
-        f"Pending reviews, settled input days that changed: {plural(len(days), 'day')}\n"
+        f"Pending reviews (settled input days that changed): {plural(len(days), 'day')}\n"
         f"{bullets(days.values())}"
     )
 

@@ -68,21 +68,21 @@ def logged_in_words(connection: Connection[Any]) -> list[str]:
     return [
         f"{log}: {plural(rows, 'row')}, of {plural(nights, 'night')} since {since}"
         if rows
-        else f"{log}: nothing yet; the next run that certifies begins it"
+        else f"{log}: nothing yet; the next run that certifies starts it"
         for log, rows, nights, since in connection.execute(_LOGGED)
     ]
 
 
 def skew_in_words(lines: Iterable[SkewLine]) -> str:
-    """The skew of each set, the largest first; features of which nothing moved in one line."""
+    """The skew of each set, the largest first; features that did not move are only counted."""
     found = list(lines)
     if not found:
-        return "No run has compared anything yet: the first one begins the logs."
+        return "No run has compared anything yet: the first run only starts the logs."
     parts = []
     for name in sorted({line.feature_set for line in found}):
         mine = [line for line in found if line.feature_set == name]
         parts.append(_of_set(name, mine))
-    return f"As run {found[0].run_id} found it.\n\n" + "\n\n".join(parts)
+    return f"Measured by run {found[0].run_id}.\n\n" + "\n\n".join(parts)
 
 
 def _of_set(name: str, lines: list[SkewLine]) -> str:
@@ -92,7 +92,7 @@ def _of_set(name: str, lines: list[SkewLine]) -> str:
     )
     moved = [line for line in whole if line.differing]
     head = (
-        f"{name}: {whole[0].compared:,} rows compared, {whole[0].gone:,} are gone since. "
+        f"{name}: {whole[0].compared:,} rows compared, {whole[0].gone:,} no longer there. "
         f"{len(moved)} of {len(whole)} features moved."
     )
     if not moved:
@@ -114,7 +114,7 @@ def _of_set(name: str, lines: list[SkewLine]) -> str:
 
 
 def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
-    """A declared exception with what it is measured to cost, beside its reason."""
+    """A declared exception with its reason and its measured skew."""
     mine = [
         line
         for line in lines
@@ -125,8 +125,8 @@ def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
     most = max(mine, key=lambda line: line.share)
     moved = sum(line.differing > 0 for line in mine)
     return (
-        f"{exception}\nMeasured: {moved} of its {len(mine)} features moved since they were served; "
-        f"most, {most.feature}, in {most.share:.1%} of {most.compared:,} rows."
+        f"{exception}\nMeasured: {moved} of its {len(mine)} features moved since they were served. "
+        f"{most.feature} moved most, in {most.share:.1%} of {most.compared:,} rows."
     )
 
 
@@ -135,8 +135,8 @@ class ServedEntity:
     """One entity's features, as they were served and as they are today.
 
     Attributes:
-        words: whose, and when they were served.
-        rows: a feature each: ``feature``, ``served``, ``today``, ``differs``.
+        words: which entity, and when it was served.
+        rows: one for each feature: ``feature``, ``served``, ``today``, ``differs``.
     """
 
     words: str
@@ -144,10 +144,10 @@ class ServedEntity:
 
 
 def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: str) -> ServedEntity:
-    """Read what was served of an entity, and what the set says today.
+    """Read what was served for an entity, and what the set has for it today.
 
     Raises:
-        BadInput: the log does not have it, or it cannot be one.
+        BadInput: the log does not have it, or it has the wrong type.
     """
     served = feature_set.served
     assert served is not None  # the caller looks
@@ -156,7 +156,7 @@ def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: st
     if then is None:
         raise BadInput(
             f"{log} has no {served.entity} {entity}.",
-            next_step="Ask for one that a run has certified.",
+            next_step="Choose one that a run has certified.",
         )
     now = _row(connection, feature_set.relation, log, served.entity, entity)
     rows = []
@@ -165,7 +165,7 @@ def read_entity(connection: Connection[Any], feature_set: FeatureSet, entity: st
         today = None if now is None else now[feature.name]
         told = {"served": was, "today": today, "differs": was != today}
         rows.append({"feature": feature.name, **told})
-    gone = "" if now else " The set does not have it any more."
+    gone = "" if now else " The set no longer has it."
     return ServedEntity(
         f"{served.entity} {entity}, served by run {then['run_id']} at {then['served_at']}, "
         f"{then['served_after']} after t0.{gone}",
@@ -190,7 +190,7 @@ def served_beside_today(entity: ServedEntity) -> str:
 def _row(
     connection: Connection[Any], relation: Name, log: Name, column: str, entity: str
 ) -> dict[str, Any] | None:
-    # Of the column's own type, so that an index finds it and no row else is read.
+    # Cast to the column's own type, so that an index finds it and no other row is read.
     kind = live_columns(connection, log).get(column, "text")
     query = sql.SQL("SELECT * FROM {} AS f WHERE f.{} = CAST(%s::text AS {})").format(
         relation.identifier, sql.Identifier(column), sql.SQL(kind)
@@ -199,7 +199,7 @@ def _row(
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, (entity,)).fetchone()
     except psycopg.DataError:
-        raise BadInput(f"{entity!r} is no {column}: {log} has it as {kind}.") from None
+        raise BadInput(f"{entity!r} is not a {column}: in {log} it is of type {kind}.") from None
 
 
 def _shown(value: Any) -> str:

@@ -27,13 +27,13 @@ class Line:
     Attributes:
         relation: its name.
         refresh: ``base``, ``read`` or ``views``.
-        rows: after its last refresh; None if it never had one.
+        rows: after its last refresh; None if it was never refreshed.
         bytes: with indexes; None if it does not exist.
         refreshed_at: when its last refresh ended.
-        seconds: that the last refresh took.
-        state: how it stands to its file.
-        certified: ``yes``, or ``no`` and why; ``live view`` of a view of sources alone, which
-            has no rows to be certified; empty where there is no record of runs.
+        seconds: how long the last refresh took.
+        state: how it compares with its file.
+        certified: ``yes``, or ``no`` and why; ``live view`` for a view that reads only sources and
+            has no rows to certify; empty if there is no record of runs.
     """
 
     relation: str
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def is_well(self) -> bool:
-        """It is as its file, or adopted, and nothing that was proven of it is in doubt."""
+        """It is as its file or adopted, and nothing about it is unproven."""
         return self.state in (State.AS_FILE, State.ADOPTED) and not self.certified.startswith("no")
 
     def as_row(self) -> dict[str, Any]:
@@ -120,14 +120,14 @@ def as_table(lines: Sequence[Line]) -> str:
 
 
 def certified_last(connection: Connection[Any]) -> str:
-    """Which run certified the store last, and whether readers still have that."""
+    """Which run certified the store last, and whether readers still have its rows."""
     if not has_audit(connection):
         return "nothing yet: the store has not been created."
     return certified_in_words(connection)
 
 
 def _certified(connection: Connection[Any], include_dir: Path) -> dict[str, str]:
-    """Whether readers who ask are let through to a relation, as the page in Airflow says it."""
+    """Whether readers who ask are let through to a relation, as on the page in Airflow."""
     if not audit_is_current(connection):
         return {}
     relations = standing_on(read_relations(connection, read_files(include_dir), None))

@@ -144,7 +144,7 @@ class TestArguments:
         """What a mail, the page or an error have in its place is pasted as it stands."""
         code, written = _run([*command, "--reason", reason])
         assert code == 2
-        assert "stands there for you to replace: say why" in written
+        assert "is a placeholder: replace it with your reason" in written
 
     @pytest.mark.parametrize(
         "arguments",

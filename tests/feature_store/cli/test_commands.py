@@ -53,7 +53,7 @@ def test_from_nothing_to_a_stamped_store(sources_db, run, include):
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
         "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
     )
-    assert run(sources_db, "apply") == (0, "Nothing to do: everything is as its file.\n", "")
+    assert run(sources_db, "apply") == (0, "Nothing to do: the database is as the files say.\n", "")
     assert run(sources_db, "plan") == (
         0,
         f"In place, as their file: {include.objects}.\n",
@@ -103,7 +103,7 @@ def test_apply_while_a_run_has_the_lease_returns_1(store_db, run):
     take_lease(store_db.connection, Holder("d", "r"), lambda _: True, timedelta(0))
     err = _refused(run, store_db, 1, "apply")
     assert err.startswith("The store's lease belongs to d, run r, since ")
-    assert err.endswith("Next: Wait until that run is over, or stop it.\n")
+    assert err.endswith("Next: Wait for that run to end, or stop it.\n")
 
 
 def test_changed_words_are_written_without_the_hint_of_empty_relations(
@@ -175,7 +175,7 @@ def test_other_rows_than_stamped_are_bad_input_without_replace(store_db, include
     assert code == 1
     assert "  - its file has changed since the stamp: the stamp is " in out
     err = _refused(run, store_db, 2, "stamp-contract", _TOM)
-    assert "Next: Give a changed set a new name; or stamp it with --replace." in err
+    assert "Next: Give the changed set a new name, or stamp it with --replace." in err
     assert run(store_db, "stamp-contract", _TOM, "--replace")[0] == 0
     assert run(store_db, "check-contract", _TOM)[0] == 0
 
@@ -208,7 +208,7 @@ def test_no_contract_files_at_all_are_not_all_is_well(store_db, include, run, mo
         ("FEATURE_STORE_LOCK_TIMEOUT", "x", "FEATURE_STORE_LOCK_TIMEOUT is 'x'; expected a whole"),
         ("FEATURE_STORE_ZONE", "Mars", "FEATURE_STORE_ZONE is 'Mars'; expected a time zone's name"),
         ("FEATURE_STORE_INCLUDE_DIR", "/nowhere", "/nowhere/sources.toml cannot be read: "),
-        ("FEATURE_STORE_CONN_ID", "no_such", "Airflow knows no connection called 'no_such'."),
+        ("FEATURE_STORE_CONN_ID", "no_such", "Airflow has no connection called 'no_such'."),
     ],
 )
 def test_settings_that_cannot_be_used_return_2(store_db, run, monkeypatch, variable, value, words):
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_used_returns_2_before_any_work(
     include.edit("sql/base/ml.tom_features_v1_mv.sql", "WITH NO DATA", "")
     monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
     err = _refused(run, sources_db, 2, "apply")
-    assert "fills ml.tom_features_v1_mv while it creates it." in err
+    assert "fills ml.tom_features_v1_mv when it creates it." in err
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
@@ -306,7 +306,7 @@ def test_check_leaks_names_a_leak(store_db, run):
 
 def test_history_says_what_waits_and_accepting_takes_a_day_and_a_reason(store_db, run):
     code, out, _ = run(store_db, "history")
-    assert (code, "History has not been judged yet." in out) == (0, True)
+    assert (code, "No run has checked history yet." in out) == (0, True)
     code, _, err = run(store_db, "accept-history", "--day", "2026-01-02", "--reason", "late data")
     assert (code, "Nothing is pending for 2026-01-02" in err) == (2, True)
     for day in ("2026-1-2", "yesterday"):

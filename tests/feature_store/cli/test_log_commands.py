@@ -63,7 +63,7 @@ def _rows(run, role: str, *arguments: str) -> list[dict[str, Any]]:
 def test_skew_is_shown_by_feature_the_largest_first(run):
     code, out, _ = run(REFRESHER, "skew")
     assert code == 0
-    assert out.startswith("As run tuesday found it.\n\n")
+    assert out.startswith("Measured by run tuesday.\n\n")
     assert f"{_TOM}: " in out
     assert "1 of 51 features moved." in out
     assert "0 of 61 features moved." in out

@@ -138,7 +138,7 @@ def read_facts(
 
 
 def title_of(include_dir: Path) -> str:
-    """How people call the store. (Prepare reports a folder that cannot be read.)"""
+    """How people call the store; prepare reports a folder that cannot be read."""
     try:
         return read_profile(include_dir).title
     except BadInput:

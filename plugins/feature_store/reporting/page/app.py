@@ -43,24 +43,24 @@ from feature_store.reporting.page.store_files import read_files
 from feature_store.reporting.page.tasks import read_tasks
 from feature_store.settings import read_settings
 
-_ABOUT = """What the page shows, as JSON: the store as it stands, over time, feature by feature and
+_ABOUT = """What the page shows, as JSON: the store now, over time, feature by feature and
 run by run. Everything is read from the store's audit tables, in a session that can only read. Log
-in as for Airflow's own API: its cookie, or `Authorization: Bearer` with a token of
-`POST /auth/token`. Whoever may read the DAG of the store may read this."""
+in as for Airflow's own API: with its cookie, or `Authorization: Bearer` and a token from
+`POST /auth/token`. Whoever may read the store's DAG may read this."""
 
 _ALWAYS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "Nobody is logged in (any more)."},
+    401: {"model": Problem, "description": "Nobody is logged in, or the login has expired."},
     403: {"model": Problem, "description": "The user may not read the DAG."},
     503: {
         "model": Problem,
-        "description": "There is no answer at this moment, and why.",
+        "description": "No answer at this moment, and why.",
     },
 }
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "It is not there, or past retention."},
+    404: {"model": Problem, "description": "It does not exist, or its record is past retention."},
 }
 _INVALID: dict[int | str, dict[str, Any]] = {
-    422: {"model": Problem, "description": "A parameter cannot be used, and why."},
+    422: {"model": Problem, "description": "A parameter is not valid, and why."},
 }
 
 
@@ -119,7 +119,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_store(app: FastAPI, sessions: Sessions) -> None:
-    @app.get("/api/now", tags=["store"], summary="The store as it stands")
+    @app.get("/api/now", tags=["store"], summary="The store now")
     async def now(user: User) -> Now:
         """The verdict in one line, every relation, the contracts as live, what is open.
 
@@ -171,7 +171,7 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
             str, Path(description="The set, by its contract's name.", max_length=250)
         ],
         name: Annotated[str, Path(description="The feature.", max_length=250)],
-        days: Annotated[int, Query(ge=1, le=3650, description="How far back NULLs go.")] = 730,
+        days: Annotated[int, Query(ge=1, le=3650, description="How far back to show NULLs.")] = 730,
     ) -> FeatureDetail:
         """Its contract, the columns that it is made of, its share of NULLs run by run."""
         return await sessions.ask(
@@ -188,7 +188,7 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         user: User,
         feature_set: Annotated[str, Path(description="The set.", max_length=250)],
         name: Annotated[str, Path(description="The feature.", max_length=250)],
-        days: Annotated[int, Query(ge=1, le=3650, description="How far back drift goes.")] = 730,
+        days: Annotated[int, Query(ge=1, le=3650, description="How far back to show drift.")] = 730,
     ) -> FeatureProfile:
         """Now against the stamp, by month of t0, and the SQL that reads it."""
         return await sessions.ask(
@@ -198,7 +198,7 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
     @app.get(
         "/api/served/{feature_set}",
         tags=["features"],
-        summary="One entity as it was served, beside today",
+        summary="One entity as it was served, and today",
         responses={**_NOT_FOUND, **_INVALID},
     )
     async def served(
@@ -226,7 +226,7 @@ def _add_runs(app: FastAPI, sessions: Sessions) -> None:
         before: Annotated[
             datetime | None, Query(description="Only runs prepared before this moment.")
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
+        limit: Annotated[int, Query(ge=1, le=500, description="The most runs to return.")] = 50,
     ) -> Runs:
         """For older ones ask again with the last one's `prepared_at` as `before`."""
         return await sessions.ask(

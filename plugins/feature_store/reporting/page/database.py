@@ -75,7 +75,7 @@ class Sessions:
                 async with own, self._places:
                     waiting.deadline = math.inf  # what is being read is read to its end
                     return await to_thread.run_sync(read_in_session, limiter=CapacityLimiter(1))
-        raise Busy("Too many ask for the feature store's record at this moment.")
+        raise Busy("Too many people ask for the feature store's record at this moment.")
 
 
 @contextmanager

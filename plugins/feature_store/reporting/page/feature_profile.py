@@ -72,7 +72,7 @@ def read_feature_profile(
     if found is None or feature is None:
         raise NotFound(
             f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose one of the list of features.",
+            "Choose a feature of the list.",
         )
     require_store(connection)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)

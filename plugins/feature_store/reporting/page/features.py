@@ -77,7 +77,7 @@ def read_feature(
     if line is None:
         raise NotFound(
             f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose one of the list of features.",
+            "Choose a feature of the list.",
         )
     require_store(connection)
     relation = next(s.relation for s in files.feature_sets if s.name == feature_set)

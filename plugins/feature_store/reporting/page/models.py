@@ -42,9 +42,9 @@ class Verdict(Plain):
     """The store in one line, and what to do next."""
 
     standing: Standing
-    words: str = Field(description="One sentence: fresh, certified and honest, or why not.")
+    words: str = Field(description="One sentence: fresh and certified, or why not.")
     next_step: str = Field(
-        default="", description="The next command or deed; empty if there is none."
+        default="", description="The next command, or what to do; empty if there is none."
     )
 
 
@@ -60,7 +60,7 @@ class RunLine(Plain):
     verdict_at: datetime | None
     problem: str | None = Field(description="Why it failed, in words.")
     cause: str = Field(
-        default="", description="The first cause, in one line; only of a run that is read whole."
+        default="", description="The first cause, in one line; only if the whole run is read."
     )
     met: int = Field(description="Expectations met.")
     warnings: int = Field(description="Expectations of severity warning that were broken.")
@@ -69,15 +69,15 @@ class RunLine(Plain):
 
 
 class RelationNow(Plain):
-    """A relation and what its last refresh left."""
+    """A relation and its last refresh."""
 
     name: str
-    label: str = Field(description="The short name that the documents give it, such as E-clean.")
+    label: str = Field(description="Its short name in the documents, such as E-clean.")
     what: str = Field(description="What it is in a few words, from its SQL file.")
     grain: str = Field(description="What one row of it is, from its SQL file.")
     layer: str = Field(description="base, read or views: how it is refreshed.")
-    level: int = Field(description="Steps from the sources, 0 for what reads only sources.")
-    reads: list[str] = Field(description="Relations of the store and sources, by its SQL file.")
+    level: int = Field(description="Steps from the sources; 0 if it reads only sources.")
+    reads: list[str] = Field(description="Relations and sources that its SQL file reads.")
     state: RelationState
     state_words: str
     rows: int | None
@@ -88,7 +88,7 @@ class RelationNow(Plain):
     dag_id: str | None
     run_id: str | None
     stands_on: list[str] = Field(
-        default=[], description="Short names of what it reads, near or far, that is not proven."
+        default=[], description="Short names of unproven relations that it reads, at any distance."
     )
     reused: str | None = Field(description="Why the latest run did not refresh it again, if so.")
 
@@ -100,18 +100,18 @@ class ExceptionLine(Plain):
     title: str
     reason: str
     relation: str
-    badge: str = Field(description="What it makes of the features that it reaches.")
+    badge: str = Field(description="The badge of the features that it reaches.")
     taints: dict[str, list[str]] = Field(description="Features that it reaches, by feature set.")
 
 
 class ContractNow(Plain):
-    """A feature set: as it was stamped, and what the live relation says to it now."""
+    """A feature set as it was stamped, compared with the live relation now."""
 
     name: str
     schema_name: str
     relation: str
     n_features: int | None
-    stamped_hash: str | None = Field(description="null before the first stamp.")
+    stamped_hash: str | None = Field(description="null if never stamped.")
     live_hash: str | None
     holds: bool
     problems: list[str]
@@ -141,7 +141,7 @@ class FindingLine(Plain):
 
 
 class Now(Plain):
-    """The store as it stands."""
+    """The store now."""
 
     read_at: datetime
     zone: str
@@ -158,7 +158,7 @@ class Now(Plain):
 
 
 class RelationNights(Plain):
-    """One relation over time, oldest first; the lists are as long as each other."""
+    """One relation over time, oldest first; all lists have the same length."""
 
     name: str
     label: str
@@ -189,13 +189,13 @@ class FeatureLine(Plain):
     is_nullable: bool
     description: str
     leakage_rule: str = Field(
-        description="As the stamped contract has it; where the badge says otherwise, it is untrue."
+        description="As in the stamped contract. If the badge says otherwise, the badge is right."
     )
     badge: str = Field(description="What its values know: one of the badges.")
-    exceptions: list[str] = Field(description="Ids of the declared exceptions that taint it.")
-    owner: str = Field(description="Whom to ask about it; empty if the contract names nobody.")
+    exceptions: list[str] = Field(description="Ids of the declared exceptions that reach it.")
+    owner: str = Field(description="Who answers questions about it; empty if not declared.")
     tags: list[str]
-    is_key: bool = Field(description="Rows are joined by it; no model should learn of it.")
+    is_key: bool = Field(description="Rows are joined by it; no model should learn from it.")
 
 
 class SetLine(Plain):
@@ -207,7 +207,7 @@ class SetLine(Plain):
 
 
 class Features(Plain):
-    """All features of all sets, and the exceptions that their ids name."""
+    """All features of all sets, and their declared exceptions."""
 
     sets: list[SetLine] = Field(description="First the sets that carry t0 themselves.")
     features: list[FeatureLine]
@@ -220,7 +220,7 @@ class ColumnStep(Plain):
 
     id: str = Field(description="schema.relation.column")
     relation: str
-    label: str = Field(description="The short name of the relation; of a source its whole name.")
+    label: str = Field(description="The relation's short name; a source's whole name.")
     column: str
     layer: str = Field(description="source, base, read or views.")
     level: int = Field(description="0 for a source; the same for all columns of a relation.")
@@ -229,8 +229,8 @@ class ColumnStep(Plain):
 class Lineage(Plain):
     """From the sources' columns to a feature, by the server's stored queries.
 
-    What the feature's value is made of, and apart from it what only decides whose values are taken:
-    by what rows are looked up, joined, filtered or sorted.
+    Two lists: the columns that make the feature's value, and those that only choose the rows, by
+    which rows are looked up, joined, filtered or sorted.
     """
 
     traced_at: datetime
@@ -240,10 +240,10 @@ class Lineage(Plain):
         description="What the value is made of, sources first, the feature itself last."
     )
     edges: list[tuple[str, str]] = Field(
-        description="Ids of two of these columns: the one read, and the one that is made of it."
+        description="Ids of two of these columns: the one read, and the one made of it."
     )
     decided_by: list[ColumnStep] = Field(
-        description="What decides whose values are taken on the way; none of the above."
+        description="Columns that only choose the rows; none of the above."
     )
 
 
@@ -259,7 +259,7 @@ class NullShare(Plain):
 
 
 class SkewShare(Plain):
-    """Of the rows that were served, how many differ today."""
+    """How many of the rows that were served differ today."""
 
     dag_id: str
     run_id: str
@@ -273,10 +273,10 @@ class SkewShare(Plain):
 class FeatureDetail(Plain):
     """One feature, whole."""
 
-    zone: str = Field(description="The store's zone, in which times are shown.")
+    zone: str = Field(description="The store's time zone; times are shown in it.")
     feature: FeatureLine
     badge_words: str = Field(description="What its badge means.")
-    comment: str = Field(description="What the database says of its column.")
+    comment: str = Field(description="The comment of its column in the database.")
     relation: str
     exceptions: list[ExceptionLine]
     lineage: Lineage | None = Field(description="null until a run has traced it.")
@@ -287,7 +287,7 @@ class FeatureDetail(Plain):
 class Runs(Plain):
     """Runs, latest first."""
 
-    zone: str = Field(description="The store's zone, in which times are shown.")
+    zone: str = Field(description="The store's time zone; times are shown in it.")
     runs: list[RunLine]
     more: bool = Field(description="Whether there are older ones.")
 
@@ -305,7 +305,7 @@ class TaskLine(Plain):
 
 
 class ExpectationLine(Plain):
-    """What one expectation of a run came to."""
+    """The result of one expectation of a run."""
 
     suite: str
     expectation: str
@@ -332,14 +332,14 @@ class RefreshLine(Plain):
 class RunDetail(Plain):
     """One run, whole."""
 
-    zone: str = Field(description="The store's zone, in which times are shown.")
+    zone: str = Field(description="The store's time zone; times are shown in it.")
     run: RunLine
     expectations: list[ExpectationLine] = Field(description="What is wrong comes first.")
     refreshes: list[RefreshLine]
     findings: list[FindingLine]
     tasks: list[TaskLine]
     tasks_words: str = Field(description="Why there are no tasks, if so.")
-    report: str = Field(description="Where its report is, relative to the page.")
+    report: str = Field(description="Its report's address, relative to the page.")
 
 
 class Problem(Plain):

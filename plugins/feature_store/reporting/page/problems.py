@@ -24,17 +24,17 @@ _SAID = {
     ),
     403: Problem(
         problem="You may not read the DAG of this store, so you may not see the store.",
-        next_step="Ask whoever gives out permissions in Airflow.",
+        next_step="Ask whoever grants permissions in Airflow.",
     ),
     404: Problem(problem="There is nothing at this address."),
-    405: Problem(problem="This page is only read: it knows GET and HEAD alone."),
+    405: Problem(problem="This page is read-only: it takes only GET and HEAD."),
 }
 _HEADERS = {
     401: {"WWW-Authenticate": "Bearer"},
     405: {"Allow": "GET, HEAD"},
 }
 _RETRY = {"Retry-After": "5"}
-# Without styles or scripts, which belong to the page that there is no answer with.
+# Without styles or scripts: those belong to the page that could not answer.
 _PAGE = Markup(
     '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
@@ -115,7 +115,7 @@ def _store(request: Request, error: Exception) -> Response:
         return _unavailable(
             request,
             "The feature store's database cannot be reached, or refuses the API server's login.",
-            "See whether the database is up; the API server's log says what it answered.",
+            "Check that the database is up; the API server's log has its answer.",
         )
     if isinstance(error, NotReady):
         return _unavailable(request, error.problem, error.next_step or "")
@@ -152,17 +152,17 @@ def _database(request: Request, error: Exception) -> Response:
         )
     return _unavailable(
         request,
-        "The feature store's database broke off, or could not answer.",
-        "Try again; the API server's log says what it answered.",
+        "The feature store's database closed the connection, or could not answer.",
+        "Try again. The API server's log has the database's answer.",
     )
 
 
 def _unexpected(request: Request, _: Exception) -> Response:
-    """Our own mistake: answered outside of all that adds headers, then raised again for the log."""
+    """A mistake of ours. It gets all headers here, because nothing after this adds any."""
     problem = Problem(
-        problem="The page has made a mistake.",
-        readers="are not touched by this: it is the page alone that has no answer.",
-        next_step="See the API server's log, which names it.",
+        problem="The page has failed: this is an error of its own.",
+        readers="are not affected: only the page has no answer.",
+        next_step="See the API server's log, which has the error.",
     )
     return _answer(request, 500, problem, safe.ALWAYS)
 
@@ -175,7 +175,7 @@ def _unavailable(
         503,
         Problem(
             problem=problem,
-            readers="have what they had, if the database answers them: the page only looks.",
+            readers="have the same rows as before, if the database answers them.",
             next_step=next_step,
         ),
         headers,
@@ -185,7 +185,7 @@ def _unavailable(
 def _answer(
     request: Request, status: int, problem: Problem, headers: dict[str, str] | None = None
 ) -> Response:
-    """As JSON, or as a page for a browser that was led to the address itself."""
+    """As JSON, or as a page if a browser opened the address itself."""
     if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_as_page(request, status, problem), status, headers)
     return JSONResponse(problem.model_dump(), status, headers)

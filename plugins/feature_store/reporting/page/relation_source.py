@@ -38,7 +38,9 @@ def read_relation_source(
     """
     described = files.relations.get(relation)
     if described is None:
-        raise NotFound(f"The store has no file for {relation!r}.", "Choose one of the graph.")
+        raise NotFound(
+            f"The store has no file for {relation!r}.", "Choose a relation of the graph."
+        )
     name = Name.parse(relation)
     with connection.cursor(row_factory=class_row(RelationColumn)) as cursor:
         columns = cursor.execute(_COLUMNS, (name.schema, name.relation)).fetchall()

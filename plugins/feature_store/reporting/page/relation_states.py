@@ -173,7 +173,7 @@ def _state(relation: Described, row: _Row) -> tuple[RelationState, str]:
     if not row.is_same_file:
         return (
             RelationState.REWRITTEN,
-            "It was rewritten since it was certified: replaced by apply, refreshed by hand, "
+            "It was rewritten after it was certified: replaced by apply, refreshed by hand, "
             "or by VACUUM FULL.",
         )
     return (

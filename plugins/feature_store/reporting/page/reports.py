@@ -73,7 +73,7 @@ class Reports:
         if key not in self._drawing:
             who = user.get_id()
             if sum(first == who for first, _ in self._drawing.values()) >= self._waiting:
-                raise Busy("Too many reports wait to be drawn for you at this moment.")
+                raise Busy("Too many of your reports are being prepared at this moment.")
             self._drawing[key] = who, asyncio.create_task(self._drawn(key, drawable))
         # Others may wait for it, too, when whoever asked first has gone.
         return await asyncio.shield(self._drawing[key][1])

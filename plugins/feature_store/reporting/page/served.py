@@ -17,7 +17,7 @@ from feature_store.settings import Settings
 
 CANNOT = (
     "The page's login may not read rows of features, or nothing has been served yet.",
-    "bin/feature-store served tells the same, as the refresher.",
+    "Run bin/feature-store served as the refresher: it shows the same.",
 )
 
 

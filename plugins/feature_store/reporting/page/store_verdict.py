@@ -24,7 +24,7 @@ from feature_store.text_format import in_words, plural
 _SILENT = timedelta(hours=6)
 # As `require_certified` forgives.
 _CLOCK_SET_RIGHT = timedelta(minutes=1)
-_LOG = "Read the log of the task that failed, mend it, then clear that task with what follows it."
+_LOG = "Read the log of the failed task, fix the cause, then clear that task with what follows it."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Facts:
 
 
 def judge(facts: Facts) -> Verdict:
-    """Give the verdict: what matters most to a reader of the store comes first."""
+    """Give the verdict. What matters most to a reader of the store comes first."""
     for rule in (
         _empty,
         _running,
@@ -162,20 +162,20 @@ def _leaking(facts: Facts) -> Verdict | None:
 
 
 def _changed(facts: Facts) -> Verdict | None:
-    """Somebody has touched what the last run certified."""
+    """Somebody has changed what the last run certified."""
     wrong = facts.in_state(*NOT_PROVEN)
     if not wrong:
         return None
     return Verdict(
         standing=Standing.FAILED,
-        words=f"The last run passed, but not all is as it was proven: {in_words(wrong)}. "
+        words=f"The last run passed, but some relations are not proven now: {in_words(wrong)}. "
         "Readers who ask are refused.",
         next_step="bin/feature-store plan; then trigger a new run of the DAG",
     )
 
 
 def _replaced(facts: Facts) -> Verdict | None:
-    """A view has no rows of its own that could be certified, so readers are let through."""
+    """A view has no rows of its own to certify, so readers are not refused."""
     if not facts.replaced:
         return None
     return Verdict(
@@ -204,7 +204,7 @@ def _unstamped(facts: Facts) -> Verdict | None:
     return Verdict(
         standing=Standing.FAILED,
         words=f"The next run will fail. Not as stamped: {in_words(facts.unstamped)}.",
-        next_step="Put the files back; or, as the owner: bin/feature-store stamp-proofs",
+        next_step="Restore the files; or, as the owner: bin/feature-store stamp-proofs",
     )
 
 
@@ -215,10 +215,10 @@ def _stale(facts: Facts) -> Verdict | None:
     if facts.certified_at > facts.at + _CLOCK_SET_RIGHT:
         return Verdict(
             standing=Standing.STALE,
-            words=f"Certified {_clock(facts, facts.certified_at)}, which is yet to come: the "
-            "server's clock was ahead then or is behind now, so nobody can tell whether it is "
-            "fresh. Readers who ask are refused.",
-            next_step="Set the clock right, then trigger a run of the DAG",
+            words=f"Certified {_clock(facts, facts.certified_at)}, a time in the future: the "
+            "server's clock was ahead then or is behind now. So nobody can tell whether the store "
+            "is fresh. Readers who ask are refused.",
+            next_step="Correct the server's clock, then trigger a run of the DAG",
         )
     if facts.certified_at >= expected:
         return _outdated(facts)
@@ -226,26 +226,26 @@ def _stale(facts: Facts) -> Verdict | None:
         standing=Standing.STALE,
         words=f"Not fresh: no run has certified the store since {_clock(facts, expected)}, "
         f"when one was due. {_proven(facts)}",
-        next_step="See whether the scheduler runs and the DAG is imported and not paused: "
+        next_step="Check that the scheduler runs and that the DAG is imported and not paused: "
         "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors",
     )
 
 
 def _outdated(facts: Facts) -> Verdict | None:
-    """A run judges by its own day whether sources are fresh; an old day lets old ones pass."""
+    """A run for an old day compares sources with that day, so it may pass with old sources."""
     day = _due_day(facts)
     if facts.answered_for is not None and facts.answered_for >= day:
         return None
     return Verdict(
         standing=Standing.STALE,
-        words=f"Not fresh: no run that passed answers for {day} or later, so nobody has seen "
-        f"whether the sources are fresh. {_proven(facts)}",
+        words=f"Not fresh: no run for {day} or later has passed, so no run has checked whether "
+        f"the sources are fresh. {_proven(facts)}",
         next_step="Trigger a run of the DAG without as_of_day",
     )
 
 
 def _old_sources(facts: Facts) -> Verdict | None:
-    """Nothing new comes in, so that what is certified is of days long gone."""
+    """Nothing new comes in, so what is certified is old."""
     newest, most = facts.sources_until, facts.most_days_old
     if newest is None or most is None or (old := (_due_day(facts) - newest).days) <= most:
         return None
@@ -253,7 +253,7 @@ def _old_sources(facts: Facts) -> Verdict | None:
         standing=Standing.STALE,
         words=f"Certified, but the sources are old: their newest day is {newest}, "
         f"{plural(old, 'day')} before the day of a run.",
-        next_step="See whether the sources are still filled",
+        next_step="Check that the sources are still being filled",
     )
 
 
@@ -280,12 +280,12 @@ def _proven(facts: Facts) -> str:
 
 
 def _meanwhile(facts: Facts) -> str:
-    """What readers have, whatever the latest run came to."""
+    """What readers have, whatever the latest run did."""
     gone = facts.in_state(RelationState.UNPROVEN, RelationState.WITHDRAWN, RelationState.REWRITTEN)
     if facts.certified_at is None:
         return "Nothing has been certified yet."
     if gone:
-        return f"Readers who ask are refused what reads {in_words(gone)}."
+        return f"Readers who ask are refused everything that reads {in_words(gone)}."
     return f"What was certified {_clock(facts, facts.certified_at)} is still in place."
 
 

@@ -90,7 +90,7 @@ def write_report(
     except OSError as error:
         raise BadInput(
             f"The report cannot be written to {directory}: {error.strerror or error}.",
-            next_step="Name a directory that this account may write to.",
+            next_step="Choose a directory that this account may write to.",
         ) from error
     return path
 

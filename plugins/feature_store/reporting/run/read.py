@@ -30,7 +30,7 @@ HISTORY = 30
 
 
 def latest_run(connection: Connection[Any]) -> tuple[str, str]:
-    """The DAG and the run that had its turn last.
+    """The DAG and the run that held the lease last.
 
     Raises:
         NotReady: there is none yet.
@@ -39,13 +39,13 @@ def latest_run(connection: Connection[Any]) -> tuple[str, str]:
     if run is None:
         raise NotReady(
             "No run has been recorded in this database yet.",
-            next_step="Run the DAG once; a run that could not reach the database leaves no record.",
+            next_step="Run the DAG once. A run that cannot reach the database leaves no record.",
         )
     return run
 
 
 def last_run(connection: Connection[Any]) -> tuple[str, str] | None:
-    """The DAG and the run that had its turn last, if there was one."""
+    """The DAG and the run that held the lease last, if there was one."""
     return next(iter(_latest_runs(connection, 1)), None)
 
 
@@ -122,8 +122,8 @@ LEFT JOIN feature_store_audit.proof AS p
 WHERE f.dag_id = %(dag)s AND f.run_id = %(run)s AND f.counts
 ORDER BY
     f.outcome = 'met', f.severity = 'warning',
-    -- What broke first leads, the others may only have passed it on: relations were first
-    -- refreshed in the order in which they read each other.
+    -- What broke first comes first; the others may only follow from it. The first refreshes of
+    -- relations were in the order in which they read each other.
     CASE WHEN f.outcome <> 'met' THEN (
         SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r WHERE r.relation = f.relation
     ) END NULLS FIRST,

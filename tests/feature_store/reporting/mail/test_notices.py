@@ -270,7 +270,8 @@ def test_an_old_day_that_waits_is_told_once_though_no_mail_ever_tells_of_it(
             )
     assert [text.splitlines()[0] for text in receiver.texts] == [
         "feature store 2026-06-30: the old day 2026-05-01 has changed: please review",
-        "feature store 2026-06-30: 2 old days (2026-05-01 to 2026-05-02) have changed: please review",
+        "feature store 2026-06-30: "
+        "2 old days (2026-05-01 to 2026-05-02) have changed: please review",
     ]
 
 

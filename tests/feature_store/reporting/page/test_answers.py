@@ -132,7 +132,7 @@ def test_what_was_served_is_looked_up_where_the_page_s_role_may_read_it(
     elsewhere(readable)
     assert _json(airflow, "/api/profiles")["served"] == [_DEVICE, _TOM]
     found = _json(airflow, served + "-5")
-    assert "The set does not have it any more." in found["words"]
+    assert "The set no longer has it." in found["words"]
     price = next(v for v in found["values"] if v["feature"] == "price")
     assert price == {"feature": "price", "served": "123", "today": None, "differs": True}
     assert _json(airflow, f"/api/features/{_TOM}/price/profile")["samples"] == [

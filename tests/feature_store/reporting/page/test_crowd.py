@@ -50,6 +50,6 @@ def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crow
         assert time.monotonic() - began < _AT_ONCE
         assert set(_statuses(asked)) == {503}
     told = [future.result().json()["problem"] for future in asked]
-    assert "Too many ask for the feature store's record at this moment." in told
+    assert "Too many people ask for the feature store's record at this moment." in told
     busy = next(f.result() for f in asked if "retry-after" in f.result().headers)
-    assert busy.json()["problem"].startswith("Too many ask")
+    assert busy.json()["problem"].startswith("Too many people ask")

@@ -120,7 +120,7 @@ def test_while_a_run_has_its_turn_it_is_running_and_says_what_readers_have(shown
     assert words.endswith("is still in place.")
     assert shown.now().under_way == "night 2"
     shown.refreshed(lease, E)
-    assert _verdict(shown)[1].endswith("Readers who ask are refused what reads E.")
+    assert _verdict(shown)[1].endswith("Readers who ask are refused everything that reads E.")
 
 
 def test_a_run_that_was_silent_for_hours_has_died(shown):
@@ -175,7 +175,7 @@ def test_a_run_of_an_old_day_does_not_make_a_store_fresh(shown):
     shown.end(lease, "passed")
     standing, words = _verdict(shown)
     assert standing is Standing.STALE
-    assert words.startswith("Not fresh: no run that passed answers for ")
+    assert words.startswith("Not fresh: no run for ")
     assert shown.state()[0] is RelationState.CERTIFIED
 
 
@@ -301,7 +301,7 @@ class TestARelation:
         assert shown.state() == (RelationState.WITHDRAWN, "Run x found its rows broken.")
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
-        assert "not all is as it was proven: E. Readers who ask are refused." in words
+        assert "are not proven now: E. Readers who ask are refused." in words
         # What is made of it is shown as what it stands on; other sets may be read.
         now = shown.now()
         by_name = {r.name: r.stands_on for r in now.relations}

@@ -28,7 +28,7 @@ def test_a_mistake_of_ours_is_answered_in_words_that_tell_nothing_and_safely():
 
     answer = asyncio.run(ask())
     assert answer.status_code == 500
-    assert answer.json()["problem"] == "The page has made a mistake."
+    assert answer.json()["problem"] == "The page has failed: this is an error of its own."
     assert SECRET not in answer.text
     assert answer.headers["content-security-policy"] == PAGE
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -112,7 +112,7 @@ def test_when_too_many_wait_for_one_user_that_user_s_next_is_sent_away(tonight, 
         reports = Reports(pen, waiting=1)
         first = asyncio.create_task(reports.get(ANN, tonight))
         await asyncio.sleep(0)
-        with pytest.raises(Busy, match="Too many reports"):
+        with pytest.raises(Busy, match="Too many of your reports"):
             await reports.get(ANN, another)
         same = asyncio.create_task(reports.get(ANN, tonight))
         of_another = asyncio.create_task(reports.get(BEN, another))

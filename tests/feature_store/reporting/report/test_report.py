@@ -335,7 +335,7 @@ def test_a_failure_of_the_contract_is_not_called_nothing(store):
     store.run_row(verdict="failed")
     store.refreshed()
     store.all_met()
-    assert "the run failed at its contracts" in store.page().section("What failed")
+    assert "The run failed at its contracts" in store.page().section("What failed")
 
 
 def test_results_of_an_earlier_try_are_left_out(store):
@@ -368,8 +368,8 @@ def test_what_the_refreshes_saw_and_the_contracts(store):
     assert "1,234 unknown spam tokens" in seen
     assert "usikker" in seen
     contracts = page.section("Contracts")
-    assert "not_yet Carried by no relation n not stamped Hash not stamped" in contracts
-    assert "stamped Carried by no relation n 51 Hash abc123" in contracts
+    assert "not_yet Bound to no relation n not stamped Hash not stamped" in contracts
+    assert "stamped Bound to no relation n 51 Hash abc123" in contracts
     declared = page.section("Declared exceptions")
     for column in ("ask_median_price", "ask_cnt", "ptv_ask_day", "ptv_final", "ai_", "F1 and F3"):
         assert column in declared

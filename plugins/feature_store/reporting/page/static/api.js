@@ -1,8 +1,8 @@
-// The JSON behind the page. Addresses are relative to this file, so any base path will do.
+// The JSON behind the page. Addresses are relative to this file, so any base path works.
 
 const API = new URL('../api/', import.meta.url);
 
-// What went wrong, as the API tells it: a status, and the words of its Problem.
+// What went wrong, as the API says: a status, and the words of its Problem.
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem.problem);
@@ -22,7 +22,7 @@ async function problemOf(answer) {
   return { problem: `The answer was ${answer.status} ${answer.statusText}`.trim() + '.' };
 }
 
-// Read one thing; `signal` ends the wait when the reader has gone on to another view.
+// Read one thing; `signal` ends the wait when the reader changes to another view.
 export async function read(path, parameters, signal) {
   const address = new URL(path, API);
   for (const [name, value] of Object.entries(parameters ?? {})) {

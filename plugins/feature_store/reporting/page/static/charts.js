@@ -1,5 +1,5 @@
-// Apache ECharts, loaded by the first chart that is drawn. Its charts follow the theme and the size of
-// their box, do not move, and write into a canvas only: no HTML is ever made of data.
+// Apache ECharts, loaded by the first chart that is drawn. The charts follow the theme and the size of
+// their box, are not animated, and draw on a canvas only: data never becomes HTML.
 
 import { el } from './dom.js';
 import { colour, onTheme } from './theme.js';
@@ -11,13 +11,13 @@ async function library() {
   return loading;
 }
 
-// The colours of a chart, as page.css has them in the theme of the moment.
+// The colours of a chart, from page.css, in the current theme.
 function colours() {
   const names = ['ink', 'soft', 'line', 'panel', 'subtle', 'warn', 'bad', 'info', 'series', 'heat-low', 'heat-high', 'met', 'warned', 'on-warned', 'broken'];
   return Object.fromEntries(names.map((name) => [name.replaceAll('-', '_'), colour(`--${name}`)]));
 }
 
-// A chart in a box of `height` pixels. `summary` is what it shows, in words. `option` makes ECharts'
+// A chart in a box of `height` pixels. `summary` says in words what it shows. `option` makes ECharts'
 // option of the colours and of the box's width; it is asked again when either changes.
 export function chart({ summary, height, option, signal, onClick, ready }) {
   const box = el('div', { class: 'chart', role: 'img', 'aria-label': summary });
@@ -55,7 +55,7 @@ function common() {
   return { animation: false, textStyle: { fontFamily: font }, aria: { enabled: false } };
 }
 
-// What a chart says of the point under the mouse, drawn by the canvas itself.
+// What a chart says about the point under the mouse, drawn on the canvas itself.
 export function tooltip(c, formatter) {
   return {
     renderMode: 'richText', confine: true, formatter, backgroundColor: c.panel, borderColor: c.line,

@@ -1,4 +1,4 @@
-// Feature sets as they were stamped, and the exceptions that are declared for their features.
+// Feature sets as stamped, and the exceptions declared for their features.
 
 import { el } from './dom.js';
 import { plural } from './format.js';

@@ -7,10 +7,10 @@ import { icon } from './states.js';
 
 const TITLES = {
   0: ['bad', 'Airflow does not answer'],
-  401: ['warn', 'You are not logged in any more'],
+  401: ['warn', 'You are no longer logged in'],
   403: ['warn', 'You may not see this'],
-  404: ['quiet', 'Nothing is known of it'],
-  422: ['warn', 'The address cannot be read'],
+  404: ['quiet', 'Not found'],
+  422: ['warn', 'The address is not valid'],
   503: ['bad', 'The store cannot be read'],
 };
 

@@ -1,4 +1,4 @@
-// One feature: what it is, where it comes from, what taints it, and how often it has no value.
+// One feature: what it is, where it comes from, its exceptions, and how often it has no value.
 
 import { read } from './api.js';
 import { chart, tooltip } from './charts.js';
@@ -37,9 +37,9 @@ export async function show({ set, name }, signal) {
       ['May be NULL', feature.is_nullable ? 'yes' : 'no'],
       ['What it knows', [featureBadge(feature), ' ', badgeWords]],
       ['Column', comment],
-      ['Rule in the contract', exceptions.length ? `${feature.leakage_rule}: untrue of this feature, and kept as a part of the stamped hash` : feature.leakage_rule],
+      ['Rule in the contract', exceptions.length ? `${feature.leakage_rule}: not true of this feature; kept because it is part of the stamped hash` : feature.leakage_rule],
     ]),
-    section('Exceptions that taint it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None.')),
+    section('Exceptions that reach it', exceptions.length ? exceptionList(exceptions) : el('p', { class: 'calm' }, 'None.')),
     profileSections(feature, profile),
     section('Where it comes from', lineageGraph(lineage, feature, relation, signal)),
     section('Skew since it was served', skewTable(feature, skew)),
@@ -53,7 +53,7 @@ function nullShare(feature, nulls, signal) {
   const shares = points.map(([, share]) => share);
   const most = Math.max(...shares, 0);
   const ceiling = CEILINGS.find((c) => most <= c * 0.98) ?? 1;
-  const summary = `${percent(shares.at(-1) ?? 0)} of the rows have no ${feature.name} in the latest run; least ${percent(Math.min(...shares))}, most ${percent(most)} in ${count(points.length)} runs.`;
+  const summary = `${percent(shares.at(-1) ?? 0)} of the rows have no ${feature.name} in the latest run. Over ${count(points.length)} runs: at least ${percent(Math.min(...shares))}, at most ${percent(most)}.`;
   return [
     el('p', {}, summary),
     el('p', { class: 'soft' }, `The axis goes up to ${ceiling * 100} %.`),

@@ -1,4 +1,4 @@
-// The catalogue: all features of all sets, to be searched and filtered, with how full and how steady they are.
+// The catalogue: all features of all sets, to search and filter, with their share of NULLs and drift.
 
 import { Refused, read } from './api.js';
 import { el } from './dom.js';
@@ -20,11 +20,11 @@ export async function show({ set }, signal) {
     if (!(error instanceof Refused)) throw error;
     return error;
   });
-  trends.catch(() => {}); // who has gone on to another view waits for nothing
+  trends.catch(() => {}); // the reader may have left this view
   const told = await read('features', {}, signal);
   const { sets, features, badges } = told;
   if (!sets.length) {
-    return [el('h2', { tabindex: '-1' }, 'Features'), el('p', { class: 'calm' }, 'No feature set has a contract yet: bin/feature-store stamp-contract stamps one.')];
+    return [el('h2', { tabindex: '-1' }, 'Features'), el('p', { class: 'calm' }, 'No feature set has a contract yet. Stamp one with bin/feature-store stamp-contract NAME.')];
   }
   const chosen = set === EVERY ? EVERY : (sets.find(({ name }) => name === set) ?? sets[0]).name;
   const ofSet = features.filter((f) => chosen === EVERY || f.feature_set === chosen);
@@ -42,7 +42,7 @@ export async function show({ set }, signal) {
   trends.then((answer) => {
     if (signal.aborted) return;
     if (answer instanceof Refused) {
-      below.replaceChildren(el('p', { class: 'problem' }, `How full they are is not known now: ${answer.message}`));
+      below.replaceChildren(el('p', { class: 'problem' }, `Shares without a value and drift cannot be shown now: ${answer.message}`));
       return;
     }
     for (const trend of answer.features) trendOf.set(`${trend.feature_set} ${trend.name}`, trend);
@@ -111,7 +111,7 @@ function listed(features, set, titles, trendOf) {
   const of = set === EVERY ? 'all sets' : set;
   return [
     rows(`Features of ${of}`, features.filter((f) => !f.is_key), set, titles, trendOf),
-    keys.length > 0 && section('Keys', el('p', { class: 'soft' }, 'Rows are found and joined by them. No model should learn of them.'), rows(`Keys of ${of}`, keys, set, titles, trendOf)),
+    keys.length > 0 && section('Keys', el('p', { class: 'soft' }, 'Columns to find and join rows by. No model should learn from them.'), rows(`Keys of ${of}`, keys, set, titles, trendOf)),
   ].filter(Boolean);
 }
 

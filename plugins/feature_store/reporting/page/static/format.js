@@ -31,7 +31,7 @@ export const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 
 export const stamp = (iso) => clock.format(new Date(iso));
 export const dayOf = (iso) => stamp(iso).slice(0, 10);
 
-// Days as numbers, so that they can be counted: 2026-06-30 is so many days after 1970-01-01.
+// Days as numbers, counted from 1970-01-01.
 export const dayNumber = (day) => Math.round(Date.parse(`${day}T00:00:00Z`) / DAY);
 export const dayText = (number) => new Date(number * DAY).toISOString().slice(0, 10);
 
@@ -62,7 +62,7 @@ function ago(iso, now) {
   return relative.format(-Math.floor(passed / size), unit);
 }
 
-// A time in words, with the exact one in the store's zone for whoever points at it.
+// A time in words; pointing at it shows the exact time in the store's zone.
 export function time(iso, now) {
   if (!iso) return el('span', {}, '–');
   const exact = `${stamp(iso)} ${zone}`;

@@ -1,5 +1,5 @@
-// A graph from left to right: cards in columns, and curves between them drawn from where the cards
-// really are. To a screen reader, and on a phone, it is a list in which each card says what it reads.
+// A graph from left to right: cards in columns, and curves drawn between the cards' real places.
+// For a screen reader, and on a phone, it is a list in which each card says what it reads.
 
 import { el, svg } from './dom.js';
 
@@ -30,7 +30,7 @@ export function graph(label, nodes, signal) {
   return box;
 }
 
-// A lane for each card in each column that its edges pass. Each edge is told its own: `by`.
+// A lane for each card in each column that its edges pass. An edge keeps its lanes in `by`.
 function lanesOf(edges, columnOf, numbers) {
   const lanes = new Map();
   for (const edge of edges) {
@@ -41,8 +41,8 @@ function lanesOf(edges, columnOf, numbers) {
   return [...lanes.values()];
 }
 
-// Columns in which neighbours of a card stand near it: by the mean place of what is before it, then
-// of what is after it, a few times over.
+// Order each column so that neighbours of a card are near it: sort by the mean place of what is before
+// it, then of what is after it, a few times.
 function arranged(nodes, edges) {
   const numbers = [...new Set(nodes.map((node) => node.column))].sort((a, b) => a - b);
   const columns = numbers.map((number) => nodes.filter((node) => node.column === number));
@@ -106,7 +106,7 @@ function reached(start, edges, here, there) {
   return found;
 }
 
-// Pointing at a card, or focusing it, shows what it comes from and what comes from it.
+// Pointing at a card, or focusing it, shows what it is made of and what is made of it.
 function highlight(inner, edges, places) {
   const clear = () => inner.classList.remove('choosing');
   const show = (id) => {

@@ -27,7 +27,7 @@ export function growth(nights, signal) {
   );
   follow(box, rows, night, first, last);
   return [
-    el('p', { class: 'soft' }, 'Rows have a scale of their own in each line; seconds begin at nought.'),
+    el('p', { class: 'soft' }, 'Each line of rows has its own scale. Seconds start at zero.'),
     box,
     el('details', { class: 'instead' }, el('summary', {}, 'Refreshes, as tables'), filled.map((relation) => tableInstead(`Refreshes of ${relation.label}`, [
       ['Finished', (i) => stamp(relation.finished_at[i]), 'still'],

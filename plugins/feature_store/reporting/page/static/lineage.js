@@ -9,7 +9,7 @@ import { breakable } from './relations.js';
 const shortName = (name) => name.slice(name.indexOf('.') + 1);
 
 export function lineageGraph(lineage, feature, relation, signal) {
-  if (!lineage) return el('p', { class: 'soft' }, 'No run has traced it yet; the next one does.');
+  if (!lineage) return el('p', { class: 'soft' }, 'No run has traced it yet; the next one will.');
   const read = Map.groupBy(lineage.edges, ([, to]) => to);
   const names = new Map(lineage.columns.map((step) => [step.id, `${step.label}.${step.column}`]));
   const nodes = lineage.columns.map((step) => {
@@ -21,7 +21,7 @@ export function lineageGraph(lineage, feature, relation, signal) {
     el(
       'p',
       { class: 'soft' },
-      `Its value is made of ${plural(lineage.columns.length - 1, 'other column')}, ${sources} of them of the sources; by the server's stored queries, as this run found them first: `,
+      `Its value is made of ${plural(lineage.columns.length - 1, 'other column')}, ${sources} of them in the sources. Read from the database's stored queries; first found by this run: `,
       runLink(lineage.dag_id, lineage.run_id, stamp(lineage.traced_at)), '.',
     ),
     graph(`Columns that ${feature.name} is made of`, nodes, signal),
@@ -29,15 +29,15 @@ export function lineageGraph(lineage, feature, relation, signal) {
   ];
 }
 
-// By what rows are looked up, joined and filtered on the way: no part of the value.
+// Columns that rows are looked up, joined, filtered or sorted by: no part of the value.
 function decided(steps) {
   if (!steps.length) return null;
   const byRelation = Map.groupBy(steps, (step) => step.relation);
   return el(
     'details',
     { class: 'instead' },
-    el('summary', {}, `Only to decide whose values are taken: ${plural(steps.length, 'column')}`),
-    el('p', { class: 'soft' }, 'By them rows are looked up, joined, filtered or sorted on the way.'),
+    el('summary', {}, `Columns that only choose the rows: ${plural(steps.length, 'column')}`),
+    el('p', { class: 'soft' }, 'Rows are looked up, joined, filtered or sorted by them. They are no part of the value.'),
     facts([...byRelation].map(([relation, columns]) => [el('span', { title: relation }, breakable(columns[0].label)), columns.map((step) => step.column).join(', ')])),
   );
 }

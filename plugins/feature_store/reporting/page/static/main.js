@@ -1,4 +1,4 @@
-// Which view the address asks for, and the change from one to the next.
+// Chooses the view from the address, and changes from one view to the next.
 
 import { Refused } from './api.js';
 import { failure } from './failure.js';

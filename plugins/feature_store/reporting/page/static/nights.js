@@ -1,4 +1,4 @@
-// The store over time: nights as a calendar, the moved past, rows and seconds of each relation.
+// The store over time: nights as a calendar, changed days of the past, rows and seconds of each relation.
 
 import { read } from './api.js';
 import { calendar } from './calendar.js';

@@ -42,7 +42,7 @@ function verdict({ verdict: told, read_at: readAt, certified_words: certified })
 }
 
 function latest({ latest: run, read_at: readAt }) {
-  if (!run) return el('p', {}, el('span', { class: 'soft' }, 'Latest run: '), 'there was none yet.');
+  if (!run) return el('p', {}, el('span', { class: 'soft' }, 'Latest run: '), 'none yet.');
   return el(
     'p',
     {},
@@ -62,6 +62,6 @@ function graphHint({ relations, sources }) {
   return el(
     'p',
     { class: 'soft' },
-    `${plural(relations.length, 'relation')} of ${plural(sources.length, 'source')}, by what their SQL reads. Choose one to see more of it.`,
+    `${plural(relations.length, 'relation')} of ${plural(sources.length, 'source')}, joined by what their SQL reads. Choose one to see more.`,
   );
 }

@@ -4,7 +4,7 @@ import { el, newId } from './dom.js';
 import { plural, time } from './format.js';
 import { badge, findingKind } from './states.js';
 
-// A command that a person can read, mark and copy.
+// A command that a person can read, select and copy.
 export function command(text) {
   const words = text.split(' ').flatMap((word, i) => [i > 0 && ' ', el('span', {}, word)]);
   return el('div', { class: 'command' }, el('code', {}, words), copyButton(text, 'Copy the command'));
@@ -12,7 +12,7 @@ export function command(text) {
 
 const COMMAND = /((?<=^|, then |; then |; |: )(?:bin\/feature-store|airflow|psql|docker) .*?(?=, then |; |$))/;
 
-// What to do next: commands stand in boxes to be copied, and words between them are words.
+// What to do next: commands in boxes with a copy button, other words as text.
 export function nextStep(text) {
   const steps = text.split(COMMAND).map((part, i) => (i % 2 ? command(part) : words(part)));
   return el('div', { class: 'next' }, el('span', { class: 'soft' }, 'Next:'), steps);
@@ -38,7 +38,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without TLS, or in a frame that may not: the old way, which works there.
+    // Without TLS, or in a frame without the right, only the old way works.
     const field = el('textarea', { class: 'unseen', 'aria-hidden': 'true' }, text);
     document.body.append(field);
     field.select();
@@ -48,7 +48,7 @@ async function copy(text) {
   }
 }
 
-// What a screen reader says next, without moving the reader.
+// What a screen reader says next; the focus stays where it is.
 export function announce(text) {
   document.getElementById('status').textContent = text;
 }
@@ -58,7 +58,7 @@ export function section(title, ...children) {
   return el('section', { 'aria-labelledby': id }, el('h3', { id }, title), ...children);
 }
 
-// A table; columns are [heading, cell of a row, class]. Only its own box scrolls sideways.
+// A table; columns are [heading, function for a row's cell, class]. Only its box scrolls sideways.
 export function table(caption, columns, rows) {
   const head = el('tr', {}, columns.map(([title, , kind]) => el('th', { scope: 'col', class: kind }, title)));
   const body = rows.map((row) => el('tr', {}, columns.map(([, cell, kind]) => el('td', { class: kind }, cell(row)))));
@@ -69,7 +69,7 @@ export function table(caption, columns, rows) {
   );
 }
 
-// The same numbers as a chart's, made only when somebody asks for them.
+// A chart's numbers as a table, made only when somebody opens it.
 export function tableInstead(caption, columns, rows) {
   const box = el('details', { class: 'instead' }, el('summary', {}, `${caption}, as a table`));
   box.addEventListener('toggle', () => {

@@ -1,5 +1,5 @@
-// The moved past: settled days that changed, by the day that changed and the layer that it is of. The
-// field is empty where all is well, so that whatever stands in it is seen.
+// Settled days that changed, by day and layer. If all is well the chart is empty, so that anything in
+// it is noticed.
 
 import { chart, tooltip } from './charts.js';
 import { el } from './dom.js';
@@ -11,7 +11,7 @@ const LEAST_PIXELS = 9;
 const ROW = 26;
 const gutter = (width) => (width < 500 ? 72 : 104);
 
-// What may not move; the rest changes as declared (an exception) or as ordered (a new definition).
+// What may not change. Other changes are declared (an exception) or ordered (a new definition).
 const MOVES = ['leak', 'review'];
 
 export function pastMap(nights, signal) {
@@ -22,12 +22,12 @@ export function pastMap(nights, signal) {
   return [
     moves.length > 0 && [
       el('p', {}, sentence(moves)),
-      el('p', { class: 'soft' }, 'Across: the day that changed. Down: its layer. Stronger: more rows. Found in this span, however old the day is. ', legend()),
+      el('p', { class: 'soft' }, 'Across: the day that changed. Down: its layer. A stronger colour means more rows. All changes that runs found in this span, however old their day is. ', legend()),
       field(nights, moves, chosen, signal),
       chosen,
     ],
     moves.length === 0 && el('p', { class: 'calm' }, 'No settled day has changed in this span.'),
-    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition): in the table only.`),
+    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition), shown only in the table.`),
     findings.length > 0 && tableInstead('Changes of settled days', FINDING_COLUMNS, [...findings].reverse()),
   ];
 }
@@ -47,7 +47,7 @@ function legend() {
     .map(([kind, sign, word]) => el('span', {}, el('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }, sign), word)));
 }
 
-// Layers from the sources on: those of the store in its order, also where nothing moved.
+// Layers from the sources on, in the store's order, also those without changes.
 function layersOf(relations, moves) {
   const order = new Map(relations.map((r, i) => [r.name, i]));
   const quiet = relations.filter((r) => !moves.some((f) => f.relation === r.name)).map((r) => [r.label, order.get(r.name)]);
@@ -61,7 +61,7 @@ function field({ relations, runs, since }, moves, chosen, signal) {
   const first = Math.min(...days.map(dayNumber), dayNumber(since));
   const last = Math.max(...days.map(dayNumber));
   return chart({
-    summary: `${sentence(moves)} The table below has each.`,
+    summary: `${sentence(moves)} The table below lists each.`,
     height: layers.length * ROW + 34,
     signal,
     option: (c, width) => option(c, width, { first, last, layers, findings: moves }),
@@ -69,7 +69,7 @@ function field({ relations, runs, since }, moves, chosen, signal) {
   });
 }
 
-// Bins as wide as it takes for each to be seen: days, weeks, months.
+// Bins wide enough to be seen: days, weeks, months.
 function binned({ first, last, findings }, width) {
   const most = Math.floor((width - gutter(width)) / LEAST_PIXELS);
   const size = WIDTHS.find((days) => (last - first + 1) / days <= most) ?? WIDTHS.at(-1);

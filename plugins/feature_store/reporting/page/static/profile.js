@@ -23,7 +23,7 @@ export function profileSections(feature, profile) {
 function values(feature, profile) {
   const { of } = profile;
   if (of?.problem) return el('p', { class: 'problem' }, `Its last profile failed: ${of.problem}`);
-  if (!of || profile.rows === null) return el('p', { class: 'soft' }, 'No run has profiled it yet; the next one does.');
+  if (!of || profile.rows === null) return el('p', { class: 'soft' }, 'No run has profiled it yet; the next one will.');
   const share = (n) => (profile.rows ? ` (${percent(n / profile.rows)})` : '');
   const sampled = of.sampled < of.rows ? `, of a sample of ${count(of.sampled)} rows` : '';
   const quantiles = Object.entries(profile.quantiles).map(([at, value]) => `${at} ${number(value)}`).join(' · ');
@@ -54,7 +54,7 @@ function distribution(feature, { bins, then }) {
   ));
   const head = ['Value', '', 'Now', 'Then'].map((title) => el('th', { scope: 'col', class: title === 'Now' || title === 'Then' ? 'number' : '' }, title || el('span', { class: 'unseen' }, 'Chart')));
   return [
-    el('p', { class: 'soft' }, `Shares of all rows. The thick bar is now, the thin one then: in the first run under the contract's stamp, on ${then}.`),
+    el('p', { class: 'soft' }, `Shares of all rows. The thick bar is now. The thin bar is then: the first run under the contract's stamp, on ${then}.`),
     el('div', { class: 'scroll', role: 'region', 'aria-label': `Distribution of ${feature.name}`, tabindex: '0' }, el(
       'table',
       { class: 'distribution' },
@@ -96,10 +96,10 @@ function drift({ of, nights, usual, drift_month: newest, drift_stamp: whole }) {
   const compared = of?.before ? `${month(of.month)} against ${month(of.before)}` : 'the newest month against the one before';
   const line = (values, words) => spark(values, { most: 1, words });
   return [
-    el('p', { class: 'soft' }, 'Jensen-Shannon distance: 0 is alike, 1 has nothing in common. Half of the rows without a value make 0.56.'),
+    el('p', { class: 'soft' }, 'Jensen-Shannon distance: 0 means the same distribution, 1 means nothing in common. If half of the rows lose their value, it is 0.56.'),
     el('dl', { class: 'facts sparks' }, [
       [compared, nights.map((n) => n.drift_month), `${distance(newest)}${usual === null ? '' : `; usual is up to ${distance(usual)}`}`],
-      ['All rows against those of the stamp', nights.map((n) => n.drift_stamp), distance(whole)],
+      ['All rows now against all rows at the stamp', nights.map((n) => n.drift_stamp), distance(whole)],
     ].map(([term, series, words]) => [el('dt', {}, term), el('dd', {}, line(series, `${term}, night by night`), ' ', words)])),
     tableInstead('Drift night by night', [
       ['As of', (n) => n.as_of_day, 'still'],

@@ -1,4 +1,4 @@
-// The store's relations as a graph, from sources to feature sets, and what is known of the chosen one.
+// The store's relations as a graph, from sources to feature sets, and the details of the chosen one.
 
 import { el } from './dom.js';
 import { bytes, count, plural, seconds, time } from './format.js';
@@ -25,7 +25,7 @@ export function storeGraph(now, signal) {
   return [graph('Relations, from sources to feature sets', nodes, signal), detail, legend(now)];
 }
 
-// What the letters stand for: the documents call relations by them.
+// What the letters stand for: the documents use them as short names of relations.
 function legend(now) {
   const lettered = now.relations.filter((r) => r.label !== shortName(r.name));
   return lettered.length > 0 && el(
@@ -88,7 +88,7 @@ function choose(card, relation, now, labels, detail, signal) {
   const cards = card.closest('.graph').querySelectorAll('[aria-expanded="true"]');
   for (const other of cards) other.setAttribute('aria-expanded', 'false');
   card.setAttribute('aria-expanded', String(!opened));
-  // On a phone the graph is a list, and what is said of a card stands right below it.
+  // On a phone the graph is a list, and a card's details are right below it.
   const below = window.matchMedia('(max-width: 56rem)').matches ? card : card.closest('.graph');
   below.after(detail);
   detail.replaceChildren(...(opened ? [] : [details(relation, now, labels, signal)]));
@@ -105,7 +105,7 @@ function details(relation, now, labels, signal) {
       ['What it is', relation.what],
       ['One row', relation.grain],
       ['State', relation.state_words],
-      ['Stands on', relation.stands_on.length ? `${relation.stands_on.join(', ')}: not proven` : ''],
+      ['Reads unproven', relation.stands_on.length ? relation.stands_on.join(', ') : ''],
       ['Refresh', relation.mode ?? (relation.layer === 'views' ? 'none: a plain view' : relation.layer)],
       ['Rows', relation.rows === null ? '' : count(relation.rows)],
       ['Size', relation.bytes === null ? '' : bytes(relation.bytes)],

@@ -1,11 +1,11 @@
-// What moved in the past and waits for a person, with the command that accepts it.
+// Changes of past days that wait for a person, with the command that accepts them.
 
 import { el } from './dom.js';
 import { plural, time } from './format.js';
 import { command, moved, runLink, section } from './parts.js';
 import { badge, findingKind } from './states.js';
 
-// Nothing at all where nothing waits.
+// Shows nothing if nothing waits.
 export function pastList(leaks, reviews) {
   const parts = [];
   if (leaks.length) {
@@ -28,7 +28,7 @@ function entry(f) {
     f.details && el('p', { class: 'soft break' }, f.details),
     el('p', {}, el('span', { class: 'soft' }, 'Found '), runLink(f.dag_id, f.run_id, time(f.found_at))),
     f.day && [
-      el('p', { class: 'soft' }, f.kind === 'leak' ? 'Mend it. If its cause is known and harmless, as the reviewer or the owner:' : 'To accept it, as the reviewer or the owner:'),
+      el('p', { class: 'soft' }, f.kind === 'leak' ? 'Fix the cause. If it is known and harmless, accept it as the reviewer or the owner:' : 'To accept it as the reviewer or the owner:'),
       command(acceptance(f)),
     ],
   ];
@@ -38,7 +38,7 @@ function acceptance(f) {
   return `bin/feature-store accept-history --day ${f.day} --layer ${quoted(f.layer)} --reason 'why'`;
 }
 
-// As a shell takes it, whatever the name holds.
+// Quoted for a shell, whatever the name contains.
 function quoted(word) {
   return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

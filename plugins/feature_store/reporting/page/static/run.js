@@ -1,4 +1,4 @@
-// One run: how it ended, what was wrong, what it left, its tasks and its report.
+// One run: how it ended, what was wrong, its relations, its tasks and its report.
 
 import { read } from './api.js';
 import { el } from './dom.js';
@@ -51,7 +51,7 @@ function head(run) {
 }
 
 function nothingWrong(run, met) {
-  if (met.length) return `Nothing: ${count(met.length)} expectations were met.`;
+  if (met.length) return `Nothing: all ${count(met.length)} expectations were met.`;
   return run.verdict === 'failed' ? 'It failed before its expectations were checked.' : 'No expectation has been checked yet.';
 }
 
@@ -86,7 +86,7 @@ function refreshes(rows) {
 }
 
 function tasks({ tasks: rows, tasks_words: words }) {
-  if (!rows.length) return el('p', { class: 'soft' }, words || 'Airflow has no tasks of it any more.');
+  if (!rows.length) return el('p', { class: 'soft' }, words || 'Airflow no longer has its tasks.');
   return [words && el('p', { class: 'soft' }, words), table('Tasks of this run, with links to Airflow', [
     ['Task', (t) => airflowLink(t.link, t.task_id), 'still'],
     ['State', (t) => badge(taskState(t.state)), 'still'],
@@ -106,7 +106,7 @@ function metTable(met) {
   ], met));
 }
 
-// The report is a page of its own: framed without scripts, read when somebody opens it.
+// The report is a page of its own: in a frame without scripts, loaded when somebody opens it.
 function report(path) {
   const box = el('details', { class: 'instead' }, el('summary', {}, 'The whole report, here'));
   box.addEventListener('toggle', () => {

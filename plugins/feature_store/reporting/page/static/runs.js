@@ -12,7 +12,7 @@ export async function show(_, signal) {
   const first = await read('runs', { limit: 50 }, signal);
   useZone(first.zone);
   const heading = el('h2', { tabindex: '-1' }, 'Runs');
-  if (!first.runs.length) return [heading, el('p', { class: 'calm' }, 'There was no run yet.')];
+  if (!first.runs.length) return [heading, el('p', { class: 'calm' }, 'No run yet.')];
   const lists = el('div', { class: 'lists' }, listed(first.runs));
   const older = el('button', { type: 'button', class: 'plain', hidden: !first.more }, 'Older runs');
   let last = first.runs.at(-1);

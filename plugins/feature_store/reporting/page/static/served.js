@@ -21,8 +21,8 @@ export function servedForm({ name, entity }, signal) {
     found.replaceChildren(...(await lookedUp(name, field.value.trim(), signal)));
   });
   return section(
-    'As served, beside today',
-    el('p', { class: 'soft' }, `What a model was given of one ${entity}, and what the store says of it now.`),
+    'As served, and today',
+    el('p', { class: 'soft' }, `What a model was given for one ${entity}, and what the store has for it now.`),
     form,
     found,
   );

@@ -1,12 +1,12 @@
-// Airflow's shell around this page. It frames the page without the right to navigate the shell or to
-// open windows, so a link that leads out of the frame is followed by the shell's own document.
+// Airflow's shell around this page. The frame has no right to navigate the shell or to open windows,
+// so the shell's own document follows links that lead out of the frame.
 
 import { el } from './dom.js';
 
 const PAGE = new URL('../', import.meta.url);
 const AIRFLOW = new URL('../../', import.meta.url);
 
-// The document of the shell; null where this page stands alone or in a stranger's frame.
+// The document of the shell; null if this page is not in a frame, or in a foreign one.
 export function shell() {
   if (window.parent === window) return null;
   try {

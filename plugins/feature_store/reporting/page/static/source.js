@@ -1,11 +1,11 @@
-// A relation's columns as the database has them, and its SQL as its file has it.
+// A relation's columns from the database, and its SQL from its file.
 
 import { Refused, read } from './api.js';
 import { el } from './dom.js';
 import { plural } from './format.js';
 import { copyButton, table } from './parts.js';
 
-// Two boxes that are filled when somebody opens the first of them.
+// Two boxes; opening either loads both.
 export function sourceOf(name, signal) {
   let asked = null;
   const ask = () => {

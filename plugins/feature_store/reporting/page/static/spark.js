@@ -7,7 +7,7 @@ const HIGH = 22;
 
 const known = (values) => values.map((value, i) => [i, value]).filter(([, value]) => value !== null);
 
-// A line of values from 0 to `most`; a night without one is a gap of the line. `words` say it.
+// A line of values from 0 to `most`; a night without one is a gap. `words` describe the line.
 export function spark(values, { most, words, tone = '' }) {
   const points = known(values);
   const step = values.length > 1 ? (WIDE - 4) / (values.length - 1) : 0;

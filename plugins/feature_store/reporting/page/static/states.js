@@ -1,4 +1,4 @@
-// States, each with a word, a shape and a tone: never told by colour alone.
+// States, each with a word, a shape and a tone, so that nobody has to tell colours apart.
 
 import { el, svg } from './dom.js';
 
@@ -62,14 +62,14 @@ export function contractState(contract) {
 // May it be read now? As require_certified answers, and then by its contract.
 export function setState(contract) {
   if (contract.stamped_hash === null) return ['quiet', 'Not stamped'];
-  if (!contract.readable) return ['bad', 'Not to be read now'];
+  if (!contract.readable) return ['bad', 'May not be read now'];
   return contract.holds ? ['good', 'May be read'] : contractState(contract);
 }
 
-// A relation as proven as what it stands on: rows made of unproven rows look like them.
+// A relation is only as proven as what it reads: rows made of unproven rows are shown as unproven.
 export function standsOn(relation) {
   const own = relationState(relation.state);
-  return relation.stands_on.length && ['good', 'live'].includes(own[0]) ? ['warn', 'Stands on unproven rows'] : own;
+  return relation.stands_on.length && ['good', 'live'].includes(own[0]) ? ['warn', 'Reads unproven rows'] : own;
 }
 
 // How a run ended; a warning does not fail it.
@@ -85,7 +85,7 @@ export function expectationState(expectation) {
   return expectation.severity === 'warning' ? ['warn', 'Warning'] : ['bad', 'Broken'];
 }
 
-// What a feature's values know. One badge a feature, wherever it is named.
+// What a feature's values know: one badge for each feature, wherever it is named.
 const KNOWS = { 'proven as of t0': ['good', 'Proven as of t₀'] };
 
 export const featureBadge = (feature) => badge(KNOWS[feature.badge] ?? ['warn', feature.badge.charAt(0).toUpperCase() + feature.badge.slice(1)]);

@@ -1,4 +1,4 @@
-// Light or dark: as Airflow's shell is, at once when it changes; else as the reader's system is.
+// Light or dark: follows Airflow's shell at once; without it, the reader's system.
 
 import { shell } from './shell.js';
 
@@ -23,12 +23,12 @@ follow();
 system.addEventListener('change', follow);
 if (around) new MutationObserver(follow).observe(around, { attributes: true, attributeFilter: ['class'] });
 
-// Be told of each change until `signal` says that nobody is interested any more.
+// Call back on each change, until `signal` ends it.
 export function onTheme(listener, signal) {
   changes.addEventListener('theme', listener, { signal });
 }
 
-// The colour that a custom property of page.css has now, as rgb(), for what CSS does not draw.
+// The current colour of a custom property of page.css, as rgb(), for what CSS does not draw.
 export function colour(property) {
   const probe = document.createElement('span');
   probe.style.color = `var(${property})`;
