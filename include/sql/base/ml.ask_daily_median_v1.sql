@@ -24,9 +24,9 @@ CREATE INDEX ask_daily_med_v1_idx ON ml.ask_daily_median_v1 (generation, storage
 COMMENT ON MATERIALIZED VIEW ml.ask_daily_median_v1 IS
 'D2: median asking price per cohort and day. Read for the same day: the one declared same-day source.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.generation IS
-'Generation of the cohort; NULL is a group of its own that no listing looks up.';
+'Generation of the cohort. NULL is a separate group that no listing reads.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.storage_gb IS
-'Storage in GB of the cohort; NULL is a group of its own that no listing looks up.';
+'Storage in GB of the cohort. NULL is a separate group that no listing reads.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.ask_day IS
 'Day of the asks (edited_date) in the store''s zone.';
 COMMENT ON COLUMN ml.ask_daily_median_v1.ask_median_price IS

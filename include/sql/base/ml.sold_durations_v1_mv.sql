@@ -30,4 +30,4 @@ COMMENT ON COLUMN ml.sold_durations_v1_mv.storage_gb IS
 COMMENT ON COLUMN ml.sold_durations_v1_mv.sold_day IS
 'Day of the sale in the store''s zone: known from the next day on.';
 COMMENT ON COLUMN ml.sold_durations_v1_mv.duration_hours IS
-'Hours from that row''s edited_date to the sale; negative where the sale came before the edit.';
+'Hours from that row''s edited_date to the sale; negative if the sale came before the edit.';

@@ -5,9 +5,9 @@
 -- Refresh:    blocking. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_mv AS
 WITH first_seen AS (
-    -- Several rows of a listing may share the earliest edited_date. The order below is total up to
-    -- identical features, and uses features only: never an outcome, never a text form that
-    -- depends on the session's zone. Of several prices under one date the highest is the first:
+    -- Several rows of a listing may share the earliest edited_date. The order below leaves no choice
+    -- but between rows with identical features. It uses features only: no outcome, and no text that
+    -- depends on the session's zone. Of several prices under one date the highest comes first:
     -- sellers cut prices, and a cut is known later.
     SELECT DISTINCT ON (l.listing_id)
         l.listing_id,
@@ -88,7 +88,7 @@ COMMENT ON COLUMN ml.tom_features_v1_mv.model IS
 COMMENT ON COLUMN ml.tom_features_v1_mv.storage_gb IS
 'Storage in GB at t0. NULL: no cohort, so no anchors.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.price IS
-'Asking price at t0, in whole units of the marketplace''s currency; the highest of several under t0.';
+'Asking price at t0, in whole units of the marketplace''s currency; the highest if t0 has several.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.condition_score IS
 'Condition, 0 (worst) to 1 (as new). Updated in place by the source: not proven to be of t0.';
 COMMENT ON COLUMN ml.tom_features_v1_mv.battery_pct_fixed_ai IS

@@ -21,7 +21,7 @@ SELECT
     o.sold_date,
     o.last_seen,
     o.sold_date IS NOT NULL AS sold_event,
-    -- greatest() ignores NULL: a listing whose end or t0 is unknown gets 0, not NULL.
+    -- greatest() ignores NULL: a listing whose end or t0 is not known gets 0, not NULL.
     greatest(
         0.0,
         extract(EPOCH FROM (coalesce(o.sold_date, o.last_seen) - f.edited_date)) / 3600.0
@@ -42,4 +42,4 @@ COMMENT ON COLUMN ml.tom_labels_v1_mv.last_seen IS
 COMMENT ON COLUMN ml.tom_labels_v1_mv.sold_event IS
 'Label: true if sold, false if censored at last_seen.';
 COMMENT ON COLUMN ml.tom_labels_v1_mv.duration_hours IS
-'Label: hours from t0 to the sale, or to last_seen if unsold; never below 0, and 0 where unknown.';
+'Label: hours from t0 to the sale, or to last_seen if unsold; never below 0, and 0 if not known.';

@@ -1,5 +1,5 @@
 -- Guard:    every count to fit into an integer, and every share into a double precision
--- Mend:     correct the rows, or set what nobody knows to NULL. F1 casts these columns, for all rows.
+-- Mend:     correct the rows, or set what is not known to NULL. F1 casts these columns of all rows.
 SELECT
     u.generation,
     u.listing_id,
@@ -21,6 +21,6 @@ WHERE
         OR abs(u.color_primary_vote_share) > 1e308
         OR abs(u.color_vote_margin_share) > 1e308
     )
-    -- What is not a finite number can be cast, and is not this guard's affair.
+    -- NaN and infinity can be cast, so this guard ignores them.
     AND abs(m.amount) > m.most AND m.amount NOT IN ('Infinity', '-Infinity', 'NaN')
 ORDER BY u.generation, u.listing_id, m.source_column;

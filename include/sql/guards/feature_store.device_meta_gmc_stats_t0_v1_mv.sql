@@ -1,7 +1,7 @@
 -- Guard:    a grid (days, times segments, times 22 colours) of no more rows than most_device_rows in
 --           include/thresholds.toml
--- Mend:     correct the generations that are none (model_effective_generation of the images goes before
---           the listing's), or flag the listings as spam. If the store has really grown, raise the number.
+-- Mend:     correct the impossible generations (model_effective_generation of the images overrides the
+--           listing's), or flag the listings as spam. If the store has really grown, raise the number.
 WITH segment AS (
     SELECT
         c.gen_key,
@@ -22,7 +22,7 @@ grid AS (
 ),
 
 known AS (
-    -- What F2's latest refresh saw; its own rows cannot be asked before they are first there.
+    -- What F2's latest refresh saw; before the first refresh F2 itself has no rows to ask.
     SELECT
         s.gen_key,
         s.model_variant

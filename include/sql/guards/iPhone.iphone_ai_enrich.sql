@@ -1,5 +1,5 @@
 -- Guard:    storage_gb_fixed_ai to fit into an integer, and every score into a double precision
--- Mend:     correct the rows, or set what nobody knows to NULL. E-AI and its proof cast these columns.
+-- Mend:     correct the rows, or set what is not known to NULL. E-AI and its proof cast these columns.
 SELECT
     u.listing_id,
     m.source_column,
@@ -20,6 +20,6 @@ WHERE
         OR abs(u.urgency_ai) > 1e308
         OR abs(u.lqs_textonly) > 1e308
     )
-    -- What is not a finite number can be cast, and is not this guard's affair.
+    -- NaN and infinity can be cast, so this guard ignores them.
     AND abs(m.amount) > m.most AND m.amount NOT IN ('Infinity', '-Infinity', 'NaN')
 ORDER BY u.listing_id, m.source_column;

@@ -1,8 +1,8 @@
 -- Guard:    every edited_date, sold_date and last_seen of an unflagged row to be of a year from 1 to
 --           9999
--- Mend:     correct the rows, set what nobody knows to NULL, or flag the rows as spam. Durations and
---           days are made of these moments: of an infinite one PostgreSQL 15 and 16 make none, later
---           versions infinite labels.
+-- Mend:     correct the rows, set what is not known to NULL, or flag the rows as spam. Durations and
+--           days are computed from these moments. From an infinite one PostgreSQL 15 and 16 compute
+--           nothing, later versions infinite labels.
 SELECT
     l.listing_id,
     m.source_column,
@@ -17,7 +17,7 @@ CROSS JOIN
     ) AS m (source_column, moment)
 WHERE
     l.spam IS NULL
-    -- A day is left at either end, for other time zones.
+    -- One day is left free at each end, for other time zones.
     AND (
         least(l.edited_date, l.sold_date, l.last_seen) < '0001-01-02'
         OR greatest(l.edited_date, l.sold_date, l.last_seen) > '9999-12-30'

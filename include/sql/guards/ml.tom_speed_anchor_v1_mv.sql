@@ -1,6 +1,6 @@
 -- Guard:    no more than most_anchor_cohorts (include/thresholds.toml) pairs of a day and a cohort to
 --           look at
--- Mend:     correct the generations and storages that are none, or flag the listings as spam. If the
+-- Mend:     correct the impossible generations and storages, or flag the listings as spam. If the
 --           store has really grown, raise the number.
 WITH cohort AS (
     SELECT

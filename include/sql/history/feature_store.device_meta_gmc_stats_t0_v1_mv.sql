@@ -4,10 +4,10 @@
 -- Day:        t0_day
 -- Key:        gen_key, model_variant, color_bucket
 -- Depends:    device counts ..-1
--- Appears:    device counts. A day is there if a listing has its t0 on it, and nothing else of that day counts.
+-- Appears:    device counts. A day exists if a listing has its t0 on it; nothing else of that day counts.
 WITH segment AS (
-    -- Only segments that an earlier day had seen: a new one adds rows of zero to every past day, which
-    -- say nothing of those days.
+    -- Only segments that an earlier day had: a new one adds rows of zero to every past day, which say
+    -- nothing about those days.
     SELECT
         c.gen_key,
         c.model_variant,

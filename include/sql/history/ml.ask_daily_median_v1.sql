@@ -3,7 +3,7 @@
 -- Relation:   ml.ask_daily_median_v1
 -- Day:        the day of the asks
 -- Key:        generation, storage_gb
--- Counts:     ask_cnt. Scraped again, a listing counts once more.
+-- Counts:     ask_cnt. A listing that is scraped again counts once more.
 -- Known:      listings behind the rows, by day
 SELECT
     a.ask_day AS day,

@@ -1,5 +1,5 @@
 -- History:    D1 by cohort, sales with the cohort in which E saw the listing at its t0: what D4 reads
--- Role:       link, between E and D4: it tells D4 apart from what D4 does not read of E
+-- Role:       link, between E and D4: it keeps what D4 reads of E apart from the rest of E
 -- Relation:   ml.sold_durations_v1_mv
 -- Day:        the day of the sale
 -- Key:        none, several equal rows are legal

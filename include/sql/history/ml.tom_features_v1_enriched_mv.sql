@@ -1,4 +1,4 @@
--- History:    E, the market anchors of each listing, and the cohort that they are of
+-- History:    E, the market anchors of each listing, and their cohort
 -- Role:       output
 -- Relation:   ml.tom_features_v1_enriched_mv
 -- Day:        the listing's t0

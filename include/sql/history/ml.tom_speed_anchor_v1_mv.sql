@@ -4,7 +4,7 @@
 -- Day:        the anchor day
 -- Key:        generation, sbucket, ptv_bucket
 -- Depends:    D1 by cohort -90..-1
--- Appears:    A. An anchor day is there if a listing has its t0 on it, and nothing else of that day
+-- Appears:    A. An anchor day exists if a listing has its t0 on it; nothing else of that day
 --             counts.
 -- Counts:     D1 by cohort: sum_w, speed_fast7_anchor, speed_fast24_anchor, speed_slow21_anchor,
 --             speed_n_eff_ptv. Sums of weights, one for each row of a sale, and shares of them.

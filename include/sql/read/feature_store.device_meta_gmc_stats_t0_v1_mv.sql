@@ -23,8 +23,8 @@ segment AS (
     GROUP BY n.gen_key, n.model_variant
 ),
 
--- A segment's counts stand still from the day after one with a listing to the next day with one. Such a
--- stretch of days is worked out once. Its number is that of the days with a listing before it.
+-- A segment's counts change only after a day with a listing, so each stretch of days between two such
+-- days is computed once. The stretch's number says how many days with a listing came before it.
 listed AS (
     SELECT
         n.t0_day,
@@ -79,8 +79,8 @@ ranked AS (
 ),
 
 mixed AS (
-    -- What is told by colour is kept in arrays in the order of the colours, here and below: joined row
-    -- by row, by steps of whose sizes planners know nothing, it takes many times as long.
+    -- Values by colour are kept in arrays in the order of the colours, here and below. Joined row by row
+    -- they take many times as long, because the planner misjudges the number of rows.
     SELECT
         r.segment_no,
         r.stretch_no,
@@ -88,8 +88,8 @@ mixed AS (
         array_agg(r.n ORDER BY r.color_no) AS n_by_color,
         array_agg(r.color_rank ORDER BY r.color_no) AS rank_by_color,
         count(*) FILTER (WHERE r.n > 0) AS n_distinct_colors,
-        -- Floats add up differently in another order, so the most common colour comes first. Taken
-        -- from zero instead of negated: a segment of one colour gets 0, not -0.
+        -- The order of adding changes a sum of floats, so it is fixed: the most common colour first.
+        -- Subtracted from zero, not negated: a segment of one colour gets 0, not -0.
         0.0 - coalesce(sum(r.raw_share * ln(r.raw_share) ORDER BY r.n DESC) FILTER (WHERE r.n > 0), 0.0)
             AS color_entropy,
         max(r.raw_share) AS top_color_share,
@@ -99,7 +99,7 @@ mixed AS (
 ),
 
 color_day AS (
-    -- What was listed of each colour before each day. Whole numbers, exact in any order.
+    -- Listings of each colour before each day. Whole numbers: exact in any order.
     SELECT
         d.t0_day,
         c.color_no,
@@ -173,13 +173,13 @@ known AS (
     FROM segment_day AS s
     INNER JOIN day AS d ON s.t0_day = d.t0_day
     INNER JOIN mixed AS m ON s.segment_no = m.segment_no AND s.stretch_no = m.stretch_no
-    -- In the order of the key, byte by byte, which colours keep: a concurrent refresh sorts whole rows,
-    -- and finds them sorted. Only speed rests on it.
+    -- In the order of the key, byte by byte, as the colours are: this only makes a concurrent refresh
+    -- faster (docs/decisions/ordered-rows.md).
     ORDER BY s.t0_day, s.segment_no
 ),
 
 share AS (
-    -- Half a listing more for every possibility, so that nothing is impossible.
+    -- Smoothing: half a listing is added for each possibility, so that no share is 0.
     SELECT
         k.*,
         (k.n_seg + 0.5) / (k.n_all + 0.5 * greatest(k.n_segs, 1.0)) AS seg_share,

@@ -12,7 +12,7 @@ SELECT
     e.edited_date,
     e.model
 FROM ml.tom_features_v1_enriched_clean_mv AS e
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY e.generation, e.listing_id
 WITH NO DATA;
 
@@ -20,4 +20,4 @@ CREATE UNIQUE INDEX listing_device_features_clean_uq
 ON feature_store.listing_device_features_clean_mv (listing_id);
 
 COMMENT ON MATERIALIZED VIEW feature_store.listing_device_features_clean_mv IS
-'F0: the listings of E-clean, with what their device features are made of.';
+'F0: the listings of E-clean, with the columns that their device features are made of.';

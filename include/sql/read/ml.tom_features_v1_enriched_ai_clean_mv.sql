@@ -77,7 +77,7 @@ SELECT
     ai.storage_gb_fixed_ai::int AS ai_storage_gb_fixed
 FROM ml.tom_features_v1_enriched_speed_mv AS e
 LEFT JOIN "iPhone".iphone_ai_enrich AS ai ON e.listing_id = ai.listing_id
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY e.listing_id
 WITH NO DATA;
 

@@ -43,7 +43,7 @@ WHERE
         FROM ml.spam_listings_v1 AS s
         WHERE s.listing_id = e.listing_id
     )
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY e.listing_id
 WITH NO DATA;
 

@@ -6,7 +6,7 @@
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW ml.tom_features_v1_enriched_mv AS
 WITH sold AS (
-    -- A cohort's sales, oldest first: the nth day and the nth hours are of one sale.
+    -- A cohort's sales, oldest first. The nth day and the nth hours belong to the same sale.
     SELECT
         d.generation,
         d.storage_gb,
@@ -27,8 +27,8 @@ paid AS (
 ),
 
 cohort_day AS (
-    -- Anchors depend on the cohort and the day only: work them out once for each pair that occurs,
-    -- and keep the listings that they are for.
+    -- Anchors depend only on the cohort and the day. So they are computed once for each pair that
+    -- occurs, with the listings that they are for.
     SELECT
         f.generation,
         f.storage_gb,
@@ -43,8 +43,8 @@ cohort_day AS (
 ),
 
 known AS (
-    -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
-    -- it, so a window starts after those of fifteen days ago and ends with those of yesterday.
+    -- The embargo is here. width_bucket(day, days) counts the sales up to and including a day. So a
+    -- window starts after the sales of fifteen days ago and ends with those of yesterday.
     SELECT
         c.generation,
         c.storage_gb,
@@ -57,9 +57,9 @@ known AS (
     LEFT JOIN paid ON c.generation = paid.generation AND c.storage_gb = paid.storage_gb
 ),
 
--- Kept apart by MATERIALIZED: else windows would be cut and counted once a listing, not once a day.
+-- MATERIALIZED, so that windows are cut and counted once per day, not once per listing.
 anchor AS MATERIALIZED (
-    -- unnest stands in select lists, which stream: in FROM each array would be stored once more.
+    -- unnest is in the select lists, which stream. In FROM, each array would be stored again.
     SELECT
         k.listing_ids,
         speed.median_hours AS anchor_median_hours_14d,
@@ -133,7 +133,7 @@ SELECT
     CASE WHEN market.ask_median_price > 0 THEN f.price / market.ask_median_price END AS ptv_ask_day,
     f.price - market.sold_median_price_30d AS delta_vs_sold_median_30d,
     f.price - market.ask_median_price AS delta_vs_ask_median_day,
-    -- The anchor that is reliable: ten sales, else five asks, else none.
+    -- The first reliable anchor: at least ten sales, else at least five asks, else none.
     CASE
         WHEN market.sold_cnt_30d >= 10 AND market.sold_median_price_30d > 0
             THEN f.price / market.sold_median_price_30d
@@ -142,7 +142,7 @@ SELECT
     END AS ptv_final
 FROM ml.tom_features_v1_mv AS f
 LEFT JOIN market ON f.listing_id = market.listing_id
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY f.listing_id
 WITH NO DATA;
 
@@ -172,4 +172,4 @@ COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.delta_vs_sold_median_30d IS
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.delta_vs_ask_median_day IS
 'price - ask_median_price. Same-day source.';
 COMMENT ON COLUMN ml.tom_features_v1_enriched_mv.ptv_final IS
-'ptv_sold_30d where it rests on 10 sales or more, else ptv_ask_day (same-day source) where it rests on 5 asks or more, else NULL.';
+'ptv_sold_30d if it is based on 10 sales or more, else ptv_ask_day (same-day source) if it is based on 5 asks or more, else NULL.';

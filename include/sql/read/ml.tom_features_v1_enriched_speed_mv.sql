@@ -49,7 +49,7 @@ LEFT JOIN ml.tom_speed_anchor_v1_mv AS anchor
         AND cohort.generation = anchor.generation
         AND cohort.sbucket = anchor.sbucket
         AND cohort.ptv_bucket = anchor.ptv_bucket
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY e.listing_id
 WITH NO DATA;
 

@@ -11,7 +11,7 @@ WITH anchor_day AS (
 ),
 
 sold AS (
-    -- A cohort's sales, oldest first: the nth day and the nth hours are of one sale.
+    -- A cohort's sales, oldest first. The nth day and the nth hours belong to the same sale.
     SELECT
         c.generation,
         c.sbucket,
@@ -24,14 +24,14 @@ sold AS (
 ),
 
 aging AS (
-    -- The first weight is that of a sale of the anchor day itself, which is never used; then one a day.
+    -- One weight per day. The first is of the anchor day itself and is never used.
     SELECT array_agg(power(0.5::float8, a.age / 90.0::float8) ORDER BY a.age) AS weights
     FROM generate_series(0, 90) AS a (age)
 ),
 
 known AS (
-    -- The embargo stands here. width_bucket(day, days) counts the sales up to a day and including
-    -- it, so what is known starts after those of 91 days ago and ends with those of yesterday.
+    -- The embargo is here. width_bucket(day, days) counts the sales up to and including a day. So the
+    -- known sales start after those of 91 days ago and end with those of yesterday.
     SELECT
         d.anchor_day,
         s.generation,
@@ -63,14 +63,14 @@ SELECT
 FROM known AS k
 -- The linter does not see that what follows depends on k.
 INNER JOIN LATERAL ( -- noqa: ST05
-    -- unnest stands in the select list, so that a weight is looked up once a sale, not once a sum.
+    -- unnest is in the select list, so that a weight is looked up once per sale, not once per sum.
     WITH weighted AS (
         SELECT
             unnest(k.hours[k.first_sale:k.last_sale]) AS hours,
             k.weights[1 + k.anchor_day - unnest(k.days[k.first_sale:k.last_sale])] AS weight
     )
 
-    -- Floats add up differently in another order: oldest first, as the sales come.
+    -- The order of adding changes a sum of floats, so it is fixed: oldest sale first.
     SELECT
         sum(w.weight) AS sum_w,
         sum(w.weight * w.weight) AS sum_w_squared,
@@ -81,7 +81,7 @@ INNER JOIN LATERAL ( -- noqa: ST05
     FROM weighted AS w
 ) AS cohort ON TRUE
 WHERE k.first_sale <= k.last_sale
--- A concurrent refresh sorts whole rows, and finds them sorted.
+-- Ordered only to make a concurrent refresh faster (docs/decisions/ordered-rows.md).
 ORDER BY k.anchor_day, k.generation, k.sbucket, k.ptv_bucket
 WITH NO DATA;
 

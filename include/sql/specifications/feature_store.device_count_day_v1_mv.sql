@@ -1,7 +1,7 @@
 -- Specification: each day, segment and colour of F1's listings, and how many of them are alike
 -- Relation:      feature_store.device_count_day_v1_mv
 -- Key:           t0_day, gen_key, model_variant, color_bucket
--- Route:         Every listing says how many are like it; of those that are alike, one is heard.
+-- Route:         Counts, for each listing, the listings like it, and keeps one row of each kind.
 SELECT DISTINCT
     b.t0_day,
     b.gen_key,

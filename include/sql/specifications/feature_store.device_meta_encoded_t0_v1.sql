@@ -2,7 +2,7 @@
 --                on its t0 day of its own segment and colour
 -- Relation:      feature_store.device_meta_encoded_t0_v1 (F3)
 -- Key:           generation, listing_id
--- Route:         Each key is told apart by CASE. Each listing looks F2's row up for itself.
+-- Route:         Encodes each key by CASE. Looks up F2's row for each listing by itself.
 SELECT
     b.generation,
     b.listing_id,

@@ -2,8 +2,8 @@
 --                and how common each was among the listings of strictly earlier days
 -- Relation:      feature_store.device_meta_gmc_stats_t0_v1_mv (F2)
 -- Key:           t0_day, gen_key, model_variant, color_bucket
--- Route:         The whole grid is laid out with what was listed on each day, walked through day by
---                day, and added up across.
+-- Route:         Builds the whole grid with the listings of each day, then adds up day by day and
+--                across colours and segments.
 WITH segment AS (
     SELECT
         c.gen_key,
@@ -14,7 +14,7 @@ WITH segment AS (
 ),
 
 day AS (
-    -- Here a segment without a generation counts too.
+    -- Here a segment without a generation counts, too.
     SELECT
         c.t0_day,
         (
@@ -47,7 +47,7 @@ listed AS (
 ),
 
 before AS (
-    -- All up to the day, without the day itself. Whole numbers, exact in any order.
+    -- All days before, without the day itself. Whole numbers: exact in any order.
     SELECT
         l.t0_day,
         l.n_segs,
@@ -82,7 +82,7 @@ SELECT
     -ln((a.n_color + 0.5) / (a.n_all + 11)) AS gmc_color_rarity_global,
     (dense_rank() OVER by_color)::int AS gmc_color_rank_in_seg,
     (count(*) FILTER (WHERE a.n > 0) OVER by_color)::int AS gmc_seg_n_distinct_colors,
-    -- No term is above zero; abs() makes no -0 of none.
+    -- No term is above zero. abs() turns -0, the sum of no terms, into 0.
     abs(coalesce(sum(a.n / a.n_seg * ln(a.n / a.n_seg)) FILTER (WHERE a.n > 0) OVER by_color, 0))
         AS gmc_seg_color_entropy,
     max(a.n / nullif(a.n_seg, 0)) OVER by_color AS gmc_seg_top_color_share,
@@ -91,7 +91,7 @@ SELECT
     ) AS gmc_seg_missing_color_share
 FROM added AS a
 WINDOW
-    -- The most common colour first: floats add up differently in another order.
+    -- The order of adding changes a sum of floats: the most common colour first.
     by_color AS (
         PARTITION BY a.t0_day, a.gen_key, a.model_variant
         ORDER BY a.n DESC

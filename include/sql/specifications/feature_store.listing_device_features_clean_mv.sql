@@ -2,8 +2,8 @@
 -- Relation:      feature_store.listing_device_features_clean_mv (F0)
 -- Key:           listing_id
 -- Adopted:       as its owner defines it
--- Route:         E-clean is asked only which listings it has. The values come from A, where they begin,
---                and not by way of E and E-clean.
+-- Route:         Takes only the list of listings from E-clean. The values come straight from A, not
+--                through E and E-clean.
 SELECT
     a.generation,
     a.listing_id,

@@ -1,9 +1,9 @@
 -- Specification: each listing of F0, and what the image row of its generation says of its device
 -- Relation:      feature_store.v_device_meta_base_t0_v1 (F1)
 -- Key:           generation, listing_id
--- Route:         Listings with an image row and those without are written down apart: nothing follows
---                from the NULLs of an image row that is not there. A variant is the first word of
---                a list that stands in the name.
+-- Route:         Handles listings with and without an image row separately, so nothing follows from
+--                the NULLs of a missing image row. A variant is the first word of a list that is in
+--                the name.
 WITH variant (place, word, model_variant) AS (
     VALUES
     (1, 'pro max', 'pro_max'), (2, 'pro', 'pro'), (3, 'plus', 'plus'), (4, 'mini', 'mini'),

@@ -1,4 +1,4 @@
--- Specification: for every generation, storage and day with an unflagged row, NULL being one of each:
+-- Specification: for every generation, storage and day with an unflagged row (NULL counts as a value):
 --                how many rows, and the median of their prices
 -- Relation:      ml.ask_daily_median_v1 (D2)
 -- Key:           generation, storage_gb, ask_day

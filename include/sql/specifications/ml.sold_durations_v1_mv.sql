@@ -2,7 +2,7 @@
 --                and the hours from that date to it, below 0 where the sale came first
 -- Relation:      ml.sold_durations_v1_mv (D1)
 -- Key:           none
--- Route:         Hours are the difference of two moments counted in seconds.
+-- Route:         Computes hours from the difference of two moments in seconds.
 SELECT
     l.listing_id,
     l.generation,

@@ -1,8 +1,8 @@
 -- Specification: each unflagged row that has been sold, with storage and a price: the day of the sale,
---                and the real price paid or else the other one
+--                and the real price if known, else the sold price
 -- Relation:      ml.sold_prices_v1_mv (D3)
 -- Key:           none
--- Route:         Rows that know the real price, and after them those that know only the other.
+-- Route:         First the rows with a real price, then those with only a sold price.
 SELECT
     l.generation,
     l.storage_gb,

@@ -1,7 +1,7 @@
 -- Specification: the words that mark spam, and those that say that there is none
 -- Relation:      ml.spam_token_v1
 -- Key:           token
--- Route:         The two lists of include/spam.toml, which stand for the names with a colon.
+-- Route:         The two lists of include/spam.toml, which replace the names with a colon.
 SELECT
     spam.token,
     TRUE AS is_spam

@@ -2,7 +2,7 @@
 -- Relation:      ml.tom_features_v1_enriched_ai_clean_mv (E-AI)
 -- Key:           listing_id
 -- Route:         E-AI tests each word for each column. Here tables say what a word means for all columns
---                at once; what stands in none, and what is NULL, is the last column's.
+--                at once; a word in no table, or NULL, sets the last column.
 WITH mode (word, obo, firm, bids) AS (
     VALUES ('obo', 1, 0, 0), ('firm', 0, 1, 0), ('bids', 0, 0, 1)
 ),

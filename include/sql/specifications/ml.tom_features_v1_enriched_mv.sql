@@ -1,9 +1,9 @@
--- Specification: A's listings, all columns, with what their cohort's sales of earlier days and asks of the
---                t0 day say, and their price held against both
+-- Specification: A's listings, all columns, with medians and counts of their cohort's sales of earlier
+--                days and asks of the t0 day, and their price relative to both
 -- Relation:      ml.tom_features_v1_enriched_mv (E)
 -- Key:           listing_id
--- Route:         E counts its way into sorted arrays and cuts what was known out by position. Here t0 days
---                and sales stand in one calendar, and a frame of days names the 14 or 30 before.
+-- Route:         E cuts the known sales out of sorted arrays by position. Here t0 days and sales are in
+--                one calendar, and a window frame of days takes the 14 or 30 days before.
 WITH t0_day AS (
     SELECT DISTINCT
         a.generation,

@@ -1,8 +1,8 @@
 -- Specification: E-clean's listings, all columns, with the speed anchors of their cohort and t0 day
 -- Relation:      ml.tom_features_v1_enriched_speed_mv (E-speed)
 -- Key:           listing_id
--- Route:         E-speed has the cohorts from a helper view over E. Here the listing's own columns in
---                E-clean say which row of D4 is meant.
+-- Route:         E-speed takes the cohorts from a helper view over E. Here the listing's own columns in
+--                E-clean choose the row of D4.
 SELECT
     e.*, -- noqa: AM04
     d.speed_fast7_anchor,

@@ -1,9 +1,9 @@
--- Specification: each unflagged listing as it stood under its earliest date
+-- Specification: each unflagged listing as it was at its earliest date
 -- Relation:      ml.tom_features_v1_mv (A)
 -- Key:           listing_id
 -- Route:         No sorting: a row is a listing's first if no other row of its earliest date comes
---                before it. Rows are compared as a whole, NULL last (as records are); of several
---                prices the highest comes first. Of rows alike in all of that one is left.
+--                before it. Whole rows are compared, NULL last (as in records), the highest price
+--                first. Of rows that are alike in all of that, one is kept.
 SELECT DISTINCT
     l.listing_id,
     l.edited_date,

@@ -1,9 +1,9 @@
 -- Specification: each listing of A with its first sale, the last time it was seen, and the hours from
---                t0 to the one or else the other: 0 if that came before t0 or is not known
+--                t0 to the sale, or to that last time if unsold: 0 if that came before t0 or is not known
 -- Relation:      ml.tom_labels_v1_mv (B)
 -- Key:           listing_id
--- Route:         Sales and sightings are sorted and the outermost taken; hours are the difference of
---                two moments counted in seconds.
+-- Route:         Sorts sales and sightings and takes the first and the last; computes hours from the
+--                difference of two moments in seconds.
 WITH first_sale AS (
     SELECT DISTINCT ON (l.listing_id)
         l.listing_id,

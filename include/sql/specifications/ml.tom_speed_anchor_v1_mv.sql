@@ -1,10 +1,10 @@
 -- Specification: for each t0 day of E and each cohort with sales in the ninety days before it: how fast
---                those went, a sale weighing half as much ninety days on
+--                those sold; a sale's weight halves in ninety days
 -- Relation:      ml.tom_speed_anchor_v1_mv (D4)
 -- Key:           anchor_day, generation, sbucket, ptv_bucket
--- Route:         D4 counts its way into sorted arrays and cuts what was known out by position. Here t0
---                days and sales stand in one calendar, a frame of days names the ninety before, and the
---                cohorts are told from E in words of this file.
+-- Route:         D4 cuts the known sales out of sorted arrays by position. Here t0 days and sales are in
+--                one calendar, a window frame takes the ninety days before, and this file computes the
+--                cohorts from E itself.
 -- Tolerance:     sum_w, speed_fast7_anchor, speed_fast24_anchor, speed_slow21_anchor, speed_n_eff_ptv within 1e-12
 WITH cohort AS MATERIALIZED (
     SELECT

@@ -2,8 +2,8 @@
 --                market's, with their t0 day and the buckets of storage and price that they fall into
 -- Relation:      ml.tom_speed_cohort_v1
 -- Key:           listing_id
--- Route:         The view tells the buckets by CASE and bisection. Here they are tables of ranges, from
---                the first number up to the second and without it; a storage below all is its own bucket.
+-- Route:         The view computes the buckets by CASE and bisection. Here they are tables of ranges, the
+--                upper end not included; a storage below all ranges is its own bucket.
 WITH storage_range (sbucket, low, high) AS (
     VALUES (128, 120, 250), (256, 250, 500), (512, 500, 900), (1024, 900, NULL)
 ),

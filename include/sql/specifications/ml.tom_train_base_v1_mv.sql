@@ -1,8 +1,8 @@
 -- Specification: every listing of A, all its columns as they are there, with its label
 -- Relation:      ml.tom_train_base_v1_mv (C)
 -- Key:           listing_id
--- Route:         A alone says which listings there are: one that B had lost would stand here without
---                a label. Each looks its own label up.
+-- Route:         A alone says which listings there are, so one missing from B is here without a label.
+--                Each listing looks up its own label.
 SELECT
     f.listing_id,
     f.edited_date,

@@ -2,7 +2,7 @@
 -- Grain:      one row per colour
 -- As-of:      not of time
 -- Never sees: data
--- Refresh:    none, a plain view. The one place where the colours stand; F3 has a column for each.
+-- Refresh:    none, a plain view. The only list of the colours; F3 has a column for each.
 CREATE VIEW feature_store.device_color_v1 AS
 SELECT v.color_bucket
 FROM (

@@ -39,8 +39,8 @@ SELECT
     l.t0,
     l.t0_day,
     coalesce(i.model_effective_generation, l.generation) AS gen_key,
-    -- Runs of blanks count as one; a blank name is 'base', an empty or missing one 'other'. Blanks
-    -- without a backslash: what that says in a literal depends on standard_conforming_strings.
+    -- Several blanks count as one. A name of blanks is 'base', an empty or missing one 'other'. No
+    -- backslash here: its meaning in a literal depends on standard_conforming_strings.
     CASE
         WHEN l.model_name IS NULL OR l.model_name = '' THEN 'other'
         WHEN l.model_name ~ 'pro[[:space:]]+max' THEN 'pro_max'
@@ -78,7 +78,7 @@ COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.listing_id IS
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.t0 IS
 't0: the listing''s edited_date.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.t0_day IS
-'Day of t0 in the reader''s time zone, which is to be the store''s; NULL without t0.';
+'Day of t0 in the reader''s time zone, which should be the store''s; NULL without t0.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.gen_key IS
 'Generation that the images show, else the listing''s own; NULL where neither is known. Image row as of the query.';
 COMMENT ON COLUMN feature_store.v_device_meta_base_t0_v1.model_variant IS

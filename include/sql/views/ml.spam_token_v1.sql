@@ -2,9 +2,9 @@
 -- Grain:      one row per token, compared after trim(lower())
 -- As-of:      not of time
 -- Never sees: data
--- Refresh:    none, a plain view. Add a token here and in spam.toml, by which every night is judged,
---             then replace the view and stamp the proofs; a token that stands nowhere counts as no
---             spam and is reported.
+-- Refresh:    none, a plain view. Add a token here and in spam.toml, which every run checks against,
+--             then replace the view and stamp the proofs. A token that is in neither place counts as
+--             no spam and is reported.
 CREATE VIEW ml.spam_token_v1 AS
 SELECT
     v.token,
@@ -22,4 +22,4 @@ COMMENT ON VIEW ml.spam_token_v1 IS
 COMMENT ON COLUMN ml.spam_token_v1.token IS
 'The token, trimmed and in lower case.';
 COMMENT ON COLUMN ml.spam_token_v1.is_spam IS
-'True if a listing with this token on any row is left out from E-clean on.';
+'True if a listing with this token on any row is left out of E-clean and of everything above it.';

@@ -1,9 +1,9 @@
--- Relation:   ml.tom_speed_cohort_v1, the speed cohort in which each listing of E stood at t0
+-- Relation:   ml.tom_speed_cohort_v1, the speed cohort of each listing of E at t0
 -- Grain:      one row per listing_id of E that has a cohort
 -- As-of:      edited_date (t0): price, storage and anchors of the t0 snapshot, not of the sale
 -- Never sees: an outcome
--- Refresh:    none, a plain view. The one place where the cohort's buckets stand: D4 groups sales by
---             it and E-speed looks its anchors up by it.
+-- Refresh:    none, a plain view. The only definition of the cohort's buckets: D4 groups sales by it,
+--             and E-speed looks its anchors up by it.
 CREATE VIEW ml.tom_speed_cohort_v1 AS
 SELECT
     e.listing_id,

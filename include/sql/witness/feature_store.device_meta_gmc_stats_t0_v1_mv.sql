@@ -1,5 +1,5 @@
 -- Witness of feature_store.device_meta_gmc_stats_t0_v1_mv (F2): the segments of its grid. If the next
--- refresh would make the grid too large, its guard tells by them which are new.
+-- refresh would make the grid too large, its guard uses them to say which are new.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH segment AS (
     SELECT

@@ -1,5 +1,5 @@
 -- Witness of ml.ask_daily_median_v1 (D2): which listings are behind the asks of each day, in the
--- refresh's own snapshot. History tells by them a listing that was scraped again from one that is new.
+-- refresh's own snapshot. With it, history can tell a listing scraped again from a new one.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH known AS (
     SELECT DISTINCT

@@ -1,5 +1,5 @@
 -- Witness of ml.sold_prices_v1_mv (D3): which listings are behind the sales of each day, in the
--- refresh's own snapshot. History tells by them a sale that was scraped again from one that is new.
+-- refresh's own snapshot. With it, history can tell a sale scraped again from a new one.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH known AS (
     SELECT DISTINCT

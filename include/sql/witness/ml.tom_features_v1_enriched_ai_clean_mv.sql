@@ -1,7 +1,7 @@
 -- Witness of ml.tom_features_v1_enriched_ai_clean_mv (E-AI): what the AI table was in the refresh's
--- own snapshot. Two AI rows of one listing fan it out; and where both are alike and hold a NULL, a
--- concurrent refresh silently drops one, so that the key of the source is looked at itself.
--- And pandas writes NaN where it has no value: above all numbers, so that a clipped score is 1.
+-- own snapshot. Two AI rows of one listing would give it two rows. If both are alike and have a NULL, a
+-- concurrent refresh silently drops one, so the source's own key is checked here.
+-- Also: pandas writes NaN for a missing value. NaN is above all numbers, so a clipped score becomes 1.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH repeated AS (
     SELECT
@@ -52,7 +52,7 @@ nan AS (
 ),
 
 disparate AS (
-    -- Each AI column back to what it says of the AI row, and that held against the AI row.
+    -- Turns each AI column back into the AI row's value, and compares it with the AI row.
     SELECT e.listing_id
     FROM ml.tom_features_v1_enriched_ai_clean_mv AS e
     LEFT JOIN "iPhone".iphone_ai_enrich AS u ON e.listing_id = u.listing_id

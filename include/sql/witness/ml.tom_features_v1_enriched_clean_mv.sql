@@ -1,7 +1,7 @@
--- Witness of ml.tom_features_v1_enriched_clean_mv (E-clean): the words in the column spam that nobody
--- knows, in the refresh's own snapshot. And the listings that no flag removed, but a token that says that
--- they are none: a row with any token is no row of A, so '' from a CSV file loses it. Which listings were
--- flagged, the refresh has recorded before.
+-- Witness of ml.tom_features_v1_enriched_clean_mv (E-clean): the unknown words in the column spam, in
+-- the refresh's own snapshot. Also the listings that are left out although their token means "no spam":
+-- A takes only rows whose spam is NULL, so '' from a CSV file loses a row. The refresh itself has already
+-- recorded which listings were flagged.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH unknown_token AS (
     SELECT

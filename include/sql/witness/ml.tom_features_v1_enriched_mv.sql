@@ -1,7 +1,7 @@
--- Witness of ml.tom_features_v1_enriched_mv (E): how many listings have a sale of their own inside
--- their own anchors. It takes a sale on a day before the listing's t0 day, which sources do hold; the
--- documents' rule keeps it, and so it is counted here and told in the report. D3 names no listing, so
--- D1 stands for the prices: a sale without a price counts too.
+-- Witness of ml.tom_features_v1_enriched_mv (E): how many listings have their own sale in their own
+-- anchors. That takes a sale on a day before the listing's t0 day. Sources have such sales, and the
+-- documents' rule keeps them, so they are counted here and shown in the report. D3 has no listing_id, so
+-- D1 is used for the prices, too: it also counts sales without a price.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 WITH own AS (
     SELECT

@@ -1,6 +1,5 @@
--- Witness of ml.tom_features_v1_mv (A): until which day the sources have listings. The page and
--- store_freshness tell it. A listing of a later moment, which a clock that is wrong may bring, says
--- nothing of that.
+-- Witness of ml.tom_features_v1_mv (A): the newest day of the sources' listings, which the page and
+-- store_freshness show. Listings with a later moment (from a wrong clock) do not count.
 -- :refresh_id is the refresh's row in feature_store_audit.refresh.
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
 SELECT

@@ -6,7 +6,7 @@
 -- Refresh:    concurrent. Created empty; the first refresh fills it.
 CREATE MATERIALIZED VIEW bikes.morning_features_mv AS
 WITH before AS (
-    -- The embargo stands here.
+    -- The embargo is here.
     SELECT
         m.count_id,
         sum(d.times)::bigint AS times

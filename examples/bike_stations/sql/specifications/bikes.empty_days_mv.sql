@@ -1,7 +1,7 @@
 -- Specification: each station and day on which it ran out of bikes by an unflagged count, and how often
 -- Relation:      bikes.empty_days_mv (D)
 -- Key:           station_id, day
--- Route:         a running number within each day, of which the last is kept, instead of groups.
+-- Route:         numbers the counts within each day and keeps the last number, instead of grouping.
 SELECT
     n.station_id,
     n.day,

@@ -1,7 +1,7 @@
 -- Specification: E's counts without those that carry a flag of spam.toml
 -- Relation:      bikes.morning_features_clean_mv (E-clean)
 -- Key:           count_id
--- Route:         the flags are those of spam.toml, for which :spam_tokens stands, and are joined.
+-- Route:         joins the flags of spam.toml, which replace :spam_tokens.
 WITH flagged AS (
     SELECT DISTINCT c.count_id
     FROM city.counts AS c

@@ -1,7 +1,7 @@
 -- Specification: each count of E-clean, and which share of the docks has a bike
 -- Relation:      bikes.morning_load_v1 (load)
 -- Key:           count_id
--- Route:         no share without docks is said by CASE.
+-- Route:         CASE gives no share without docks.
 SELECT
     e.count_id,
     e.counted_at,

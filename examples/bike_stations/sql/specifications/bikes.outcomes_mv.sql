@@ -1,7 +1,7 @@
 -- Specification: each count of A, and whether the station ran out of bikes after it
 -- Relation:      bikes.outcomes_mv (B)
 -- Key:           count_id
--- Route:         moments that are known are counted, instead of asking whether one is.
+-- Route:         counts the known moments, instead of asking whether there is one.
 SELECT
     m.count_id,
     count(c.emptied_at) > 0 AS ran_empty

@@ -1,4 +1,4 @@
--- Witness of bikes.mornings_mv (A): until which day the city has counted.
+-- Witness of bikes.mornings_mv (A): the newest day of the city's counts.
 INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample)
 SELECT
     :refresh_id AS refresh_id,

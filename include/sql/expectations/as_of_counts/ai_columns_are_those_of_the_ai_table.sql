@@ -1,7 +1,7 @@
 -- Expectation: every row's AI columns say what the AI table said when it was read
 -- Relation:    ml.tom_features_v1_enriched_ai_clean_mv
 -- Severity:    warning
--- -1 differing: the refresh left no record of it.
+-- -1 differing means: the refresh left no record.
 SELECT
     coalesce(f.n, -1) AS differing,
     f.sample

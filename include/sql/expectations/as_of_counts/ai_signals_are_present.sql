@@ -1,7 +1,7 @@
--- Expectation: AI signals of every kind are there at all
+-- Expectation: AI signals of every kind are present
 -- Relation:    ml.tom_features_v1_enriched_ai_clean_mv
 -- Severity:    warning
--- Zeros everywhere look like values, but mean that the AI table was not filled or not joined.
+-- Only zeros look like values, but mean that the AI table was not filled or not joined.
 WITH signal AS (
     SELECT
         count(*) AS rows_in_all,

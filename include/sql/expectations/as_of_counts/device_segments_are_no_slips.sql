@@ -1,5 +1,5 @@
--- Expectation: few segments that a single listing makes up: a generation that is none costs F2 22 rows
---              for every day of its past
+-- Expectation: few segments with a single listing: a mistyped generation costs F2 22 rows for every
+--              day of its past
 -- Relation:    feature_store.device_count_day_v1_mv
 -- Severity:    warning
 WITH single AS (

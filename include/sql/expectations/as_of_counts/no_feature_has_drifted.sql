@@ -1,8 +1,8 @@
--- Expectation: features look like they did in the month before, and when the contract was stamped
+-- Expectation: features look as in the month before, and as when the contract was stamped
 -- Relation:    feature_store_audit.feature_profile
 -- Severity:    warning
--- Nothing is wrong with the rows: they are other rows than those that a model was trained on. A month has
--- drifted if it moved well beyond what is usual for the feature: counts that grow move every month.
+-- The rows are not wrong, but they differ from those that a model was trained on. A month has drifted if
+-- it moved well beyond what is usual for the feature: growing counts move every month.
 WITH compared AS (
     SELECT
         p.feature_set,

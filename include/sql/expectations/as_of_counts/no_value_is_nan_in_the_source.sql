@@ -1,8 +1,8 @@
--- Expectation: where a source has no value it says NULL, not NaN
+-- Expectation: sources have NULL, not NaN, for a missing value
 -- Relation:    ml.tom_features_v1_enriched_ai_clean_mv
 -- Severity:    warning
--- pandas writes NaN. It is above all numbers, so that a clipped AI score becomes 1; any other value
--- stays NaN. Rows without a value are counted as such all the same.
+-- pandas writes NaN. It is above all numbers, so a clipped AI score becomes 1; any other value stays
+-- NaN. The counts of rows without a value include NaN.
 SELECT
     r.relation,
     nan ->> 'feature' AS feature,

@@ -1,8 +1,8 @@
--- Expectation: a listing of the days just before the day that the run answers for
+-- Expectation: there is a listing of the last days before the day that the run answers for
 -- Relation:    ml.tom_features_v1_mv
 -- Severity:    warning
--- The sources may have stopped being filled. A listing of a later day, which a clock that is wrong
--- may bring, says nothing of that.
+-- Otherwise the sources may have stopped being filled. A listing of a later day (from a wrong clock)
+-- does not count.
 WITH answered AS (
     SELECT r.as_of_day
     FROM feature_store_audit.this_run AS t

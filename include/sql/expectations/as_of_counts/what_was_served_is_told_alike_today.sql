@@ -1,7 +1,7 @@
--- Expectation: of what was served lately few values are told otherwise today, feature by feature
+-- Expectation: for each feature, few recently served values are different today
 -- Relation:    feature_store_audit.feature_skew
 -- Severity:    warning
--- A model is trained on what history says today, or on the feature log; it was given the log's.
+-- A model was given the feature log's values, but may be trained on today's values.
 SELECT
     k.feature_set,
     k.feature,

@@ -1,4 +1,4 @@
--- Expectation: every token in the source column spam stands in ml.spam_token_v1
+-- Expectation: every token in the source column spam is in ml.spam_token_v1
 -- Relation:    ml.tom_features_v1_enriched_clean_mv
 -- Severity:    warning
 -- An unknown token counts as no spam.

@@ -1,7 +1,7 @@
 -- Expectation: few listings left out because each of their rows has a token that is no spam
 -- Relation:    ml.tom_features_v1_mv
 -- Severity:    warning
--- Only rows whose spam is NULL count. A loader that writes '' for an empty field loses them all.
+-- A takes only rows whose spam is NULL. A loader that writes '' for an empty field loses all rows.
 WITH left_out AS (
     SELECT
         quote_literal(token ->> 'token') AS token,

@@ -1,8 +1,8 @@
 -- Expectation: as many listings counted on each day as F0 has, with and without a generation
 -- Relation:    feature_store.device_count_day_v1_mv
 -- Severity:    critical
--- Two image rows of a listing would count it twice. A device has a gen_key if the listing or its
--- images name one; images are joined by generation, so only listings without one can lack it.
+-- Two image rows of a listing would count it twice. A device has a gen_key if the listing or its images
+-- name a generation. Images are joined by generation, so only listings without one have no gen_key.
 WITH counted AS (
     SELECT
         d.t0_day,
@@ -28,7 +28,7 @@ SELECT
 FROM counted AS c
 FULL OUTER JOIN listed AS l
     ON
-        -- No day is a day of its own: a source may well hold the infinite ones.
+        -- No special value stands for "no day": a source may well have infinite days.
         coalesce(c.t0_day, '-infinity') = coalesce(l.t0_day, '-infinity')
         AND (c.t0_day IS NULL) = (l.t0_day IS NULL)
         AND c.has_no_generation = l.has_no_generation

@@ -1,7 +1,7 @@
 -- Expectation: "iPhone".iphone_ai_enrich had one row per listing when it was read
 -- Relation:    ml.tom_features_v1_enriched_ai_clean_mv
 -- Severity:    critical
--- -1 repeated: the refresh left no record of it.
+-- -1 repeated means: the refresh left no record.
 SELECT
     coalesce(f.n, -1) AS repeated,
     f.sample

@@ -1,7 +1,7 @@
 -- Expectation: feature_store.device_image_features_unified_v1 had one row per listing when it was read
 -- Relation:    feature_store.device_count_day_v1_mv
 -- Severity:    critical
--- -1 repeated: the refresh left no record of it.
+-- -1 repeated means: the refresh left no record.
 SELECT
     coalesce(f.n, -1) AS repeated,
     f.sample

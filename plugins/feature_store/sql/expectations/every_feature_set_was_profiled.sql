@@ -1,7 +1,7 @@
 -- Expectation: each feature set was profiled
 -- Relation:    feature_store_audit.profile
 -- Severity:    warning
--- A profile that failed fails nothing; its rows without a value were counted all the same.
+-- A failed profile does not fail the run; rows without a value were counted nevertheless.
 SELECT
     p.feature_set,
     p.problem

@@ -1,8 +1,8 @@
 -- Expectation: every materialized view was refreshed by this run, or found unchanged by it
 -- Relation:    feature_store_audit.refresh
 -- Severity:    critical
--- A layer found unchanged counts only while the refresh that it was found to hold is its latest. One that
--- has no file any more is no layer: no run refreshes it, and plan names it.
+-- A layer found unchanged counts only while that refresh is still its latest. A relation that no longer
+-- has a file is not a layer: no run refreshes it, and plan names it.
 WITH done AS (
     SELECT r.relation
     FROM feature_store_audit.refresh AS r

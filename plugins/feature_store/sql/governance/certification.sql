@@ -1,6 +1,6 @@
--- Certification, for readers of feature sets: are the rows that I am about to read the
--- very rows that a whole run has proven, and recently enough? The same file serves every governed
--- schema of a store; for the one of include/:
+-- Certification, for readers of feature sets: has a whole run proven the rows that I am about to read,
+-- and recently enough? The same file is used for every governed schema of a store; for the store of
+-- include/:
 --   sed -e 's/:"schema"/ml/g' -e 's/:"registry"/ml/g' -e 's/:dag_id/feature_store_refresh/g' certification.sql | psql
 --   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' -e 's/:dag_id/feature_store_refresh/g' certification.sql | psql
 -- It runs with its owner's privileges, so a reader needs none on the audit schema.

@@ -2,8 +2,8 @@
 -- every governed schema of a store; the registry has the sets of all. For the store of include/:
 --   sed -e 's/:"schema"/ml/g' -e 's/:"registry"/ml/g' feature_contract.sql | psql
 --   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' feature_contract.sql | psql
--- The functions name their tables in full, look nothing else up but in pg_catalog, and run with their
--- owner's privileges, so a reader needs none on these tables.
+-- The functions name their tables in full, look up everything else only in pg_catalog, and run with
+-- their owner's privileges, so a reader needs no privileges on these tables.
 
 -- Read-only: both hashes, what is wrong with the live relation, and OK or MISMATCH. One row; none
 -- if there is no such set.

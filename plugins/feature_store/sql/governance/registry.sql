@@ -18,7 +18,7 @@ COMMENT ON COLUMN :"schema".feature_set.features_hash IS
 COMMENT ON COLUMN :"schema".feature_set.n_features IS
 'Number of contract rows as they were stamped.';
 
--- The payload that is hashed joins fields with | and does not escape them: no field may hold one.
+-- The hashed text joins fields with | and does not escape it, so no field may contain one.
 CREATE TABLE :"schema".feature_contract (
     set_id bigint NOT NULL REFERENCES :"schema".feature_set (set_id),
     ordinal integer NOT NULL CHECK (ordinal > 0),
@@ -37,7 +37,7 @@ COMMENT ON TABLE :"schema".feature_contract IS
 COMMENT ON COLUMN :"schema".feature_contract.dtype IS
 'int or int4 or int8, numeric, float8, text: the family that the live column must have.';
 COMMENT ON COLUMN :"schema".feature_contract.leakage_rule IS
-'How the feature is kept from seeing the future. The column''s own comment says where that is untrue.';
+'How the feature is kept from seeing the future. The column''s own comment says if that is not true.';
 
 CREATE TABLE :"schema".feature_set_current (
     singleton_id boolean PRIMARY KEY DEFAULT TRUE CHECK (singleton_id),
@@ -57,6 +57,6 @@ COMMENT ON TABLE :"schema".feature_set_binding IS
 COMMENT ON COLUMN :"schema".feature_set_binding.relation_name IS
 'The relation, schema-qualified.';
 COMMENT ON COLUMN :"schema".feature_set_binding.other_columns IS
-'Columns of the relation that are no features. Any further column breaks the contract.';
+'Columns of the relation that are not features. Any other column breaks the contract.';
 COMMENT ON COLUMN :"schema".feature_set_binding.integer_columns IS
 'Features of dtype numeric whose live column may also be an integer.';

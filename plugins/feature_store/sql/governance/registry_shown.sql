@@ -1,6 +1,6 @@
--- The registry of feature sets as a store's other governed schemas show it: views of the one, so that a set
--- is found in any. What is written into them is written there. Which set is active each schema says for
--- itself. For the store of include/:
+-- The registry of feature sets in a store's other governed schemas: views of the one registry, so that a
+-- set is found in any schema. What is written into the views is written into the registry. Each schema has
+-- its own active set. For the store of include/:
 --   sed -e 's/:"schema"/feature_store/g' -e 's/:"registry"/ml/g' registry_shown.sql | psql
 CREATE VIEW :"schema".feature_set AS
 SELECT
@@ -27,7 +27,7 @@ COMMENT ON COLUMN :"schema".feature_set.created_at IS
 COMMENT ON COLUMN :"schema".feature_set.author IS
 'Who stamped it first.';
 COMMENT ON COLUMN :"schema".feature_set.notes IS
-'Words of a person about the set.';
+'A person''s notes about the set.';
 
 CREATE VIEW :"schema".feature_contract AS
 SELECT
@@ -54,7 +54,7 @@ COMMENT ON COLUMN :"schema".feature_contract.dtype IS
 COMMENT ON COLUMN :"schema".feature_contract.expr_sql IS
 'What gives the feature.';
 COMMENT ON COLUMN :"schema".feature_contract.leakage_rule IS
-'How the feature is kept from seeing the future. The column''s own comment says where that is untrue.';
+'How the feature is kept from seeing the future. The column''s own comment says if that is not true.';
 COMMENT ON COLUMN :"schema".feature_contract.window_def IS
 'Window that the feature looks at, in words.';
 COMMENT ON COLUMN :"schema".feature_contract.is_nullable IS
@@ -76,7 +76,7 @@ COMMENT ON COLUMN :"schema".feature_set_binding.set_id IS
 COMMENT ON COLUMN :"schema".feature_set_binding.relation_name IS
 'The relation, schema-qualified.';
 COMMENT ON COLUMN :"schema".feature_set_binding.other_columns IS
-'Columns of the relation that are no features. Any further column breaks the contract.';
+'Columns of the relation that are not features. Any other column breaks the contract.';
 COMMENT ON COLUMN :"schema".feature_set_binding.integer_columns IS
 'Features of dtype numeric whose live column may also be an integer.';
 

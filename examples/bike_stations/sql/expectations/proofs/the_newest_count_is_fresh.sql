@@ -1,4 +1,4 @@
--- Expectation: a count of the days just before the day that the run answers for
+-- Expectation: there is a count of the last days before the day that the run answers for
 -- Relation:    bikes.mornings_mv
 -- Severity:    warning
 SELECT
