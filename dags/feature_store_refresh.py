@@ -12,7 +12,7 @@ events only then. Order within the groups comes from what the SQL files read.
 
 **When it fails.** One mail says what broke, what readers see and the next command; so does the log
 of `assert_contract`, which also names the run's report, an HTML file. A failure in `prepare` has
-changed nothing. After mending, clear the failed task with what follows it; the store is readable
+changed nothing. After the fix, clear the failed task with what follows it; the store is readable
 meanwhile.
 
 **A manual run** may be given its as-of day and told to refresh even what has not changed, or that

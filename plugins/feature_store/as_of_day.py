@@ -36,10 +36,10 @@ def as_of_day(
     latest = _in_zone(run_after, zone)
     if not _FIRST <= day <= latest:
         raise BadInput(
-            f"The run's as-of day is {day}; expected {_FIRST} to {latest}, the day on which it may "
-            f"start ({zone}).",
+            f"The run's as-of day is {day}; expected {_FIRST} to {latest}, the day on which the "
+            f"run may start ({zone}).",
             readers="nothing was changed.",
-            next_step="Start a run for a day of the past.",
+            next_step="Start a run for today or an earlier day.",
         )
     return day
 

@@ -1,8 +1,9 @@
 """Errors that tell a person what is wrong and what to do next.
 
-Two families, never mixed: a `StoreError` is ours and says what a person reads; an infrastructure
-error (lost connection, lock timeout) is psycopg's own, unless we know more: `CannotConnect`,
-`CheckInterrupted`. `passes_on_its_own` says of either whether another try can help.
+There are two families, never mixed. A `StoreError` is ours and holds the text for a person. An
+infrastructure error (lost connection, lock timeout) is psycopg's own, unless we know more:
+`CannotConnect`, `CheckInterrupted`. `passes_on_its_own` says of any error whether another try can
+help.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from feature_store.text_format import bounded, bullets
 
 # SQLSTATE classes and codes after which the same statement may well succeed: connection lost (08),
 # server out of resources (53), shutting down or starting up (57P), serialization and deadlock (40),
-# lock timeout (55P03), a session that the server gave up for its silence (25P03).
+# lock timeout (55P03), a session that the server ended because it was idle (25P03).
 _TRANSIENT_CLASSES = ("08", "40", "53")
 _TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03", "25P03")
 
 
 class StoreError(Exception):
-    """What went wrong, told to a person. Most must be mended (see `passes_on_its_own`).
+    """What went wrong, told to a person. Most must be fixed (see `passes_on_its_own`).
 
-    Whatever a message quotes, it stays short enough to be read (`text_format.bounded`).
+    A message is cut to a readable length, whatever it quotes (`text_format.bounded`).
 
     Attributes:
-        problem: what is wrong, where, observed against expected; with its items, one a line.
+        problem: what is wrong and where, observed against expected; with its items, one per line.
         head: the same without the items.
-        items: what of it stands as a list, such as every privilege that is missing.
-        about: the relations whose rows are to be made again.
+        items: its parts as a list, such as every missing privilege.
+        about: the relations to refresh again.
         readers: what readers of the store still get.
-        next_step: the command or the act that mends it.
+        next_step: the command that fixes it, or what to do.
     """
 
     def __init__(
@@ -62,15 +63,15 @@ class BadInput(StoreError):
 
 
 class NotReady(StoreError):
-    """The database is not in the state that was asked for. What raised it has changed nothing."""
+    """The database is not in the state that was asked for. Nothing was changed."""
 
 
 class RunOver(NotReady):
-    """The run that a task belongs to has ended before the task began to work."""
+    """The task's run ended before the task began to work."""
 
 
 class RowsLost(StoreError):
-    """Far fewer rows than were certified, and nobody has said that this is meant."""
+    """Far fewer rows than were certified, and nobody has said that this is intended."""
 
 
 class ContractBroken(StoreError):
@@ -78,7 +79,7 @@ class ContractBroken(StoreError):
 
 
 class ProofsChanged(StoreError):
-    """What proves the store is not what a person has stamped."""
+    """The proofs are not those that a person has stamped."""
 
 
 class LeakFound(StoreError):
@@ -86,11 +87,11 @@ class LeakFound(StoreError):
 
 
 class ExpectationsBroken(StoreError):
-    """The data are not as they must be."""
+    """The data breaks an expectation."""
 
 
 class HistoryLeak(StoreError):
-    """The past of an output moved although nothing that it may depend on did."""
+    """A past day of an output changed although nothing that it may depend on did."""
 
 
 class NotChecked(StoreError):
@@ -98,7 +99,7 @@ class NotChecked(StoreError):
 
 
 class Interfered(NotChecked):
-    """Somebody else changed what was to be checked. Says nothing about the data."""
+    """Somebody else changed the rows during the check. Says nothing about the data."""
 
 
 class CheckInterrupted(NotChecked):
@@ -118,7 +119,7 @@ class CannotConnect(StoreError):
 
 
 def passes_on_its_own(error: BaseException) -> bool:
-    """Whether trying again, with nothing mended, can succeed."""
+    """Whether trying again, with nothing fixed, can succeed."""
     if isinstance(error, CannotConnect | CheckInterrupted | LeaseTaken):
         return True
     if not isinstance(error, psycopg.Error):

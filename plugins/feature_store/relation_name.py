@@ -33,7 +33,7 @@ class Name:
         """
         parts = text.split(".")
         if len(parts) != 2 or not all(_PLAIN.fullmatch(part) for part in parts):
-            raise BadInput(f"{text!r} is not a relation's name; expected schema.relation.")
+            raise BadInput(f"{text!r} is not the name of a relation; expected schema.relation.")
         return cls(*parts)
 
     @property

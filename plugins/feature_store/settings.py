@@ -139,7 +139,7 @@ class Settings:
                 )
         if 0 < self.keep_days < LEAST_KEEP_DAYS:
             raise BadInput(
-                f"{PREFIX}KEEP_DAYS is {self.keep_days}; expected 0 for ever, or at least "
+                f"{PREFIX}KEEP_DAYS is {self.keep_days}; expected 0 (keep forever) or at least "
                 f"{LEAST_KEEP_DAYS}: the database deletes nothing younger."
             )
         _require("work_mem", self.work_mem, _MEMORY, "a size such as 64MB, 1MB to 9999MB")
@@ -209,7 +209,7 @@ def _require_cron(name: str, expression: str) -> None:
     except CroniterBadDateError:
         problem = "; there is no such day"
     except ValueError:
-        problem = "; expected a schedule in cron's words"
+        problem = "; expected a cron schedule"
     else:
         return
     raise BadInput(
@@ -224,5 +224,5 @@ def _require_zone(name: str, zone: str) -> None:
     except (KeyError, ValueError, OSError):
         raise BadInput(
             f"{PREFIX}{name.upper()} is {zone!r}; expected a time zone's name.",
-            next_step="Give a name such as UTC or Europe/Oslo.",
+            next_step="Use a name such as UTC or Europe/Oslo.",
         ) from None

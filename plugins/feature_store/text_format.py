@@ -45,7 +45,7 @@ def fault(text: str, *, most: int) -> str | None:
         text.encode()
     except UnicodeEncodeError:
         return f"is {text!r}, which is not UTF-8"
-    return f"is {text!r}, which holds a zero byte" if "\0" in text else None
+    return f"is {text!r}, which contains a zero byte" if "\0" in text else None
 
 
 def bounded(text: str) -> str:

@@ -80,5 +80,5 @@ def test_a_store_without_sales_is_certified_and_told_what_had_nothing_to_compare
             ).fetchall()
         )
     assert told["ml.tom_speed_anchor_v1_mv"] == (
-        "nothing to compare: the relation has no row, and neither has the other route"
+        "nothing to compare: relation and specification both give no rows"
     )

@@ -140,7 +140,7 @@ class TestADayThatIsNotYet:
                 _day(None, "UTC", after=self.AFTER, override=day)
             assert caught.value.problem == (
                 f"The run's as-of day is {day}; expected 1900-01-01 to 2026-06-29, the day on "
-                "which it may start (UTC)."
+                "which the run may start (UTC)."
             )
 
     def test_so_is_a_logical_date_after_it(self):

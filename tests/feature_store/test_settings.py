@@ -142,7 +142,7 @@ def test_a_number_out_of_bounds_is_named_with_its_bounds(variable, least, most):
 
 def test_the_record_is_kept_for_a_month_at_the_least():
     for days in ("1", "29"):
-        with pytest.raises(BadInput, match="expected 0 for ever, or at least 30"):
+        with pytest.raises(BadInput, match=r"expected 0 \(keep forever\) or at least 30"):
             read_settings({"FEATURE_STORE_KEEP_DAYS": days})
     assert read_settings({"FEATURE_STORE_KEEP_DAYS": "30"}).keep_days == 30
 
@@ -164,7 +164,7 @@ def test_the_longest_timeouts_are_what_the_server_takes(empty_db):
 @pytest.mark.parametrize("variable", [PREFIX + f.name.upper() for f in fields(Settings)])
 def test_what_is_no_text_that_could_be_meant_is_refused_by_name(variable):
     for text, words in (
-        ("a\0b", "is 'a\\x00b', which holds a zero byte."),
+        ("a\0b", "is 'a\\x00b', which contains a zero byte."),
         ("a\udcff", "is 'a\\udcff', which is not UTF-8."),
         ("9" * 5_000, "has 5,000 characters; expected at most 4,096."),
         (" " * 100_000, "has 100,000 characters; expected at most 4,096."),
@@ -203,7 +203,7 @@ def test_a_schedule_that_cron_would_not_take_is_named(text):
     with pytest.raises(BadInput) as caught:
         read_settings({"FEATURE_STORE_SCHEDULE": text})
     assert caught.value.problem == (
-        f"FEATURE_STORE_SCHEDULE is {text!r}; expected a schedule in cron's words."
+        f"FEATURE_STORE_SCHEDULE is {text!r}; expected a cron schedule."
     )
 
 
@@ -213,7 +213,7 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
     with pytest.raises(BadInput) as caught:
         read_settings({variable: zone})
     assert caught.value.problem == f"{variable} is {zone!r}; expected a time zone's name."
-    assert caught.value.next_step == "Give a name such as UTC or Europe/Oslo."
+    assert caught.value.next_step == "Use a name such as UTC or Europe/Oslo."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What was adopted as it was: relations that the record has not as their files define them."""
+"""Adopted relations: those whose record is not what their file defines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from psycopg import Connection
 
 ADOPTED = "adopted as it was:\n"
-"""How the record of an object that apply did not create begins."""
+"""The first words of the record of an object that apply did not create."""
 
 
 def adopted_relations(connection: Connection[Any]) -> frozenset[str]:
-    """What was adopted as it was, by name."""
+    """The adopted relations, by name."""
     rows = connection.execute(
         "SELECT object FROM feature_store_audit.definition WHERE starts_with(file_definition, %s)",
         (ADOPTED,),

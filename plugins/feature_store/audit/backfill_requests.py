@@ -1,8 +1,8 @@
-"""Since when a refresh may serve a backfill: by transactions of the store, never by a clock.
+"""From when on a refresh may serve a backfill: told by the store's transactions, never by a clock.
 
-A backfill is asked for in Airflow, whose clock is not the store's. So each of its runs says that it
-is there when it first reaches the store, before it has its turn: then late data that were loaded
-before it was asked for are there, too. A refresh serves it whose snapshot saw that said.
+A backfill is created in Airflow, whose clock is not the store's. So each of its runs leaves a note
+in the store when it first reaches it, before it takes the lease. Late data that was loaded before
+the backfill was created is there by then. A refresh whose snapshot saw the note may serve the run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def go_of(context: Context) -> str:
-    """What tells one go of a run from another: it is cleared, or deleted and created anew."""
+    """Tells apart the attempts of a run that was cleared, or deleted and created again."""
     run = context["dag_run"]
     return f"{run.clear_number}/{run.start_date}"
 
 
 def ask(connection: Connection[Any], holder: Holder, go: str) -> str:
-    """Say that a backfill's run is there, unless this go of it has said so already.
+    """Note that a backfill's run is there, unless this attempt of it has done so already.
 
     Args:
         connection: a session in autocommit mode.
@@ -32,7 +32,7 @@ def ask(connection: Connection[Any], holder: Holder, go: str) -> str:
         go: of the run, see `go_of`.
 
     Returns:
-        The number of the transaction that said so first.
+        The number of the transaction that noted it first.
     """
     connection.execute(
         "INSERT INTO feature_store_audit.asking_log (dag_id, run_id, go) VALUES (%s, %s, %s) "

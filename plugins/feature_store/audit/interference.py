@@ -1,8 +1,8 @@
 """Layers that somebody else changed in the middle of a run.
 
-Only a refresh changes a materialized view's rows, and each of the run's recorded which versions of
-rows it left. Where there are others, somebody refreshed the layer by hand, or wrote it anew. What
-checks would say of such rows is true and tells nothing: layers above were made of other ones.
+Only a refresh changes a materialized view's rows, and each refresh of the run recorded the row
+versions that it left. If there are others, somebody refreshed or rewrote the layer by hand.
+Checking such rows would tell nothing, because the layers above were made of the earlier ones.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from feature_store.relation_name import Name
 
 
 def check_untouched(connection: Connection[Any], names: Iterable[Name], what: str) -> None:
-    """Check that layers have the very rows that their latest refreshes left.
+    """Check that layers still have exactly the rows of their latest refreshes.
 
     Args:
         connection: a pinned session; within a transaction, what that sees is what counts.
-        names: of materialized views. Of those that no refresh left a known state nothing is said.
-        what: cannot be checked else, in words.
+        names: of materialized views. Those without a recorded state are not checked.
+        what: what cannot be checked otherwise, in words.
 
     Raises:
         Interfered: somebody else has changed some; the message names all of them.
-        psycopg.Error: what may pass on its own, such as a layer that is written anew just now.
+        psycopg.Error: what may pass by itself, such as a layer that is being rewritten.
     """
     latest = read_latest(connection)
     left = left_by(latest)
@@ -46,13 +46,14 @@ def check_untouched(connection: Connection[Any], names: Iterable[Name], what: st
         for name in touched
     ]
     raise Interfered(
-        f"{what} was not checked, which says nothing about the data, because somebody else has "
-        "changed layers meanwhile:",
+        f"{what} was not checked, because somebody else changed layers during the run. This says "
+        "nothing about the data:",
         items=told,
         about=list(map(str, touched)),
-        readers="what the layers have now; require_certified refuses rows that no run has proven.",
-        next_step=f"Clear the task of {touched[0]} with what follows it: it refreshes the layer "
-        "anew. The server's log may say who did it.",
+        readers="the rows that the layers have now; require_certified refuses rows that no run "
+        "has proven.",
+        next_step=f"Clear the task of {touched[0]} with what follows it; it refreshes the layer "
+        "again. The server's log may say who did it.",
     )
 
 

@@ -1,10 +1,10 @@
-"""The rows that refreshes left, known without reading them again.
+"""The state of the rows that refreshes left, known without reading the rows again.
 
-Only REFRESH changes the rows of a materialized view (VACUUM FULL and CLUSTER move them), and each
-of these writes the view's row of ``pg_class`` anew, with its own transaction number. So while that
-is the number that the recorded refresh left, the rows have the state that was recorded with it.
-GRANT and ALTER write the row of ``pg_class``, too: another number proves no change, and the rows
-are read. VACUUM and ANALYZE change that row in its place and leave the number alone.
+Only REFRESH changes the rows of a materialized view (VACUUM FULL and CLUSTER move them). Each of
+these also rewrites the view's row of ``pg_class``, with its own transaction number. So as long as
+that number is the recorded refresh's, the rows have the state that was recorded with it. GRANT and
+ALTER rewrite the row of ``pg_class``, too: another number does not prove a change, so then the rows
+are read. VACUUM and ANALYZE update that row in place and keep the number.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LeftRows = Mapping[int, Left]
 
 
 def left_by(latest: LatestRefreshes) -> LeftRows:
-    """What the latest refreshes left, by the OID of the view; of which that is known."""
+    """What the latest refreshes left, by the view's OID, if that is known."""
     return {
         int(one.outcome.split("/")[0]): Left(one.version, one.outcome)
         for one in latest.values()

@@ -12,8 +12,8 @@ from psycopg import Connection
 class Latest:
     """The latest refresh of a relation.
 
-    Transaction numbers come round: what was recorded more than half their range ago, or in another
-    cluster's future, proves nothing any more. Its states are left out.
+    Transaction numbers wrap around. A record from more than half their range ago, or from another
+    cluster's future, proves nothing, so its states are left out.
 
     Attributes:
         refresh_id: of the refresh, in the audit schema.
@@ -23,7 +23,7 @@ class Latest:
             unknown.
         version: the transaction that had then written the view's row of ``pg_class``; None if
             unknown.
-        saw_asking: whether it began after the backfill was asked for that the caller named.
+        saw_asking: whether it began after the caller's backfill was asked for.
     """
 
     refresh_id: int

@@ -1,14 +1,13 @@
 """The store's lease: two runs never interleave.
 
-One row says whose turn it is. Every change of holder raises its token, the fence: whoever works
-under an older token is refused. Only functions of the owner's write the row
-(``sql/audit``): whoever may lock it may change nothing of it. While a refresh works it
-keeps the row locked FOR KEY SHARE, in the very transaction that refreshes, so that the lease
-cannot change hands under it and a dead worker's lock goes with its connection. Nobody has to send
-a heartbeat.
+One row says who holds the lease. Each change of holder raises its token, the fence: whoever works
+under an older token is refused. Only functions of the owner's write the row (``sql/audit``), so
+whoever may lock it cannot change it. A refresh keeps the row locked FOR KEY SHARE, in the same
+transaction that refreshes. So the lease cannot change hands meanwhile, and a dead worker's lock
+ends with its connection. Nobody has to send a heartbeat.
 
-A lease is free when it was released, when its holder's run is over, or when nobody can say and it
-has shown no sign of life for a while. In each case only if no refresh still works under it.
+A lease is free if it was released, if its holder's run is over, or if nobody can tell and it has
+shown no sign of life for a while. In each case it is free only if no refresh still works under it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from psycopg import Connection, IsolationLevel
 
 from feature_store.errors import LeaseTaken
 
-# A sibling task that confirms the lease just then makes the first statement of a REPEATABLE READ
-# transaction fail, before any work. It takes a few milliseconds, so a few tries are plenty.
+# If a sibling task confirms the lease at this moment, the first statement of a REPEATABLE READ
+# transaction fails, before any work. That takes a few milliseconds, so a few tries are enough.
 _TRIES_TO_BEGIN = 20
 
 _Done = TypeVar("_Done")
@@ -54,12 +53,12 @@ class Lease:
     token: int
 
 
-# Whether a holder's run is over: True, False, or None where nobody can say.
+# Whether a holder's run is over: True, False, or None if nobody can tell.
 IsOver = Callable[[Holder], bool | None]
 
 
 def confirm_lease(connection: Connection[Any], holder: Holder) -> Lease | None:
-    """Say that a holder is alive; None if it does not have the lease."""
+    """Record that a holder is alive; None if it does not have the lease."""
     token = _token(
         connection,
         "SELECT feature_store_audit.confirm_lease(%s, %s)",
@@ -73,13 +72,13 @@ def take_lease(
 ) -> Lease:
     """Take the lease, or confirm that this holder has it.
 
-    A run that left it without a verdict has stopped: its record is closed.
+    If the last holder's run left no verdict, it has stopped, and its record is closed.
 
     Args:
         connection: a session in autocommit mode.
         holder: who asks.
-        is_over: asked about another holder in whose name the lease stands.
-        grace: how long a holder that nobody can ask about may be silent.
+        is_over: tells whether another holder's run is over.
+        grace: how long a holder may be silent if nobody can tell whether its run is over.
 
     Raises:
         LeaseTaken: another holder has it.
@@ -100,7 +99,7 @@ def take_lease(
 
 
 def _close(connection: Connection[Any], holder: Holder) -> None:
-    """Close the record of a run that is over and has not spoken its verdict."""
+    """Close the record of a run that is over and has no verdict."""
     connection.execute(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
         "SELECT r.dag_id, r.run_id, %s FROM feature_store_audit.run AS r "
@@ -121,7 +120,7 @@ class FreeLease:
 
     Attributes:
         token: its fence.
-        left_by: in whose name it still stands, though that run is over; None if it was released.
+        left_by: the holder whose run is over but did not release it; None if it was released.
     """
 
     token: int
@@ -137,7 +136,7 @@ def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedel
     try:
         row = connection.execute(
             "SELECT token, dag_id, run_id, taken_at, "
-            # Of a later hour than this one: the server's clock was ahead. That is no sign of life.
+            # A time in the future: the server's clock was ahead. That is no sign of life.
             "seen_at NOT BETWEEN clock_timestamp() - %s AND clock_timestamp() + %s AS silent "
             "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
             (grace, grace),
@@ -155,7 +154,7 @@ def lock_free_lease(connection: Connection[Any], is_over: IsOver, grace: timedel
         return FreeLease(token, holder)
     raise LeaseTaken(
         f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
-        next_step="Wait until that run is over, or stop it.",
+        next_step="Wait for that run to end, or stop it.",
     )
 
 
@@ -179,13 +178,13 @@ def under_lease(
     work: Callable[[], _Done],
     first: Callable[[], object] = lambda: None,
 ) -> _Done:
-    """Work in one transaction that sees everything at one moment and holds the lease to its end.
+    """Work in one transaction that sees a single moment and keeps the lease until its end.
 
     Args:
         connection: a session in autocommit mode.
         lease: to hold.
-        work: what to do; its result is given back once it has taken effect.
-        first: to be done before the snapshot is taken, such as waiting for a lock.
+        work: what to do; its result is returned after the commit.
+        first: what to do before the snapshot is taken, such as waiting for a lock.
 
     Raises:
         LeaseTaken: the lease has changed hands.
@@ -209,7 +208,7 @@ def under_lease(
 
 
 def release_lease(connection: Connection[Any], holder: Holder) -> bool:
-    """Give the lease back. False if it was not this holder's."""
+    """Release the lease. False if it was not this holder's."""
     row = connection.execute(
         "SELECT feature_store_audit.release_lease(%s, %s)", (holder.dag_id, holder.run_id)
     ).fetchone()

@@ -1,14 +1,14 @@
-"""Retention: what is kept of past runs, for how long, and what is kept for ever.
+"""Retention: what is kept of past runs, for how long, and what is kept forever.
 
-A run's audit rows go when it is older than `Settings.keep_days`, its report's file after
-`Settings.keep_report_days`. Whatever their age these stay: the latest refresh of each relation (by
-which changes are detected), the certified refreshes and the runs that certified them, refreshes
-that a run which is kept used again, the history's baseline, open findings, accepted ones with name
-and reason, and the judgement of the newest day, from which the settling window is counted.
+A run's audit rows are deleted when it is older than `Settings.keep_days`, its report after
+`Settings.keep_report_days`. These stay, whatever their age: the latest refresh of each relation
+(changes are detected by it), the certified refreshes and the runs that certified them, refreshes
+that a kept run reused, the history's baseline, open findings, accepted ones with name and reason,
+and the history check of the newest day, from which the settling window is counted.
 
-The database deletes, by a function of the owner's that spares the last 30 days whatever is asked
-(``feature_store_audit.forget``). A night deletes about what a night writes; after the limit was
-lowered, a bounded part each night.
+A function of the owner's deletes (``feature_store_audit.forget``); it never deletes the last 30
+days. A night deletes about as much as a night writes. After the limit was lowered, each night
+deletes a limited part.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Forgotten:
     Attributes:
         runs: whose audit rows are gone.
         refreshes: records of superseded refreshes.
-        findings: of history, that were closed without a person.
+        findings: findings of history that were closed without a person.
         reports: files.
     """
 
@@ -53,7 +53,7 @@ class Forgotten:
 
 
 def forget(connection: Connection[Any], settings: Settings) -> Forgotten:
-    """Delete what is past its time.
+    """Delete what is past retention.
 
     Raises:
         psycopg.Error: the audit rows could not be deleted; none of them were.

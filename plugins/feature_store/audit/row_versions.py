@@ -1,12 +1,12 @@
-"""The state of a table's rows: equal twice only if no row came, went or changed in between.
+"""The state of a table's rows: two states are equal only if no row came, went or changed.
 
-Every version of a row has its own place and transaction (``ctid``, ``xmin``), and an UPDATE makes a
-new version; so the set of these pairs says exactly which rows there are, without looking at what
-is in them. It is condensed to a count and a sum of 64-bit hashes, which no order affects and in
-which changes do not cancel. VACUUM, ANALYZE, freezing and rolled-back changes leave it alone.
+Each version of a row has its own place and transaction (``ctid``, ``xmin``), and an UPDATE makes a
+new version. So the set of these pairs says exactly which rows there are, without reading their
+values. It is reduced to a count and a sum of 64-bit hashes: the order does not matter, and changes
+do not cancel. VACUUM, ANALYZE, freezing and rolled-back changes do not affect it.
 
-What a transaction number means is lost after some two thousand million transactions: compare
-states only if fewer lie between them.
+Transaction numbers are reused after about two thousand million transactions: compare states only
+if there are fewer between them.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def find_relations(
 
     Args:
         connection: a pinned session.
-        oids: of the relations; what is gone meanwhile is left out.
-        readers: the roles that read them besides the session's own; a row-level policy that
-            applies to any of them makes what they see uncertain.
+        oids: of the relations; dropped ones are left out.
+        readers: the roles that read them besides the session's own. If a row-level policy applies
+            to any of them, nobody can tell which rows they see.
     """
     return _look_up(connection, list(oids), None, list(readers))
 
 
 def find_named(connection: Connection[Any], name: Name) -> list[Found]:
-    """Look one relation up: more than once if the transaction sees several versions of its entry.
+    """Look one relation up; several results if the transaction sees several versions of its entry.
 
     Raises:
         psycopg.ProgrammingError: there is none of that name.
@@ -143,7 +143,7 @@ def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHI
     Args:
         connection: a pinned session.
         found: the relation.
-        left: what refreshes left. A materialized view that none has touched since is not read.
+        left: what refreshes left. A materialized view that is unchanged since is not read.
 
     Raises:
         psycopg.Error: it cannot be read.
@@ -157,13 +157,13 @@ def row_state(connection: Connection[Any], found: Found, left: LeftRows = _NOTHI
 
 
 def rows_of(state: str) -> int:
-    """How many rows a state is of."""
+    """The number of rows of a state."""
     _oid, _file, _shape, rows, *_hashes = state.split("/")
     return int(rows)
 
 
 def versions_of(state: str) -> str:
-    """Which versions of rows a state is of, wherever they are and whatever their columns are."""
+    """The part of a state that names the row versions, without file and columns."""
     _oid, _file, _shape, versions = state.split("/", maxsplit=3)
     return versions
 
@@ -212,9 +212,9 @@ def _text(connection: Connection[Any], query: sql.Composed, found: Found) -> str
     return text
 
 
-# What can change a value without touching its row: a column dropped and added again with a default,
-# a virtual column's expression, an enumeration's labels. The catalog's own row versions tell, so
-# that a change that was undone counts, too.
+# What can change a value without a new row version: a column dropped and added again with a
+# default, a virtual column's expression, an enumeration's labels. The catalog's own row versions
+# show such changes, even if they were undone.
 _SHAPE = """
 SELECT hashtextextended(
     string_agg(

@@ -14,7 +14,7 @@ from feature_store.audit.lease import Holder
 def open_run(
     connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
 ) -> None:
-    """Record that a run has its turn. A run that is cleared and run again starts anew."""
+    """Record that a run has begun. A run that is cleared and run again gets a new record."""
     connection.execute(
         "INSERT INTO feature_store_audit.run_log (dag_id, run_id, run_type, as_of_day, zone) "
         "VALUES (%s, %s, %s, %s, %s)",
@@ -34,9 +34,9 @@ def has_record(connection: Connection[Any], holder: Holder) -> bool:
 def open_run_once(
     connection: Connection[Any], holder: Holder, run_type: str, as_of_day: date, zone: str
 ) -> None:
-    """As `open_run`, unless the run has a record: several of its tasks may want to open it."""
+    """As `open_run`, unless the run has a record; several of its tasks may try this."""
     with connection.transaction():
-        # They take turns. This waits for nobody who refreshes under the lease, and changes nothing.
+        # One task at a time. This does not wait for a refresh under the lease, and changes nothing.
         connection.execute("SELECT FROM feature_store_audit.lease FOR NO KEY UPDATE")
         if not has_record(connection, holder):
             open_run(connection, holder, run_type, as_of_day, zone)
@@ -45,16 +45,16 @@ def open_run_once(
 def fail_run(
     connection: Connection[Any], holder: Holder, problem: str, account: dict[str, Any], go: int
 ) -> int:
-    """Record that a run failed, and why; once, if Airflow tries the task again that says so.
+    """Record that a run failed, and why; only once, even if Airflow tries the task again.
 
-    That one passed is recorded by what certifies.
+    Certification records that a run passed.
 
     Args:
         connection: a session on the record.
         holder: the run.
         problem: why, in words.
         account: why, as data.
-        go: Airflow's ``max_tries`` of the task, another number after somebody has cleared it.
+        go: Airflow's ``max_tries`` of the task, which changes when somebody clears it.
 
     Returns:
         The verdict's number.

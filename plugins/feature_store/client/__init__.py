@@ -1,7 +1,7 @@
 """What training and inference read: features of one certified moment, as a table.
 
-Stands alone: it needs psycopg, for `to="pandas"` pandas, for `to="arrow"` pyarrow, and nothing of
-what keeps the store. See docs/training.md.
+It stands alone. It needs psycopg, pandas for `to="pandas"`, pyarrow for `to="arrow"`, and nothing
+else of this package. See docs/training.md.
 """
 
 from feature_store.client.errors import CertificationTooOld, NotCertified, TimedOut

@@ -1,4 +1,4 @@
-"""What the database says of the feature sets that are asked for, and whether it certifies them."""
+"""What the database knows of feature sets, and whether they are certified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAININ
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 
-# The schema whose tables know every feature set: a database has one store, and so one of them.
+# The schema whose tables have all feature sets. A database has one store, so one such schema.
 _REGISTRY = """
 SELECT n.nspname
 FROM pg_class AS c
@@ -44,7 +44,7 @@ WHERE s.name = ANY(%s)
 GROUP BY s.set_id, n.nspname, k.relname, l.entity, e.atttypid, l.t0_relation, l.t0_column
 """
 
-# Every column of a training view but the log's and the features is a label; the catalog says whose.
+# In a training view, every column that is neither the log's nor a feature is a label.
 _LABELS = """
 SELECT a.attname, n.nspname, k.relname
 FROM pg_attribute AS a
@@ -65,7 +65,7 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class Label:
-    """What became of an entity, and the relation that says so."""
+    """A label: a column about what became of an entity, and its relation."""
 
     name: str
     relation: Name
@@ -76,15 +76,15 @@ class ReadSet:
     """A feature set, as the database knows it.
 
     Attributes:
-        registry: the schema whose tables and functions know it.
+        registry: the schema with its tables and functions.
         name: the set's.
         contract_hash: of its contract as a person stamped it.
         relation: the live relation that carries it.
         features: in the contract's order.
-        entity: the column that a row is about; None where the set has no feature log.
+        entity: the column that names what a row is about; None if the set has no feature log.
         entity_type: its type, as SQL names it.
-        t0_relation: where an entity's t0 stands, as SQL names it.
-        t0_column: its column there.
+        t0_relation: the relation with an entity's t0, as SQL names it.
+        t0_column: the column of t0 there.
         labels: what became of an entity.
     """
 
@@ -101,12 +101,12 @@ class ReadSet:
 
     @property
     def training_view(self) -> Name:
-        """What was served, beside the labels."""
+        """The training view: what was served, with the labels."""
         return Name(LOG_SCHEMA, self.name + TRAINING)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The features that are values of an entity, and not the entity itself."""
+        """The features, without the entity."""
         return tuple(f for f in self.features if f != self.entity)
 
 
@@ -123,7 +123,7 @@ def find_sets(connection: Connection[Any], names: Sequence[str]) -> list[ReadSet
     """Look feature sets up, in the order of their names.
 
     Raises:
-        BadInput: there is none of a name.
+        BadInput: a name is not known.
         NotReady: there is no store, or a set has no live relation.
     """
     registry = _registry(connection)
@@ -133,12 +133,12 @@ def find_sets(connection: Connection[Any], names: Sequence[str]) -> list[ReadSet
     if unknown := [name for name in names if name not in known]:
         raise BadInput(
             f"There is no feature set called {', '.join(map(repr, unknown))}.",
-            next_step=f"Use one of {', '.join(known) or 'none: no contract was ever stamped'}.",
+            next_step=f"Use one of {', '.join(known) or 'none: no contract has been stamped yet'}.",
         )
     rows = connection.execute(sql.SQL(_SETS).format(**schema), (list(names),)).fetchall()
     found = {row[0]: _read_set(connection, registry, row) for row in rows}
     for name in names:
-        if name not in found:  # bound to nothing that is there: this says what
+        if name not in found:  # bound to a missing relation: this raises and names it
             _assert_contract(connection, registry, name)
             raise NotReady(f"The feature set {name!r} cannot be read: it has no live relation.")
     return [found[name] for name in names]
@@ -153,7 +153,7 @@ def zone_of_the_store(connection: Connection[Any]) -> str | None:
 def hold(connection: Connection[Any], relations: Sequence[sql.Composable]) -> None:
     """Keep a blocking refresh from replacing relations until the transaction ends.
 
-    A snapshot alone does not: such a refresh gives a view another file, whose rows all see.
+    A snapshot is not enough: such a refresh gives the view a new file, and everybody sees its rows.
     """
     for relation in relations:
         connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(relation))
@@ -163,8 +163,8 @@ def require_certified(connection: Connection[Any], feature_set: ReadSet, max_age
     """Assert a set's contract, then that its rows are certified.
 
     Raises:
-        BadInput: ``max_age`` is no interval, or a negative one.
-        psycopg.errors.RaiseException: they are not, in the words of the database.
+        BadInput: ``max_age`` is not an interval, or is negative.
+        psycopg.errors.RaiseException: they are not; the text is the database's.
     """
     _assert_contract(connection, feature_set.registry, feature_set.name)
     with bad_input(f"max_age {max_age!r}"):
@@ -183,7 +183,7 @@ def _registry(connection: Connection[Any]) -> str:
     if row is None:
         raise NotReady(
             "This database has no feature store that this client knows.",
-            next_step="Look at the connection string; as the store's owner run "
+            next_step="Check the connection string; as the store's owner run "
             "`bin/feature-store apply`, then include/roles.sql.",
         )
     return str(row[0])

@@ -29,25 +29,25 @@ class NotCertified(NotReady):
 
 
 class CertificationTooOld(NotCertified):
-    """The rows were proven, longer ago than was asked for."""
+    """The rows were proven, but longer ago than allowed."""
 
 
 class TimedOut(StoreError):
-    """Reading took longer than it was given."""
+    """Reading took longer than allowed."""
 
 
 @contextmanager
 def told_to_people(role: str) -> Iterator[None]:
-    """Within it, what the database refuses is told to a person.
+    """Turn what the database refuses within it into errors for people.
 
     Args:
-        role: as whom the database is asked.
+        role: the role that reads.
 
     Raises:
-        NotCertified: or `CertificationTooOld`: train and predict on nothing now.
-        ContractBroken: stamp, rows of the contract and live relation are not one.
+        NotCertified: or `CertificationTooOld`: do not train or predict now.
+        ContractBroken: stamp, contract rows and live relation do not agree.
         NotReady: there is no store, or the role may not read it.
-        TimedOut: the server gave a statement up.
+        TimedOut: the server cancelled a statement.
         CannotConnect: the connection was lost.
         StoreError: anything else that the server refused.
     """
@@ -57,20 +57,20 @@ def told_to_people(role: str) -> Iterator[None]:
         raise _refusal(error) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
-            f"{role} may not read all of it: {_words(error)}.",
+            f"{role} may not read everything it asked for: {_words(error)}.",
             next_step="As the database's administrator run include/roles.sql, then "
-            f"GRANT feature_store_reader TO {role}, or whatever your reader is called.",
+            f"GRANT feature_store_reader TO {role} (or your name for that role).",
         ) from error
     except _ABSENT as error:
         raise NotReady(
             f"This database has no feature store that this client knows: {_words(error)}.",
-            next_step="Look at the connection string; as the store's owner run "
+            next_step="Check the connection string; as the store's owner run "
             "`bin/feature-store apply`, then include/roles.sql.",
         ) from error
     except _OVER as error:
         raise TimedOut(
             f"The database took too long: {_words(error)}.",
-            next_step="Try again when no run is under way, or give a longer timeout.",
+            next_step="Try again when no run is going on, or give a longer timeout.",
         ) from error
     except psycopg.Error as error:
         if passes_on_its_own(error):
@@ -82,7 +82,7 @@ def told_to_people(role: str) -> Iterator[None]:
 
 @contextmanager
 def bad_input(what: str) -> Iterator[None]:
-    """Within it, what the server cannot read is the caller's mistake.
+    """Turn what the server cannot read within it into `BadInput`: the caller's mistake.
 
     Raises:
         BadInput: it was.
@@ -104,8 +104,8 @@ def _refusal(error: psycopg.Error) -> StoreError:
     if words.startswith("FEATURE CONTRACT DRIFT"):
         return ContractBroken(
             words,
-            readers="nothing, until a person has looked.",
-            next_step="Train on nothing; `bin/feature-store check-contract` tells more.",
+            readers="nothing, until a person has checked it.",
+            next_step="Do not train; `bin/feature-store check-contract` shows what differs.",
         )
     return StoreError(words, next_step=hint)
 

@@ -15,15 +15,15 @@ from feature_store.relation_name import Name
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of the store.
+    """What to read from the store.
 
     Attributes:
         sets: the feature sets; the first says which rows there are.
         columns: the features, in order, each with the place of the set that has it.
-        labels: whether labels are read, and rows without any left out.
+        labels: whether to read labels and leave out rows without any.
         ids: only these entities; None: all.
         since: the first moment of t0, as PostgreSQL reads it.
-        until: the moment that t0 is before.
+        until: the first moment of t0 that is left out.
         most_lag: how long after t0 a row may have been served, at most; None: as long as it took.
     """
 
@@ -37,7 +37,7 @@ class Wanted:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the queries bind."""
+        """The values that the queries bind."""
         return {
             "ids": self.ids,
             "since": self.since,
@@ -47,10 +47,10 @@ class Wanted:
 
 
 def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, int]:
-    """Which features are read, in order, each of the first set that has it.
+    """The features to read, in order, each from the first set that has it.
 
     Raises:
-        BadInput: a column is no feature of any of the sets.
+        BadInput: a column is not a feature of any of the sets.
     """
     places: dict[str, int] = {}
     for place, feature_set in enumerate(sets):
@@ -60,15 +60,15 @@ def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, 
         return places
     if unknown := [column for column in columns if column not in places]:
         raise BadInput(
-            f"{' and '.join(s.name for s in sets)}: no feature is called "
+            f"{' and '.join(s.name for s in sets)}has no feature called "
             f"{', '.join(map(repr, unknown))}.",
-            next_step="Name features of the contract; entity, t0 and labels come by themselves.",
+            next_step="Name features of the contract. Entity, t0 and labels are always included.",
         )
     return {column: places[column] for column in columns}
 
 
 def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
-    """The query of the sets as certified now; for training with a known t0 alone."""
+    """The query of the sets as certified now; for training, only rows with a known t0."""
     first = wanted.sets[0]
     columns: list[sql.Composable] = []
     sources: list[sql.Composable] = [sql.SQL("{} AS s0").format(first.relation.identifier)]

@@ -62,30 +62,30 @@ def read_features(
     timeout: float = 600,
     to: str = "pandas",
 ) -> Any:
-    """Read feature sets as they are certified now: what inference is given.
+    """Read feature sets as they are certified now, for inference.
 
     Args:
         conninfo: the database, as libpq reads it; ``""`` takes ``PGHOST`` and the others.
-        feature_sets: the name of a set, or of several: the first says which rows there are, the
-            others are joined to it by their entity, and give the features that it has not.
-        ids: of the entities to be read, such as listing ids; None: all. One that the set does not
+        feature_sets: the name of a set, or of several. The first says which rows there are. The
+            others are joined to it by their entity and add the features that it lacks.
+        ids: the entities to read, such as listing ids; None: all. An entity that the set does not
             have gives no row.
-        columns: the features to be read, in this order; None: all, in the contract's order.
+        columns: the features to read, in this order; None: all, in the contract's order.
         max_age: how long ago the rows may have been certified, at most.
-        timeout: seconds that all of it may take.
+        timeout: the most seconds for all of it.
         to: ``pandas``, by the entity as index; or ``arrow``.
 
     Returns:
-        The entity, ``t0`` and the features, in the order of the entity. Whole numbers are floats in
-        pandas, with or without NULL among them. Which run certified each set is in
-        ``frame.attrs["feature_store"]``, or in the metadata of Arrow's schema.
+        The entity, ``t0`` and the features, ordered by entity. In pandas whole numbers are always
+        floats, with or without NULL. ``frame.attrs["feature_store"]``, or the metadata of Arrow's
+        schema, says which run certified each set.
 
     Raises:
         BadInput: an argument cannot be used; pandas or pyarrow is not installed.
-        NotCertified: the rows that are there are not proven, or (`CertificationTooOld`) not lately.
+        NotCertified: the current rows are not proven, or (`CertificationTooOld`) not recently.
         ContractBroken: stamp, rows of the contract and live relation are not one.
         NotReady: there is no store, or this login may not read it.
-        TimedOut: it was not done in time.
+        TimedOut: it took too long.
         CannotConnect: the database cannot be reached, or went away.
     """
     make, names = maker_of(to), _names(feature_sets)
@@ -142,22 +142,21 @@ def read_training_set(
     timeout: float = 600,
     to: str = "pandas",
 ) -> Any:
-    """Read what a model is to be trained on: each entity as it was served, beside its labels.
+    """Read a training set: each entity as it was served, with its labels.
 
     Args:
         conninfo: the database, as in `read_features`.
         feature_sets: the name of a set that has a feature log, or of several.
-        since: only t0 from here on: a day, a moment, or either as text. A day begins, and a moment
-            without a zone is taken, in the store's time zone.
+        since: only t0 from here on: a day, a moment, or either as text. Days, and moments without a
+            zone, are in the store's time zone.
         until: only t0 before this.
-        columns: the features to be read.
-        labels: read the labels of the first set, as they are now, and leave out what has none yet.
-        rebuilt: read history as the store tells it now instead of what was served: for days before
-            the feature log began. See docs/training.md for what that costs.
-        most_lag: how long after its t0 a row may have been served, at most; None: however long.
-            Says nothing of rebuilt rows.
+        columns: the features to read.
+        labels: read the labels of the first set as they are now; leave out rows without any.
+        rebuilt: read the store's rows of today instead of what was served, for days before the
+            feature log began. docs/training.md says what that costs.
+        most_lag: the longest time between t0 and serving; None: any. Rebuilt rows ignore it.
         max_age: how long ago the rows may have been certified.
-        timeout: seconds that all of it may take.
+        timeout: the most seconds for all of it.
         to: ``pandas`` or ``arrow``.
 
     Returns:
@@ -192,7 +191,7 @@ def _read(
     max_age: Span,
     make: Any,
 ) -> Any:
-    """Hold what is read, have it certified, read it; in this order, in the open transaction."""
+    """In the open transaction: lock what is read, check that it is certified, read it."""
     zone = zone_of_the_store(connection) or "UTC"
     set_for_now(connection, "TimeZone", zone)
     _require_readable(connection, wanted)
@@ -208,7 +207,7 @@ def _read(
 
 
 def _require_readable(connection: Connection[Any], wanted: Wanted) -> None:
-    """Let the server read what the caller wrote, before any work."""
+    """Let the server check the caller's values before any work."""
     kind = sql.SQL(wanted.sets[0].entity_type or "text")
     for what, value, cast in (
         ("ids", wanted.ids, sql.SQL("text[]::{}[]").format(kind)),
@@ -227,16 +226,16 @@ def _require_one_entity(sets: Sequence[ReadSet], *, needed: bool) -> None:
     for feature_set in sets:
         if feature_set.entity is None:
             raise BadInput(
-                f"The feature set {feature_set.name} has no feature log, so nobody knows by which "
-                "column its rows are told apart, or their t0.",
-                next_step="Name entity and t0 in its contract, and stamp it; or read_features of "
-                "this set alone, without ids.",
+                f"The feature set {feature_set.name} has no feature log, so its entity and t0 "
+                "are not known.",
+                next_step="Name entity and t0 in its contract and stamp it; or call "
+                "read_features for this set alone, without ids.",
             )
         if feature_set.entity != sets[0].entity:
             raise BadInput(
-                f"{feature_set.name} is about {feature_set.entity}, {sets[0].name} about "
-                f"{sets[0].entity}: they cannot be joined.",
-                next_step="Read them one by one.",
+                f"{feature_set.name} has a row per {feature_set.entity}, {sets[0].name} a row "
+                f"per {sets[0].entity}: they cannot be joined.",
+                next_step="Read each of them by itself.",
             )
 
 

@@ -20,15 +20,15 @@ from feature_store.errors import BadInput, CannotConnect, StoreError
 _CONNECT_SECONDS = 10
 _MOST_SECONDS = 24 * 3600
 
-# Of this transaction alone, so that a pooler may give the session to others afterwards.
+# Set for this transaction only, because a pooler may give the session to others afterwards.
 _PINNED = {
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
     "DateStyle": "ISO, YMD",
-    # What one may wait for a lock is part of what the whole may take.
+    # Waiting for a lock counts towards the timeout.
     "lock_timeout": "0",
-    # All rows are wanted, not the first ones soon.
+    # Plan for all rows, not for the first ones.
     "cursor_tuple_fraction": "1",
 }
 
@@ -39,7 +39,7 @@ def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection[Any]]:
 
     Args:
         conninfo: as libpq reads it; what it leaves out comes from ``PG…`` and the password file.
-        timeout: seconds that all of it may take.
+        timeout: the most seconds for all of it.
 
     Raises:
         BadInput: the string or the time cannot be used.
@@ -64,7 +64,7 @@ def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection[Any]]:
 
 
 def set_for_now(connection: Connection[Any], name: str, value: str) -> None:
-    """Set something until the transaction ends. Unlike ``set_config`` it takes no snapshot."""
+    """Set something until the transaction ends. Unlike ``set_config``, this takes no snapshot."""
     connection.execute(
         sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
     )
@@ -74,7 +74,7 @@ def _connect(conninfo: str, timeout: float) -> Connection[Any]:
     try:
         given = conninfo_to_dict(conninfo)
     except psycopg.Error:
-        # libpq quotes what it did not understand, which may be a part of a password.
+        # libpq quotes what it did not understand, which may be part of a password.
         raise BadInput(
             "The connection string cannot be read.",
             next_step='Give one such as "host=db dbname=scrapes user=ann", or a URL.',
@@ -94,13 +94,13 @@ def _connect(conninfo: str, timeout: float) -> Connection[Any]:
 
 @contextmanager
 def _ended_after(connection: Connection[Any], timeout: float) -> Iterator[None]:
-    """Cut the connection when the time is over, also where the server says nothing at all."""
+    """Close the connection when the time is over, even if the server does not answer at all."""
     over = Event()
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as line:
 
         def end() -> None:
             over.set()
-            with suppress(OSError):  # the other end was faster
+            with suppress(OSError):  # already closed
                 line.shutdown(socket.SHUT_RDWR)
 
         timer = Timer(timeout, end)
@@ -112,8 +112,8 @@ def _ended_after(connection: Connection[Any], timeout: float) -> Iterator[None]:
             if not over.is_set():
                 raise
             raise TimedOut(
-                f"Reading was not done within {timeout:g} seconds.",
-                next_step="Try again when no run is under way, read fewer columns or days, or give "
+                f"Reading took longer than {timeout:g} seconds.",
+                next_step="Try again when no run is going on, read fewer columns or days, or give "
                 "a longer timeout.",
             ) from error
         finally:

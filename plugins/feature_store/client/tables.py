@@ -1,7 +1,7 @@
 """Rows of a query as a pandas frame or an Arrow table, read in pieces.
 
-The type of a column is that of the database, never that of the values that happened to come: what
-one listing gives at inference has the types of the training set.
+A column's type comes from the database, never from the values. So a single listing at inference has
+the same types as the training set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg import Connection, sql
 from feature_store.errors import BadInput
 
 METADATA = "feature_store"
-"""Under this name a table carries which run certified it, in ``attrs`` or the schema's metadata."""
+"""The key in ``attrs``, or in the schema's metadata, that says which run certified a table."""
 
 _ROWS = 20_000
 _WHOLE, _REAL = ("int2", "int4", "int8"), ("float4", "float8")
@@ -27,7 +27,7 @@ _AS_IT_IS = (*_WHOLE, *_REAL, *_TEXT, "bool", "timestamptz", "date")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an answer: its name, and its type as PostgreSQL calls it."""
+    """A column of a result: its name, and PostgreSQL's name of its type."""
 
     name: str
     type_name: str
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """An answer of the database, to be read once."""
+    """A result of the database, which can be read once."""
 
     columns: list[Column]
     pieces: Iterator[list[tuple[Any, ...]]]
@@ -46,7 +46,7 @@ Table = Callable[[Rows, str | None, dict[str, Any]], Any]
 
 
 def maker_of(to: str) -> Table:
-    """What makes the table that is asked for.
+    """The function that makes the wanted kind of table.
 
     Raises:
         BadInput: no such kind, or the library is not installed.
@@ -68,7 +68,7 @@ def maker_of(to: str) -> Table:
 def read_rows(
     connection: Connection[Any], query: sql.Composed, values: dict[str, Any], zone: str
 ) -> Rows:
-    """Ask for rows, to be fetched in pieces. What has no better type comes as text."""
+    """Run a query whose rows are fetched in pieces. Columns of other types come as text."""
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT q.* FROM ({}) AS q LIMIT 0").format(query), values)
         columns = [_column(connection, c.name, c.type_code) for c in cursor.description or ()]

@@ -1,6 +1,6 @@
-"""How the server describes what exists: the truth that files are compared with.
+"""How the server describes what exists; files are compared with this.
 
-Call with a pinned session (see `session`): the server's words depend on its settings.
+Call with a pinned session (see `session`): the descriptions depend on its settings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.sql_file import SqlFile
 from feature_store.relation_name import Name
 
-# Each major version of the server words a query in its own way, so its text is marked.
+# Each major version of the server words a query differently, so the text is marked.
 QUERY_BEGINS = "query:"
 QUERY_ENDS = "end of query"
 

@@ -1,7 +1,7 @@
-"""The fields of an Airflow connection, held to what libpq takes before any of them reaches it.
+"""Checks the fields of an Airflow connection before libpq gets them.
 
-Airflow takes anything here: an extra that is no JSON is left out with a line in the log, TLS and
-all; one that is a list, or a value that is one, fails deep inside its hook.
+Airflow takes anything here. An extra that is not JSON is dropped with a line in the log, and its
+TLS options with it. A list, as the extra or as a value in it, fails deep inside the hook.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MOST_CHARACTERS = 65_536
 
 
 def read_extra(described: Connection, others: Collection[str]) -> dict[str, Any]:
-    """Check a connection's fields. No message tells a value that could be secret.
+    """Check a connection's fields. No message contains a value that could be secret.
 
     Args:
         described: as Airflow has it.
         others: fields of its extra that Airflow's hook takes besides options of libpq.
 
     Returns:
-        Its extra, without the fields that are null: those say nothing.
+        Its extra, without the fields that are null.
 
     Raises:
         BadInput: it is not of type postgres, or has a field that cannot be used.
@@ -42,7 +42,7 @@ def read_extra(described: Connection, others: Collection[str]) -> dict[str, Any]
     for name in _TEXTS:
         value = getattr(described, name)
         if value is not None and not _is_usable(value):
-            raise unusable(described.conn_id, f"its {name} is no text that could be sent.")
+            raise unusable(described.conn_id, f"its {name} cannot be sent as text.")
     if described.port is not None and described.port not in _PORTS:
         raise unusable(described.conn_id, f"its port is {described.port}, not 1 to 65535.")
     extra = _parsed(described)
@@ -51,19 +51,20 @@ def read_extra(described: Connection, others: Collection[str]) -> dict[str, Any]
             raise unusable(described.conn_id, f'its extra has the field "{name}".', _OPTIONS)
         if name not in others and not _is_usable(value):
             raise unusable(
-                described.conn_id, f'the value of "{name}" in its extra is no text or number.'
+                described.conn_id,
+                f'the value of "{name}" in its extra is neither text nor a number.',
             )
     return {name: value for name, value in extra.items() if value is not None}
 
 
-def unusable(conn_id: str, why: str, next_step: str = "Mend that field of it.") -> BadInput:
+def unusable(conn_id: str, why: str, next_step: str = "Fix that field.") -> BadInput:
     """The error of a connection that no try could open."""
     return BadInput(
         f"The Airflow connection {conn_id!r} cannot be used: {why}", next_step=next_step
     )
 
 
-_OPTIONS = "Mend its extra: every field there must be an option of libpq."
+_OPTIONS = "Fix its extra: every field there must be an option of libpq."
 
 
 def _parsed(described: Connection) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _parsed(described: Connection) -> dict[str, Any]:
     except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
-        raise unusable(described.conn_id, "its extra is no JSON object.", _OPTIONS)
+        raise unusable(described.conn_id, "its extra is not a JSON object.", _OPTIONS)
     return extra
 
 

@@ -1,9 +1,9 @@
-"""Statistics for planners: gathered when rows were written anew, or enough of them changed.
+"""Planner statistics: gathered when all rows were rewritten, or enough of them changed.
 
-A concurrent refresh writes only the rows that differ. After a usual night they are few, and what
-was known of the columns still holds; gathering it again costs as much as many a refresh, since a
-read layer is up to sixty columns wide. The server counts what was written since it last gathered,
-so small changes add up over the nights until it is time.
+A concurrent refresh writes only the rows that differ. After a usual night these are few, and the
+old statistics still hold. Gathering them again can cost as much as a refresh, because a read layer
+has up to sixty columns. The server counts the rows written since it last gathered, so small changes
+add up over the nights until it is time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def gather_statistics(connection: Connection[Any], name: Name, *, written_anew: 
         name: of the materialized view.
         written_anew: whether all rows were.
     """
-    # What this session counted reaches the others when it is idle next: here, and before ANALYZE,
-    # which sets the count to nothing.
+    # This session's counts become visible to others when it is next idle. That must be before
+    # ANALYZE, which resets them.
     connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
     if not written_anew and not _aged(connection, name):
         log.info("%s: few rows have changed, its statistics still hold.", name)

@@ -1,7 +1,8 @@
-"""Telling a pooler that gives each transaction another session: PgBouncer's transaction pooling.
+"""Recognises a pooler that gives each transaction another session (transaction pooling).
 
-What a session of ours pins would be lost with its next statement, and would change the results of
-whichever application is given that session then. So this is asked before anything is pinned.
+Behind such a pooler, the settings that a session pins would be lost with the next statement, and
+would change the results of whatever application gets that session. So this is checked before
+anything is pinned.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from psycopg import Connection
 
 from feature_store.errors import BadInput
 
-# Other applications may be given the session between two looks of ours, and hide it.
+# Between two checks another application may get the session and hide the pooler.
 _LOOKS = 10
 
 
 def refuse_shared_sessions(
     connection: Connection[Any], another: Callable[[], Connection[Any]]
 ) -> None:
-    """Check that a connection has a session of the server to itself.
+    """Check that a connection has its own session of the server.
 
     Args:
         connection: in autocommit mode.
-        another: opens one more, in the same way; only where something stands in between.
+        another: opens another one in the same way; used only if there is something in between.
 
     Raises:
-        BadInput: it has not.
+        BadInput: it does not.
     """
     own = _session(connection)
     if own == connection.info.backend_pid:
@@ -39,11 +40,11 @@ def refuse_shared_sessions(
         if any(_is_shared(connection, own, other) for _ in range(_LOOKS)):
             raise BadInput(
                 "The Airflow connection leads to a pooler that gives each transaction another "
-                "session (PgBouncer calls it transaction pooling). What decides results is pinned "
-                "for a session: here it would be lost, and would reach other applications.",
+                "session (PgBouncer calls it transaction pooling). A run sets what decides "
+                "results (such as the time zone) once per session. Here these settings would be "
+                "lost, and would reach other applications.",
                 readers="nothing was changed.",
-                next_step="Let the connection go to the server itself, or to a pool of "
-                "pool_mode = session.",
+                next_step="Connect to the server itself, or to a pool with pool_mode = session.",
             )
 
 

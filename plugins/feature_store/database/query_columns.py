@@ -21,7 +21,7 @@ def query_columns(connection: Connection[Any], query: str) -> dict[str, str]:
             connection.pgconn.describe_prepared(b""),
         ):
             if result.status != ExecStatus.COMMAND_OK:
-                if connection.closed:  # no word of the server's, so it is no word of the query
+                if connection.closed:  # this says nothing about the query
                     raise psycopg.OperationalError("the connection is lost")
                 raise errors.error_from_result(result)
     places = range(result.nfields)

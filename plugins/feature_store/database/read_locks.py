@@ -1,16 +1,16 @@
-"""What a relation reads, locked before the snapshot that reads it is taken.
+"""Locks what a relation reads before the snapshot that reads it is taken.
 
-TRUNCATE is not MVCC-safe: a snapshot that was taken before a full reload commits sees an empty
-table afterwards, and so does a view whose query, or a table whose partitions, another set of rows
-took over meanwhile. A REFRESH takes its snapshot first and waits for locks second. So the locks
-come before it: LOCK TABLE takes no snapshot, and works down through views, partitions and children
-for a role that may read only what is named. It is ACCESS SHARE: whoever writes rows never waits.
+TRUNCATE is not MVCC-safe: a snapshot taken before a full reload commits sees an empty table
+afterwards. The same happens if a view's query or a table's partitions are replaced meanwhile. A
+REFRESH first takes its snapshot and then waits for locks. So the locks come first: LOCK TABLE takes
+no snapshot, and locks views, partitions and children as well, for a role that may read only the
+named relation. The lock is ACCESS SHARE: whoever writes rows never waits for it.
 
-Nobody waits here with a lock in hand. A reload that empties several tables, in an order of its
-own, would otherwise be ended as one half of a deadlock.
+Nothing here waits while it holds a lock. Otherwise it could deadlock with a reload that empties
+several tables in another order, and the server would end one of the two.
 
-Materialized views and foreign tables cannot be locked so. The first need not be: a refresh leaves
-rows that every snapshot sees.
+Materialized views and foreign tables cannot be locked this way. Materialized views need no lock: a
+refresh leaves rows that every snapshot sees.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from feature_store.relation_name import AUDIT_SCHEMA, Name
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.1
-"""Seconds between two tries to have all locks at once."""
+"""Seconds between two tries to get all locks at once."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Reads:
     Attributes:
         of: the relation, for messages.
         named: OID, schema and name of each.
-        patience: seconds to wait for them at the most: the session's ``lock_timeout``.
+        patience: the most seconds to wait for them: the session's ``lock_timeout``.
     """
 
     of: str
@@ -56,8 +56,8 @@ def find_reads(connection: Connection[Any], name: Name, besides: Collection[Name
 
     Args:
         connection: a pinned session.
-        name: of the view; one that is not there reads nothing.
-        besides: what is read together with it.
+        name: of the view; a missing one reads nothing.
+        besides: other relations that are read with it.
     """
     rows = connection.execute(
         """
@@ -100,18 +100,18 @@ def reads_of(connection: Connection[Any], relation: Relation) -> Reads:
     named = set(specification.reads if specification else ())
     if relation.witness:
         tables = parse(relation.file.path, relation.witness).find_all(exp.Table)
-        # What it writes, the record, is nobody's source.
+        # The record, which it writes, is not a source.
         named |= {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
     return find_reads(connection, relation.name, named)
 
 
 def lock_reads(connection: Connection[Any], reads: Reads) -> None:
-    """Keep what a relation reads from being written anew until the open transaction ends.
+    """Keep what a relation reads from being reloaded until the open transaction ends.
 
-    It must have had no other statement yet where its snapshot is to be one for all statements.
+    If the transaction needs one snapshot, this must be its first statement.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody else was writing it anew for all that time.
+        psycopg.errors.LockNotAvailable: it was being reloaded for all that time.
         psycopg.errors.InsufficientPrivilege: the session's role may not read all of it.
     """
     assert connection.prepare_threshold is None  # see `session.pin`
@@ -126,7 +126,7 @@ def lock_reads(connection: Connection[Any], reads: Reads) -> None:
             if time.monotonic() > until:
                 raise
             if not told:
-                log.info("Waiting: what %s reads is written anew; %s.", reads.of, _words(error))
+                log.info("Waiting: what %s reads is being reloaded; %s.", reads.of, _words(error))
             told = True
             time.sleep(_PAUSE)
 
@@ -142,12 +142,13 @@ def lock_problems(connection: Connection[Any], store: Store) -> list[str]:
             with connection.transaction(force_rollback=True):
                 _lock(connection, reads_of(connection, relation))
         except psycopg.errors.LockNotAvailable as error:
-            log.info("What %s reads is written anew just now; %s.", relation.name, _words(error))
+            log.info("What %s reads is being reloaded just now; %s.", relation.name, _words(error))
         except psycopg.errors.InsufficientPrivilege as error:
             problems.append(
                 f"{connection.info.user} may not lock what {relation.name} reads, so it cannot "
-                f"wait for a reload: {_words(error)}.\nNext: GRANT SELECT on the whole of it, not "
-                f"on columns, to {connection.info.user}, and to the owner of a view that reads it"
+                f"wait until a reload is done: {_words(error)}.\nNext: GRANT SELECT on the whole "
+                f"relation, not on columns, to {connection.info.user} and to the owner of any "
+                "view that reads it"
             )
     return problems
 

@@ -1,8 +1,8 @@
-"""Sessions on the store's database: one Airflow connection, everything pinned that decides results.
+"""Sessions on the store's database: one Airflow connection, with all result settings pinned.
 
 ``timestamptz::date`` depends on the session's zone, unqualified names on its search_path, and the
-text form of values on several settings more. Every session of ours sets them all, so that results
-never depend on who runs a refresh, and from where.
+text form of values on several other settings. Every session here sets them all, so results never
+depend on who runs a refresh, or from where.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SUPPORTED_SERVERS = (15, 18)
 
-# The guard rails and tastes of a role or a database, which are not to reach our sessions.
+# Limits and preferences of a role or a database, which must not affect these sessions.
 _ALWAYS = {
     # How values are read and written.
     "array_nulls": "on",
@@ -42,7 +42,7 @@ _ALWAYS = {
     # Which rows are found: a limit here leaves some out, by chance.
     "gin_fuzzy_search_limit": "0",
     "restrict_nonsystem_relation_kind": "",
-    # What a transaction is that does not say so itself.
+    # The defaults of transactions.
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -52,7 +52,7 @@ _ALWAYS = {
     "transaction_timeout": "0",
 }
 
-# How libpq and psycopg begin what they say of a value before they ask any server.
+# How libpq and psycopg begin a complaint about a value, before they ask any server.
 _INVALID = re.compile(r"connection is bad: invalid |could not match |cannot match ")
 
 
@@ -90,9 +90,9 @@ def connect(settings: Settings, purpose: str) -> Connection[Any]:
 
 
 def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
-    """Set all that decides results, the timeouts and the memory, for the rest of the session."""
-    # After a rollback psycopg drops what it prepared, unasked, by a statement before the next one:
-    # the snapshot of a transaction would be that statement's, and come before the `read_locks`.
+    """Set everything that decides results, timeouts and memory, for the rest of the session."""
+    # After a rollback psycopg sends a statement of its own to drop what it prepared. That statement
+    # would take the next transaction's snapshot, before the `read_locks`.
     connection.prepare_threshold = None
     values = {
         "application_name": f"feature_store {purpose}",
@@ -100,7 +100,7 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         "search_path": "pg_catalog",
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
-        # A row-level policy is somebody's code: what would run one is refused instead.
+        # A row-level policy is somebody else's code: refuse a query that would run one.
         "row_security": "off",
         "DateStyle": "ISO, YMD",
         "IntervalStyle": "postgres",
@@ -112,12 +112,12 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         **server_settings(settings),
         "lock_timeout": f"{settings.lock_timeout}s",
         "statement_timeout": f"{settings.statement_timeout}s",
-        # For speed alone. Few statements here run long enough to repay being compiled.
+        # Only for speed: few statements here run long enough to be worth compiling.
         "jit": "off",
         "work_mem": settings.work_mem,
         "temp_buffers": settings.work_mem,
     }
-    # What a server is too old to know cannot be set against us either.
+    # An older server does not have this setting, so nobody can have set it.
     connection.execute(
         "SELECT pg_catalog.set_config(p.name, p.value, false) "
         "FROM pg_catalog.json_each_text(%s::pg_catalog.json) AS p (name, value) "
@@ -125,11 +125,11 @@ def pin(connection: Connection[Any], settings: Settings, purpose: str) -> None:
         (json.dumps(values),),
     )
     try:
-        # A socket that is closed or given up: the server notices within a second, stops its SQL.
+        # When a client closes its socket, the server notices within a second and stops its SQL.
         # Not every platform that PostgreSQL runs on can do that.
         connection.execute("SET client_connection_check_interval = '1s'")
     except psycopg.errors.InvalidParameterValue as error:
-        log.info("The server cannot watch its clients: %s", error)
+        log.info("The server cannot notice when a client is gone: %s", error)
 
 
 def server_major(connection: Connection[Any]) -> int:
@@ -139,7 +139,7 @@ def server_major(connection: Connection[Any]) -> int:
 
 def _connect(settings: Settings) -> Connection[Any]:
     conn_id = settings.conn_id
-    # Airflow's hook brings its own slow imports, which a DAG file must not pay for.
+    # Airflow's hook imports slowly, and a DAG file must not pay for that.
     try:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
         from airflow.sdk.exceptions import (
@@ -149,7 +149,7 @@ def _connect(settings: Settings) -> Connection[Any]:
     except Exception as error:  # it reads its configuration as it is imported
         raise BadInput(
             f"Airflow cannot be used: {error}",
-            next_step="Mend its configuration, AIRFLOW_HOME and the AIRFLOW__ variables.",
+            next_step="Fix its configuration, AIRFLOW_HOME and the AIRFLOW__ variables.",
         ) from error
 
     hook = PostgresHook(conn_id, enable_log_db_messages=True)
@@ -157,9 +157,9 @@ def _connect(settings: Settings) -> Connection[Any]:
         described = hook.connection
     except AirflowNotFoundException as error:
         raise BadInput(
-            f"Airflow knows no connection called {conn_id!r}{_unreadable(conn_id)}.",
-            next_step=f"Define it: airflow connections add {conn_id} --conn-uri postgresql://…, "
-            f"or the variable AIRFLOW_CONN_{conn_id.upper()}.",
+            f"Airflow has no connection called {conn_id!r}{_unreadable(conn_id)}.",
+            next_step=f"Add it: airflow connections add {conn_id} --conn-uri postgresql://…, "
+            f"or set the variable AIRFLOW_CONN_{conn_id.upper()}.",
         ) from error
     extra = read_extra(described, PostgresHook.ignored_extra_options)
     described.extra = json.dumps(client_options(settings) | extra)
@@ -168,8 +168,8 @@ def _connect(settings: Settings) -> Connection[Any]:
     except (
         psycopg.ProgrammingError,
         AirflowOptionalProviderFeatureException,
-        AirflowNotFoundException,  # the connection that a token is to come from
-        # What the hook makes of those fields of the extra that are its own.
+        AirflowNotFoundException,  # the connection that provides a token
+        # What the hook makes of its own fields of the extra.
         ValueError,
         TypeError,
         AttributeError,
@@ -193,6 +193,6 @@ def _connect(settings: Settings) -> Connection[Any]:
 
 
 def _unreadable(conn_id: str) -> str:
-    """Said of a variable that is set and that Airflow could not read; never with its value."""
+    """Words about a variable that is set but that Airflow could not read; never its value."""
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     return f", or cannot read the variable {variable}" if variable in os.environ else ""

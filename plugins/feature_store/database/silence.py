@@ -1,9 +1,9 @@
-"""A connection that falls silent: a cable, a NAT or a paused machine, and nobody is told.
+"""Connections that fall silent, because of a cable, a NAT or a paused machine.
 
-Left to itself, TCP gives up after 15 minutes where data are under way and after two hours where
-none are, and the server keeps every lock until then. So both ends look after each other: who has
-heard nothing for `Settings.silence_timeout` is asked, and then given up. Both ends of a Unix socket
-are on one machine, and leave all this out, as does a platform that has not got it.
+By default, TCP gives up after 15 minutes if data is being sent and after two hours if not, and the
+server keeps every lock until then. So each end checks the other: after `Settings.silence_timeout`
+without a word it asks, and then gives up. Unix sockets, whose ends are on one machine, do without
+this, and so do platforms that do not support it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _QUESTIONS = 2
 
 
 def client_options(settings: Settings) -> dict[str, int]:
-    """The options of libpq for a session, where the Airflow connection does not say itself."""
+    """The options of libpq for a session, unless the Airflow connection sets them."""
     return {
         "connect_timeout": settings.connect_timeout,
         "keepalives": 1,
@@ -33,7 +33,7 @@ def server_settings(settings: Settings) -> dict[str, str]:
         "tcp_keepalives_interval": f"{_pause(settings)}s",
         "tcp_keepalives_count": f"{_QUESTIONS}",
         "tcp_user_timeout": f"{settings.silence_timeout}s",
-        # A client that lives and says nothing, such as a paused process.
+        # A client that is alive but silent, such as a paused process.
         "idle_in_transaction_session_timeout": f"{settings.idle_transaction_timeout}s",
     }
 

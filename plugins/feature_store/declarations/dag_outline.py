@@ -1,9 +1,9 @@
 """The store in outline: its relations, how each refreshes, and what it reads.
 
-The DAG file is parsed again and again, by the DAG processor and by every task, and needs no more
-than this. A parser of SQL would cost more than all the rest of it. Here a relation reads another if
-its file names it outside comments and strings; `store_definition.read_store`, which does parse,
-refuses a file of which that is not so, before any run does any work.
+The DAG processor and every task parse the DAG file again and again, and it needs no more than this.
+Parsing SQL would cost more than all the rest. So here a relation reads another if its file names it
+outside comments and strings. `store_definition.read_store`, which does parse, refuses a file for
+which that is wrong, before any run does any work.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Outline:
         refresh: how it is refreshed.
         header: what its file's header says, field by field.
         reads: the relations of the store that it names.
-        names: every qualified name in it, be it a relation's, a source's or a column's.
+        names: every qualified name in it: relations, sources and columns.
         path: its file.
     """
 
@@ -73,7 +73,7 @@ def read_outlines(include_dir: Path) -> dict[Name, Outline]:
     """Read ``include/sql`` in outline.
 
     Raises:
-        BadInput: a file that cannot be read, or is not called by its relation's name.
+        BadInput: a file cannot be read, or is not named after its relation.
     """
     files = dict(_files(include_dir / "sql"))
     outlines = {}
@@ -101,11 +101,11 @@ def _files(sql_dir: Path) -> Iterator[tuple[Name, tuple[Path, Refresh, str]]]:
             try:
                 name = Name.parse(path.stem)
             except BadInput as error:
-                raise BadInput(f"{path} is no relation's file: {error.problem}") from error
+                raise BadInput(f"{path} is not the file of a relation: {error.problem}") from error
             yield name, (path, refresh, read_text(path))
 
 
 def _named(text: str) -> set[Name]:
-    """Every qualified name in an SQL text, be it a relation's or a column's."""
+    """Every qualified name in an SQL text, of relations and of columns."""
     found = _QUALIFIED.findall(_UNREAD.sub(" ", text))
     return {Name(schema.strip('"'), relation.strip('"')) for schema, relation in found}

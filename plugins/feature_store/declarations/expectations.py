@@ -1,9 +1,9 @@
-"""Expectations: queries of rows that should not be there, suite by suite.
+"""Expectations: queries that find rows which should not be there, suite by suite.
 
-A store's own are files, ``include/sql/expectations/SUITE/NAME.sql``; a few that hold for any store
-are files of the package. The header says what must hold, of which relation, and how severe a breach
-is. ``:name`` in a query stands for a number of ``include/thresholds.toml``, as it does in psql. All
-others follow from what relations declare: keys, which rows they hold, and specifications.
+A store's own are files, ``include/sql/expectations/SUITE/NAME.sql``; a few for any store are files
+of the package. The header says what must hold, for which relation, and how severe a breach is.
+``:name`` in a query is replaced by a number of ``include/thresholds.toml``, as in psql. All others
+come from what relations declare: keys, row sets and specifications.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from feature_store.relation_name import Name
 
 SEVERITIES = ("critical", "warning")
 _REFRESHED = "refreshed_relations"
-"""For which names of relations ``:name`` stands in the package's own files."""
+"""The names of relations that replace ``:name`` in the package's own files."""
 
 _NONE: Mapping[Name, tuple[str, ...]] = MappingProxyType({})
 
@@ -38,10 +38,10 @@ class Expectation:
     Attributes:
         suite: its suite's name.
         name: unique within the suite.
-        relation: the relation that it is about.
+        relation: the relation it is about.
         severity: ``critical`` fails the run, ``warning`` is reported.
         expected: what must hold, in words.
-        query: selects the rows that breach it, the telling columns first; none if it holds.
+        query: selects the rows that breach it, the most useful columns first; no row if it holds.
     """
 
     suite: str
@@ -65,11 +65,11 @@ def read_expectations(
         include_dir: where the files are.
         store: the relations, with what their files declare.
         suite: its name.
-        other_keys: by which adopted relations are unique instead (`adoption.read_other_keys`).
-        adopted: the relations that were there before us (`adopted.adopted_relations`).
+        other_keys: the keys that adopted relations have instead (`adoption.read_other_keys`).
+        adopted: the adopted relations (`adopted.adopted_relations`).
 
     Raises:
-        BadInput: a file without the header, with an unknown severity or an unknown threshold.
+        BadInput: a file has no header, an unknown severity or an unknown threshold.
     """
     checks = read_suites(include_dir)[suite].checks
     thresholds = read_thresholds(include_dir)
@@ -121,7 +121,7 @@ def _keys(
     for relation in store.refreshed:
         for name, declared in sorted(relation.keys.items()):
             columns = other_keys.get(relation.name, declared)
-            # NULL is a value of its own here, which in a unique index it mostly is not.
+            # Here NULL counts as a value; in most unique indexes it does not.
             query = sql.SQL(
                 "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"
             ).format(_columns(columns), relation.name.identifier)
@@ -135,14 +135,14 @@ def _row_sets(
     other_keys: Mapping[Name, tuple[str, ...]],
     adopted: Collection[str],
 ) -> Iterator[Expectation]:
-    """A refresh may lose rows without a word, such as one of two alike that hold a NULL."""
+    """A refresh may silently lose rows, such as one of two equal rows that contain a NULL."""
     for relation in store.refreshed:
         rows = relation.rows
         if rows is None:
             continue
         of = store.find(str(rows.of))
         key = other_keys.get(of.name) or next(iter(of.keys.values()))
-        # What a relation that was there before us leaves out is its owner's affair.
+        # An adopted relation's owner decides which rows it leaves out.
         by_owner = relation.specification is not None and relation.specification.by_owner
         partly = by_owner and str(relation.name) in adopted
         told = f"no other rows than those of {of.name}" if partly else f"the rows of {of.name}"
@@ -195,13 +195,13 @@ def _spam(suite: str, store: Store) -> Iterator[Expectation]:
 
 
 def _without_spam(store: Store, relation: Relation) -> Relation | None:
-    """The relation that left spam out for this one: itself, or one whose rows it holds."""
+    """The relation that left spam out for this one: itself, or the one whose rows it has."""
     while relation.rows and not relation.rows.without:
         relation = store.find(str(relation.rows.of))
     return relation if relation.rows else None
 
 
-# Without that record the others would find nothing, whatever there is.
+# Without that record the other expectations would find nothing, whatever the rows.
 _RECORDED = sql.SQL(
     "SELECT r.refresh_id, f.n AS flagged, coalesce(s.n, 0) AS recorded "
     "FROM feature_store_audit.latest_refresh AS r "
@@ -213,7 +213,7 @@ _RECORDED = sql.SQL(
 
 
 def _proof(suite: str, relation: str, title: str) -> Expectation:
-    # What was never compared is not proven. Whether all there is was compared, a proof says itself.
+    # No comparison, no proof. The proof itself says whether all rows were compared.
     query = sql.SQL(
         "SELECT coalesce(p.broken, 0) AS broken, coalesce(p.compared, 0) AS compared, p.sample "
         "FROM (SELECT {} AS proof) AS wanted "

@@ -1,7 +1,7 @@
 """Contract files: which columns a model may read.
 
-``include/contracts/NAME.toml`` holds one feature set, row by row, and names the live relation that
-carries it. `schema.contract_stamp` brings it into the database.
+``include/contracts/NAME.toml`` has one feature set, row by row, and names the live relation that it
+is bound to. `schema.contract_stamp` writes it to the database.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
 
 @dataclass(frozen=True)
 class Feature:
-    """One row of a contract. The fields are those of the table ``feature_contract``, and two more.
+    """One row of a contract: the fields of the table ``feature_contract``, and two more.
 
     Attributes:
-        owner: whom to ask about it; empty: nobody is named. No part of the hash.
-        tags: words to find it by. No part of the hash.
+        owner: who answers questions about it; may be empty. Not part of the hash.
+        tags: words to find it by. Not part of the hash.
     """
 
     ordinal: int
@@ -58,13 +58,13 @@ class FeatureSet:
         path: the file.
         name: the set's name; also the file's.
         schema: the schema whose active set it becomes if that has none.
-        registry: the schema that has them all.
-        relation: the live relation that carries it.
-        other_columns: columns of that relation that are no features.
+        registry: the schema that has all feature sets.
+        relation: the live relation that it is bound to.
+        other_columns: columns of that relation that are not features.
         integer_columns: features of dtype numeric whose live column may be an integer.
         features: the rows, in order.
-        served: how its feature log knows a row; None: it has no log.
-        keys: features by which rows are found and joined, and of which no model should learn.
+        served: entity, t0 and labels of its feature log; None: it has no log.
+        keys: features to find and join rows by, from which no model should learn.
     """
 
     path: Path
@@ -94,7 +94,7 @@ def read_feature_sets(include_dir: Path) -> tuple[FeatureSet, ...]:
     paths = files_in(include_dir / "contracts", ".toml", required=False)
     if not paths:
         raise BadInput(
-            f"{include_dir / 'contracts'} has no contract; without one any store would pass."
+            f"{include_dir / 'contracts'} has no contract. Without one, any store would pass."
         )
     registry = read_profile(include_dir).registry
     return tuple(read_feature_set(path, registry) for path in paths)
@@ -211,13 +211,18 @@ def _first_complaint(error: ValidationError) -> str:
 def _validate(feature_set: FeatureSet) -> None:
     path = feature_set.path
     if feature_set.name != path.stem:
-        raise BadInput(f"{path} holds the set {feature_set.name!r}; its name says {path.stem!r}.")
+        raise BadInput(
+            f"{path} has the set {feature_set.name!r}; expected {path.stem!r}, as the "
+            "file is called."
+        )
     if not feature_set.features:
-        raise BadInput(f"{path} has no features; an empty contract would allow anything.")
+        raise BadInput(f"{path} has no features. An empty contract would allow anything.")
     _validate_rows(feature_set)
     names = {feature.name for feature in feature_set.features}
     if strangers := sorted(set(feature_set.keys) - names):
-        raise BadInput(f"{path}: keys names {', '.join(strangers)}, which are no features of it.")
+        raise BadInput(
+            f"{path}: keys names {', '.join(strangers)}, which are not features of the set."
+        )
 
 
 def _validate_rows(feature_set: FeatureSet) -> None:
@@ -227,9 +232,9 @@ def _validate_rows(feature_set: FeatureSet) -> None:
     for place, feature in enumerate(feature_set.features, start=1):
         where = f"{path}, feature {place} ({feature.name})"
         if feature.ordinal in ordinals:
-            raise BadInput(f"{where}: the ordinal {feature.ordinal} is there twice.")
+            raise BadInput(f"{where}: the ordinal {feature.ordinal} is used twice.")
         if feature.name in names:
-            raise BadInput(f"{where}: the name {feature.name!r} is there twice.")
+            raise BadInput(f"{where}: the name {feature.name!r} is used twice.")
         if feature.ordinal != place:
             raise BadInput(f"{where}: the ordinal is {feature.ordinal}; expected {place}.")
         if feature.dtype not in DTYPES:
@@ -239,8 +244,8 @@ def _validate_rows(feature_set: FeatureSet) -> None:
         for field in _HASHED_TEXTS:
             if "|" in getattr(feature, field):
                 raise BadInput(
-                    f"{where}: {field} is {getattr(feature, field)!r}; the hash joins fields with "
-                    f"'|', so no field may hold one."
+                    f"{where}: {field} is {getattr(feature, field)!r}; no field may contain '|', "
+                    "because the hash joins fields with it."
                 )
         ordinals.add(feature.ordinal)
         names.add(feature.name)

@@ -1,7 +1,7 @@
-"""All that is wrong with a store's folder, in one list: without a database, for an editor or a CI.
+"""Everything that is wrong with a store's folder, in one list, without a database.
 
-`whole_folder.check_declarations` raises the first thing that it finds, for no run goes on after it.
-Here each file is read for itself, so that one fault hides no other.
+`whole_folder.check_declarations` raises the first fault, because no run goes on after it. Here each
+file is read separately, so that one fault does not hide another.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from feature_store.relation_name import Name
 from feature_store.text_format import in_words
 
 HEADER = ("Relation", "Grain", "As-of", "Never sees", "Refresh")
-"""What the header of every relation's file says: the DAG and the page show it."""
+"""The header fields of every relation's file; the DAG and the page show them."""
 
 _Read = TypeVar("_Read")
 
@@ -53,7 +53,7 @@ class _Found:
     problems: list[str] = field(default_factory=list)
 
     def take(self, read: Callable[[], _Read]) -> _Read | None:
-        """What a reader gives; None where it finds a fault, which is kept."""
+        """What a reader returns; None if it finds a fault, which is kept."""
         try:
             return read()
         except BadInput as error:
@@ -64,7 +64,7 @@ class _Found:
 
 
 def folder_problems(include_dir: Path) -> list[str]:
-    """Read a store's folder, file by file, and name all that is wrong with it."""
+    """Read a store's folder, file by file, and name everything that is wrong with it."""
     found = _Found()
     profile = found.take(partial(read_profile, include_dir))
     sources = found.take(partial(read_sources, include_dir / "sources.toml"))
@@ -110,7 +110,7 @@ def _header(path: Path) -> dict[str, str]:
     try:
         Name.parse(path.stem)
     except BadInput as error:
-        raise BadInput(f"{path} is no relation's file: {error.problem}") from None
+        raise BadInput(f"{path} is not the file of a relation: {error.problem}") from None
     return read_header(path, read_text(path), HEADER)
 
 
@@ -133,7 +133,7 @@ def _of_columns(
     sets: list[FeatureSet],
     columns: Columns,
 ) -> Iterator[str]:
-    """Columns that one file names and another has not, where both can be known."""
+    """Columns that one file names and another lacks, if both can be known."""
     for file in files.values():
         yield from _of_query(file.path, file.query, files, columns)
         keyed = {column for key in file.unique_indexes.values() for column in key}
@@ -150,7 +150,7 @@ def _of_query(
 ) -> Iterator[str]:
     for name, column in sorted(set(unknown_reads(path, query, columns))):
         where = "" if name in files else " in sources.toml"
-        yield f"{path} reads {name}.{column}, and {name} has no column {column}{where}."
+        yield f"{path} reads {name}.{column}, but {name} has no column {column}{where}."
 
 
 def _of_specification(one: Specification, columns: Columns) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _of_specification(one: Specification, columns: Columns) -> Iterator[str]:
     if lacking := [column for column in wanted if column not in given]:
         yield f"{one.path} lacks {in_words(lacking)}, which {one.relation} has."
     if more := [column for column in given if column not in wanted]:
-        yield f"{one.path} gives {in_words(more)}, which {one.relation} has not."
+        yield f"{one.path} gives {in_words(more)}, which {one.relation} does not have."
 
 
 def _of_contract(one: FeatureSet, columns: Columns) -> Iterator[str]:
@@ -179,4 +179,4 @@ def _of_contract(one: FeatureSet, columns: Columns) -> Iterator[str]:
 def _lacking(path: Path, named: set[str], relation: Name, columns: Columns) -> Iterator[str]:
     known = columns.get(relation)
     if known is not None and (lacking := sorted(named - set(known))):
-        yield f"{path} names {in_words(lacking)}, and {relation} has no such column."
+        yield f"{path} names {in_words(lacking)}, but {relation} has no such column."

@@ -1,8 +1,8 @@
 """What must hold before anything is refreshed: ``include/sql/guards/NAME.sql``.
 
-An expectation judges what a refresh has made. A guard looks before it: a single row that the SQL
-cannot work with would stop it without being named, and others could make it fill the disk. A file
-is a query of what is against it, the telling columns first, by the name of
+An expectation checks what a refresh has made. A guard looks before it: a single row that the SQL
+cannot handle would stop the refresh without being named, and others could make it fill the disk. A
+file is a query of the rows that must not be there, the most useful columns first. It is named after
 
 - a source: asked by `prepare`, and again by each refresh that reads it, in its own snapshot;
 - a relation of the store: asked before that relation is refreshed.
@@ -24,7 +24,7 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 _SHOWN = 20
-# As JSON, which can hold what Python cannot, such as a moment of the year 20000.
+# As JSON, which can hold values that Python cannot, such as a moment in the year 20000.
 _ASKED = """
 SELECT coalesce(json_agg(row_to_json(b)), '[]') FROM (SELECT * FROM ({}) AS a LIMIT {}) AS b
 """
@@ -38,7 +38,7 @@ class Guard:
         name: the source or relation.
         expected: what must hold, in words.
         mend: what to do if it does not, in words.
-        query: selects what is against it; nothing if it holds.
+        query: selects the rows that break it; none if it holds.
     """
 
     name: Name
@@ -55,14 +55,16 @@ def read_guards(include_dir: Path, names: Collection[Name]) -> dict[Name, Guard]
         names: the sources, and the relations that are refreshed.
 
     Raises:
-        BadInput: a file without the header, of no such name, or with an unknown threshold.
+        BadInput: a file has no header, an unknown name, or an unknown threshold.
     """
     thresholds = read_thresholds(include_dir)
     guards = {}
     for path in files_in(include_dir / "sql" / "guards", ".sql", required=False):
         name = Name.parse(path.stem)
         if name not in names:
-            raise BadInput(f"{path} guards {name}, which is neither a source nor is refreshed.")
+            raise BadInput(
+                f"{path} guards {name}, which is neither a source nor a refreshed relation."
+            )
         text = read_text(path)
         header = read_header(path, text, ("Guard", "Mend"))
         query = filled_in(path, text, thresholds)
@@ -71,10 +73,10 @@ def read_guards(include_dir: Path, names: Collection[Name]) -> dict[Name, Guard]
 
 
 def guard_problems(connection: Connection[Any], guards: Iterable[Guard]) -> list[str]:
-    """Ask guards, and say of each that does not hold what is against it, with the way out.
+    """Ask guards; for each one that does not hold, name the rows that break it and what to do.
 
     Args:
-        connection: a pinned session; what it sees is what is judged.
+        connection: a pinned session; the guards check what it sees.
         guards: which.
     """
     return [problem for guard in guards for problem in _problem(connection, guard)]
@@ -88,4 +90,7 @@ def _problem(connection: Connection[Any], guard: Guard) -> list[str]:
     if not against:
         return []
     shown = "\n".join(against[:_SHOWN]) + ("\nand more" if len(against) > _SHOWN else "")
-    return [f"{guard.name}: expected {guard.expected}. Against it:\n{shown}\nNext: {guard.mend}"]
+    return [
+        f"{guard.name}: expected {guard.expected}. These rows break it:\n{shown}\nNext: "
+        f"{guard.mend}"
+    ]

@@ -1,8 +1,8 @@
 """The layers whose history is kept: one file each in ``include/sql/history``.
 
-A file's query gives what is fingerprinted: the day of what happened, then the columns. Its header
-says how the layer is judged, and of an output on which days of which layers it may depend:
-``E 0; D1 -14..-1; F1 ..-1`` are the own day, the two weeks before it, and all days before it.
+A file's query gives what is fingerprinted: the day of the event, then the columns. Its header says
+how changes are judged and, for an output, on which days of which layers it may depend: ``E 0; D1
+-14..-1; F1 ..-1`` means the same day, the two weeks before it, and all days before it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Role(StrEnum):
 
     INPUT = "input"  # by age: young days settle, old ones are reviewed
     OUTPUT = "output"  # by its inputs: a change without cause is a leak
-    LINK = "link"  # not itself: it stands between outputs and narrows what they depend on
-    REPORTED = "reported"  # not at all: a declared exception, whose past may change
+    LINK = "link"  # not judged itself: it is between outputs and narrows what they depend on
+    REPORTED = "reported"  # not judged: a declared exception, whose past may change
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,24 @@ class HistoryLayer:
     """A layer whose history is kept.
 
     Attributes:
-        name: how it is called (``E``).
+        name: its name (``E``).
         title: what it is, in words.
         role: how its past is judged.
         relation: the relation that it shows.
-        key: the columns that identify a row of a day; empty where equal rows are legal.
+        key: the columns that identify a row of a day; empty if equal rows are legal.
         depends: what a day of it may depend on.
-        appears: the layer with whose day a day of it appears or goes as a whole.
+        appears: the layer whose days decide which days this one has.
         query: gives ``day`` and the columns.
         normal: the query, normalised.
-        shows: the relations of ours that the query reads.
+        shows: the store's relations that the query reads.
         stands_on: the materialized views that the query's rows come from, each with those that it
             reads itself.
         closure: every relation of ours that the query shows, and what it is made of.
-        counts: by what they count, the columns that one more row of what a day knew moves: rows of
-            the sources in an input, rows of the layers that it depends on in an output.
+        counts: the columns that count rows, by what they count: rows of the sources in an input,
+            rows of the layers that it depends on in an output. One more such row moves them.
         weighs: by layer, the other columns that such a row may move.
-        known: of an input whose rows name no entity, the fact of its refresh that tells, by day,
-            which entities are behind it.
+        known: for an input whose rows name no entity, the fact of its refresh that says, by day,
+            which entities are behind the rows.
     """
 
     name: str
@@ -108,7 +108,7 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
     """Read all layers.
 
     Raises:
-        BadInput: a file that cannot be used, or a layer that depends on an unknown one.
+        BadInput: a file cannot be used, or a layer depends on an unknown one.
     """
     paths = files_in(include_dir / "sql" / "history", ".sql")
     layers = tuple(_read(path, store) for path in paths)
@@ -116,12 +116,12 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
     called = [layer.name for layer in layers]
     for path, name in zip(paths, called, strict=True):
         if called.count(name) > 1:
-            raise BadInput(f"{path}: another file shows a layer called {name!r} too.")
+            raise BadInput(f"{path}: another file has the layer {name!r}, too.")
     for path, layer in zip(paths, layers, strict=True):
         named = {window.layer for window in layer.depends} | {layer.appears or layer.name}
         named |= layer.counts.keys() | layer.weighs.keys()
         if unknown := named - names:
-            raise BadInput(f"{path} depends on {', '.join(sorted(unknown))}, which no file shows.")
+            raise BadInput(f"{path} depends on {', '.join(sorted(unknown))}, which no file has.")
     try:
         in_order(layers)
     except CycleError as error:
@@ -131,7 +131,7 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
 
 
 def in_order(layers: Iterable[HistoryLayer]) -> list[HistoryLayer]:
-    """Whatever a layer depends on goes before it: it is held to what that did."""
+    """The layers in order: each after those that it depends on."""
     by_name = {layer.name: layer for layer in layers}
     below = {
         name: [w.layer for w in layer.depends] + ([layer.appears] if layer.appears else [])
@@ -221,8 +221,9 @@ def _window(path: Path, text: str) -> Window:
     last = match and (match["last"] or (match["first"] if not match["to"] else None))
     if not match or not last:
         raise BadInput(
-            f"{path}: {text.strip()!r} is no window of days.",
-            next_step="Write the layer and days counted from the own one: E 0, D1 -14..-1, F1 ..-1",
+            f"{path}: {text.strip()!r} is not a window of days.",
+            next_step="Write a layer and its days, counted from this layer's day: E 0, D1 "
+            "-14..-1, F1 ..-1",
         )
     return Window(match["layer"], int(match["first"]) if match["first"] else None, int(last))
 

@@ -1,4 +1,4 @@
-"""Which columns a query gives and which it reads, as far as its text says: no database is asked."""
+"""The columns that a query gives and reads, as far as its text shows, without a database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Columns = Mapping[Name, tuple[str, ...] | None]
 
 
 def known_columns(files: Mapping[Name, SqlFile]) -> dict[Name, tuple[str, ...] | None]:
-    """Each relation's columns, in order; None where its query does not tell (``SELECT t.*``)."""
+    """Each relation's columns, in order; None if its query does not say (``SELECT t.*``)."""
     found: dict[Name, tuple[str, ...] | None] = {}
 
     def of(name: Name) -> tuple[str, ...] | None:
@@ -36,7 +36,7 @@ def known_columns(files: Mapping[Name, SqlFile]) -> dict[Name, tuple[str, ...] |
 def query_columns(
     path: Path, text: str, of: Columns | Callable[[Name], tuple[str, ...] | None]
 ) -> tuple[str, ...] | None:
-    """The columns that a query gives; None where it does not tell.
+    """The columns that a query gives; None if it does not say.
 
     Args:
         path: its file.
@@ -99,7 +99,7 @@ def _whole(
 
 
 def unknown_reads(path: Path, text: str, columns: Columns) -> Iterator[tuple[Name, str]]:
-    """The columns that a query reads of a relation or source by name, and which that has not.
+    """The columns that a query reads by name from a relation or source that lacks them.
 
     Args:
         path: its file.

@@ -1,4 +1,4 @@
-"""What the leak gates are told: ``include/leak_rules.toml`` and ``include/exceptions.toml``.
+"""The leak gates' input: ``include/leak_rules.toml`` and ``include/exceptions.toml``.
 
 The rules say what an outcome is and who may read it, and what is not as of t0 by itself. The
 declared exceptions say where a feature sees more than was known at t0, and why that is kept.
@@ -22,13 +22,13 @@ EVERY_COLUMN = "*"
 
 PROVEN = "proven as of t0"
 BADGES = {
-    "updated in place": "The source writes over it, and nobody knows what it was at t0.",
-    "live": "As the source stands when somebody reads it.",
-    "as of refresh": "As the source stood at the last refresh.",
-    "same-day": "Knows the whole day of t0, with what came later on it.",
+    "updated in place": "The source overwrites it, so nobody knows its value at t0.",
+    "live": "As the source is at the moment of reading.",
+    "as of refresh": "As the source was at the last refresh.",
+    "same-day": "Knows the whole day of t0, including what came later that day.",
     PROVEN: "Compared every night with what was known at t0.",
 }
-"""What a feature's values know, in a word or two; the first that is true of it says it."""
+"""What a feature's values know, in a word or two; the first one that applies is used."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Outcome:
 
     Attributes:
         relation: whose columns.
-        columns: their names; ``*`` alone stands for all, and for which rows there are.
-        read_by: who may read them, each with the columns of its own into which they may go.
-        reason: what they tell.
+        columns: their names; ``*`` alone means all columns, and which rows there are.
+        read_by: who may read them, each with its own columns that may be made of them.
+        reason: what they say.
     """
 
     relation: Name
@@ -54,15 +54,15 @@ class LeakRules:
 
     Attributes:
         path: the file.
-        as_of: sources whose rows say of which day they are, each with who may read it, and of
-            these each with the columns of the source that it reads, outcomes aside.
+        as_of: sources whose rows have a day, each with its readers and the columns that each of
+            them reads, without outcomes.
         not_as_of: what is not as of t0 by itself, each with the reason.
         columns_not_as_of: single columns that are not, of sources that otherwise are, each with
             the reason.
         outcomes: what is known only after t0.
         functions: signatures of users' functions for which a person vouches, each with the reason.
-        constants: relations and points in time that stand in their queries, for which a person
-            vouches: they were written so, and not made of ``'today'``.
+        constants: relations and points in time in their queries, for which a person vouches that
+            they were written as dates, and not made from ``'today'``.
     """
 
     path: Path
@@ -79,16 +79,16 @@ class DeclaredException:
     """Where a feature sees more than was known at t0, and why that is kept.
 
     Attributes:
-        id: by which reports call it.
+        id: its name in reports.
         title: what it is, in a few words.
         relation: the relation in which it happens.
         reads: what it reads that is not as of t0; None if the exception is a call.
         calls: the function that it calls and whose answer depends on the reader's session; None if
             the exception is a read.
-        columns: of what it reads, if it is about these columns alone; empty: about all.
+        columns: the columns of what it reads that it is about; empty: all.
         badge: one of `BADGES`, for the features that it reaches.
         taints: the features that it reaches, by feature set.
-        says: the words by which comments of tainted columns tell it.
+        says: the words that comments of tainted columns must contain.
         reason: why it is kept.
     """
 
@@ -268,7 +268,7 @@ def _read(path: Path, model: type[_Content]) -> _Content:
         said = {
             "missing": "the field is missing.",
             "extra_forbidden": "the field is unknown.",
-            "model_type": "expected a table of fields, as the package's own file has it.",
+            "model_type": "expected a table of fields, as in the package's own file.",
         }.get(first["type"], f"{first['msg']}.")
         raise BadInput(f"{path}: {where}: {said}") from None
 
@@ -276,7 +276,10 @@ def _read(path: Path, model: type[_Content]) -> _Content:
 def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
     where = f"outcome, {place}"
     if EVERY_COLUMN in content.columns and len(content.columns) > 1:
-        raise BadInput(f"{path}: {where}: columns names {EVERY_COLUMN!r}, which is all, and more.")
+        raise BadInput(
+            f"{path}: {where}: columns has {EVERY_COLUMN!r}, which means all, and "
+            "other names as well."
+        )
     return Outcome(
         relation=_name(path, where, content.relation),
         columns=tuple(content.columns),
@@ -293,7 +296,7 @@ def _exception(path: Path, content: _ExceptionInFile) -> DeclaredException:
     if (content.reads is None) == (content.calls is None):
         raise BadInput(f"{path}: {content.id}: expected one of reads and calls.")
     if content.columns and content.reads is None:
-        raise BadInput(f"{path}: {content.id}: columns are of what it reads; it reads nothing.")
+        raise BadInput(f"{path}: {content.id}: columns belongs to reads, and reads is missing.")
     _only_once(path, f"{content.id}, columns", content.columns)
     if content.badge not in BADGES or content.badge == PROVEN:
         known = ", ".join(badge for badge in BADGES if badge != PROVEN)
@@ -326,5 +329,5 @@ def _only_once(path: Path, where: str, texts: Iterable[str]) -> None:
     seen: set[str] = set()
     for text in texts:
         if text in seen:
-            raise BadInput(f"{path}: {where}: {text!r} is there twice.")
+            raise BadInput(f"{path}: {where}: {text!r} is listed twice.")
         seen.add(text)

@@ -1,7 +1,7 @@
-"""Words for the moment of asking that SQL files must not hold, and the dates that they do hold.
+"""Words for the moment of asking, which SQL files must not have, and the dates that they have.
 
-Of ``'today'::date`` PostgreSQL makes a constant when it creates a view: the day of that moment, for
-every row and for good. The stored query shows a date, and no longer how it came there.
+When PostgreSQL creates a view, it turns ``'today'::date`` into a constant: that day, for every row
+and forever. The stored query shows only the date, not where it came from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlglot.errors import SqlglotError
 from feature_store.declarations.sql_file import tokens_of
 
 _MOMENTS = frozenset({"now", "today", "tomorrow", "yesterday"})
-# What may stand beside such a word in a date, a range or an array of dates.
+# What may come next to such a word in a date, a range or an array of dates.
 _BESIDE = frozenset({"am", "pm", "z", "utc", "gmt", "zulu", "allballs"})
 _WORD = re.compile(r"[a-z]+")
 
@@ -23,7 +23,7 @@ Moment = date | datetime | time
 
 
 def literals(text: str) -> tuple[str, ...]:
-    """The quoted strings of some SQL, comments left out; none where it cannot be read."""
+    """The quoted strings of some SQL, without comments; none if it cannot be read."""
     try:
         tokens = tokens_of(text)
     except SqlglotError:
@@ -32,12 +32,12 @@ def literals(text: str) -> tuple[str, ...]:
 
 
 def named_moments(text: str) -> list[str]:
-    """The literals of some SQL that PostgreSQL may read as the moment at which it reads them."""
+    """The literals of some SQL that PostgreSQL may replace by the current moment."""
     return [literal for literal in literals(text) if _names_a_moment(literal)]
 
 
 def written_moments(text: str) -> Iterator[Moment]:
-    """The days and times that stand in some SQL as ISO 8601 has them, such as ``'2026-11-28'``."""
+    """The days and times in some SQL that are written in ISO 8601, such as ``'2026-11-28'``."""
     for literal in literals(text):
         for read in (time.fromisoformat, datetime.fromisoformat):
             try:

@@ -1,7 +1,7 @@
-"""The inventory of proofs: all that decides what a run may certify, item by item, with digests.
+"""The inventory of proofs: everything that decides what a run may certify, with digests.
 
 These are the files of a store's folder that build no relation. A person stamps the inventory
-(`schema.proof_stamp`), so that a proof that is gone, weaker or edited is found by the next run.
+(`schema.proof_stamp`), so the next run finds a proof that is missing, weaker or edited.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from feature_store.declarations.toml_file import read_toml
 
 CONTRACTS = "contracts/"
 GONE, NEW = "is gone", "is new"
-# What apply makes of these, plan compares with the database.
+# Files that apply uses; plan compares their results with the database.
 _APPLIED = frozenset(Refresh)
-# By which of its fields an entry of a list is told from the others.
+# The fields that tell an entry of a list from the others.
 _LABELS = ("id", "signature", "relation")
 
 
@@ -37,10 +37,9 @@ class Proof:
 
     Attributes:
         file: its file, below the store's folder.
-        part: which part of the file; empty where it is all of it.
-        digest: equal for two that mean the same: line breaks, and comments below a header, do not
-            count.
-        says: what people compare, such as a severity or a number; empty where a digest must do.
+        part: which part of the file; empty for the whole file.
+        digest: equal if two mean the same: line breaks, and comments below a header, do not count.
+        says: what people compare, such as a severity or a number; empty if there is only a digest.
     """
 
     file: str
@@ -50,7 +49,7 @@ class Proof:
 
     @property
     def name(self) -> str:
-        """By which people find it."""
+        """The name by which people find it."""
         return f"{self.file}, {self.part}" if self.part else self.file
 
 
@@ -77,7 +76,7 @@ def read_inventory(include_dir: Path, store: Store) -> tuple[Proof, ...]:
 
 
 def changes(stamped: Iterable[Proof], now: Iterable[Proof]) -> dict[str, str]:
-    """What differs between two inventories: by the name of the proof, how, in words."""
+    """What differs between two inventories, in words, by the proof's name."""
     before = {proof.name: proof for proof in stamped}
     after = {proof.name: proof for proof in now}
     return {
@@ -116,7 +115,7 @@ def _of_relations(include_dir: Path, store: Store) -> Iterator[Proof]:
         folder = include_dir / "sql" / "expectations" / suite
         written = {path.stem for path in (*files_in(folder, ".sql"), *packaged)}
         for expectation in read_expectations(include_dir, store, suite):
-            # A proof is called by its relation, and stands here as its specification.
+            # A proof is named after its relation; here its specification represents it.
             if expectation.name not in written | {expectation.relation}:
                 file = files.get(expectation.relation, expectation.relation)
                 part = f"{suite}: {expectation.name}"
@@ -149,5 +148,5 @@ def _of_contracts(include_dir: Path) -> Iterator[Proof]:
 
 
 def _digest(content: object) -> str:
-    # Dates and the like have one text; keys are sorted, for their order means nothing.
+    # Dates and the like become text; keys are sorted, because their order means nothing.
     return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,8 +1,8 @@
 """Which rows a relation holds, as the header of its file declares it.
 
-``Rows: those of RELATION`` (or ``those of RELATION, without spam``) and, where no unique index says
-by which columns its rows are told apart, ``Key: COLUMN, COLUMN``. ``Other key:`` names one by which
-a relation that was there before us may be unique instead.
+``Rows: those of RELATION`` (or ``those of RELATION, without spam``) and, if no unique index says
+which columns are the key, ``Key: COLUMN, COLUMN``. ``Other key:`` names a key that an adopted
+relation may have instead.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _ROWS = re.compile(r"those of (?P<of>\S+?)(?P<without>, without spam)?")
 
 @dataclass(frozen=True)
 class RowSet:
-    """The rows that a relation holds, and no other.
+    """The rows that a relation has, and no other.
 
     Attributes:
-        of: the relation whose rows they are, by the key of that one.
-        without: what marks those that it leaves out; None if it leaves out none.
+        of: the relation that has the same rows, by that relation's key.
+        without: what marks the rows that it leaves out; None if it leaves out none.
     """
 
     of: Name
@@ -36,7 +36,7 @@ def read_rows(path: Path, header: Mapping[str, str], spam: Spam | None) -> RowSe
     """What ``Rows:`` says; None if there is no such line.
 
     Raises:
-        BadInput: it says something else, or leaves out spam of which no file says what it is.
+        BadInput: it says something else, or leaves out spam and no file says what spam is.
     """
     if "Rows" not in header:
         return None
@@ -47,7 +47,7 @@ def read_rows(path: Path, header: Mapping[str, str], spam: Spam | None) -> RowSe
             "RELATION, without spam'."
         )
     if match["without"] and spam is None:
-        raise BadInput(f"{path} leaves out spam, and there is no spam.toml that says what it is.")
+        raise BadInput(f"{path} leaves out spam, but there is no spam.toml to say what spam is.")
     try:
         return RowSet(Name.parse(match["of"]), spam if match["without"] else None)
     except BadInput as error:

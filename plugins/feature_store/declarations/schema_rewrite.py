@@ -16,7 +16,7 @@ _WORDS = (TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING)
 
 
 def moved(text: str, schemas: Mapping[Name, str | None]) -> str:
-    """Write other schemas before some relations' names, and leave all else letter by letter.
+    """Replace the schemas of some relations' names, and leave everything else as it is.
 
     Args:
         text: SQL.

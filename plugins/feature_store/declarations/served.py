@@ -1,6 +1,6 @@
-"""What a contract file says of its feature log: by what the log knows a row, and what became of it.
+"""What a contract file says about its feature log: entity, t0 and labels.
 
-The three fields ``entity``, ``t0`` and ``labels``; a set without them has no log.
+A set without these three fields has no log.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LOG_COLUMNS = {
     "contract_hash": "text",
     "serving": "bigint",
 }
-"""The log's columns beside its entity and the set's features, with their types."""
+"""The log's columns, besides its entity and the set's features, with their types."""
 
 STILL_LISTED = "still_listed"
 TRAINING = "_training"
-"""What the name of a set's training view ends with."""
+"""The end of the name of a set's training view."""
 _MOST_BYTES = 63 - len(TRAINING)
 
 
@@ -54,11 +54,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Served:
-    """How the feature log knows the rows of a set.
+    """The entity, t0 and labels of a set's feature log.
 
     Attributes:
-        entity: the column that a row is about, in the set's relation and in all relations below.
-        t0: where an entity's t0 stands.
+        entity: the column of what a row is about, in the set's relation and in all below it.
+        t0: the column with an entity's t0.
         labels: what became of it, for the training view.
     """
 
@@ -70,10 +70,10 @@ class Served:
 def read_served(
     name: str, features: list[str], entity: str | None, t0: str | None, labels: list[str]
 ) -> Served | None:
-    """Check the three fields of the set called so; None where the file has none of them.
+    """Check the three fields of a set; None if the file has none of them.
 
     Raises:
-        BadInput: one is there without the other, or a name is not to be had in a log.
+        BadInput: one is there without the other, or a name cannot be used in a log.
     """
     if entity is None and t0 is None and not labels:
         return None

@@ -1,4 +1,4 @@
-"""The source tables: which of their columns we read, and whether the database has them."""
+"""The source tables: which of their columns are read, and whether the database has them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source:
 
     Attributes:
         name: the table, or a plain or materialized view.
-        columns: the columns that our SQL reads, each with its type family.
+        columns: the columns that the store's SQL reads, each with its type family.
     """
 
     name: Name
@@ -70,7 +70,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
 def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) -> list[str]:
     """Name every source column that the database lacks or has with another type family.
 
-    Of a type there is a way out for who cannot change the table: a view under its name.
+    Whoever cannot change a table's type can put a view in its place.
     """
     problems: list[str] = []
     for source in sources:
@@ -80,7 +80,7 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
             continue
         if not _is_filled(connection, source.name):
             problems.append(
-                f"The source {source.name} is a materialized view that was never filled.\n"
+                f"The source {source.name} is a materialized view that has never been filled.\n"
                 f"Next: REFRESH MATERIALIZED VIEW {source.name.quoted}"
             )
         for column, family in source.columns.items():
@@ -89,16 +89,16 @@ def source_problems(connection: Connection[Any], sources: tuple[Source, ...]) ->
             elif live[column] not in FAMILIES[family]:
                 problems.append(
                     f"The source column {source.name}.{column} has the type {live[column]}; "
-                    f"expected one of {', '.join(sorted(FAMILIES[family]))}.\n"
-                    f"Next: ALTER TABLE {source.name.quoted} ALTER COLUMN "
-                    f"{sql.Identifier(column).as_string()} TYPE …; or rename the table, and put a "
-                    f"view that casts the column in its place (docs/install.md, your own database)"
+                    f"expected one of {', '.join(sorted(FAMILIES[family]))}.\nNext: ALTER TABLE "
+                    f"{source.name.quoted} ALTER COLUMN {sql.Identifier(column).as_string()} "
+                    "TYPE …; or rename the table and create a view in its place that casts the "
+                    "column (docs/install.md, your own database)"
                 )
     return problems
 
 
 def _is_filled(connection: Connection[Any], name: Name) -> bool:
-    # Not by to_regclass, which may not look into a schema that the session's role may not use.
+    # Not to_regclass, which cannot look into a schema that the session's role may not use.
     row = connection.execute(
         "SELECT c.relispopulated FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
@@ -121,16 +121,17 @@ def view_sources(connection: Connection[Any], sources: tuple[Source, ...]) -> li
 def views_words(names: Sequence[str]) -> str:
     """What it means for the nightly runs that sources are views."""
     return (
-        f"Sources that are views: {', '.join(names)}. That nothing has changed there can be told "
-        "only where the refresher may read all tables below and the query casts and picks alone. "
-        "Else all that reads them is refreshed every night; each task's log says why."
+        f"Sources that are views: {', '.join(names)}. A run can tell that such a source has not "
+        "changed only if the refresher may read all tables below it and its query only picks and "
+        "casts columns. Otherwise everything that reads it is refreshed every night; each task's "
+        "log says why."
     )
 
 
 def live_columns(connection: Connection[Any], name: Name) -> dict[str, str]:
     """The columns of a live relation and their types without modifiers, in column order.
 
-    Empty where the relation does not exist.
+    Empty if the relation does not exist.
     """
     rows = connection.execute(
         """

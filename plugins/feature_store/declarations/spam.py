@@ -19,15 +19,15 @@ _LIST = re.compile(r"(?<![:\w]):(?P<no>no_)?spam_tokens\b")
 
 
 class Spam(BaseModel):
-    """The words that mark spam, and where they stand.
+    """The words that mark spam, and where they are.
 
     Attributes:
         source: the table whose rows they mark.
-        key: its column by which all that follows from a row is left out, a whole number.
-        column: its column in which they stand.
-        tokens: they, in lower case and without blanks around them.
-        no_tokens: the words that say that there is none.
-        fact: how the record calls what a refresh tells of them: how many there were as it began.
+        key: its column (a whole number) by which everything made of a flagged row is left out.
+        column: the column with these words.
+        tokens: the words, in lower case and without blanks around them.
+        no_tokens: the words that mean "no spam".
+        fact: the name, in the record, of how many there were when a refresh began.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class Spam(BaseModel):
         )
 
     def filled_in(self, text: str) -> str:
-        """An SQL text with the words for ``:spam_tokens`` and ``:no_spam_tokens``."""
+        """An SQL text in which the words replace ``:spam_tokens`` and ``:no_spam_tokens``."""
         return _LIST.sub(
             lambda m: _literals(self.no_tokens if m["no"] else self.tokens).as_string(), text
         )
@@ -64,7 +64,7 @@ def read_spam(include_dir: Path) -> Spam | None:
     """Read ``spam.toml``; None where a store has none.
 
     Raises:
-        BadInput: it is malformed, has no word that marks spam, or a word that cannot be met.
+        BadInput: it is malformed, has no word that marks spam, or a word that can never match.
     """
     path = include_dir / "spam.toml"
     if not os.path.lexists(path):  # a link to nowhere is an error
@@ -81,7 +81,7 @@ def read_spam(include_dir: Path) -> Spam | None:
     every = (*spam.tokens, *spam.no_tokens)
     if wrong := sorted({w for w in every if every.count(w) > 1 or w != w.strip(" ").lower()}):
         raise BadInput(
-            f"{path}: expected each word once, in small letters, without blanks around it; not "
+            f"{path}: expected each word once, in lower case, without spaces around it; not "
             f"{in_words(list(map(repr, wrong)))}."
         )
     return spam

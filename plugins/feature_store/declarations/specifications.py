@@ -1,7 +1,7 @@
-"""Specifications: what a relation's rows are, said once more, by another route than its own file.
+"""Specifications: a second query for a relation's rows, by another route than its own file.
 
-A file of ``include/sql/specifications`` is called by its relation. Below its header stands one
-query, which gives the relation's columns and rows and nothing else: `comparison` does the rest.
+A file of ``include/sql/specifications`` is named after its relation. Below its header is one query,
+which gives exactly the relation's columns and rows; `comparison` does the rest.
 """
 
 from __future__ import annotations
@@ -34,14 +34,13 @@ class Specification:
         path: the file.
         relation: whose rows.
         title: the same in one sentence.
-        key: the columns that tell rows apart, which may be NULL; none where rows may be alike.
-        tolerance: by column, how far a value may be off, as a share of what is expected; every
-            other column is held to the last bit.
-        query: gives them.
-        digest: of the query and how it is compared: equal for two that PostgreSQL reads alike.
+        key: the columns that tell rows apart, which may be NULL; none if rows may be equal.
+        tolerance: by column, how far a value may be off, as a share of the expected value; every
+            other column must be equal to the last bit.
+        query: gives the rows.
+        digest: of the query and how it is compared; equal if PostgreSQL reads two as the same.
         reads: every relation and source that the query names.
-        by_owner: whether a relation that was adopted in the place of ours is held to its owner's
-            own definition instead.
+        by_owner: whether an adopted relation is compared with its owner's own definition instead.
     """
 
     path: Path
@@ -76,13 +75,13 @@ def read_specification(path: Path, spam: Spam | None) -> Specification:
     return _read(path, spam.filled_in(text) if spam else text)
 
 
-# As with the relations' own files: a process reads them more than once.
+# Cached, as the relations' own files: a process reads them more than once.
 @lru_cache(maxsize=256)
 def _read(path: Path, text: str) -> Specification:
     header = read_header(path, text, ("Specification", "Relation", "Key", "Route"))
     named = header["Relation"].split()[0]
     if named != path.stem:
-        raise BadInput(f"{path} specifies {named}; its name says {path.stem}.")
+        raise BadInput(f"{path} specifies {named}; expected {path.stem}, as the file is called.")
     try:
         relation = Name.parse(named)
     except BadInput as error:

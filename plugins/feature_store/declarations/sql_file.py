@@ -1,4 +1,4 @@
-"""Reading one SQL file: its statements, and the relation that they make."""
+"""Reads one SQL file: its statements, and the relation that they create."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Statement:
     """One statement of a file.
 
     Attributes:
-        text: as it stands in the file, without the closing semicolon.
+        text: as in the file, without the closing semicolon.
         normal: the same without comments, line breaks and the case of unquoted words: equal for
             two statements that PostgreSQL would read alike.
     """
@@ -42,7 +42,7 @@ class SqlFile:
     Attributes:
         path: where it is.
         name: the relation that it creates; also the file's name.
-        materialized: whether that is a materialized view, else it is a plain view.
+        materialized: whether it is a materialized view; else it is a plain view.
         create: the statement that creates it.
         indexes: the statements that create its indexes, by index name.
         unique_indexes: the columns of its plain unique indexes (columns only, no condition), by
@@ -50,8 +50,8 @@ class SqlFile:
         comments: the statements that comment on it.
         described: the columns that they describe.
         reads: every relation that its query names.
-        shows: those of them that the outermost SELECT names itself, in that order: a column that
-            keeps its name comes from the first of these that has it.
+        shows: those of them that the outermost SELECT names, in that order. A column that keeps its
+            name comes from the first of these that has it.
     """
 
     path: Path
@@ -90,11 +90,11 @@ def read_sql_file(path: Path) -> SqlFile:
     return _sql_file(path, read_text(path))
 
 
-# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
+# Cached, because parsing is slow and a task reads all files twice: for the DAG and for its work.
 @lru_cache(maxsize=256)
 def _sql_file(path: Path, source: str) -> SqlFile:
     statements = _split(path, source)
-    # sqlglot does not know these two endings, and what is read here does not depend on them.
+    # sqlglot does not know these two endings, and nothing read here depends on them.
     parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]
     creates = [i for i, p in enumerate(parsed) if _is_create(p, "VIEW")]
     if len(creates) != 1:
@@ -106,7 +106,7 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     create = parsed[creates[0]]
     name = _name(path, create.this)
     if str(name) != path.stem:
-        raise BadInput(f"{path} creates {name}; its name says {path.stem}.")
+        raise BadInput(f"{path} creates {name}; expected {path.stem}, as the file is called.")
     materialized = create.find(exp.MaterializedProperty) is not None
     _check_form(path, name, statements[creates[0]].text, materialized=materialized)
     indexes: dict[str, Statement] = {}
@@ -126,7 +126,8 @@ def _sql_file(path: Path, source: str) -> SqlFile:
         elif p is not create:
             raise BadInput(
                 f"{path}: a statement that does not belong to {name}: {statement.text[:80]!r}.",
-                next_step=f"Keep what creates {name}, its indexes and its comments; move the rest.",
+                next_step=f"Keep only what creates {name}, its indexes and its comments; move "
+                "the rest.",
             )
     return SqlFile(
         path=path,
@@ -145,12 +146,12 @@ def _sql_file(path: Path, source: str) -> SqlFile:
 def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> None:
     if not _BEFORE_QUERY.match(create):
         raise BadInput(
-            f"{path}: something stands between {name} and its query.",
-            next_step="Name the columns in the query; leave options to the database.",
+            f"{path}: there is something between {name} and its query.",
+            next_step="Name the columns in the query. Set options in the database.",
         )
     if materialized and not _NO_DATA.search(create):
         raise BadInput(
-            f"{path} fills {name} while it creates it.",
+            f"{path} fills {name} when it creates it.",
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
         )
 
@@ -165,7 +166,7 @@ def split_statements(path: Path) -> tuple[Statement, ...]:
 
 
 def split_text(path: Path, source: str) -> tuple[Statement, ...]:
-    """Split a file's text, with values in the place of names; see `split_statements`."""
+    """Split a file's text in which values have replaced names; see `split_statements`."""
     return _split(path, source)
 
 
@@ -174,10 +175,10 @@ def read_query(path: Path, source: str) -> Statement:
 
     Args:
         path: the file, for messages.
-        source: its text, with numbers in the place of thresholds.
+        source: its text, in which numbers have replaced thresholds.
 
     Raises:
-        BadInput: it is anything else than one query.
+        BadInput: it is not exactly one query.
     """
     statement = read_statement(path, source)
     if not isinstance(parse(path, statement.text), exp.Query):
@@ -237,19 +238,19 @@ def _groups(tokens: Iterable[Token]) -> Iterator[list[Token]]:
 
 def _normal(source: str, token: Token) -> str:
     text = source[token.start : token.end + 1]
-    # Values and quoted names count letter by letter, whichever way they are quoted. Other words do
-    # not, nor do the blanks inside a phrase that is one token, such as ORDER BY.
+    # Case matters in values and quoted names, however they are quoted. It does not in other words,
+    # nor do the blanks inside a phrase that is one token, such as ORDER BY.
     quoted = any(mark in text for mark in "'\"$")
     return text if quoted else " ".join(text.lower().split())
 
 
-# A plan reads the same few queries that a suite reads again.
+# Cached, because the same few queries are read several times.
 @lru_cache(maxsize=256)
 def parse(path: Path, text: str) -> exp.Expr:
-    """Read one statement of a file as SQL. Nothing may alter what this returns.
+    """Read one statement of a file as SQL. Do not change the result, which is cached.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not SQL.
     """
     try:
         parsed = sqlglot.parse_one(text, dialect="postgres")
@@ -267,7 +268,7 @@ def _is_create(parsed: exp.Expr, kind: str) -> bool:
 
 
 def _plain_columns(parsed: exp.Expr) -> tuple[str, ...]:
-    """The columns of an index over columns alone; empty for any other."""
+    """The columns of an index over plain columns; empty for any other index."""
     parameters = parsed.this.args["params"]
     keys = [k.this if isinstance(k, exp.Ordered) else k for k in parameters.args["columns"]]
     if parameters.args.get("where") or not all(isinstance(key, exp.Column) for key in keys):

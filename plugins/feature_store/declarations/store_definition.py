@@ -34,13 +34,13 @@ class Relation:
         file: the SQL file that defines it.
         refresh: how it is refreshed.
         witness: SQL that records what a refresh of it saw, run in the refresh's transaction.
-        specification: what its rows are, by another route.
-        guards: what must hold of it, and of the sources that it reads, before it is refreshed.
-        sources: the user's tables that its refresh or its specification reads, through plain views
-            too: what they hold may have changed a moment later.
-        key: the columns that its header names as its key; none where an index is enough, or rows
-            may be alike.
-        other_key: by which it may be unique instead if it was there before us.
+        specification: the second query for its rows.
+        guards: what must hold for it and its sources before it is refreshed.
+        sources: the user's tables that its refresh or its specification reads, also through plain
+            views. Their rows may change at any moment.
+        key: the columns that its header names as its key; none if an index is enough, or rows may
+            be equal.
+        other_key: the key that it may have instead if it was adopted.
         rows: which rows it holds, if its header says so.
     """
 
@@ -74,20 +74,20 @@ class Relation:
 
     @property
     def specified_by_refresh(self) -> Specification | None:
-        """Its specification, if only its refresh can hold it to that: in its own snapshot."""
+        """Its specification, if only its refresh, in its own snapshot, can compare it with that."""
         by_refresh = self.refresh is not Refresh.NEVER and self.sources
         return self.specification if by_refresh else None
 
 
 @dataclass(frozen=True)
 class Store:
-    """Every relation, each after all that it reads, and the sources below them.
+    """Every relation, each after everything that it reads, and the sources below them.
 
     Attributes:
-        profile: what it is called, and where it lives.
+        profile: its name and where it is.
         relations: in an order in which they can be created and refreshed.
         sources: the user's tables that they read.
-        source_guards: what must hold of these before anything is refreshed.
+        source_guards: what must hold for the sources before anything is refreshed.
     """
 
     profile: StoreProfile
@@ -121,7 +121,7 @@ class Store:
 
 
 def closure(store: Store, relation: Relation) -> tuple[Relation, ...]:
-    """A relation and all of ours that it reads, directly or not, each after what it reads."""
+    """A relation and all of the store's that it reads, directly or not, in order of refresh."""
     by_name = {r.name: r for r in store.relations}
     found: set[Name] = set()
     pending = [relation.name]
@@ -171,7 +171,7 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
             if file.name.relation in seen:
                 raise BadInput(
                     f"{path}: another file defines a relation called {file.name.relation} too.",
-                    next_step="Give it another name: tasks are called by it, without the schema.",
+                    next_step="Rename it: tasks are named after the relation, without the schema.",
                 )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
@@ -218,16 +218,16 @@ def _check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterab
         folder = path.parent.relative_to(sql_dir).as_posix()
         if folder in _OF_THE_PACKAGE:
             raise BadInput(
-                f"{path} is a file of an earlier version: the package has its own of {folder} now.",
+                f"{path} is left from an earlier version: the package has its own {folder} now.",
                 next_step=f"Delete the folder {path.parent}.",
             )
         if folder not in known:
             raise BadInput(
-                f"{path} is in no folder that is read.",
+                f"{path} is not in a folder that is read.",
                 next_step=f"Move it to one of {', '.join(sorted(known))}.",
             )
         if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
-            raise BadInput(f"{path} is about {path.stem}, which no file defines.")
+            raise BadInput(f"{path} is named after {path.stem}, which no file defines.")
 
 
 def _check_kind(file: SqlFile, refresh: Refresh) -> None:
@@ -239,7 +239,8 @@ def _check_kind(file: SqlFile, refresh: Refresh) -> None:
         raise BadInput(
             f"{file.path}: {file.name} has no plain unique index, so it cannot be refreshed "
             f"concurrently.",
-            next_step="Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base.",
+            next_step="Add a CREATE UNIQUE INDEX on columns, without WHERE; or move the file to "
+            "base.",
         )
 
 
@@ -254,24 +255,24 @@ def check_reads(file: SqlFile, known: Set[Name]) -> None:
         raise BadInput(
             f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
             f"neither a relation of the store nor a source.",
-            next_step="Mend the name, or declare the source in include/sources.toml.",
+            next_step="Fix the name, or declare the source in include/sources.toml.",
         )
 
 
 def _check_outlines(relations: dict[Name, Relation], include_dir: Path) -> None:
-    """Hold the DAG's edges, which come from the outlines, to what the SQL reads."""
+    """Check that the DAG's edges, which come from the outlines, are what the SQL reads."""
     for name, outline in read_outlines(include_dir).items():
         reads = relations[name].file.reads & relations.keys()
         for other in sorted(outline.reads - reads):
             raise BadInput(
                 f"{relations[name].file.path} names {other} without reading it.",
-                next_step=f"Call that alias, column or function of {name} otherwise.",
+                next_step=f"Rename that alias, column or function in {name}.",
             )
         for other in sorted(reads - outline.reads):
             raise BadInput(
                 f"{relations[name].file.path} reads {other} in a way that the DAG cannot see.",
-                next_step=f"Write {other} plainly; a quote that is escaped with a backslash hides "
-                "what follows it.",
+                next_step=f"Write {other} plainly: a quote escaped with a backslash hides the "
+                "text after it.",
             )
 
 
@@ -298,7 +299,7 @@ def _check_layers(store: Store) -> None:
             above = [r for r in store.refreshed_before(relation) if r.refresh is Refresh.CONCURRENT]
             if above:
                 raise BadInput(
-                    f"{relation.file.path} is a base layer and reads the read layer "
-                    f"{above[0].name}; every base layer is done before a read layer starts.",
+                    f"{relation.file.path} is a base layer but reads the read layer "
+                    f"{above[0].name}. All base layers are refreshed before any read layer.",
                     next_step="Move the file to the folder read.",
                 )

@@ -1,4 +1,4 @@
-"""What a store is called, and where it lives: ``include/store.toml``."""
+"""A store's name and where it is: ``include/store.toml``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_OURS = re.compile(rf"pg_.*|information_schema|{AUDIT_SCHEMA}|{LOG_SCHEMA}")
 
 def _small(text: str) -> str:
     if not _SMALL.fullmatch(text):
-        raise ValueError("expected small letters, digits and _, a letter first, at most 40")
+        raise ValueError("expected lower-case letters, digits and _, a letter first, at most 40")
     return text
 
 
@@ -55,12 +55,12 @@ Words = Annotated[str, AfterValidator(_words)]
 
 
 class Newest(BaseModel):
-    """By what it is known how old the sources are.
+    """How the age of the sources is known.
 
     Attributes:
-        fact: how a witness calls what it tells of the newest day of the sources.
-        threshold: the number of ``thresholds.toml`` that says how many days old that may be before
-            the page is amber; empty: any.
+        fact: the witness's fact that has the newest day of the sources.
+        threshold: the number of ``thresholds.toml`` that says how many days old it may be before
+            the page turns amber; empty: any age.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -70,16 +70,16 @@ class Newest(BaseModel):
 
 
 class StoreProfile(BaseModel):
-    """A store, apart from others.
+    """What sets a store apart from others.
 
     Attributes:
-        name: by which the database knows it: one database has one store.
-        title: how people call it.
+        name: its name in the database, which has one store.
+        title: what people call it.
         dag_id: its DAG.
         governed_schemas: where readers ask its functions. The first has the registry of feature
             sets, the others show it.
-        key: the column that rows of a sample lead with; empty: none.
-        newest: by what it is known how old its sources are.
+        key: the first column of sample rows; empty: none.
+        newest: how the age of its sources is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -120,5 +120,5 @@ def read_profile(include_dir: Path) -> StoreProfile:
         raise BadInput(f"{path}: {where}: {words}{got}.") from None
     schemas = profile.governed_schemas
     if len(set(schemas)) < len(schemas):
-        raise BadInput(f"{path}: governed_schemas: a schema is there twice, got {schemas!r}.")
+        raise BadInput(f"{path}: governed_schemas: a schema is listed twice, got {schemas!r}.")
     return profile

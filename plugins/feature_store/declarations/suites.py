@@ -17,7 +17,7 @@ _TASK = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Check(StrEnum):
-    """What can be checked of any store."""
+    """The checks that work for any store."""
 
     KEYS = "keys"
     ROWS = "rows"
@@ -31,7 +31,7 @@ class Suite(BaseModel):
 
     Attributes:
         title: what it checks, in words.
-        checks: what of it is checked of any store, beside the store's own expectations.
+        checks: the checks for any store that it has, besides the store's own expectations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,10 +44,10 @@ _SUITES = TypeAdapter(dict[str, Suite])
 
 
 def read_suites(include_dir: Path) -> Mapping[str, Suite]:
-    """Read ``suites.toml``: the suites by name, which is the task's, too, in its order.
+    """Read ``suites.toml``: the suites by name, in its order. Tasks have the same names.
 
     Raises:
-        BadInput: it is missing or malformed, or a check stands in no suite or in two.
+        BadInput: it is missing or malformed, or a check is in no suite or in two.
     """
     path = include_dir / "suites.toml"
     written = read_toml(path)
@@ -60,18 +60,18 @@ def read_suites(include_dir: Path) -> Mapping[str, Suite]:
     for name in suites:
         if not _TASK.fullmatch(name):
             raise BadInput(
-                f"{path}: a suite is called {name!r}; expected small letters, digits and _, as the "
-                "task is called so."
+                f"{path}: a suite is called {name!r}; expected lower-case letters, digits and _, "
+                "because a task has this name."
             )
     told = [check for suite in suites.values() for check in suite.checks]
     if wrong := [check.value for check in Check if told.count(check) != 1]:
         raise BadInput(
-            f"{path}: {in_words(wrong)} must stand in one suite's checks, no more and no less.",
-            next_step="Give each check to one suite: none of them can be left out.",
+            f"{path}: {in_words(wrong)} must be in the checks of exactly one suite.",
+            next_step="Give each check to one suite; none may be left out.",
         )
     return suites
 
 
 def suite_of(include_dir: Path, check: Check) -> str:
-    """The suite in which a check stands; see `read_suites`."""
+    """The suite that has a check; see `read_suites`."""
     return next(name for name, s in read_suites(include_dir).items() if check in s.checks)

@@ -1,4 +1,4 @@
-"""Reading the files and folders of ``include``, so that whatever cannot be read has one error."""
+"""Reads the files and folders of ``include``; whatever cannot be read gives one kind of error."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def read_text(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        BadInput: it is missing, may not be read, is no file (a folder, a pipe), is larger than
+        BadInput: it is missing, may not be read, is not a file (a folder, a pipe), is larger than
             4 MB, or is not UTF-8.
     """
     try:
         status = path.stat()
         # Before it is opened: a pipe would never end.
         if not stat.S_ISREG(status.st_mode):
-            raise BadInput(f"{path} cannot be read: it is no file.")
+            raise BadInput(f"{path} cannot be read: it is not a file.")
         if status.st_size > _MOST_BYTES:
             raise BadInput(
                 f"{path} cannot be read: it has {status.st_size:,} bytes; expected at most "
@@ -34,19 +34,19 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: its bytes, or its name, are no text
         raise BadInput(f"{path} cannot be read: {error}") from error
     if "\0" in text:
-        raise BadInput(f"{path} cannot be read: it holds a zero byte.")
+        raise BadInput(f"{path} cannot be read: it contains a zero byte.")
     return text
 
 
 def files_in(folder: Path, suffix: str, *, required: bool = True) -> list[Path]:
-    """What a folder holds under names that end so, in order.
+    """The files of a folder whose names end in a suffix, in order.
 
-    `Path.glob` would take a folder that may not be read for an empty one.
+    `Path.glob` would treat a folder that may not be read as empty.
 
     Args:
         folder: where.
         suffix: with its dot.
-        required: whether a folder that is missing is an error.
+        required: whether a missing folder is an error.
 
     Raises:
         BadInput: it cannot be listed.

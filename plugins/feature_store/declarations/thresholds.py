@@ -1,4 +1,4 @@
-"""The numbers of ``include/thresholds.toml``, for which ``:name`` stands in a query, as in psql."""
+"""The numbers of ``include/thresholds.toml``, which replace ``:name`` in a query, as in psql."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _THRESHOLDS = TypeAdapter(
     dict[str, Annotated[float, AllowInfNan(False)]], config=ConfigDict(strict=True)
 )
 REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
-"""The thresholds by which a refresh is refused; see `lost_rows`."""
+"""The thresholds that refuse a refresh; see `lost_rows`."""
 LEAST_ROWS_FOR_DRIFT = 500
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
@@ -41,13 +41,14 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
         ) from None
     if missing := sorted(REFUSALS - thresholds.keys()):
         raise BadInput(
-            f"{path} lacks {', '.join(missing)}.", next_step="Copy the lines of the package's own."
+            f"{path} lacks {', '.join(missing)}.",
+            next_step="Copy these lines from the package's own file.",
         )
     return thresholds
 
 
 def least_rows_for_drift(include_dir: Path) -> float:
-    """Of how many rows drift is measured; a store whose file does not say so has the package's own.
+    """The least rows for measuring drift; the package's own number if the store's file has none.
 
     Raises:
         BadInput: as for `read_thresholds`.
@@ -72,7 +73,7 @@ def filled_in(path: Path, text: str, thresholds: Mapping[str, float | str]) -> s
     """The one query of a file, with its numbers, or other SQL, and without its semicolon.
 
     Raises:
-        BadInput: it names a threshold that there is not.
+        BadInput: it names an unknown threshold.
     """
 
     def number(match: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
-"""All that a store's folder declares, read at once before any work.
+"""Reads everything that a store's folder declares, before any work.
 
 A run reads a file when it needs it: an expectation after the last refresh, a leak rule after the
-last suite. What cannot be read, or names what does not exist, would be found there, hours later.
+last suite. Without this check, a file that cannot be used would be found hours later.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 from feature_store.text_format import in_words
 
-# Expectations are about its tables, too, and which there are its own steps say.
+# Expectations are also about the audit schema's tables, which its migrations create.
 
 
 def check_declarations(include_dir: Path, store: Store) -> None:
-    """Read every file of the folder as whoever uses it would, and hold them to each other.
+    """Read every file of the folder as its user would, and check that they fit together.
 
     Args:
         include_dir: the folder.
@@ -55,7 +55,7 @@ def check_declarations(include_dir: Path, store: Store) -> None:
 
 
 def checks(include_dir: Path, store: Store) -> Iterator[Callable[[], object]]:
-    """What `check_declarations` looks at, one by one; each raises what it finds."""
+    """The checks of `check_declarations`; each raises what it finds."""
     for path in sorted((include_dir / "sql").rglob("*.sql")):
         yield partial(_check_statements, path)
     yield partial(_check_profile, include_dir, store)
@@ -86,28 +86,28 @@ def _check_statements(path: Path) -> None:
         raise BadInput(f"{path} has no statement.")
     if named := named_moments(read_text(path)):
         raise BadInput(
-            f"{path} holds {named[0]!r}: as a date it is the day on which PostgreSQL reads it, and "
-            "a relation that is created so keeps that day for good.",
-            next_step="Take the day from the rows. A word that is no date is written in two parts: "
-            "'to' || 'day'.",
+            f"{path} has {named[0]!r}. As a date, PostgreSQL replaces it with the day on which "
+            "the relation is created, and keeps that day forever.",
+            next_step="Take the day from the rows. If it is not meant as a date, write it in two "
+            "parts: 'to' || 'day'.",
         )
 
 
 def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
     known = {relation.name for relation in store.relations}
-    what = "no relation of the store"
+    what = "not a relation of the store"
     if sources:
         known |= {source.name for source in store.sources}
         what = "neither a relation of the store nor a source"
     if name not in known:
         raise BadInput(
             f"{where}: {name} is {what}.",
-            next_step="Mend the name, or the files that should declare it.",
+            next_step="Fix the name, or the files that should declare it.",
         )
 
 
 def _check_profile(include_dir: Path, store: Store) -> None:
-    """The store lives where its functions are: a refresh looks for its views nowhere else."""
+    """Relations must be in a governed schema: a refresh looks for views nowhere else."""
     for relation in store.relations:
         _require_governed(store, relation.name.schema, str(relation.file.path))
     threshold = store.profile.newest.threshold
@@ -115,7 +115,7 @@ def _check_profile(include_dir: Path, store: Store) -> None:
         raise BadInput(
             f"{include_dir / 'store.toml'}: newest.threshold: {threshold} is not in "
             "thresholds.toml.",
-            next_step="Mend the name, or leave it out.",
+            next_step="Fix the name, or leave it out.",
         )
 
 
@@ -123,7 +123,7 @@ def _require_governed(store: Store, schema: str, where: str) -> None:
     governed = store.profile.governed_schemas
     if schema not in governed:
         raise BadInput(
-            f"{where}: {schema} is no governed schema of the store.",
+            f"{where}: {schema} is not a governed schema of the store.",
             next_step=f"Use {in_words(governed)}, or add it to governed_schemas in store.toml.",
         )
 
@@ -167,7 +167,7 @@ def _check_exceptions(
 
 
 def _check_queries(include_dir: Path, store: Store) -> None:
-    """Expectations and witnesses: each is one statement about what there is."""
+    """Expectations and witnesses: each is one statement about relations that exist."""
     for suite in read_suites(include_dir):
         folder = include_dir / "sql" / "expectations" / suite
         files = {path.stem: path for path in files_in(folder, ".sql")}
@@ -175,7 +175,7 @@ def _check_queries(include_dir: Path, store: Store) -> None:
         for name, times in Counter(e.name for e in expectations).items():
             if times > 1:
                 raise BadInput(
-                    f"{files[name]}: another expectation of that suite is called {name} too."
+                    f"{files[name]}: another expectation of that suite is called {name}, too."
                 )
         for expectation in expectations:
             if path_of := files.get(expectation.name):
@@ -187,26 +187,29 @@ def _check_queries(include_dir: Path, store: Store) -> None:
     if unused := unused_thresholds(include_dir):
         raise BadInput(
             f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
-            next_step="Mend the name, or delete the line.",
+            next_step="Fix the name, or delete the line.",
         )
 
 
 def _check_rows(store: Store, relation: Relation) -> None:
-    """What its header says of its rows can be held to what it reads, and to its specification."""
+    """The header's row set must fit what the relation reads, and its specification."""
     rows, path = relation.rows, relation.file.path
     if rows is not None:
         if relation.refresh is Refresh.NEVER:
-            raise BadInput(f"{path}: Rows: a plain view keeps none; its specification proves them.")
+            raise BadInput(
+                f"{path}: Rows: not for a plain view, which keeps no rows; its "
+                "specification proves them."
+            )
         _require(store, rows.of, f"{path}: Rows", sources=False)
         of = store.find(str(rows.of))
         if of not in closure(store, relation) or of is relation:
             raise BadInput(f"{path}: Rows: {relation.name} does not read {of.name}.")
         if not of.keys:
-            raise BadInput(f"{path}: Rows: {of.name} has no key by which rows could be told apart.")
+            raise BadInput(f"{path}: Rows: {of.name} has no key to tell its rows apart.")
         if rows.without and rows.without.source not in relation.sources:
             raise BadInput(
-                f"{path}: Rows: {relation.name} leaves out spam without reading "
-                f"{rows.without.source}, in which spam.toml finds it."
+                f"{path}: Rows: {relation.name} leaves out spam but does not read "
+                f"{rows.without.source}, where spam.toml says spam is found."
             )
         if rows.without:
             known = next(s.columns for s in store.sources if s.name == rows.without.source)
@@ -221,14 +224,14 @@ def _check_rows(store: Store, relation: Relation) -> None:
     keys = [set(key) for key in relation.keys.values()]
     if set(specification.key) not in (keys or [set()]):
         raise BadInput(
-            f"{specification.path}: its key is {', '.join(specification.key) or 'none'}, which is "
-            f"no key of {relation.name}.",
+            f"{specification.path}: its key is {', '.join(specification.key) or 'none'}, which "
+            f"is not a key of {relation.name}.",
             next_step=f"Add a unique index to {path}, or a line '-- Key: …' to its header.",
         )
 
 
 def _check_specification(store: Store, relation: Relation) -> None:
-    """It reads what is there when it is compared, and what is proven itself."""
+    """A specification may read only what exists when it is compared, and is itself proven."""
     specification = relation.specification
     if specification is None:
         if relation.refresh is not Refresh.NEVER:
@@ -240,22 +243,23 @@ def _check_specification(store: Store, relation: Relation) -> None:
         if store.find(str(name)).specification is None:
             raise BadInput(
                 f"{path} reads {name}, which has no specification of its own.",
-                next_step=f"Say in {path} itself what it takes from there, or specify {name}.",
+                next_step=f"Write in {path} itself what it takes from there, or write a "
+                f"specification of {name}.",
             )
         if relation.specified_by_refresh and name not in before:
             raise BadInput(
-                f"{path} reads {name}, which is refreshed after {relation.name} or beside it.",
+                f"{path} reads {name}, which is refreshed after {relation.name} or at the same "
+                "time.",
                 next_step=f"Read what {relation.name} itself reads.",
             )
 
 
 def unspecified(file: SqlFile) -> BadInput:
-    """What is wrong with a relation that has no specification."""
+    """The error for a relation without a specification."""
     return BadInput(
-        f"{file.path}: nothing else says what the rows of {file.name} are, so that no run could "
-        "prove them.",
-        next_step=f"Write include/sql/specifications/{file.name}.sql: a query of the same rows, by "
-        "another route.",
+        f"{file.path}: {file.name} has no specification, so no run could prove its rows.",
+        next_step=f"Write include/sql/specifications/{file.name}.sql: a query that gives the "
+        "same rows in another way.",
     )
 
 

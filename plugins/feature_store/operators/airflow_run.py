@@ -48,9 +48,9 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
         return lease
     if state_of(holder) in _ENDED:
         raise RunOver(
-            f"{holder} is over, so that this task of it has no turn any more.",
+            f"{holder} has ended, so this task of it may not work any more.",
             readers="what they had before; this task changed nothing.",
-            next_step="Clear the task, if its work is wanted.",
+            next_step="Clear the task if its work is still wanted.",
         )
 
     def is_over(other: Holder) -> bool | None:
@@ -115,7 +115,7 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
     run = context["dag_run"]
     if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
         raise BadInput(
-            "A backfill answers for the days of its range; as_of_day is for manual runs.",
+            "as_of_day is for manual runs; a backfill runs for the days of its range.",
             readers="nothing was changed.",
             next_step="Create the backfill again without as_of_day in its conf.",
         )
@@ -150,7 +150,7 @@ def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
             if told != _NOT_FOUND:
                 raise  # it did not answer: whoever has the lease may well be at work
             # Airflow has forgotten the run, or it was another Airflow's.
-            log.info("Airflow knows nothing of %s.", holder)
+            log.info("Airflow does not know %s.", holder)
             return None
         return state
 

@@ -58,7 +58,8 @@ def failed_before(context: Context) -> RunFailed | None:
     return RunFailed(
         "Tasks of this run did not do their work:",
         items=items,
-        readers="layers that were refreshed before the failure show new rows, the others old.",
-        next_step="Read the log of the task that failed, mend it, then clear that task with what "
-        "follows it.",
+        readers="new rows of layers that were refreshed before the failure, old rows of the "
+        "others.",
+        next_step="Read the log of the failed task, fix the cause, then clear that task with "
+        "what follows it.",
     )

@@ -53,7 +53,7 @@ def feature_store_dag(
     feature_sets = read_feature_sets(include_dir)
     with DAG(
         dag_id=profile.dag_id,
-        description="Refresh the feature store, prove it, hold it to its contracts, certify it.",
+        description="Refresh the feature store, prove it, check its contracts, certify it.",
         schedule=CronTriggerTimetable(
             schedule or settings.schedule, timezone=settings.schedule_zone
         ),
@@ -88,20 +88,20 @@ def _params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="As-of day",
-            description="The day that the run answers for; empty: its logical date's day.",
+            description="The day that the run answers for. Empty: the day of its logical date.",
         ),
         "refresh_unchanged": Param(
             False,
             type="boolean",
             title="Refresh unchanged",
-            description="Refresh every relation, even one of which nothing that it reads changed.",
+            description="Refresh every relation, even those whose inputs have not changed.",
         ),
         "accept_shrink": Param(
             False,
             type="boolean",
             title="Accept lost rows",
-            description="Refresh although sources or layers have lost many of their rows: it is "
-            "meant.",
+            description="Refresh although sources or layers have lost many rows, because this is "
+            "intended.",
         ),
     }
 
@@ -130,15 +130,15 @@ def _add_tasks(
         Refresh.BLOCKING: TaskGroup("base", tooltip="Blocking: readers wait while each runs."),
         Refresh.CONCURRENT: TaskGroup("read", tooltip="Concurrent: readers never wait."),
     }
-    with TaskGroup(EXPECTATIONS, tooltip="Side by side, each to its end.") as expectations:
+    with TaskGroup(EXPECTATIONS, tooltip="All at the same time, each to its end.") as expectations:
         for suite, title in suites.items():
             SuiteOperator(task_id=suite, suite=suite, doc_md=title)
     assert_contract = AssertContractOperator(
         task_id=VERDICT,
         trigger_rule="all_done",
         outlets=outlets,
-        doc_md="The verdict: fails if anything failed before, else holds the feature sets to their "
-        "contracts, the leak gates and history, and certifies the store.",
+        doc_md="The verdict: fails if anything failed before. Otherwise checks contracts, leak "
+        "gates and history, and certifies the store.",
     )
 
     refreshes = {

@@ -92,5 +92,5 @@ def require_record(connection: Connection[Any], settings: Settings, context: Con
     holder = holder_of(context)
     if has_record(connection, holder):
         return
-    log.warning("%s has no record: prepare did not do its work, so it is done here.", holder)
+    log.warning("%s has no record: prepare did not do its work, so this task does it.", holder)
     look_and_open(connection, settings, context, once=True)

@@ -119,7 +119,7 @@ class StoreOperator(BaseOperator):
                 if not connection.closed:
                     connection.cancel_safe(timeout=_CANCEL_SECONDS)
             except psycopg.Error as error:
-                log.warning("The server could not be told: %s", str(error).strip())
+                log.warning("The server could not be asked to stop them: %s", str(error).strip())
 
     def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
         """What failed has written nothing. Else OpenLineage's provider asks as of a success."""

@@ -111,7 +111,7 @@ class AssertContractOperator(StoreOperator):
             mail_warnings(connection, context, self.settings)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection, context)
-        with _whatever_happens("The lease was not given back; the next run takes it"):
+        with _whatever_happens("The lease was not released; the next run takes it over"):
             self._end(connection, settings, context)
 
     def _assert(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
@@ -130,7 +130,7 @@ class AssertContractOperator(StoreOperator):
         self._before = verdict_of(connection, lease.holder) or 0
         with connection.transaction():
             certify(connection, lease, store, list(logged_sets(settings.include_dir)))
-        log.info("Certified: what readers read now is proven.")
+        log.info("Certified: the rows that readers have now are proven.")
 
     def _end_badly(self, context: Context, error: BaseException) -> bool:
         """Record the failed verdict and send the one mail. True: the store is certified after all.
@@ -145,7 +145,7 @@ class AssertContractOperator(StoreOperator):
             settings = self.settings()
             with self._session(settings) as connection:
                 if self._is_certified(connection, context):
-                    log.warning("The store was certified all the same: %s", str(error).strip())
+                    log.warning("The store was certified nevertheless: %s", str(error).strip())
                     self._end_well(connection, settings, context)
                     return True
                 verdict = record_failure(connection, settings, context, error)
@@ -154,7 +154,7 @@ class AssertContractOperator(StoreOperator):
         except (StoreError, psycopg.Error) as problem:
             if passes_on_its_own(problem) and not is_last_try(context):
                 raise
-            log.warning("The verdict is not on record as it should be: %s", str(problem).strip())
+            log.warning("The verdict could not be recorded: %s", str(problem).strip())
         mail_failure(context, error, verdict, self.settings)
         return False
 
@@ -221,7 +221,7 @@ def _tell_of_reviews(
     for review in found.reviews:
         log.warning("For review: %s", review)
     for review in found.unanswered:
-        log.warning("Closed without an answer, as a definition changed: %s", review)
+        log.warning("Closed without an answer, because a definition changed: %s", review)
     if found.reviews or found.unanswered:
         mail_reviews(connection, context, found, settings)
 
@@ -241,7 +241,7 @@ def _assert_contracts(
     for feature_set in feature_sets:
         checked = assert_contract(connection, feature_set)
         log.info(
-            "Feature set %s: OK, n=%s, hash=%s, carried by %s.",
+            "Feature set %s: OK, n=%s, hash=%s, bound to %s.",
             checked.name,
             checked.live_n,
             checked.live_hash,
@@ -300,4 +300,4 @@ def _assert_history(
             log.info("Accepted by this backfill: %s", accepted)
     assert_history(verdict)
     for change in verdict.definition_changes:
-        log.warning("History begins anew: %s", change)
+        log.warning("History starts again: %s", change)

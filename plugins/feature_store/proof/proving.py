@@ -28,8 +28,8 @@ from feature_store.text_format import in_words
 log = logging.getLogger(__name__)
 
 _FLOATS = ("real", "double precision")
-NOTHING_TO_COMPARE = "nothing to compare: the relation has no row, and neither has the other route"
-"""What is said of a proof that is met so: that two routes agree on nothing is proof, too."""
+NOTHING_TO_COMPARE = "nothing to compare: relation and specification both give no rows"
+"""The words for such a proof, which is met: two routes that agree on no rows prove it, too."""
 
 
 def compare_before_refresh(connection: Connection[Any], relation: Relation) -> Comparison | None:
@@ -145,7 +145,7 @@ def _compare(
             f"{relation.name} cannot be proven:",
             items=problems,
             readers="the rows of the last refresh.",
-            next_step="Put the file back, or mend it, then clear this task.",
+            next_step="Restore or fix the file, then clear this task.",
         )
     columns = _described(connection, specification)
     floats = [column for column, kind in columns.items() if kind in _FLOATS]
@@ -165,10 +165,10 @@ def _compare(
         if passes_on_its_own(error):
             raise
         raise StoreError(
-            f"{relation.name} could not be compared with its specification, which says nothing "
+            f"{relation.name} could not be compared with its specification. This says nothing "
             f"about its rows: {error.diag.message_primary or error}",
             readers="the rows of the last refresh.",
-            next_step=f"Mend {specification.path} or what it reads, then clear this task.",
+            next_step=f"Fix {specification.path} or what it reads, then clear this task.",
         ) from error
 
 
@@ -243,7 +243,9 @@ def _misfits(
     if not any(wrong) and list(given) != list(live):
         wrong = [f"its columns are not in the order of {relation.name}"]
     unknown = [c for c in (*specification.key, *specification.tolerance) if c not in given]
-    wrong += [f"its header names {in_words(unknown)}, which it does not give"] if unknown else []
+    wrong += (
+        [f"its header names {in_words(unknown)}, which its query does not give"] if unknown else []
+    )
     return [f"{specification.path}: {words}." for words in wrong if words]
 
 

@@ -94,7 +94,7 @@ def read_inputs(
         with connection.transaction():
             found = _walk(connection, relation, left)
     except (psycopg.ProgrammingError, psycopg.errors.ObjectNotInPrerequisiteState) as error:
-        log.info("What %s reads cannot be told: %s", relation.name, error.diag.message_primary)
+        log.info("Cannot tell what %s reads: %s", relation.name, error.diag.message_primary)
         return None
     return Inputs((*_settings(connection, relation, zone), *found))
 

@@ -26,7 +26,7 @@ from feature_store.relation_name import Name
 log = logging.getLogger(__name__)
 
 _NEXT = (
-    "Load what is missing, then clear this task with what follows; or, if the loss is meant: "
+    "Load the missing rows, then clear this task with what follows. If the loss is intended: "
     "airflow dags trigger {dag_id} --conf '{{\"accept_shrink\": true}}'"
 )
 _FACT = "rows of {}"
@@ -74,7 +74,7 @@ class ShrinkGuard:
         counts = {name: _count(connection, name) for name in self.sources}
         certified = _certified(connection, [relation.name])
         _refuse(
-            f"{relation.name} was not refreshed, for sources have lost certified rows:",
+            f"{relation.name} was not refreshed, because sources have lost certified rows:",
             _losses(self.limits, counts, certified),
             self.limits,
         )
@@ -97,7 +97,7 @@ class ShrinkGuard:
         ).fetchone()
         if before:
             _refuse(
-                f"{relation.name} was not refreshed, for it would lose certified rows:",
+                f"{relation.name} was not refreshed, because it would lose certified rows:",
                 _losses(self.limits, {relation.name: rows}, {relation.name: before}),
                 self.limits,
             )
@@ -153,9 +153,9 @@ def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> 
                 _lock(connection, source.name)
                 counts[source.name] = _count(connection, source.name)
         except psycopg.errors.LockNotAvailable:
-            log.info("%s is written anew just now.", source.name)
+            log.info("%s is being reloaded just now.", source.name)
     _refuse(
-        "Nothing was refreshed, for sources have lost certified rows:",
+        "Nothing was refreshed, because sources have lost certified rows:",
         _losses(limits, counts, certified),
         limits,
     )
@@ -208,4 +208,4 @@ def _refuse(problem: str, losses: Iterable[str], limits: Limits) -> None:
             next_step=_NEXT.format(dag_id=limits.dag_id),
         )
     for line in lines:
-        log.warning("Accepted, as this run was told: %s.", line)
+        log.warning("Accepted, because this run has accept_shrink: %s.", line)

@@ -82,7 +82,7 @@ def refresh(
     Raises:
         LeaseTaken: the lease has changed hands.
         RowsLost: it would lose too many rows; nothing of it takes effect.
-        StoreError: the relation cannot be refreshed until somebody mends something.
+        StoreError: the relation cannot be refreshed until somebody fixes something.
         psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
     """
     mode = _mode(connection, relation)
@@ -154,7 +154,7 @@ def _refresh_and_record(
     started = _moment(connection, "clock_timestamp()")
     if reads_of(connection, relation) != reads:
         raise psycopg.errors.SerializationFailure(
-            f"what {relation.name} reads was replaced or renamed while it was waited for"
+            f"what {relation.name} reads was replaced or renamed while this task waited for it"
         )
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
@@ -193,10 +193,10 @@ def _check_guards(connection: Connection[Any], relation: Relation) -> None:
     problems = guard_problems(connection, relation.guards)
     if problems:
         raise ExpectationsBroken(
-            f"{relation.name} was not refreshed, because of what it would read:",
+            f"{relation.name} was not refreshed, because its sources are not as they must be:",
             items=problems,
             readers=_what_readers_get(connection, relation),
-            next_step="Mend the above, then clear this task.",
+            next_step="Fix the above, then clear this task.",
         )
 
 
@@ -270,7 +270,7 @@ def _explain(connection: Connection[Any], relation: Relation, error: psycopg.Err
 def _remedy(relation: Relation, error: psycopg.Error) -> str:
     if error.diag.source_function == _NEVER_FILLED:
         return f"Refresh what {relation.name} reads first: clear its task, then this one."
-    default = f"Mend the cause, then clear this task; SQL: {relation.file.path}"
+    default = f"Fix the cause, then clear this task. Its SQL: {relation.file.path}"
     return _REMEDIES.get(error.sqlstate or "", default)
 
 
@@ -292,10 +292,11 @@ def _what_readers_get(connection: Connection[Any], relation: Relation) -> str:
 _NEVER_FILLED = "ExecOpenScanRelation"
 _KEY_BROKEN = ("23505", "21000")
 _REMEDIES = {
-    "23505": "Find the rows with that key in the sources, mend them, then clear this task.",
-    "21000": "Find the identical rows in the sources, mend them, then clear this task.",
+    "23505": "Find the rows with that key in the sources, fix them, then clear this task.",
+    "21000": "Find the identical rows in the sources, fix them, then clear this task.",
     "55000": "Run `bin/feature-store plan`: the unique index that the refresh needs is not usable.",
-    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT; "
-    "raise it or find out what slowed it down, then clear this task.",
-    "42501": "Grant what is missing to the role of the Airflow connection, then clear this task.",
+    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT. "
+    "Find out what slowed it down, or raise the timeout; then clear this task.",
+    "42501": "Grant the missing privilege to the role of the Airflow connection, then clear this "
+    "task.",
 }

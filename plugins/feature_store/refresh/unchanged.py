@@ -72,7 +72,7 @@ def reusable(
             return None
         left = left_by(latest)
         if read_outcome(connection, relation, left) != last.outcome:
-            log.info("%s: its rows are not those that run %s left.", relation.name, last.run_id)
+            log.info("%s: its rows are not those of run %s.", relation.name, last.run_id)
             return None
         inputs = read_inputs(connection, relation, zone, left)
     if inputs is None:
@@ -127,7 +127,7 @@ def _one_snapshot(connection: Connection[Any]) -> Iterator[None]:
 def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:
     """What is not as it was, in words."""
     changes = [
-        f"{one.name} counts as changed, for {one.doubt}"
+        f"{one.name} counts as changed: {one.doubt}"
         if one.state is None
         else f"{one.name} {'is new' if one.name not in before else 'has changed'}"
         for one in inputs.all

@@ -88,7 +88,9 @@ def collisions(connection: Connection[Any], relation: Relation) -> list[str]:
         """,
         (relation.name.schema, list(relation.file.indexes), relation.name.relation),
     ).fetchall()
-    return [f"its index {name} cannot be created: {of} has one of that name" for name, of in rows]
+    return [
+        f"its index {name} cannot be created: {of} has an index of that name" for name, of in rows
+    ]
 
 
 def expected_columns(
@@ -112,7 +114,9 @@ def expected_columns(
         if passes_on_its_own(error):
             raise
         reason = error.diag.message_primary
-        raise BadInput(f"{relation.file.path}: its columns cannot be told: {reason}.") from error
+        raise BadInput(
+            f"{relation.file.path}: its columns cannot be determined: {reason}."
+        ) from error
 
 
 def _column_misfits(
@@ -133,7 +137,7 @@ def _column_misfits(
     ]
     more = [column for column in live if column not in wanted]
     if exact and more:
-        problems.append(f"a feature set is bound to it, and it has {in_words(more)} more")
+        problems.append(f"a feature set is bound to it, and it has extra columns: {in_words(more)}")
     return problems
 
 
@@ -237,8 +241,8 @@ def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
         return []
     owner, me, view = row
     return [
-        f"it belongs to {owner}, and {me}, who applies, is no member of that role. To keep it, as "
-        f"a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
+        f"it belongs to {owner}, and {me}, who applies, is not a member of that role. To keep "
+        f"it, as a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
     ]
 
 
@@ -271,8 +275,8 @@ def _row_misfits(
     if not n:
         return []
     return [
-        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); it "
-        "may have fewer of its rows, and no others"
+        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); "
+        "it may have fewer rows, but no others"
     ]
 
 

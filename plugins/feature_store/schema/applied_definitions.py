@@ -63,8 +63,8 @@ def write_words(connection: Connection[Any], thing: StoreObject) -> None:
 def _require_recorded(done: Cursor[Any], thing: StoreObject) -> None:
     if done.rowcount != 1:
         raise NotReady(
-            f"{thing.label} was recorded when this began, and is not any more.",
-            readers="what they had; nothing was changed.",
+            f"The record of {thing.label} was removed by somebody else meanwhile.",
+            readers="what they had before; nothing was changed.",
             next_step="Run the command again.",
         )
 

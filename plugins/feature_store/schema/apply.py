@@ -104,13 +104,13 @@ def apply(
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}, and apply did not create it.",
             readers="what they had before.",
-            next_step="Rename or drop it yourself; we never touch what we did not create.",
+            next_step="Rename or drop it yourself: apply never changes what it did not create.",
         ) from error
     except psycopg.errors.DependentObjectsStillExist as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}: {error.diag.message_detail}.",
             readers="what they had before.",
-            next_step="Drop what of yours stands there, apply, then make it anew.",
+            next_step="Drop your object, apply, then create it again.",
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
@@ -234,7 +234,9 @@ def _complete(connection: Connection[Any], condition: Condition) -> None:
         _run(connection, (*part.statements, *part.comments))
     replaced = parts.replace if parts else ()
     if governance and governance.shows and replaced:
-        with naming(f"{condition.thing.label} cannot show that of {governance.registry}"):
+        with naming(
+            f"{condition.thing.label} cannot be made a view of the one in {governance.registry}"
+        ):
             join_registry(connection, governance.parts, governance.registry)
     for part in replaced:
         if part.is_table:

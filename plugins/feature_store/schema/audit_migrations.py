@@ -79,8 +79,9 @@ def pending_migrations(
     _require_unedited(connection, migrations[:latest])
     if latest > len(migrations):
         raise BadInput(
-            f"The audit schema is at version {latest}; this package knows {len(migrations)}.",
-            next_step="Run the newer version of the package that was used here before.",
+            f"The audit schema is at version {latest}; this package has only {len(migrations)} "
+            "versions.",
+            next_step="Use the newer version of the package that was used here before.",
         )
     return migrations[latest:]
 
@@ -119,8 +120,8 @@ def _require_unedited(connection: Connection[Any], applied: Sequence[Migration])
     if edited:
         raise BadInput(
             f"Edited since they were applied to this database: {', '.join(edited)}, in {FOLDER}.",
-            next_step="Put the files back as this version of the package has them; a change is a "
-            "new file with the next number.",
+            next_step="Restore the files of this version of the package. To change the schema, "
+            "add a file with the next number.",
         )
 
 

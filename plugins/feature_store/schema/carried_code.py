@@ -160,10 +160,10 @@ def _policies(connection: Connection[Any], closure: Closure) -> Iterator[str]:
     for oid, roles in subjects(connection, closure.members, closure.roots).items():
         name, role = closure.members[oid].name, ", ".join(roles)
         yield (
-            f"{name} is under row-level security, which applies to {role}: its policies would run "
-            f"with the rights of that role and decide which rows there are.\n"
-            f"Next: ALTER ROLE {role} BYPASSRLS, or GRANT the role that owns {name} TO {role} (not "
-            f"enough where row-level security is forced)."
+            f"{name} is under row-level security, which applies to {role}. Its policies would "
+            "run with that role's rights and decide which rows a refresh sees.\nNext: ALTER ROLE "
+            f"{role} BYPASSRLS, or GRANT the role that owns {name} TO {role} (not enough where "
+            "row-level security is forced)."
         )
 
 
@@ -187,8 +187,8 @@ def _calls(
             said.add(_foreign(one.relation, f"{one.what} uses {verdict.words}", rules))
         elif one.theirs and verdict.acts:
             said.add(
-                f"{one.relation}: {one.what} uses {verdict.words}; no file of ours says so, and a "
-                f"refresh would run it.\nNext: have it taken out of the view."
+                f"{one.relation}: {one.what} uses {verdict.words}; the relation's file does not "
+                "have it, and a refresh would run it.\nNext: remove it from the view."
             )
     yield from sorted(said)
 
@@ -217,13 +217,13 @@ def _operator_classes(
     rows = connection.execute(_OPERATOR_CLASSES, (list(closure.members),))
     for schema, name, what, function in rows:
         if function not in rules.functions:
-            words = f"{what} has an operator class with {function}, which is no superuser's"
+            words = f"{what} has an operator class with {function}, not a superuser's function"
             yield _foreign(f"{schema}.{name}", words, rules)
 
 
 def _foreign(relation: str, words: str, rules: LeakRules) -> str:
     return (
-        f"{relation}: {words}. A refresh would run it with our rights.\n"
-        f"Next: have it taken away, or vouch for the function in {rules.path}, then "
-        "`bin/feature-store stamp-proofs`."
+        f"{relation}: {words}. A refresh would run it with the owner's rights.\nNext: have it "
+        f"removed, or declare the function in {rules.path}, then `bin/feature-store "
+        "stamp-proofs`."
     )

@@ -53,19 +53,19 @@ class ContractEffect:
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.file}" if self.file else self.name]
         if self.breaks:
-            lines.append(f"as it is stamped it will not hold: {'; '.join(self.breaks)}")
+            lines.append(f"its stamp will no longer hold: {'; '.join(self.breaks)}")
         if self.stamped:
-            lines.append("stamped anew with this")
+            lines.append("stamped again with this")
         elif not self.has_file:
-            lines.append("it has no file any more: whoever asserts it is refused from then on")
+            lines.append("it no longer has a file: whoever asserts it will be refused")
         elif self.breaks:
             lines.append(
-                "Next: change its contract file to fit, if it does not yet, and add "
-                f"`--stamp-contract {self.name}`; or put the relation's file back"
+                f"Next: make its contract file fit, and add `--stamp-contract {self.name}`; or "
+                "restore the relation's file"
             )
         else:
             lines.append(
-                "it needs a stamp, or no run is certified: "
+                "it must be stamped, else no run is certified: "
                 f"`bin/feature-store stamp-contract {self.name} --replace`"
             )
         return "\n".join(lines)

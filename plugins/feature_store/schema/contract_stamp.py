@@ -93,8 +93,8 @@ def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Che
             f"The contract of {feature_set.name} is broken:",
             items=checked.problems,
             readers="the rows that the views have now; assert_feature_contract refuses them.",
-            next_step=f"Look at `bin/feature-store check-contract {feature_set.name}`; mend the "
-            f"relation, or, if the change is meant, stamp the contract and train again.",
+            next_step=f"Run `bin/feature-store check-contract {feature_set.name}`. Fix the "
+            "relation; or, if the change is intended, stamp the contract and train again.",
         )
     return checked
 
@@ -124,7 +124,7 @@ def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool
                 f"{before.stamped_hash}; the file has {len(feature_set.features)} rows and the "
                 f"hash {feature_set.hash}. Models trained on the old rows would break.",
                 readers="the contract as it was stamped before.",
-                next_step="Give a changed set a new name; or stamp it with --replace.",
+                next_step="Give the changed set a new name, or stamp it with --replace.",
             )
         _write(connection, feature_set)
         checked = assert_contract(connection, feature_set)
@@ -228,7 +228,7 @@ def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> l
         return []
     parts = ("relation", "other_columns", "integer_columns")
     return [
-        f"{part} in the database is not what the file says"
+        f"{part} in the database is not as in the file"
         for part, same in zip(parts, row, strict=True)
         if not same
     ]

@@ -24,14 +24,15 @@ from feature_store.schema.schema_owner import as_the_owner
 from feature_store.text_format import in_words
 
 _SAYS = {
-    "t0": "When the entity was first seen, as it stood when the row was served",
-    "served_at": "When a run certified the row: what a model was given from then on",
-    "served_after": "served_at - t0: how late. Long for what was there before the log began",
+    "t0": "When the entity was first seen, as known when the row was served",
+    "served_at": "When a run certified the row; from then on models were given it",
+    "served_after": "served_at - t0: how late the row was served. Long for rows older than the log",
     "as_of_day": "The day that the run answered for",
     "dag_id": "The DAG of the run",
     "run_id": "The run that certified the row",
-    "contract_hash": "The contract's hash as it was stamped then",
-    "serving": "The number of the certification in the record: its order, whatever clocks said",
+    "contract_hash": "The hash of the contract that was stamped then",
+    "serving": "The number of the certification in the record: gives the order, independent of "
+    "clocks",
 }
 
 
@@ -61,7 +62,7 @@ def require_logs(connection: Connection[Any]) -> None:
     """
     if not has_logs(connection):
         raise NotReady(
-            "The audit schema knows no feature logs yet.",
+            "The audit schema has no feature logs yet.",
             readers="what they had before.",
             next_step="Run `bin/feature-store apply`.",
         )
@@ -89,8 +90,8 @@ def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
             f"The feature log of {feature_set.name} cannot follow this contract:",
             items=missing + misfits,
             readers="the contract as it was stamped before.",
-            next_step="Put the file back; or give the changed set a new name: it has a log of its "
-            "own.",
+            next_step="Restore the file; or give the changed set a new name, and with it a new "
+            "log.",
         )
     if served is None:
         return
@@ -118,7 +119,7 @@ def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSe
         features = [feature.name for feature in feature_set.features]
         lacking = [f for f in features if f not in logged or f not in shown]
         if lacking:
-            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been made"
+            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been created"
             problems.append(
                 f"The feature log of {feature_set.name} {what}.\n"
                 f"Next: bin/feature-store stamp-contract {feature_set.name}"
@@ -157,18 +158,18 @@ def _misfits(
     features = [feature.name for feature in feature_set.features]
     served = feature_set.served
     if served is None:
-        words = f"{feature_set.path} names no entity and t0 any more, and there is a log"
+        words = f"{feature_set.path} no longer names entity and t0, but there is a log"
         return [words] if logged else []
     if logged and not _is_ours(connection, feature_set, served):
         return [
-            f"{log_of(feature_set)} was made with another entity or t0 than {feature_set.path} "
-            "names, or by no stamp"
+            f"{log_of(feature_set)} was created with another entity or t0 than "
+            f"{feature_set.path} names, or not by a stamp"
         ]
     ours = (*LOG_COLUMNS, served.entity)
     gone = [c for c in logged if c not in ours and c not in features]
     retyped = [f for f in features if f in logged and f in live and logged[f] != live[f]]
-    return [f"{column} is in the log, and no feature any more" for column in gone] + [
-        f"{f} was logged as {logged[f]}, and {feature_set.relation} has it as {live[f]}"
+    return [f"{column} is in the log but is no longer a feature" for column in gone] + [
+        f"{f} was logged as {logged[f]}, but {feature_set.relation} has it as {live[f]}"
         for f in retyped
     ]
 
@@ -226,7 +227,7 @@ def _make_table(
         connection,
         "TABLE",
         table,
-        f"What {feature_set.name} gave for each {served.entity} when a run first certified it.",
+        f"What {feature_set.name} had for each {served.entity} when a run first certified it.",
     )
     _comment_columns(connection, feature_set, served, log_of(feature_set))
 
@@ -276,7 +277,7 @@ def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Ser
         connection,
         "VIEW",
         view.identifier,
-        f"To train {feature_set.name}: features as they were served, labels as they are now.",
+        f"For training {feature_set.name}: features as they were served, labels as they are now.",
     )
     _comment_columns(connection, feature_set, served, view)
 

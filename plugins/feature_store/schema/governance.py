@@ -261,11 +261,11 @@ def _of_code(
         return [("missing", "")]
     if not _differs(part, now, recorded):
         return []
-    whose = "which is not as its file" if recorded else "which is not ours"
+    whose = "which is not as its file" if recorded else "which apply did not create"
     words = (
         f"{part.name}{f'({part.arguments})' if part.arguments else ''}, {whose}:\n"
         f"{now.difference(part.body)}\n"
-        f"To have ours: `bin/feature-store apply --replace {part.name}`"
+        f"To get the file's version: `bin/feature-store apply --replace {part.name}`"
     )
     readers_own = recorded is None and part.name.relation in _FOR_READERS
     return [("kept" if readers_own else "outgrown", words)]
@@ -286,7 +286,8 @@ def _governance(file: str, kind: str, schema: str, profile: StoreProfile) -> Gov
             parts[made["name"]] = _part(text, statement, schema, made)
         else:
             raise BadInput(
-                f"{path} creates tables and functions and comments on them, not {text[:60]!r}."
+                f"{path} may only create tables and functions and comment on them; got "
+                f"{text[:60]!r}."
             )
     if not parts:
         raise BadInput(f"{path} has no statement.")

@@ -31,11 +31,11 @@ def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]
     lines = [line for line in live_then.splitlines() if line.startswith(f"{table}.")]
     now = [f"{table}.{column} {type_name}" for column, type_name in live.items()]
     way_out = (
-        "It holds your rows: make it what its file says with ALTER TABLE, then\n"
+        "It holds your rows. Change it with ALTER TABLE to what its file says, then\n"
         f"`bin/feature-store apply --replace {part.name}`, which keeps the rows."
     )
     if part.normal not in file_then:
-        return [f"The file now creates {part.name} otherwise. {way_out}"]
+        return [f"The file now creates {part.name} differently. {way_out}"]
     if now != lines:
         return [f"{difference(chr(10).join(lines), chr(10).join(now))}\n{way_out}"]
     return []

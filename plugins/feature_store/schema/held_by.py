@@ -50,19 +50,19 @@ def refusal(name: Name, who: str, ours: Collection[str], together: Sequence[str]
     """
     schema, _, relation = who.partition(".")
     if who in ours:
-        way = f"its file does not read it any more: add `--replace {who}`"
+        way = f"its file no longer reads it: add `--replace {who}`"
     elif together:
-        way = f"it has no file either: `{DROP.format(' '.join(together))}`"
+        way = f"it has no file, either: `{DROP.format(' '.join(together))}`"
     elif schema == LOG_SCHEMA and relation.endswith(TRAINING):
         feature_set = relation.removesuffix(TRAINING)
         view = Name(schema, relation).quoted
         way = (
-            f"if {feature_set} has a contract file, take the labels of {name} out of it, and "
-            f"stamp it; else, as the owner: `DROP VIEW {view}`. The log itself stays"
+            f"if {feature_set} has a contract file, remove the labels of {name} from it and "
+            f"stamp it; otherwise, as the owner: `DROP VIEW {view}`. The log itself stays"
         )
     else:
-        way = "it is yours: drop it, or let it read something else; then apply"
-    return f"{name} cannot go: {who} depends on it.\nNext: {way}"
+        way = "it is yours: drop it, or make it read something else; then apply"
+    return f"{name} cannot be dropped: {who} depends on it.\nNext: {way}"
 
 
 def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> list[str]:
@@ -86,9 +86,9 @@ def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> 
         (relation.schema, relation.relation),
     ).fetchall()
     return [
-        f"{relation} cannot go: it carries the feature set {name}, which is stamped.\n"
-        "Next: bind the set to another relation in its contract file, and stamp it; or, if nobody "
-        f"reads it any more, as the owner: `{_unbind(name, registry)}`"
+        f"{relation} cannot be dropped: the stamped feature set {name} is bound to it.\nNext: "
+        "bind the set to another relation in its contract file, and stamp it; or, if nobody "
+        f"reads the set now, as the owner: `{_unbind(name, registry)}`"
         for (name,) in names
     ]
 

@@ -40,7 +40,7 @@ class LiveFunction:
             return difference(self.body, body, most=2)
         runs = "as its owner" if self.is_definer else "as whoever calls it"
         settings = ", ".join(self.settings or ["no setting of its own"])
-        return f"It runs {runs}, with {settings}; ours runs as its owner, with {_PATH}."
+        return f"It runs {runs}, with {settings}; the file's runs as its owner, with {_PATH}."
 
 
 def live_function(

@@ -196,7 +196,7 @@ def _check_names(things: tuple[StoreObject, ...], replace: Collection[str]) -> N
     known = [t.label for t in things if t.relation] + parts
     if unknown := sorted(set(replace) - set(known)):
         raise BadInput(
-            f"{unknown[0]!r} is nothing that could be replaced.",
+            f"{unknown[0]!r} is not something that can be replaced.",
             next_step=f"Use one of {', '.join(known)}.",
         )
 

@@ -47,14 +47,14 @@ def _all_at_once(plan: Plan) -> list[str]:
 
 _REPLACE = "bin/feature-store apply --replace {0}"
 WAY_OUT = {
-    State.FOREIGN: f"`{_REPLACE}` builds ours beside it and swaps them; or rename it yourself.",
-    State.FILE_CHANGED: f"`{_REPLACE}` builds it anew beside the old one; or put the file back.",
+    State.FOREIGN: f"`{_REPLACE}` builds the file's version beside it and swaps them; or rename it "
+    "yourself.",
+    State.FILE_CHANGED: f"`{_REPLACE}` builds it again beside the old one; or restore the file.",
     State.ALTERED_LIVE: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
 }
 WITHOUT_FILE = (
-    "No file any more, so that no run refreshes them (put the file back, or "
-    f"`{DROP.format('NAME')}`)"
+    f"Without a file, so no run refreshes them (restore the file, or `{DROP.format('NAME')}`)"
 )
 """The words before a list of such relations."""
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
@@ -90,9 +90,9 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
         yield f"Contracts: {len(contracts)}\n{bullets(contracts)}"
     if plan.reviews:
         yield (
-            "Pending reviews that the next run closes without an answer, as history begins anew "
-            f"(answer them first: `bin/feature-store accept-history`): {len(plan.reviews)}\n"
-            f"{bullets(plan.reviews)}"
+            "Pending reviews that the next run will close without an answer, because history "
+            "starts again (answer them first: `bin/feature-store accept-history`): "
+            f"{len(plan.reviews)}\n{bullets(plan.reviews)}"
         )
     yield from _told(plan, done=done)
     yield f"In place, as their file: {plan.in_place}."
@@ -108,8 +108,8 @@ def _told(plan: Plan, *, done: bool) -> Iterator[str]:
     if plan.reworded:
         yield (
             f"Descriptions by this server {'recorded' if done else 'to record'}: "
-            f"{len(plan.reworded)}, after its new major "
-            "version. Their queries are taken to be what they were."
+            f"{len(plan.reworded)}, because it has a new major version. Their queries are taken "
+            "as unchanged."
         )
     if left := _left_without_file(plan):
         yield f"{WITHOUT_FILE}: {len(left)}\n{bullets(left)}"
@@ -123,7 +123,8 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
     if plan.unsafe:
         yield f"Not safe: {len(plan.unsafe)}\n{bullets(list(plan.unsafe))}"
     if plan.carried:
-        yield f"What no run would read: {len(plan.carried)}\n{bullets(list(plan.carried))}"
+        words = "Attached to relations, and not in their files"
+        yield f"{words}: {len(plan.carried)}\n{bullets(list(plan.carried))}"
     if plan.blocked:
         yield f"Blocked: {len(plan.blocked)} not as their file.\n{bullets(blockages(plan))}"
     if plan.replacement and plan.replacement.refusals:
@@ -131,7 +132,7 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
         yield f"Cannot be kept: {len(refusals)}\n{bullets(list(refusals))}"
     if plan.removal and plan.removal.refusals:
         refusals = plan.removal.refusals
-        yield f"Cannot go: {len(refusals)}\n{bullets(list(refusals))}"
+        yield f"Cannot be dropped: {len(refusals)}\n{bullets(list(refusals))}"
     if refused := [str(effect) for effect in plan.contracts if effect.refused]:
         yield f"Contracts that would break: {len(refused)}\n{bullets(refused)}"
 
@@ -147,7 +148,7 @@ def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
     words = "Replaced" if done else "To replace"
     yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
     if replacement.along:
-        words = f"{'Built' if done else 'To build'} anew with them, unchanged"
+        words = f"{'Built' if done else 'To build'} again with them, unchanged"
         yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
     if replacement.views:
         names = [str(view.name) for view in replacement.views]
@@ -162,9 +163,9 @@ def _removed(removal: Removal, *, done: bool) -> Iterator[str]:
         words = f"Their history, {'forgotten' if done else 'to be forgotten'}"
         yield f"{words}: {', '.join(removal.series)}"
     if removal.unanswered:
-        words = f"Nobody {'has answered' if done else 'will have answered'}"
+        words = f"Reviews that nobody {'has answered' if done else 'will have answered'}"
         unanswered = list(removal.unanswered)
-        yield f"{words}, and it is closed with them: {len(unanswered)}\n{bullets(unanswered)}"
+        yield f"{words}, closed with them: {len(unanswered)}\n{bullets(unanswered)}"
 
 
 def _left_without_file(plan: Plan) -> list[str]:

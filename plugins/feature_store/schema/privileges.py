@@ -169,9 +169,9 @@ def _possessions(connection: Connection[Any], store: Store) -> list[str]:
         return []
     me, keeper, _ = rows[0]
     return [
-        f"{me} owns {in_words([view for *_, view in rows])}: who has its login could have every "
-        f"reader run code of his.\n"
-        f"Next: psql -v owner={keeper} -v refresher={me} -f include/roles.sql, as the administrator"
+        f"{me} owns {in_words([view for *_, view in rows])}: whoever has its login could make "
+        f"every reader run any code.\nNext: psql -v owner={keeper} -v refresher={me} -f "
+        "include/roles.sql, as the administrator"
     ]
 
 

@@ -28,7 +28,7 @@ from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.contract_stamp import check, stamp
 
 _STAMP = "bin/feature-store stamp-proofs"
-UNSTAMPED = f"Changed since the proofs were stamped, so that no run is certified ({_STAMP})"
+UNSTAMPED = f"Changed since the proofs were stamped, so no run is certified ({_STAMP})"
 """The words before a list of such proofs."""
 _NEVER = f"the proofs have never been stamped: {_STAMP}"
 
@@ -73,8 +73,9 @@ def _refuse(found: Collection[str]) -> None:
         raise ProofsChanged(
             "The proofs are not those that a person stamped:",
             items=list(found),
-            readers="the rows that the views have now; nobody has agreed to what proves them.",
-            next_step="Put the files back; or, if the change is meant, stamp it, as the owner: "
+            readers="the rows that the views have now; nobody has stamped the proofs that check "
+            "them.",
+            next_step="Restore the files; or, if the change is intended, stamp it as the owner: "
             f"`{_STAMP}`. Then trigger a new run.",
         )
 
@@ -114,7 +115,7 @@ def stamp_proofs(
             "The proofs have changed since they were stamped:",
             items=list(_lines(others)),
             readers="what was stamped before.",
-            next_step=f"Put the files back; or stamp the proofs first: `{_STAMP}`.",
+            next_step=f"Restore the files, or stamp the proofs first: `{_STAMP}`.",
         )
     if before is None or differing:
         connection.execute(

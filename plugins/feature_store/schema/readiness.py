@@ -98,8 +98,8 @@ def _refuse(problems: list[str]) -> None:
             "The store cannot be refreshed:",
             items=problems,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
-            "look at `bin/feature-store plan`, then run again.",
+            next_step="Fix the above (include/roles.sql grants every privilege that a run needs), "
+            "check with `bin/feature-store plan`, then run again.",
         )
 
 
@@ -112,8 +112,8 @@ def server_problems(connection: Connection[Any]) -> list[str]:
         problems.append(f"The server is PostgreSQL {major}; expected {oldest} to {newest}.")
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         problems.append(
-            "The database's encoding is SQL_ASCII, in which a text's length and patterns are of "
-            "bytes, not of letters.\nNext: restore a dump of it into one with the encoding UTF8"
+            "The database's encoding is SQL_ASCII, which counts bytes, not letters, in lengths "
+            "and patterns of text.\nNext: restore a dump of it into one with the encoding UTF8"
         )
     return problems
 
@@ -126,8 +126,8 @@ def _suite_problems(connection: Connection[Any], settings: Settings) -> list[str
     suites = read_suites(settings.include_dir)
     drop = sql.SQL("DELETE FROM feature_store_audit.required_suite WHERE suite = {}")
     return [
-        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: put "
-        f"it back; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
+        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: "
+        f"restore it; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
         for (suite,) in required
         if suite not in suites
     ]

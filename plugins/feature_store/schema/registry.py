@@ -69,8 +69,8 @@ def registry_apart(
     """
     return {
         part.name: f"{part.name}, a table of its own: sets in it are not found in {registry}, "
-        f"and {registry}'s not in it.\n"
-        f"To have one registry, with its rows: `bin/feature-store apply --replace {part.name}`"
+        "and the other way round.\nTo have one registry with all rows: `bin/feature-store apply "
+        f"--replace {part.name}`"
         for part in parts
         if _is_apart(connection, part, registry)
     }
@@ -150,8 +150,8 @@ def _refuse_what_would_be_lost(
         )
         if more:
             raise NotReady(
-                f"Nothing was applied: {part.name} has columns of its own, which "
-                f"{registry}.{part.name.relation} has not: {', '.join(sorted(more))}.",
+                f"Nothing was applied: {part.name} has columns that "
+                f"{registry}.{part.name.relation} does not have: {', '.join(sorted(more))}.",
                 readers="what they had before.",
                 next_step="Add them there, or drop them here; then apply again.",
             )

@@ -146,7 +146,7 @@ def rehearse(
         raise NotReady(
             f"The rehearsal was stopped: {stopped.diag.message_primary}.",
             readers="what they had before; nothing is left of it.",
-            next_step=f"Give it longer than {minutes:g} minutes: --minutes; or fewer relations.",
+            next_step=f"Give it more than {minutes:g} minutes (--minutes), or fewer relations.",
         ) from error
     finally:
         if not connection.closed:
@@ -262,7 +262,7 @@ def _beside_live(
         f"{words}: {', '.join(names)}"
         for words, names in (
             ("new columns", [c for c in new if c not in old]),
-            ("columns that go", [c for c in old if c not in new]),
+            ("columns that go away", [c for c in old if c not in new]),
         )
         if names
     ]

@@ -50,9 +50,9 @@ class WithoutFile:
 
     def __str__(self) -> str:
         if not self.kind:
-            return f"{self.name}, which is not there any more"
+            return f"{self.name}, which no longer exists"
         kind = f"{self.name}, a {self.kind.lower()}"
-        return f"{kind} that was there before us, and stays" if self.adopted else kind
+        return f"{kind} that apply did not create, and that stays" if self.adopted else kind
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def remove(connection: Connection[Any], removal: Removal) -> None:
                     raise NotReady(
                         f"Nothing was applied: others are reading {one.name}.",
                         readers="what they had before.",
-                        next_step="Apply again when nobody reads it for long.",
+                        next_step="Apply again when no long query reads it.",
                     ) from error
         connection.execute(
             "DELETE FROM feature_store_audit.definition WHERE object = ANY(%s)", (names,)
@@ -199,10 +199,10 @@ def _check_names(
         if name in files:
             raise BadInput(
                 f"{name} has a file, {files[name]}: it would be created again.",
-                next_step="Remove the file first, with its specification and all that names it.",
+                next_step="First remove the file, its specification and everything that names it.",
             )
         raise BadInput(
-            f"{name!r} is no relation that apply made and that has no file.",
+            f"{name!r} is not a relation that apply created and that now has no file.",
             next_step=f"Use one of {', '.join(removable)}."
             if removable
             else "There is none: every relation of the store has its file.",

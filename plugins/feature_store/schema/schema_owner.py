@@ -18,12 +18,12 @@ from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 
 _WORDS = {
-    "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} can "
-    "put something else in its place, and readers would be told what {who} likes.\n"
-    "Next: ALTER {what} OWNER TO {keeper}{after}",
-    "creates": "{who} may create in the {what}, where readers ask functions of the store: a "
-    "function of {who} under the same name could be asked instead.\n"
-    "Next: REVOKE CREATE ON {what} FROM {who}",
+    "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} "
+    "can replace it, and then decides what readers are told.\nNext: ALTER {what} OWNER TO "
+    "{keeper}{after}",
+    "creates": "{who} may create in the {what}, where readers call functions of the store: they "
+    "could call a function of {who} with the same name instead.\nNext: REVOKE CREATE ON {what} "
+    "FROM {who}",
 }
 
 

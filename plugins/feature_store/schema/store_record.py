@@ -85,7 +85,8 @@ def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
     ).fetchall()
     if quoted:
         raise BadInput(
-            f"The schema {quoted[0][0]} would have to be quoted in SQL: PostgreSQL has that word.",
+            f"The schema {quoted[0][0]} must be quoted in SQL, because it is a word of "
+            "PostgreSQL's.",
             next_step="Give it another name in store.toml (governed_schemas).",
         )
     known = recorded(connection)

@@ -54,7 +54,8 @@ def certify(
         raise NotReady(
             "This run cannot certify the store:",
             items=[problem for (problem,) in problems],
-            readers="what the views have now; require_certified refuses rows not proven yet.",
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
             next_step="Trigger a new run of the DAG.",
         )
     _require_written(connection, lease, store)
@@ -81,9 +82,10 @@ def _require_written(connection: Connection[Any], lease: Lease, store: Store) ->
     if row != ("passed", len(store.refreshed)):
         verdict, certified = row or ("no record", 0)
         raise NotReady(
-            f"The run was to be certified, and its record says otherwise: {verdict}, with "
+            f"The run should now be certified, but its record says otherwise: {verdict}, with "
             f"{certified} of {len(store.refreshed)} relations certified.",
-            readers="what the views have now; require_certified refuses rows not proven yet.",
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
             next_step="Trigger a new run of the DAG.",
         )
 
@@ -156,14 +158,14 @@ def certified_in_words(connection: Connection[Any]) -> str:
     altered = sorted(relation for relation, *_, holds, same in rows if holds and same is False)
     if not gone and altered:
         return (
-            f"{last} All that it certified is still in place; altered or refreshed by hand since, "
-            f"so that require_certified looks at the rows: {', '.join(altered)}."
+            f"{last} All that it certified is still in place. These were altered or refreshed by "
+            f"hand since, so require_certified compares their rows: {', '.join(altered)}."
         )
     if not gone:
         return f"{last} All that it certified is still in place."
     if len(gone) == len(rows):
         return (
-            f"{last} None of its {len(rows)} relations has those rows any more, so "
+            f"{last} None of its {len(rows)} relations still has those rows, so "
             "require_certified raises for every feature set."
         )
     return (

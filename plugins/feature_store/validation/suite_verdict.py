@@ -39,16 +39,16 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
         raise ExpectationsBroken(
             f"{suite}: {len(critical)} of {len(findings)} expectations are broken.",
             items=told,
-            readers="the rows that broke them; they were refreshed before they were checked.",
-            next_step="Mend the source or the SQL, then clear the layer's task with what follows.",
+            readers="the rows that break them: layers are refreshed before they are checked.",
+            next_step="Fix the source or the SQL, then clear the layer's task with what follows.",
         )
     if errors:
         unchecked = CheckInterrupted if all(f.passes for f in errors) else NotChecked
         raise unchecked(
-            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; that "
+            f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; this "
             "says nothing about the data.",
             items=told,
-            next_step="Mend the cause, then clear this task with what follows.",
+            next_step="Fix the cause, then clear this task with what follows.",
         )
     return {
         "met": sum(f.outcome == "met" for f in findings),

@@ -279,8 +279,8 @@ def test_a_feature_that_the_relation_lost_is_drift_and_no_error_of_sql(harmed):
             "There is no feature set called 'tom'.*\nNext: Use one of ",
         ),
         ({"feature_sets": []}, "expected a name, or several"),
-        ({"columns": ["prise"]}, "no feature is called 'prise'"),
-        ({"columns": ["edited_date"]}, "no feature is called 'edited_date'"),
+        ({"columns": ["prise"]}, "has no feature called 'prise'"),
+        ({"columns": ["edited_date"]}, "has no feature called 'edited_date'"),
         ({"ids": "300000110"}, "expected several"),
         ({"ids": ["x"]}, "ids cannot be used: invalid input syntax for type bigint"),
         ({"max_age": "soon"}, "max_age 'soon' cannot be used"),
@@ -308,7 +308,9 @@ def test_a_missing_library_is_named(reader, monkeypatch):
 
 
 def test_a_login_that_may_not_read_is_told_who_can_grant(template):
-    with pytest.raises(NotReady, match=f"{PAGE} may not read all of it: .*\nNext: .*roles.sql"):
+    with pytest.raises(
+        NotReady, match=f"{PAGE} may not read everything it asked for: .*\nNext: .*roles.sql"
+    ):
         read_features(as_role(template, PAGE), TOM)
 
 

@@ -390,8 +390,11 @@ def test_a_role_that_may_read_a_source_by_columns_only_is_refused_before_any_wor
     with pytest.raises(NotReady) as caught:
         check_ready(shaped.session, store_files, shaped.settings)
     told = caught.value.problem
-    assert f"{REFRESHER} may not lock what {A} reads, so it cannot wait for a reload: " in told
-    assert f"Next: GRANT SELECT on the whole of it, not on columns, to {REFRESHER}" in told
+    assert (
+        f"{REFRESHER} may not lock what {A} reads, so it cannot wait until a reload is done: "
+        in told
+    )
+    assert f"Next: GRANT SELECT on the whole relation, not on columns, to {REFRESHER}" in told
 
     grant_roles(shaped.conninfo)
     check_ready(shaped.session, store_files, shaped.settings)

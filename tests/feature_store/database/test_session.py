@@ -151,10 +151,10 @@ def test_an_unknown_connection_id_is_named_with_how_to_define_it(settings):
         open_session(replace(settings, conn_id="no_such_store"), "x"),
     ):
         pass
-    assert caught.value.problem == "Airflow knows no connection called 'no_such_store'."
+    assert caught.value.problem == "Airflow has no connection called 'no_such_store'."
     assert caught.value.next_step == (
-        "Define it: airflow connections add no_such_store --conn-uri postgresql://…, "
-        "or the variable AIRFLOW_CONN_NO_SUCH_STORE."
+        "Add it: airflow connections add no_such_store --conn-uri postgresql://…, "
+        "or set the variable AIRFLOW_CONN_NO_SUCH_STORE."
     )
 
 

@@ -156,19 +156,19 @@ def test_a_row_has_the_set_s_owner_and_tags_and_its_own_and_none_of_it_is_hashed
 
 def test_a_key_that_is_no_feature_is_refused(read):
     assert _refused(read, 'keys = ["a", "z"]\n' + _rows(_row())).endswith(
-        "keys names z, which are no features of it."
+        "keys names z, which are not features of the set."
     )
 
 
 def test_a_duplicate_ordinal_is_refused(read):
     assert _refused(read, _rows(_row(), _row(1, "b"))) == (
-        ", feature 2 (b): the ordinal 1 is there twice."
+        ", feature 2 (b): the ordinal 1 is used twice."
     )
 
 
 def test_a_duplicate_name_is_refused(read):
     assert _refused(read, _rows(_row(), _row(2))) == (
-        ", feature 2 (a): the name 'a' is there twice."
+        ", feature 2 (a): the name 'a' is used twice."
     )
 
 
@@ -198,7 +198,7 @@ def test_a_bar_in_a_hashed_field_is_refused(read, field):
     row = _row(name="a|b") if field == "name" else _row(more=f', {field} = "a|b"')
     found = _refused(read, _rows(row))
     # expr_sql is the name unless it says otherwise, so the name is found first
-    assert f"): {field} is 'a|b'; the hash joins fields with '|'" in found
+    assert f"): {field} is 'a|b'; no field may contain '|'" in found
 
 
 def test_a_bar_in_the_set_s_rule_is_refused(read):
@@ -230,14 +230,16 @@ def test_a_missing_field_of_a_row_is_named(read, field):
 
 def test_a_set_without_features_is_refused(read):
     assert _refused(read, _HEAD + "features = []") == (
-        " has no features; an empty contract would allow anything."
+        " has no features. An empty contract would allow anything."
     )
 
 
 def test_a_wrong_file_name_is_refused(read):
     with pytest.raises(BadInput) as caught:
         read(_rows(_ROW), "other.toml")
-    assert caught.value.problem.endswith("other.toml holds the set 's'; its name says 'other'.")
+    assert caught.value.problem.endswith(
+        "other.toml has the set 's'; expected 'other', as the file is called."
+    )
 
 
 def test_what_is_not_toml_is_refused(read, tmp_path):

@@ -51,18 +51,18 @@ def _break(folder):
     (folder / "sql/views/ml.my view.sql").write_text("SELECT 1;")
     _edit(folder, "contracts/tom_features_v1.toml", 'name = "model"', 'name = "modell"')
     return [
-        "store.toml: name: expected small letters",
+        "store.toml: name: expected lower-case letters",
         "thresholds.toml: most_skew: ",
-        "suites.toml: spam must stand in one suite's checks",
-        f"{_D3}.sql reads iPhone.iphone_listings.sold_price, and iPhone.iphone_listings has no "
+        "suites.toml: spam must be in the checks",
+        f"{_D3}.sql reads iPhone.iphone_listings.sold_price, but iPhone.iphone_listings has no "
         "column sold_price in sources.toml.",
         f"{_D1}.sql must begin with the comment lines Relation, Grain,",
         f"{_D2}.sql reads ml.nowhere, which is neither a relation of the store nor a source.",
         f"{_D3}.sql lacks sold_price, which {_D3} has.",
-        f"{_D1}.sql: nothing else says what the rows of {_D1} are",
+        f"{_D1}.sql: {_D1} has no specification",
         "The SQL files read each other in a cycle: ml.one → ml.other → ml.one.",
-        "ml.my view.sql is no relation's file: 'ml.my view' is not a relation's name",
-        "tom_features_v1.toml names modell, and ml.tom_features_v1_enriched_ai_clean_mv has no",
+        "ml.my view.sql is not the file of a relation: 'ml.my view' is not the name of a relation",
+        "tom_features_v1.toml names modell, but ml.tom_features_v1_enriched_ai_clean_mv has no",
     ]
 
 
@@ -70,7 +70,7 @@ def test_of_the_shipped_folder_nothing_is_wrong(capsys, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", "nowhere://")  # it is not asked
     assert main(["check"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("include: nothing is wrong that can be told without a database.")
+    assert line.endswith("include: nothing is wrong, as far as can be checked without a database.")
 
 
 def test_all_that_is_wrong_is_told_at_once(folder, capsys):
@@ -88,7 +88,11 @@ def test_what_holds_files_together_is_told_once_each_can_be_read(folder):
     _edit(folder, "contracts/tom_features_v1.toml", 'schema = "ml"', 'schema = "mine"')
     told = folder_problems(folder)
     assert len(told) == 3
-    for words in ("has no feature ask_price", "ml.train is no relation", "mine is no governed"):
+    for words in (
+        "has no feature ask_price",
+        "ml.train is not a relation",
+        "mine is not a governed",
+    ):
         assert any(words in problem for problem in told)
 
 

@@ -113,7 +113,7 @@ def test_what_comes_after_prepare_has_looked_is_named_by_the_refresh(store):
     with pytest.raises(ExpectationsBroken) as caught:
         _refresh(store, "ml.tom_labels_v1_mv")
     assert "listing_id 7, source_column sold_date, moment infinity" in caught.value.problem
-    assert caught.value.problem.startswith("ml.tom_labels_v1_mv was not refreshed, because of")
+    assert caught.value.problem.startswith("ml.tom_labels_v1_mv was not refreshed, because")
     assert store.connection.info.transaction_status.name == "IDLE"
 
 
@@ -174,7 +174,7 @@ def test_the_cohorts_that_d4_looks_at_are_bounded(store_db, include):
 
 def test_a_guard_of_nothing_is_refused(include):
     path = include.write("sql/guards/ml.spam_token_v1.sql", "-- Guard: x\n-- Mend: x\nSELECT 1;\n")
-    with pytest.raises(BadInput, match="neither a source nor is refreshed") as caught:
+    with pytest.raises(BadInput, match="neither a source nor a refreshed relation") as caught:
         read_store(include.directory)
     assert str(path) in caught.value.problem
 

@@ -115,16 +115,16 @@ def test_tainted_features_with_the_ids_of_all_that_taint_them():
         ),
         (
             f'[[as_of]]\nrelation = "a.b"\nreason = "r"\nread_by = {{}}\n{_NOT_AS_OF}{_OUTCOME}',
-            "as_of and not_as_of: 'a.b' is there twice.",
+            "as_of and not_as_of: 'a.b' is listed twice.",
         ),
-        (f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}{_OUTCOME}", "outcome: 'a.b.c' is there twice."),
+        (f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}{_OUTCOME}", "outcome: 'a.b.c' is listed twice."),
         (
             f"as_of = []\n{_NOT_AS_OF}{_OUTCOME.replace('a.b', 'b')}",
-            "outcome, 1: 'b' is not a relation's name; expected schema.relation.",
+            "outcome, 1: 'b' is not the name of a relation; expected schema.relation.",
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}" + _OUTCOME.replace('["c"]', '["*", "c"]'),
-            "outcome, 1: columns names '*', which is all, and more.",
+            "outcome, 1: columns has '*', which means all, and other names as well.",
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}" + _OUTCOME.replace('["c"]', "[]"),
@@ -143,19 +143,19 @@ def test_rules_that_cannot_be_used_are_refused_with_file_and_place(include, text
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (_EXCEPTION + _EXCEPTION, "exception: 'x' is there twice."),
+        (_EXCEPTION + _EXCEPTION, "exception: 'x' is listed twice."),
         (
             _EXCEPTION.replace('reads = "c.d"\n', ""),
             "x: expected one of reads and calls.",
         ),
         (_EXCEPTION + 'calls = "f()"\n', "x: expected one of reads and calls."),
         (_EXCEPTION.replace('{ set = ["f"] }', "{}"), "exception, 1, taints: Dictionary should"),
-        (_EXCEPTION.replace('["f"]', '["f", "f"]'), "x, taints, set: 'f' is there twice."),
+        (_EXCEPTION.replace('["f"]', '["f", "f"]'), "x, taints, set: 'f' is listed twice."),
         (_EXCEPTION.replace('reason = "r"', 'reason = " "'), "exception, 1, reason: String"),
-        (_EXCEPTION.replace("a.b", "a.b.c"), "x: 'a.b.c' is not a relation's name"),
+        (_EXCEPTION.replace("a.b", "a.b.c"), "x: 'a.b.c' is not the name of a relation"),
         (_EXCEPTION + "until = 1\n", "exception, 1, until: the field is unknown."),
         (_EXCEPTION.replace("same-day", "odd"), "x: the badge is 'odd'; expected one of updated"),
-        (_EXCEPTION.replace("reads", "calls") + 'columns = ["c"]\n', "x: columns are of what it"),
+        (_EXCEPTION.replace("reads", "calls") + 'columns = ["c"]\n', "x: columns belongs to reads"),
     ],
 )
 def test_exceptions_that_cannot_be_used_are_refused_with_file_and_place(include, text, said):

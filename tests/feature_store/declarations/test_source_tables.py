@@ -70,8 +70,8 @@ def test_a_wrong_type_family_is_named_with_what_is_expected(scratch_sources, sto
         "The source column iPhone.iphone_listings.price has the type numeric; "
         "expected one of bigint, integer, smallint.\n"
         'Next: ALTER TABLE "iPhone"."iphone_listings" ALTER COLUMN "price" TYPE …; or rename the '
-        "table, and put a "
-        "view that casts the column in its place (docs/install.md, your own database)"
+        "table and create a "
+        "view in its place that casts the column (docs/install.md, your own database)"
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_view_that_casts_is_a_way_out_and_plan_says_what_it_costs(scratch_sour
     )
     assert source_problems(scratch_sources.connection, include.store.sources) == []
     plan = make_plan(scratch_sources.connection, include.store, include.directory)
-    assert "Sources that are views: iPhone.iphone_listings. That nothing has" in str(plan)
+    assert "Sources that are views: iPhone.iphone_listings. A run can tell" in str(plan)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_materialized_view_that_was_never_filled_is_named(scratch_sources, sto
     )
     (problem,) = source_problems(scratch_sources.connection, store_files.sources)
     assert problem == (
-        "The source iPhone.iphone_ai_enrich is a materialized view that was never filled.\n"
+        "The source iPhone.iphone_ai_enrich is a materialized view that has never been filled.\n"
         f"Next: REFRESH MATERIALIZED VIEW {ai}"
     )
     scratch_sources.run(problem.partition("Next: ")[2])

@@ -60,7 +60,7 @@ def test_the_words_that_mark_spam_are_a_part_of_it(include):
     ("change", "words"),
     [
         (("-- Route:         another\n", ""), "must begin with the comment lines"),
-        (("ml.x (X)", "ml.y"), "specifies ml.y; its name says ml.x"),
+        (("ml.x (X)", "ml.y"), "specifies ml.y; expected ml.x"),
         (("SELECT 1", "SELECT 1; SELECT 2"), "must be one statement"),
         (("SELECT 1", "DELETE FROM ml.y"), "must be one query"),
         (("SELECT 1", "SELECT * FROM ml.x"), "ml.x reads itself"),
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, change, words):
         ("    l.price,\n", "    l.price AS prices,\n", "has no column prices"),
         ("    l.price,\n", "    l.price::bigint,\n", "its price is bigint, not integer"),
         ("    l.model,\n    l.storage_gb", "    l.storage_gb,\n    l.model", "not in the order"),
-        ("l.listing_id,\n", "l.listing_id AS id,\n", "names listing_id, which it does not give"),
+        ("l.listing_id,\n", "l.listing_id AS id,\n", "names listing_id, which its query does not"),
         ("l.listing_id,\n", "l.nothing,\n", "cannot be run: column l.nothing does not exist"),
     ],
 )
@@ -114,7 +114,7 @@ def test_one_that_reads_what_is_not_there_when_it_is_compared_is_refused(
 
 def test_a_relation_that_is_refreshed_and_has_none_is_refused(store_db, include):
     (include.directory / "sql" / "specifications" / f"{_A}.sql").unlink()
-    with pytest.raises(BadInput, match=f"nothing else says what the rows of {_A} are"):
+    with pytest.raises(BadInput, match=f"{_A} has no specification"):
         check_ready(store_db.connection, read_store(include.directory), include.settings)
 
 
@@ -122,5 +122,5 @@ def test_a_specification_of_no_relation_is_refused(include):
     folder = include.directory / "sql" / "specifications"
     text = (folder / f"{_D3}.sql").read_text()
     (folder / "ml.typo.sql").write_text(text.replace(_D3, "ml.typo"))
-    with pytest.raises(BadInput, match=r"is about ml\.typo, which no file defines"):
+    with pytest.raises(BadInput, match=r"is named after ml\.typo, which no file defines"):
         read_store(include.directory)

@@ -89,7 +89,7 @@ def test_a_file_with_two_relations_is_refused_and_both_named(read):
 
 def test_a_wrong_file_name_is_refused_with_both_names(read):
     error = _refused(read, _VIEW, "ml.w.sql")
-    assert error.problem.endswith("ml.w.sql creates ml.v; its name says ml.w.")
+    assert error.problem.endswith("ml.w.sql creates ml.v; expected ml.w, as the file is called.")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_relation_that_reads_itself_is_refused(read):
 def test_a_materialized_view_that_fills_itself_is_refused(read):
     filled = "CREATE MATERIALIZED VIEW ml.v AS SELECT a.x FROM ml.a AS a"
     error = _refused(read, filled)
-    assert error.problem.endswith("fills ml.v while it creates it.")
+    assert error.problem.endswith("fills ml.v when it creates it.")
     assert error.next_step == "End the query with WITH NO DATA: the first refresh fills it."
     _refused(read, filled + " WITH DATA")
 
@@ -139,7 +139,7 @@ def test_a_statement_about_something_else_is_refused_and_shown(read, statement):
     assert "a statement that does not belong to ml.v: " in error.problem
     assert repr(statement) in error.problem
     assert error.next_step == (
-        "Keep what creates ml.v, its indexes and its comments; move the rest."
+        "Keep only what creates ml.v, its indexes and its comments; move the rest."
     )
 
 

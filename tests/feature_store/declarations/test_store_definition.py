@@ -167,7 +167,7 @@ def test_an_undeclared_source_is_refused_with_the_file_that_reads_it(include):
     assert error.problem == (
         f"{path} reads iPhone.iphone_flags, which is neither a relation of the store nor a source."
     )
-    assert error.next_step == "Mend the name, or declare the source in include/sources.toml."
+    assert error.next_step == "Fix the name, or declare the source in include/sources.toml."
 
 
 def test_a_declared_source_may_be_read(include):
@@ -184,7 +184,7 @@ def test_a_read_layer_without_a_plain_unique_index_is_refused(include):
         f"so it cannot be refreshed concurrently."
     )
     assert error.next_step == (
-        "Add CREATE UNIQUE INDEX over columns, without WHERE, or move it to base."
+        "Add a CREATE UNIQUE INDEX on columns, without WHERE; or move the file to base."
     )
 
 
@@ -202,8 +202,8 @@ def test_a_base_layer_that_reads_a_read_layer_is_refused(include):
     )
     error = _refused(include)
     assert error.problem == (
-        f"{path} is a base layer and reads the read layer feature_store.other_mv; "
-        f"every base layer is done before a read layer starts."
+        f"{path} is a base layer but reads the read layer feature_store.other_mv. All base "
+        "layers are refreshed before any read layer."
     )
     assert error.next_step == "Move the file to the folder read."
 
@@ -221,7 +221,7 @@ def test_a_relation_in_the_wrong_folder_is_refused(include, old, new, kind):
 
 def test_a_materialized_view_that_fills_itself_is_refused(include):
     path = include.edit(_A, "WITH NO DATA", "")
-    assert _refused(include).problem == f"{path} fills ml.tom_features_v1_mv while it creates it."
+    assert _refused(include).problem == f"{path} fills ml.tom_features_v1_mv when it creates it."
 
 
 def test_two_relations_of_one_name_in_two_schemas_are_refused(include):
@@ -234,7 +234,7 @@ def test_two_relations_of_one_name_in_two_schemas_are_refused(include):
     assert error.problem in {
         f"{p}: another file defines a relation called spam_listings_v1 too." for p in (path, later)
     }
-    assert error.next_step == ("Give it another name: tasks are called by it, without the schema.")
+    assert error.next_step == ("Rename it: tasks are named after the relation, without the schema.")
 
 
 def test_a_folder_without_relations_is_refused(include):
@@ -255,16 +255,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 def test_what_is_no_relations_name_is_refused(text):
     with pytest.raises(BadInput) as caught:
         Name.parse(text)
-    assert caught.value.problem == f"{text!r} is not a relation's name; expected schema.relation."
+    told = caught.value.problem
+    assert told == f"{text!r} is not the name of a relation; expected schema.relation."
 
 
 def test_a_witness_of_no_relation_is_refused(include):
     include.write("sql/witness/ml.typo.sql", "SELECT 1;")
-    with pytest.raises(BadInput, match=r"is about ml\.typo, which no file defines"):
+    with pytest.raises(BadInput, match=r"is named after ml\.typo, which no file defines"):
         _ = include.store
 
 
 def test_a_file_in_a_folder_that_nobody_reads_is_refused(include):
     include.write("sql/raed/ml.lost.sql", "SELECT 1;")
-    with pytest.raises(BadInput, match="is in no folder that is read"):
+    with pytest.raises(BadInput, match="is not in a folder that is read"):
         _ = include.store

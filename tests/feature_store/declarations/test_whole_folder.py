@@ -150,8 +150,8 @@ def test_what_may_not_be_read_is_named(closed: Callable[[str], None], path: str)
         ("leak_rules.toml", "leak_rules.toml cannot be read: "),
         ("exceptions.toml", "exceptions.toml cannot be read: "),
         ("contracts/tom_features_v1.toml", "there is no feature set called 'tom_features_v1'"),
-        (f"sql/read/{_E}.sql", f"{_E}.sql is about {_E}, which no file defines"),
-        (f"sql/history/{_E}.sql", "depends on E, which no file shows"),
+        (f"sql/read/{_E}.sql", f"{_E}.sql is named after {_E}, which no file defines"),
+        (f"sql/history/{_E}.sql", "depends on E, which no file has"),
         ("store.toml", "store.toml cannot be read: "),
     ],
 )
@@ -187,7 +187,7 @@ _EDITS = {
         "ai_signals_are_present.sql: Relation: 'ml tom_features_v1_enriched_ai_clean_mv' is not",
     ),
     "an expectation that is two": (
-        _EXPECTATION, "-- Zeros", "SELECT 1;\n-- Zeros",
+        _EXPECTATION, "-- Only zeros", "SELECT 1;\n-- Only zeros",
         "ai_signals_are_present.sql must be one statement; it is 2.",
     ),
     "an expectation that is no query": (
@@ -196,7 +196,7 @@ _EDITS = {
     ),
     "rows of no relation": (
         "sql/read/ml.tom_features_v1_enriched_speed_mv.sql", "those of ml.", "those of ml.x_",
-        "Rows: ml.x_tom_features_v1_enriched_clean_mv is no relation of the store.",
+        "Rows: ml.x_tom_features_v1_enriched_clean_mv is not a relation of the store.",
     ),
     "rows of what is not read": (
         KINDS["read"], "those of ml.tom_features_v1_mv", "those of ml.tom_labels_v1_mv",
@@ -212,25 +212,25 @@ _EDITS = {
     ),
     "rows of a plain view": (
         KINDS["view"], "-- Grain:", "-- Rows:       those of ml.tom_features_v1_mv\n-- Grain:",
-        "Rows: a plain view keeps none",
+        "Rows: not for a plain view",
     ),
     "a key that was dropped": (
         "sql/base/ml.ask_daily_median_v1.sql", "-- Key:", "-- Sorted by:",
-        "its key is generation, storage_gb, ask_day, which is no key of ml.ask_daily_median_v1.",
+        "its key is generation, storage_gb, ask_day, which is not a key of ml.ask_daily_median_v1.",
     ),
     "spam that is left out without being looked at": (
         "spam.toml", '"iPhone.iphone_listings"', '"iPhone.iphone_ai_enrich"',
-        "leaves out spam without reading iPhone.iphone_ai_enrich",
+        "leaves out spam but does not read iPhone.iphone_ai_enrich",
     ),
     "a word that cannot be met": ("spam.toml", '"wtb"', '"WTB "', "not 'WTB '."),
     "a word on both sides": ("spam.toml", '"no",', '"wtb",', "not 'wtb'."),
     "no word for spam": ("spam.toml", "tokens = [", "tokens = []\nno_tokens = [] #", "spam.toml"),
     "a check that nobody does": (
         "suites.toml", '["spam"]', "[]",
-        "suites.toml: spam must stand in one suite's checks, no more and no less.",
+        "suites.toml: spam must be in the checks of exactly one suite.",
     ),
     "a check that two suites do": (
-        "suites.toml", '["spam"]', '["spam", "keys"]', "suites.toml: keys must stand in one suite",
+        "suites.toml", '["spam"]', '["spam", "keys"]', "suites.toml: keys must be in the checks",
     ),
     "a check that is none": (
         "suites.toml", '["spam"]', '["spam", "x"]', "spam_absence.checks.1: Input should be",
@@ -256,11 +256,11 @@ _EDITS = {
     ),
     "a reader that is none": (
         "leak_rules.toml", '"ml.tom_train_base_v1_mv" = [', '"ml.train" = [',
-        "leak_rules.toml: ml.tom_labels_v1_mv, read_by: ml.train is no relation of the store.",
+        "leak_rules.toml: ml.tom_labels_v1_mv, read_by: ml.train is not a relation of the store.",
     ),
     "a reader of a source that is none": (
         "leak_rules.toml", '"ml.spam_listings_v1" = [', '"ml.spam" = [',
-        "leak_rules.toml: iPhone.iphone_listings, read_by: ml.spam is no relation of the store.",
+        "leak_rules.toml: iPhone.iphone_listings, read_by: ml.spam is not a relation of the store.",
     ),
     "a column of a source that it has not": (
         "leak_rules.toml", '"ml.spam_listings_v1" = ["listing_id"', '"ml.spam_listings_v1" = ["id"',
@@ -268,27 +268,27 @@ _EDITS = {
     ),
     "a contract of no relation": (
         "contracts/tom_features_v1.toml", 'relation = "ml.', 'relation = "ml.x_',
-        "tom_features_v1.toml: relation: ml.x_tom_features_v1_enriched_ai_clean_mv is no relation",
+        "relation: ml.x_tom_features_v1_enriched_ai_clean_mv is not a relation",
     ),
     "a history that depends on nothing": (
-        KINDS["history"], "A 0;", "Z 0;", "depends on Z, which no file shows",
+        KINDS["history"], "A 0;", "Z 0;", "depends on Z, which no file has",
     ),
     "a layer that is there twice": (
-        KINDS["history"], "E, the market", "A, the market", "shows a layer called 'A' too",
+        KINDS["history"], "E, the market", "A, the market", "another file has the layer 'A', too",
     ),
     "a window that is none": (
-        KINDS["history"], "D1 -14..-1", f"D1 -{'9' * 5000}", " is no window of days.",
+        KINDS["history"], "D1 -14..-1", f"D1 -{'9' * 5000}", " is not a window of days.",
     ),
     "a witness that is two statements": (
         KINDS["witness"], "INSERT", "SELECT 1; INSERT", "_clean_mv.sql must be one statement",
     ),
     "a contract of a schema that is not governed": (
         "contracts/tom_features_v1.toml", 'schema = "ml"', 'schema = "mine"',
-        "tom_features_v1.toml: schema: mine is no governed schema of the store.",
+        "tom_features_v1.toml: schema: mine is not a governed schema of the store.",
     ),
     "a relation of a schema that is not governed": (
         "store.toml", '"ml", "feature_store"', '"ml"',
-        "feature_store is no governed schema of the store.",
+        "feature_store is not a governed schema of the store.",
     ),
     "a threshold of the newest day that there is not": (
         "store.toml", '"most_days_without_a_listing"', '"most_days"',
@@ -318,7 +318,7 @@ def test_what_is_the_package_s_own_is_not_a_store_s(scratch, include, folder):
     (include.directory / "sql" / folder).mkdir()
     path = include.write(f"sql/{folder}/0001_mine.sql", "SELECT 1;\n")
     assert _refused(scratch, include) == (
-        f"{path} is a file of an earlier version: the package has its own of {folder} now."
+        f"{path} is left from an earlier version: the package has its own {folder} now."
     )
 
 

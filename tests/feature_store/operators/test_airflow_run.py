@@ -29,7 +29,7 @@ def test_any_run_but_a_backfills_uses_only_what_has_not_changed(run_type, store_
 
 def test_one_day_for_all_runs_of_a_backfill_is_refused():
     context = {**_context(DagRunType.BACKFILL_JOB), "params": {"as_of_day": "2026-06-12"}}
-    with pytest.raises(BadInput, match="answers for the days of its range"):
+    with pytest.raises(BadInput, match="runs for the days of its range"):
         as_of_day_of(context, Settings())
 
 
@@ -80,7 +80,7 @@ def _of_airflow(state: str):
 @pytest.mark.parametrize("state", ["success", "failed"])
 def test_a_task_that_wakes_up_after_its_run_is_over_has_no_turn(store_db, state):
     """Paused before its turn: another run may have certified since."""
-    with pytest.raises(RunOver, match="run monday is over"):
+    with pytest.raises(RunOver, match="run monday has ended"):
         take_turn(store_db.connection, Settings(), _of_airflow(state))
     assert store_db.rows("SELECT token, run_id FROM feature_store_audit.lease") == [(0, None)]
 

@@ -424,7 +424,7 @@ def test_a_source_that_asks_the_time_always_counts_as_changed(
     with caplog.at_level(logging.INFO, "feature_store.refresh.unchanged"):
         assert live.run("wednesday") == {E_AI}
     told = next(m for m in caplog.messages if "counts as changed" in m)
-    assert "the query of iPhone.iphone_ai_enrich counts as changed, for it calls now()" in told
+    assert "the query of iPhone.iphone_ai_enrich counts as changed: it calls now()" in told
 
 
 def test_a_source_that_is_a_materialized_view_is_judged_by_its_own_rows(live: Live) -> None:

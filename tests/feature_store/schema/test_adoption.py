@@ -65,13 +65,13 @@ def test_plan_shows_what_differs_and_the_way_out_in_one_screen(hand_built, inclu
         f"  - {E_AI}: there before us, and different",
         "    it lacks speed_fast7_anchor, speed_fast24_anchor, speed_slow21_anchor, "
         "speed_median_hours_ptv, speed_n_eff_ptv",
-        f"    Next: `bin/feature-store apply --replace {E_AI}` builds ours beside it and swaps "
-        "them; or rename it yourself.",
+        f"    Next: `bin/feature-store apply --replace {E_AI}` builds the file's version beside "
+        "it and swaps them; or rename it yourself.",
     ]
     assert "To adopt as they are, and never alter: 16\n" in text
     assert "    creates ml.check_feature_contract\n" in text
-    assert f"    keeps your {_ASSERT}(text), which is not ours:\n" in text
-    assert f"    To have ours: `bin/feature-store apply --replace {_ASSERT}`\n" in text
+    assert f"    keeps your {_ASSERT}(text), which apply did not create:\n" in text
+    assert f"    To get the file's version: `bin/feature-store apply --replace {_ASSERT}`\n" in text
 
 
 def test_apply_without_the_name_is_refused_and_changes_nothing(hand_built, include):
@@ -83,7 +83,7 @@ def test_apply_without_the_name_is_refused_and_changes_nothing(hand_built, inclu
 
 @pytest.mark.parametrize("name", ["ml.no_such", "tom_features_v1_mv", "mine.prices"])
 def test_a_name_that_is_not_of_the_store_is_refused(hand_built, include, name):
-    with pytest.raises(BadInput, match="nothing that could be replaced"):
+    with pytest.raises(BadInput, match="not something that can be replaced"):
         _plan(hand_built, include, name)
 
 
@@ -215,7 +215,7 @@ def test_a_relation_that_a_feature_set_is_bound_to_has_no_further_column(scratch
     )
     state, details = _state(_plan(scratch, include), F3)
     assert (state, details) == (
-        State.FOREIGN, "a feature set is bound to it, and it has more more",
+        State.FOREIGN, "a feature set is bound to it, and it has extra columns: more more",
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def test_a_taken_index_name_is_found_by_plan(scratch, include):
     plan = _plan(scratch, include)
     assert _state(plan, E_AI) == (
         State.TAKEN,
-        "its index tfeat_enr_ai_clean_uq cannot be created: ml.old_one has one of that name",
+        "its index tfeat_enr_ai_clean_uq cannot be created: ml.old_one has an index of that name",
     )
     assert "rename that index yourself, then `bin/feature-store apply`." in str(plan)
 
@@ -315,10 +315,10 @@ def test_an_f0_with_listings_that_are_not_clean_is_refused(hand_built, include):
     assert n
     assert _state(_plan(hand_built, include), F0) == (
         State.FOREIGN,
-        f"its query gives {n} rows that {E_CLEAN} does not have ({example}, for example); it "
-        "may have fewer of its rows, and no others",
+        f"its query gives {n} rows that {E_CLEAN} does not have ({example}, for example); it may "
+        "have fewer rows, but no others",
     )
-    with pytest.raises(NotReady, match="it may have fewer of its rows"):
+    with pytest.raises(NotReady, match="it may have fewer rows"):
         _apply(hand_built, include, E_AI)
 
 
@@ -333,7 +333,9 @@ def test_an_f0_of_somebody_whom_we_are_not_is_refused(hand_built, include, new_r
         plan = make_plan(connection, include.store, include.directory)
         state, details = _state(plan, F0)
     assert state is State.FOREIGN
-    assert f"it belongs to {other}, and {OWNER}, who applies, is no member of that role" in details
+    assert (
+        f"it belongs to {other}, and {OWNER}, who applies, is not a member of that role" in details
+    )
     hand_built.run(f"GRANT {other} TO {OWNER}")
     assert _state(_plan(hand_built, include), F0)[0] is State.ADOPTABLE
 

@@ -120,7 +120,7 @@ def test_a_function_that_a_table_brings_along_is_refused_before_it_runs(store_db
     assert problem.startswith(f"{told} uses ")
     assert str(include.directory / "leak_rules.toml") in problem
     assert plan.carried == (problem.replace("\n    ", "\n"),)
-    assert "What no run would read: 1" in str(plan)
+    assert "Attached to relations, and not in their files: 1" in str(plan)
 
 
 def test_what_is_refused_would_have_run(store_db):
@@ -156,7 +156,7 @@ def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, 
     )
     (said,) = carried_code(scratch.connection, store_files, RULES)
     assert said.startswith(f"iPhone.iphone_listings: its query uses {told.split('(')[0]}(")
-    assert "no file of ours says so" in said
+    assert "the relation's file does not have it" in said
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, 
     [
         (
             f"CREATE FOREIGN TABLE {_IMAGES} () INHERITS (feature_store.near) SERVER there",
-            "is a foreign table, whose rows come from elsewhere; nothing can be proven of it.\n"
-            "Next: copy its rows into a table before each run, and let the source be that table.",
+            "is a foreign table, whose rows come from elsewhere; nothing can be proven about it.\n"
+            "Next: copy its rows into a table before each run, and use that table as the source.",
         ),
         (
             f"CREATE VIEW {_IMAGES} WITH (security_invoker) AS SELECT * FROM feature_store.near",

@@ -227,7 +227,7 @@ def test_other_rows_are_refused_without_replace(stamped, tom):
         f"and the hash {changed.hash}. Models trained on the old rows would break."
     )
     assert caught.value.readers == "the contract as it was stamped before."
-    assert caught.value.next_step == "Give a changed set a new name; or stamp it with --replace."
+    assert caught.value.next_step == "Give the changed set a new name, or stamp it with --replace."
 
 
 def test_other_rows_are_accepted_with_replace(stamped, tom):

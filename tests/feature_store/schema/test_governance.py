@@ -30,9 +30,9 @@ def test_a_function_with_our_text_that_runs_otherwise_is_not_ours(scratch, inclu
     )
     plan = make_plan(scratch.connection, include.store, include.directory)
     (blocked,) = plan.blocked
-    assert "which is not ours" in blocked.details
+    assert "which apply did not create" in blocked.details
     assert told in blocked.details
-    assert "ours runs as its owner, with search_path=pg_catalog, pg_temp." in blocked.details
+    assert "the file's runs as its owner, with search_path=pg_catalog, pg_temp." in blocked.details
     assert "apply --replace ml.check_feature_contract" in blocked.details
 
 

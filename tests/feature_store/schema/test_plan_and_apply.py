@@ -97,8 +97,8 @@ def test_the_plan_of_an_applied_store_is_empty(scratch, include):
             "file",
             _D1,
             "its file has changed since it was applied",
-            f"`bin/feature-store apply --replace {_D1}` builds it anew beside the old one; "
-            "or put the file back.",
+            f"`bin/feature-store apply --replace {_D1}` builds it again beside the old one; or "
+            "restore the file.",
         ),
         (
             "database",
@@ -110,8 +110,8 @@ def test_the_plan_of_an_applied_store_is_empty(scratch, include):
             "before us",
             _NEW,
             "there before us, and different",
-            f"`bin/feature-store apply --replace {_NEW}` builds ours beside it and swaps them; "
-            "or rename it yourself.",
+            f"`bin/feature-store apply --replace {_NEW}` builds the file's version beside it and "
+            "swaps them; or rename it yourself.",
         ),
     ],
 )
@@ -441,7 +441,7 @@ def test_apply_is_refused_while_a_run_has_the_lease(scratch, include):
     assert error.problem.startswith(
         "The store's lease belongs to feature_store_refresh, run scheduled__2026-06-30, since 20"
     )
-    assert error.next_step == "Wait until that run is over, or stop it."
+    assert error.next_step == "Wait for that run to end, or stop it."
 
 
 @pytest.mark.parametrize("silent", [False, True])
@@ -540,9 +540,9 @@ def test_a_database_of_a_newer_package_is_refused(scratch, include):
     scratch.run(f"INSERT INTO feature_store_audit.migration VALUES ({known + 1}, 'x')")
     error = _refused(scratch, include, BadInput)
     assert error.problem == (
-        f"The audit schema is at version {known + 1}; this package knows {known}."
+        f"The audit schema is at version {known + 1}; this package has only {known} versions."
     )
-    assert error.next_step == ("Run the newer version of the package that was used here before.")
+    assert error.next_step == ("Use the newer version of the package that was used here before.")
 
 
 def test_a_new_migration_runs_once(scratch, include, package):

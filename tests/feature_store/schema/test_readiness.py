@@ -20,7 +20,7 @@ from sandbox.roles import grant_roles
 _D1 = "ml.sold_durations_v1_mv"
 _E = "ml.tom_features_v1_enriched_mv"
 _NEXT = (
-    "Mend the above (include/roles.sql grants every privilege that a run needs), look at "
+    "Fix the above (include/roles.sql grants every privilege that a run needs), check with "
     "`bin/feature-store plan`, then run again."
 )
 
@@ -161,7 +161,7 @@ def test_all_problems_are_told_at_once(store_db, include):
 def test_an_audit_schema_of_a_newer_package_stops_the_run(scratch, include):
     known = len(include.migrations)
     scratch.run(f"INSERT INTO feature_store_audit.migration VALUES ({known + 1}, 'x')")
-    with pytest.raises(BadInput, match=f"at version {known + 1}; this package knows {known}"):
+    with pytest.raises(BadInput, match=f"at version {known + 1}; this package has only {known}"):
         check_ready(scratch.connection, include.store, include.settings)
 
 

@@ -55,7 +55,7 @@ def test_it_tells_what_would_be_proven_and_what_differs_and_leaves_nothing(
     assert "duration_hours" in d1
     assert "expectations: 0 met, 0 broken" in d1
     assert "expectations: 2 met, 0 broken" in out
-    assert out.endswith("and thrown away: readers saw nothing of it.\n")
+    assert out.endswith("and thrown away. Readers saw nothing of it.\n")
     assert rehearsed.snapshot() == before
 
 

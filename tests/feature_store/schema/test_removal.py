@@ -118,7 +118,7 @@ def test_the_plan_names_it_and_the_way_out_and_changes_nothing(left, files):
     plan = _plan(left, files)
     assert plan.empty
     assert (
-        "No file any more, so that no run refreshes them (put the file back, or "
+        "Without a file, so no run refreshes them (restore the file, or "
         f"`bin/feature-store apply --drop NAME`): 1\n  - {_NEW}, a materialized view\n"
     ) in str(plan)
     assert f"To drop, as named: 1\n  - {_NEW}, a materialized view\n" in str(
@@ -159,7 +159,7 @@ def test_what_reads_it_keeps_it(left, files):
     left.run(f"CREATE VIEW ml.mine AS SELECT * FROM {_NEW}")
     assert _refused(left, files, _NEW) == (
         f"Nothing was applied:\n  - {_NEW} cannot go: ml.mine depends on it.\n"
-        "    Next: it is yours: drop it, or let it read something else; then apply"
+        "    Next: it is yours: drop it, or make it read something else; then apply"
     )
     assert "Cannot go: 1\n" in str(_plan(left, files, _NEW))
     left.run("DROP VIEW ml.mine")
@@ -175,7 +175,7 @@ def test_one_that_reads_another_goes_with_it(scratch, include):
     _add(include, top=True)
     apply(scratch.connection, include.store, include.settings)
     _take_away(include, _FILE, _SPECIFICATION, _TOP_FILE)
-    assert f"Next: it has no file either: `{_DROP} {_TOP}`" in _refused(scratch, include, _NEW)
+    assert f"Next: it has no file, either: `{_DROP} {_TOP}`" in _refused(scratch, include, _NEW)
     done = _drop(scratch, include, _NEW, _TOP)
     assert done.removal
     assert [str(one.name) for one in done.removal.relations] == [_TOP, _NEW]
@@ -204,7 +204,7 @@ def test_one_that_carries_a_stamped_set_stays_until_the_set_is_unbound(left, fil
         f"SELECT set_id, '{_NEW}' FROM ml.feature_set WHERE name = 'days_v1'",
     )
     told = _refused(left, files, _NEW)
-    assert f"{_NEW} cannot go: it carries the feature set days_v1, which is stamped." in told
+    assert f"{_NEW} cannot be dropped: the stamped feature set days_v1 is bound to it." in told
     (way,) = re.findall(r"as the owner: `(.*?)`", " ".join(told.split()))
     left.run(way)
     _drop(left, files, _NEW)
@@ -228,14 +228,14 @@ def test_one_that_was_there_before_us_is_forgotten_and_stays(scratch, before, fi
     )
     apply(scratch.connection, before.store, before.settings)
     done = _drop(scratch, files, _NEW)
-    assert f"{_NEW}, a materialized view that was there before us, and stays" in done.done
+    assert f"{_NEW}, a materialized view that apply did not create, and that stays" in done.done
     assert scratch.value(f"SELECT to_regclass('{_NEW}')") is not None
     assert "No file any more" not in str(_plan(scratch, files))
 
 
 def test_one_that_somebody_dropped_by_hand_is_forgotten(left, files):
     left.run(f"DROP MATERIALIZED VIEW {_NEW}")
-    assert f"{_NEW}, which is not there any more" in str(_plan(left, files))
+    assert f"{_NEW}, which no longer exists" in str(_plan(left, files))
     _drop(left, files, _NEW)
     assert "No file any more" not in str(_plan(left, files))
 
@@ -244,8 +244,14 @@ def test_one_that_somebody_dropped_by_hand_is_forgotten(left, files):
     ("name", "problem"),
     [
         ("ml.tom_features_v1_mv", "ml.tom_features_v1_mv has a file, "),
-        ("ml.nonsense", "'ml.nonsense' is no relation that apply made and that has no file."),
-        ("ml.feature_set", "'ml.feature_set' is no relation that apply made and that has no file."),
+        (
+            "ml.nonsense",
+            "'ml.nonsense' is not a relation that apply created and that now has no file.",
+        ),
+        (
+            "ml.feature_set",
+            "'ml.feature_set' is not a relation that apply created and that now has no file.",
+        ),
     ],
 )
 def test_nothing_else_is_dropped(left, files, name, problem):
@@ -276,7 +282,7 @@ def test_its_history_goes_with_it_and_what_nobody_answered_is_told(left, files):
     plan = str(_plan(left, files, _NEW))
     assert "Their history, to be forgotten: days\n" in plan
     assert (
-        f"Nobody will have answered, and it is closed with them: 1\n"
+        f"Reviews that nobody will have answered, closed with them: 1\n"
         f"  - review of days, {date(2026, 3, 10)}\n"
     ) in plan
     _drop(left, files, _NEW)

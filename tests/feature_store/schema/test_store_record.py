@@ -47,6 +47,6 @@ def test_the_command_that_renames_a_store_does(scratch, include):
 
 def test_a_schema_that_the_server_would_quote_is_refused_before_any_work(scratch_sources, include):
     include.edit("store.toml", '["ml", "feature_store"]', '["ml", "feature_store", "order"]')
-    with pytest.raises(BadInput, match="The schema order would have to be quoted in SQL"):
+    with pytest.raises(BadInput, match="The schema order must be quoted in SQL"):
         apply(scratch_sources.connection, include.store, include.settings)
     assert scratch_sources.value("SELECT to_regnamespace('ml') IS NULL")

@@ -197,15 +197,14 @@ def test_a_new_feature_comes_with_its_stamp_or_not_at_all(filled, include, run):
         assert code == 1
         assert told in said
         assert (
-            "    as it is stamped it will not hold: column twice is neither a feature nor a "
-            "declared column\n"
-            "    Next: change its contract file to fit, if it does not yet, and add "
-            f"`--stamp-contract {_TOM}`; or put the relation's file back\n"
+            "    its stamp will no longer hold: column twice is neither a feature nor a declared "
+            f"column\n    Next: make its contract file fit, and add `--stamp-contract {_TOM}`; "
+            "or restore the relation's file\n"
         ) in said
     assert "twice" not in filled.rows(_E_AI)[0]
     code, said = run("plan", "--replace", _E_AI, "--stamp-contract", _TOM)
     assert code == 0, said
-    assert "    stamped anew with this\n" in said
+    assert "    stamped again with this\n" in said
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
     assert code == 0, said
     assert f"{_TOM}: stamped, OK" in said
@@ -301,16 +300,16 @@ def test_a_renamed_column_of_the_store(filled, include, run):
     filled.connection.execute("DROP VIEW public.mine")
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", _TOM)
     assert code == 2
-    assert "ai_urgency_f is in the log, and no feature any more" in said
+    assert "ai_urgency_f is in the log but is no longer a feature" in said
     for path in (_CONTRACT, "exceptions.toml"):
         text = (include.directory / path).read_text()
         include.write(path, re.sub(rf"(?<!\.){_TOM}\b", "tom_features_v2", text))
     contract = include.directory / _CONTRACT
     contract.rename(contract.with_name("tom_features_v2.toml"))
     assert (
-        f"  - {_TOM}\n    as it is stamped it will not hold: column ai_urgency_f is missing; "
+        f"  - {_TOM}\n    its stamp will no longer hold: column ai_urgency_f is missing; "
         "column ai_hurry_f is neither a feature nor a declared column\n"
-        "    it has no file any more: whoever asserts it is refused from then on\n"
+        "    it no longer has a file: whoever asserts it will be refused\n"
     ) in run("plan", "--replace", _E_AI)[1]
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", "tom_features_v2")
     assert code == 0, said

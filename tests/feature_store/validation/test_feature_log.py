@@ -384,7 +384,7 @@ class TestTheLogFollowsTheContract:
         )
         with pytest.raises(BadInput) as refused:
             stamp(owner, gone, replace=True)
-        assert f"{tom.features[-1].name} is in the log, and no feature any more" in str(
+        assert f"{tom.features[-1].name} is in the log but is no longer a feature" in str(
             refused.value
         )
         assert "give the changed set a new name" in str(refused.value)
@@ -408,8 +408,8 @@ class TestTheLogFollowsTheContract:
     def test_a_log_that_the_file_says_nothing_of_any_more_is_missed(self, nights, tom, owner):
         silent = replace(tom, served=None)
         (problem,) = log_problems(nights.database.connection, [silent])
-        assert "names no entity and t0" in problem
-        with pytest.raises(BadInput, match="names no entity and t0"):
+        assert "no longer names entity and t0" in problem
+        with pytest.raises(BadInput, match="no longer names entity and t0"):
             stamp(owner, silent, replace=True)
 
     def test_a_training_view_that_went_with_what_it_reads_is_made_by_the_stamp(

@@ -1,6 +1,6 @@
-"""All that a node tree runs: every function, by the way it is called, and all that is no function.
+"""Everything that a node tree runs: each function with the way it is called, and other code.
 
-Default deny: what is not known to run nothing of its own is named as unproven.
+Default deny: what is not known to be harmless is named as unproven.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Call:
     Attributes:
         kind: what ``oid`` is of.
         oid: the function, operator or type; 0 where there is none.
-        words: how it is called by people, where the catalog has no name for it.
-        columns: the output columns of the query in whose expressions it stands.
+        words: what people call it, if the catalog has no name for it.
+        columns: the output columns of the query whose expressions contain it.
     """
 
     kind: Kind
@@ -79,7 +79,7 @@ _OPERATORS = {
     "SORTGROUPCLAUSE": ("eqop", "sortop"),
     "CTECYCLECLAUSE": ("cycle_mark_neop",),
 }
-# Nodes that run nothing but their parts and what the fields above name.
+# Nodes that run only their parts and what the fields above name.
 _HARMLESS = frozenset(
     {
         "AGGREF",
@@ -134,11 +134,11 @@ _HARMLESS = frozenset(
     }
 )
 _UNPROVEN = {
-    "TABLESAMPLECLAUSE": "TABLESAMPLE, which takes other rows each time",
-    "NEXTVALUEEXPR": "nextval(), which gives another value each time",
-    "COERCETODOMAIN": "a cast to a domain, whose checks may run anything",
+    "TABLESAMPLECLAUSE": "TABLESAMPLE, which takes different rows each time",
+    "NEXTVALUEEXPR": "nextval(), which gives a different value each time",
+    "COERCETODOMAIN": "a cast to a domain, whose checks may run any code",
 }
-# Where an expression keeps the type of its value.
+# The field in which an expression keeps the type of its value.
 _RESULT_TYPES = {
     "VAR": "vartype",
     "CONST": "consttype",
@@ -187,7 +187,7 @@ def _by_output_column(tree: Value) -> Iterator[tuple[tuple[str, ...], Value]]:
 
 
 def _only_at_hand(nodes: Iterable[Node]) -> frozenset[int]:
-    """Columns that a join has at hand; those that are read stand elsewhere once more."""
+    """Columns that a join offers; the ones that are read appear again elsewhere."""
     return frozenset(
         id(item)
         for node in nodes
@@ -211,19 +211,19 @@ def _of(node: Node, unread: bool) -> Iterator[tuple[Kind, int, str]]:
     if node.tag == "COERCEVIAIO":
         argument = node.node("arg")
         yield Kind.TEXT_TO, node.number("resulttype"), ""
-        yield Kind.TYPE_TO_TEXT, _type_of(argument), "a cast by way of text"
+        yield Kind.TYPE_TO_TEXT, _type_of(argument), "a cast through text"
     elif node.tag == "SQLVALUEFUNCTION":
         place = node.number("op")
         known = node.text("op").isdigit() and place < len(_VALUES)
         yield Kind.NOTHING, 0, _VALUES[place] if known else "a value of the session"
     elif node.tag == "VAR" and node.number("varattno") < 0 and not unread:
-        yield Kind.NOTHING, 0, "a system column, which tells when and where a row was written"
+        yield Kind.NOTHING, 0, "a system column, which depends on when and where a row was written"
     elif node.tag not in _HARMLESS:
-        yield Kind.NOTHING, 0, _UNPROVEN.get(node.tag, f"{node.tag}, of which nothing is proven")
+        yield Kind.NOTHING, 0, _UNPROVEN.get(node.tag, f"{node.tag}, about which nothing is proven")
 
 
 def _types(node: Node) -> Iterator[int]:
-    """The types of a node that users made: their comparisons are code of theirs."""
+    """The user-made types of a node: comparing them runs the users' code."""
     for field, value in node.fields.items():
         if isinstance(value, str) and field.endswith(("type", "typeid")) and value.isdigit():
             if int(value) >= FIRST_OF_USERS:
@@ -233,7 +233,7 @@ def _types(node: Node) -> Iterator[int]:
 
 
 def _type_of(node: Node | None) -> int:
-    """The type of an expression's value; 0 where that is not plain to see."""
+    """The type of an expression's value; 0 if it cannot be determined."""
     if node is None:
         return 0
     if node.tag in _BOOLEAN_NODES:

@@ -1,7 +1,7 @@
-"""All that decides what a relation shows, down to the tables: the dependency closure.
+"""The dependency closure: everything that decides what a relation shows, down to the tables.
 
-Taken from the stored rules themselves, not from ``pg_depend``: that leaves out the server's own
-tables and views, and they can tell the time too.
+It is taken from the stored rules themselves, not from ``pg_depend``, which leaves out the server's
+own tables and views. Those can depend on the time, too.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class Member:
         name: its name.
         kind: the catalog's letter for its kind.
         owner: its owner's OID.
-        plain_storage: whether its rows, if it has any, are kept by the server itself.
+        plain_storage: whether the server itself stores its rows, if it has any.
         asks_as_reader: whether it is a view that answers with the rights of whoever asks.
         columns: column names by number.
         query: the query of a view; None for any other relation.
-        policies: the conditions of its row-level policies, by policy, where they apply to a role
-            that reads it.
+        policies: the conditions of its row-level policies, by policy, if they apply to a role that
+            reads it.
         generated: the expressions of its generated columns, by number.
-        virtual: those of them that are worked out anew by every query.
+        virtual: those of them that every query computes again.
         reads: the OIDs of the relations that it reads, sorted.
         parts: those of them that are partitions of it, or inherit from it.
     """
@@ -106,7 +106,7 @@ class Member:
         return self.kind in _TABLES
 
     def trees(self) -> Iterator[tuple[str, Value]]:
-        """Every tree that is worked out when it is read, with what it is, in words."""
+        """Every tree that is evaluated when it is read, with a description."""
         if self.query is not None:
             yield "its query", self.query
         for policy, tree in self.policies.items():
@@ -117,18 +117,18 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Closure:
-    """Relations that begin somewhere, and everything below them.
+    """Some relations, and everything below them.
 
     Attributes:
-        roots: the OIDs of those with which it begins.
-        members: every relation by its OID; a relation stands after one that reads it.
+        roots: the OIDs of the relations it starts from.
+        members: every relation by its OID; a relation comes after one that reads it.
     """
 
     roots: tuple[int, ...]
     members: dict[int, Member]
 
     def beginning_with(self, roots: Sequence[int]) -> Closure:
-        """What stands below these of its relations, and they themselves."""
+        """The part of the closure with these relations and what is below them."""
         order = list(dict.fromkeys(roots))
         found = set(order)
         for oid in order:
@@ -165,9 +165,9 @@ class Closure:
         return tuple(way)
 
     def plain_views(self, above: Iterable[int]) -> frozenset[int]:
-        """Those of these relations that are plain views, and those that they read without a stop.
+        """The plain views among these relations, and the plain views that those read.
 
-        They are worked out by whatever session asks for the relations, in its own settings.
+        The session that reads the relations computes them, with its own settings.
         """
         found: set[int] = set()
         pending = list(above)
@@ -182,7 +182,7 @@ class Closure:
 def read_closure(connection: Connection[Any], roots: Iterable[Name]) -> Closure:
     """Read the closure of relations from the catalog, which every role may read.
 
-    Roots that do not exist are left out: a broken contract is not this module's affair.
+    Roots that do not exist are left out; others report a broken contract.
     """
     wanted = sorted(set(roots))
     found = connection.execute(

@@ -1,7 +1,7 @@
 """Which functions give the same answer whenever they are asked, and whoever asks.
 
-PostgreSQL's own functions are believed what they say of themselves: immutable ones pass. Of the
-stable ones only those below pass. Functions of users are not believed: anyone may mark one so.
+PostgreSQL's own functions are trusted as they are marked: immutable ones pass. Of the stable ones
+only those below pass. Users' functions are not trusted, because anyone may mark one as immutable.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from psycopg import Connection
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, Kind, calls
 from feature_store.database.stored_queries.node_tree import parse_tree
 
-# Stable, for they look a label up; the label does not depend on time or session.
+# Stable because they look up a label, which does not depend on time or session.
 _FREE = {
     3506: "enum_in(cstring,oid)",
     3507: "enum_out(anyenum)",
 }
-# Stable, for they depend on the session's time zone or date style, and on nothing else. Every
-# session that refreshes pins both, so they give one answer in a materialized view. In a plain view
-# it is the reader's session that counts.
+# Stable only because they depend on the session's time zone or date style. Every session that
+# refreshes pins both, so in a materialized view they give one answer. In a plain view the reader's
+# session counts.
 PINNED = {
     939: "generate_series(timestamp with time zone,timestamp with time zone,interval)",
     1085: "date_out(date)",
@@ -65,11 +65,11 @@ PINNED = {
     4135: "in_range(timestamp with time zone,timestamp with time zone,interval,boolean,boolean)",
     6203: '"extract"(text,timestamp with time zone)',
 }
-# Stable, and they read tables and views that they are only told of.
+# Stable, and they read tables and views that they get as arguments.
 _TOLD_WHAT_TO_READ = ("table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml")
 _VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
 
-# A planner may put a user's negator or commutator in an operator's place, and ask its estimators.
+# The planner may use a user's negator or commutator instead of an operator, and its estimators.
 _OPERATORS = """
 SELECT o.oid, o.oprcode::oid || ARRAY(
     SELECT f.oid
@@ -105,7 +105,7 @@ INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
 INNER JOIN pg_catalog.pg_language AS l ON p.prolang = l.oid
 WHERE p.oid = ANY(%s)
 """
-# A user's enum or row brings no code; any other type of a user's does, or may.
+# A user's enum or row type runs no code; any other user's type may.
 _TYPES = """
 SELECT
     t.oid,
@@ -122,13 +122,13 @@ WHERE t.oid = ANY(%s)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said against a call; empty if it gives one answer to everybody, always.
+    """The objection to a call; empty if it always gives the same answer to everybody.
 
     Attributes:
         words: why it fails; empty if it does not.
         pinned: the functions that give one answer in a pinned session only.
-        foreign: whether it may run code that the server did not bring and nobody vouches for.
-        acts: whether it may do more than answer from its arguments, such as run a text as SQL.
+        foreign: whether it may run code that is not the server's and that nobody vouches for.
+        acts: whether it may do more than compute from its arguments, such as run a text as SQL.
     """
 
     words: str = ""
@@ -151,7 +151,7 @@ class Judge:
     """Judges calls by the catalog."""
 
     def __init__(self, connection: Connection[Any], declared: frozenset[str]) -> None:
-        """Begin with nothing learned.
+        """Start without any knowledge.
 
         Args:
             connection: a pinned session: names are taken as they look from ``pg_catalog``.
@@ -165,7 +165,7 @@ class Judge:
         self._verdicts: dict[int, Verdict] = {}
 
     def learn(self, asked: Iterable[Call]) -> None:
-        """Look up at once all that is needed to judge these calls."""
+        """Look up everything that is needed to judge these calls, at once."""
         by_kind: dict[Kind, set[int]] = {kind: set() for kind in Kind}
         for call in asked:
             by_kind[call.kind].add(call.oid)
@@ -182,7 +182,7 @@ class Judge:
         self._look_up({s for f in functions for s in self._functions[f].support})
 
     def judge(self, call: Call) -> Verdict:
-        """Say what is to be said against a call that was learned."""
+        """Give the objection to a call that was looked up."""
         if call.kind is Kind.NOTHING:
             return Verdict(call.words)
         if call.kind is Kind.FUNCTION:
@@ -190,10 +190,10 @@ class Judge:
         if call.kind is Kind.OPERATOR:
             return _first([self._function(f) for f in self._operators[call.oid]])
         if call.oid not in self._types:
-            return Verdict("a cast to text of a value whose type is not plain to see")
+            return Verdict("a cast to text of a value whose type cannot be determined")
         name, reads, writes, harmless = self._types[call.oid]
         if call.kind is Kind.TYPE:
-            words = "" if harmless else f"the type {name}, which may bring code of its own"
+            words = "" if harmless else f"the type {name}, which may run code of its own"
             return Verdict(words, foreign=not harmless)
         return self._function(reads if call.kind is Kind.TEXT_TO else writes)
 
@@ -208,7 +208,7 @@ class Judge:
             if signature in self._declared:
                 return Verdict()
             claim = _VOLATILITY[function.volatility]
-            words = f"{signature}, a user's own; that it says {claim} proves nothing"
+            words = f"{signature}, a user's own function; its declaration as {claim} proves nothing"
             return Verdict(words, foreign=True)
         if oid in _FREE:
             return Verdict()
@@ -242,7 +242,7 @@ class Judge:
 
 
 def _first(verdicts: list[Verdict]) -> Verdict:
-    """The first objection of several, foreign ones before others, and all that must be pinned."""
+    """The first of several objections, foreign ones first, with everything that must be pinned."""
     pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
     worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Verdict())
     return replace(worst, pinned=pinned)

@@ -1,6 +1,6 @@
 """The constants of a stored query that are points in time.
 
-Nobody can tell from one whether a person wrote it, or whether PostgreSQL made it of ``'today'``.
+Nobody can tell whether a person wrote one or PostgreSQL made it from ``'today'``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from feature_store.database.stored_queries.node_tree import Node, Value, walk
 
 _DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ = 1082, 1083, 1114, 1184
-# Of these the bytes are not read: times with a zone, arrays, ranges and multiranges.
+# The values of these types are not decoded: times with a zone, arrays, ranges, multiranges.
 _COMPOSED: Final = {
     1266: "time with time zone",
     1182: "date[]",
@@ -37,11 +37,11 @@ _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  # of no zone, as the server count
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant that is a point in time, or is made of some.
+    """A constant that is a point in time, or is composed of some.
 
     Attributes:
-        value: it; with a zone (UTC) if its type has one. None of what is composed.
-        words: it, as people write it; of what is composed the type.
+        value: the moment, in UTC if its type has a zone; None if composed.
+        words: the moment as people write it; its type if composed.
     """
 
     value: date | datetime | time | None
@@ -56,7 +56,7 @@ def moments(tree: Value) -> Iterator[Constant]:
             if kind in _COMPOSED:
                 yield Constant(None, f"of the type {_COMPOSED[kind]}")
             elif kind in (_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ):
-                # Infinite, or of a year that Python does not know: no moment of asking is that.
+                # Infinite, or of a year that Python cannot hold: never the moment of asking.
                 with suppress(OverflowError):
                     yield _read(kind, _number(node, 4 if kind == _DATE else 8))
 

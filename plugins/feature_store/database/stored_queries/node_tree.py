@@ -1,8 +1,8 @@
 """PostgreSQL's node trees: what a stored rule, policy or function body really says.
 
-The server keeps them as text, ``{NODE :field value …}``, with every name already looked up: the
-column that is read stands there by number, the function that is called by its OID. Fields differ
-between major versions; this reader knows the notation and no field.
+The server keeps them as text, ``{NODE :field value …}``, with every name already looked up: columns
+by number, functions by OID. Fields differ between major versions, so this reader knows only the
+notation, and no field.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Node:
         return [int(item) for item in self.items(field)[1:] if isinstance(item, str)]
 
 
-# A task asks the same relations more than once. What this returns nobody alters.
+# Cached, because a task asks for the same relations more than once. Do not change the result.
 @lru_cache(maxsize=128)
 def parse_tree(text: str) -> Value:
     """Read a node tree.
@@ -118,8 +118,8 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
         name = tokens[at]
         if not name.startswith(":"):
             raise IndexError(at)
-        # The first token is the value, even where it looks like a field: a column may be called
-        # ":funcid". Of a constant that is its length; what it holds follows as bytes in brackets.
+        # The first token is the value, even if it looks like a field: a column may be called
+        # ":funcid". For a constant it is the length; its bytes follow in brackets.
         fields[name[1:]], at = _value(tokens, at + 1)
         held: list[Value] = []
         while tokens[at] != "}" and not tokens[at].startswith(":"):

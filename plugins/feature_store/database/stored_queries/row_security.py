@@ -1,7 +1,7 @@
-"""Whom the row-level policies of tables apply to, among the roles that really read them.
+"""To which of the roles that really read tables their row-level policies apply.
 
-A view reads with the rights of its owner, unless it answers with those of whoever asks. The parts
-of a table are read through it, and then only its own policies count.
+A view reads with its owner's rights, unless it is a security_invoker view. The partitions of a
+table are read through the table, and then only the table's own policies count.
 """
 
 from __future__ import annotations

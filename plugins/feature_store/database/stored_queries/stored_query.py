@@ -1,8 +1,8 @@
-"""The query of a view as the server keeps it: what it reads, and whether it always gives the same.
+"""The stored query of a view: what it reads, and whether it always gives the same rows.
 
-The server's own tree of a query names every relation and every function by its OID, the built-in
-ones too, which ``pg_depend`` leaves out. What each call may depend on is for `determinism` to say,
-here as for the leak gates. No function of a user's is vouched for: its body may be replaced.
+The server's tree of a query names every relation and function by its OID, including the built-in
+ones, which ``pg_depend`` leaves out. `determinism` says what each call may depend on, here and for
+the leak gates. Here no user's function is trusted: its body may be replaced.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_stored_query(connection: Connection[Any], oid: int) -> StoredQuery:
     """Read the query of a view or materialized view.
 
     Args:
-        connection: a pinned session, whose zone is compared by whoever relies on the rows.
+        connection: a pinned session; the caller compares its time zone.
         oid: the view's.
     """
     row = connection.execute(
@@ -52,6 +52,6 @@ def read_stored_query(connection: Connection[Any], oid: int) -> StoredQuery:
     judge = Judge(connection, frozenset())
     judge.learn(asked)
     doubts = {judge.judge(call).words for call in asked} - {""}
-    # Before version 16 a view's query names the view itself, too.
+    # Before version 16 a view's query names the view itself as well.
     reads = frozenset(node.number("relid") for node in walk(tree)) - {0, oid}
     return StoredQuery(version, reads, tuple(f"it calls {words}" for words in sorted(doubts)))

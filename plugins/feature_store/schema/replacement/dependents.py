@@ -117,7 +117,7 @@ def plan_replacement(
             elif reader.materialized:
                 refusals.append(
                     f"{reader.name}, a materialized view of yours, reads {old.name}.\n"
-                    f"Next: keep its definition, drop it, apply, and create it again"
+                    f"Next: save its definition, drop it, apply, and create it again"
                 )
             else:
                 views[reader.name] = reader
@@ -177,8 +177,8 @@ def _no_views(connection: Connection[Any], named: Collection[str]) -> list[str]:
         (list(named),),
     ).fetchall()
     return [
-        f"{name} is no view of any kind, and what holds rows of its own is never dropped.\n"
-        f"Next: rename it yourself, then apply without naming it"
+        f"{name} is not a view or materialized view, and apply never drops what holds rows of "
+        "its own.\nNext: rename it yourself, then apply without naming it"
         for (name,) in rows
     ]
 
@@ -247,7 +247,7 @@ def _refusals(connection: Connection[Any], old: Old) -> list[str]:
         (old.oid,) * 4,
     ).fetchall()
     return [
-        f"{old.name} has what replacing it would lose: {what}.\n"
+        f"Replacing {old.name} would lose: {what}.\n"
         f"Next: drop that yourself, apply, and create it again"
         for (what,) in rows
     ] + _owner_refusals(connection, old)

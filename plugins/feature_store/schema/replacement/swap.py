@@ -61,7 +61,7 @@ def swap(
                     f"Nothing was applied: for {patience:.0f} seconds others kept reading "
                     f"what is to be replaced: {error.diag.message_primary}.",
                     readers="what they had before.",
-                    next_step="Apply again when nobody reads for long.",
+                    next_step="Apply again when no long query reads it.",
                 ) from error
             log.info("Others read what is to be replaced; trying again.")
             # Readers who name several of them lock them in orders of their own.
@@ -145,7 +145,7 @@ def _check(connection: Connection[Any], replacement: Replacement) -> None:
         ).fetchone()
         if row is None or row[0] is None or row[0].rstrip().rstrip(";") != old.query:
             raise NotReady(
-                f"Nothing was applied: {old.name} would not be what it was.",
+                f"Nothing was applied: {old.name} would differ from before.",
                 readers="what they had before.",
             )
 

@@ -39,8 +39,8 @@ def accept_history(
     """
     if not reason.strip() or not by.strip():
         raise BadInput(
-            "To accept a change of history takes a reason and a name: both are kept for ever.",
-            next_step="Say why the past may have changed.",
+            "Accepting a change of history needs a reason and a name; both are kept forever.",
+            next_step="Say why the change is right.",
         )
     with _as_who_may(), connection.transaction():
         accepted = connection.execute(

@@ -43,9 +43,9 @@ def take_standing(
         return Standing.KEPT
     then = row[0] if row else now
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
-    details = f"The definition changed: {', '.join(changed)}. Its baseline was made anew."
+    details = f"The definition changed: {', '.join(changed)}. Its baseline was set again."
     if row and (unanswered := _pending(connection, layer)):
-        details += f" Closed by that, without an answer: the reviews of {in_words(unanswered)}."
+        details += f" This closed reviews without an answer: {in_words(unanswered)}."
     connection.execute(
         "SELECT feature_store_audit.begin_baseline(%s, %s, %s, %s, %s)",
         (lease.token, layer.name, layer.relation, Jsonb(now), details),
@@ -107,7 +107,7 @@ def check_refreshed_in_order(connection: Connection[Any], layers: Iterable[Histo
                     problems.add(f"{name} was last refreshed before {lower}, which it reads")
     if problems:
         raise NotChecked(
-            f"History cannot be judged: {'; '.join(sorted(problems))}.",
+            f"History cannot be checked: {'; '.join(sorted(problems))}.",
             next_step="Refresh what is missing (clear its task), then clear this one.",
         )
 

@@ -94,8 +94,8 @@ class LayerRows:
         missing = set(named) - {name for name, _ in columns}
         if columns[0] != ("day", 1082) or missing:
             raise BadInput(
-                f"The history of {layer.name}: expected the column day (a date) first, and the "
-                f"columns of the key, and those that count or weigh "
+                f"The history of {layer.name}: expected first the column day (a date), then the "
+                "columns of the key and those that count or weigh "
                 f"({', '.join(named) or 'none'}); the query gives "
                 f"{', '.join(name for name, _ in columns)}."
             )

@@ -190,7 +190,7 @@ class _Judgement:
         before = {day: seen for day, seen in {**baseline, **opened}.items() if seen.rows}
         known = read_known(self._connection, layer, self._rows.known(layer))
         if self._rows.are(layer, before):
-            log.info("%s: the very rows that were judged before.", layer.name)
+            log.info("%s: the same rows as at the last check.", layer.name)
             return Look(layer, rows, before, baseline, opened, known)
         seen = rows.fingerprints()
         self._rows.remember(layer, seen, known.now)

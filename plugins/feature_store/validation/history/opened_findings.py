@@ -28,8 +28,8 @@ def record_leaks(
             day,
             seen=look.seen_on(day),
             difference=differences[day],
-            details=f"Nothing that it may depend on had changed when it moved ({windows}, "
-            f"counted in days from its own).",
+            details=f"Nothing that it may depend on had changed ({windows}, in days from its own "
+            "day).",
         )
 
 

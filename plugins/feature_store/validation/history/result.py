@@ -15,7 +15,7 @@ class HistoryVerdict:
 
     Attributes:
         settled_before: input days before this one are reviewed when they change.
-        leaks: every output day that moved without cause and is not mended or accepted.
+        leaks: every output day that moved without cause and is not fixed or accepted.
         reviews: every changed old input day that is not accepted.
         definition_changes: layers whose baseline this run made anew for their new definition.
         ai_changes: days whose columns of declared exceptions changed since the run before.
@@ -42,7 +42,7 @@ def assert_history(verdict: HistoryVerdict) -> None:
     raise HistoryLeak(
         f"The past moved without cause: {days}.",
         items=list(map(str, verdict.leaks)),
-        readers="the moved rows: do not train on them.",
-        next_step="Find out what the layer reads of later days, mend its SQL and apply it; or, if "
-        "the cause is known and harmless, accept the day with a reason.",
+        readers="the changed rows: do not train on them.",
+        next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
+        "cause is known and harmless, accept the day with a reason instead.",
     )

@@ -71,8 +71,7 @@ class _Declared:
             yield self._scene.finding(
                 EXCEPTIONS,
                 member,
-                f"reads {read.name}, of which {rules.path.name} does not say whether it is as of "
-                f"t0.",
+                f"reads {read.name}, and {rules.path.name} does not say whether that is as of t0.",
             )
 
     def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
@@ -117,7 +116,7 @@ class _Declared:
     def _of_exception(self, exception: DeclaredException) -> Iterator[LeakFinding]:
         if not self._is_there(exception):
             does = f"reads {exception.reads}" if exception.reads else f"calls {exception.calls}"
-            yield self._stale(exception, f"no feature set's {exception.relation} {does} any more.")
+            yield self._stale(exception, f"no feature set's {exception.relation} {does} now.")
             return
         declared = {(s, f) for s, features in exception.taints.items() for f in features}
         declared = {(s, f) for s, f in declared if s in self._sets}
@@ -135,8 +134,8 @@ class _Declared:
             yield self._scene.finding(
                 EXCEPTIONS,
                 member,
-                f"what it reads of {exception.reads} reaches {_list(tainted - declared)} too; the "
-                f"exception {exception.id} does not name that.",
+                f"what it reads of {exception.reads} also reaches {_list(tainted - declared)}, "
+                f"which the exception {exception.id} does not name.",
                 column=", ".join(sorted(f for _, f in tainted - declared)),
             )
         # What only chooses rows reaches no column, and yet all of them.

@@ -27,7 +27,7 @@ class LeakFinding:
     Attributes:
         gate: which gate, one of the names above.
         severity: ``failure``, or ``warning`` for what nobody is harmed by.
-        relation: the relation that must be mended.
+        relation: the relation that must be fixed.
         file: the SQL file that defines it; None if none of the store's does.
         column: the column that it is about; None where it is about the whole relation.
         path: for an outcome, the way from its column to the relation; else the way from the
@@ -91,7 +91,7 @@ class Scene:
 
     @cached_property
     def nameable(self) -> frozenset[int]:
-        """Relations that have a file, or that carry a feature set: there something is mended."""
+        """Relations that have a file, or that carry a feature set: there something is fixed."""
         ours = {m.oid for m in self.closure.members.values() if m.name in self.files}
         return frozenset(ours | set(self.closure.roots)) - self.sources
 

@@ -123,9 +123,9 @@ def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFindi
             "A feature may see what was not known at t0:",
             items=leaks,
             readers="the rows that the views have now; do not train on them.",
-            next_step="Mend the file that is named and run `bin/feature-store apply --replace` "
-            "with its relation. If it is meant, declare it with its reason in "
-            "include/leak_rules.toml or include/exceptions.toml. Either way stamp what of the "
-            "proofs changed: `bin/feature-store stamp-proofs`.",
+            next_step="Fix the named file and run `bin/feature-store apply --replace` with its "
+            "relation. If it is intended, declare it with its reason in include/leak_rules.toml "
+            "or include/exceptions.toml. In both cases then stamp the proofs: `bin/feature-store "
+            "stamp-proofs`.",
         )
     return findings

@@ -32,9 +32,9 @@ def moment_findings(scene: Scene, zone: tzinfo) -> Iterator[LeakFinding]:
                     TIME_OF_QUERY,
                     member,
                     f"{what} holds the constant {constant.words}, which is not in its file. "
-                    "PostgreSQL makes such a one of 'today' or 'now'. If a person meant it, write "
-                    "it there in ISO 8601 (2026-11-28); or vouch for it in leak_rules.toml "
-                    "([[constant]]), then stamp the proofs.",
+                    "PostgreSQL makes such a constant of 'today' or 'now'. If it is intended, "
+                    "write it in the file in ISO 8601 (2026-11-28), or declare it in "
+                    "leak_rules.toml ([[constant]]); then stamp the proofs.",
                 )
 
 

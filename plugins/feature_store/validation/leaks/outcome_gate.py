@@ -69,7 +69,7 @@ class _Tracer:
                 if lawful is not None and column not in lawful and not below:
                     words = (
                         f"makes {column} of {self._called(key, way)}; it is declared to make "
-                        f"{', '.join(sorted(lawful)) or 'nothing'} of that."
+                        f"only {', '.join(sorted(lawful)) or 'nothing'} of it."
                     )
                     path = (*map(self._scene.label, way), f"{member.name}.{column}")
                     yield self._scene.finding(OUTCOMES, member, words, column=column, path=path)

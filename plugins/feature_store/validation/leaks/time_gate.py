@@ -20,7 +20,7 @@ from feature_store.validation.leaks.gate_context import (
 )
 
 _READABLE = ("r", "p", VIEW, MATERIALIZED)
-_COPY = "copy its rows into a table before each run, and let the source be that table."
+_COPY = "copy its rows into a table before each run, and use that table as the source."
 _KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequence"}
 
 
@@ -68,8 +68,8 @@ def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFind
         if one.oid in scene.unpinned:
             name = scene.member(one.oid).name
             all_words += [
-                f"{one.what} uses {function}, whose answer depends on the session, and this is "
-                f"worked out by sessions that the store does not pin."
+                f"{one.what} uses {function}, whose answer depends on the session, and the store "
+                "does not control the session that computes this."
                 for function in sorted(one.verdict.pinned)
                 if (name, function) not in allowed
             ]
@@ -86,9 +86,9 @@ def unprovable(member: Member) -> Iterator[tuple[str, str]]:
     """What of a relation's kind keeps every proof from it: in words, and the way out."""
     if member.kind not in _READABLE:
         kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
-        yield f"is {kind}; nothing can be proven of it.", _COPY
+        yield f"is {kind}; nothing can be proven about it.", _COPY
     elif not member.plain_storage:
-        yield "is kept by an extension; nothing can be proven of it.", _COPY
+        yield "belongs to an extension; nothing can be proven about it.", _COPY
     if member.asks_as_reader:
         yield (
             "answers with the rights of whoever asks (security_invoker).",
@@ -103,6 +103,6 @@ def _of_kind(scene: Scene, member: Member) -> Iterator[LeakFinding]:
         yield scene.finding(
             TIME_OF_QUERY,
             member,
-            "is a table, where its file makes a view; what fills it cannot be seen.",
+            "is a table, but its file creates a view; nobody can see what fills it.",
             severity=FAILURE if member.oid in scene.closure.roots else WARNING,
         )

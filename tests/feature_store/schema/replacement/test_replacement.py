@@ -202,7 +202,7 @@ def test_locks_are_waited_for_as_before_once_the_places_are_taken(store_db, incl
 def test_a_table_in_the_place_of_a_relation_is_never_replaced(sources_db, include):
     sources_db.run("CREATE SCHEMA ml", f"CREATE TABLE {D3} AS SELECT 1 AS sold_price")
     before = sources_db.snapshot()
-    with pytest.raises(NotReady, match="what holds rows of its own is never dropped"):
+    with pytest.raises(NotReady, match="apply never drops what holds rows"):
         _apply_as_superuser(sources_db, include, D3)
     assert sources_db.snapshot() == before
 
@@ -404,7 +404,7 @@ def test_a_reader_who_never_ends_makes_it_give_up(adopted, include, monkeypatch)
         reader.execute(f"SELECT count(*) FROM {E_AI}".encode())
         text = _refused(adopted, include, E_AI)
     assert "others kept reading what is to be replaced" in text
-    assert "Next: Apply again when nobody reads for long." in text
+    assert "Next: Apply again when no long query reads it." in text
 
 
 def test_no_run_can_take_the_lease_meanwhile(adopted, include):

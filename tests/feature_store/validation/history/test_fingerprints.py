@@ -108,7 +108,7 @@ def test_rows_without_a_day_belong_to_no_day(scratch):
     ],
 )
 def test_a_query_without_day_or_key_is_refused(scratch, query, key):
-    with pytest.raises(BadInput, match="expected the column day"):
+    with pytest.raises(BadInput, match="expected first the column day"):
         LayerRows(scratch.connection, _layer(query, *key))
 
 
@@ -132,10 +132,10 @@ _FILE = "sql/history/ml.ask_daily_median_v1.sql"
     [
         ("-- Role:       input\n", "", "must begin with"),
         ("input", "outcome", "expected one of input, output, link, reported"),
-        ("-- Key: ", "-- Depends:    E yesterday\n-- Key: ", "is no window of days"),
-        ("-- Key: ", "-- Depends:    E2 0\n-- Key: ", "E2, which no file shows"),
-        ("-- Key: ", "-- Appears:    E2\n-- Key: ", "E2, which no file shows"),
-        ("ask_cnt. ", "E2: ask_cnt. ", "E2, which no file shows"),
+        ("-- Key: ", "-- Depends:    E yesterday\n-- Key: ", "is not a window of days"),
+        ("-- Key: ", "-- Depends:    E2 0\n-- Key: ", "E2, which no file has"),
+        ("-- Key: ", "-- Appears:    E2\n-- Key: ", "E2, which no file has"),
+        ("ask_cnt. ", "E2: ask_cnt. ", "E2, which no file has"),
         ("-- Key: ", "-- Depends:    D4 0\n-- Key: ", "on each other in a circle"),
         ("ml.ask_daily_median_v1 AS", "ml.other AS", "is not a relation of the store"),
         ("AS a\n", "AS a; SELECT 1", "it is 2"),

@@ -428,15 +428,15 @@ def test_a_review_that_a_new_definition_closes_is_told_once(nights, settings):
     nights.use(nights.files, replace(settings, zone="Pacific/Kiritimati"))
     verdict = nights.night(AS_OF)
     (a,) = [f for f in verdict.definition_changes if f.layer == "A"]
-    assert "Closed by that, without an answer: the reviews of 2026-03-10." in a.details
+    assert "This closed reviews without an answer: 2026-03-10." in a.details
     found = unmailed_reviews(nights.connection)
     assert found.reviews == ()
     assert {(f.layer, f.day) for f in found.unanswered} == {("A", MARCH_10), ("D2", MARCH_10)}
     line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); it moves E on 1 day"
     assert list(by_day(found.unanswered, "listing_id").values()) == [line]
-    assert (f"Closed without an answer, as a definition changed: 2\n  - {line}") in history_text(
-        nights.connection, "listing_id"
-    )
+    assert (
+        f"Closed without an answer, because a definition changed: 2\n  - {line}"
+    ) in history_text(nights.connection, "listing_id")
     nights.mail_what_is_pending()
     assert unmailed_reviews(nights.connection).unanswered == ()
 
@@ -464,7 +464,7 @@ def test_the_plan_says_which_reviews_replacing_an_ancestor_would_close(nights):
         nights.connection, nights.files, nights.settings.include_dir, ["ml.tom_features_v1_mv"]
     )
     assert plan.reviews == ("review of A, 2026-03-10",)
-    assert "Pending reviews that the next run closes without an answer" in str(plan)
+    assert "Pending reviews that the next run will close without an answer" in str(plan)
 
 
 def test_a_day_is_told_in_one_line(nights):

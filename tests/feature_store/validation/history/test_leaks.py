@@ -180,7 +180,7 @@ def test_a_leak_fails_and_says_where(leaky):
         "The past moved without cause: E of 2026-03-10.",
         "1 changed in anchor_median_hours_14d, anchor_14d_n",
         "changed: listing_id 6",
-        "(A 0; D1 -14..-1; D2 0; D3 -30..-1, counted in days from its own)",
+        "(A 0; D1 -14..-1; D2 0; D3 -30..-1, in days from its own day)",
         "do not train on them",
     ):
         assert words in text
@@ -214,7 +214,7 @@ def test_mending_the_view_is_a_new_definition_and_closes_the_leak(leaky, include
     changed = {f.layer: f.details for f in verdict.definition_changes}
     assert sorted(changed) == ["AI", "D1 by cohort", "D4", "E", "F0", "F2", "device counts"]
     assert changed["F2"] == (
-        "The definition changed: ml.tom_features_v1_enriched_mv. Its baseline was made anew."
+        "The definition changed: ml.tom_features_v1_enriched_mv. Its baseline was set again."
     )
     assert {f.layer for f in verdict.reviews} == {"D1", "D3"}, "the late sale still waits"
 

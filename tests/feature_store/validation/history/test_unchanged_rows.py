@@ -44,7 +44,7 @@ def judged(nights: Nights, caplog: pytest.LogCaptureFixture) -> tuple[HistoryVer
     nights.runs += 1
     with caplog.at_level(logging.INFO, "feature_store.validation.history.judgement"):
         verdict = nights.judge(nights.lease(f"night {nights.runs}"), AS_OF)
-    same = ": the very rows that were judged before."
+    same = ": the same rows as at the last check."
     return verdict, {m.removesuffix(same) for m in caplog.messages if m.endswith(same)}
 
 

@@ -82,7 +82,7 @@ def test_a_table_that_no_rule_knows_is_found(scratch, store_files, table):
     flag_by(scratch, "l.listing_id = x.listing_id", f"{LISTINGS} AS l, public.extra AS x")
     said = [f.words for f in found(scratch, store_files) if f.gate == GATE]
     assert len(said) == 1
-    assert "leak_rules.toml does not say whether it is as of t0" in said[0]
+    assert "leak_rules.toml does not say whether that is as of t0" in said[0]
 
 
 def test_a_table_of_the_server_is_found(scratch, store_files):

@@ -185,7 +185,7 @@ def test_no_name_can_mislead_the_reader_of_trees(scratch, store_files, name):
 def test_a_sample_of_a_table_is_found(scratch, store_files):
     flag_by(scratch, "l.listing_id > 0", f"{LISTINGS} AS l TABLESAMPLE bernoulli (10)")
     assert words(found(scratch, store_files), TIME_OF_QUERY) == [
-        f"{SPAM}: its query uses TABLESAMPLE, which takes other rows each time."
+        f"{SPAM}: its query uses TABLESAMPLE, which takes different rows each time."
     ]
 
 
@@ -330,7 +330,7 @@ def test_a_foreign_table_is_found_even_as_a_part_of_a_source(scratch, store_file
 def test_a_sequence_is_found(scratch, store_files):
     scratch.run("CREATE SEQUENCE public.counter")
     flag_by(scratch, "l.price < c.last_value", f"{LISTINGS} AS l, public.counter AS c")
-    assert "public.counter: is a sequence; nothing can be proven of it." in words(
+    assert "public.counter: is a sequence; nothing can be proven about it." in words(
         found(scratch, store_files), TIME_OF_QUERY
     )
 
@@ -368,7 +368,7 @@ def test_a_materialized_view_that_others_refresh_is_not_refreshed_in_a_pinned_se
     said = words(found(scratch, store_files), TIME_OF_QUERY)
     assert said == [
         "public.day: its query uses date(timestamp with time zone), whose answer depends on the "
-        "session, and this is worked out by sessions that the store does not pin."
+        "session, and the store does not control the session that computes this."
     ]
 
 
