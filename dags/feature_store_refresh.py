@@ -5,18 +5,18 @@
 **What it does.** `prepare` takes the store's lease and checks, without changing anything, that a
 refresh can start. `base` refreshes the base materialized views; readers wait while each is
 refreshed. `read` refreshes the read layers concurrently; readers never wait. `expectations` proves
-and checks what was refreshed, by what the refreshes saw, never by live sources. `assert_contract`
-always runs, last: it fails if anything failed before, else it holds the feature sets to their
-contracts and certifies the store; assets of what readers read, and of the feature logs, get their
-events only then. Order within the groups comes from what the SQL files read.
+and checks the refreshed rows against what the refreshes saw, never against live sources.
+`assert_contract` always runs, last. It fails if anything failed before. Otherwise it checks the
+contracts and certifies the store; only then do the assets of what readers read, and of the feature
+logs, get their events. The order within the groups comes from what the SQL files read.
 
 **When it fails.** One mail says what broke, what readers see and the next command; so does the log
 of `assert_contract`, which also names the run's report, an HTML file. A failure in `prepare` has
 changed nothing. After the fix, clear the failed task with what follows it; the store is readable
 meanwhile.
 
-**A manual run** may be given its as-of day and told to refresh even what has not changed, or that
-lost rows are meant; the trigger form says how. **More:** README.md and docs/ beside this DAG's
+**A manual run** can get its as-of day as a parameter. It can also refresh what has not changed, and
+accept lost rows; the trigger form shows how. **More:** README.md and docs/ next to this DAG's
 folder.
 """
 

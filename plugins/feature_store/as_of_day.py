@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from feature_store.errors import BadInput
 from feature_store.text_format import shown
 
-# Spans of days before it are counted, and dates end.
+# Leaves room for spans of days before it, because dates have a first one.
 _FIRST = date(1900, 1, 1)
 
 
@@ -25,14 +25,14 @@ def as_of_day(
         logical_date: the run's logical date, if it has one.
         run_after: the earliest moment at which the run may start.
         zone: the store's time zone.
-        override: the run's parameter ``as_of_day`` (YYYY-MM-DD), which goes before all else.
+        override: the run's parameter ``as_of_day`` (YYYY-MM-DD), which overrides everything else.
 
     Raises:
         BadInput: the override is not a day, or the day is one that no run can answer for: after
             the day on which the run may start, or before 1900.
     """
     day = _given(override) or _in_zone(logical_date or run_after, zone)
-    # By the run's own word, not by this machine's clock, which may be a moment behind it.
+    # By the run's own time, not by this machine's clock, which may be slightly behind it.
     latest = _in_zone(run_after, zone)
     if not _FIRST <= day <= latest:
         raise BadInput(

@@ -10,9 +10,9 @@ from psycopg import sql
 from feature_store.errors import BadInput
 
 AUDIT_SCHEMA = "feature_store_audit"
-"""Where every run writes down what it did."""
+"""The schema in which every run records what it did."""
 LOG_SCHEMA = "feature_log"
-"""Where each feature set's log is, under the set's name: what was served."""
+"""The schema with each feature set's log (what was served), under the set's name."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
@@ -29,7 +29,7 @@ class Name:
         """Read ``schema.relation``.
 
         Raises:
-            BadInput: anything else.
+            BadInput: it is anything else.
         """
         parts = text.split(".")
         if len(parts) != 2 or not all(_PLAIN.fullmatch(part) for part in parts):
@@ -43,7 +43,7 @@ class Name:
 
     @property
     def quoted(self) -> str:
-        """The name as quoted SQL, to be bound as a value and cast to ``regclass``."""
+        """The name as quoted SQL, to bind as a value and cast to ``regclass``."""
         return self.identifier.as_string(None)
 
     def __str__(self) -> str:

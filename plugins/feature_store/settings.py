@@ -16,7 +16,7 @@ from feature_store.text_format import fault
 
 PREFIX = "FEATURE_STORE_"
 
-# Loose on purpose: the mail server knows best. They keep out what would break a header or a link.
+# Loose on purpose, to keep out only what would break a header or a link.
 _ADDRESS = r"[^\s@,<>]+@[^\s@,<>]+"
 _PERSON = rf"(?:{_ADDRESS}|[^\r\n@,<>]*<{_ADDRESS}>)"
 _NAME = re.compile(r"\S+")
@@ -26,20 +26,20 @@ _ADDRESSES = re.compile(rf"(?:[ ]*{_PERSON}[ ]*(?:,[ ]*{_PERSON}[ ]*)*)?")
 _MEMORY = re.compile(r"[1-9]\d{0,3}MB")
 _WEB = re.compile(r"(?:https?://[^\s\"'<>]+)?")
 
-# Longer than any that makes sense, and short enough to be read by patterns.
+# Longer than any sensible value, and short enough for patterns to read.
 _MOST_CHARACTERS = 4_096
 
-# PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time are held
-# to the same, which nobody will miss.
+# PostgreSQL keeps a timeout as milliseconds in 32 bits: 24 days. The other spans of time have the
+# same limit.
 _MOST_SECONDS = (2**31 - 1) // 1000
-# A scheduler that lags by more than this takes a task that waits for lost.
+# If a scheduler lags by more than this, it counts a waiting task as lost.
 _LEAST_POLL = 10
 _BOUNDS = {
     "lock_timeout": (1, _MOST_SECONDS),
     "statement_timeout": (0, _MOST_SECONDS),
     "task_timeout": (0, _MOST_SECONDS),
     "connect_timeout": (2, 3_600),
-    # Linux counts the seconds between two questions to a silent end in 15 bits.
+    # Linux keeps the seconds between two probes of a silent connection in 15 bits.
     "silence_timeout": (3, 3_600),
     "idle_transaction_timeout": (0, _MOST_SECONDS),
     "mail_timeout": (1, 600),
@@ -51,12 +51,12 @@ _BOUNDS = {
     "keep_report_days": (0, 36_500),
 }
 LEAST_KEEP_DAYS = 30
-"""Nothing of the record that is younger goes, whatever is asked: ``feature_store_audit.forget``."""
+"""Younger records are never deleted, whatever is asked: ``feature_store_audit.forget``."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set. Each field is read from ``FEATURE_STORE_<FIELD>`` in capitals.
+    """The settings. Each field is read from ``FEATURE_STORE_<FIELD>``, in capitals.
 
     Attributes:
         conn_id: the Airflow connection to the database that holds the store.
@@ -68,12 +68,12 @@ class Settings:
             refresh waits queue behind it, at most for this long.
         statement_timeout: seconds that one statement may take; 0 is no limit.
         task_timeout: seconds that one try of a task may take; 0 is no limit.
-        connect_timeout: seconds that each of the server's addresses is waited for, where the
-            Airflow connection does not say itself.
+        connect_timeout: seconds to wait for each of the server's addresses, unless the Airflow
+            connection sets it.
         silence_timeout: seconds of silence after which client and server give each other up; the
             locks of a client whose cable was pulled are free after that.
-        idle_transaction_timeout: seconds that a client who holds locks may be at something else
-            before the server gives it up; 0 is no limit.
+        idle_transaction_timeout: seconds that a client with locks may be idle before the server
+            ends it; 0 is no limit.
         work_mem: memory that one sort or hash of a session may use before it goes to disk, as
             PostgreSQL writes it; a session takes a few of these at once, and as much again for the
             new rows of a concurrent refresh.
@@ -82,15 +82,15 @@ class Settings:
         lease_poll: seconds between two looks at a lease that another run holds.
         settling_days: days before a run's as-of day in which sales, flags and edits still arrive.
             What changes on an older day is reviewed by a person.
-        skew_days: days of t0, up to a run's as-of day, of which what was served is compared with
-            what the store says today.
+        skew_days: days of t0, up to a run's as-of day, whose served values are compared with the
+            store's values of today.
         include_dir: the folder with ``sql`` and ``contracts``.
         smtp_conn_id: the Airflow connection to the mail server.
         mail_to: who gets the mail of a failed run, addresses separated by commas; empty: no mail.
         mail_from: its sender; empty: ``from_email`` of the mail server's connection, or its login.
-        mail_timeout: seconds that the mail server may take for one mail, in all; and a notice.
-        notify_conn_id: the Airflow connection to a chat or a webhook that gets, beside the mail,
-            its first lines: of type ``http``, ``slackwebhook`` or ``apprise``; empty: none.
+        mail_timeout: seconds in all for sending one mail, or one notice.
+        notify_conn_id: the Airflow connection to a chat or a webhook that also gets the mail's
+            first lines: of type ``http``, ``slackwebhook`` or ``apprise``; empty: none.
         links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
             a mail; empty: Airflow's own ``[api] base_url``.
         report_dir: the folder in which each run leaves its report, made if it is missing.

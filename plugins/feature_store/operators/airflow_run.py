@@ -1,4 +1,4 @@
-"""What a task's Airflow context says of its run: who it is, its turn, and its day."""
+"""What a task's Airflow context says about its run: its identity, its lease, and its day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PARAMETERS = ("as_of_day", *_SWITCHES)
 
 
 def holder_of(context: Context) -> Holder:
-    """The run, as the lease and the audit tables know it."""
+    """The run's key in the lease and the audit tables."""
     run = context["dag_run"]
     return Holder(run.dag_id, run.run_id)
 
@@ -35,12 +35,12 @@ def holder_of(context: Context) -> Holder:
 def take_turn(connection: Connection[Any], settings: Settings, context: Context) -> Lease:
     """Take the store's lease for the run, or confirm that it has it.
 
-    A task that slept while its run ended, and wakes up, does not take it anew: what it would
-    write nobody waits for.
+    A task that wakes up after its run has ended does not take the lease again: nobody waits for its
+    result.
 
     Raises:
         LeaseTaken: another run has it.
-        RunOver: this run has ended, by what Airflow says.
+        RunOver: this run has ended, according to Airflow.
     """
     holder, state_of = holder_of(context), _asks_airflow(context)
     lease = confirm_lease(connection, holder)
@@ -55,36 +55,36 @@ def take_turn(connection: Connection[Any], settings: Settings, context: Context)
 
     def is_over(other: Holder) -> bool | None:
         state = state_of(other)
-        # A queued run (a cleared one) does no work; its tasks take the lease anew.
+        # A queued run (one that was cleared) does no work. Its tasks take the lease again.
         return None if state is None else state in (*_ENDED, "queued")
 
     return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
 
 
 def asked_by(connection: Connection[Any], context: Context) -> str | None:
-    """By which transaction of the store a backfill's run was asked for; None of other runs."""
+    """The store's transaction that noted a backfill's run; None for other runs."""
     if context["dag_run"].run_type.value != "backfill":
         return None
     return ask(connection, holder_of(context), go_of(context))
 
 
 def is_last_try(context: Context) -> bool:
-    """Whether Airflow will not run the task again by itself, should this try fail."""
+    """Whether this try is the last: Airflow will not run the task again if it fails."""
     ti = context["ti"]
     return ti.max_tries == 0 or ti.try_number > ti.max_tries
 
 
 def has_failed(context: Context) -> Callable[[Holder], bool]:
-    """Whether another run is over and has failed; one that Airflow has forgotten is over."""
+    """Whether another run is over and has failed. A run that Airflow has forgotten is over."""
     state_of = _asks_airflow(context)
     return lambda holder: state_of(holder) in (None, "failed")
 
 
 def check_parameters(context: Context, settings: Settings) -> None:
-    """Check what the run was given, all of it, before it does anything.
+    """Check all parameters of the run before it does anything.
 
     Raises:
-        BadInput: a parameter that we do not know, or a value that cannot be used.
+        BadInput: a parameter is unknown, or has a value that cannot be used.
     """
     given = context["params"]
     if unknown := sorted(map(str, given.keys() - set(_PARAMETERS))):
@@ -107,7 +107,7 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
     """The day that the run answers for.
 
     Raises:
-        BadInput: the parameter ``as_of_day`` is no day, was given to a backfill, or the day is one
+        BadInput: the parameter ``as_of_day`` is not a day, was given to a backfill, or is a day
             that no run can answer for.
     """
     from feature_store.as_of_day import as_of_day
@@ -140,16 +140,16 @@ def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
 
     def state_of(holder: Holder) -> str | None:
         try:
-            # An enumeration whose members are their texts, but are not printed so everywhere.
+            # The members of this enumeration are texts, but do not print as such everywhere.
             state: str = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
         except (AirflowRuntimeError, HTTPStatusError) as error:
-            if isinstance(error, HTTPStatusError):  # in dag.test no supervisor stands between
+            if isinstance(error, HTTPStatusError):  # dag.test has no supervisor in between
                 told: int | None = error.response.status_code
             else:
                 told = (error.error.detail or {}).get("status_code")
             if told != _NOT_FOUND:
-                raise  # it did not answer: whoever has the lease may well be at work
-            # Airflow has forgotten the run, or it was another Airflow's.
+                raise  # no answer: the holder may well be at work
+            # Airflow has forgotten the run, or it belongs to another Airflow.
             log.info("Airflow does not know %s.", holder)
             return None
         return state

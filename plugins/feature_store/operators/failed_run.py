@@ -1,4 +1,4 @@
-"""What makes a run a failed one: what failed in it before the verdict, and the verdict's record."""
+"""Failed runs: what failed before the verdict, and the record of the verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def record_failure(
     connection: Connection[Any], settings: Settings, context: Context, error: BaseException
 ) -> int | None:
-    """Record that the run failed, and why; the verdict's number, None where none can be kept."""
+    """Record that the run failed, and why. Returns the verdict's number; None if not recorded."""
     from feature_store.audit.runs import fail_run
     from feature_store.operators.run_opening import open_record
     from feature_store.schema.audit_migrations import audit_is_current
@@ -31,7 +31,7 @@ def record_failure(
     holder = holder_of(context)
     if not audit_is_current(connection):
         if has_audit(connection):
-            release_lease(connection, holder)  # prepare stopped the run, and has said so
+            release_lease(connection, holder)  # prepare stopped the run and has reported it
         return None
     with suppress(BadInput):  # a run for no day leaves no record
         open_record(connection, settings, context, once=True)

@@ -1,6 +1,6 @@
-"""The nightly DAG of a store, out of its folder's outline. One DAG file calls it for each store.
+"""The nightly DAG of a store, made from its folder's outline. A DAG file calls it per store.
 
-Airflow parses a DAG file again and again, so nothing here asks a database or imports what is heavy.
+Airflow parses a DAG file again and again, so nothing here opens a database or imports slow modules.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def feature_store_dag(
         doc_md: what Airflow shows of the DAG.
 
     Raises:
-        BadInput: a setting, or a file of the folder that the outline needs, that cannot be used.
+        BadInput: a setting, or a file that the outline needs, cannot be used.
     """
     settings = read_settings()
     include_dir = settings.include_dir if folder is None else Path(folder).resolve()
@@ -60,9 +60,9 @@ def feature_store_dag(
         start_date=pendulum.datetime(2025, 1, 1, tz=settings.schedule_zone),
         catchup=False,
         max_active_runs=1,
-        # No pool: it would have to be made by hand before the first run, and the lease in the
-        # database keeps runs apart already. No weights: Airflow's own put the task first that most
-        # others wait for.
+        # No pool: somebody would have to create it before the first run, and the lease in the
+        # database already keeps runs apart. No weights: by default Airflow starts the task first
+        # that most others wait for.
         default_args={
             "owner": "feature-store",
             "execution_timeout": timedelta(seconds=settings.task_timeout),
@@ -107,7 +107,7 @@ def _params() -> dict[str, Param]:
 
 
 def _assets(outlines: Mapping[Name, Outline], feature_sets: Iterable[FeatureSet]) -> list[Asset]:
-    """What others may wait for: what readers read, and the feature logs."""
+    """The assets that others may wait for: what readers read, and the feature logs."""
     sets = list(feature_sets)
     carriers = {feature_set.relation for feature_set in sets}
     read = (
@@ -155,8 +155,8 @@ def _add_tasks(
         refresh << [refreshes[before] for before in sorted(refreshed_before(name, outlines))]
 
     prepare >> groups[Refresh.BLOCKING] >> groups[Refresh.CONCURRENT] >> expectations
-    # After each task, not only after the last ones: the first failure gives up at once all that
-    # comes after it, and the verdict waits for what is still at work beside it.
+    # The verdict comes after each task, not only after the last ones. A failure skips at once
+    # everything behind it, but the verdict must wait for tasks that are still running.
     [prepare, *refreshes.values(), expectations] >> assert_contract
 
 

@@ -1,8 +1,8 @@
 """The store for OpenLineage: datasets and column lineage, where Airflow's provider is installed.
 
-The provider calls an operator's ``get_openlineage_facets_on_complete`` after the task, and sends
-what it gives to wherever Airflow's configuration says. Without the provider nobody calls it. The
-lineage is the leak gates': worked out of the stored queries, not of the text of files.
+After a task the provider calls the operator's ``get_openlineage_facets_on_complete`` and sends the
+result to wherever Airflow's configuration says. Without the provider nobody calls it. The lineage
+is that of the leak gates: it comes from the stored queries, not from the text of files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def lineage_of(relation: str, settings: Settings) -> OperatorLineage:
 
 
 def lineage_of_carriers(settings: Settings) -> OperatorLineage:
-    """What the feature sets read that are carried by plain views, which no task refreshes."""
+    """What feature sets on plain views read; no task refreshes these."""
     from feature_store.declarations.dag_outline import Refresh
     from feature_store.declarations.feature_sets import read_feature_sets
     from feature_store.declarations.store_definition import read_store
@@ -91,7 +91,7 @@ class _Datasets:
         )
 
     def written(self, lineage: RelationLineage) -> Any:
-        """A relation as a dataset that was written, with what its columns are made of."""
+        """A relation as a written dataset, with what its columns are made of."""
         dataset = self.named(lineage.relation)
         dataset.facets["columnLineage"] = self._columns(lineage)
         return dataset

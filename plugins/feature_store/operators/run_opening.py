@@ -1,8 +1,8 @@
-"""Opening a run's record: after a look at everything, by `prepare` or whoever works in its place.
+"""Opens a run's record after checking everything, in `prepare` or in a task in its place.
 
-An operator can mark `prepare` success while it waits for the run's turn, and a record can be lost.
-A run without one is certified by nobody and shown nowhere. So the next task of the run looks as
-`prepare` would have, and opens it.
+A person can mark `prepare` as success while it waits for the lease, and a record can be lost. A run
+without a record is never certified and never shown. So the next task of the run checks everything
+as `prepare` would have, and opens the record.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ def limits_of(settings: Settings, context: Context) -> Limits:
 def look_and_open(
     connection: Connection[Any], settings: Settings, context: Context, *, once: bool = False
 ) -> date:
-    """Look whether a refresh can start, and open the run's record whatever is found.
+    """Check whether a refresh can start, and open the run's record in any case.
 
     Args:
         connection: a pinned session in autocommit mode.
         settings: where the files are.
-        context: of a task of the run, which has its turn.
-        once: leave a record alone that another task opens at the same time. `prepare` does not:
-            it begins the run anew.
+        context: of a task of the run, which holds the lease.
+        once: keep a record that another task opens at the same time. `prepare` does not: it starts
+            the run again.
 
     Returns:
         The day that the run answers for.
 
     Raises:
-        NotReady: something is not fit for a refresh.
+        NotReady: something must be fixed before a refresh.
         RowsLost: a source has lost too many rows.
         BadInput: a file or a parameter that cannot be used.
     """
@@ -59,7 +59,7 @@ def look_and_open(
         check_ready(connection, store, settings)
         check_sources(connection, store, limits_of(settings, context))
     except (StoreError, psycopg.Error):
-        # The run goes no further, so that it has a verdict and a report.
+        # The run stops here, but so it has a verdict and a report.
         try:
             open_record(connection, settings, context, once=once)
         except (StoreError, psycopg.Error) as error:
@@ -84,7 +84,7 @@ def open_record(
 
 
 def require_record(connection: Connection[Any], settings: Settings, context: Context) -> None:
-    """See to it that the run has a record: if it has none, this task does what `prepare` does.
+    """Make sure that the run has a record: if it has none, do what `prepare` does.
 
     Raises:
         NotReady, RowsLost, BadInput: as `look_and_open`.

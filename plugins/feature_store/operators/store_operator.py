@@ -1,8 +1,8 @@
-"""What all operators of the DAG share: a session on the store, and the sorting of errors.
+"""What all operators of the DAG share: a session on the store, and how errors are handled.
 
-What may pass on its own (a lost connection, a lock timeout) is raised as it is and retried by
-Airflow; what cannot is raised as `AirflowFailException`, which Airflow does not retry. While
-another run has the lease a task waits without holding a worker slot: it is rescheduled.
+An error that may pass by itself (a lost connection, a lock timeout) is raised as it is, and Airflow
+retries it. Any other is raised as `AirflowFailException`, which Airflow does not retry. While
+another run has the lease, a task waits without a worker slot: it is rescheduled.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class StoreOperator(BaseOperator):
         self.stopped = False
 
     def execute(self, context: Context) -> Any:
-        """Open the session, do the work, sort the errors.
+        """Open the session, do the work, handle the errors.
 
         Raises:
             AirflowRescheduleException: another run has the lease; look again later.
-            AirflowFailException: what another try cannot help.
+            AirflowFailException: another try cannot help.
             AirflowTaskTimeout: this try took too long.
         """
         settings = self.settings()
@@ -84,17 +84,17 @@ class StoreOperator(BaseOperator):
             raise late from error
         except (StoreError, psycopg.Error) as error:
             leave_cause(context, error)
-            # Who stops a task for good has said so to Airflow; who stops its machine has not, and
-            # then another try is what is wanted.
+            # If a person stops a task, Airflow knows it. If its machine is stopped, Airflow does
+            # not, and another try is right.
             if self.stopped or passes_on_its_own(error):
                 raise
             raise AirflowFailException(str(error)) from error
 
     def settings(self) -> Settings:
-        """The settings, with what the DAG says of its own store.
+        """The settings, with what the DAG says about its own store.
 
         Raises:
-            BadInput: one that cannot be used.
+            BadInput: a setting cannot be used.
         """
         settings = read_settings()
         if self.include_dir:
@@ -103,7 +103,7 @@ class StoreOperator(BaseOperator):
 
     @staticmethod
     def _pause(settings: Settings, context: Context) -> int:
-        """Seconds until the lease is looked at again: more after each lost try, so that it ends."""
+        """Seconds until the next look at the lease: more after each lost try."""
         return settings.lease_poll * min(context["ti"].try_number, _MOST_POLLS_AT_ONCE)
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> Any:
@@ -111,7 +111,7 @@ class StoreOperator(BaseOperator):
         raise NotImplementedError
 
     def on_kill(self) -> None:
-        """Stop the SQL on the server, too: a killed client alone would leave it running."""
+        """Stop the SQL on the server: killing only the client would leave it running."""
         self.stopped = True
         log.info("Stopping this task's statements on the server.")
         for connection in self._connections:
@@ -122,7 +122,7 @@ class StoreOperator(BaseOperator):
                 log.warning("The server could not be asked to stop them: %s", str(error).strip())
 
     def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
-        """What failed has written nothing. Else OpenLineage's provider asks as of a success."""
+        """Nothing: a failed task has written nothing, and the default reports a success."""
         from airflow.providers.openlineage.extractors import OperatorLineage
 
         return OperatorLineage()

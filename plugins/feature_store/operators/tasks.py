@@ -1,6 +1,6 @@
-"""The DAG's operators: take the turn and look, refresh one relation, check one suite.
+"""The DAG's operators: take the lease and check, refresh one relation, check one suite.
 
-The last one, which gives the verdict, is in `verdict`. Each opens its own session and works under
+The last operator, which gives the verdict, is in `verdict`. Each opens its own session and holds
 the store's lease (`store_operator`).
 """
 
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FINDINGS = "findings"
-"""The XCom key under which a suite leaves what each of its expectations came to."""
+"""The XCom key under which a suite leaves the results of its expectations."""
 
-# The wait for the lease is rescheduled many times, and a scheduler that lags takes a task for lost
-# that comes back before its end was noted: that costs a try. So who waits has tries to lose.
+# A task that waits for the lease is rescheduled many times. If it comes back before a slow
+# scheduler has noted its end, the scheduler counts it as lost, and a try is gone. So it gets extra
+# tries.
 _RETRIES_OF_WHO_WAITS = 10
 
 
 class PrepareOperator(StoreOperator):
-    """Take the lease, then check that a refresh can start. Changes nothing of the store.
+    """Take the lease, then check that a refresh can start. Changes nothing in the store.
 
-    If an earlier run failed and could not say so, its mail is sent first.
+    If an earlier run failed and could not send its mail, that mail is sent first.
 
     Returns (XCom): the run's as-of day as YYYY-MM-DD.
     """
@@ -48,7 +49,7 @@ class PrepareOperator(StoreOperator):
         super().__init__(**{"retries": _RETRIES_OF_WHO_WAITS, **kwargs})
 
     def work(self, connection: Connection[Any], settings: Settings, context: Context) -> str:
-        """Take the lease, look at everything, and open the run's record."""
+        """Take the lease, check everything, and open the run's record."""
         from feature_store.declarations.store_profile import read_profile
         from feature_store.operators.run_opening import look_and_open
         from feature_store.schema.audit_migrations import audit_is_current
@@ -59,7 +60,7 @@ class PrepareOperator(StoreOperator):
         try:
             current = audit_is_current(connection)
             if current:
-                asked_by(connection, context)  # before it waits for its turn
+                asked_by(connection, context)  # before it waits for the lease
             if has_audit(connection):
                 take_turn(connection, settings, context)
         except psycopg.errors.InsufficientPrivilege:
@@ -75,9 +76,9 @@ class PrepareOperator(StoreOperator):
 
 
 class RefreshOperator(StoreOperator):
-    """Refresh one relation, unless it is already what a refresh would make of it.
+    """Refresh one relation, unless a refresh would change nothing.
 
-    It never skips: a skip would turn a run green that nobody validated.
+    It never skips: a skip would turn an unvalidated run green.
 
     Args:
         relation: its name, ``schema.name``.
@@ -94,7 +95,7 @@ class RefreshOperator(StoreOperator):
     def work(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, Any]:
-        """Refresh the relation under the lease, or record why it need not be."""
+        """Refresh the relation under the lease, or record why it is not necessary."""
         from feature_store.declarations.store_definition import read_store
         from feature_store.operators.run_opening import limits_of, require_record
         from feature_store.refresh.lost_rows import guard_of
@@ -119,14 +120,14 @@ class RefreshOperator(StoreOperator):
         return {"mode": done.mode, "rows": done.rows, "bytes": done.bytes, "seconds": done.seconds}
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
-        """What it reads and writes, column by column: OpenLineage's provider asks."""
+        """What it reads and writes, column by column, for OpenLineage's provider."""
         from feature_store.operators.open_lineage import lineage_of
 
         return lineage_of(self.relation, self.settings())
 
 
 class SuiteOperator(StoreOperator):
-    """Check one suite of expectations, each to its end although another fails.
+    """Check all expectations of one suite, even if some of them fail.
 
     Args:
         suite: its name, one of `suites.toml`.
@@ -189,7 +190,8 @@ class SuiteOperator(StoreOperator):
             another.autocommit = False  # what Great Expectations counts on
             return another
 
-        # It takes its time, and sees by its fence in the end whether the turn is still this run's.
+        # The suite takes long. At its end the fencing token shows whether this run still has the
+        # lease.
         findings = tell_empty(run_suite(expectations, connect), compared)
         check_untouched(connection, layers, f"The suite {self.suite}")
         with connection.transaction():

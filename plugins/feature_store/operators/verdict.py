@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 
 
 class AssertContractOperator(StoreOperator):
-    """The verdict: fail if anything failed before, else hold the store to its contracts.
+    """The verdict: fail if anything failed before; else check the store's contracts.
 
-    Runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report,
-    gives the lease back, and raises by itself: a last task that succeeds would turn a failed run
-    green. If all is well it certifies what the run refreshed; only then do its outlets, the assets
-    of what readers read and of the feature logs, get their events.
+    It runs whatever happened before (give it ``trigger_rule="all_done"``), writes the run's report
+    and releases the lease. It raises if the run failed, because a last task that succeeds would
+    turn a failed run green. If all is well, it certifies what the run refreshed. Only then do its
+    outlets (assets of what readers read, and of the feature logs) get their events.
 
     Returns (XCom): the hash of each feature set.
     """
@@ -57,10 +57,10 @@ class AssertContractOperator(StoreOperator):
         self._before: int | None = None  # the run's latest verdict when this try began to certify
 
     def execute(self, context: Context) -> Any:
-        """Give the verdict; where this try is the last one and fails, record it and send the mail.
+        """Give the verdict. If this is the last try and it fails, record that and send the mail.
 
-        In the task's own time: what Airflow calls after a task has failed it also kills, and then
-        it runs the task again.
+        This is done inside the task: Airflow may kill what it calls after a task has failed, and
+        then it runs the task again.
         """
         self._before = None
         try:
@@ -70,7 +70,7 @@ class AssertContractOperator(StoreOperator):
         except (Exception, AirflowTaskTimeout) as error:
             cause = error.__cause__ if isinstance(error, AirflowFailException) else error
             final = isinstance(error, AirflowFailException) or is_last_try(context)
-            # Who was stopped has no time left, and a run that is over has had its verdict.
+            # A stopped task has no time left, and a run that is over has its verdict.
             if not final or self.stopped or isinstance(cause, RunOver):
                 raise
             if self._end_badly(context, cause or error):
@@ -80,7 +80,7 @@ class AssertContractOperator(StoreOperator):
     def work(
         self, connection: Connection[Any], settings: Settings, context: Context
     ) -> dict[str, str | None]:
-        """Certify the store, say so, and give the lease back."""
+        """Certify the store, report it, and release the lease."""
         from feature_store.declarations.store_profile import read_profile
         from feature_store.schema.object_states import require_store
         from feature_store.schema.readiness import check_access
@@ -89,7 +89,7 @@ class AssertContractOperator(StoreOperator):
             require_store(connection)
             check_access(connection, read_profile(settings.include_dir))
         except NotReady:
-            failed = failed_before(context)  # by what Airflow alone knows of it
+            failed = failed_before(context)  # only by what Airflow knows
             if failed is None:
                 raise
             raise failed from None
@@ -98,13 +98,13 @@ class AssertContractOperator(StoreOperator):
         return self._hashes
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
-        """The feature sets that no task refreshes: OpenLineage's provider asks."""
+        """The feature sets that no task refreshes, for OpenLineage's provider."""
         from feature_store.operators.open_lineage import lineage_of_carriers
 
         return lineage_of_carriers(self.settings())
 
     def _end_well(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
-        """What follows the certificate. It fails nothing, for readers are let through."""
+        """What follows certification. It cannot fail the run: readers are already let through."""
         with _whatever_happens("Reviews were not mailed"):
             _tell_of_reviews(connection, context, self.settings)
         with _whatever_happens("Warnings were not mailed"):
@@ -135,10 +135,10 @@ class AssertContractOperator(StoreOperator):
     def _end_badly(self, context: Context, error: BaseException) -> bool:
         """Record the failed verdict and send the one mail. True: the store is certified after all.
 
-        Where the connection broke while it was being certified, only the record knows.
+        If the connection broke during certification, only the record knows.
 
         Raises:
-            StoreError, psycopg.Error: the record was out of reach just now; another try comes.
+            StoreError, psycopg.Error: the record cannot be reached now; there will be another try.
         """
         verdict = None
         try:
@@ -159,7 +159,7 @@ class AssertContractOperator(StoreOperator):
         return False
 
     def _is_certified(self, connection: Connection[Any], context: Context) -> bool:
-        """Whether this try has certified the store, although it did not hear of it."""
+        """Whether this try has certified the store without getting the answer."""
         from feature_store.audit.runs import verdict_of
 
         if self._before is None:
@@ -167,7 +167,7 @@ class AssertContractOperator(StoreOperator):
         return (verdict_of(connection, holder_of(context)) or 0) > self._before
 
     def _end(self, connection: Connection[Any], settings: Settings, context: Context) -> None:
-        """What follows the verdict and cannot change it; then the lease is given back."""
+        """What follows the verdict and cannot change it; then the lease is released."""
         from feature_store.audit.retention import forget
 
         self._report(connection, settings, context)
@@ -193,7 +193,7 @@ class AssertContractOperator(StoreOperator):
             log.info("The run's report: %s", path)
 
     def _announce(self, connection: Connection[Any], context: Context) -> None:
-        """Say in the events of assets what was certified, and what each feature log was given."""
+        """Write to the assets' events what was certified, and what each feature log was given."""
         from feature_store.validation.certification import read_certified, read_logged
 
         told = read_certified(connection) | read_logged(connection, holder_of(context))
@@ -204,7 +204,7 @@ class AssertContractOperator(StoreOperator):
 
 @contextmanager
 def _whatever_happens(words: str) -> Iterator[None]:
-    """Log what goes wrong with something on which the verdict does not depend."""
+    """Log an error in something that does not affect the verdict."""
     try:
         yield
     except (Exception, AirflowTaskTimeout) as error:
@@ -229,7 +229,7 @@ def _tell_of_reviews(
 def _assert_contracts(
     connection: Connection[Any], store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
-    """Hold the proofs to their stamp, each feature set to its contract, the store to the gates."""
+    """Check the proofs' stamp, each feature set's contract, and the leak gates."""
     from feature_store.declarations.feature_sets import read_feature_sets
     from feature_store.declarations.leak_rules import read_exceptions, read_rules
     from feature_store.schema.contract_stamp import assert_contract
@@ -261,7 +261,7 @@ def _assert_contracts(
 
 
 def _record_provenance(connection: Connection[Any], lease: Lease, scene: Scene) -> None:
-    """Keep what each feature is made of. The verdict does not depend on it being told."""
+    """Record what each feature is made of. The verdict does not depend on this."""
     from feature_store.validation.leaks.feature_lineage import record_provenance, trace_features
 
     try:
@@ -284,7 +284,7 @@ def _assert_history(
     settings: Settings,
     context: Context,
 ) -> None:
-    """Judge history; what a backfill answers for is accepted by it."""
+    """Check history. A backfill's run accepts the reviews of its day."""
     from feature_store.declarations.history_series import read_history
     from feature_store.validation.history.acceptance import accept_backfill_day
     from feature_store.validation.history.judgement import judge_history
@@ -295,7 +295,7 @@ def _assert_history(
     today = today_of(context, settings)
     verdict = judge_history(connection, layers, lease, day, settings, today)
     if context["dag_run"].run_type.value == "backfill":
-        # The backfill of a day is what accepts late data of that day, and of no other.
+        # The backfill of a day accepts late data of that day only.
         for accepted in accept_backfill_day(connection, lease):
             log.info("Accepted by this backfill: %s", accepted)
     assert_history(verdict)

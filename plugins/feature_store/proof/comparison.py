@@ -1,7 +1,7 @@
-"""Two sets of rows compared, column by column: those that were found, and those that were expected.
+"""Compares two sets of rows, column by column: the found rows and the expected ones.
 
-Rows are joined by their key, in which NULL equals NULL, and so it does in every other column. Where
-rows may be alike, it is counted how often each is there on either side.
+Rows are joined by their key. NULL equals NULL, in the key and in every other column. If rows may be
+equal, the comparison counts how often each row is there on either side.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from psycopg import Connection, sql
 from psycopg.sql import Composable, Composed, Identifier, Literal
 
 _SAMPLE = 20
-# No column of a relation is called so.
+# Names that no column of a relation has.
 _THERE = Identifier("is there")
 _FOUND, _EXPECTED = Identifier("times found"), Identifier("times expected")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What comparing came to.
+    """The result of a comparison.
 
     Attributes:
         found: rows that were found.
-        compared: rows of either side, those on both counted once.
-        broken: how many of them differ, are missing or are one too many.
+        compared: rows of both sides together; a row on both counts once.
+        broken: how many of them differ, are missing, or should not be there.
         sample: up to 20 of those as JSON, each with its key, what was observed and expected.
-        seconds: that it took.
+        seconds: how long it took.
     """
 
     found: int
@@ -40,7 +40,7 @@ class Comparison:
     seconds: float
 
     def held_to(self, rows: int) -> Comparison:
-        """The same, where the relation has so many rows: each that was not compared differs."""
+        """The same, but rows of the relation that were not compared count as different."""
         missed = abs(self.found - rows)
         if not missed:
             return self
@@ -60,9 +60,9 @@ class Terms:
 
     Attributes:
         columns: all of them.
-        key: those that tell rows apart; none where rows may be alike.
-        tolerance: by column, how far a value may be off, as a share of what is expected.
-        floats: those in which 0 and -0 are two values, although SQL takes them for one.
+        key: the columns that tell rows apart; none if rows may be equal.
+        tolerance: by column, how far a value may be off, as a share of the expected value.
+        floats: the columns in which 0 and -0 are different, although SQL treats them as equal.
     """
 
     columns: Sequence[str]
@@ -77,8 +77,8 @@ def compare(
     """Compare the rows of two queries.
 
     Args:
-        connection: a pinned session, in a REPEATABLE READ transaction: rows that differ are looked
-            up after they have been counted.
+        connection: a pinned session, in a REPEATABLE READ transaction: rows that differ are read
+            after they have been counted.
         found: a relation's name, or a query in parentheses.
         expected: a query in parentheses.
         terms: how.
@@ -147,7 +147,7 @@ def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[
 
 def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
     """Two queries: how many rows differ, and some of them."""
-    # The number of a row, in no particular order, tells whether it is there, and how often.
+    # Numbering the rows, in any order, shows whether a row is there, and how often.
     both = sql.SQL(
         "WITH found AS (SELECT row_number() OVER () AS {there}, {columns} FROM {found} AS f), "
         "expected AS (SELECT row_number() OVER () AS {there}, {columns} FROM {expected} AS s)"
@@ -155,7 +155,7 @@ def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Comp
         there=_THERE, columns=_list(Identifier(c) for c in terms.columns),
         found=found, expected=expected,
     )  # fmt: skip
-    # In words, for NULL equals nothing. Whether it was NULL is seen as the columns are compared.
+    # As text, because NULL equals nothing. Comparing the columns shows whether it was NULL.
     alike = (
         sql.SQL("coalesce(f.{0}::text, 'NULL') = coalesce(s.{0}::text, 'NULL')").format(
             Identifier(c)
@@ -167,8 +167,8 @@ def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Comp
     )
     alone = sql.SQL("f.{0} IS NULL OR s.{0} IS NULL").format(_THERE)
     differs = sql.SQL(" OR ").join([alone, *(_value_differs(c, terms) for c in terms.columns)])
-    # Of either side every row is there, so that the highest number counts them. A key that is there
-    # twice on one side meets the other side's row twice.
+    # All rows of both sides are there, so the highest number is their count. A key that is twice on
+    # one side meets the other side's row twice.
     counted = sql.SQL(
         """
         {both}
@@ -192,7 +192,7 @@ def _value_differs(column: str, terms: Terms) -> Composed:
         if column in terms.floats:
             differs = f"({differs} OR (f.{{c}} = 0 AND f.{{c}}::text <> s.{{c}}::text))"
         return sql.SQL(differs).format(**names)
-    # NaN is above every number, and no share of infinity is near it.
+    # NaN is above every number, and infinity has no nearby values.
     return sql.SQL(
         "(f.{c} IS DISTINCT FROM s.{c} AND (abs(f.{c} - s.{c}) <= {bound} * abs(s.{c}) "
         "AND abs(s.{c}) < 'Infinity') IS NOT TRUE)"
@@ -200,7 +200,7 @@ def _value_differs(column: str, terms: Terms) -> Composed:
 
 
 def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
-    """Some rows that differ: the key, and the columns that do; of a lone row just that."""
+    """Some rows that differ: key and differing columns; for a row on one side, only that fact."""
     key = _list(sql.SQL("coalesce(f.{0}, s.{0}) AS {0}").format(Identifier(c)) for c in terms.key)
     values = [
         sql.SQL("({name}, to_jsonb(f.{c}), to_jsonb(s.{c}), {differs})").format(

@@ -1,10 +1,10 @@
 """Proofs: each relation's rows compared with its specification, once for each run's rows.
 
-What reads the user's tables is compared by its refresh, whose snapshot alone shows them as they
-were. A blocking refresh compares before it takes its lock, what the relation's definition gives in
-that snapshot; a concurrent one, for which no reader waits, what it has stored. Everything else is
-compared by the suite. A difference that a refresh finds stops nothing there: it is kept with the
-refresh, and breaks the suite of every run that uses these rows.
+A relation that reads the user's tables is compared by its refresh, because only its snapshot shows
+those tables as they were. A blocking refresh compares before it takes its lock, using the result of
+the relation's definition in that snapshot. A concurrent refresh, for which no reader waits,
+compares what it has stored. The suite compares everything else. A difference does not stop the
+refresh: it is recorded with it, and breaks the suite of every run that uses these rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def compare_before_refresh(connection: Connection[Any], relation: Relation) -> C
 
     Raises:
         StoreError: the specification does not fit the relation or could not be run.
-        psycopg.Error: what may pass on its own.
+        psycopg.Error: an error that may pass by itself.
     """
     specification = relation.specified_by_refresh
     if specification is None or follows_its_owner(connection, relation):
@@ -89,7 +89,7 @@ def prove(connection: Connection[Any], store: Store, lease: Lease, event: int) -
     Raises:
         LeaseTaken: the lease has changed hands.
         StoreError: a specification does not fit its relation or could not be run.
-        psycopg.Error: what may pass on its own.
+        psycopg.Error: an error that may pass by itself.
     """
     for relation in store.relations:
         specification = relation.specification
@@ -108,7 +108,7 @@ def compared_rows(connection: Connection[Any], event: int) -> dict[str, int]:
 
 
 def specification_problems(connection: Connection[Any], store: Store) -> list[str]:
-    """Say which specifications do not give their relations' columns. Every relation must exist."""
+    """Name the specifications that lack their relations' columns. Every relation must exist."""
     adopted = adopted_relations(connection)
     return [
         problem
@@ -153,10 +153,10 @@ def _compare(
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
-        terms = Terms(list(columns), ())  # nobody knows the key of what somebody else defined
+        terms = Terms(list(columns), ())  # the key of somebody else's relation is not known
     try:
         with connection.transaction():
-            # Of what is worked out on the way planners have no statistics: they would sort it.
+            # The planner has no statistics of intermediate results, and would sort them.
             connection.execute("SET LOCAL enable_mergejoin = off")
             done = compare(connection, found, expected, terms)
             connection.execute("SET LOCAL enable_mergejoin TO DEFAULT")
@@ -219,7 +219,7 @@ def _misfits(
     specification: Specification,
     adopted: frozenset[str],
 ) -> list[str]:
-    """What keeps a specification from being one of all columns of its relation, in words."""
+    """Why a specification does not cover all columns of its relation, in words."""
     try:
         given = _described(connection, specification)
     except psycopg.Error as error:
@@ -228,7 +228,7 @@ def _misfits(
         return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
     live = live_columns(connection, relation.name)
     missing = [column for column in live if column not in given]
-    if str(relation.name) in adopted:  # columns of its owner's are nobody's business
+    if str(relation.name) in adopted:  # extra columns of the owner do not matter
         live = {column: live[column] for column in given if column in live}
         missing = []
     wrong = [

@@ -1,8 +1,8 @@
 """What decides a relation's rows: its query, the queries below it, the tables below those.
 
-A relation whose inputs all have the states that its latest refresh read would come out the same if
-it were refreshed now. The states are read in the refresh's own snapshot, not before it: a row that
-came and went again meanwhile, and that the refresh saw, would otherwise leave no trace.
+If all inputs of a relation still have the states that its latest refresh read, a refresh now would
+give the same rows. The states are read in the refresh's own snapshot, not before it. Otherwise a
+row that came, was seen by the refresh, and went again would leave no trace.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Input:
     Attributes:
         name: a relation's name, or what else it is in words.
         kind: what sort of input it is.
-        state: equal to an earlier one only if nothing has changed; None where that cannot be told.
-        doubt: why it cannot, in words; empty if it can.
+        state: equal to an earlier one only if nothing has changed; None if it cannot be read.
+        doubt: why it cannot be read, in words; empty if it can.
     """
 
     name: str
@@ -76,19 +76,19 @@ def read_inputs(
 ) -> Inputs | None:
     """Read the inputs of a relation as the open transaction sees them.
 
-    A materialized view below it is a table like any other: its rows count, not what it was made of.
+    A materialized view below it counts as a table: by its rows, not by what it is made of.
 
     Args:
         connection: a pinned session, in a REPEATABLE READ transaction.
         relation: of the store.
         zone: the session's time zone.
-        left: what refreshes left: which materialized views need not be read.
+        left: what refreshes left; such materialized views need not be read.
 
     Returns:
         None if they could not be read; the log says why.
 
     Raises:
-        psycopg.Error: what may pass on its own, or a cancelled statement.
+        psycopg.Error: an error that may pass by itself, or a cancelled statement.
     """
     try:
         with connection.transaction():
@@ -100,7 +100,7 @@ def read_inputs(
 
 
 def read_outcome(connection: Connection[Any], relation: Relation, left: LeftRows) -> str | None:
-    """Read the state of a relation's own rows; None if it has none that can be read."""
+    """Read the state of a relation's own rows; None if it cannot be read."""
     found = find_named(connection, relation.name)
     if not found or found[0].doubt:
         return None
@@ -119,8 +119,8 @@ def read_version(connection: Connection[Any], relation: Relation) -> str | None:
 
 
 def _settings(connection: Connection[Any], relation: Relation, zone: str) -> list[Input]:
-    # What a witness recorded is used again, too, so it must be what today's witness would ask.
-    # So is what the refresh compared.
+    # A reused refresh also brings its witness's facts and its proof, so witness and specification
+    # must be the same as today's.
     specification = relation.specified_by_refresh
     witness = sha256((relation.witness or "").encode()).hexdigest()
     server = connection.info.parameter_status("server_version")

@@ -1,8 +1,8 @@
-"""Sources and layers that lose rows: no refresh takes effect that would leave far fewer.
+"""Sources and layers that lose rows: a refresh that would leave far fewer is refused.
 
-An emptied table, a load that stopped halfway and a table that was exchanged for another look alike
-from here: most rows are gone. What a refresh leaves, and the rows of each source that it reads, are
-held to the refresh that was certified last. A person who means the loss says so (`accept_shrink`).
+An emptied table, a load that stopped halfway and a swapped table look the same from here: most rows
+are gone. The rows that a refresh leaves, and those of each source, are compared with the refresh
+that was certified last. If the loss is intended, a person says so (`accept_shrink`).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _FACT = "rows of {}"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may go.
+    """How many rows may be lost.
 
     Attributes:
         most_lost: the share of the certified rows that may be gone.
-        least_rows: of how many certified rows on it is looked at.
-        accepted: a person has said that the loss is meant; then it is only told.
-        dag_id: the DAG by a run of which a person says so.
+        least_rows: relations with fewer certified rows are not checked.
+        accepted: a person has said that the loss is intended; then it is only logged.
+        dag_id: the DAG whose run a person gives this parameter to.
     """
 
     most_lost: float
@@ -55,11 +55,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class ShrinkGuard:
-    """What a refresh of one relation is held to.
+    """The limits for a refresh of one relation.
 
     Attributes:
-        sources: those of the user's that it reads, itself or through plain views.
-        limits: how much may go.
+        sources: the sources that it reads, directly or through plain views.
+        limits: how many rows may be lost.
     """
 
     sources: tuple[Name, ...]
@@ -84,7 +84,7 @@ class ShrinkGuard:
         self, connection: Connection[Any], relation: Relation, refresh_id: int, rows: int,
         counts: dict[Name, int],
     ) -> None:  # fmt: skip
-        """Record what was counted with the refresh, and judge the rows that it leaves.
+        """Record the counts with the refresh, and check the rows that it leaves.
 
         Raises:
             RowsLost: it would leave too few.
@@ -110,7 +110,7 @@ class ShrinkGuard:
 
 
 def read_limits(include_dir: Path, *, accepted: bool) -> Limits:
-    """Read how much may go from ``thresholds.toml``, and whom to tell that more may.
+    """Read from ``thresholds.toml`` how many rows may be lost, and find the DAG to override it.
 
     Raises:
         BadInput: the file cannot be used.
@@ -125,7 +125,7 @@ def read_limits(include_dir: Path, *, accepted: bool) -> Limits:
 
 
 def guard_of(store: Store, relation: Relation, limits: Limits) -> ShrinkGuard:
-    """What a refresh of a relation is held to."""
+    """The limits for a refresh of a relation."""
     by_name = {r.name: r for r in store.relations}
     pending, found = [relation], set[Name]()
     while pending:
@@ -138,9 +138,9 @@ def guard_of(store: Store, relation: Relation, limits: Limits) -> ShrinkGuard:
 
 
 def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> None:
-    """Hold every source to what was certified, before any work. Waits for nobody.
+    """Compare every source with what was certified, before any work. Does not wait for locks.
 
-    One that is written anew just now is left to the refreshes, which wait for it.
+    A source that is being reloaded is left to the refreshes, which wait for it.
 
     Raises:
         RowsLost: one has lost too many rows.
@@ -162,7 +162,7 @@ def check_sources(connection: Connection[Any], store: Store, limits: Limits) -> 
 
 
 def _certified(connection: Connection[Any], relations: Iterable[Name]) -> dict[Name, Any]:
-    """By source: how many rows the certified refreshes of these relations read, and whose run's."""
+    """By source: how many rows the certified refreshes of these relations read, and their run."""
     rows = connection.execute(
         "SELECT f.fact, f.n, c.run_id FROM feature_store_audit.certified AS c "
         "INNER JOIN feature_store_audit.fact AS f ON c.refresh_id = f.refresh_id "
@@ -177,7 +177,7 @@ def _lock(connection: Connection[Any], name: Name) -> None:
     row = connection.execute(
         "SELECT relkind = 'm' FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)", (name.quoted,)
     ).fetchone()
-    # A materialized view cannot be locked so, and need not be: see `reads`.
+    # A materialized view cannot be locked this way, and need not be: see `read_locks`.
     if row and not row[0]:
         connection.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(name.identifier)

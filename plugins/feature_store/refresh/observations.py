@@ -1,4 +1,4 @@
-"""What a refresh saw and a later check must know: flagged rows, and what its witness tells."""
+"""What a refresh saw and a later check needs: flagged rows, and its witness's facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feature_store.declarations.store_definition import Relation
 
 
 def record_observations(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
-    """Keep what a refresh saw.
+    """Record what a refresh saw.
 
     Args:
         connection: in the refresh's own REPEATABLE READ transaction.
@@ -24,10 +24,10 @@ def record_observations(connection: Connection[Any], relation: Relation, refresh
 
 
 def _record_spam(connection: Connection[Any], relation: Relation, refresh_id: int) -> None:
-    """Keep the keys that the source itself flags, of a relation that leaves spam out.
+    """Record the keys that the source itself flags, for a relation that leaves spam out.
 
-    A flag that arrives later cannot be held against this refresh, and one that was there before
-    cannot escape it, whatever the relation's own query takes for spam.
+    So a flag that arrives later does not count against this refresh, and an earlier one always
+    counts, whatever the relation's own query treats as spam.
     """
     if relation.rows is None or relation.rows.without is None:
         return

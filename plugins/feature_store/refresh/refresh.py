@@ -46,9 +46,9 @@ class Refreshed:
         mode: ``blocking`` or ``concurrent``.
         rows: rows that it holds now.
         bytes: its size with indexes.
-        seconds: from when it had its locks on what it reads to the end of the refresh, comparing
-            aside; a blocking refresh keeps readers away for at most this long.
-        proof_seconds: of comparing its rows with their specification; 0 where the suite does.
+        seconds: from having its locks to the end of the refresh, without the comparison; a blocking
+            refresh keeps readers out for at most this long.
+        proof_seconds: for comparing its rows with their specification; 0 if the suite does it.
     """
 
     mode: str
@@ -65,25 +65,25 @@ def refresh(
     zone: str,
     guard: ShrinkGuard | None = None,
 ) -> Refreshed:
-    """Refresh a relation in one transaction with its audit row, then see to its statistics.
+    """Refresh a relation in one transaction with its audit row, then update its statistics.
 
-    The transaction is REPEATABLE READ: the refresh and whatever is recorded about it see the
-    sources at one moment, which comes after the locks on them (see `read_locks`). The states of its
-    inputs are read first, while its readers still need not wait. It either takes effect as a whole
-    or leaves the relation as it was.
+    The transaction is REPEATABLE READ: the refresh and everything recorded about it see the sources
+    at one moment, after they were locked (see `read_locks`). The states of its inputs are read
+    first, while readers do not have to wait yet. The refresh takes full effect or leaves the
+    relation as it was.
 
     Args:
         connection: a pinned session in autocommit mode.
         relation: what to refresh.
         lease: held until the transaction ends.
         zone: the session's time zone, for the record.
-        guard: what it is held to, see `lost_rows`; None holds it to nothing.
+        guard: the limits for lost rows, see `lost_rows`; None: no limits.
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        RowsLost: it would lose too many rows; nothing of it takes effect.
+        RowsLost: it would lose too many rows; it takes no effect.
         StoreError: the relation cannot be refreshed until somebody fixes something.
-        psycopg.Error: what may pass on its own (see `errors.passes_on_its_own`).
+        psycopg.Error: an error that may pass by itself (see `errors.passes_on_its_own`).
     """
     mode = _mode(connection, relation)
     log.info("Refreshing %s, %s.", relation.name, _explained(mode))
@@ -132,7 +132,7 @@ def _mode(connection: Connection[Any], relation: Relation) -> str:
             f"{relation.name} is not a materialized view of this database.",
             next_step="Run `bin/feature-store plan` to see what is missing.",
         )
-    # A view that was never filled cannot be refreshed concurrently, and has no readers to spare.
+    # A view that was never filled cannot be refreshed concurrently, and has no readers yet.
     return "concurrent" if relation.refresh is Refresh.CONCURRENT and row[0] else "blocking"
 
 
@@ -159,13 +159,13 @@ def _refresh_and_record(
     _check_guards(connection, relation)
     counts = guard.count_sources(connection, relation) if guard else {}
     inputs = read_inputs(connection, relation, zone, read_left(connection))
-    # Readers would wait for it afterwards. What it finds is recorded, and breaks the suite.
+    # Before the lock, so that readers do not wait for it. A difference breaks the suite later.
     compared = compare_before_refresh(connection, relation) if mode == "blocking" else None
     before = read_version(connection, relation)
     # A concurrent refresh gathers statistics of its new rows, all columns of them, for two joins
     # that need next to none. What planners use afterwards is gathered below, in full.
     connection.execute("SET LOCAL default_statistics_target = 10")
-    # Only who owns a view may refresh it: the owner's function does, and nothing else.
+    # Only a view's owner may refresh it, so the owner's function does it.
     connection.execute(
         "SELECT feature_store_audit.refresh_view(%s, %s, %s)",
         (lease.token, str(relation.name), mode == "concurrent"),
@@ -173,8 +173,8 @@ def _refresh_and_record(
     finished = _moment(connection, "clock_timestamp()")
     version = read_version(connection, relation)
     if version in (None, before):
-        # It wrote after our snapshot and before our lock, so that our rows are compared with rows
-        # that the snapshot does not see. Nothing of this refresh is kept; the next try sees all.
+        # Somebody wrote after our snapshot and before our lock, so new rows would be compared with
+        # rows that the snapshot does not see. This refresh is rolled back; the next try sees all.
         raise _somebody_else(relation)
     seconds = (finished - started).total_seconds() - (compared.seconds if compared else 0)
     refresh_id, rows, size = _record(
@@ -189,7 +189,7 @@ def _refresh_and_record(
 
 
 def _check_guards(connection: Connection[Any], relation: Relation) -> None:
-    """Look at what this very transaction is going to read, before it takes the relation's lock."""
+    """Check what this transaction is going to read, before it takes the relation's lock."""
     problems = guard_problems(connection, relation.guards)
     if problems:
         raise ExpectationsBroken(
@@ -252,7 +252,7 @@ def _moment(connection: Connection[Any], function: LiteralString) -> datetime:
 
 
 def _somebody_else(relation: Relation) -> psycopg.Error:
-    """Of a refresh by hand our snapshot does not see the rows, but the unique index does."""
+    """Our snapshot does not see the rows of a refresh by hand, but the unique index does."""
     return psycopg.errors.SerializationFailure(
         f"somebody else refreshed or altered {relation.name} at the same moment"
     )

@@ -1,9 +1,10 @@
-"""Whether a relation must be refreshed, or is what a refresh would make of it.
+"""Whether a relation must be refreshed, or a refresh would change nothing.
 
-Two reasons to use an earlier refresh again. *Unchanged*: every input has the very state that the
-latest refresh read. *Backfill*: the latest refresh, and that of everything below it, began after
-the backfill was asked for; one such refresh serves all its runs, for a materialized view holds one
-state only. Either way the relation's rows must still be those that this refresh left.
+There are two reasons to reuse an earlier refresh. *Unchanged*: every input has exactly the state
+that the latest refresh read. *Backfill*: the latest refresh, and that of everything below it, began
+after the backfill was asked for. One such refresh serves all runs of the backfill, because a
+materialized view has only one state. In both cases the relation's rows must still be those of that
+refresh.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ def reusable(
     Args:
         connection: a pinned session in autocommit mode, under the lease.
         store: what the files say.
-        relation: which is about to be refreshed; all that it reads has had its turn in this run.
+        relation: about to be refreshed; this run is done with everything that it reads.
         zone: the session's time zone.
-        asked: the transaction by which this run of a backfill was asked for (`asking.ask`);
-            None of other runs.
+        asked: the transaction that noted this run of a backfill (`backfill_requests`);
+            None for other runs.
 
     Returns:
         None if it must be refreshed; the log says why.
 
     Raises:
-        psycopg.Error: what may pass on its own.
+        psycopg.Error: an error that may pass by itself.
     """
     reads = reads_of(connection, relation)
     with _one_snapshot(connection):
@@ -125,7 +126,7 @@ def _one_snapshot(connection: Connection[Any]) -> Iterator[None]:
 
 
 def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:
-    """What is not as it was, in words."""
+    """What has changed, in words."""
     changes = [
         f"{one.name} counts as changed: {one.doubt}"
         if one.state is None
@@ -142,7 +143,7 @@ def _serves_backfill(
     latest: LatestRefreshes,
     inputs: Inputs,
 ) -> bool:
-    """Whether it all is of refreshes since then; the user's tables may have changed meanwhile."""
+    """Whether everything below was refreshed since then; the user's tables may have changed."""
     before = latest[str(relation.name)].inputs or {}
     below = {str(r.name) for r in store.refreshed_before(relation)}
     same = all(
@@ -158,7 +159,7 @@ def _began_after(store: Store, relation: Relation, latest: LatestRefreshes) -> b
     if last is None or last.inputs is None or not last.saw_asking:
         return False
     for below in store.refreshed_before(relation):
-        # The rows that it read are those that the latest refresh below left: they came in order.
+        # Refreshes go in order, so the rows that it read are those of the latest refresh below.
         its_last = latest.get(str(below.name))
         if its_last is None or its_last.outcome is None:
             return False

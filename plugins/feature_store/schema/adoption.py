@@ -1,8 +1,8 @@
-"""Whether a relation that was there before us can be refreshed as it is.
+"""Whether a relation that apply did not create can be refreshed as it is.
 
-It can if it has the file's columns, is refreshed in the file's way, and reads nothing that the DAG
-refreshes later. How it computes its rows is its owner's affair: the proofs and the leak gates judge
-them like ours. It is never altered.
+It can if it has the file's columns, can be refreshed as the file says, and reads nothing that the
+DAG refreshes later. How it computes its rows is up to its owner: proofs and leak gates check them
+like all others. It is never altered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from feature_store.relation_name import Name
 from feature_store.text_format import in_words
 from feature_store.validation.leaks.gates import leaks_of
 
-# Not allowed to look, or nothing there to look at yet: the suites look in every run.
+# Not allowed to read it, or not filled yet: the suites check it in every run.
 _CANNOT_LOOK = (
     errors.InsufficientPrivilege,
     errors.ObjectNotInPrerequisiteState,
@@ -36,7 +36,7 @@ _CANNOT_LOOK = (
 def misfits(
     connection: Connection[Any], store: Store, relation: Relation, include_dir: Path
 ) -> list[str]:
-    """Say why a live relation cannot be adopted in the place of a file's; empty if it can.
+    """Say why a live relation cannot be adopted instead of a file's; empty if it can.
 
     Args:
         connection: a pinned session.
@@ -142,7 +142,7 @@ def _column_misfits(
 
 
 def read_other_keys(connection: Connection[Any], store: Store) -> dict[Name, tuple[str, ...]]:
-    """The keys by which adopted relations are unique instead of their files', by relation."""
+    """The keys that adopted relations have instead of their files', by relation."""
     found = {}
     for relation in (r for r in store.refreshed if r.other_key):
         name = relation.name.quoted
@@ -166,7 +166,7 @@ def _has_key(connection: Connection[Any], relation: Relation, oid: int) -> bool:
 
 
 def _is_unique(connection: Connection[Any], oid: int, keys: list[set[str]]) -> bool:
-    """Whether a valid unique index of a relation makes it unique by one of these keys."""
+    """Whether a relation has a valid unique index on one of these keys."""
     rows = connection.execute(
         """
         SELECT array_agg(a.attname::text)
@@ -219,7 +219,7 @@ def _order_misfits(
 
 
 def _owner_misfits(connection: Connection[Any], oid: int) -> list[str]:
-    """Say if the role that applies is no member of its owner: then no run could refresh it."""
+    """Say if the applying role is not a member of its owner: then no run could refresh it."""
     row = connection.execute(
         """
         SELECT quote_ident(pg_get_userbyid(c.relowner)), quote_ident(applies.rolname),

@@ -1,4 +1,4 @@
-"""What apply writes down of what it did: definitions, and the words that describe the store."""
+"""What apply records: definitions, and the comments of the store."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def record(connection: Connection[Any], thing: StoreObject, *, adopted: bool = F
     Args:
         connection: a pinned session.
         thing: it exists.
-        adopted: whether it is used as it was found: then its own description stands for the
-            file's, and none of our words are on it.
+        adopted: whether it is used as it was found: then its own description is recorded instead
+            of the file's, and it gets no comments.
     """
     live = thing.describe(connection) or ""
     definition = thing.definition if thing.governance or not adopted else live
     connection.execute(
         "INSERT INTO feature_store_audit.definition "
         "(object, file_definition, live_definition, dictionary) VALUES (%s, %s, %s, %s) "
-        # A row may be left of an object that somebody dropped by hand.
+        # There may be a row of an object that somebody dropped by hand.
         "ON CONFLICT (object) DO UPDATE SET file_definition = excluded.file_definition, "
         "live_definition = excluded.live_definition, dictionary = excluded.dictionary, "
         "server_major = excluded.server_major, applied_at = now(), applied_by = current_user",
@@ -70,7 +70,7 @@ def _require_recorded(done: Cursor[Any], thing: StoreObject) -> None:
 
 
 def words_of_files(connection: Connection[Any]) -> str:
-    """Everything that files have said in comments until now, as it was recorded."""
+    """All comments that files have had until now, as recorded."""
     row = connection.execute(
         "SELECT string_agg(dictionary, ';') FROM feature_store_audit.definition"
     ).fetchone()
@@ -78,20 +78,20 @@ def words_of_files(connection: Connection[Any]) -> str:
 
 
 def quoted(words: str) -> str:
-    """Words as a file's comment holds them."""
+    """A text as it is written in a file's comment."""
     return "'" + words.replace("'", "''") + "'"
 
 
 def hand_down_words(connection: Connection[Any], store: Store, written: str) -> None:
-    """Give columns that their files do not describe the words of the columns that they pass on.
+    """Give columns without a comment the comment of the column that they pass on.
 
-    A column that goes from layer to layer under one name is described once, where it is made. Words
-    that no file ever wrote are somebody's own and stay, and adopted relations are left alone.
+    A column that goes from layer to layer under one name is described once, where it is made.
+    Comments that no file ever had are somebody's own and stay. Adopted relations get none.
 
     Args:
         connection: a pinned session.
         store: what the files say.
-        written: what files had said before.
+        written: all comments that files had before.
     """
     adopted = adopted_relations(connection)
     for relation in store.relations:

@@ -1,6 +1,6 @@
-"""Making the database agree with the files, in one transaction.
+"""Makes the database agree with the files, in one transaction.
 
-Nothing is altered that apply did not create, and nothing replaced that was not named.
+It alters nothing that it did not create, and replaces nothing that was not named.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from feature_store.schema.schema_owner import as_the_owner, schema_problems
 from feature_store.schema.store_record import record_of, record_store, require_suites
 from feature_store.settings import Settings
 
-# Readers who hold what is to be swapped are waited for this many lock timeouts.
+# How many lock timeouts to wait for readers of what is to be swapped.
 _PATIENCE = 12
 _FIRST_TABLE = f"{AUDIT_SCHEMA}.migration"
 
@@ -61,29 +61,29 @@ def apply(
 ) -> Plan:
     """Create what is missing, adopt what fits, replace what was named, write changed comments.
 
-    New relations are created empty; one that takes the place of a filled one is filled before.
-    What is new belongs to the role that owns the store; before there is one, to the role of the
-    session. The proofs are stamped with the feature sets, and where these were stamped before there
-    was an inventory. Either all of the plan takes effect or none of it. The store's lease is kept
-    from everybody else meanwhile.
+    New relations are created empty; one that replaces a filled relation is filled first. New
+    objects belong to the store's owner, or before there is one, to the session's role. The proofs
+    are stamped together with feature sets, and also if those were stamped before there was an
+    inventory. The plan takes effect as a whole or not at all. Nobody else can take the lease
+    meanwhile.
 
     Args:
         connection: a pinned session in autocommit mode.
         store: what the files say.
         settings: where the files are, and how long a silent lease counts.
         replace: relations and governance functions to replace, by name.
-        stamps: feature sets to stamp anew, so that no reader finds new columns without them.
-        drop: relations without a file that are to go, by name.
+        stamps: feature sets to stamp again, so that columns and stamp change together.
+        drop: relations without a file to drop, by name.
 
     Returns:
         What was done.
 
     Raises:
         BadInput: a name that cannot be replaced, or dropped.
-        ContractBroken: a live relation does not carry a set that was to be stamped.
-        NotReady: the sources or the server are not fit, something is neither as its file nor named,
-            something that stands on a named relation cannot be kept, or a stamped feature set
-            would break that is not stamped anew.
+        ContractBroken: a live relation does not fit a set that was to be stamped.
+        NotReady: the sources or the server cannot be used, something differs from its file and is
+            not named, something that depends on a named relation cannot be kept, or a stamped
+            feature set would break and is not stamped again.
         LeaseTaken: a run, or another apply, is working on the store.
     """
     try:
@@ -137,7 +137,7 @@ def _apply_in_transaction(
     if plan.empty:
         return plan
     if has_audit(connection):
-        # From a command line nobody can ask Airflow whether the holder's run is over.
+        # A command line cannot ask Airflow whether the holder's run is over.
         grace = timedelta(seconds=settings.lease_grace)
         lock_free_lease(connection, lambda _: None, grace)
     _carry_out(connection, plan, store, settings)
@@ -150,7 +150,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def _wait_for_other_applies(connection: Connection[Any]) -> None:
-    """Wait at a place that only the owner can hold, so that nobody else keeps apply waiting."""
+    """Wait for a lock that only the owner can hold, so that nobody else can block apply."""
     try:
         if has_audit(connection):
             connection.execute(
@@ -165,16 +165,16 @@ def _wait_for_other_applies(connection: Connection[Any]) -> None:
 
 
 def _wait_for_another_first_apply(connection: Connection[Any]) -> None:
-    # There is no table to lock yet. Whoever creates the first one waits for whoever has begun to,
-    # also for one that was dropped in the same transaction.
+    # There is no table to lock yet. Two sessions that create the same table wait for each other,
+    # even if the first drops it in the same transaction.
     row = connection.execute("SELECT to_regnamespace(%s) IS NULL", (AUDIT_SCHEMA,)).fetchone()
     kind, name = ("SCHEMA", AUDIT_SCHEMA) if row and row[0] else ("TABLE", _FIRST_TABLE)
     with (
         suppress(
-            psycopg.errors.UniqueViolation,  # the other has made it meanwhile
+            psycopg.errors.UniqueViolation,  # the other session has created it meanwhile
             psycopg.errors.DuplicateTable,
             psycopg.errors.DuplicateSchema,
-            psycopg.errors.InsufficientPrivilege,  # told later, with what cannot be created
+            psycopg.errors.InsufficientPrivilege,  # reported later, with what cannot be created
         ),
         connection.transaction(),
     ):

@@ -16,7 +16,7 @@ from feature_store.schema.object_states import has_audit
 
 FOLDER = PACKAGE_SQL / "audit"
 """They are the package's own, the same for any store."""
-# The step that brought the column of digests; what was applied before has none.
+# The step that added the column of digests; earlier steps have none.
 _DIGESTS_SINCE = 11
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -27,7 +27,7 @@ class Migration:
 
     Attributes:
         version: its number; steps are applied in this order, without gaps.
-        name: what it brings.
+        name: what it adds.
         sql: its statements.
     """
 
@@ -68,10 +68,10 @@ def audit_is_current(connection: Connection[Any]) -> bool:
 def pending_migrations(
     connection: Connection[Any], migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
-    """Those that the database has not had yet.
+    """The migrations that the database does not have yet.
 
     Raises:
-        BadInput: the database has had migrations that these files do not know, or know otherwise.
+        BadInput: the database has migrations that these files lack, or have with other content.
     """
     if not has_audit(connection):
         return migrations
@@ -102,7 +102,7 @@ def migrate(connection: Connection[Any], migrations: tuple[Migration, ...]) -> N
 
 
 def _require_unedited(connection: Connection[Any], applied: Sequence[Migration]) -> None:
-    """Refuse a file that is not what was applied: nobody knows then what the schema is.
+    """Refuse a file that differs from what was applied: the schema would not be known.
 
     Raises:
         BadInput: names the files.

@@ -1,6 +1,6 @@
-"""Privileges on the record: what a run adds to it, and by which functions it changes it.
+"""Privileges on the record: what a run adds to it, and the functions by which it changes it.
 
-``include/roles.sql`` grants all that is asked for here, and nothing more.
+``include/roles.sql`` grants exactly the privileges that are checked here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from psycopg import Connection
 
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 
-# The logs that the refresher adds to, with the columns that it fills; None is all that have no
-# default: what a default gives comes from the server.
+# The logs that the refresher adds to, with the columns that it fills. None means all columns
+# without a default, because the server fills the others.
 AUDIT_LOGS: dict[str, list[str] | None] = {
     "asking_log": None,
     "expectation_log": None,
@@ -64,14 +64,14 @@ AUDIT_FUNCTIONS = (
 )
 
 
-# More are named by the file that grants them all.
+# If more are missing, name the file that grants them all.
 _MOST_NAMED = 5
 
 
 def access_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
     """Name what the session's role may not do with the record: its schemas, tables, functions.
 
-    Asks the catalog only, so it needs no privilege itself.
+    Reads only the catalog, so it needs no privileges itself.
 
     Args:
         connection: a session of that role.

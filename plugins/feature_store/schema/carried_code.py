@@ -1,12 +1,12 @@
-"""Code of others that a refresh would run with our rights, found before anything is run.
+"""Other people's code that a refresh would run with the owner's rights, found before any run.
 
-A refresh reads tables as the views' owners, and records what it saw as the refresher. On the way
-the server runs row-level policies, and what views call; and the planner works out, even for a plain
-SELECT, functions of index conditions and expressions, of extended statistics, of CHECK constraints
-and of partition keys. Whoever owns a source could have all of that done in our name.
+A refresh reads tables as the views' owners, and records what it saw as the refresher. Meanwhile the
+server runs row-level policies and what views call. The planner, even for a plain SELECT, runs
+functions of index conditions and expressions, of extended statistics, of CHECK constraints and of
+partition keys. So the owner of a source could run code with the store's rights.
 
-Only the catalog is asked, so that looking runs nothing of it. Triggers, rules and the defaults of
-columns do not run when a table is read, and domains not when a column of theirs is.
+This reads only the catalog, so that looking runs none of that code. Reading a table does not run
+triggers, rules or defaults of columns, and reading a column of a domain does not run its checks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.time_gate import unprovable
 
-# A table's parents decide how it is planned, too: theirs are the keys of its bounds.
+# A table's parents matter for planning, too: their keys decide its partition bounds.
 _TREES = """
 WITH RECURSIVE family (oid) AS (
     SELECT unnest(%s::oid[])
@@ -66,7 +66,7 @@ INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 WHERE x.tree IS NOT NULL
 ORDER BY 1, 2, 3
 """
-# Only a superuser can make an operator class. What is not a superuser's in it can be changed.
+# Only a superuser can make an operator class, but others may own functions in it.
 _OPERATOR_CLASSES = """
 WITH RECURSIVE family (oid) AS (
     SELECT unnest(%s::oid[])
@@ -104,14 +104,14 @@ ORDER BY 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class _Carried:
-    """Something that a relation brings along, and that the server runs when it is read.
+    """Code attached to a relation, which the server runs when the relation is read.
 
     Attributes:
         relation: which.
         what: what of the relation runs it.
         call: what is run.
-        theirs: whether it stands in a view of which no file of ours says what it may call. Then
-            not even the server's own functions may act: some run any text as SQL.
+        theirs: whether it is in a view without a file. Then even the server's own functions are
+            limited, because some run any text as SQL.
     """
 
     relation: str
@@ -127,16 +127,16 @@ def carried_code(
     replaced: Collection[str] = (),
     only: Iterable[Name] | None = None,
 ) -> list[str]:
-    """Name every policy and every function of others that reading the store would run.
+    """Name every policy and every foreign function that reading the store would run.
 
-    A foreign table is read by code of others, too; so is what an extension keeps.
+    Foreign tables, and what extensions keep, are read by other people's code, too.
 
     Args:
-        connection: a pinned session, as the role that is going to read.
+        connection: a pinned session, as the role that will read.
         store: what the files say.
         rules: which functions a person vouches for.
         replaced: relations whose queries do not count, because others take their place.
-        only: relations of the store to look at, with all below them; None is all, and the sources.
+        only: relations to check, with all below them; None: all, and the sources.
     """
     if only is None:
         only = [*(s.name for s in store.sources), *(r.name for r in store.relations)]
@@ -150,7 +150,7 @@ def carried_code(
 
 
 def _unprovable(closure: Closure, replaced: Collection[str]) -> Iterator[str]:
-    """Whatever the last task of every run would refuse, known before the first."""
+    """What the last task of every run would refuse, found before the first task."""
     for member in closure.members.values():
         for words, way_out in () if str(member.name) in replaced else unprovable(member):
             yield f"{member.name} {words}\nNext: {way_out}"

@@ -1,8 +1,8 @@
-"""What a plan does to contracts that were stamped: features that come and go, and what would break.
+"""What a plan does to stamped contracts: features that come and go, and what would break.
 
-Whether a contract would break is asked of the database itself. What is to be replaced is built
-beside, empty, the set is bound to it, and the check that readers make is made; then all of it is
-rolled back.
+The database itself says whether a contract would break. The replacement is built beside the old
+relation, empty, and the set is bound to it. Then the readers' check is run, and all of it is rolled
+back.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class ContractEffect:
 
     Attributes:
         name: the set.
-        file: how its file differs from its stamp, in words; empty where it does not.
-        breaks: what the check of its contract would find wrong, and does not today.
-        has_file: whether a contract file describes it still.
-        stamped: whether it is stamped anew with this plan.
+        file: how its file differs from its stamp, in words; empty if it does not.
+        breaks: what the check of its contract would newly find wrong.
+        has_file: whether it still has a contract file.
+        stamped: whether it is stamped again with this plan.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ContractEffect:
 
     @property
     def refused(self) -> bool:
-        """Whether readers of the set would be refused although nobody has asked for that."""
+        """Whether readers of the set would be refused without anybody asking for that."""
         return bool(self.breaks) and self.has_file and not self.stamped
 
     def __str__(self) -> str:
@@ -150,7 +150,7 @@ def _difference(file: FeatureSet, stamped: dict[str, tuple[Any, ...]]) -> str:
 def _breaks(
     connection: Connection[Any], replacement: Replacement, registry: str
 ) -> dict[str, list[str]]:
-    """By set, what its check would find wrong with what takes its relation's place."""
+    """By set, what its check would find wrong with the replacement of its relation."""
     names = [one.name for one in replacement.rebuilt]
     before = dict(_checks(connection, names, registry))
     try:
@@ -160,7 +160,7 @@ def _breaks(
             beside = [Name(BESIDE, name.relation) for name in names]
             after = dict(_checks(connection, beside, registry))
     except (StoreError, psycopg.Error):
-        return {}  # whoever applies is told why; who only looks may not be let do it
+        return {}  # apply reports the reason; whoever only plans may lack the privilege
     return {
         name: [words for words in problems if words not in before.get(name, ())]
         for name, problems in after.items()
@@ -170,7 +170,7 @@ def _breaks(
 def _checks(
     connection: Connection[Any], carriers: list[Name], registry: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each set that one of these relations carries, with what is wrong about it."""
+    """Each set that is bound to one of these relations, with what is wrong about it."""
     rows = connection.execute(
         sql.SQL(
             "SELECT s.name, k.problems FROM {0}.feature_set AS s "

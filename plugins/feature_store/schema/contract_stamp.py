@@ -1,8 +1,8 @@
 """Contracts in the database: the stamp, and the check of file, stamp, rows and live relation.
 
-Stamping writes a contract's rows and their hash into the database; that is an act of a person. From
-then on the rows, the hash and the live relation must agree, which the database itself checks
-(``check_feature_contract``, ``assert_feature_contract``), so that training code can check too.
+Stamping writes a contract's rows and their hash to the database; a person does it. From then on the
+rows, the hash and the live relation must agree. The database itself checks that
+(``check_feature_contract``, ``assert_feature_contract``), so training code can check it, too.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from feature_store.schema.feature_log import make_log
 
 @dataclass(frozen=True)
 class Check:
-    """What the database says of a set, beside what its file says.
+    """What the database has of a set, compared with its file.
 
     Attributes:
         name: the set.
         relation: the live relation that it is bound to.
         file_hash: of the file's rows.
-        stamped_n: rows when it was stamped; None before the first stamp.
-        stamped_hash: their hash; None before the first stamp.
+        stamped_n: rows when it was stamped; None if never stamped.
+        stamped_hash: their hash; None if never stamped.
         live_n: rows in the database now.
         live_hash: their hash.
-        problems: what is wrong, in words; empty if all agrees.
+        problems: what is wrong, in words; empty if everything agrees.
     """
 
     name: str
@@ -100,19 +100,19 @@ def assert_contract(connection: Connection[Any], feature_set: FeatureSet) -> Che
 
 
 def stamp(connection: Connection[Any], feature_set: FeatureSet, *, replace: bool) -> Check:
-    """Write a set's rows and their hash into the database: the act of a person.
+    """Write a set's rows and their hash to the database, for a person.
 
     The first set of a schema that is stamped becomes its current one.
 
     Args:
         connection: a session in autocommit mode, as the owner of the governance tables.
         feature_set: what to stamp.
-        replace: allow a stamp that says something else than the one before.
+        replace: allow a stamp that differs from the one before.
 
     Raises:
         BadInput: the set has been stamped with other rows before, and replace is false; or its
             feature log cannot follow.
-        ContractBroken: the live relation does not carry the set; nothing is stamped.
+        ContractBroken: the live relation does not fit the set; nothing is stamped.
         NotReady: the governance tables are not there.
     """
     _require_governance(connection, feature_set)
@@ -174,7 +174,7 @@ def _write(connection: Connection[Any], feature_set: FeatureSet) -> None:
             list(feature_set.integer_columns),
         ),
     )
-    # Which set is active each schema says for itself; one with sets of its own says so of those.
+    # Each schema has its own active set.
     connection.execute(
         sql.SQL(
             "INSERT INTO {0}.feature_set_current (set_id) "
@@ -208,7 +208,7 @@ def _stamp_problems(
 
 
 def _binding_problems(connection: Connection[Any], feature_set: FeatureSet) -> list[str]:
-    # The hash does not cover the binding, so it is held to the file itself.
+    # The hash does not cover the binding, so compare it with the file itself.
     row = connection.execute(
         sql.SQL(
             "SELECT b.relation_name = format('%%I.%%I', %s::text, %s::text), "

@@ -1,10 +1,10 @@
-"""Feature logs in the database: made and extended when a contract is stamped, never at night.
+"""Feature logs in the database: created and extended when a contract is stamped, never at night.
 
-A log is a table, ``feature_log.SET``: the set's entity and features with the types that the live
-relation has, and when, by which run and under which contract each row was served. A new feature is
-a new column, without a value in the rows of before. Beside it stands the training view,
-``feature_log.SET_training``. What is written into a log goes through the database's own function
-(``certify_and_log`` in ``sql/audit``).
+A log is a table, ``feature_log.SET``. It has the set's entity and features, with the live
+relation's types, and when, by which run and under which contract each row was served. A new feature
+is a new column, without a value in older rows. Next to it is the training view,
+``feature_log.SET_training``. Only the database's own function writes to a log (``certify_and_log``
+in ``sql/audit``).
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def log_of(feature_set: FeatureSet) -> Name:
 
 
 def training_view_of(feature_set: FeatureSet) -> Name:
-    """The view to train on."""
+    """The training view."""
     return Name(LOG_SCHEMA, feature_set.name + TRAINING)
 
 
 def has_logs(connection: Connection[Any]) -> bool:
-    """Whether the audit schema knows of logs: an upgrade may not have been applied yet."""
+    """Whether the audit schema has logs; an upgrade may not have been applied yet."""
     row = connection.execute(
         "SELECT to_regclass('feature_store_audit.feature_log') IS NOT NULL"
     ).fetchone()
@@ -55,7 +55,7 @@ def has_logs(connection: Connection[Any]) -> bool:
 
 
 def require_logs(connection: Connection[Any]) -> None:
-    """Pass where the audit schema knows of logs.
+    """Pass if the audit schema has logs.
 
     Raises:
         NotReady: it does not.
@@ -69,15 +69,15 @@ def require_logs(connection: Connection[Any]) -> None:
 
 
 def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
-    """Make a set's log, or give it the columns of new features, and its training view anew.
+    """Create a set's log, or add the columns of new features; create its training view again.
 
     Args:
         connection: within a transaction, as the owner or a superuser.
-        feature_set: stamped, and carried by its live relation. Without ``served`` it has none.
+        feature_set: stamped and bound to its live relation. Without ``served`` it has no log.
 
     Raises:
-        BadInput: a feature is gone or has another type than it was logged with; or a column that
-            the file names is not there. Nothing was changed.
+        BadInput: a feature is missing or has another type than in the log, or a column that the
+            file names is missing. Nothing was changed.
         NotReady: the audit schema is of an earlier version.
     """
     require_logs(connection)
@@ -101,7 +101,7 @@ def make_log(connection: Connection[Any], feature_set: FeatureSet) -> None:
 
 
 def log_problems(connection: Connection[Any], feature_sets: Collection[FeatureSet]) -> list[str]:
-    """Name what keeps a run from logging, with the way out: what of stamped sets is not logged.
+    """Name what keeps a run from logging stamped sets, and what to do.
 
     Reads the catalog only.
     """
@@ -139,7 +139,7 @@ def _stamped(connection: Connection[Any], registries: Collection[str]) -> set[st
 
 
 def _missing(connection: Connection[Any], feature_set: FeatureSet, served: Served) -> list[str]:
-    """Columns that the contract file names beside the features and that are not there."""
+    """Missing columns that the contract file names besides the features."""
     wanted = {(feature_set.relation, served.entity): None}
     for column in (served.t0, *served.labels):
         wanted |= {(column.relation, column.name): None, (column.relation, served.entity): None}
@@ -270,7 +270,7 @@ def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Ser
         with connection.transaction():
             connection.execute(create)
     except psycopg.errors.InvalidTableDefinition:
-        # Its columns differ by more than some at the end: only a new view can have them.
+        # Not only columns at the end differ, so the view must be created again.
         connection.execute(sql.SQL("DROP VIEW {}").format(view.identifier))
         connection.execute(create)
     _comment(
@@ -285,7 +285,7 @@ def _make_view(connection: Connection[Any], feature_set: FeatureSet, served: Ser
 def _comment_columns(
     connection: Connection[Any], feature_set: FeatureSet, served: Served, name: Name
 ) -> None:
-    """Say of every column what it is."""
+    """Write a comment for every column."""
     words = {feature.name: feature.description for feature in feature_set.features}
     words |= {label.name: f"{label}, as it is now" for label in served.labels}
     words |= {served.entity: "What the row is about", **_SAYS}

@@ -15,10 +15,10 @@ from feature_store.settings import Settings
 
 
 def bootstrap(connection: Connection[Any], store: Store, settings: Settings) -> bool:
-    """Create and stamp a store where none was ever created, in one transaction.
+    """Create and stamp a store if none was ever created, in one transaction.
 
-    Where one was, nothing is changed, whatever state it is in: what to apply there, and what to
-    stamp, a person decides.
+    If there was one, nothing is changed, whatever its state: a person decides what to apply and to
+    stamp.
 
     Args:
         connection: a pinned session in autocommit mode, as the role that is to own the store.

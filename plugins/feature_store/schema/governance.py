@@ -1,7 +1,8 @@
 """The governance files, ``sql/governance``: tables and functions of each governed schema.
 
-They come as a whole, but part by part into a database that has some of them: a table that was there
-before us and has our columns is kept with its rows, a function is replaced only by name.
+They are created together, or one by one in a database that has some of them. A table that apply did
+not create and that has the file's columns is kept with its rows; a function is replaced only by
+name.
 """
 
 from __future__ import annotations
@@ -43,14 +44,15 @@ GOVERNANCE_FUNCTIONS = (
 _REGISTRY, _CONTRACTS = "contract registry", "feature contracts"
 _FORMERLY = {_REGISTRY: _CONTRACTS}
 _FILES = (
-    # The file, how what it makes is called, and whether it is made in the first schema, the others.
+    # The file, the label of what it creates, and whether that is in the first schema, in the
+    # others.
     ("registry.sql", _REGISTRY, True, False),
     ("registry_shown.sql", _REGISTRY, False, True),
     ("feature_contract.sql", _CONTRACTS, True, True),
     ("certification.sql", "certification guard", True, True),
     ("freshness.sql", "freshness guard", True, True),
 )
-# Readers call these and nothing of ours does, so a reader's own may stay.
+# Only readers call these, so a function of the reader's own may stay.
 _FOR_READERS = ("assert_feature_contract", "require_certified", "store_freshness")
 _MADE = re.compile(r'CREATE (?P<kind>TABLE|VIEW|FUNCTION) "\w+"\.(?P<name>\w+)')
 _ON = re.compile(r'COMMENT ON \w+ "\w+"\.(?P<name>\w+)', re.IGNORECASE)
@@ -85,25 +87,25 @@ class Part:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What creates it, a function for nobody yet: ``roles.sql`` says who may call it."""
+        """What creates it. Nobody may call a new function until ``roles.sql`` grants it."""
         return (self.create, *self.closed)
 
     @property
     def closed(self) -> tuple[str, ...]:
-        """What takes a function from everybody, whom PostgreSQL lets call any new one."""
+        """Revokes a new function from everybody: by default PostgreSQL lets all call it."""
         if self.arguments is None:
             return ()
         return (f"REVOKE ALL ON FUNCTION {self.name.quoted}({self.arguments}) FROM PUBLIC",)
 
     @property
     def body(self) -> str:
-        """A function's text between its dollar quotes; of a view nothing."""
+        """A function's text between its dollar quotes; empty for a view."""
         match = _BODY.search(self.create)
         return match[1] if match else ""
 
     @property
     def columns(self) -> dict[str, str]:
-        """A table's columns and the types that the file gives them; a view's file gives none."""
+        """A table's columns with their types in the file; empty for a view."""
         table = sqlglot.parse_one(self.create, dialect="postgres")
         return {
             column.name: column.args["kind"].sql("postgres").lower()
@@ -118,8 +120,8 @@ class Governance:
     Attributes:
         schema: whose.
         registry: the schema whose tables hold all feature sets.
-        label: how it is called in messages and in the audit schema.
-        formerly: how what it has was called before it had a file of its own.
+        label: its name in messages and in the audit schema.
+        formerly: its label before it had a file of its own.
         parts: its tables and functions, in an order in which they can be created.
         dictionary: its comments, normalised.
     """
@@ -153,15 +155,14 @@ class Governance:
 
 @dataclass(frozen=True)
 class Standing:
-    """How the parts of a governance file stand to what a database has of them.
+    """How the parts of a governance file differ from what a database has.
 
     Attributes:
         create: parts that are missing.
-        replace: functions, and tables where views should be, to replace: they differ, and were
-            named.
-        misfits: what stands in the way, in words with the way out.
-        kept: what differs and may, in words.
-        outgrown: those among the misfits that could be named and replaced.
+        replace: functions, and tables instead of views, that differ and were named to be replaced.
+        misfits: what must be fixed first, in words, with what to do.
+        kept: what differs and may stay, in words.
+        outgrown: the misfits that could be named and replaced.
     """
 
     create: tuple[Part, ...]
@@ -200,14 +201,14 @@ def standing(
         governance: what the file says.
         named: functions that may be replaced, and tables that were altered as the file says.
         recorded: the file's and the server's description when it was applied; None before that.
-        may_stay: whether what is there was there before us.
+        may_stay: whether apply did not create what is there.
     """
     apart = (
         registry_apart(connection, governance.parts, governance.registry)
         if governance.shows
         else {}
     )
-    # A registry that was there before us stays as a whole, or its sets move as a whole.
+    # A registry that apply did not create stays as a whole, or its sets move as a whole.
     may_stay = may_stay and not any(str(name) in named for name in apart)
     found = []
     for part in governance.parts:
@@ -298,7 +299,7 @@ def _governance(file: str, kind: str, schema: str, profile: StoreProfile) -> Gov
 
 
 def _of_store(text: str, profile: StoreProfile) -> str:
-    """A file's text for one store: all but the schema, which is told apart by each part itself."""
+    """A file's text for one store; only the schema is still a placeholder."""
     fact = sql.Literal(profile.newest.fact).as_string()
     text = text.replace(':"registry"', profile.registry).replace(":'newest_fact'", fact)
     return text.replace(":dag_id", profile.dag_id)

@@ -1,4 +1,4 @@
-"""The tables of a governance file, held to what a database has of them."""
+"""Compares the tables of a governance file with those of a database."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from feature_store.text_format import difference
 if TYPE_CHECKING:
     from feature_store.schema.governance import Part
 
-# What stamping relies on in tables that it did not create.
+# What stamping needs in tables that it did not create.
 _UNIQUE = {"feature_set": ("set_id", "name"), "feature_set_current": ("singleton_id",)}
 
 
 def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]) -> list[str]:
-    """Say if a table of ours is not what it was, or not what its file says now.
+    """Say if a table that apply created has changed, or differs from its file now.
 
     Args:
         part: the table.
@@ -42,7 +42,7 @@ def table_changes(part: Part, live: Mapping[str, str], recorded: tuple[str, str]
 
 
 def table_misfits(connection: Connection[Any], part: Part, live: Mapping[str, str]) -> list[str]:
-    """Say what a table lacks of what its file says: columns, their types, a key.
+    """Say what a table lacks compared with its file: columns, their types, a key.
 
     Args:
         connection: a pinned session.

@@ -1,4 +1,4 @@
-"""What keeps a relation from being dropped: what depends on it, and the feature sets it carries."""
+"""What keeps a relation from being dropped: what depends on it, and its feature sets."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def dependents(connection: Connection[Any], oid: int | None) -> list[tuple[str, 
 
 
 def refusal(name: Name, who: str, ours: Collection[str], together: Sequence[str]) -> str:
-    """Why a relation cannot go, and the way out.
+    """Why a relation cannot be dropped, and what to do.
 
     Args:
         name: the relation.
         who: what depends on it.
         ours: the relations that have a file.
-        together: where ``who`` has no file either, the names that would go together.
+        together: if ``who`` has no file, either: the names to drop together.
     """
     schema, _, relation = who.partition(".")
     if who in ours:
@@ -66,7 +66,7 @@ def refusal(name: Name, who: str, ours: Collection[str], together: Sequence[str]
 
 
 def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> list[str]:
-    """The stamped feature sets that a relation carries, each with the way out.
+    """The stamped feature sets bound to a relation, each with what to do.
 
     Args:
         connection: a session.
@@ -94,7 +94,7 @@ def carried_sets(connection: Connection[Any], relation: Name, registry: str) -> 
 
 
 def _unbind(feature_set: str, registry: str) -> str:
-    """The statement after which a set is stamped, and no relation carries it."""
+    """The statement that leaves a set stamped but bound to no relation."""
     return (
         sql.SQL(
             "DELETE FROM {}.feature_set_binding AS b USING {}.feature_set AS s "

@@ -1,4 +1,4 @@
-"""A contract function as the database has it: its text, and as whom and by which names it runs."""
+"""A contract function in the database: its text, its owner's rights, and its settings."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class LiveFunction:
     settings: list[str] | None
 
     def is_as(self, body: str) -> bool:
-        """Whether it has this text, and runs as ours do."""
+        """Whether it has this text, and runs as the package's functions do."""
         return self.body == body and self.is_definer and self.settings == [_PATH]
 
     def difference(self, body: str) -> str:
-        """Where it differs from ours: in its text, or in how it runs."""
+        """Where it differs from the file's: in its text, or in how it runs."""
         if self.body != body:
             return difference(self.body, body, most=2)
         runs = "as its owner" if self.is_definer else "as whoever calls it"
@@ -64,14 +64,14 @@ def replace_code(
     """Replace a function or a view in the caller's transaction; who may call it still may.
 
     Raises:
-        psycopg.Error: it cannot be, such as a function that gives other columns now and that a view
-            of somebody else's calls.
+        psycopg.Error: it cannot be replaced, such as a function that now gives other columns and
+            that somebody's view calls.
     """
     try:
         with connection.transaction():
             connection.execute(f"CREATE OR REPLACE {create.removeprefix('CREATE ')}".encode())
     except psycopg.errors.InvalidFunctionDefinition:
-        # It gives other columns than it did: only a new function can.
+        # It gives other columns than before, so it must be dropped and created.
         function = f"{name.quoted}({arguments})"
         grants = connection.execute(_GRANTS, {"function": function}).fetchall()
         connection.execute(f"DROP FUNCTION {function}".encode())

@@ -1,8 +1,8 @@
-"""What apply creates, one by one, and the state in which each of it is.
+"""The objects that apply creates, and the state of each.
 
-An object's state is found by comparing three texts: the file's definition now, the file's
-definition when it was applied, and the server's description then and now. What apply did not create
-is adopted as it is, where it can be, and then held to the server's description alone.
+An object's state comes from comparing these texts: the file's definition now and when it was
+applied, and the server's description then and now. What apply did not create is adopted as it is,
+if possible; then only the server's description counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from feature_store.text_format import difference
 
 
 class State(StrEnum):
-    """How an object stands to its file."""
+    """How an object compares with its file."""
 
     MISSING = "missing"
     AS_FILE = "as its file"
@@ -46,7 +46,7 @@ class StoreObject:
     """Something that apply creates as a whole.
 
     Attributes:
-        label: how it is called in messages and in the audit schema.
+        label: its name in messages and in the audit schema.
         definition: what makes it what it is, normalised, as its file says now.
         dictionary: its comments, normalised.
         create: the statements that create it.
@@ -77,8 +77,8 @@ class Condition:
     Attributes:
         thing: the object.
         state: its state.
-        details: where file and database differ, in words; empty where they do not.
-        dictionary_differs: whether its comments in the file are not those that were applied.
+        details: where file and database differ, in words; empty if they do not.
+        dictionary_differs: whether its comments in the file differ from the applied ones.
         reworded: whether another major version of the server described it when it was applied.
         standing: of a governance file that is not as it should be, its parts.
     """
@@ -93,7 +93,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What the audit schema knows of an object."""
+    """What the audit schema has recorded of an object."""
 
     file_definition: str
     live_definition: str
@@ -152,7 +152,7 @@ def examine(
 
 def has_audit(connection: Connection[Any]) -> bool:
     """Whether the audit schema exists."""
-    # Asked of the catalog, which answers whatever privileges the session has.
+    # From the catalog, which everybody may read.
     row = connection.execute(
         "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
         "ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = 'migration'",
@@ -162,7 +162,7 @@ def has_audit(connection: Connection[Any]) -> bool:
 
 
 def require_store(connection: Connection[Any]) -> None:
-    """Pass where a store has been created.
+    """Pass if a store has been created.
 
     Raises:
         NotReady: none has.
@@ -184,7 +184,7 @@ def _condition(
         return _there_before(connection, thing, "")
     changed = _change(connection, live, recorded)
     if changed is not None and recorded.adopted:
-        # It is not ours, so its owner may change it; then it is looked at anew.
+        # Its owner may change an adopted relation; then it is checked again.
         return _there_before(connection, thing, changed)
     if changed is not None:
         return Condition(thing, State.ALTERED_LIVE, changed)
@@ -244,7 +244,7 @@ def _any_named(governance: Governance, named: Collection[str]) -> bool:
 
 
 def _change(connection: Connection[Any], live: str, recorded: _Recorded) -> str | None:
-    """What the server describes otherwise than then, in words; None if nothing."""
+    """What the server describes differently than then, in words; None if nothing."""
     then = recorded.live_definition
     another_server = recorded.server_major != server_major(connection)
     if live == then or (another_server and _alike(live, then)):

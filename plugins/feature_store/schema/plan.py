@@ -44,25 +44,26 @@ class Plan:
         schemas: to create.
         migrations: of the audit schema, to apply.
         creates: objects to create, in order.
-        completes: governance files of which parts are missing, or were named to be replaced.
-        adopts: objects that were there before us, to be used as they are; of a governance file
-            what is missing is created, too.
+        completes: governance files with missing parts, or parts named to be replaced.
+        adopts: objects that apply did not create, to be used as they are; missing parts of a
+            governance file are created.
         replaces: the relations that were named.
-        replacement: what replacing them takes; None where none was named.
+        replacement: what replacing them requires; None if none was named.
         contracts: what happens to stamped feature sets.
-        reviews: those that the next run would close without an answer, as definitions change.
+        reviews: reviews that the next run would close without an answer: definitions change.
         comments: objects whose comments to write again.
         reworded: objects whose description by this major version of the server to record.
         blocked: objects that are neither missing, nor as their file, nor adopted, nor named;
             nothing is applied while there is one.
-        unsafe: whom our schemas let in, in words with the way out; nothing is applied meanwhile.
-        without_file: relations that apply made and that no file defines any more.
-        removal: what removing those that were named takes; None where none was.
+        unsafe: who else may use the store's schemas, in words, with what to do; nothing is applied
+            while there is one.
+        without_file: relations that apply created and that no longer have a file.
+        removal: what dropping the named ones requires; None if none was named.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
         views_read: the sources that are views.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
-        recorded: whether the record says of the store what ``store.toml`` says.
+        recorded: whether the record agrees with ``store.toml``.
     """
 
     carried: tuple[str, ...]
@@ -105,7 +106,7 @@ class Plan:
 
     @property
     def problems(self) -> list[str]:
-        """What keeps apply from doing anything, each with the way out."""
+        """What keeps apply from doing anything, each with what to do."""
         refusals = [*(self.replacement.refusals if self.replacement else ())]
         refusals += self.removal.refusals if self.removal else ()
         refusals += [str(effect) for effect in self.contracts if effect.refused]
@@ -134,14 +135,14 @@ def make_plan(
         store: what the files say.
         include_dir: where they are.
         replace: relations and governance functions that may be replaced, by name.
-        drop: relations without a file that are to go, by name.
-        stamps: feature sets that are stamped anew with it, by name.
+        drop: relations without a file to drop, by name.
+        stamps: feature sets that are stamped with it, by name.
 
     Raises:
-        BadInput: a file of the folder that cannot be used, be it one that only a run needs, or a
-            name that cannot be replaced, or dropped.
-        NotReady: somebody else has taken the audit schema, so that nothing of it can be read; or
-            the database has another store.
+        BadInput: a file of the folder cannot be used, even if only a run needs it; or a name cannot
+            be replaced or dropped.
+        NotReady: somebody else owns the audit schema, so it cannot be read; or the database has
+            another store.
     """
     check_declarations(include_dir, store)
     unsafe = tuple(schema_problems(connection, store.profile.governed_schemas))
@@ -149,7 +150,7 @@ def make_plan(
         migrations = pending_migrations(connection, read_migrations())
         check_store(connection, store.profile)
     except psycopg.errors.InsufficientPrivilege:
-        if unsafe:  # whoever took the schema has shut everybody out
+        if unsafe:  # its new owner has revoked everybody's access
             raise NotReady(f"Not safe: {len(unsafe)}", items=unsafe) from None
         raise
     things = store_objects(store, include_dir)

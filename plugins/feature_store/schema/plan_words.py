@@ -1,4 +1,4 @@
-"""A plan in words: what would be done, or was; what stands in the way, each with the way out."""
+"""A plan in words: what would be done or was done, what blocks it, and what to do."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def blockages(plan: Plan) -> list[str]:
-    """Each blocked object with its state, where it differs, and the way out."""
+    """Each blocked object with its state, where it differs, and what to do."""
     named = _all_at_once(plan)
 
     def way_out(condition: Condition) -> str:
-        # Apply takes all of them or none, so one command has to name them all.
+        # Apply does all or nothing, so one command must name them all.
         if condition.standing:
             at_once = len(named) > 1 and condition.standing.outgrown
             return f"\nAll at once: `{_REPLACE.format(' '.join(named))}`" if at_once else ""
@@ -34,7 +34,7 @@ def blockages(plan: Plan) -> list[str]:
 
 
 def _all_at_once(plan: Plan) -> list[str]:
-    """What stands in the way and what was named already, by the names that `--replace` takes."""
+    """What blocks the plan and what was already named, as names for `--replace`."""
     names = [thing.label for thing in plan.replaces]
     for condition in (*plan.completes, *plan.adopts, *plan.blocked):
         if condition.standing:
@@ -61,7 +61,7 @@ REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
 
 
 def in_parts(plan: Plan, *, done: bool) -> str:
-    """All of a plan in words: of what is to be done, or of what was."""
+    """A whole plan in words: what is to be done, or was done."""
     return "\n".join(_parts(plan, done=done))
 
 
@@ -101,7 +101,7 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
 
 
 def _told(plan: Plan, *, done: bool) -> Iterator[str]:
-    """What is only written down, and what a person should know."""
+    """What is only recorded, and what a person should know."""
     if plan.comments:
         labels = [thing.label for thing in plan.comments]
         yield f"Comments {'written' if done else 'to write'}: {len(labels)}\n{bullets(labels)}"
@@ -138,7 +138,7 @@ def _standing_in_the_way(plan: Plan) -> Iterator[str]:
 
 
 def _audit_steps(migrations: tuple[Migration, ...]) -> list[str]:
-    """What happens to the audit schema; of a new one, nobody cares how it came about."""
+    """What happens to the audit schema; the steps of a new one are summed up."""
     if migrations and migrations[0].version == 1:
         return [f"audit schema, steps 1 to {migrations[-1].version}"]
     return [f"audit schema, step {m.version}: {m.name}" for m in migrations]
@@ -174,7 +174,7 @@ def _left_without_file(plan: Plan) -> list[str]:
 
 
 def without_file_words(plan: Plan) -> str:
-    """Which relations have no file, and the way out; empty if there are none."""
+    """Which relations have no file, and what to do; empty if there are none."""
     left = _left_without_file(plan)
     return f"{WITHOUT_FILE}:\n{bullets(left)}" if left else ""
 

@@ -1,7 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
-A refresh is asked for by a function of the store's owner, and runs with the privileges of the
-view's owner. ``include/roles.sql`` grants all that is asked for here.
+A function of the store's owner starts a refresh, which runs with the privileges of the view's
+owner. ``include/roles.sql`` grants everything that is checked here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def refresh_problems(connection: Connection[Any], store: Store) -> list[str]:
 
 
 def _witness_problems(connection: Connection[Any], source: Source) -> list[str]:
-    # What a refresh saw is recorded with the session's own privileges, not with the owner's.
+    # What a refresh saw is recorded with the session's privileges, not with the owner's.
     row = connection.execute(
         """
         SELECT
@@ -148,7 +148,7 @@ def _role_problems(connection: Connection[Any], relation: Relation) -> list[str]
 def _possessions(connection: Connection[Any], store: Store) -> list[str]:
     """Say if the session's role owns what it refreshes, and is not the owner of the store.
 
-    Earlier versions made it so on PostgreSQL 15 and 16.
+    Earlier versions set it up that way on PostgreSQL 15 and 16.
     """
     rows = connection.execute(
         """

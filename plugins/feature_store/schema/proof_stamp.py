@@ -1,6 +1,6 @@
-"""The inventory of proofs in the database: stamped by a person, asserted by every run.
+"""The inventory of proofs in the database: a person stamps it, every run checks it.
 
-Only the owner stamps, as with contracts; whoever runs the DAG reads what was stamped.
+Only the owner stamps, as with contracts. The role that runs the DAG can only read the stamp.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _NEVER = f"the proofs have never been stamped: {_STAMP}"
 def unstamped(connection: Connection[Any], store: Store, include_dir: Path) -> tuple[str, ...]:
     """The proofs that are not as a person stamped them, each with how it differs. Reads only.
 
-    Empty, too, before the first stamp.
+    Also empty before the first stamp.
     """
     return unstamped_of(connection, read_inventory(include_dir, store))
 
 
 def unstamped_of(connection: Connection[Any], proofs: Iterable[Proof]) -> tuple[str, ...]:
-    """What `unstamped` says, of proofs that have been read."""
+    """As `unstamped`, for proofs that have been read already."""
     if not _has_table(connection):
         return ()
     stamped = _stamped(connection)
@@ -60,7 +60,7 @@ def assert_proofs(connection: Connection[Any], store: Store, include_dir: Path) 
 
 
 def refuse_changed(connection: Connection[Any], store: Store, include_dir: Path) -> None:
-    """Fail as `assert_proofs` does, but for proofs that were never stamped: before any work.
+    """Fail as `assert_proofs`, but not if the proofs were never stamped; used before any work.
 
     Raises:
         ProofsChanged: some are not as a person stamped them.
@@ -87,20 +87,20 @@ def stamp_proofs(
     *,
     replace: bool = True,
 ) -> tuple[str, ...]:
-    """Stamp the proofs as the files are now: the act of a person.
+    """Stamp the proofs as the files are now, for a person.
 
     Args:
         connection: a session of the owner's.
         store: what the files say.
         include_dir: where they are.
-        replace: allow other proofs than were stamped before; one more may always come.
+        replace: allow proofs that differ from the stamped ones; new ones are always allowed.
 
     Returns:
         How they differ from those that were stamped before, in words; empty if there were none.
 
     Raises:
         BadInput: proofs differ, and replace is false.
-        NotReady: the audit schema has no place for them yet.
+        NotReady: the audit schema has no table for them yet.
     """
     if not _has_table(connection):
         raise NotReady(
@@ -133,7 +133,7 @@ def stamp_sets(
     *,
     replace: bool,
 ) -> tuple[str, ...]:
-    """Stamp feature sets and the proofs together, all or none; see `stamp` and `stamp_proofs`."""
+    """Stamp feature sets and the proofs together, all or nothing; see `stamp`, `stamp_proofs`."""
     with connection.transaction():
         for feature_set in sets:
             stamp(connection, feature_set, replace=replace)
@@ -149,7 +149,7 @@ def stamp_first(connection: Connection[Any], store: Store, include_dir: Path) ->
 
 
 def _has_table(connection: Connection[Any]) -> bool:
-    # Asked of the catalog, which answers whatever privileges the session has.
+    # From the catalog, which everybody may read.
     row = connection.execute(
         "SELECT 1 FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n "
         "ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = 'proof_inventory'",
@@ -164,7 +164,7 @@ def _stamped(connection: Connection[Any]) -> tuple[Proof, ...] | None:
 
 
 def _adds(name: str, how: str) -> bool:
-    """Whether a difference weakens nothing: one more query, or a contract with its own stamp."""
+    """Whether a difference weakens nothing: a new query, or a contract with its own stamp."""
     return (how == NEW and name.startswith("sql/")) or (how != GONE and name.startswith(CONTRACTS))
 
 

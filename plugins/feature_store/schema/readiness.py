@@ -1,4 +1,4 @@
-"""Whether a refresh can start. Looks, and changes nothing of the store."""
+"""Whether a refresh can start. Changes nothing in the store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def check_ready(connection: Connection[Any], store: Store, settings: Settings) -> None:
-    """Check server, sources, definitions and privileges, all of them, before any work.
+    """Check server, sources, definitions and privileges before any work.
 
     Args:
         connection: a pinned session in autocommit mode, as the role that will refresh.
@@ -40,7 +40,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
         settings: where the files are.
 
     Raises:
-        NotReady: something is not fit; the message names all of it with the way out.
+        NotReady: something must be fixed first; the message names it all, and what to do.
         BadInput: a file that cannot be used.
         ProofsChanged: proofs are not as a person stamped them, so that no run is certified.
     """
@@ -58,7 +58,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
     problems = problems or log_problems(connection, read_feature_sets(settings.include_dir))
     problems = problems or lock_problems(connection, store)
     problems = problems or specification_problems(connection, store)
-    # Only now, with nobody's code in the way and every grant there, is a source looked into.
+    # Sources are read only now: no foreign code would run, and every grant is there.
     _refuse(problems or guard_problems(connection, store.source_guards))
     refuse_changed(connection, store, settings.include_dir)
     if views := view_sources(connection, store.sources):
@@ -66,7 +66,7 @@ def check_ready(connection: Connection[Any], store: Store, settings: Settings) -
 
 
 def check_access(connection: Connection[Any], profile: StoreProfile) -> None:
-    """Check that the session's role may look at the store at all. Needs no privilege itself.
+    """Check that the session's role may read the store at all. Needs no privileges itself.
 
     Raises:
         NotReady: it may not; the message names every GRANT that is missing.
@@ -77,13 +77,13 @@ def check_access(connection: Connection[Any], profile: StoreProfile) -> None:
 def check_code(
     connection: Connection[Any], store: Store, settings: Settings, only: Name | None = None
 ) -> None:
-    """Check that to read the store runs no code of others: a task may run long after `prepare`.
+    """Check that reading the store runs no foreign code: a task may run long after `prepare`.
 
     Args:
-        connection: a pinned session, as the role that is going to read.
+        connection: a pinned session, as the role that will read.
         store: what the files say.
         settings: where the files are.
-        only: the relation that is going to be read; None is all.
+        only: the relation that will be read; None: all.
 
     Raises:
         NotReady: it would run some; the message names it.
@@ -104,7 +104,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def server_problems(connection: Connection[Any]) -> list[str]:
-    """Say if the server's version or the database's encoding is one that no store works on."""
+    """Say if a store cannot work on the server's version or the database's encoding."""
     problems = []
     oldest, newest = SUPPORTED_SERVERS
     major = server_major(connection)
@@ -119,7 +119,7 @@ def server_problems(connection: Connection[Any]) -> list[str]:
 
 
 def _suite_problems(connection: Connection[Any], settings: Settings) -> list[str]:
-    """Say which suites certifying asks for, and no task would check: found out only at the end."""
+    """Name suites that certification needs and no task checks; else only the end would show it."""
     required = connection.execute(
         "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
     ).fetchall()

@@ -1,8 +1,8 @@
 """The one registry of feature sets, which the second schema shows.
 
-Before there was one, each schema had tables of its own, and so may a store that was there before
-us: a set of one is not found in the other. Named in ``apply --replace``, such tables give their
-rows to the registry and views take their place.
+Earlier, each schema had its own tables, and an adopted store may still have them: a set of one
+schema is not found in the other. If named in ``apply --replace``, such tables move their rows to
+the registry, and views replace them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LiveView:
     definition: str
 
     def is_as(self, _: str) -> bool:
-        """One that was there before us may stay: nothing of ours reads it."""
+        """A view that apply did not create may stay: the store does not read it."""
         return True
 
     def difference(self, _: str) -> str:
@@ -57,7 +57,7 @@ def live_view(connection: Connection[Any], name: Name) -> LiveView | None:
 def registry_apart(
     connection: Connection[Any], parts: Iterable[Part], registry: str
 ) -> dict[Name, str]:
-    """The tables of a schema that hold sets, or which is active, apart from the registry.
+    """A schema's own tables of sets, or of the active set, outside the registry.
 
     Args:
         connection: a pinned session.
@@ -77,7 +77,7 @@ def registry_apart(
 
 
 def _is_apart(connection: Connection[Any], part: Part, registry: str) -> bool:
-    # By names, which the catalog tells whatever privileges the session has.
+    # By name, from the catalog, which everybody may read.
     row = connection.execute(
         """
         SELECT
@@ -101,10 +101,9 @@ def _is_apart(connection: Connection[Any], part: Part, registry: str) -> bool:
 
 
 def join_registry(connection: Connection[Any], parts: Sequence[Part], registry: str) -> None:
-    """Give a schema's sets to the registry, and put what shows it in the place of its tables.
+    """Move a schema's sets to the registry, and replace its tables by views of the registry.
 
-    Sets get new numbers; names, hashes, rows, bindings, which set is active, and who may read all
-    that stay.
+    Sets get new numbers. Names, hashes, rows, bindings, the active set and read privileges stay.
 
     Args:
         connection: in apply's transaction, as the owner.
@@ -207,7 +206,7 @@ def _move(connection: Connection[Any], schema: str, registry: str, with_sets: li
         )
 
 
-# Who may do what with the tables, their owner aside, as statements for what takes their names.
+# The tables' privileges, except the owner's, as GRANT statements for the views that replace them.
 _GRANTS = """
 SELECT
     format(

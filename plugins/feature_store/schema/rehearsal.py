@@ -1,8 +1,7 @@
 """A rehearsal: what apply would replace or create is built beside, filled, proven, and thrown away.
 
-All of it is one transaction that is rolled back, in a schema that nobody else ever sees: whatever
-ends it, nothing is left. Readers are never kept waiting; a run that begins meanwhile waits, as it
-does for apply.
+Everything is one transaction that is rolled back, in a schema that nobody else sees. So nothing is
+left, whatever ends it. Readers never wait. A run that begins meanwhile waits, as it does for apply.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What came of one relation.
+    """The result for one relation.
 
     Attributes:
         name: the relation.
-        proof: its new rows held to its specification; None where it has none.
-        live: its new rows beside those that readers have now; None where these are none.
-        columns: those that only one of the two has, in words.
-        broken: expectations about it that its new rows breach, with how many do.
-        met: how many expectations they meet.
+        proof: its new rows compared with its specification; None if it has none.
+        live: its new rows compared with those that readers have now; None if there are none.
+        columns: columns that only one of the two has, in words.
+        broken: expectations that its new rows breach, with the number of rows.
+        met: how many expectations its new rows meet.
     """
 
     name: Name
@@ -89,12 +88,12 @@ class Rehearsed:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of all.
+    """The result for all relations.
 
     Attributes:
         plan: what apply would do.
         relations: what was built, each after what it reads.
-        seconds: that it took.
+        seconds: how long it took.
     """
 
     plan: Plan
@@ -109,14 +108,14 @@ def rehearse(
     names: Collection[str],
     minutes: float,
 ) -> Rehearsal:
-    """Build what would be replaced or created, hold it to its proofs and to the live rows.
+    """Build what would be replaced or created, and compare it with its proofs and the live rows.
 
     Args:
-        connection: a pinned session in autocommit mode, of whoever would apply.
+        connection: a pinned session in autocommit mode, of the role that would apply.
         store: what the files say.
         settings: where the files are, and how long a silent lease counts.
-        names: the relations to replace; of none, all that are not as their file.
-        minutes: for which it may go on.
+        names: the relations to replace; if empty, all that differ from their file.
+        minutes: the most minutes for all of it.
 
     Raises:
         BadInput: a name that cannot be replaced.
@@ -130,8 +129,8 @@ def rehearse(
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction(force_rollback=True):
-            # The first statements take no snapshot: a table that is just being reloaded is waited
-            # for, and not seen empty.
+            # The first statements take no snapshot, so they wait for a table that is being reloaded
+            # instead of seeing it empty.
             for table in tables:
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
             lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
@@ -213,7 +212,7 @@ def _at_most(connection: Connection[Any], until: float) -> None:
 
 
 def _beside(relation: Relation, schemas: dict[Name, str | None]) -> Relation:
-    """The relation as it stands beside, with a specification of what stands there."""
+    """The relation in the rehearsal's schema, with a specification for that schema."""
     name = Name(BESIDE, relation.name.relation)
     specification = relation.specification and replace(
         relation.specification, query=moved(relation.specification.query, schemas)
@@ -224,7 +223,7 @@ def _beside(relation: Relation, schemas: dict[Name, str | None]) -> Relation:
 def _expectations(
     store: Store, settings: Settings, schemas: dict[Name, str | None]
 ) -> dict[str, dict[str, str]]:
-    """The queries about each relation, by what they expect; those that ask the record have none."""
+    """The queries about each relation, by what they expect, without those that read the record."""
     found: dict[str, dict[str, str]] = {}
     for suite in read_suites(settings.include_dir):
         for expectation in read_expectations(settings.include_dir, store, suite):
@@ -247,7 +246,7 @@ def _checked(connection: Connection[Any], queries: dict[str, str]) -> tuple[tupl
 def _beside_live(
     connection: Connection[Any], one: Rebuilt, beside: Relation
 ) -> tuple[Comparison | None, str]:
-    """The new rows compared with those that readers have, in the columns that both have."""
+    """The new rows compared with those of readers, in the columns that both have."""
     if one.old is None or not one.old.populated:
         return None, ""
     new, old = live_columns(connection, beside.name), live_columns(connection, one.name)

@@ -1,8 +1,8 @@
-"""Relations whose file is gone: no run refreshes them, and `apply --drop` takes them away by name.
+"""Relations without a file: no run refreshes them, and `apply --drop` drops them by name.
 
-What apply made is dropped, with its indexes, never with CASCADE. What was there before us stays,
-and is only forgotten. The record of the past (refreshes, certificates, what history found) is kept;
-the baseline of history series that were about such a relation goes.
+What apply created is dropped, with its indexes, never with CASCADE. An adopted relation stays in
+the database; only its record is removed. The record of the past (refreshes, certificates, findings
+of history) is kept; the baselines of history series about such a relation are deleted.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from feature_store.schema.unanswered import unanswered
 
 @dataclass(frozen=True)
 class WithoutFile:
-    """A relation that apply once made, or adopted, and that no file defines any more.
+    """A relation that apply once created or adopted, and that no longer has a file.
 
     Attributes:
         name: its name.
         oid: its OID; None if somebody has dropped it.
-        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is none of both, or is not there.
-        adopted: whether it was there before us.
+        kind: ``MATERIALIZED VIEW`` or ``VIEW``; empty if it is neither, or does not exist.
+        adopted: whether apply did not create it.
     """
 
     name: Name
@@ -57,13 +57,13 @@ class WithoutFile:
 
 @dataclass(frozen=True)
 class Removal:
-    """All that removing some relations takes.
+    """Everything that removing some relations requires.
 
     Attributes:
         relations: those that were named, each before what it reads.
-        series: the history series that go with them.
-        unanswered: what history found about them, and nobody has answered.
-        refusals: what keeps them from going, with the way out.
+        series: the history series that are removed with them.
+        unanswered: findings of history about them that nobody has answered.
+        refusals: what keeps them from being removed, with what to do.
     """
 
     relations: tuple[WithoutFile, ...]
@@ -112,7 +112,7 @@ def plan_removal(
     named: Collection[str],
     replaced: Collection[str],
 ) -> Removal | None:
-    """Find out what removing takes; None if nothing was named. Reads only.
+    """Find out what removing requires; None if nothing was named. Reads only.
 
     Args:
         connection: a pinned session.
@@ -120,10 +120,10 @@ def plan_removal(
         include_dir: where they are.
         found: the relations without a file.
         named: those to remove.
-        replaced: relations that are replaced before, by what their files say.
+        replaced: relations that are replaced first, as their files say.
 
     Raises:
-        BadInput: a name is of no such relation.
+        BadInput: a name is not of such a relation.
     """
     if not named:
         return None
@@ -152,10 +152,10 @@ def plan_removal(
 
 
 def remove(connection: Connection[Any], removal: Removal) -> None:
-    """Drop what apply made, and forget all of it; in apply's transaction.
+    """Drop what apply created, and delete its record; in apply's transaction.
 
     Raises:
-        NotReady: others kept reading one of them for longer than locks are waited for.
+        NotReady: others kept reading one of them for longer than the lock timeout.
     """
     names = [str(one.name) for one in removal.relations]
     with as_the_owner(connection):
@@ -178,7 +178,7 @@ def remove(connection: Connection[Any], removal: Removal) -> None:
             connection.execute(forget, (list(removal.series),))
 
 
-# Nobody answers for a series meanwhile: who accepts a day locks the same table.
+# Accepting a day locks the same table, so nobody can accept one meanwhile.
 _LOCK = "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE"
 _FORGET = (
     "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
@@ -212,7 +212,7 @@ def _check_names(
 def _series(
     connection: Connection[Any], store: Store, include_dir: Path, going: Iterable[str]
 ) -> tuple[str, ...]:
-    """The history series that no file has any more, and that stood on what goes."""
+    """The history series without a file that were about what is removed."""
     kept = [series.name for series in read_history(include_dir, store)]
     rows = connection.execute(
         "SELECT layer FROM feature_store_audit.history_layer "

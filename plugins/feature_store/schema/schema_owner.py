@@ -1,8 +1,8 @@
-"""Whose our schemas are, and who else may create in them.
+"""Who owns the store's schemas, and who else may create in them.
 
-Readers ask functions in these schemas, which run with their owner's privileges. Who owns a schema
-can rename it and put views under the old name. Who may create in it can put a function of his own
-beside ours, under the same name with other argument types. So it must be the store's owner, or a
+Readers call functions in these schemas, which run with their owner's privileges. The owner of a
+schema can rename it and create views under the old name. Whoever may create in it can add a
+function with the same name and other argument types. So only the store's owner may do either, or a
 superuser, who may do anything anyway.
 """
 
@@ -28,10 +28,10 @@ _WORDS = {
 
 
 def schema_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
-    """Name what of ours somebody else owns, and the schemas that somebody else may create in.
+    """Name the store's objects that somebody else owns, and schemas open to others.
 
-    Asks the catalog only. The store's owner is whoever owns the audit schema's tables; before they
-    are there, the session's role.
+    Reads only the catalog. The store's owner is the owner of the audit schema's tables; before
+    these exist, the session's role.
 
     Args:
         connection: a pinned session.
@@ -56,9 +56,9 @@ def schema_problems(connection: Connection[Any], governed: Collection[str]) -> l
 
 @contextmanager
 def as_the_owner(connection: Connection[Any]) -> Iterator[None]:
-    """Create as the role that owns the store, also for a superuser; within a transaction.
+    """Create as the store's owner, even if the session is a superuser; within a transaction.
 
-    What is new would else be the superuser's, and its functions would run with all that he may.
+    Otherwise new functions would belong to the superuser and run with all of its rights.
     """
     row = connection.execute(
         "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
@@ -75,7 +75,7 @@ def as_the_owner(connection: Connection[Any]) -> Iterator[None]:
 
 
 def _after(what: str, who: str) -> str:
-    """Whoever has tables in a schema that he gives away still has to reach them."""
+    """Give the old owner of a schema access to his own tables in it."""
     return f"; GRANT USAGE ON {what} TO {who}" if what.startswith("SCHEMA ") else ""
 
 

@@ -1,4 +1,4 @@
-"""The store that a database has: one, by its name, as ``apply`` wrote it down."""
+"""The one store that a database has, as ``apply`` recorded it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feature_store.errors import BadInput, NotReady
 
 @dataclass(frozen=True)
 class StoreRecord:
-    """What the record says of the store.
+    """What the record says about the store.
 
     Attributes:
         name, title, dag_id, governed_schemas, key: as `StoreProfile` has them.
@@ -67,16 +67,16 @@ def recorded(connection: Connection[Any]) -> StoreRecord | None:
 
 
 def leading_column(connection: Connection[Any]) -> str:
-    """The column that the rows of a sample lead with; empty: none."""
+    """The first column of sample rows; empty: none."""
     store = recorded(connection)
     return store.key if store else ""
 
 
 def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
-    """Refuse a database that has another store, and a schema's name that is no plain one to it.
+    """Refuse a database that has another store, and a schema name that must be quoted.
 
     Raises:
-        BadInput: a governed schema is called by a word of SQL.
+        BadInput: a governed schema's name is an SQL keyword.
         NotReady: the database has another store.
     """
     quoted = connection.execute(
@@ -102,7 +102,7 @@ def check_store(connection: Connection[Any], profile: StoreProfile) -> None:
 
 
 def record_store(connection: Connection[Any], record: StoreRecord) -> None:
-    """Write down what the files say. The caller opens the transaction, as the owner."""
+    """Record what the files say. The caller opens the transaction, as the owner."""
     connection.execute(
         "INSERT INTO feature_store_audit.store "
         "(name, title, dag_id, governed_schemas, key, proof_suite) "
@@ -114,7 +114,7 @@ def record_store(connection: Connection[Any], record: StoreRecord) -> None:
 
 
 def require_suites(connection: Connection[Any], include_dir: Path) -> None:
-    """Let nothing be certified without the folder's suites: of a database that had no store."""
+    """Require the folder's suites for certification, in a database that had no store."""
     connection.execute("DELETE FROM feature_store_audit.required_suite")
     connection.execute(
         "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",

@@ -1,4 +1,4 @@
-"""What history waits for an answer about, and a plan would close without one."""
+"""Findings of history that wait for an answer, and that a plan would close without one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def unanswered(connection: Connection[Any], series: Collection[str]) -> tuple[st
 
 
 def reviews_on(connection: Connection[Any], changed: Collection[str]) -> tuple[str, ...]:
-    """The pending reviews of all series that stand on relations whose definition changes.
+    """The pending reviews of all series that read relations whose definition changes.
 
-    The next run begins their history anew, and closes what is pending.
+    The next run starts their history again, and closes what is pending.
     """
     row = connection.execute(
         "SELECT to_regclass('feature_store_audit.history_closing_log') IS NOT NULL"

@@ -1,1 +1,1 @@
-"""Replacing relations by name: built beside the old ones, then swapped with all on top of them."""
+"""Replaces relations by name: builds them beside the old ones, then swaps them all at once."""

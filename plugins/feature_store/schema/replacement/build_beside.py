@@ -1,7 +1,7 @@
-"""Building relations beside the old ones: in a schema of their own, under their own names.
+"""Builds relations beside the old ones: in a schema of their own, under their own names.
 
-So no name has to be made up, and every query keeps its words: only the schema before the names of
-what is built beside differs, and that goes when they are swapped.
+So no new names are needed, and queries keep their text. Only the schema before the names differs,
+and that changes back when they are swapped.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _MAY = {"42501": "Apply as the owner of what is replaced, or grant its owner wha
 
 
 def build(connection: Connection[Any], replacement: Replacement, written: str) -> None:
-    """Create all of it, empty, with what the old ones have.
+    """Create the new relations, empty, with everything that the old ones have.
 
     Args:
         connection: a pinned session, in the transaction that will swap.
         replacement: what to build.
-        written: what files have said in comments until now.
+        written: all comments that files have had until now.
 
     Raises:
         NotReady: something cannot be kept; the message names it.
@@ -51,7 +51,7 @@ def build(connection: Connection[Any], replacement: Replacement, written: str) -
                 for comment in one.relation.file.comments:
                     connection.execute(moved(comment.text, schemas).encode())
         if one.old:
-            # A view of the user may give way to a materialized view of ours.
+            # A materialized view of the store may replace a user's plain view.
             had = replace(one.old, materialized=one.relation.file.materialized)
             own = (one.relation.file.indexes, written) if one.from_file else ((), "")
             steps = keep(connection, had, BESIDE, *own)
@@ -63,7 +63,7 @@ def build(connection: Connection[Any], replacement: Replacement, written: str) -
 
 
 def fill(connection: Connection[Any], replacement: Replacement) -> None:
-    """Fill what is to be filled, each after all that it reads.
+    """Fill what must be filled, each after everything that it reads.
 
     Raises:
         NotReady: its query fails.
@@ -75,14 +75,14 @@ def fill(connection: Connection[Any], replacement: Replacement) -> None:
         log.info("Filling %s beside the old one.", one.name)
         with naming(f"{one.name} cannot be filled"):
             lock_reads(connection, find_reads(connection, Name(BESIDE, one.name.relation)))
-            # A refresh leaves rows that every snapshot sees, older ones too.
+            # A refresh leaves rows that every snapshot sees, even older ones.
             connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         connection.execute(sql.SQL("ANALYZE {}").format(name))
 
 
 @contextmanager
 def naming(problem: str) -> Iterator[None]:
-    """Say what could not be done when the server refuses it.
+    """Turn a refusal of the server into an error that says what could not be done.
 
     Raises:
         NotReady: for an error that another try cannot help.

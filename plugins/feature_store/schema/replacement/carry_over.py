@@ -1,6 +1,6 @@
-"""What a relation keeps when another takes its place: all that its query does not say.
+"""What a relation keeps when it is replaced: everything except its query.
 
-Owner, options, tablespace, settings of its columns, indexes, words and privileges.
+Owner, options, tablespace, column settings, indexes, comments and privileges.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def keep(
         old: the old relation, of the new one's kind.
         schema: where the new one is.
         own_indexes: indexes that the new one has already.
-        own_words: what files have said in comments, which the new one's file says anew.
+        own_words: comments that files have had; the new relation's file writes its own.
     """
     new = sql.Identifier(schema, old.name.relation)
     readers: list[Callable[..., Iterator[Step]]] = [_owner, _options, _columns, _grants]
@@ -158,7 +158,7 @@ def _words(connection: Connection[Any], old: Old, schema: str, own: str) -> Iter
 
 
 def _grants(connection: Connection[Any], old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
-    """All privileges and no other: what every new relation is granted by default is taken back."""
+    """Grant exactly these privileges: default grants of a new relation are revoked."""
     row = connection.execute(
         "SELECT relacl IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl "
         "WHERE defaclobjtype = 'r') FROM pg_catalog.pg_class WHERE oid = %s",

@@ -1,9 +1,9 @@
-"""What replacing a relation takes: all of ours that reads it is built anew, too.
+"""What replacing a relation requires: the store's relations that read it are built again, too.
 
-A view's or materialized view's query is bound to what it reads by OID, so a relation that takes
-another's place takes nobody's attention: whatever read the old one has to be told. Our own readers
-are built beside with it. A user's view is kept, and its query is read once more when the new
-relations bear the old names. All else that depends on the old relation is refused.
+The query of a view or materialized view is bound to what it reads by OID, so it would keep reading
+the old relation. The store's own readers are built again with it. A user's view is kept, and its
+query is created again when the new relations have the old names. Anything else that depends on the
+old relation is refused.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from feature_store.relation_name import Name
 
 @dataclass(frozen=True)
 class Old:
-    """A live relation that gives way, or a user's view that reads one.
+    """A live relation to be replaced, or a user's view that reads one.
 
     Attributes:
         oid: its OID.
         name: its name.
         materialized: whether it is a materialized view, else it is a plain view.
-        query: its query, as the server words it.
+        query: its query, as the server writes it.
         populated: whether it can be read.
     """
 
@@ -39,7 +39,7 @@ class Old:
 
     @property
     def kind(self) -> str:
-        """How statements call it."""
+        """Its kind in SQL statements."""
         return "MATERIALIZED VIEW" if self.materialized else "VIEW"
 
 
@@ -49,9 +49,9 @@ class Rebuilt:
 
     Attributes:
         relation: as its file says.
-        old: what it takes the place of; None where nothing is.
-        from_file: whether its file says how, else the old one's query does.
-        filled: whether it is filled before it is shown.
+        old: the relation that it replaces; None if there is none.
+        from_file: whether it is built from its file; else from the old one's query.
+        filled: whether it is filled before the swap.
     """
 
     relation: Relation
@@ -61,17 +61,17 @@ class Rebuilt:
 
     @property
     def name(self) -> Name:
-        """The name that it will bear."""
+        """The name that it will have."""
         return self.relation.name
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """All that replacing some relations takes.
+    """Everything that replacing some relations requires.
 
     Attributes:
         named: the relations that were named.
-        rebuilt: they, what of ours reads them, and what is new; each after all that it reads.
+        rebuilt: these, the store's relations that read them, and new ones; in order.
         views: the user's views that read one of them.
         refusals: what cannot be kept, in words; nothing is replaced while there is one.
     """
@@ -83,14 +83,14 @@ class Replacement:
 
     @property
     def along(self) -> tuple[str, ...]:
-        """What is built anew although nobody named it."""
+        """What is built again although nobody named it."""
         return tuple(str(r.name) for r in self.rebuilt if r.old and str(r.name) not in self.named)
 
 
 def plan_replacement(
     connection: Connection[Any], store: Store, named: Collection[str], created: Collection[str]
 ) -> Replacement:
-    """Find out what replacing takes. Reads the catalog only.
+    """Find out what replacing requires. Reads only the catalog.
 
     Args:
         connection: a pinned session.
@@ -140,7 +140,7 @@ def plan_replacement(
 
 
 def _with_filling(rebuilt: list[Rebuilt], reads: dict[Name, set[Name]]) -> tuple[Rebuilt, ...]:
-    """Fill what was filled, and what is new where something that is filled reads it."""
+    """Fill what was filled, and new relations that a filled one reads."""
     read_by_filled: set[Name] = set()
     found = []
     for one in reversed(rebuilt):
@@ -206,7 +206,7 @@ def _readers(connection: Connection[Any], old: Old) -> list[Old]:
 
 
 def _refusals(connection: Connection[Any], old: Old) -> list[str]:
-    """Whatever depends on a relation and would not survive it, or would keep it from going."""
+    """What depends on a relation and would be lost with it, or would block its removal."""
     rows = connection.execute(
         """
         SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)

@@ -1,8 +1,8 @@
-"""Letting the new relations take the old ones' places, all at once, in a moment.
+"""Swaps the new relations for the old ones, all at once, in a moment.
 
-Whoever reads waits for that moment and then has the new rows; nobody is thrown out. The locks are
-taken from the top, as readers of views take theirs, and given up if they are not all had before a
-server looks for deadlocks: then it is tried again a little later, in another order.
+Readers wait for that moment and then have the new rows; nobody is disconnected. The locks are taken
+from the top, as readers of views take theirs. If not all locks can be had before the server looks
+for deadlocks, they are released, and tried again a little later in another order.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ _PAUSE = 0.3
 def swap(
     connection: Connection[Any], replacement: Replacement, patience: float, *, rehearsal: bool
 ) -> None:
-    """Put all that was built beside in place, and drop what was there.
+    """Put everything that was built in place, and drop the old relations.
 
     Args:
         connection: a pinned session, in the transaction that built it.
         replacement: what was built.
-        patience: seconds for which it is tried while others read.
-        rehearsal: undo it at once, keeping no lock: whatever is in the way is found before the
-            rows are computed.
+        patience: how many seconds to try while others read.
+        rehearsal: undo it at once and keep no lock, to find obstacles before the rows are computed.
 
     Raises:
         NotReady: something cannot be kept, or others kept reading for too long.
@@ -52,7 +51,7 @@ def swap(
                 _swap(connection, replacement)
                 if rehearsal:
                     raise psycopg.Rollback
-            # What follows waits for locks as it did before.
+            # Later statements wait for locks as before.
             connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
@@ -64,7 +63,7 @@ def swap(
                     next_step="Apply again when no long query reads it.",
                 ) from error
             log.info("Others read what is to be replaced; trying again.")
-            # Readers who name several of them lock them in orders of their own.
+            # Readers that name several of them lock them in their own order.
             random.shuffle(order)
             time.sleep(_PAUSE)
 
@@ -74,7 +73,7 @@ def _lock(connection: Connection[Any], order: Iterable[Old]) -> None:
         "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
     ).fetchone()
     assert row is not None  # a server's setting
-    # A reader that waits for us is let go before its server may take it for part of a deadlock.
+    # Let waiting readers go before the server could treat them as part of a deadlock.
     until = time.monotonic() + row[0] / 2
     for old in order:
         left = max(int((until - time.monotonic()) * 1000), 1)
@@ -84,7 +83,7 @@ def _lock(connection: Connection[Any], order: Iterable[Old]) -> None:
         ).fetchone()
         if owner is None:
             raise NotReady(f"Nothing was applied: {old.name} was dropped meanwhile.")
-        # Changes nothing and locks just this relation: LOCK would lock all that a view reads.
+        # Changes nothing and locks only this relation: LOCK would lock everything a view reads.
         connection.execute(
             sql.SQL("ALTER {} {} OWNER TO {}").format(
                 sql.SQL(old.kind),
@@ -124,7 +123,7 @@ def _move(
 
 
 def _read_again(connection: Connection[Any], view: Old) -> None:
-    """Let a view of the user read its query again: it stays itself and finds the new relations."""
+    """Create a user's view again from its query: same view, but it reads the new relations."""
     row = connection.execute(
         "SELECT string_agg(format('%%I = %%L', o.option_name, o.option_value), ', ') "
         "FROM pg_catalog.pg_class AS c CROSS JOIN pg_options_to_table(c.reloptions) AS o "
@@ -137,7 +136,7 @@ def _read_again(connection: Connection[Any], view: Old) -> None:
 
 
 def _check(connection: Connection[Any], replacement: Replacement) -> None:
-    """What was not to change must be what it was, word by word."""
+    """Check that what must not change is exactly as before."""
     unchanged = [one.old for one in replacement.rebuilt if one.old and not one.from_file]
     for old in (*unchanged, *replacement.views):
         row = connection.execute(
