@@ -1,1 +1,1 @@
-"""All that decides whether a run may certify: suites, proofs, leak gates, history."""
+"""Everything that decides whether a run may certify: suites, proofs, leak gates, history."""

@@ -16,7 +16,7 @@ from feature_store.relation_name import LOG_SCHEMA
 
 if TYPE_CHECKING:
     from feature_store.declarations.store_definition import (
-        Store,  # brings a parser of SQL, which few who come here need
+        Store,  # imports a parser of SQL, which most callers do not need
     )
 
 
@@ -25,19 +25,18 @@ def certify(
 ) -> None:
     """Record that the rows that every relation has now are proven, and that the run passed.
 
-    In the same transaction each entity that a feature set shows for the first time goes into the
-    set's log, as certified: what a model is given of it from now on.
+    In the same transaction, each entity that a feature set has for the first time goes into the
+    set's log as certified: from now on models are given these values.
 
-    The database looks for the proofs itself (``feature_store_audit.certify``): the run must have
-    refreshed every relation last, or found it unchanged; each suite of ``required_suite`` must
-    have been checked on these very refreshes and have found nothing critical; and the rows must be
-    those that the refreshes left. So whoever clears a single task of an old run certifies nothing
-    by it.
+    The database checks the proofs itself (``feature_store_audit.certify``). The run must be the
+    last to have refreshed every relation, or found it unchanged. Each suite of ``required_suite``
+    must have checked exactly these refreshes and found nothing critical. The rows must still be
+    those of the refreshes. So clearing a single task of an old run certifies nothing.
 
     Args:
         connection: the caller opens the transaction.
         lease: held until the transaction ends.
-        store: its materialized views are certified, all or none.
+        store: its materialized views are certified, all or nothing.
         logged: the feature sets that have a log.
 
     Raises:
@@ -62,10 +61,10 @@ def certify(
 
 
 def _require_written(connection: Connection[Any], lease: Lease, store: Store) -> None:
-    """Look that the record says what this is about to be told from: else nothing of it is kept.
+    """Check that the record says that the run is certified; else roll back.
 
     Raises:
-        NotReady: it does not.
+        NotReady: it does not say so.
     """
     row = connection.execute(
         "SELECT r.verdict, (SELECT count(*) FROM feature_store_audit.certified AS c "
@@ -91,9 +90,9 @@ def _require_written(connection: Connection[Any], lease: Lease, store: Store) ->
 
 
 def withdraw(connection: Connection[Any], holder: Holder) -> None:
-    """Take the certification back from relations that this run found broken, or leaking.
+    """Revoke the certification of relations that this run found broken or leaking.
 
-    It matters where the run did not refresh them: what it brought itself is not certified anyway.
+    This matters for relations that the run did not refresh: its own rows are not certified anyway.
     A feature set is certified only if every relation below it is.
     """
     connection.execute(
@@ -115,7 +114,7 @@ def read_certified(connection: Connection[Any]) -> dict[str, dict[str, Any]]:
 
 
 def read_logged(connection: Connection[Any], holder: Holder) -> dict[str, dict[str, Any]]:
-    """What each feature log has been given: by this run, and in all, as plain values."""
+    """How many rows each feature log got, from this run and in all, as plain values."""
     return {
         f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}
         for name, added, rows in connection.execute(
@@ -137,11 +136,11 @@ def certified_in_words(connection: Connection[Any]) -> str:
     rows = connection.execute(
         "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "
         "c.refresh_id = l.refresh_id AND c.withdrawn_by IS NULL "
-        # Another file, or none: rewritten by hand, or dropped.
+        # Another file or none: it was rewritten by hand, or dropped.
         "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
         "c.version = k.xmin::text "
         "FROM feature_store_audit.certified AS c "
-        # What was dropped by name is no relation of the store.
+        # What was dropped by name is no longer a relation of the store.
         "INNER JOIN feature_store_audit.definition AS d ON c.relation = d.object "
         "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
         "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "

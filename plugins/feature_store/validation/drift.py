@@ -1,8 +1,8 @@
 """Drift: how far apart two distributions are, as the Jensen-Shannon distance.
 
-It is 0 for two that are alike and 1 for two that have nothing in common, the same both ways, and
-finite where one side has no row in a bin. The population stability index is not: there each empty
-bin takes a made-up number, and a new value or a feature that is NULL at once is beyond measure.
+It is 0 if the two are alike and 1 if they have nothing in common. It is symmetric, and finite even
+if one side has no rows in a bin. The population stability index is not: there each empty bin needs
+a made-up number, and a new value, or a feature that is suddenly NULL, cannot be measured.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def distance(one: Sequence[int], other: Sequence[int]) -> float | None:
 
 
 def with_missing(counts: Sequence[int], rows: int) -> list[int]:
-    """The counts of the bins, and last that of the rows that are in none: without a value."""
+    """The counts of the bins; the last one counts rows without a value."""
     return [*counts, max(rows - sum(counts), 0)]

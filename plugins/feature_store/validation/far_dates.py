@@ -1,7 +1,7 @@
-"""Days that Python has no date for: infinite ones, and those outside of the years 1 to 9999.
+"""Days that Python cannot hold: infinite ones, and those outside the years 1 to 9999.
 
-A row that breaks an expectation is to be named whatever it holds, so a session that reads such rows
-gets these days as the server's text.
+A row that breaks an expectation must be named, whatever its values. So a session that reads such
+rows gets these days as text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Timestamptz(TimestamptzLoader):
 
 
 def reading_far_dates(connect: Callable[[], Connection[Any]]) -> Callable[[], Connection[Any]]:
-    """Let the sessions that a function opens give days that Python has no date for as text."""
+    """Let a function's sessions return days that Python cannot hold as text."""
 
     def opened() -> Connection[Any]:
         connection = connect()

@@ -1,9 +1,10 @@
-"""How full every feature is: its rows without a value, kept run by run.
+"""Counts each feature's rows without a value, run by run.
 
-Counted here where there is no profile (`profile`), whose pass counts them else.
+Used if there is no profile; otherwise the profile's pass counts them (`profile`).
 
-NaN is no value, as NULL is: pandas writes it for one. Where a feature's query makes a number of it,
-the refresh has counted the rows beside it (``include/sql/witness``).
+NaN counts as no value, like NULL, because pandas writes it for a missing value. If a feature's
+query turns NaN into a number, the refresh has counted these rows separately
+(``include/sql/witness``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import live_columns
 
 NAN_FACT = "values that are NaN in the source"
-"""How the fact is called by which a refresh tells them, feature by feature."""
+"""The name of the fact in which a refresh records them, feature by feature."""
 
 _HAS_NAN = ("real", "double precision", "numeric")
 
@@ -58,7 +59,7 @@ def record_nulls(
 def insert_nulls(
     connection: Connection[Any], event: int, feature_set: str, total: int, missing: dict[str, int]
 ) -> None:
-    """Write how many of so many rows have no value, by feature; in the caller's transaction."""
+    """Record how many rows have no value, by feature; in the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO feature_store_audit.feature_nulls_log "
@@ -77,7 +78,7 @@ def _filled(name: str, type_name: str) -> sql.Composed:
 
 
 def nan_in_source(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
-    """The rows of a set's relation whose source said NaN where they say a number, by feature."""
+    """The rows with a number where the source had NaN, by feature."""
     return dict(
         connection.execute(
             "SELECT nan ->> 'feature', (nan ->> 'source_rows')::bigint "

@@ -1,7 +1,7 @@
 """Profiles: what the values of each feature look like, night by night and by month of t0.
 
-Made in the pass over a set's rows that counts those without a value, and kept with the run. A
-profile decides nothing: one that fails leaves its problem in the record, and the run goes on.
+A profile is made in the same pass over a set's rows that counts those without a value, and is kept
+with the run. It decides nothing: if it fails, the problem is recorded, and the run goes on.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from feature_store.validation.profile_record import insert_months, insert_profil
 log = logging.getLogger(__name__)
 
 MOST_SECONDS = 600
-"""For one query of a profile; beyond it there is none that night."""
+"""The most seconds for one query of a profile; if it takes longer, there is no profile."""
 _TIMED_OUT = "57014"
-# Of t0s that are wrong there may be any number.
+# There may be any number of wrong t0s.
 _MOST_MONTHS = 240
 
 
@@ -44,18 +44,18 @@ def record_profile(
     least_rows: float,
     most_seconds: float = MOST_SECONDS,
 ) -> None:
-    """Count the rows of every feature that have no value, and profile those that have one.
+    """Count each feature's rows without a value, and profile the others.
 
-    A set that is not stamped, or whose contract does not say what its rows are about and where
-    their t0 stands, has no profile: its rows without a value are counted.
+    A set that is not stamped, or whose contract does not name entity and t0, has no profile: only
+    its rows without a value are counted.
 
     Args:
         connection: a session in autocommit mode.
         lease: held until all is recorded.
         feature_set: its relation is read twice: all of it, and a sample.
         event: the number of the try of the suite that counts.
-        least_rows: of a month of t0 with fewer rows no drift is measured.
-        most_seconds: for one query; beyond it there is no profile.
+        least_rows: months of t0 with fewer rows get no drift.
+        most_seconds: for one query; if it takes longer, there is no profile.
 
     Raises:
         LeaseTaken: the lease has changed hands.
@@ -87,7 +87,7 @@ def record_profile(
 
 
 def _limit(connection: Connection[Any], most_seconds: float) -> float:
-    """Let no statement of this transaction take longer, nor as long as the session forbids."""
+    """Limit each statement of this transaction, without exceeding the session's own limit."""
     row = connection.execute(
         "SELECT l.ms, set_config('statement_timeout', l.ms::text, TRUE) FROM ("
         "SELECT least(nullif(s.setting::bigint, 0), %s) AS ms FROM pg_catalog.pg_settings AS s "
@@ -100,7 +100,7 @@ def _limit(connection: Connection[Any], most_seconds: float) -> float:
 
 
 def _must_be_raised(error: Exception, seconds: float, most_seconds: float) -> bool:
-    """What may pass, and that somebody stopped the task; but not that it took too long."""
+    """Errors that may pass, or a stopped task; but not a query that took too long."""
     if isinstance(error, psycopg.Error) and error.sqlstate == _TIMED_OUT:
         return seconds < most_seconds
     return passes_on_its_own(error)
@@ -140,7 +140,7 @@ def _profile(
             known.drift(feature, part, least_rows),
         )
         for feature, part in whole.items()
-        if feature != served.entity  # each has another, every night
+        if feature != served.entity  # every night has another one
     }
 
     made_numbers = nan_in_source(connection, feature_set)
@@ -156,7 +156,7 @@ def _profile(
 
 
 def _today(connection: Connection[Any], lease: Lease) -> date:
-    """The run's as-of day: months after it are of clocks that are wrong."""
+    """The run's as-of day: later months come from wrong clocks."""
     row = connection.execute(
         "SELECT r.as_of_day FROM feature_store_audit.run AS r "
         "WHERE r.dag_id = %s AND r.run_id = %s",

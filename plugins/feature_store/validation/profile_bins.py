@@ -1,6 +1,6 @@
-"""The bins of a profile: made by the first run under a contract's stamp, held while that holds.
+"""The bins of a profile: the first run under a contract's stamp makes them; they stay with it.
 
-So counts of any two nights can be compared, and all are compared with those of that first run.
+So the counts of any two nights can be compared, and all are compared with that first run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from feature_store.validation.drift import distance, with_missing
 from feature_store.validation.profile_parts import Bins, Part
 from feature_store.validation.profile_query import Column, Sampled, levels_of
 
-# The newest under the stamp whose run passed: what a failed run saw is no measure. This run's own,
-# for it may try again; and one whose run is past retention: until then it was used.
+# The newest bins under the stamp whose run passed, because a failed run is no measure. Also this
+# run's own, because it may try again, and bins whose run is past retention, which were used until
+# then.
 _KNOWN = """
 SELECT b.suite_event, b.feature, b.edges, b.levels, b.row_count, b.counts
 FROM feature_store_audit.feature_bins_log AS b
@@ -39,9 +40,9 @@ class KnownBins:
     """Bins, and what the first run under the stamp counted in them.
 
     Attributes:
-        event: the try of a suite that made them.
+        event: the try of a suite that made the bins.
         bins: by feature.
-        rows: that the set had then.
+        rows: how many the set had then.
         counts: by feature.
     """
 
@@ -51,7 +52,7 @@ class KnownBins:
     counts: Mapping[str, tuple[int, ...]]
 
     def drift(self, feature: str, part: Part, least_rows: float) -> float | None:
-        """How far all rows are from all rows of then; None of a set that is too small."""
+        """How far all rows are from all rows then; None if the set is too small."""
         if min(part.rows, self.rows) < least_rows:
             return None
         return distance(
@@ -60,10 +61,10 @@ class KnownBins:
 
 
 def stamped_hash(connection: Connection[Any], feature_set: FeatureSet) -> str | None:
-    """The hash under which a set is stamped; None: it is not."""
+    """The hash under which a set is stamped; None if it is not."""
     row = connection.execute(
         sql.SQL("SELECT s.features_hash FROM {} AS s WHERE s.name = %s").format(
-            sql.Identifier(feature_set.schema, "feature_set")  # each governed schema shows all sets
+            sql.Identifier(feature_set.schema, "feature_set")  # each governed schema has all sets
         ),
         (feature_set.name,),
     ).fetchone()
@@ -104,7 +105,7 @@ def bins_of(
     every: int,
     columns: Sequence[Column],
 ) -> dict[str, Bins]:
-    """Bins for what is there now: between quantiles of numbers, and the most frequent texts."""
+    """Bins for the current rows: between quantiles of numbers, and the most frequent texts."""
     return {
         c.name: Bins(edges=sampled[c.name].cuts)
         if c.is_number
@@ -122,7 +123,7 @@ def keep_bins(
     bins: Mapping[str, Bins],
     whole: Mapping[str, Part],
 ) -> KnownBins:
-    """Write bins, and what this run counts in them."""
+    """Record bins, and this run's counts in them."""
     holder = lease.holder
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -1,4 +1,4 @@
-"""The newest month of t0, held against the month before it as that was certified last."""
+"""Compares the newest month of t0 with the month before it, as last certified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHERE m.feature_set = %(set)s AND p.bins_event = %(bins)s
     AND m.suite_event = (SELECT feature_store_audit.certified_profile(%(set)s))
 """
 
-# Steps from month to month, of which the largest is what is usual.
+# How many steps from month to month; the largest of them counts as usual.
 _USUAL_MONTHS, _FEWEST_STEPS = 12, 3
 
 Counted = dict[date, dict[str, list[int]]]
@@ -39,8 +39,8 @@ class NewestMonth:
         before: the newest month before it that was certified with enough rows; None: there is none.
         before_rows: its rows.
         drift: by feature, the distance of the two.
-        usual: by feature, the largest distance of two months that follow each other before that;
-            None while there are not enough of them.
+        usual: by feature, the largest distance between consecutive months before that; None while
+            there are too few of them.
     """
 
     month: date | None = None
@@ -57,7 +57,7 @@ class NewestMonth:
 
 
 def certified_months(connection: Connection[Any], feature_set: str, bins_event: int) -> Counted:
-    """The months as they were certified last, counted in these bins; none in others."""
+    """The months as last certified, if they were counted in these bins."""
     found: Counted = {}
     for month, feature, rows, counts in connection.execute(
         _CERTIFIED, {"set": feature_set, "bins": bins_event}
@@ -69,7 +69,7 @@ def certified_months(connection: Connection[Any], feature_set: str, bins_event: 
 def newest_month(
     by_month: Mapping[date, Mapping[str, Part]], certified: Counted, least_rows: float
 ) -> NewestMonth:
-    """Compare; months of fewer rows than that are passed over."""
+    """Compare the months; months with fewer rows are skipped."""
     large = [m for m, parts in by_month.items() if _rows(parts) >= least_rows]
     if not large:
         return NewestMonth()

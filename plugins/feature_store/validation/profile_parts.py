@@ -1,4 +1,4 @@
-"""What the values of one feature look like in some rows, and in more of them together."""
+"""The profile of one feature in some rows, and how to add several up."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bins:
-    """Where a feature's values are counted; held fixed while the contract's stamp holds.
+    """The bins of a feature's values; fixed as long as the contract's stamp holds.
 
     Attributes:
-        edges: of numbers, in order: a bin begins at each, and one lies below the first.
-        levels: of texts: a bin for each, and a last one for all others. None of numbers.
+        edges: for numbers, in order: a bin begins at each, and one is below the first.
+        levels: for texts: a bin for each, and a last one for all others. None for numbers.
     """
 
     edges: tuple[float, ...] = ()
@@ -26,13 +26,13 @@ class Part:
 
     Attributes:
         rows: how many.
-        filled: of them, those with a value; NaN is none.
-        zeros: of them, those that are 0; None of texts.
-        least: the smallest value; None of texts, and without a value.
+        filled: how many have a value; NaN does not count.
+        zeros: how many are 0; None for texts.
+        least: the smallest value; None for texts, or if there is no value.
         most: the largest.
-        measured: values that have a size: neither infinite nor beyond all measure.
-        mean: of these.
-        deviation: their standard deviation, as of a sample; None of fewer than two.
+        measured: how many values are finite and not too large for a float's square.
+        mean: of the measured values.
+        deviation: their standard deviation (of a sample); None if fewer than two.
         counts: values in each bin.
     """
 
@@ -48,7 +48,7 @@ class Part:
 
 
 def together(parts: Iterable[Part]) -> Part:
-    """The same feature in the rows of all parts; there must be one at least."""
+    """The same feature in the rows of all parts together; at least one part."""
     whole, *others = parts
     for part in others:
         whole = _both(whole, part)

@@ -1,8 +1,8 @@
-"""The two queries of a profile: a sample of whole rows, and one pass over all of them by month.
+"""The two queries of a profile: a sample of rows, and one pass over all rows by month.
 
-The pass counts each feature's values in bins that are known before it. So no value is sorted there:
-its time grows with the rows alone. What takes a sort (distinct values, quantiles) is asked of a
-sample, chosen by a hash of the entity: the same entities every night.
+The pass counts each feature's values in known bins. So it sorts no values, and its time grows only
+with the number of rows. What needs a sort (distinct values, quantiles) comes from a sample, chosen
+by a hash of the entity: the same entities every night.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from feature_store.declarations.served import Served
 from feature_store.validation.profile_parts import Bins, Part
 
 SAMPLE = 10_000
-"""About so many rows are sampled; all of them where there are no more."""
+"""About how many rows are sampled; all rows if there are fewer."""
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantiles that are kept."""
 _CUTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _WITH_NAN = ("real", "double precision", "numeric")
 _NUMBERS = ("smallint", "integer", "bigint", *_WITH_NAN)
-# Squares of what is larger do not fit into a float.
+# Squares of larger values do not fit into a float.
 _MOST_MEASURED = 1e150
-# Of texts: a level is told only if so many rows have it, so that no single listing shows.
+# For texts: a level needs at least this many rows, so that no single entity is shown.
 _FEWEST_OF_A_LEVEL = 10
 _MOST_LEVELS, _LONGEST_LEVEL = 12, 60
-# A query of PostgreSQL gives 1,664 columns at most; of a feature we ask eight.
+# A query of PostgreSQL may give 1,664 columns; each feature needs eight.
 _COLUMNS_AT_ONCE = 200
 
 
@@ -44,12 +44,12 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether it can be measured; else it is taken as a text."""
+        """Whether it is numeric; otherwise it is treated as a text."""
         return self.type_name in _NUMBERS
 
     @property
     def can_be_nan(self) -> bool:
-        """Whether its type has values that are no numbers."""
+        """Whether its type has NaN."""
         return self.type_name in _WITH_NAN
 
     @property
@@ -60,21 +60,21 @@ class Column:
 
     @property
     def filled(self) -> sql.Composable:
-        """Whether it has a value; NaN is none, as NULL is."""
+        """Whether it has a value; neither NULL nor NaN counts."""
         if self.can_be_nan:
             return sql.SQL("{} <> 'NaN'").format(self.plain)
         return sql.SQL("{} IS NOT NULL").format(self.plain)
 
     @property
     def number(self) -> sql.Composable:
-        """Its value as a float; a numeric may be larger than any."""
+        """Its value as a float, limited, because a numeric may be larger than any float."""
         if self.type_name == "numeric":
             return sql.SQL("least(greatest({}, -1e300), 1e300)::float8").format(self.plain)
         return sql.SQL("{}::float8").format(self.plain)
 
     @property
     def measured(self) -> sql.Composable:
-        """Whether its value has a size."""
+        """Whether its value can be measured."""
         if self.can_be_nan:
             return sql.SQL("{x} > {least} AND {x} < {most}").format(
                 x=self.plain, least=self.literal(-_MOST_MEASURED), most=self.literal(_MOST_MEASURED)
@@ -82,13 +82,13 @@ class Column:
         return self.filled
 
     def literal(self, value: float) -> sql.Composable:
-        """A number of the column's own type, so that nothing is cast row by row."""
+        """A number of the column's own type, to avoid a cast in every row."""
         return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(self.type_name))
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a sample says of a feature: distinct values, and of numbers quantiles and cuts."""
+    """What a sample shows of a feature: distinct values and, for numbers, quantiles and bins."""
 
     distinct: int
     quantiles: list[float] | None = None
@@ -98,10 +98,10 @@ class Sampled:
 def sample(
     connection: Connection[Any], feature_set: FeatureSet, served: Served, columns: Sequence[Column]
 ) -> tuple[int, int, dict[str, Sampled]]:
-    """Ask a sample of a set's rows.
+    """Read a sample of a set's rows.
 
     Returns:
-        Of how many rows one is in the sample; how many are in it; and what it says, by feature.
+        One row in how many is in the sample, the sample's size, and what it shows by feature.
     """
     row = connection.execute(
         sql.SQL("SELECT count(*) FROM {}").format(served.t0.relation.identifier)
@@ -156,7 +156,7 @@ def _chosen(served: Served, every: int) -> sql.Composable:
 def levels_of(
     connection: Connection[Any], feature_set: FeatureSet, served: Served, column: Column, every: int
 ) -> tuple[str, ...]:
-    """The texts that most rows of the sample have."""
+    """The most frequent texts of the sample."""
     rows = connection.execute(
         sql.SQL(
             "SELECT {x} FROM {relation} AS f {chosen} GROUP BY 1 "
@@ -184,7 +184,7 @@ def months(
     """Read all rows once (twice from 200 features on): each feature by month of t0.
 
     Returns:
-        By the first day of the month, in the session's zone; None: t0 is missing or no day.
+        By the first day of the month, in the session's zone; None: t0 is missing or not a day.
     """
     found: dict[date | None, dict[str, Part]] = {}
     for first in range(0, len(columns), _COLUMNS_AT_ONCE):
@@ -230,7 +230,7 @@ def _months(
 
 
 def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
-    """What `_part` takes, in its order."""
+    """The arguments of `_part`, in its order."""
     x, v, some = column.plain, column.number, column.can_be_nan
     counted = _over("count({})", x, column.filled if some else None)
     if not column.is_number:
@@ -238,7 +238,7 @@ def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
     filled, measured = (column.filled, column.measured) if some else (None, None)
     zero: sql.Composable = sql.SQL(
         "NULL::bigint"
-    )  # read from its bin, which is one condition less for each row
+    )  # read from its bin, to save one condition per row
     if _bin_of_zero(column, bins) is None:
         zero = _over("count(*)", x, sql.SQL("{} = 0").format(x))
     whole = x if not some else v
@@ -255,7 +255,7 @@ def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
 
 
 def _bin_of_zero(column: Column, bins: Bins) -> int | None:
-    """The bin of whole numbers that holds 0 and nothing else, if there is one."""
+    """The bin that holds only 0, for whole numbers, if there is one."""
     edges = bins.edges
     if column.can_be_nan or 0.0 not in edges:
         return None
@@ -264,17 +264,17 @@ def _bin_of_zero(column: Column, bins: Bins) -> int | None:
 
 
 def _over(aggregate: str, of: sql.Composable, rows: sql.Composable | None) -> sql.Composable:
-    """An aggregate over some rows; NULL is in none of them. A condition costs time row by row."""
+    """An aggregate over some rows, without NULL. Each condition costs time in every row."""
     asked = sql.SQL(aggregate).format(of)
     return asked if rows is None else sql.SQL("{} FILTER (WHERE {})").format(asked, rows)
 
 
 def _listed(column: Column, bins: Bins) -> sql.Composable:
-    """Of numbers how many are at each edge or above, of texts how many are each level."""
+    """For numbers, how many are at or above each edge; for texts, how many have each level."""
     if bins.levels is not None:
         conditions = [sql.SQL("{} = {}").format(column.plain, sql.Literal(x)) for x in bins.levels]
     else:
-        # NaN is above all numbers, and no value.
+        # NaN is above all numbers, but does not count as a value.
         form = "{} >= {} AND {}" if column.can_be_nan else "{} >= {}"
         conditions = [
             sql.SQL(form).format(column.plain, column.literal(edge), column.filled)

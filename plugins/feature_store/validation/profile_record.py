@@ -1,4 +1,4 @@
-"""Writing a profile: each feature in all rows, and by month of t0."""
+"""Records a profile: each feature in all rows, and by month of t0."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def insert_profile(
     whole: Mapping[str, Part],
     drift: Mapping[str, tuple[float | None, float | None, float | None]],
 ) -> None:
-    """Write that a set was profiled, and each feature of it; in the caller's transaction.
+    """Record that a set was profiled, and each of its features; in the caller's transaction.
 
     Args:
         connection: a session.
-        header: the fields of ``profile_log``, in order, but for its problem.
-        sampled: what a sample says, by feature.
-        whole: what all rows say.
-        drift: of the newest month to the one before it, what is usual, and of all rows to those
-            of the stamp.
+        header: the fields of ``profile_log``, in order, without the problem.
+        sampled: what a sample shows, by feature.
+        whole: what all rows show.
+        drift: from the month before to the newest month, the usual drift, and from the stamp's rows
+            to all rows.
     """
     connection.execute(
         "INSERT INTO feature_store_audit.profile_log (suite_event, feature_set, bins_event, "
@@ -58,7 +58,7 @@ def insert_months(
     feature_set: str,
     by_month: Mapping[date, Mapping[str, Part]],
 ) -> None:
-    """Write each month of each feature; in the caller's transaction."""
+    """Record each month of each feature; in the caller's transaction."""
     with (
         connection.cursor() as cursor,
         cursor.copy(

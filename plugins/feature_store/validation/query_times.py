@@ -1,4 +1,4 @@
-"""How long the queries of a suite take: Great Expectations does not tell."""
+"""Measures how long the queries of a suite take, because Great Expectations does not."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 @contextmanager
 def timing_queries(engine: Any) -> Iterator[Callable[[str], float]]:
-    """Time what is executed meanwhile.
+    """Time the statements that are executed meanwhile.
 
     Args:
         engine: SQLAlchemy's.
 
     Yields:
-        The seconds that all statements took in which a text stands.
+        A function: the seconds of all statements that contain a text.
     """
     from sqlalchemy import event
 
@@ -28,7 +28,7 @@ def timing_queries(engine: Any) -> Iterator[Callable[[str], float]]:
         started = time.monotonic()
 
     def after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        # The driver is given each percent sign twice.
+        # In the statement each percent sign is doubled.
         ended.append((statement.replace("%%", "%"), time.monotonic() - started))
 
     def failed(context: Any) -> None:

@@ -1,8 +1,8 @@
-"""Skew: how many of the values that were served does history tell otherwise today?
+"""Skew: how many of the served values are different in the store today?
 
-The field's word is training-serving skew: a model is trained on what the store says today, and was
-given what it said on the night after t0. Every night each feature's values in the feature log are
-compared with what the set says of the same entities now, and the shares are kept with the run.
+This is training-serving skew: a model is trained on the store's values of today, but was given
+those of the night after t0. Every night each feature's values in the feature log are compared with
+the set's current values for the same entities, and the shares are kept with the run.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import LOG_SCHEMA, Name
 
 ALL = "all"
-"""The age by which the rows of all ages are told together."""
+"""The name for the rows of all ages together."""
 AGES = ("under 7 days", "7 to 29 days", "30 days and more")
-"""The ages, from t0 to the run's as-of day: what arrives late does so within days, mostly."""
+"""The ages, from t0 to the run's as-of day; late data mostly arrives within days."""
 _AGE = """
     CASE
         WHEN r.as_of_day - l.t0::date < 7 THEN {young}
@@ -30,14 +30,14 @@ _AGE = """
     END
 """
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
-# Larger differences, and those from what is no number, have no size.
+# Larger differences, and differences from NaN, are not measured.
 _ENDLESS = "1e300"
 
 
 def record_skew(
     connection: Connection[Any], lease: Lease, feature_set: FeatureSet, event: int, days: int
 ) -> None:
-    """Compare what was served of a set with what it says now, feature by feature.
+    """Compare what was served of a set with its current values, feature by feature.
 
     Args:
         connection: a session in autocommit mode.
@@ -76,7 +76,7 @@ def record_skew(
 
 
 def _logged_since(connection: Connection[Any], feature_set: FeatureSet) -> dict[str, int]:
-    """The first serving that each column was there for: before it no value was served."""
+    """The first serving that had each column; before that, no value was served."""
     return dict(
         connection.execute(
             "SELECT c.name, min(s.serving) FROM feature_store_audit.seal_log AS s "
@@ -94,7 +94,7 @@ def _query(
     types: Mapping[str, str],
     since: Mapping[str, int],
 ) -> sql.Composed:
-    """By age: how many are gone; and by feature, what was compared, what differs, how far."""
+    """By age: how many entities are gone; by feature: compared, differing, by how much."""
     entity = sql.Identifier(served.entity)
     compared, differing, typical = [], [], []
     for name in names:

@@ -1,4 +1,4 @@
-"""What trying a suite found, kept in the audit schema."""
+"""Records what a try of a suite found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_store.validation.suites import Finding
 
 
 def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
-    """Record that the run checks a suite now: what an earlier try of it found counts no longer.
+    """Record that the run checks a suite now; findings of earlier tries no longer count.
 
     Args:
         connection: a session in autocommit mode.
@@ -38,7 +38,7 @@ def begin_suite(connection: Connection[Any], lease: Lease, suite: str) -> int:
 
 
 def record(connection: Connection[Any], event: int, findings: Sequence[Finding]) -> None:
-    """Keep the findings of a try of a suite.
+    """Record the findings of a try of a suite.
 
     Args:
         connection: a session.

@@ -1,4 +1,4 @@
-"""What the findings of a suite come to, in words."""
+"""The result of a suite, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_store.validation.suites import Finding
 
 
 def tell_empty(findings: Sequence[Finding], compared: Mapping[str, int]) -> list[Finding]:
-    """Say of met proofs that there was nothing to compare, by how many rows each compared."""
+    """Mark met proofs that had no rows to compare."""
     empty = {name for name, rows in compared.items() if not rows}
 
     nothing = {f.expectation.name for f in findings if f.outcome == "met"} & empty
@@ -57,7 +57,7 @@ def verdict(suite: str, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def in_short(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The findings for XCom, as plain values and without sample rows, which may be anything."""
+    """The findings for XCom, as plain values, without sample rows, which may be large."""
     return [
         {
             "expectation": f.expectation.name,

@@ -1,7 +1,7 @@
-"""Running a suite of expectations with Great Expectations, pushed down to SQL.
+"""Runs a suite of expectations with Great Expectations, pushed down to SQL.
 
-Every expectation is a query of unexpected rows, of which Great Expectations expects none. A query
-that could not run is an error with its cause: never "no unexpected rows", never "broken".
+Every expectation is a query of unexpected rows; Great Expectations expects none. A query that could
+not run is an error with its cause: never "no unexpected rows", never "broken".
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from feature_store.validation.query_times import timing_queries
 log = logging.getLogger(__name__)
 
 _SAMPLE = 20
-# Great Expectations asks for a URL; the connections come from our own session, so that every option
-# of the Airflow connection reaches them and no password has to stand in a URL.
+# Great Expectations needs a URL, but its connections come from our own sessions. So every option of
+# the Airflow connection reaches them, and no password is in a URL.
 _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
-# A suite has one batch, and its expectations are about many relations. So the batch is one row,
-# which adds nothing to the rows of a query.
+# A suite has one batch, but its expectations are about many relations. So the batch is a single row
+# that the queries do not use.
 _BATCH = "SELECT 1 AS one"
 _COLON = re.compile(r"(?<![:\w]):(?=\w)")
 _QUERY = "SELECT unexpected.* FROM (\n{}\n) AS unexpected CROSS JOIN {{batch}} AS batch"
@@ -35,16 +35,16 @@ _QUERY = "SELECT unexpected.* FROM (\n{}\n) AS unexpected CROSS JOIN {{batch}} A
 
 @dataclass(frozen=True)
 class Finding:
-    """What checking an expectation came to.
+    """The result of an expectation.
 
     Attributes:
         expectation: what was checked.
         outcome: ``met``, ``broken`` or ``error``.
         observed: in words: how many rows breach it, or why it could not be checked.
-        passes: whether what kept it from being checked may pass on its own.
+        passes: whether the error that prevented the check may pass by itself.
         sample: up to 20 of those rows.
-        seconds: that its queries took.
-        breaching: how many rows breach it; None where nobody could count them.
+        seconds: how long its queries took.
+        breaching: how many rows breach it; None if they could not be counted.
     """
 
     expectation: Expectation
@@ -59,7 +59,7 @@ class Finding:
 def run_suite(
     expectations: Sequence[Expectation], connect: Callable[[], Connection[Any]]
 ) -> list[Finding]:
-    """Check every expectation, all of them although one fails.
+    """Check every expectation, even if some fail.
 
     Args:
         expectations: of one suite.
@@ -68,7 +68,7 @@ def run_suite(
     Raises:
         CannotConnect: the first session could not be opened; or whatever else ``connect`` raised.
     """
-    # Slow to import, so only where a suite runs.
+    # Slow to import, so only when a suite runs.
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.datasource.fluent.interfaces import TestConnectionError
@@ -89,7 +89,7 @@ def run_suite(
     batch = asset.add_batch_definition_whole_table("all").get_batch()
     with timing_queries(batch.data.execution_engine.engine) as seconds_of:
         results = batch.validate(suite, result_format="COMPLETE").results
-    # It tells them in an order of its own.
+    # It returns them in its own order.
     told: list[Any] = [result.to_json_dict() for result in results]
     by_name = {result["expectation_config"]["meta"]["name"]: result for result in told}
     return [_found(e, by_name[e.name], seconds_of(e.query)) for e in expectations]
@@ -101,7 +101,7 @@ def _as_gx(expectation: Expectation) -> Any:
     )
     from great_expectations.expectations.metadata_types import FailureSeverity
 
-    # Great Expectations looks for names in braces, and SQLAlchemy for names behind a colon.
+    # Great Expectations replaces names in braces, and SQLAlchemy names after a colon.
     query = expectation.query.replace("{", "{{").replace("}", "}}")
     query = _COLON.sub(r"\\:", query)
     return UnexpectedRowsExpectation(
@@ -142,7 +142,7 @@ def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]], int |
 
 
 def _passes(observed: str) -> bool:
-    """Whether a cause as SQLAlchemy words it, ``(psycopg.errors.Name) …``, may pass on its own."""
+    """Whether a cause in SQLAlchemy's form, ``(psycopg.errors.Name) …``, may pass by itself."""
     named = re.search(r"\(psycopg\.(?:errors\.)?(\w+)\)", observed)
     if not named:
         return False

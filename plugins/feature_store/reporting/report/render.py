@@ -1,7 +1,7 @@
-"""The report of a run: one HTML file that needs nothing beside it.
+"""The report of a run: one HTML file that needs no other files.
 
-The verdict comes first, then what failed and what could not be checked, then all the rest. It can
-be written again at any time, for any run that the audit tables know.
+The verdict comes first, then what failed and what could not be checked, then the rest. It can be
+written again at any time for any run in the audit tables.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def write_report(
     exceptions: Sequence[DeclaredException],
     suites: Iterable[str],
 ) -> Path:
-    """Write a run's report; a reader sees the old file or the new one, never a part.
+    """Write a run's report; readers see the old file or the whole new one.
 
     Only the account that writes it may read it.
 
     Args:
         connection: only read from.
         holder: the run.
-        directory: created if it is not there, for that account alone.
-        exceptions: that are declared.
-        suites: that a run checks, by name.
+        directory: created if missing, for that account only.
+        exceptions: the declared exceptions.
+        suites: the suites that a run checks, by name.
 
     Raises:
         BadInput: no such run is recorded, or the directory cannot be written to.
@@ -151,7 +151,7 @@ def _judged(proof: ProofFacts, facts: RunRecord) -> str:
     """What a proof's numbers mean."""
     if not proof.broken:
         return "all agree" if proof.compared else NOTHING_TO_COMPARE
-    # A proof that only informs has no expectation that judges it.
+    # A proof for information has no expectation.
     judged = {e.expectation for e in facts.findings} & {p.proof for p in facts.proofs}
     if judged and proof.proof not in judged:
         return "counted for information; fails nothing"
@@ -160,9 +160,9 @@ def _judged(proof: ProofFacts, facts: RunRecord) -> str:
 
 def _sample(rows: Sequence[dict[str, Any]], key: str) -> _Sample:
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    # The audit tables do not keep the order of a row's columns; what tells rows apart leads.
+    # The audit tables do not keep the order of a row's columns. The key comes first.
     columns.sort(key=lambda column: column not in ("key", key))
-    # A row lacks what it has no value of: of a proof, the columns in which it does not differ.
+    # A proof's row has only the columns that differ.
     return _Sample(columns, [[_cell(row.get(c, "")) for c in columns] for row in rows])
 
 

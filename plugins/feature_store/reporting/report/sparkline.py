@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT, _EDGE = 108, 24, 3
-# A relation that grows by a few rows a night shall look flat: the chart never spans less than this
-# share of its largest value.
+# A relation that grows by a few rows a night should look flat, so the chart's height is at least
+# this share of its largest value.
 _LEAST_SPAN = 0.2
-# A line of no length with round ends is a dot.
+# A line of zero length with round ends is a dot.
 _SVG = Markup(
     '<svg role="img" class="spark" width="{width}" height="{height}" '
     'viewBox="0 0 {width} {height}" fill="none" stroke="currentColor"><title>{title}</title>'
@@ -24,7 +24,7 @@ def sparkline(values: Sequence[float], title: str) -> Markup:
 
     Args:
         values: at least one, oldest first.
-        title: what the chart says, in words; read out instead of it.
+        title: what the chart shows, in words, for screen readers.
     """
     top, bottom = max(values), min(values)
     span = max(top - bottom, _LEAST_SPAN * abs(top), 1e-9)

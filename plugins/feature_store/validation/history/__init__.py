@@ -1,1 +1,1 @@
-"""The judgement of history: what moved in the past, and whether it may."""
+"""The history check: which past days changed, and whether they may."""

@@ -1,4 +1,4 @@
-"""Accepting a change of history: a person with a reason, or a backfill over exactly that day."""
+"""Accepts a change of history: by a person with a reason, or by a backfill of exactly that day."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from feature_store.validation.history.findings import Finding, find
 def accept_history(
     connection: Connection[Any], day: date, reason: str, by: str, layer: str | None = None
 ) -> tuple[Finding, ...]:
-    """Accept a day as the latest judgement saw it: it becomes the baseline.
+    """Accept a day as the latest history check saw it: it becomes the baseline.
 
-    A leak can be accepted like a review: somebody who has found its cause outside the store would
-    else have no way back to a green run.
+    A leak can be accepted like a review. Otherwise there would be no way back to a green run if its
+    cause is outside the store.
 
     Args:
         connection: a session in autocommit mode.
         day: the day.
-        reason: why it may have changed.
-        by: who says so.
+        reason: why the change is right.
+        by: who accepts it.
         layer: one layer only, None for all.
 
     Returns:
@@ -64,16 +64,16 @@ def _as_who_may() -> Iterator[None]:
 
 
 def accept_backfill_day(connection: Connection[Any], lease: Lease) -> tuple[Finding, ...]:
-    """Accept the reviews of the one day that a backfill's run answers for, with it as the reason.
+    """Accept the reviews of the day that a backfill's run answers for; the run is the reason.
 
-    Leaks stay open: a backfill answers for late data, never for an output that moved without any.
+    Leaks stay open: a backfill explains late data, never an output that changed without any.
 
     Args:
         connection: a session in autocommit mode.
         lease: of the run, whose record names the day.
 
     Returns:
-        What was accepted; nothing where nothing was pending.
+        What was accepted; empty if nothing was pending.
     """
     accepted = connection.execute(
         "SELECT * FROM feature_store_audit.accept_backfill_day(%s)", (lease.token,)

@@ -1,7 +1,7 @@
-"""Findings of history told by day, one line each: which entities, and what the day moves.
+"""Findings of history by day, one line each: which entities changed, and what that moves.
 
-One late entity changes its day in several layers. Who has to answer asks which one it is, not which
-layers: those that name entities tell it, and the others only where none does.
+One late entity changes its day in several layers. Whoever answers wants to know the entity, not the
+layers. So layers that name entities are shown, and the others only if no layer names any.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _MOST = 5
 
 
 def by_day(findings: Iterable[Finding], key: str) -> dict[date, str]:
-    """What changed on each day, in a line, in the order of the days.
+    """What changed on each day, one line per day, in order.
 
     Args:
         findings: of any days.
-        key: the column by which the store knows its entities; empty: none.
+        key: the column that names the store's entities; empty: none.
     """
     dated = sorted((f for f in findings if f.day), key=lambda f: (f.day, f.layer))
     days = groupby(dated, lambda f: f.day)
@@ -44,7 +44,7 @@ def _line(day: date, findings: list[Finding], key: str) -> str:
 
 
 def _entities(findings: list[Finding], key: str) -> Iterator[str]:
-    """The entities that came, went and changed, as the layers tell that name them."""
+    """The entities that came, went and changed, from the layers that name them."""
     how: dict[int, set[str]] = {}
     to: dict[int, str] = {}
     named = [f for f in findings if any(key in e for e in f.difference.examples)]
@@ -53,7 +53,7 @@ def _entities(findings: list[Finding], key: str) -> Iterator[str]:
             how.setdefault(example[key], set()).add(example["row"])
             if CHANGE in example:
                 to.setdefault(example[key], example[CHANGE])
-    # Where equal rows are legal none changes: it goes, and comes with other values.
+    # If equal rows are legal, a changed row counts as one that went and one that came.
     changed = [n for n, ways in how.items() if "changed" in ways or len(ways) > 1]
     columns = dict.fromkeys(c for f in named for c in f.difference.columns)
     words = (

@@ -1,4 +1,4 @@
-"""The definitions that a layer's history stands on, and whether it was refreshed on top of them."""
+"""The definitions behind a layer's history, and whether it was refreshed since they changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feature_store.validation.history.fingerprints import DIGEST_VERSION
 
 
 class Standing(Enum):
-    """How a layer's baseline stands to its definitions."""
+    """How a layer's baseline compares with its definitions."""
 
     FIRST = auto()  # there is no baseline yet
     REDEFINED = auto()  # the baseline was made under other definitions
@@ -30,9 +30,9 @@ def take_standing(
 ) -> Standing:
     """Compare a layer's definitions with those of its baseline, and say what changed.
 
-    Where they differ a baseline begins that stands on the new ones, as yet without a row.
+    If they differ, a new, empty baseline begins.
 
-    What counts is what apply created, the query by which the history looks, and the zone.
+    The definitions are: what apply created, the history's own query, and the time zone.
     """
     now = _definitions(connection, layer, zone)
     row = connection.execute(
@@ -80,7 +80,7 @@ def _definitions(connection: Connection[Any], layer: HistoryLayer, zone: str) ->
 
 
 def check_refreshed_in_order(connection: Connection[Any], layers: Iterable[HistoryLayer]) -> None:
-    """Refuse to hold outputs to inputs that they have not seen.
+    """Refuse to compare outputs with inputs that they have not seen.
 
     Raises:
         NotChecked: a layer has never been refreshed, or not since something that it reads.
@@ -102,7 +102,7 @@ def check_refreshed_in_order(connection: Connection[Any], layers: Iterable[Histo
             refresh_id, inputs, _ = latest[name]
             for lower in below:
                 below_id, _, outcome = latest.get(lower, (0, {}, None))
-                # A later refresh that left the rows as they were read is nothing new.
+                # A later refresh that left the same rows does not count.
                 if below_id > refresh_id and (outcome is None or inputs.get(lower) != outcome):
                     problems.add(f"{name} was last refreshed before {lower}, which it reads")
     if problems:

@@ -1,4 +1,4 @@
-"""What the judgements of history found: kept for ever, open until somebody answers for it."""
+"""The findings of history checks: kept forever, open until somebody answers them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Kind(StrEnum):
 
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
-    DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    AI = "ai"  # a declared exception's columns of a past day changed; an old name
+    DEFINITION = "definition"  # a layer's baseline was set again, because its definition changed
+    AI = "ai"  # a declared exception's columns changed on a past day; the name is old
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Reach:
     Attributes:
         output: the output's name.
         first: the first of these days.
-        last: the last, None where all later days are.
-        moved: how many of them did move in the run that found the change.
+        last: the last; None: all later days.
+        moved: how many of them changed in the run that found it.
     """
 
     output: str
@@ -57,15 +57,15 @@ class Finding:
         kind: what it means.
         layer: the layer's name.
         relation: the relation that the layer shows.
-        day: the day that changed; None where the whole layer did.
-        difference: against the baseline: what was last accepted.
-        reaches: of a review, the output days that it can move.
+        day: the day that changed; None for the whole layer.
+        difference: from the baseline, which was last accepted.
+        reaches: for a review, the output days that it can move.
         details: more, in words.
         found_by: the run that found it.
         latest: the run that saw it change last.
         found_at: when it was found.
-        outcome: None while it is open, else ``accepted``, ``undone`` (the day is as it was),
-            ``redefined`` (a new definition made it moot) or ``reported`` (asks for nothing).
+        outcome: None while it is open; else ``accepted``, ``undone`` (the day is as before),
+            ``redefined`` (closed by a new definition) or ``reported`` (needs no answer).
         closed_at: when it was closed.
         closed_by: who accepted it.
         reason: why.
@@ -122,20 +122,20 @@ def open_finding(
     details: str = "",
     recount: bool = False,
 ) -> None:
-    """Record a finding; what is open about the layer's day is brought up to date instead.
+    """Record a finding, or update the one that is open for the layer's day.
 
     Args:
-        connection: in the judgement's transaction.
-        run: the run that judges.
-        kind: what it means; a definition change and a declared exception's columns ask for
-            nothing and are closed.
+        connection: in the history check's transaction.
+        run: the run that checks.
+        kind: what it means; definition changes and columns of declared exceptions need no answer
+            and are closed at once.
         layer: the layer.
         day: the day, None for the whole layer.
-        seen: what the day looks like now: its baseline once accepted.
+        seen: the day as it is now, which becomes its baseline when accepted.
         difference: how that differs from the baseline.
         reaches: the output days that it can move.
         details: more, in words.
-        recount: since it was last seen nothing but recounts has changed it: nobody is told again.
+        recount: only recounts have changed it since it was last seen, so nobody is told again.
     """
     d = difference or Difference(0, 0, 0, (), ())
     connection.execute(
@@ -161,7 +161,7 @@ def open_finding(
     )
 
 
-# What is open about the day is seen once more; else a finding begins.
+# An open finding of the day gets a new sighting; otherwise a finding begins.
 _OPEN = """
 WITH known AS (
     SELECT f.finding_id
@@ -191,7 +191,7 @@ FROM (SELECT k.finding_id FROM known AS k UNION ALL SELECT b.finding_id FROM beg
 def close_undone(
     connection: Connection[Any], lease: Lease, layer: str, days: Sequence[date]
 ) -> None:
-    """Close what is open about days that are as their baseline again: nobody needs to answer."""
+    """Close findings of days that are as their baseline again: nobody needs to answer."""
     closed = connection.execute(
         "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
         "SELECT f.finding_id, 'undone' FROM feature_store_audit.history_finding AS f "
@@ -204,7 +204,7 @@ def close_undone(
 
 
 def find(connection: Connection[Any], condition: str, *values: Any) -> tuple[Finding, ...]:
-    """The findings that meet a condition, by day and layer."""
+    """The findings that match a condition, by day and layer."""
     rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
     return tuple(_finding(row) for row in rows)
 
@@ -215,14 +215,14 @@ def pending_reviews(connection: Connection[Any]) -> tuple[Finding, ...]:
 
 
 def open_leaks(connection: Connection[Any]) -> tuple[Finding, ...]:
-    """The output days that moved without cause, and are not as they were."""
+    """The output days that moved without cause and are still different."""
     return find(connection, "outcome IS NULL AND kind = 'leak'")
 
 
 def lock_history(connection: Connection[Any]) -> None:
-    """Keep judgements and acceptances from happening at the same time.
+    """Keep history checks and acceptances from happening at the same time.
 
-    Before the transaction's snapshot is taken: ``LOCK TABLE`` as its first statement takes none.
+    Call it first: ``LOCK TABLE`` as the first statement takes no snapshot.
     """
     connection.execute("LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE")
 

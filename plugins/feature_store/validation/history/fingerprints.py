@@ -1,9 +1,9 @@
 """Fingerprints of a layer's days, and the rows behind them.
 
-A row's digest is SHA-256 over the binary form of its values: exact, the same on every client and
-under every setting, NULL apart from all values, and equal for values that are equal (0 and -0, 1.0
-and 1.00). A day's fingerprint is SHA-256 over its rows' digests in order: the order of the rows
-does not matter, their number does.
+A row's digest is SHA-256 over the binary form of its values. It is exact and the same for every
+client and setting. NULL differs from all values, and equal values (0 and -0, 1.0 and 1.00) count as
+equal. A day's fingerprint is SHA-256 over its rows' sorted digests: the order of rows does not
+matter, their number does.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
 from feature_store.validation.history.said import said
 
-# Raised whenever digests are made in another way: then every baseline is made anew.
+# Raise it when digests are computed differently: then every baseline is set again.
 DIGEST_VERSION = 2
 
-# How values of a type enter a digest, by the type's OID. Any other type enters as its text.
+# How values of a type enter a digest, by the type's OID. Other types enter as text.
 _EXACT = {
     **dict.fromkeys((16, 17, 1082, 1114, 1184, 2950), "{}"),  # boolean, bytea, dates, times, uuid
     **dict.fromkeys((20, 21, 23), "{}::int8"),
     **dict.fromkeys(
         (700, 701),
-        # Adding zero makes 0 of -0; NaN has many binary forms.
+        # Adding zero turns -0 into 0; NaN has many binary forms.
         "CASE WHEN {0} = 'NaN' THEN 'NaN'::float8 ELSE {0}::float8 + 0.0::float8 END",
     ),
     1700: "trim_scale({})",
@@ -45,7 +45,7 @@ _DAYS = """
 """
 
 
-# A day at a time, so that no statement is given all rows at once.
+# One day at a time, so that no statement gets all rows at once.
 _KEEP_SAID = """
     SELECT feature_store_audit.keep_said(
         %(token)s, %(layer)s, array_agg(n.day), array_agg(n.copy::integer), array_agg(n.row_key),
@@ -73,10 +73,10 @@ class Fingerprint:
 
 
 class LayerRows:
-    """The rows of one layer: as they are now, as the baseline has them, and what lies between."""
+    """The rows of one layer: now, in the baseline, and the changes between them."""
 
     def __init__(self, connection: Connection[Any], layer: HistoryLayer) -> None:
-        """Look at the query's columns.
+        """Read the query's columns.
 
         Raises:
             BadInput: the query does not give a day first, or lacks a column of the key.
@@ -100,13 +100,13 @@ class LayerRows:
                 f"{', '.join(name for name, _ in columns)}."
             )
         self._columns = dict(columns[1:])
-        # Rows without a key differ as a whole, so nobody asks in which column.
+        # Rows without a key differ as a whole, so their columns are not compared.
         self._values = [c for c in self._columns if layer.key and c not in layer.key]
 
     def fingerprints(self) -> dict[date, Fingerprint]:
-        """Every day's, as the layer is now.
+        """The fingerprint of every day, as the layer is now.
 
-        Left out are rows without a day, of infinite days, and of years outside of 1 to 9999.
+        Rows without a day, of infinite days, and of years outside 1 to 9999 are left out.
         """
         rows = sql.SQL(
             """
@@ -119,10 +119,10 @@ class LayerRows:
         return _by_day(self._connection.execute(sql.SQL(_DAYS).format(rows=rows), {}).fetchall())
 
     def set_baseline(self) -> dict[date, Fingerprint]:
-        """Make the layer's rows, as they are now, those of a baseline that has none.
+        """Make the layer's current rows the baseline's, which has none yet.
 
         Returns:
-            What `fingerprints` gives, without looking at the rows a second time.
+            Returns what `fingerprints` gives, without reading the rows twice.
         """
         found = self._connection.execute(
             sql.SQL(
@@ -144,7 +144,7 @@ class LayerRows:
         return _by_day(found.fetchall())
 
     def find_changes(self, days: Iterable[date], lease: Lease) -> None:
-        """Keep which rows of these days came and went since the baseline."""
+        """Store which rows of these days came and went since the baseline."""
         looked_at = list(days)
         if not looked_at:
             return
@@ -174,7 +174,7 @@ class LayerRows:
         )
 
     def keep_said(self, lease: Lease) -> None:
-        """Keep the values of the baseline's rows, where an earlier version has not."""
+        """Store the values of the baseline's rows if an earlier version has not."""
         kept = self._connection.execute(
             "SELECT said_kept FROM feature_store_audit.history_layer WHERE layer = %s",
             (self._layer.name,),
@@ -188,7 +188,7 @@ class LayerRows:
         self.has_said(lease)
 
     def has_said(self, lease: Lease) -> None:
-        """Say that the baseline's rows have their values."""
+        """Note that the baseline's rows have their values."""
         values = {"layer": self._layer.name, "token": lease.token}
         self._connection.execute(_SAID_KEPT, values)
 
@@ -196,19 +196,19 @@ class LayerRows:
         """The changes found on these days, counted; every day has an answer."""
         names = self._layer.key or tuple(self._columns)
         found = differences(self._connection, self._layer.name, days, names, self._values)
-        # A baseline that somebody wrote into by hand may differ in its fingerprint alone.
+        # If somebody edited a baseline by hand, only its fingerprint may differ.
         return {day: found.get(day, Difference(0, 0, 0, (), ())) for day in days}
 
     def essences(self, days: Iterable[date], spared: Collection[str]) -> dict[date, bytes]:
-        """What the changes found on days are but for some columns, see `recounts.essences`."""
+        """The changes found on days, without some columns; see `recounts.essences`."""
         kept = [place for place, name in enumerate(self._values, 1) if name not in spared]
         return essences(self._connection, self._layer, days, kept)
 
     def _rows(self, condition: str) -> sql.Composed:
         key = self._layer.key or tuple(self._columns)
-        # Only where equal rows are legal does it take a number to tell them apart.
+        # Only if equal rows are legal, a number is needed to tell them apart.
         copy = "1" if self._layer.key else "row_number() OVER (PARTITION BY h.day, h.digest)"
-        # They are many, and compared of rows only that are known to differ: a quick hash will do.
+        # There are many, and only rows known to differ are compared, so a quick hash is enough.
         pieces = [
             sql.SQL("int4send(hash_record(ROW({})))").format(self._value(name))
             for name in self._values
@@ -235,7 +235,7 @@ class LayerRows:
         )
 
     def _said(self) -> sql.Composable:
-        """The values of a row, for people, who are asked about inputs alone."""
+        """The values of a row, for people; only inputs are reviewed."""
         if self._layer.role is not Role.INPUT or not self._values:
             return sql.SQL("NULL::text")
         return said(self._values)
@@ -276,7 +276,7 @@ def move_days(
 ) -> None:
     """Make days, with the changes that were found on them, the baseline.
 
-    A day without rows is forgotten. The database refuses a day about which something is open.
+    A day without rows is deleted. The database refuses a day with an open finding.
     """
     connection.execute(
         "SELECT feature_store_audit.move_baseline("

@@ -1,15 +1,15 @@
-"""The judgement of history: has the past moved, and may it?
+"""The history check: have past days changed, and may they?
 
-What happened on a day is an input; what the store makes of it is an output. Inputs are held to
-their age: a day within the settling window moves on, an older one is reviewed. Outputs are held to
-their inputs: a day that moved although nothing that it may depend on did is a leak.
+What happened on a day is an input; what the store makes of it is an output. Inputs are judged by
+age: a changed day within the settling window is accepted, an older one is reviewed. Outputs are
+judged by their inputs: a changed day is a leak if nothing that it may depend on has changed.
 
-The baseline moves in the judgement's own transaction, all or nothing, and is compared with what the
-same transaction sees. So a killed judgement leaves no trace, and a second one finds nothing new.
-What is open (a review, a leak) keeps the baseline of its day until it is accepted or undone.
+The baseline moves in the check's own transaction, all or nothing, and is compared with what the
+same transaction sees. So a killed check leaves no trace, and a second one finds nothing new. A day
+with an open review or leak keeps its baseline until the finding is accepted or undone.
 
-An old input day that was only recounted (`recounts`) is told apart: it moves on and nobody is
-asked. Unless an output moved in more than counts, and nothing else explains that.
+An old input day that was only recounted (`recounts`) is accepted without a review, unless an output
+changed in more than counts and nothing else explains that.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def judge_history(
     settings: Settings,
     today: date = date.max,
 ) -> HistoryVerdict:
-    """Compare every day of every layer with its baseline, judge what moved, and move the baseline.
+    """Compare every day of every layer with its baseline, judge the changes, move the baseline.
 
-    Run it after every layer was refreshed. Asked again for the same run, it says the same again.
+    Run it after every layer was refreshed. A second call for the same run gives the same result.
 
     Args:
         connection: a pinned session in autocommit mode.
@@ -80,13 +80,13 @@ def judge_history(
         lease: held until the transaction ends.
         as_of_day: the day that the run answers for.
         settings: zone and settling window.
-        today: by Airflow's clock, which gives runs their days. A run that answered for a later one
-            did so on a clock that was ahead, and makes no day old.
+        today: by Airflow's clock, which gives runs their days. A run for a later day had a clock
+            that was ahead, so it does not make days old.
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotChecked: a layer was not refreshed after what it reads, or by somebody else since.
-        psycopg.Error: the judgement could not be made.
+        NotChecked: a layer was not refreshed after what it reads, or somebody refreshed it since.
+        psycopg.Error: the check failed.
     """
     verdict = under_lease(
         connection,
@@ -101,7 +101,7 @@ def judge_history(
 
 @dataclass(frozen=True)
 class _Old:
-    """The old days of an input that are not as they were when they were last looked at.
+    """The old days of an input that have changed since they were last checked.
 
     Attributes:
         look: the input.
@@ -115,7 +115,7 @@ class _Old:
 
 
 class _Judgement:
-    """One judgement, within its transaction."""
+    """One history check, within its transaction."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class _Judgement:
         self._settings = settings
         self._moves: dict[str, Moves] = {}
         self._old: list[_Old] = []
-        # Recounted days, with their layers, that moved more than counts.
+        # Recounted days, with their layers, that also moved other values.
         self._weighty: set[tuple[str, date]] = set()
         self._recounts: dict[str, set[date]] = {}
         self._rows = SeenRows(connection, lease)
@@ -158,7 +158,7 @@ class _Judgement:
         return self._record(as_of_day, settled_before, tuple(first), days, started)
 
     def _settled_before(self, as_of_day: date, today: date) -> date:
-        # A backfill answers for a day of the past; it makes no later day young again.
+        # A backfill runs for a past day; that does not make later days young again.
         row = self._connection.execute(
             "SELECT max(as_of_day) FROM feature_store_audit.history_judgement "
             "WHERE as_of_day <= %s",
@@ -186,7 +186,7 @@ class _Judgement:
                 (layer.name,),
             )
         }
-        # Each day is as its baseline, unless something about it was left open.
+        # Each day is as its baseline, unless it has an open finding.
         before = {day: seen for day, seen in {**baseline, **opened}.items() if seen.rows}
         known = read_known(self._connection, layer, self._rows.known(layer))
         if self._rows.are(layer, before):
@@ -197,7 +197,7 @@ class _Judgement:
         return Look(layer, rows, seen, baseline, opened, known)
 
     def _start_anew(self, layer: HistoryLayer) -> int:
-        """Make a layer's days, as they are now, its baseline; how many they are."""
+        """Make a layer's current days its baseline; returns how many there are."""
         rows = LayerRows(self._connection, layer)
         seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
         rows.has_said(self._lease)
@@ -206,14 +206,14 @@ class _Judgement:
         return len(seen)
 
     def _judge(self, look: Look, settled_before: date) -> None:
-        """Move what may move, open what leaks; old days of an input are kept for the end."""
+        """Move the baseline where allowed, and open leaks; old days of inputs are handled last."""
         close_undone(self._connection, self._lease, look.layer.name, look.undone)
         self._moves[look.layer.name] = Moves(look.layer, look.moved)
         if look.layer.role is Role.LINK:
             self._moves[look.layer.name] = moved_link(look, self._moves)
             self._move_days(look, look.differs)
             return
-        # What is open and as it was seen before has been said already.
+        # An open finding without a change has been reported already.
         news = look.differs - look.said
         then = look.rows.essences(look.opened.keys() & news, look.layer.counted)
         look.rows.find_changes(sorted(news), self._lease)
@@ -246,7 +246,7 @@ class _Judgement:
         self._move_days(look, look.differs - held)
 
     def _settle(self, old: _Old) -> None:
-        """Open reviews of an input's old days, and let those move on that were only recounted."""
+        """Open reviews of an input's old days; accept those that were only recounted."""
         name = old.look.layer.name
         recounted = {d for d in old.recounted if (name, d) not in self._weighty}
         reviewed = recounted & old.look.opened.keys()

@@ -1,4 +1,4 @@
-"""Which reviews somebody has been mailed about: each is told once, and again when it changes."""
+"""Which reviews were mailed: each is mailed once, and again when it changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from feature_store.validation.history.findings import Finding, find
 
 @dataclass(frozen=True)
 class Unmailed:
-    """Reviews that no mail has told of: those that are pending, and those that nobody answered.
+    """Reviews without a mail: pending ones, and those that were closed without an answer.
 
     Attributes:
-        reviews: what changed, and is pending as it stands now.
-        unanswered: what was pending until a definition changed, and history began anew.
-        sightings: as what the record knows them.
-        doubtful: a mail about some of them was begun, and nobody knows whether it came.
+        reviews: what changed and is pending, as it is now.
+        unanswered: what was pending until a definition changed and history started again.
+        sightings: their numbers in the record.
+        doubtful: a mail about some of them was begun, and nobody knows whether it arrived.
     """
 
     reviews: tuple[Finding, ...]
@@ -27,7 +27,7 @@ class Unmailed:
     doubtful: bool
 
 
-# A mail that was begun and of which nobody knows is followed by one more, and no other.
+# A mail that may or may not have arrived is followed by at most one more.
 _UNMAILED = """outcome IS NULL AND kind = 'review' AND mailed_at IS NULL
 AND (
     SELECT count(*) FROM feature_store_audit.mail AS m
@@ -36,7 +36,7 @@ AND (
 """
 
 
-# A new baseline's own sighting stands for the reviews that it closed, which were mailed before.
+# The new baseline's own sighting represents the reviews it closed, which were mailed before.
 _CLOSED = """
 SELECT f.finding_id, d.sighting_event
 FROM feature_store_audit.history_finding AS f

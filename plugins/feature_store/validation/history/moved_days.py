@@ -1,4 +1,4 @@
-"""What moved in a layer since the judgement before, and what that explains."""
+"""Which days of a layer changed since the last check, and what that explains."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _EMPTY = Fingerprint(0, b"")
 
 @dataclass(frozen=True)
 class Look:
-    """A layer as a judgement sees it, beside what it was.
+    """A layer as a history check sees it, compared with before.
 
     Attributes:
         layer: the layer.
         rows: its rows.
         seen: its days now.
         baseline: its days as they were last accepted.
-        opened: days with something open about them, as they were when that was last looked at.
-        known: the listings behind its days, where its rows do not name them.
+        opened: days with an open finding, as they were when that was last checked.
+        known: the entities behind its days, if its rows do not name them.
     """
 
     layer: HistoryLayer
@@ -36,7 +36,7 @@ class Look:
     known: Known
 
     def seen_on(self, day: date) -> Fingerprint:
-        """The day now; without rows where there is none."""
+        """The day now; an empty day if there is none."""
         return self.seen.get(day, _EMPTY)
 
     @property
@@ -47,32 +47,32 @@ class Look:
 
     @property
     def said(self) -> set[date]:
-        """The days with something open about them that has not changed since."""
+        """The days with an open finding that have not changed since."""
         return {d for d, then in self.opened.items() if self.seen_on(d) == then}
 
     @property
     def undone(self) -> list[date]:
-        """The days with something open about them that are as their baseline again."""
+        """The days with an open finding that are as their baseline again."""
         return sorted(self.opened.keys() - self.differs)
 
     @property
     def moved(self) -> frozenset[date]:
-        """The days that are not as the judgement before saw them."""
+        """The days that have changed since the last check."""
         return frozenset((self.differs | set(self.undone)) - self.said)
 
     def appeared_or_went(self, day: date) -> bool:
-        """Whether the day has rows now and had none, or the other way round."""
+        """Whether the day has rows now and had none before, or the other way round."""
         return (day in self.seen) != (day in self.baseline)
 
 
 @dataclass(frozen=True)
 class Moves:
-    """Where a layer moved since the judgement before.
+    """Where a layer changed since the last check.
 
     Attributes:
         layer: the layer.
-        days: the days that moved; None where nobody can say, as there is no judgement before.
-        recounted: the days that moved in no more than recounts explain.
+        days: the days that changed; None if not known, because there was no check before.
+        recounted: the days whose change recounts explain.
     """
 
     layer: HistoryLayer
@@ -80,7 +80,7 @@ class Moves:
     recounted: frozenset[date] = frozenset()
 
     def within(self, window: Window, day: date) -> bool:
-        """Whether a day of the window moved, counted from ``day``."""
+        """Whether a day of the window, counted from ``day``, changed."""
         return self.days is None or any(_within(window, day, self.days))
 
     def recounted_within(self, window: Window, day: date) -> list[date]:
@@ -89,7 +89,7 @@ class Moves:
 
 
 def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
-    # In ordinals, as a window may begin before there are dates.
+    # In ordinals, because a window may begin before the first date.
     own = day.toordinal()
     last = own + window.last
     first = 0 if window.first is None else own + window.first
@@ -97,7 +97,7 @@ def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
 
 
 def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
-    """The layer whose move may have moved an output's day; None: nothing may have."""
+    """The layer whose change may explain an output day's change; None: no layer."""
     for window in look.layer.depends:
         if moves[window.layer].within(window, day):
             return window.layer
@@ -110,7 +110,7 @@ def cause(look: Look, day: date, moves: Mapping[str, Moves]) -> str | None:
 def recounts_behind(
     layer: HistoryLayer, day: date, moves: Mapping[str, Moves]
 ) -> set[tuple[str, date]]:
-    """The recounted days of inputs, each with its layer's name, that may have moved a day."""
+    """The recounted input days, each with its layer's name, that may explain a day's change."""
     found = set()
     for window in layer.depends:
         below = moves[window.layer]
@@ -124,12 +124,12 @@ def recounts_behind(
 
 @dataclass(frozen=True)
 class Weighed:
-    """Days of an output that recounts may explain, as nothing else does.
+    """Days of an output that only recounts may explain.
 
     Attributes:
         behind: by day, the recounts, each an input's name and day.
-        weighty: the days that moved in more than counts, as these recounts may have done it.
-        leaks: the days that moved in what no recount can move.
+        weighty: the days that changed in more than counts; these recounts may explain it.
+        leaks: the days that changed in values that no recount can move.
     """
 
     behind: Mapping[date, set[tuple[str, date]]]
@@ -138,7 +138,7 @@ class Weighed:
 
 
 def weigh(look: Look, days: Iterable[date], moves: Mapping[str, Moves]) -> Weighed:
-    """Hold days that nothing but recounts may have moved to what these can move."""
+    """Check days that only recounts may explain against what recounts can move."""
     layer = look.layer
     behind, by = {}, defaultdict[frozenset[str], list[date]](list)
     for day in days:
@@ -156,7 +156,7 @@ def weigh(look: Look, days: Iterable[date], moves: Mapping[str, Moves]) -> Weigh
 
 
 def moved_link(look: Look, moves: Mapping[str, Moves]) -> Moves:
-    """Where a link moved, and where only as the recounts below it explain."""
+    """Where a link changed, and where recounts below it explain that."""
     recounted = frozenset(
         day
         for day in look.moved
@@ -168,7 +168,7 @@ def moved_link(look: Look, moves: Mapping[str, Moves]) -> Moves:
 def reaches(
     layers: Sequence[HistoryLayer], changed: HistoryLayer, day: date, moves: Mapping[str, Moves]
 ) -> tuple[Reach, ...]:
-    """The output days that a changed input day can move, and how many of them did."""
+    """The output days that a changed input day can move, and how many of them changed."""
     found = []
     for output, (first, last) in sorted(reach(layers, changed.name).items()):
         since = _shifted(day, first)

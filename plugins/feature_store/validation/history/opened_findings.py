@@ -1,4 +1,4 @@
-"""Opening findings: what a judgement saw of the days that it asks about, or only tells of."""
+"""Opens findings: days that need an answer, and days that are only reported."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def record_reviews(
     *,
     recount: bool,
 ) -> None:
-    """Record reviews of days of an input, or bring what is open up to date.
+    """Record reviews of days of an input, or update open ones.
 
     Args:
         connection: in the judgement's transaction.
         run: the run that judges.
         look: the input.
         reached: what each of the days can move.
-        recount: since they were last seen the days were only recounted.
+        recount: the days were only recounted since they were last seen.
     """
     differences = look.rows.differences(sorted(reached))
     for day, reaches in sorted(reached.items()):
@@ -66,7 +66,7 @@ def record_reviews(
 
 
 def record_ai(connection: Connection[Any], run: Holder, look: Look, days: Sequence[date]) -> None:
-    """Record days whose declared columns changed; that asks for nothing."""
+    """Record days whose declared columns changed; nobody needs to answer."""
     for day, difference in sorted(look.rows.differences(days).items()):
         if difference.changed:
             open_finding(

@@ -1,8 +1,9 @@
-"""Recounts: changes of a day that are nothing but more, or fewer, rows of what the day knew.
+"""Recounts: days that changed only because there are more or fewer rows of known entities.
 
-A source with a row per scrape tells of each of its old days again, every night. That moves what
-counts such rows, or weighs by them, and is no news of what happened on that day. It is news if the
-rows are of listings that the day did not know, or move anything else, as a median.
+A source with a row per scrape gets new rows for its old days every night. That moves columns that
+count such rows or weigh by them, but says nothing new about the day. It does say something new if
+the rows belong to entities that the day did not have, or if anything else changes, such as a
+median.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Known:
     """Which listings are behind a layer's days: digests of them by day.
 
     Attributes:
-        asked: whether the layer's rows do not name them themselves.
-        then: when the layer was judged last; None if nobody knows.
-        now: by the refresh of the rows that are judged; None if it did not tell.
+        asked: whether they must be asked for, because the layer's rows do not name them.
+        then: at the layer's last check; None if not known.
+        now: by the refresh of the checked rows; None if it did not record them.
     """
 
     asked: bool
@@ -34,7 +35,7 @@ class Known:
     now: Mapping[str, str] | None
 
     def same(self, day: date) -> bool:
-        """Whether the day is known to have the listings that it had."""
+        """Whether the day certainly has the same entities as before."""
         if not self.asked:
             return True
         if self.then is None or self.now is None:
@@ -45,12 +46,12 @@ class Known:
 def read_known(
     connection: Connection[Any], layer: HistoryLayer, then: Mapping[str, str] | None
 ) -> Known:
-    """What the latest refresh of a layer's relation told of the listings behind its days.
+    """The entities behind a layer's days, as the latest refresh of its relation recorded them.
 
     Args:
         connection: in the judgement's transaction.
         layer: the layer.
-        then: what was told when the layer was judged last.
+        then: what was recorded at the layer's last check.
     """
     if layer.known is None:
         return Known(False, None, None)
@@ -66,16 +67,16 @@ def read_known(
 def essences(
     connection: Connection[Any], layer: HistoryLayer, days: Iterable[date], kept: Collection[int]
 ) -> dict[date, bytes]:
-    """Digests of the changes found on some days of a layer, but for copies and some columns.
+    """Digests of the changes found on some days of a layer, without copies and some columns.
 
     Args:
         connection: in the judgement's transaction.
         layer: the layer.
         days: the days.
-        kept: the positions, from 1, of the columns that are looked at besides the key.
+        kept: the positions, from 1, of the columns that count besides the key.
 
     Returns:
-        By day; a day on which nothing is left, or nothing was found, is not there.
+        By day, without days on which nothing is left.
     """
     found = connection.execute(
         _ESSENCES,
@@ -90,8 +91,8 @@ def essences(
     return dict(found.fetchall())
 
 
-# Of equal rows the first says that there is such a row, the others only how many there are. A row
-# that came and went alike, but for columns that are not looked at, is still what it was.
+# Of equal rows the first shows that the row exists, the others only how often. A row that came and
+# went with the same values, except in ignored columns, has not changed.
 _ESSENCES = """
 WITH essential AS (
     SELECT
@@ -130,7 +131,7 @@ GROUP BY e.day
 
 
 def told_apart(recounts: Mapping[str, Collection[date]]) -> Jsonb | None:
-    """Recounted days by layer, as the record of a judgement keeps them; None if there are none."""
+    """Recounted days by layer, for the record of a history check; None if there are none."""
     told = {
         layer: {"days": len(days), "first": str(min(days)), "last": str(max(days))}
         for layer, days in recounts.items()

@@ -1,4 +1,4 @@
-"""What a judgement of history says, and failing by it."""
+"""The result of a history check, and the failure for a leak."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from feature_store.validation.history.findings import Finding
 
 @dataclass(frozen=True)
 class HistoryVerdict:
-    """What a judgement found.
+    """What a history check found.
 
     Attributes:
         settled_before: input days before this one are reviewed when they change.
-        leaks: every output day that moved without cause and is not fixed or accepted.
+        leaks: every output day that moved without cause and is neither corrected nor accepted.
         reviews: every changed old input day that is not accepted.
-        definition_changes: layers whose baseline this run made anew for their new definition.
+        definition_changes: layers whose baseline this run set again for a new definition.
         ai_changes: days whose columns of declared exceptions changed since the run before.
         first: layers of which this run made the first baseline.
     """
@@ -31,10 +31,10 @@ class HistoryVerdict:
 
 
 def assert_history(verdict: HistoryVerdict) -> None:
-    """Pass unless an output moved without cause. Reviews wait for a person and fail nothing.
+    """Pass unless an output moved without cause. Reviews wait for a person and do not fail.
 
     Raises:
-        HistoryLeak: it did; names layer, day, rows, columns and keys.
+        HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
     if not verdict.leaks:
         return

@@ -1,4 +1,4 @@
-"""Changes between the baseline's rows and those that a judgement saw: counted, or dropped."""
+"""Changes between the baseline's rows and those of a history check: counted, or deleted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from psycopg import Connection
 from feature_store.audit.lease import Lease
 from feature_store.validation.history.said import change
 
-# Of each column's digest, enough to say in which columns a row differs that is known to.
+# Bytes of each column's digest: enough to say in which columns a differing row differs.
 BYTES_PER_COLUMN = 4
 
 _EXAMPLES = 20
 CHANGE = "change"
-"""Under which name an example tells its old and new values."""
+"""The field of an example that has its old and new values."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Difference:
     """How a day differs from its baseline.
 
     Attributes:
-        came: rows with a key that the day did not have.
+        came: rows whose key the day did not have before.
         went: rows whose key the day no longer has.
-        changed: rows whose values are others.
-        columns: the columns in which they are.
-        examples: up to 20 of all these, each with its key; a changed row of an input with its old
-            and new values.
+        changed: rows with changed values.
+        columns: the columns that changed.
+        examples: up to 20 of these rows, each with its key; a changed row of an input also has its
+            old and new values.
     """
 
     came: int
@@ -53,7 +53,7 @@ def differences(
         connection: in the judgement's transaction.
         layer: the layer's name.
         days: the days.
-        names: what the parts of a row's key are called.
+        names: the names of the parts of a row's key.
         values: the other columns, in the order of their digests.
     """
     if not days:
@@ -96,14 +96,14 @@ def _example(
 def drop_changes(
     connection: Connection[Any], lease: Lease, layer: str, days: Iterable[date]
 ) -> None:
-    """Forget the changes of days that are looked at anew, or are as their baseline again."""
+    """Delete the changes of days that are checked again, or are as their baseline again."""
     connection.execute(
         "SELECT feature_store_audit.drop_changes(%s, %s, %s::date[])",
         (lease.token, layer, list(days)),
     )
 
 
-# A key that both came and went is a row that changed. Without a key every row is its own, so none.
+# A key that both came and went is a changed row. Without a key there are no changed rows.
 _DIFFERENCES = """
 WITH keyed AS (
     SELECT

@@ -1,4 +1,4 @@
-"""What a row of an input said, kept for people: its values as text, and what is other in two."""
+"""The values of an input's row as text, kept for people, and what differs between two rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def said(columns: Sequence[str]) -> sql.Composed:
 
 
 def change(columns: Sequence[str], then: str | None, now: str | None) -> str:
-    """Which values are others, old and new; empty where nobody kept them."""
+    """Which values differ, old and new; empty if they were not kept."""
     before, after = (text.split(_BETWEEN) if text else [] for text in (then, now))
     if len(before) != len(columns) or len(after) != len(columns):
         return ""

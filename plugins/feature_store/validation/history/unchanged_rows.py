@@ -1,9 +1,9 @@
-"""Whether a layer still consists of the very rows that were fingerprinted before.
+"""Whether a layer still has exactly the rows that were fingerprinted before.
 
-To fingerprint a row takes some microseconds, to tell that it is the same version of the same row a
-tenth of that. So the states of the materialized views that a layer shows, directly or through plain
-views, are kept with what was seen; where all are as they were, the days are, too. A layer's
-definitions are compared elsewhere.
+Fingerprinting a row takes some microseconds; checking that it is the same version of the same row
+takes a tenth of that. So the states of the materialized views behind a layer, also through plain
+views, are kept with its days. If all states are unchanged, so are the days. A layer's definitions
+are compared elsewhere.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from feature_store.audit.row_versions import find_relations, row_state
 from feature_store.declarations.history_series import HistoryLayer
 from feature_store.validation.history.fingerprints import Fingerprint
 
-# Transaction numbers come round: after half their range a state proves nothing any more.
+# Transaction numbers wrap around: after half their range a state no longer proves anything.
 _COMPARABLE = 2**31
 
 
 class SeenRows:
-    """The rows of all layers, as the judgement's transaction sees them, and as they were seen."""
+    """The rows of all layers, as the check's transaction sees them, and as seen before."""
 
     def __init__(self, connection: Connection[Any], lease: Lease) -> None:
         self._connection = connection
@@ -52,7 +52,7 @@ class SeenRows:
         return bool(row[0]["states"] == self._under(layer))
 
     def known(self, layer: HistoryLayer) -> dict[str, str] | None:
-        """The listings that were behind the layer's days, as digests by day, if that was told."""
+        """The entities that were behind the layer's days, as digests by day, if recorded."""
         row = self._connection.execute(
             "SELECT seen -> 'known' FROM feature_store_audit.history_layer WHERE layer = %s",
             (layer.name,),
@@ -65,12 +65,12 @@ class SeenRows:
         days: Mapping[date, Fingerprint],
         known: Mapping[str, str] | None,
     ) -> None:
-        """Keep the states of the rows that have just been fingerprinted as these days.
+        """Store the states of the rows that have just been fingerprinted as these days.
 
         Args:
             layer: the layer.
             days: its days.
-            known: the listings behind them, as digests by day, if that was told.
+            known: the entities behind them, as digests by day, if recorded.
         """
         states = self._under(layer)
         seen: dict[str, Any] = {"known": known} if known is not None else {}
@@ -86,7 +86,7 @@ class SeenRows:
         )
 
     def _under(self, layer: HistoryLayer) -> dict[str, str | None]:
-        """The states of all that the layer's rows come from; None where one cannot be told."""
+        """The states of everything that the layer's rows come from; None if one cannot be read."""
         shown = [name.quoted for name in layer.shows]
         oids = [oid for (oid,) in self._connection.execute(_SOURCES, (shown,)).fetchall()]
         return {str(oid): self._state(oid) for oid in oids}
@@ -99,7 +99,7 @@ class SeenRows:
         return self._states[oid]
 
 
-# Seen through plain views as they are now: one that was adopted may read whatever its owner likes.
+# Through plain views as they are now: an adopted view may read whatever its owner likes.
 _SOURCES = """
 WITH RECURSIVE below (oid) AS (
     SELECT to_regclass(s)::oid FROM unnest(%s::text[]) AS s

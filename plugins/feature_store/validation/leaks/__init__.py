@@ -1,1 +1,1 @@
-"""The leak gates: what the catalog says of a feature set, and whether it may see the future."""
+"""The leak gates: by the catalog, can a feature set see the future?"""

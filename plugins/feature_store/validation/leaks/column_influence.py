@@ -1,7 +1,7 @@
-"""Which columns a stored query reads, and which of them reach which of its columns.
+"""Which columns a stored query reads, and which of its own columns they reach.
 
-Errs on one side: what may have an influence counts as having one, except that an inner join or a
-filter decides which rows there are, not what stands in them.
+It errs on the safe side: what may have an influence counts as having one. The exception: an inner
+join or a filter decides which rows there are, not their values.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _WINDOW_KEYS = ("partitionClause", "orderClause")
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a relation makes of what it reads.
+    """What reaches the columns and rows of a relation.
 
     Attributes:
         columns: what reaches each of its columns, by number.
         rows: what decides which rows it has.
-        reads: all that it reads, whatever for.
+        reads: everything that it reads, for any purpose.
     """
 
     columns: dict[int, Columns]
@@ -42,7 +42,7 @@ class Lineage:
 
 
 def trace(member: Member) -> Lineage:
-    """Trace what a relation makes of what it reads, one step down."""
+    """Trace what reaches a relation's columns and rows, one step down."""
     own = Row(member.oid)
     policies = [own.influences(tree) for tree in member.policies.values()]
     rows = NOTHING.union(*policies)
@@ -59,7 +59,7 @@ def trace(member: Member) -> Lineage:
 
 
 def selected(tree: Value) -> Columns:
-    """The columns of relations for which a tree needs the right to read, by the server's word."""
+    """The columns that a tree needs the right to read, according to the server."""
     return frozenset(
         (node.number("relid"), bit - _FIRST_BIT)
         for node in walk(tree)
@@ -80,7 +80,7 @@ class Scope:
 
     @property
     def window(self) -> Columns:
-        """What decides which rows a window function sees together, and in which order."""
+        """What decides the partition and order of a window function."""
         return NOTHING
 
     def column(self, table: int, number: int) -> Columns:
@@ -116,7 +116,7 @@ class Scope:
 
 
 class Row(Scope):
-    """One row of a table: what policies and generated columns speak of."""
+    """One row of a table, as policies and generated columns see it."""
 
     def __init__(self, relation: int) -> None:
         self._relation = relation
@@ -127,7 +127,7 @@ class Row(Scope):
 
 
 class _Everything:
-    """A recursive query: everything in sight reaches everything."""
+    """A recursive query: everything it reads reaches everything."""
 
     def __init__(self, rows: Columns) -> None:
         self.rows = rows
@@ -158,7 +158,7 @@ class Query(Scope):
         if self.node.node("setOperations"):
             numbers = range(1, len(self.shown) + 1)
             return [NOTHING.union(*(b.output(n) for b in self._branches)) for n in numbers]
-        # Where some rows are taken and others not, the order decides what is seen.
+        # If only some rows are taken, the order decides which.
         chosen = self.rows | self._keys(self.node.nodes("sortClause")) if self._chooses else NOTHING
         return [self.influences(target.node("expr")) | chosen for target in self.shown]
 
@@ -196,14 +196,14 @@ class Query(Scope):
 
     @cached_property
     def window(self) -> Columns:
-        """What decides which rows a window function sees together, and in which order."""
+        """What decides the partition and order of a window function."""
         clauses = self.node.nodes("windowClause")
         keys = [k for c in clauses for f in _WINDOW_KEYS for k in c.nodes(f)]
         offsets: list[Value] = [c.node(f) for c in clauses for f in ("startOffset", "endOffset")]
         return self._keys(keys) | self.influences(offsets)
 
     def column(self, table: int, number: int) -> Columns:
-        """What reaches a column of one of its tables, and by what it is looked up."""
+        """What reaches a column of one of its tables, including how it is looked up."""
         found = self.entry_column(table, number)
         if table in self._looked_up_by and table not in self._looking_up:
             self._looking_up.add(table)
@@ -225,7 +225,7 @@ class Query(Scope):
         return self._made(entry)
 
     def _made(self, entry: Node) -> Columns:
-        """What reaches a table that is made on the spot: values, a function's rows."""
+        """What reaches a table that the query makes: values, a function's rows."""
         return self.influences([v for f, v in entry.fields.items() if f not in ("alias", "eref")])
 
     def _inner(self, entry: Node) -> Query | _Everything:
@@ -272,7 +272,7 @@ class Query(Scope):
 
     @cached_property
     def _looked_up_by(self) -> dict[int, list[Value]]:
-        """The conditions by which a table is looked up that an outer join may leave empty."""
+        """The join conditions of a table that an outer join may leave empty."""
         found: dict[int, list[Value]] = {}
         for join in self._joins:
             kind = join.number("jointype")

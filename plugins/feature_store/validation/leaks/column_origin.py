@@ -1,9 +1,9 @@
-"""What a column's value is made of, apart from what only decides whose value is taken.
+"""What a column's value is made of, without what only decides which value is taken.
 
-`column_influence` errs on the side of an influence: what a row is looked up by, what filters the
-rows of an aggregate, what a CASE asks. That is right for a gate and of little use to a person,
-because most columns then reach most features. Here a median of prices is made of the prices, and
-the cohort and the days by which they were chosen decide.
+`column_influence` errs on the safe side: it includes what a row is looked up by, what filters the
+rows of an aggregate, what a CASE tests. That is right for a gate, but of little use to a person,
+because then most columns reach most features. Here a median of prices is made of prices; the cohort
+and the days that choose them only decide.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def origins(member: Member) -> dict[int, Columns]:
 
 
 class _Values(Query):
-    """A query of which only the values count."""
+    """A query for which only values count."""
 
     @cached_property
     def columns(self) -> list[Columns]:
@@ -54,26 +54,26 @@ class _Values(Query):
             return query.output(0) or query.rows
         if value.tag == "SUBLINK" and value.number("subLinkType") == _EXISTS:
             subselect = value.node("subselect")
-            assert subselect is not None  # what exists is a row of a query
+            assert subselect is not None  # EXISTS asks for a row of a query
             return self.inside(subselect).rows
         if value.tag == "AGGREF":
             counted = self.up(value.number("agglevelsup")).inputs
             return self._arguments(value) or counted | self.influences(value.node("aggfilter"))
         if value.tag == "WINDOWFUNC":
             return self._arguments(value) or self.inputs | self.window
-        if value.tag == "SUBSCRIPTINGREF":  # which elements of an array is asked like a row is
+        if value.tag == "SUBSCRIPTINGREF":  # choosing an element of an array is like choosing a row
             return self.influences(value.node("refexpr"))
         if value.tag == "CASEEXPR":
             return self._case(value)
         return super().influences(value)
 
     def _arguments(self, call: Node) -> Columns:
-        # Beside an aggregate's arguments stands what only sorts them.
+        # An aggregate's arguments also have columns that only sort them.
         given = [a for a in call.nodes("args") if a.text("resjunk") != "true"]
         return self.influences([call.fields.get("aggdirectargs"), *given])
 
     def _case(self, case: Node) -> Columns:
-        """What it answers with; what it asks, too, where it answers with a constant of its own."""
+        """What a CASE returns; also what it tests, if it returns a constant."""
         branches = [w.node("result") for w in case.nodes("args")] + [case.node("defresult")]
         answers = [self.influences(branch) for branch in branches]
         found = NOTHING.union(*answers)

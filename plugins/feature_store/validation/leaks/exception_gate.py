@@ -1,4 +1,4 @@
-"""Declared exceptions: what is not as of t0 reaches a feature only where that is declared."""
+"""Declared exceptions: what is not as of t0 may reach a feature only if that is declared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Feature = tuple[str, str]
 
 
 def exception_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
-    """Find what is not as of t0 and not declared, and what is declared and not so."""
+    """Find what is not as of t0 and not declared, and declarations that are no longer true."""
     live_calls = {
         (one.oid, function)
         for one in judged
@@ -75,7 +75,7 @@ class _Declared:
             )
 
     def _of_columns(self, member: Member) -> Iterator[LeakFinding]:
-        """Of a source, only columns that sources.toml has are known to be known at t0."""
+        """Only the columns of a source that sources.toml lists may count as known at t0."""
         yield from self._of_columns_not_as_of(member)
         known = {s.name: s.columns.keys() for s in self._scene.store.sources}
         outcomes = {(o.relation, c) for o in self._scene.rules.outcomes for c in o.columns}
@@ -96,7 +96,7 @@ class _Declared:
                 )
 
     def _of_columns_not_as_of(self, member: Member) -> Iterator[LeakFinding]:
-        """Columns that a source writes over, though its rows say of which day they are."""
+        """Columns that a source overwrites, although its rows have a day."""
         rules = self._scene.rules.columns_not_as_of
         found: dict[tuple[Name, str], list[str]] = {}
         for oid, number in self._scene.each(self._scene.lineage[member.oid].reads):
@@ -125,7 +125,7 @@ class _Declared:
         if gone:
             yield self._stale(exception, f"no contract has {_list(gone)}.")
         if exception.reads is None:
-            return  # what a call decides is not always to be seen in a column
+            return  # a call's effect is not always visible in a column
         tainted = {f for f in contracted if exception.id in self._taints(f, exception)}
         if tainted - declared:
             member = next(
@@ -138,7 +138,7 @@ class _Declared:
                 f"which the exception {exception.id} does not name.",
                 column=", ".join(sorted(f for _, f in tainted - declared)),
             )
-        # What only chooses rows reaches no column, and yet all of them.
+        # What only chooses rows reaches no single column, but all of them.
         if tainted and declared - gone - tainted:
             words = f"it does not reach {_list(declared - gone - tainted)}."
             yield self._stale(exception, words)
@@ -187,7 +187,7 @@ class _Declared:
         return self._known[column]
 
     def _ids_of_value(self, column: Column) -> frozenset[str]:
-        """The exceptions about columns that stand in a column's value.
+        """The exceptions about columns that a column's value is made of.
 
         What only breaks a tie between rows of one listing and one moment does not count: it would
         name every column.

@@ -1,6 +1,6 @@
-"""What each feature is made of, column by column down to the sources, kept for people to look at.
+"""What each feature is made of, column by column down to the sources, recorded for people.
 
-The latest says what the server's stored queries do now.
+The latest record shows what the server's stored queries do now.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Provenance:
         feature: its name.
         columns: relation and column, the feature itself first.
         edges: places in ``columns``: from what is read to what is made of it.
-        decided_by: what decides which of these columns' values are taken: looks up, joins, filters
-            or sorts; not what stands in ``columns`` anyway.
+        decided_by: columns that only choose which values are taken (by look-up, join, filter or
+            sort), without those in ``columns``.
     """
 
     feature_set: str
@@ -49,7 +49,7 @@ def trace_features(scene: Scene) -> tuple[Provenance, ...]:
 def record_provenance(
     connection: Connection[Any], lease: Lease, traced: tuple[Provenance, ...]
 ) -> None:
-    """Keep what was traced, of each set of which it is not what it was.
+    """Record what was traced, for each set whose lineage has changed.
 
     Args:
         connection: a session in autocommit mode.
@@ -97,7 +97,7 @@ def _as_json(traced: Provenance) -> dict[str, Any]:
 
 
 class _Tracer:
-    """One tracing: each relation's origins are worked out once."""
+    """One tracing, which computes each relation's origins once."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -113,7 +113,7 @@ class _Tracer:
     def _of_set(self, feature_set: FeatureSet, oid: int) -> Iterator[Provenance]:
         numbers = {name: number for number, name in self._scene.member(oid).columns.items()}
         for feature in feature_set.features:
-            if feature.name in numbers:  # a broken contract is not this module's affair
+            if feature.name in numbers:  # others report a broken contract
                 yield self._of_feature(feature_set.name, feature.name, (oid, numbers[feature.name]))
 
     def _of_feature(self, feature_set: str, feature: str, column: Column) -> Provenance:
@@ -147,7 +147,7 @@ class _Tracer:
         return self._origins[oid].get(number, NOTHING)
 
     def _reaches(self, column: Column) -> Columns:
-        """All that has an influence on a column, one step down."""
+        """Everything that has an influence on a column, one step down."""
         oid, number = column
         if oid in self._scene.sources:
             return NOTHING

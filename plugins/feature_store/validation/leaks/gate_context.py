@@ -1,4 +1,4 @@
-"""What the leak gates look at, and what they find."""
+"""What the leak gates check, and what they find."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class LeakFinding:
 
     Attributes:
         gate: which gate, one of the names above.
-        severity: ``failure``, or ``warning`` for what nobody is harmed by.
+        severity: ``failure``, or ``warning`` if it is harmless.
         relation: the relation that must be fixed.
-        file: the SQL file that defines it; None if none of the store's does.
-        column: the column that it is about; None where it is about the whole relation.
-        path: for an outcome, the way from its column to the relation; else the way from the
-            relation to the feature set's.
+        file: the SQL file that defines it; None if it has none.
+        column: the column that it is about; None for the whole relation.
+        path: for an outcome, from its column to the relation; otherwise from the relation to the
+            feature set's.
         words: what is wrong, in a sentence.
     """
 
@@ -53,14 +53,14 @@ class LeakFinding:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that the gates look at, and what is told about it.
+    """Everything that the gates check, with the rules for it.
 
     Attributes:
         closure: what the feature sets reach, and every other relation of the store.
         store: what the files say.
         feature_sets: the sets.
-        rules: what the gates are told.
-        exceptions: what is declared.
+        rules: the rules of the gates.
+        exceptions: the declared exceptions.
     """
 
     closure: Closure
@@ -71,7 +71,7 @@ class Scene:
 
     @cached_property
     def lineage(self) -> dict[int, Lineage]:
-        """What each relation makes of what it reads."""
+        """What reaches the columns and rows of each relation."""
         return {oid: trace(member) for oid, member in self.closure.members.items()}
 
     @cached_property
@@ -81,7 +81,7 @@ class Scene:
 
     @cached_property
     def sources(self) -> frozenset[int]:
-        """The user's sources, and all that they are made of where they are views."""
+        """The user's sources, and what they read if they are views."""
         known = {source.name for source in self.store.sources} - self.files.keys()
         found: set[int] = set()
         for member in self.closure.members.values():
@@ -91,16 +91,16 @@ class Scene:
 
     @cached_property
     def nameable(self) -> frozenset[int]:
-        """Relations that have a file, or that carry a feature set: there something is fixed."""
+        """Relations that have a file or a feature set: a leak is fixed there."""
         ours = {m.oid for m in self.closure.members.values() if m.name in self.files}
         return frozenset(ours | set(self.closure.roots)) - self.sources
 
     @cached_property
     def unpinned(self) -> frozenset[int]:
-        """What is worked out by sessions that are not ours, in settings that we do not pin.
+        """What other sessions compute, with settings that the store does not pin.
 
-        Plain views, by whoever reads a feature set; materialized views that are not of the store,
-        by whoever refreshes them.
+        Plain views are computed by whoever reads a feature set, foreign materialized views by
+        whoever refreshes them.
         """
         foreign = [
             member

@@ -1,7 +1,7 @@
 """The leak gates that read the catalog: time of query, outcomes, readers, declared exceptions.
 
-They judge what the database will really run, down to the source tables, and not what files say.
-Whatever they cannot prove harmless fails.
+They check what the database will really run, down to the source tables, not what files say. What
+they cannot prove harmless fails.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def check_gates(
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
 ) -> tuple[LeakFinding, ...]:
-    """Find every leak in the store: labels, and what training reads, too. Reads the catalog only.
+    """Find every leak in the store, also in labels and training views. Reads only the catalog.
 
     Args:
         connection: a pinned session of any role.
         store: what the files say.
-        feature_sets: the sets whose relations are looked at; one that does not exist is left out.
-        rules: what the gates are told of outcomes and sources.
-        exceptions: what is declared.
+        feature_sets: the sets whose relations are checked; missing relations are left out.
+        rules: the rules about outcomes and sources.
+        exceptions: the declared exceptions.
 
     Returns:
-        Failures first; none and no warning where all is well.
+        Failures first; empty if all is well.
     """
     return _findings(connection, read_scene(connection, store, feature_sets, rules, exceptions))
 
@@ -54,10 +54,10 @@ def read_scene(
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
 ) -> Scene:
-    """Read what the gates look at; the arguments are those of `check_gates`.
+    """Read what the gates check; the arguments are those of `check_gates`.
 
-    It begins with what carries a feature set, and with what no other relation of the store reads:
-    training reads labels, too.
+    It starts from the relations of feature sets, and from those that no other relation of the store
+    reads, because training also reads labels.
     """
     sets = tuple(feature_sets)
     carriers = {feature_set.relation for feature_set in sets}
@@ -87,15 +87,15 @@ def leaks_of(
     rules: LeakRules,
     exceptions: Iterable[DeclaredException],
 ) -> tuple[LeakFinding, ...]:
-    """The leaks of a relation that is not ours, and of what it reads that is not ours either.
+    """The leaks of an adopted relation, and of what it reads that has no file, either.
 
     Args:
         connection: a pinned session of any role.
         store: what the files say.
         relation: it must exist.
-        roots: what is asked for of all that reads it, or itself.
-        rules: what the gates are told of outcomes and sources.
-        exceptions: what is declared.
+        roots: the relation itself, or those that read it and that readers use.
+        rules: the rules about outcomes and sources.
+        exceptions: the declared exceptions.
     """
     scene = Scene(read_closure(connection, roots), store, (), rules, tuple(exceptions))
     ours = {str(name) for name in scene.files if name != relation}
@@ -111,7 +111,7 @@ def leaks_of(
 
 
 def assert_no_leak(connection: Connection[Any], scene: Scene) -> tuple[LeakFinding, ...]:
-    """Check what `read_scene` read and fail at a leak; return the warnings.
+    """Check what `read_scene` read; fail on a leak, return the warnings.
 
     Raises:
         LeakFound: a gate failed; the message names every leak.

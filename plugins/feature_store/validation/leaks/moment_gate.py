@@ -1,7 +1,7 @@
-"""Leak gate 1, of what was the time of query once: ``'today'`` that became a constant.
+"""Leak gate 1, for past times of query: ``'today'`` that became a constant.
 
-PostgreSQL keeps the day on which a view was created, and every row is judged by it. So a point in
-time in a stored query must stand in the relation's file, in ISO 8601, or be vouched for.
+PostgreSQL keeps the day on which a view was created and uses it for every row. So a point in time
+in a stored query must be in the relation's file, in ISO 8601, or be declared.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, LeakFindi
 
 
 def moment_findings(scene: Scene, zone: tzinfo) -> Iterator[LeakFinding]:
-    """Find the points in time in stored queries that no file holds.
+    """Find the points in time in stored queries that no file has.
 
     Args:
         scene: what to look at.
-        zone: the session's, in which a literal without a zone was read.
+        zone: the session's time zone, for literals without one.
     """
     texts = {r.name: r.file.create.text for r in scene.store.relations}
     for member in scene.closure.members.values():
@@ -50,10 +50,10 @@ def _is_written(constant: Constant, written: Iterable[Moment], zone: tzinfo) -> 
 
 
 def _readings(moment: Moment, value: Moment, zone: tzinfo) -> list[Moment]:
-    """What the server may have made of a literal for a constant of that type."""
+    """The constants of that type that the server may make from a literal."""
     if isinstance(moment, datetime):
         if isinstance(value, datetime) and value.tzinfo:
-            # Where clocks are set back an hour comes twice.
+            # When clocks are set back, an hour comes twice.
             one = [moment] if moment.tzinfo else [moment.replace(fold=f) for f in (0, 1)]
             return [m if m.tzinfo else m.replace(tzinfo=zone) for m in one]
         bare = moment.replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Leak gate 2: what is known only after t0 is read by those alone who are named for it."""
+"""Leak gate 2: only declared readers may read what is known only after t0."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import Column, Columns
 from feature_store.validation.leaks.gate_context import OUTCOMES, LeakFinding, Scene
 
-# An outcome by its place in the rules and its column, and the way that it took, itself first.
+# An outcome (its place in the rules, and its column), and its path, starting with itself.
 _Key = tuple[int, str]
 _Way = tuple[Column, ...]
 _Carried = dict[_Key, _Way]
 
 
 def outcome_findings(scene: Scene) -> Iterator[LeakFinding]:
-    """Find whoever reads an outcome, at first hand or through others, and is not named for it."""
+    """Find undeclared readers of an outcome, direct or through others."""
     yield from _Tracer(scene).findings()
 
 
@@ -36,7 +36,7 @@ class _Tracer:
                 continue
             for key, way in self._unlawful(member).items():
                 if any(oid in self._scene.nameable for oid, _ in way[1:]):
-                    continue  # whoever is to blame stands further down
+                    continue  # the cause is further down
                 if member.oid in self._scene.nameable:
                     blamed |= {(oid, key) for oid, _ in way}
                     yield self._read(member, key, way)
@@ -48,10 +48,10 @@ class _Tracer:
                 yield self._read(member, key, way)
 
     def _unlawful(self, member: Member) -> _Carried:
-        """The outcomes that a relation reads and is not named for."""
+        """The outcomes that a relation reads without being declared."""
         reads = self._scene.lineage[member.oid].reads
         looked_at = {oid for oid, _ in reads}
-        # Of some relations not even the number of rows may be known.
+        # For some relations even the number of rows must not be known.
         whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._is_closed(oid)}
         return {
             key: way
@@ -60,7 +60,7 @@ class _Tracer:
         }
 
     def _of_reader(self, member: Member) -> Iterator[LeakFinding]:
-        """A reader that is named may put an outcome only into the columns that are named."""
+        """A declared reader may put an outcome only into its declared columns."""
         for number, influences in sorted(self._scene.lineage[member.oid].columns.items()):
             column = member.columns.get(number, str(number))
             for key, way in self._through(influences).items():
@@ -75,14 +75,14 @@ class _Tracer:
                     yield self._scene.finding(OUTCOMES, member, words, column=column, path=path)
 
     def _of_source(self, member: Member) -> Iterator[LeakFinding]:
-        """A source may carry outcomes, but not choose by one which rows are seen."""
+        """A source may have outcomes, but must not choose its rows by one."""
         for key, way in self._through(self._scene.lineage[member.oid].rows).items():
             words = f"chooses its rows by {self._called(key, way)}."
             path = (*map(self._scene.label, way), str(member.name))
             yield self._scene.finding(OUTCOMES, member, words, column=key[1], path=path)
 
     def _through(self, columns: Columns) -> _Carried:
-        """The outcomes that columns carry, each with the shortest way."""
+        """The outcomes in columns, each with the shortest path."""
         found: _Carried = {}
         for column in self._scene.each(columns):
             for key, way in self._carried(column).items():
@@ -135,7 +135,7 @@ class _Tracer:
 
     @cached_property
     def _made_of(self) -> dict[int, list[int]]:
-        """For what stands below a source that is a view: the sources made of it."""
+        """For a relation below a source that is a view: the sources that read it."""
         found: dict[int, list[int]] = {}
         for oid in sorted(self._scene.sources):
             if self._scene.member(oid).name in self._places:

@@ -1,7 +1,8 @@
-"""Leak gate: a source that is declared "as of" is read by those alone who are named for it.
+"""Leak gate: only declared readers may read a source that is declared "as of".
 
-Each of its rows says of which day it is, and yet a query may take a later one. Which it takes no
-catalog can tell; so who reads such a source, and what of it, is declared, and all others fail.
+Each row of such a source has a day, but a query may still take rows of a later day, and no catalog
+shows which rows it takes. So its readers, with the columns they read, are declared, and all others
+fail.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from feature_store.validation.leaks.gate_context import READERS, LeakFinding, Sc
 
 
 def reader_findings(scene: Scene) -> Iterator[LeakFinding]:
-    """Find whoever reads an as-of source, or a column of one, and is not named for that."""
+    """Find undeclared readers of an as-of source or of one of its columns."""
     for member in scene.closure.members.values():
         if member.oid not in scene.nameable:
             continue
@@ -40,7 +41,7 @@ def _finding(scene: Scene, member: Member, source: Name, others: list[str]) -> L
 
 
 def _read_by(scene: Scene, oid: int) -> dict[Name, set[str]]:
-    """The columns that a relation reads of as-of sources, through views without a file, too."""
+    """The columns that a relation reads of as-of sources, also through views without a file."""
     found: dict[Name, set[str]] = {}
     pending, seen = [oid], {oid}
     while pending:
@@ -60,7 +61,7 @@ def _read_by(scene: Scene, oid: int) -> dict[Name, set[str]]:
 
 
 def _elsewhere(scene: Scene, source: Name) -> frozenset[str]:
-    """What others look after: outcomes, and columns of which nothing at all is declared."""
+    """What other gates check: outcomes, and columns without any declaration."""
     outcomes = {
         column
         for outcome in scene.rules.outcomes

@@ -1,7 +1,7 @@
-"""What each column of one relation is made of, as tools outside see it: between kept rows.
+"""What each column of one relation is made of, for outside tools: only between stored rows.
 
-The leak gates work out lineage one step down, views included. Nobody refreshes a plain view, so
-here what is read through one counts as read of what is below it.
+The leak gates compute lineage one step down, plain views included. Nobody refreshes a plain view,
+so here reading one counts as reading what is below it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ class RelationLineage:
     Attributes:
         relation: its name.
         reads: the tables and materialized views that it reads.
-        made_of: of each column, the columns that its value is made of.
-        decided_by: of each column, what decides which values those are, such as what they are
-            looked up by.
+        made_of: for each column, the columns that its value is made of.
+        decided_by: for each column, what decides which values are taken, such as look-up columns.
         rows: what decides which rows there are.
     """
 
@@ -39,13 +38,13 @@ class RelationLineage:
 
 
 def relation_lineage(scene: Scene, relation: Name) -> RelationLineage | None:
-    """Work out the lineage of a relation; None if it is not there."""
+    """Compute the lineage of a relation; None if it does not exist."""
     oids = [oid for oid, member in scene.closure.members.items() if member.name == relation]
     return _Walk(scene).of(oids[0]) if oids else None
 
 
 class _Walk:
-    """Steps down from one relation, and through plain views as if they were not there."""
+    """Steps down from one relation, skipping plain views."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene

@@ -1,4 +1,4 @@
-"""Leak gate 1: no feature depends on when it is asked for, nor on who asks."""
+"""Leak gate 1: no feature depends on when, or by whom, it is read."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequen
 
 @dataclass(frozen=True)
 class Judged:
-    """A call, where it stands, and what is to be said against it.
+    """A call, where it is, and the objection to it.
 
     Attributes:
         oid: the relation.
         what: what of the relation runs it.
-        columns: the output columns in whose expressions it stands.
-        verdict: what is to be said against it.
+        columns: the output columns whose expressions contain it.
+        verdict: the objection to it.
     """
 
     oid: int
@@ -45,8 +45,8 @@ def judge_calls(connection: Connection[Any], scene: Scene) -> tuple[Judged, ...]
     """Judge everything that the closure's relations run.
 
     Args:
-        connection: a pinned session, so that functions are named as declarations name them.
-        scene: what to look at.
+        connection: a pinned session, so that functions have the same names as in declarations.
+        scene: what to check.
     """
     asked = [
         (member.oid, what, call)
@@ -60,7 +60,7 @@ def judge_calls(connection: Connection[Any], scene: Scene) -> tuple[Judged, ...]
 
 
 def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFinding]:
-    """Find whatever is not proven to give one answer, whenever it is asked and whoever asks."""
+    """Find what is not proven to give the same answer at any time and to anybody."""
     allowed = {(e.relation, e.calls) for e in scene.exceptions}
     objections: dict[tuple[int, str], set[str]] = {}
     for one in judged:
@@ -83,7 +83,7 @@ def time_findings(scene: Scene, judged: tuple[Judged, ...]) -> Iterator[LeakFind
 
 
 def unprovable(member: Member) -> Iterator[tuple[str, str]]:
-    """What of a relation's kind keeps every proof from it: in words, and the way out."""
+    """Why a relation's kind makes every proof impossible, in words, and what to do."""
     if member.kind not in _READABLE:
         kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
         yield f"is {kind}; nothing can be proven about it.", _COPY
