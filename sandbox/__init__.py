@@ -1,4 +1,4 @@
-"""A store without a database of one's own: a server, sample data, Airflow, a mailbox, breakages.
+"""A store to try out: a database server, sample data, Airflow, a mailbox, breakages.
 
-Production loads nothing of it; the compose stack's own database is made with `sources.sql`.
+Production does not use it; only the compose stack's own database is made with `sources.sql`.
 """

@@ -18,12 +18,12 @@ class AirflowApi:
     def __init__(
         self, address: str, explain: Callable[[], str], account: tuple[str, str] | None = None
     ) -> None:
-        """Nothing is asked of it yet.
+        """Prepare the calls; nothing is sent yet.
 
         Args:
             address: such as ``http://localhost:8080``.
-            explain: what to tell where something does not happen, such as the ends of its logs.
-            account: name and password; none where everybody is an administrator.
+            explain: gives details if something does not happen, such as the ends of its logs.
+            account: name and password; None if everybody is an administrator.
         """
         self._address = address
         self._explain = explain
@@ -49,7 +49,7 @@ class AirflowApi:
         return self.runs()[run_id]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the REST API and give back its answer.
+        """Call the REST API and return its answer.
 
         Raises:
             RuntimeError: it refused, and said why.
@@ -71,7 +71,7 @@ class AirflowApi:
         """Log in.
 
         Raises:
-            urllib.error.HTTPError: Airflow does not know the account, or another password.
+            urllib.error.HTTPError: the account or the password is wrong.
         """
         body = None
         if self._account:
@@ -86,7 +86,7 @@ class AirflowApi:
 
 
 def wait_until(happened: Callable[[], bool], seconds: int, explain: Callable[[], str]) -> None:
-    """Look again and again until something has happened.
+    """Check again and again until something has happened.
 
     Raises:
         TimeoutError: it has not within that time; with the explanation.

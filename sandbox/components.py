@@ -1,7 +1,7 @@
 """Airflow's components as processes, as production runs them, and what a person does to them.
 
-For what one process cannot show: runs that overlap, tasks that are killed, and what a run costs
-beside its SQL.
+For what a single process cannot show: overlapping runs, killed tasks, and the cost of a run besides
+its SQL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STARTS_WITHIN = 120
 
 
 class Components(AirflowApi):
-    """A real Airflow on a metadata database of its own, for this machine only.
+    """A real Airflow with its own metadata database, for this machine only.
 
     Attributes:
         components: what `start` starts.
@@ -110,7 +110,7 @@ class Components(AirflowApi):
                 process.wait()
 
     def command(self, *arguments: str, answer: str = "") -> str:
-        """Run a command of Airflow's command line and give back what it prints.
+        """Run a command of Airflow's command line and return what it prints.
 
         Args:
             arguments: what is typed after ``airflow``.

@@ -5,9 +5,9 @@ and ``edited_date`` are required. Columns that the file lacks are NULL, and so i
 UTF-8, commas, double quotes. A date without a time is midnight, and a time without an offset is
 local, in the session's zone. Decimals are rounded to the column's digits.
 
-Where texts may not be passed on, ``title_chars`` and ``description_chars`` give their lengths
-instead: the text column is then filled with that many ``x``, so that lengths, which are what the
-store computes from texts, are kept. Nothing else about such a filler means anything.
+If texts must not be shared, ``title_chars`` and ``description_chars`` give their lengths instead.
+The text column is then filled with that many ``x``: this keeps the lengths, which is all that the
+store computes from texts.
 """
 
 import csv
@@ -33,7 +33,7 @@ Row = tuple[Value | None, ...]
 
 _LONGEST_SHOWN = 40
 _LONGEST_LINE = 16 * 1024**2  # bytes: more than all columns can hold
-# Listings shrink to a tenth or so. What unpacks to more than these was made to fill a disk.
+# Listings compress to about a tenth. A file that unpacks to much more was made to fill a disk.
 _MOST_TIMES_ITS_SIZE = 100
 _ALWAYS_UNPACKED = 256 * 1024**2
 
@@ -79,7 +79,7 @@ def csv_rows(path: Path) -> Iterator[Row]:
 
 
 def csv_digest(path: Path) -> str:
-    """What tells the file's content from another's.
+    """A digest of the file's content.
 
     Raises:
         CsvError: it cannot be read.
@@ -171,7 +171,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _opened_plain(path: Path) -> BufferedReader:
-    # Before it is opened: that may wait for ever for a pipe's other end.
+    # Before it is opened, because opening a pipe may wait forever for the other end.
     if not stat.S_ISREG(path.stat().st_mode):
         raise CsvError(
             f"{path}: not a file but a pipe, a device or a folder. It is read twice: save it as "

@@ -20,7 +20,7 @@ def load_dag() -> Any:
     """The DAG of this checkout.
 
     Raises:
-        RuntimeError: Airflow cannot read it; says why.
+        RuntimeError: Airflow cannot read it, and why.
     """
     bag = DagBag(str(ROOT / "dags"))
     if bag.import_errors:

@@ -1,7 +1,7 @@
 """Where the sandbox keeps its things: folders that only their owner may enter.
 
-All is in ``.run`` in the clone, but for root the servers' data: PostgreSQL refuses to run as root,
-and the folders above a clone may be closed to the system user that it then runs as.
+Everything is in ``.run`` in the clone, except the servers' data if root runs this: PostgreSQL
+refuses to run as root, and the system user that it then uses may not be able to enter the clone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONFIG = ROOT / "config"
 
 
 def make_home(folder: Path = HOME) -> None:
-    """Make the folder; what this process and those that it starts write is its owner's alone."""
+    """Make the folder; only its owner may read what this process and its children write."""
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
     if HOME.exists():
@@ -58,7 +58,7 @@ def airflow_environment(connection: str) -> dict[str, str]:
     Args:
         connection: the Airflow connection ``feature_store``, as JSON.
     """
-    # Whoever tries this may have an Airflow of his own in his environment: nothing of it is used.
+    # The person's environment may have settings of another Airflow: ignore them.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
     for ours in ("CONN_ID", "SMTP_CONN_ID", "NOTIFY_CONN_ID", "MAIL_TO", "MAIL_FROM", "LINKS_BASE"):
         inherited.pop(f"FEATURE_STORE_{ours}", None)
@@ -66,7 +66,7 @@ def airflow_environment(connection: str) -> dict[str, str]:
 
 
 def sandbox_settings(connection: str) -> dict[str, str]:
-    """What of that environment is the sandbox's own."""
+    """The part of that environment that belongs to the sandbox."""
     return {
         **airflow_settings(AIRFLOW),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW / 'airflow.db'}",

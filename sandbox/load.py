@@ -30,8 +30,8 @@ class TablesNotEmptyError(Exception):
 def load_sample(connection: Connection, options: SampleOptions) -> dict[str, int]:
     """Create the source tables and fill them with the sample; return the rows per table.
 
-    All or nothing. On a connection that has a transaction open the caller commits it; otherwise
-    everything is committed on return.
+    All or nothing. If the connection has an open transaction, the caller commits it; otherwise this
+    commits.
 
     Raises:
         TablesNotEmptyError: one of the tables already holds rows. Nothing was changed.

@@ -1,4 +1,4 @@
-"""A mail server for `make run`: it delivers nothing, and keeps each mail as a file to be opened.
+"""A mail server for `make run`: it delivers nothing and keeps each mail as a file.
 
 ``python -m sandbox.mailbox FOLDER --port 8025`` runs it until it is interrupted.
 """
@@ -45,13 +45,13 @@ class Mailbox:
 
     @property
     def airflow_connection(self) -> str:
-        """It as an Airflow connection, as JSON: ``AIRFLOW_CONN_SMTP_DEFAULT``."""
+        """The mailbox as an Airflow connection, in JSON: ``AIRFLOW_CONN_SMTP_DEFAULT``."""
         return json.dumps(
             {
                 "conn_type": "smtp",
                 "host": LOCALHOST,
                 "port": self.port,
-                # No TLS within one machine, and no patience with a server that is gone.
+                # No TLS within one machine, and no retries if the server is gone.
                 "extra": {"disable_ssl": True, "disable_tls": True, "timeout": 5, "retry_limit": 1},
             }
         )
@@ -61,7 +61,7 @@ class Mailbox:
         return sorted(self.folder.glob("*.eml"))
 
     def alarms(self) -> list[Path]:
-        """The same without those that only tell that a warning is new, or over."""
+        """The same without mails about warnings that are new or over."""
         return [mail for mail in self.mails() if not _OF_WARNINGS.search(mail.name)]
 
     def __enter__(self) -> Mailbox:
@@ -79,7 +79,7 @@ class Mailbox:
 
 
 def mail_settings(mailbox: Mailbox) -> dict[str, str]:
-    """The environment variables with which a failed run's mail goes to a mailbox."""
+    """The environment variables that send a failed run's mail to a mailbox."""
     return {
         "AIRFLOW_CONN_SMTP_DEFAULT": mailbox.airflow_connection,
         "FEATURE_STORE_MAIL_TO": "you@localhost",
@@ -115,7 +115,7 @@ class _Keeper:
         content = envelope.content
         raw = content.encode() if isinstance(content, str) else content or b""
         subject = message_from_bytes(raw, policy=policy.default)["Subject"] or "no subject"
-        # A subject is foreign text: only letters and digits of it become part of a path.
+        # A subject is foreign text, so only its letters and digits become part of a path.
         words = re.sub(r"[^a-z0-9_]+", "-", str(subject).lower()).strip("-")[:80]
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{words}.eml"
         unfinished = path.with_suffix(".part")

@@ -8,9 +8,9 @@ LOCALHOST = "127.0.0.1"
 
 
 def is_free(port: int) -> bool:
-    """Whether a port of this machine can be listened on."""
+    """Whether a program can listen on a port of this machine."""
     with socket.socket() as probe:
-        # As servers do: a port is free when the last one is gone, not when its connections are.
+        # As servers do: a port is free when its last listener is gone, even if connections remain.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOCALHOST, port))

@@ -1,7 +1,7 @@
-"""PostgreSQL's programs: where they are, and as whom they run.
+"""PostgreSQL's programs: where they are, and which user runs them.
 
-PostgreSQL refuses to run as root, so for root its programs run as a system user. That user has
-nothing of root's: neither its groups nor its environment.
+PostgreSQL refuses to run as root, so for root its programs run as a system user, without root's
+groups and environment.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ def run_program(version: int, data_dir: Path, program: str, *arguments: str) -> 
     Raises:
         subprocess.CalledProcessError: it failed; what it said is logged.
     """
-    # The directory goes by the environment: pg_ctl hands its arguments to a shell.
+    # Pass the directory in the environment, because pg_ctl gives its arguments to a shell.
     environment = {**_environment(), "PGDATA": str(data_dir)}
     found = _reachable(binaries(version), data_dir.parent)
     pgexec(program, arguments, bin_path=found, cwd=data_dir, env=environment, **_identity())
 
 
 def hand_over(path: Path) -> None:
-    """Give a file or folder to whom the programs run as."""
+    """Make the programs' user the owner of a file or folder."""
     if owner := system_user():
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 def require_passage(folder: Path) -> None:
-    """Refuse a folder to which the system user cannot come. The missing ones are not made yet.
+    """Refuse a folder that the system user cannot enter. Missing folders are not made yet.
 
     Raises:
-        BadInput: it cannot; says where, and the way out.
+        BadInput: it cannot; says where, and what to do.
     """
     while not folder.exists():
         folder = folder.parent
@@ -67,7 +67,7 @@ def require_passage(folder: Path) -> None:
 
 
 def make_passable(folder: Path) -> None:
-    """Make a folder and those above it: for root, others may pass through but not look."""
+    """Make a folder and those above it; for root, others may enter but not list them."""
     if folder.exists():
         return
     make_passable(folder.parent)
@@ -80,7 +80,7 @@ def system_user() -> pwd.struct_passwd | None:
     if os.geteuid() != 0:
         return None
     with Path("/etc/passwd").open() as accounts:
-        fcntl.flock(accounts, fcntl.LOCK_EX)  # so that two of us do not make it at once
+        fcntl.flock(accounts, fcntl.LOCK_EX)  # so that two processes do not make it at once
         try:
             return pwd.getpwnam(SYSTEM_USER)
         except KeyError:
@@ -91,7 +91,7 @@ def system_user() -> pwd.struct_passwd | None:
 
 
 def _identity() -> dict[str, Any]:
-    """What makes a subprocess run as the system user, with that user's group and no other."""
+    """The arguments that run a subprocess as the system user, with only that user's group."""
     owner = system_user()
     if owner is None:
         return {}
@@ -99,7 +99,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    # Nothing that changes what a server does (PGOPTIONS, PGPORT), and nothing secret.
+    # Without what changes a server's behaviour (PGOPTIONS, PGPORT), and without secrets.
     kept = ("PATH", "LANG", "TZ")
     return {k: v for k, v in os.environ.items() if k in kept or k.startswith("LC_")}
 
@@ -110,9 +110,9 @@ def _may_pass(path: Path) -> bool:
 
 
 def _reachable(folder: Path, near: Path) -> Path:
-    """The programs where the system user can run them: a copy if it cannot come to them.
+    """The programs where the system user can run them: a copy if it cannot reach them.
 
-    Nothing is opened for it: a clone and its .venv may lie in a home that is closed.
+    No permissions are changed for it: a clone and its .venv may be in a closed home directory.
     """
     if os.geteuid() != 0 or _may_pass(folder / "postgres"):
         return folder
@@ -122,7 +122,7 @@ def _reachable(folder: Path, near: Path) -> Path:
     if not copied.exists():
         unfinished = copy.with_name(f"{copy.name}.part")
         shutil.rmtree(unfinished, ignore_errors=True)
-        # The libraries, by their place relative to the programs, and then the programs.
+        # First the libraries, at the same place relative to the programs; then the programs.
         shutil.copytree(f"{package}.libs", unfinished / f"{package.name}.libs")
         for version in POSTGRES_VERSIONS.values():
             inside = version.parent.relative_to(package.parent)

@@ -1,4 +1,4 @@
-"""The store's roles on an embedded server: who applies, runs the DAG, reads, accepts, looks."""
+"""The store's roles on an embedded server: owner, refresher, reader, reviewer, page."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PAGE = "feature_store_page"
 
 
 def grant_roles(conninfo: str, **names: str) -> str:
-    """Create the roles and grant what they need, as ``include/roles.sql`` says. Gives its words.
+    """Create the roles and their grants with ``include/roles.sql``. Returns its output.
 
     Args:
         conninfo: a superuser's, for a database that has the source tables.
-        names: of roles called otherwise than by default.
+        names: of roles with other names than the default.
     """
     return run_psql(conninfo, ROOT / "include" / "roles.sql", **names)
 

@@ -1,8 +1,8 @@
 """`make run`: from nothing to a refreshed store, through the real DAG.
 
-Starts the embedded PostgreSQL, loads a sample (or a CSV of listings), applies the schema, stamps
-the contracts, runs the DAG once and says what came of it. What is there already is kept: a second
-run with the same data only refreshes.
+It starts the embedded PostgreSQL, loads a sample (or a CSV of listings), applies the schema, stamps
+the contracts, runs the DAG once and shows the result. What exists already is kept: a second run
+with the same data only refreshes.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _LOADING = "loading"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do everything; return the exit code."""
     options = _parser().parse_args(arguments)
-    # Whoever ends this process ends the DAG's with it.
+    # Ending this process also ends the DAG's.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _only_one() as lock:
@@ -121,9 +121,9 @@ def _data(options: argparse.Namespace) -> tuple[str, Load]:
 
 
 def _database_name(data: str, include_dir: Path) -> str:
-    """One database for each set of data and each state of the SQL files, the package's own too.
+    """One database for each data set and each state of the SQL files, also the package's own.
 
-    So that a changed file (an upgrade, an experiment) starts on a database of its own.
+    So a changed file (an upgrade, an experiment) starts with a new database.
     """
     digest = hashlib.sha256()
     sql = [path for folder in (include_dir, PACKAGE_SQL) for path in sorted(folder.rglob("*.sql"))]
@@ -136,8 +136,8 @@ def _database(server: Server, name: str, load: Load) -> str:
     if server.has_database(name):
         _say(f"The database {name} is there already.")
         return server.database(name)
-    # Loaded under another name, so that a database of this name is never half-loaded; and the name
-    # is always the same, so that what a killed run began is gone with the next.
+    # Loaded under another name, so that a database of this name is always fully loaded. That name
+    # is always the same, so that the next run removes what a killed run has left.
     server.drop_database(_LOADING)
     try:
         with psycopg.connect(server.create_database(_LOADING), autocommit=True) as connection:
@@ -166,10 +166,10 @@ def _create_store(conninfo: str, settings: Settings) -> None:
         if plan.creates:
             _say(f"Applied the schema: {len(plan.creates)} objects.")
         for feature_set in read_feature_sets(settings.include_dir):
-            # On a database of your own this is an act of yours: bin/feature-store stamp-contract
+            # On your own database you do this yourself: bin/feature-store stamp-contract
             checked = stamp(connection, feature_set, replace=False)
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
-        # And this: bin/feature-store stamp-proofs
+        # And this, too: bin/feature-store stamp-proofs
         for change in stamp_proofs(connection, store, settings.include_dir):
             _say(f"Proofs stamped anew: {change}")
     grant_roles(conninfo)
@@ -195,7 +195,7 @@ def _migrate_airflow(environment: dict[str, str]) -> None:
 
 
 def _end_abandoned_runs() -> None:
-    # A run whose process was killed would hold the store's lease: no scheduler ends it here.
+    # A killed run would keep the store's lease, because no scheduler ends it here.
     with closing(sqlite3.connect(AIRFLOW / "airflow.db")) as connection, connection:
         connection.execute("UPDATE dag_run SET state = 'failed' WHERE state = 'running'")
 
@@ -228,7 +228,7 @@ def _run_dag(conninfo: str, environment: dict[str, str], lock: int) -> int:
 
 
 def answered_day(newest: date | None, today: date) -> date:
-    """The day that the run answers for: this one, as at night; of old data their last day."""
+    """The day that the run answers for: today, as at night; for old data its last day."""
     return newest if newest and newest < today - timedelta(days=1) else today
 
 
@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--listings", type=int, default=SampleOptions.listings)
     parser.add_argument("--days", type=int, default=SampleOptions.days)
-    # As of this night, so that what comes of it is as fresh as a store that is filled every day.
+    # As of this night, so that the result is as fresh as a store that is filled every day.
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     parser.add_argument("--last-day", type=date.fromisoformat, default=yesterday)
     parser.add_argument("--csv", help="a CSV of listings, plain or .gz, instead of the sample")

@@ -1,7 +1,7 @@
 """An embedded PostgreSQL for `make run` and the tests: real servers, nothing to install.
 
-A server's socket lies in its data directory, which only its owner may enter; there is no other way
-in, and no password. Nothing outside of that folder is made or changed.
+A server's socket is in its data directory, which only its owner may enter. There is no other way
+in, and no password. Nothing outside that folder is made or changed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Server:
         return self.database(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database, even if somebody is connected."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -81,12 +81,12 @@ def start_server(
 ) -> Server:
     """Start a server on a data directory, made if it is missing; join it if it is running.
 
-    It goes on when this process ends.
+    It keeps running when this process ends.
 
     Args:
         data_dir: the server's own directory; reached through a socket in it, no port is opened.
         version: PostgreSQL's major version.
-        settings: of the server, instead of those that close it to all but its owner.
+        settings: of the server, instead of those that close it to everybody but its owner.
 
     Raises:
         BadInput: the directory cannot be a server's. Nothing was done.

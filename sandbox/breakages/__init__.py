@@ -1,1 +1,1 @@
-"""Breaking a store on purpose, to see that each breakage gives the one right verdict and mail."""
+"""Breaks a store on purpose, to check that each breakage gives the right verdict and mail."""

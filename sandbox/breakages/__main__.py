@@ -1,4 +1,4 @@
-"""`make breakages`: break a store in every way that we know, and say what came of each.
+"""`make breakages`: break a store in every known way, and show the result of each.
 
 ``python -m sandbox.breakages [NAME…]`` does some of them. Each gets a database of its own, the real
 DAG and a mail server; what they leave (mails, reports) is kept in ``.run/breakages``. The exit code
@@ -31,7 +31,7 @@ _HEADER = ("breakage", "expected", "verdict", "failed tasks", "mails", "subject"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Break what is named, or everything; return the exit code."""
+    """Do the named breakages, or all; return the exit code."""
     chosen = _chosen(arguments)
     try:
         return _break(chosen)
@@ -73,7 +73,7 @@ def _break(chosen: Sequence[Breakage]) -> int:
 
 @contextmanager
 def _output_to(file: TextIO) -> Iterator[None]:
-    """Send all output to a file, that of libraries which know only the descriptors, too."""
+    """Send all output to a file, also that of libraries that write to the descriptors."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [(number, os.dup(number)) for number in (1, 2)]
@@ -92,7 +92,7 @@ def _output_to(file: TextIO) -> Iterator[None]:
 def _lab(place: Path, home: Path) -> Lab:
     os.environ.update(airflow_settings(place / "airflow"))
     for name in [n for n in os.environ if n.startswith(("AIRFLOW_CONN_", "FEATURE_STORE_"))]:
-        del os.environ[name]  # a person's own settings are not what is tried here
+        del os.environ[name]  # ignore the person's own settings
     command = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(command, check=True, capture_output=True)
     from sandbox.breakages.lab import Lab  # imports Airflow, which reads the environment then

@@ -1,4 +1,4 @@
-"""What a breakage is: the harm, when it is done, and what must come of it."""
+"""A breakage: the harm, when it is done, and the expected result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.sample.options import SampleOptions
 
 GATE = "assert_contract"
 DEVICES = SampleOptions(listings=300, days=20)
-"""The sample that most breakages are done to."""
+"""The sample for most breakages."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ Harm = Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Expected:
-    """What must come of a run.
+    """The expected result of a run.
 
     Attributes:
         failed: the tasks that fail, the verdict's own among them; none: the run passes.
-        subject: of its one mail, without the day, or its beginning and …; None: no mail comes.
+        subject: of its one mail, without the day, or its beginning and …; None: no mail.
         broken: the critical expectations that are not met, as ``suite/expectation``.
-        verdict: that the audit tables keep; None: none was spoken.
+        verdict: in the audit tables; None: there is none.
         certified: whether ``require_certified`` lets readers read.
         report: whether a report was written.
         mail_says: words of the mail's text.
-        mail_hides: words that must not stand in its HTML, nor in the report.
-        log_says: words of the one line that the mail leaves in the log as an error.
-        tries: how often tasks were tried, where that is the point.
+        mail_hides: words that must not be in its HTML or in the report.
+        log_says: words of the one error line of the mail in the log.
+        tries: how often tasks were tried, if that matters.
         holds: a query that must be true of the database afterwards.
     """
 
@@ -78,15 +78,15 @@ class Breakage:
     Attributes:
         name: short, for the command line.
         title: what is broken, in words.
-        expected: what must come of it.
+        expected: the expected result.
         before: harm done before the run.
         during: harm done by one more task of the run.
         after: the task after which that one runs, and before all that follows it; None: after all
             layers.
-        before_suite: that one runs before this suite only, and after the others.
+        before_suite: the extra task runs before this suite only, and after the others.
         marked: a task that is marked successful instead of being run.
         edit: edits of a copy of ``include``.
-        rebuilt: the store is applied from that copy, and has not seen a good run yet.
+        rebuilt: the store is applied from that copy and has had no good run yet.
         sample: the data.
         own_server: it runs on a server of its own.
         mail_server: whether there is one.

@@ -1,4 +1,4 @@
-"""Tools to do harm with: rows forced into materialized views, sessions cut off, files edited."""
+"""Tools to do harm: force rows into materialized views, cut sessions, edit files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def into_view(relation: str, *statements: str) -> Harm:
 
 
 def as_its_refresh_left_it(connection: Connection[Any], relation: str) -> None:
-    """Record the rows as the refresh's own: else they would be told as somebody else's."""
+    """Record the rows as the refresh's own; otherwise they would count as somebody else's."""
     (found,) = find_named(connection, Name.parse(relation))
     connection.execute(
         "UPDATE feature_store_audit.refresh SET outcome = %s, version = %s WHERE refresh_id = ("
@@ -71,7 +71,7 @@ def while_blocked(table: str, task: str, harm: Callable[[Scene, str], None]) -> 
     Args:
         table: that the task reads.
         task: its id.
-        harm: is given the scene and the name that the task's sessions have on the server.
+        harm: gets the scene and the name of the task's sessions on the server.
     """
     sessions = f"feature_store {task}"
 
@@ -142,7 +142,7 @@ def write(path: str, text: str) -> Callable[[Path], None]:
 
 
 def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
-    """An edit of one file below ``include``: the one place where a text stands is changed."""
+    """An edit of one file below ``include``, at the one place with a text."""
 
     def do(include: Path) -> None:
         file = include / path

@@ -50,7 +50,7 @@ class Lab:
         self._templates: dict[SampleOptions, str] = {}
 
     def run(self, breakage: Breakage) -> Outcome:
-        """Break a store, run the DAG on it, and say what came of it."""
+        """Break a store, run the DAG on it, and return the result."""
         home = self._home / breakage.name
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
@@ -109,7 +109,7 @@ def _build(server: Server, name: str, sample: SampleOptions, include: Path) -> s
 
 
 def _stamp(conninfo: str, include: Path) -> None:
-    """Stamp what was edited: a run over proofs that nobody has stamped does no work."""
+    """Stamp what was edited, because a run with unstamped proofs does no work."""
     settings = Settings(include_dir=include)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "breakages")

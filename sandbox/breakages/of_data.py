@@ -163,7 +163,7 @@ OF_DATA = (
         ),
         during=into_view(E_CLEAN, _FORCE_IN.format("")),
         after=_AFTER_E_CLEAN,
-        # As somebody would who wants to see in the mail what was let in.
+        # As a person would, to see in the mail which rows were let in.
         edit=write(
             "sql/expectations/spam_absence/titles_of_spam.sql",
             f"-- Expectation: no title of spam\n-- Relation:    {E_CLEAN}\n"

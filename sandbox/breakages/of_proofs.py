@@ -1,4 +1,4 @@
-"""Breakages of what the proofs hold: counts, medians, the embargo, and the run's own refreshes."""
+"""Breakages of what the proofs check: counts, medians, the embargo, the run's own refreshes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breakages of what a run stands on: columns, refreshes, the database, the mail server."""
+"""Breakages of what a run needs: columns, refreshes, the database, the mail server."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _MAILS = "feature_store.reporting.mail"
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that ended: its state, how its tasks stand, how often each was tried.
+    """A run that ended: its state, its tasks' states, how often each was tried.
 
     Attributes:
         mail_errors: the lines that its mail left in the log as errors.
@@ -55,7 +55,7 @@ def run_dag(breakage: Breakage | None = None, scene: Scene | None = None) -> End
     with _Lines() as lines:
         sample = breakage.sample if breakage else DEVICES
         ended = dag.test(
-            # Most breakages change nothing that a refresh reads: it is to refresh all the same.
+            # Most breakages change nothing that a refresh reads, so ask for a refresh anyway.
             run_conf={"as_of_day": sample.last_day.isoformat(), "refresh_unchanged": True},
             mark_success_pattern=breakage.marked if breakage else None,
         )

@@ -1,4 +1,4 @@
-"""What came of a run, and how it differs from what was expected."""
+"""The result of a run, and how it differs from the expected one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run; the fields are those of `breakage.Expected`.
+    """The result of a run; the fields are those of `breakage.Expected`.
 
     Attributes:
         state: the run's, in Airflow.
@@ -84,7 +84,7 @@ def read_outcome(
 
 
 def differences(expected: Expected, outcome: Outcome) -> list[str]:
-    """Where an outcome is not what was expected, in words; none if it is."""
+    """How a result differs from what was expected, in words; empty if it does not."""
     told = [
         ("state", "failed" if expected.failed else "success", outcome.state),
         ("failed tasks", expected.failed, outcome.failed),
@@ -102,7 +102,7 @@ def differences(expected: Expected, outcome: Outcome) -> list[str]:
 
 
 def _begins(expected: str | None, subject: str | None) -> str | None:
-    """What was expected, if a subject begins so where only its beginning is given."""
+    """The expected subject, if only its beginning is given and matches."""
     if expected and subject and expected.endswith("…") and subject.startswith(expected[:-1]):
         return expected
     return subject

@@ -1,7 +1,7 @@
-"""How fast a listing sells, beside chance: what makes a model of time on market worth training.
+"""How fast a listing sells, apart from chance: what a time-on-market model can learn.
 
-Everything here is a guess at how such markets work, in numbers that are easy to read; it is there
-for features to find, not to teach anybody what phones are worth.
+Everything here is a guess at how such markets work, in simple numbers. It gives features something
+to find; it does not say what phones are worth.
 """
 
 from sandbox.sample.facts import Facts, moment
@@ -20,7 +20,7 @@ _DEMAND = (
     ("16e", 1.4),
     ("Air", 1.3),
 )
-"""What the models' names end in, and how many times the hours of the plain model they take."""
+"""Endings of models' names, with their hours as a multiple of the plain model's."""
 
 _MONTHS = (1.15, 1.0, 0.95, 0.95, 1.0, 1.1, 1.4, 1.1, 1.25, 1.05, 0.85, 0.65)
 """From January on: presents in December, holidays in July, new phones in September."""

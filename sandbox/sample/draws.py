@@ -18,8 +18,8 @@ Draw = Callable[[], float]
 def stream(seed: int, purpose: int, chunk: int) -> Draw:
     """Return the stream that belongs to one chunk of listings and one purpose.
 
-    Purposes have streams of their own so that a table can be generated alone: the listings, the AI
-    rows and the image rows agree on the facts without reading one another's draws.
+    Each purpose has its own stream, so that each table can be generated alone: listings, AI rows
+    and image rows agree on the facts without reading each other's draws.
     """
     return Random((((seed << 8) | purpose) << 32) | chunk).random
 

@@ -1,4 +1,4 @@
-"""What is true of a listing, whichever table tells of it.
+"""The facts about a listing, which all tables share.
 
 The listing rows, the AI rows and the image rows are generated one after another, each from these
 facts, so that a million listings never have to be in memory at once.
@@ -70,7 +70,7 @@ _ROUNDINGS = weighted(((100, 0), 4), ((50, 0), 3), ((100, 1), 2), ((100, 10), 2)
 
 
 def in_chunks(options: SampleOptions, purpose: int) -> Iterator[tuple[Facts, Draw]]:
-    """Yield each listing's facts with the stream of a purpose, from which its reader draws on."""
+    """Yield each listing's facts, with the stream of a purpose for further draws."""
     for first in range(0, options.listings, CHUNK):
         chunk = first // CHUNK
         draw_fact = stream(options.seed, FACTS, chunk)

@@ -15,12 +15,12 @@ from feature_store.errors import StoreError
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command that only looks has found.
+    """The result of a command that only reads.
 
     Attributes:
-        lines: for a person; `terminal.Heading` and `terminal.Alarm` stand out.
+        lines: for a person; `terminal.Heading` and `terminal.Alarm` are highlighted.
         rows: the same as flat objects, each with the same fields.
-        error: what is wrong with what was found; None if all is well.
+        error: the problem that was found; None if all is well.
     """
 
     lines: Sequence[str]
@@ -29,9 +29,9 @@ class Answer:
 
 
 def as_json(command: str, rows: Sequence[dict[str, Any]], error: Exception | None = None) -> str:
-    """The one shape that every command gives: ``command``, ``ok``, ``error``, ``rows``.
+    """The JSON of every command: ``command``, ``ok``, ``error``, ``rows``.
 
-    Moments and days are as ISO 8601, durations in seconds.
+    Moments and days are in ISO 8601, durations in seconds.
     """
     told = None
     if error is not None:
@@ -46,7 +46,7 @@ def as_json(command: str, rows: Sequence[dict[str, Any]], error: Exception | Non
 
 
 def _finite(value: object) -> object:
-    """JSON has no NaN and no infinity: they come as text."""
+    """JSON has no NaN and no infinity: they become text."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

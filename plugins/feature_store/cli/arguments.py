@@ -1,4 +1,4 @@
-"""What the arguments of the command line may be."""
+"""Checks the arguments of the command line."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from feature_store.errors import BadInput
 from feature_store.settings import Settings
 from feature_store.text_format import bounded, fault, is_placeholder
 
-# A name, a day, a reason: what is longer is a file that was given in the place of one.
+# For a name, a day or a reason. A longer text is most likely a file given by mistake.
 _MOST_CHARACTERS = 10_000
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints stay short, whatever they quote."""
+    """A parser whose messages stay short, whatever they quote."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, as argparse does."""
+        """Print what is wrong, as argparse does."""
         super().error(bounded(message))
 
 
 def offer_json(command: argparse.ArgumentParser, words: str = "print JSON, for monitors") -> None:
-    """Let a command be asked for JSON."""
+    """Add the option for JSON to a command."""
     command.add_argument("--json", action="store_true", help=words)
 
 

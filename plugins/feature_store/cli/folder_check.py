@@ -1,4 +1,4 @@
-"""The command that looks at a store's folder without a database."""
+"""The command that checks a store's folder without a database."""
 
 from __future__ import annotations
 

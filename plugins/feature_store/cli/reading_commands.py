@@ -78,7 +78,7 @@ def _report(
     holder = Holder(options.dag or dag_id, options.run_id or run_id)
     if options.json:
         return Answer([], [summary(read_record(connection, holder.dag_id, holder.run_id))])
-    # Brings in what writes pages, which nothing else needs.
+    # Imports what renders pages, which no other command needs.
     from feature_store.reporting.report.render import write_report
 
     exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)

@@ -1,10 +1,10 @@
-r"""What the command line writes, made harmless for the terminal that shows it.
+r"""Makes what the command line writes harmless for the terminal that shows it.
 
 Much of it was written by others: rows, reasons, run ids and messages of the database, values of
-files. A terminal obeys what it is sent (it moves the cursor, sets titles, fills the clipboard), and
-marks of direction show text in another order than it has. So what is no plain text is shown as
-Python writes it (``\x1b``, ``\u202e``). Lines and tabs stay. Colours come from `say` alone: on a
-terminal, unless NO_COLOR is set.
+files. A terminal obeys control characters (it moves the cursor, sets titles, fills the clipboard),
+and direction marks change the order of shown text. So everything but plain text is shown as Python
+escapes it (``\x1b``, ``\u202e``). Lines and tabs stay. Only `say` adds colours: on a terminal,
+unless NO_COLOR is set.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import IO, Any, cast
 
-# Control characters, marks without a shape (directions among them), halves of characters, and
-# separators of lines and paragraphs that are no line feed.
+# Control characters, invisible marks (such as directions), halves of characters, and separators of
+# lines and paragraphs other than a line feed.
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
@@ -25,19 +25,19 @@ _RESET = "\x1b[0m"
 
 
 class Heading(str):
-    """A line that leads."""
+    """A heading."""
 
     style = "\x1b[1m"
 
 
 class Alarm(str):
-    """A line that says what is not as it should be."""
+    """A line about a problem."""
 
     style = "\x1b[31m"
 
 
 def plain(text: str) -> str:
-    """A text with nothing in it that a terminal would obey."""
+    """A text without anything that a terminal would obey."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
@@ -45,17 +45,17 @@ def plain(text: str) -> str:
 
 @contextmanager
 def plain_output() -> Iterator[None]:
-    """Within it, whatever is written to the standard streams is plain, by whomever.
+    """Make everything plain that is written to the standard streams within it.
 
     Raises:
-        BrokenPipeError: whoever read them has gone.
+        BrokenPipeError: the reader has closed the pipe.
     """
     out, err = (cast("IO[str]", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         try:
             yield
         finally:
-            out.flush()  # now, where it can be told, and not as Python ends
+            out.flush()  # here, where it can be handled, and not when Python exits
 
 
 def say(*lines: str, to: IO[str] | None = None) -> None:
@@ -70,7 +70,7 @@ def say(*lines: str, to: IO[str] | None = None) -> None:
 
 
 def close_quietly() -> None:
-    """Let what is left to be written go nowhere: nobody reads it."""
+    """Discard what is still to be written: nobody reads it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -83,7 +83,7 @@ def _shown(character: str) -> str:
 
 
 class _Plain:
-    """A stream of text; what its encoding does not know is escaped, too."""
+    """A stream of text; it also escapes what its encoding lacks."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -95,14 +95,14 @@ class _Plain:
         return len(text)
 
     def write_in(self, style: str, line: str) -> None:
-        """Write a line in a style; what it says cannot change that."""
+        """Write a line in a style, which its text cannot change."""
         self._stream.write(style)
         self.write(line)
         self._stream.write(f"{_RESET}\n")
 
     @property
     def shows_colours(self) -> bool:
-        """On a terminal that can, for a person who does not mind."""
+        """Whether to use colours: on a terminal that supports them, unless NO_COLOR is set."""
         able = os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR")
         return able and self._stream.isatty()
 

@@ -26,7 +26,7 @@ async def _logged_in(
     _: Annotated[str | None, Depends(oauth2_scheme)],  # for the schema alone, as in Airflow's own
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
 ) -> BaseUser:
-    """Who asks. To Airflow a token that is forged, damaged or logged out is 403, not 401."""
+    """The user. Airflow answers 403, not 401, to a forged, damaged or logged-out token."""
     try:
         return await get_user(request, None, bearer)
     except HTTPException as error:
@@ -34,7 +34,7 @@ async def _logged_in(
 
 
 User = Annotated[BaseUser, Depends(_logged_in)]
-"""Who asks; 401 if nobody is logged in (any more)."""
+"""The user; 401 if nobody is logged in, or the login has expired."""
 
 
 def _may_read_the_dag(request: Request, user: User) -> None:
@@ -46,7 +46,7 @@ may_read_the_dag = Depends(_may_read_the_dag)
 """Answers 403 to whoever is logged in and may not read the DAG."""
 
 NO_NUL = r"^[^\x00]*$"
-"""Of names: PostgreSQL's text cannot hold that character."""
+"""For names: PostgreSQL's text cannot contain that character."""
 DagId = Annotated[str, Query(description="The DAG of the run.", max_length=250, pattern=NO_NUL)]
 
 

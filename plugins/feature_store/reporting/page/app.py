@@ -1,4 +1,4 @@
-"""The page's application: its routes, all of them only for whoever may read the store's DAG."""
+"""The page's application: its routes, only for users who may read the store's DAG."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _RunId = Annotated[str, Query(description="The run.", max_length=250, pattern=NO
 
 
 def create_app() -> FastAPI:
-    """Make the application, to be mounted below Airflow's own."""
+    """Make the application, which is mounted below Airflow's own."""
     app = FastAPI(
         title="Feature store",
         description=_ABOUT,
@@ -121,9 +121,9 @@ def _add_page(app: FastAPI) -> None:
 def _add_store(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/now", tags=["store"], summary="The store now")
     async def now(user: User) -> Now:
-        """The verdict in one line, every relation, the contracts as live, what is open.
+        """The verdict in one line, every relation, the contracts as they are now, open findings.
 
-        A store that has not been created is an answer, too: its standing is `empty`.
+        A store that has not been created also gets an answer: its standing is `empty`.
         """
         return await sessions.ask(user, read_now)
 
@@ -132,7 +132,7 @@ def _add_store(app: FastAPI, sessions: Sessions) -> None:
         user: User,
         days: Annotated[Span, Query(description="How far back.")] = Span.QUARTER,
     ) -> Nights:
-        """Every run, every refresh and every finding of history of so many days."""
+        """Every run, refresh and finding of history of that many days."""
         return await sessions.ask(user, partial(read_nights, days=days))
 
     @app.get(
@@ -144,19 +144,19 @@ def _add_store(app: FastAPI, sessions: Sessions) -> None:
     async def relation(
         user: User, name: Annotated[str, Path(description="schema.relation", max_length=250)]
     ) -> RelationSource:
-        """Its SQL as its file has it, and its columns as the database has them."""
+        """Its SQL from its file, and its columns from the database."""
         return await sessions.ask(user, partial(read_relation_source, relation=name))
 
 
 def _add_features(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/api/features", tags=["features"], summary="All features of all sets")
     def features() -> Features:
-        """As the contract files have them, with the ids of the exceptions that reach each."""
+        """As in the contract files, with the ids of the exceptions that reach each feature."""
         return read_features(read_files(read_settings().include_dir))
 
     @app.get("/api/profiles", tags=["features"], summary="All features over the last nights")
     async def profiles(user: User) -> Profiles:
-        """Shares of rows without a value and drift, night by night, from the record alone."""
+        """Shares of rows without a value, and drift, night by night, from the record only."""
         return await sessions.ask(user, read_profiles)
 
     @app.get(
@@ -213,7 +213,7 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
             ),
         ],
     ) -> ServedBesideToday:
-        """Where the page's role may read rows of the set and of its log; else there is none."""
+        """Only if the page's role may read rows of the set and of its log."""
         return await sessions.ask(
             user, partial(read_served, feature_set=feature_set, entity=entity)
         )
@@ -228,7 +228,7 @@ def _add_runs(app: FastAPI, sessions: Sessions) -> None:
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="The most runs to return.")] = 50,
     ) -> Runs:
-        """For older ones ask again with the last one's `prepared_at` as `before`."""
+        """For older runs, ask again with the last one's `prepared_at` as `before`."""
         return await sessions.ask(
             user, lambda connection, settings, _: read_runs(connection, settings, before, limit)
         )
@@ -237,7 +237,7 @@ def _add_runs(app: FastAPI, sessions: Sessions) -> None:
     async def run(
         user: User, dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks
     ) -> RunDetail:
-        """What it checked and found, what it refreshed, and its tasks as Airflow has them."""
+        """What it checked, found and refreshed, and its tasks in Airflow."""
         found = await sessions.ask(user, partial(read_run, dag_id=dag_id, run_id=run_id))
         tasks, words = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
         return found.model_copy(update={"tasks": tasks, "tasks_words": words})
@@ -254,7 +254,7 @@ def _add_report(app: FastAPI, sessions: Sessions) -> None:
         responses={**_NOT_FOUND, **_INVALID},
     )
     async def report(user: User, dag_id: DagId, run_id: _RunId) -> HTMLResponse:
-        """The same HTML that the run left as a file, and that its mail names."""
+        """The same HTML as the run's report file, which its mail links."""
         told = await sessions.ask(user, drawable(dag_id, run_id))
         return HTMLResponse(
             await reports.get(user, told), headers={"Content-Security-Policy": headers.REPORT}

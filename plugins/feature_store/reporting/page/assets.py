@@ -13,8 +13,8 @@ from feature_store.reporting.page.problems import NotFound
 FOLDER = Path(__file__).parent / "static"
 PAGE = "page.html"
 VERSION = "1"
-"""Of the JSON: raised when what is there changes its meaning or goes away."""
-# Named here, not guessed from the machine: a script of another type does not run under nosniff.
+"""The version of the JSON, raised when something changes its meaning or goes away."""
+# Fixed here, not taken from the machine: with nosniff a script of another type does not run.
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -36,8 +36,9 @@ _known: dict[tuple[Path, int], _Asset] = {}
 def serve(request: Request, name: str) -> Response:
     """Answer with a file of the page.
 
-    A browser keeps it and asks each time whether it is still the same, for the page's modules name
-    each other without a version. Asked for with ``?v=`` and the right version it never asks again.
+    A browser caches it and asks each time whether it has changed, because the page's modules name
+    each other without a version. With ``?v=`` and the right version, the browser does not ask
+    again.
 
     Raises:
         NotFound: the page has no such file.
@@ -53,7 +54,7 @@ def serve(request: Request, name: str) -> Response:
         if is_version
         else "private, no-cache",
     }
-    # A proxy may have compressed it, and says so by W/.
+    # A proxy that compressed it marks the tag with W/.
     held = request.headers.get("if-none-match", "").removeprefix("W/")
     if held == tag:
         return Response(status_code=304, headers=headers)
@@ -61,7 +62,7 @@ def serve(request: Request, name: str) -> Response:
 
 
 def _names() -> set[str]:
-    # Looked up in a list, so that no name that is asked for is ever given to the file system.
+    # Looked up in a list, so that a requested name never reaches the file system.
     return {path.name for path in FOLDER.glob("*") if path.suffix in _TYPES}
 
 

@@ -1,4 +1,4 @@
-"""Sessions that only read: one for each request, few at once, each given back before it is told."""
+"""Read-only sessions: one per request, few at once, each released before the answer is sent."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Answer = TypeVar("Answer")
 class Sessions:
     """The page's sessions in one process of the API server.
 
-    The server answers all of Airflow with one set of threads. So the page reads in threads of its
-    own, as many as it may have sessions, and who waits for one waits without a thread. One user has
-    no more than half of them, however much that user asks.
+    The server answers all of Airflow with one set of threads. So the page reads in its own threads,
+    one per session, and waiting for a session needs no thread. One user gets at most half of the
+    sessions.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Sessions:
         """Prepare them.
 
         Args:
-            most: sessions at once.
-            patience: seconds that a request waits for one.
-            waiting: how many requests of one user wait at once.
+            most: the most sessions at once.
+            patience: seconds that a request waits for a session.
+            waiting: how many requests of one user may wait at once.
         """
         self._places = CapacityLimiter(most)
         self._of_one = max(most // 2, 1)
@@ -55,10 +55,10 @@ class Sessions:
     async def ask(
         self, user: BaseUser, read: Callable[[Connection[Any], Settings, Files], Answer]
     ) -> Answer:
-        """Read something in a session for a user, and give the session back.
+        """Read something in a session for a user, then release the session.
 
         Raises:
-            Busy: too many others ask.
+            Busy: there are too many other requests.
             BadInput: Airflow does not know the connection, or a file of the store cannot be used.
             CannotConnect: the server cannot be reached or refuses the login.
         """
@@ -73,14 +73,14 @@ class Sessions:
         if own.statistics().tasks_waiting < self._waiting:
             with move_on_after(self._patience) as waiting:
                 async with own, self._places:
-                    waiting.deadline = math.inf  # what is being read is read to its end
+                    waiting.deadline = math.inf  # a read that has begun is not interrupted
                     return await to_thread.run_sync(read_in_session, limiter=CapacityLimiter(1))
         raise Busy("Too many people ask for the feature store's record at this moment.")
 
 
 @contextmanager
 def read_only(settings: Settings) -> Iterator[Connection[Any]]:
-    """Open a session in one transaction that sees one state of the store, and can only read.
+    """Open a read-only session in one transaction that sees one state of the store.
 
     Args:
         settings: names the Airflow connection.

@@ -125,7 +125,7 @@ def _bins(feature: Feature, told: dict[str, Any]) -> list[Bin]:
 
 
 def _intervals(edges: list[float], whole: bool) -> list[str]:
-    """What each bin holds: below the first edge, from each edge to the next, from the last on."""
+    """What each bin has: below the first edge, between edges, from the last edge on."""
     if not edges:
         return ["any"]
     between = [
@@ -165,7 +165,7 @@ def _quoted(name: str) -> str:
 def _samples(
     connection: Connection[Any], feature_set: FeatureSet, feature: Feature
 ) -> list[Sampled]:
-    """A few values as they were served, whatever the log has first: nothing is scanned for them."""
+    """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
     if served is None or not may_read(connection, log):
         return []

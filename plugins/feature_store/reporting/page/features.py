@@ -1,4 +1,4 @@
-"""Features: what each is, what taints it, and how full it was run by run."""
+"""Features: what each is, its exceptions, and its share of NULLs run by run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_features(files: Files) -> Features:
 
 
 def _in_order(files: Files) -> list[FeatureSet]:
-    """The sets that carry t0 themselves, then those that are joined to one."""
+    """The sets that have t0 themselves, then those that are joined to one."""
     return sorted(
         files.feature_sets,
         key=lambda s: (s.served is None or s.served.t0.relation != s.relation, s.name),
@@ -100,7 +100,7 @@ def read_feature(
 
 
 def _comment(connection: Connection[Any], relation: Name, column: str) -> str:
-    """What the database says of the column."""
+    """The column's comment in the database."""
     row = connection.execute(
         "SELECT col_description(a.attrelid, a.attnum) FROM pg_catalog.pg_attribute AS a "
         "WHERE a.attrelid = to_regclass(%s) AND a.attname = %s",

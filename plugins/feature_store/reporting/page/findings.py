@@ -1,4 +1,4 @@
-"""Findings of history as the page shows them: without the rows of examples, which can be many."""
+"""Findings of history for the page: without example rows, which can be many."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHERE {} ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id
 
 
 def open_findings(connection: Connection[Any]) -> list[FindingLine]:
-    """What nobody has answered for yet."""
+    """The open findings."""
     return _find(connection, "outcome IS NULL")
 
 

@@ -1,4 +1,4 @@
-"""Headers of every answer: nothing from outside, no script in the text, framed by Airflow alone."""
+"""Headers of every answer: nothing from outside, no inline scripts, framed only by Airflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAGE = (
     "font-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-# A report is one file with its styles and charts in it. It runs nothing and is of no origin.
+# A report is one file with its styles and charts. It runs no scripts and has no origin.
 REPORT = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'; sandbox"
@@ -31,7 +31,7 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, and its answer back with the headers."""
+        """Pass a request on, and return its answer with the headers."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -50,7 +50,7 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on."""
+        """Pass a request on."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What a feature is made of, as the latest trace tells it."""
+"""What a feature is made of, from the latest trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's JSON holds. The OpenAPI schema is made from it, so it says what is meant."""
+"""The page's JSON. The OpenAPI schema is made from it, so every field says what it means."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Plain(BaseModel):
-    """A value that nobody changes."""
+    """An immutable value."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Standing(StrEnum):
-    """How the whole store stands, in one word."""
+    """The state of the whole store, in one word."""
 
     CERTIFIED = "certified"
     REVIEW = "review"
@@ -27,7 +27,7 @@ class Standing(StrEnum):
 
 
 class RelationState(StrEnum):
-    """How the rows of a relation stand to what was proven."""
+    """How a relation's rows compare with what was proven."""
 
     CERTIFIED = "certified"
     UNPROVEN = "unproven"

@@ -30,7 +30,7 @@ GROUP BY relation
 
 
 def read_nights(connection: Connection[Any], settings: Settings, files: Files, days: int) -> Nights:
-    """Read so many days of runs, refreshes and findings.
+    """Read that many days of runs, refreshes and findings.
 
     Raises:
         NotReady: the store has not been created.

@@ -1,4 +1,4 @@
-"""The store as it stands."""
+"""The store now."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from feature_store.schema.object_states import has_audit
 from feature_store.settings import Settings
 from feature_store.validation.certification import certified_in_words
 
-# The store's own threshold, by which its warning is given; a store without it has no such verdict.
+# The store's own threshold for its warning. Without it, there is no such verdict.
 _TURN = """
 SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
 FROM feature_store_audit.lease AS l
@@ -47,7 +47,7 @@ WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
 
 
 def read_now(connection: Connection[Any], settings: Settings, files: Files) -> Now:
-    """Read the store as it stands; one that has not been created stands empty."""
+    """Read the store's current state; one that has not been created is empty."""
     at = _clock(connection)
     if not has_audit(connection):
         facts = Facts(
@@ -143,7 +143,7 @@ def _certified_at(connection: Connection[Any]) -> datetime | None:
 
 
 def _readable(contract: ContractNow, relations: list[RelationNow]) -> ContractNow:
-    """With the answer to "may I read it now?", as require_certified gives it."""
+    """Add the answer to "may I read it now?", as require_certified gives it."""
     carrier = [r for r in relations if r.name == contract.relation]
     doubts = [doubt for r in carrier for doubt in not_proven(r)]
     readable = bool(carrier) and not doubts and contract.stamped_hash is not None

@@ -1,4 +1,4 @@
-"""Why a request has no answer, in words; what only the operator may know goes to the log."""
+"""Why a request has no answer, in words; details for the operator go to the log."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LOGIN = Markup('<p><a href="{}" target="_top">Log in again</a></p>')
 
 
 class NotFound(Exception):
-    """What was asked for is not there.
+    """What was asked for does not exist.
 
     Attributes:
         problem: what is not there.
@@ -60,7 +60,7 @@ class NotFound(Exception):
 
 
 class Busy(Exception):
-    """Too many ask at once; a moment later there may be an answer.
+    """Too many requests at once; a moment later there may be an answer.
 
     Attributes:
         problem: for what.
@@ -111,7 +111,7 @@ def _store(request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError)
     log.warning("The page has no answer: %s", error)
     if isinstance(error, CannotConnect):
-        # The error names host and login, which not everybody who may look needs to know.
+        # The error names host and login, which not every reader needs to know.
         return _unavailable(
             request,
             "The feature store's database cannot be reached, or refuses the API server's login.",

@@ -1,4 +1,4 @@
-"""What the page's JSON holds of profiles, of what was served, and of a relation's own SQL."""
+"""The page's JSON of profiles, of what was served, and of a relation's SQL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FeatureTrend(Plain):
 
 
 class Profiles(Plain):
-    """How full all features are, and how far they have drifted."""
+    """The share of NULLs and the drift of all features."""
 
     since: date
     sets: list[ProfiledSet]
@@ -68,7 +68,7 @@ class MonthLine(Plain):
 
 
 class DriftLine(Plain):
-    """How far a feature had drifted by one run."""
+    """A feature's drift in one run."""
 
     dag_id: str
     run_id: str
@@ -86,7 +86,7 @@ class Sampled(Plain):
 
 
 class FeatureProfile(Plain):
-    """What the values of a feature look like, by the latest run that profiled it."""
+    """The profile of a feature, from the latest run that profiled it."""
 
     of: ProfiledSet | None = Field(description="null until a run has profiled it.")
     rows: int | None
@@ -111,7 +111,7 @@ class FeatureProfile(Plain):
 
 
 class RelationColumn(Plain):
-    """A column as the database has it."""
+    """A column of the database."""
 
     name: str
     type: str

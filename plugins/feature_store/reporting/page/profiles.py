@@ -1,4 +1,4 @@
-"""How full the features are and how far they have drifted, from the record alone."""
+"""The share of NULLs and the drift of features, from the record only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
 
 NIGHTS = 60
-"""So many days back a small chart goes."""
+"""How many days a small chart covers."""
 
 _SETS = """
 SELECT DISTINCT ON (p.feature_set)
@@ -98,7 +98,7 @@ def _trend(
     thresholds: Mapping[str, float],
 ) -> FeatureTrend:
     by_night, usual, stamp = drift or ([], None, None)
-    # As the expectation no_feature_has_drifted judges; a store without it has no such thresholds.
+    # As in the expectation no_feature_has_drifted; a store without it has no such thresholds.
     most = thresholds.get("most_drift", math.inf)
     month = by_night[-1] if by_night else None
     beyond = max(most, thresholds.get("most_drift_to_usual", 1) * (usual or 0))
@@ -115,7 +115,7 @@ def _trend(
 
 
 def may_read(connection: Connection[Any], *relations: Name) -> bool:
-    """Whether the page's role may read all of them; false where one is not there."""
+    """Whether the page's role may read all of them; false if one is missing."""
     row = connection.execute(
         "SELECT count(*) FROM pg_catalog.pg_class AS c "
         "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "

@@ -1,4 +1,4 @@
-"""The proofs that are not as a person stamped them; the files are read again after they changed."""
+"""The proofs that differ from their stamp; files are read again only after they changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _known: dict[Path, tuple[_State, tuple[Proof, ...]]] = {}
 
 
 def unstamped_proofs(connection: Connection[Any], include_dir: Path) -> list[str]:
-    """Each such proof with how it differs; of files that cannot be used, why."""
+    """Each such proof with how it differs; or why the files cannot be used."""
     try:
         return list(unstamped_of(connection, _proofs(include_dir)))
     except BadInput as error:

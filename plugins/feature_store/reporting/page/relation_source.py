@@ -1,4 +1,4 @@
-"""What a relation is made of: its file as it stands, and its columns as the database has them."""
+"""What a relation is made of: its file, and its columns in the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feature_store.reporting.page.profile_models import RelationColumn, Relation
 from feature_store.reporting.page.store_files import Files
 from feature_store.settings import Settings
 
-# From the catalog alone: nobody needs to read the relation for it, or waits for a refresh.
+# From the catalog only: it needs no right to read the relation, and does not wait for a refresh.
 _COLUMNS = """
 SELECT
     a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
@@ -30,7 +30,7 @@ ORDER BY a.attnum
 def read_relation_source(
     connection: Connection[Any], settings: Settings, files: Files, relation: str
 ) -> RelationSource:
-    """Read both.
+    """Read file and columns.
 
     Raises:
         NotFound: no file of the store builds it.

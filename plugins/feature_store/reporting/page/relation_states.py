@@ -1,4 +1,4 @@
-"""Every relation as its last refresh left it, and how its rows stand to what was proven."""
+"""Every relation's last refresh, and whether its rows are still the proven ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.page.models import RelationNow, RelationState, RunLine
 from feature_store.reporting.page.store_files import Described, Files
 
-# From the catalog alone, so that nobody waits for a refresh that has its relation locked.
+# From the catalog only, so that this does not wait for a refresh that locks its relation.
 _RELATIONS = """
 SELECT
     w.relation,
@@ -49,7 +49,7 @@ LEFT JOIN feature_store_audit.reuse AS u
 
 @dataclass(frozen=True)
 class _Row:
-    """What is recorded of a relation, and what the catalog says."""
+    """A relation in the record and in the catalog."""
 
     relation: str
     is_there: bool
@@ -77,7 +77,7 @@ def read_relations(
     Args:
         connection: a session whose search_path has no schema of the store.
         files: what the files say.
-        latest: the run that had its turn last; what an earlier try of it reused is past.
+        latest: the run that held the lease last; only reuse by its current try counts.
     """
     names = list(files.relations)
     with connection.cursor(row_factory=class_row(_Row)) as cursor:
@@ -101,11 +101,11 @@ NOT_PROVEN = (
     RelationState.WITHDRAWN,
     RelationState.REWRITTEN,
 )
-"""What ``require_certified`` refuses, or would if it looked for it."""
+"""States that ``require_certified`` refuses, or would refuse if it checked for them."""
 
 
 def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
-    """Each relation, with what is not proven among all that it reads, near or far."""
+    """Each relation, with the unproven relations that it reads, at any distance."""
     labels = {r.name: r.label for r in relations}
     doubts: dict[str, set[str]] = {}
     for relation in relations:  # each after what it reads
@@ -119,7 +119,7 @@ def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
 
 
 def not_proven(relation: RelationNow) -> list[str]:
-    """The short names of what is not proven of a relation: itself, and what it stands on."""
+    """The short names of what is unproven: the relation itself, and what it reads."""
     own = [relation.label] if relation.state in NOT_PROVEN else []
     return [*own, *relation.stands_on]
 
@@ -153,7 +153,7 @@ def _now(relation: Described, row: _Row) -> RelationNow:
 
 
 def _state(relation: Described, row: _Row) -> tuple[RelationState, str]:
-    """As ``require_certified`` in the database judges a relation, and in its order."""
+    """A relation's state, by the rules and in the order of ``require_certified``."""
     if not row.is_there:
         return RelationState.MISSING, "It is not in the database: bin/feature-store apply."
     if not relation.is_refreshed:

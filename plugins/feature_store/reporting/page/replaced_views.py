@@ -1,4 +1,4 @@
-"""Plain views whose query is no longer what apply recorded, which no file node tells."""
+"""Plain views whose query differs from what apply recorded; no file node shows this."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.page.models import RelationNow, RelationState
 from feature_store.reporting.page.store_files import Files
 
-# Another major version words the same query otherwise.
+# Another major version writes the same query differently.
 _REPLACED = """
 SELECT w.relation
 FROM unnest(%s::text[], %s::text[]) AS w (relation, quoted)
@@ -23,12 +23,12 @@ _WORDS = "Somebody has replaced its query since apply: bin/feature-store plan sh
 
 
 def replaced_views(connection: Connection[Any], files: Files) -> frozenset[str]:
-    """The names of those views; none while a refresh has what they read locked, which soon ends."""
+    """The names of those views; none while a refresh locks what they read."""
     names = [name for name, relation in files.relations.items() if not relation.is_refreshed]
     quoted = [Name.parse(name).quoted for name in names]
     try:
         with connection.transaction(force_rollback=True):
-            # To word a view's query the server locks what it reads, and nobody is to wait for it.
+            # To show a view's query the server locks what it reads; do not wait for that.
             connection.execute("SET LOCAL lock_timeout = '100ms'")
             return frozenset(name for (name,) in connection.execute(_REPLACED, (names, quoted)))
     except psycopg.errors.LockNotAvailable:
@@ -36,7 +36,7 @@ def replaced_views(connection: Connection[Any], files: Files) -> frozenset[str]:
 
 
 def tell(relations: list[RelationNow], replaced: frozenset[str]) -> list[RelationNow]:
-    """The relations, with words for the views that were replaced."""
+    """The relations, with a note on the views that were replaced."""
     return [
         relation.model_copy(update={"state_words": _WORDS})
         if relation.name in replaced and relation.state is RelationState.LIVE

@@ -1,4 +1,4 @@
-"""Reports as the page serves them: drawn one at a time, outside any session, and kept."""
+"""Reports for the page: rendered one at a time, outside any session, and cached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT_BYTES = 32 * 2**20
 _WAITING = 16
 
 Drawable = tuple[RunRecord, tuple[DeclaredException, ...], tuple[str, ...]]
-"""All that a report is drawn from."""
+"""Everything that a report is rendered from."""
 
 
 def draw(drawable: Drawable) -> bytes:
@@ -34,11 +34,11 @@ def draw(drawable: Drawable) -> bytes:
 
 
 class Reports:
-    """The reports that one process of the API server has drawn.
+    """The reports that one process of the API server has rendered.
 
-    The same facts give the same report, so it is kept by its facts: what a later try of the run, or
-    a person, changes in them is drawn anew, and nothing must be told that it is out of date. They
-    are drawn one at a time, so that a crowd that asks for reports slows nothing else down.
+    The same facts give the same report, so the facts are the cache's key: if a later try of the
+    run, or a person, changes them, the report is rendered again. Reports are rendered one at a
+    time, so that many requests for reports do not slow down anything else.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Reports:
         kept_bytes: int = KEPT_BYTES,
         waiting: int = _WAITING,
     ) -> None:
-        """Begin with none.
+        """Start with an empty cache.
 
         Args:
-            draw: makes one, in a thread.
-            kept_bytes: how much is kept of those that were asked for last.
-            waiting: how many one user may have asked for that are not drawn yet.
+            draw: renders one, in a thread.
+            kept_bytes: the size of the cache; the latest reports are kept.
+            waiting: how many unrendered reports one user may wait for.
         """
         self._draw = draw
         self._kept: LRUCache[bytes, bytes] = LRUCache(kept_bytes, getsizeof=len)
@@ -62,10 +62,10 @@ class Reports:
         self._one = CapacityLimiter(1)
 
     async def get(self, user: BaseUser, drawable: Drawable) -> bytes:
-        """The report of these facts: as it is kept, as it is just being drawn, or drawn now.
+        """The report of these facts: cached, being rendered already, or rendered now.
 
         Raises:
-            Busy: too many others that this user has asked for wait to be drawn.
+            Busy: too many other reports for this user wait to be rendered.
         """
         key = hashlib.sha256(repr(drawable).encode()).digest()
         if key in self._kept:
@@ -75,7 +75,7 @@ class Reports:
             if sum(first == who for first, _ in self._drawing.values()) >= self._waiting:
                 raise Busy("Too many of your reports are being prepared at this moment.")
             self._drawing[key] = who, asyncio.create_task(self._drawn(key, drawable))
-        # Others may wait for it, too, when whoever asked first has gone.
+        # Others may wait for it even if the first user has gone.
         return await asyncio.shield(self._drawing[key][1])
 
     async def _drawn(self, key: bytes, drawable: Drawable) -> bytes:
@@ -89,7 +89,7 @@ class Reports:
 
 
 def drawable(dag_id: str, run_id: str) -> Callable[[Connection[Any], Settings, Files], Drawable]:
-    """What reads all that the report of a run is drawn from.
+    """A function that reads everything that the report of a run is rendered from.
 
     Raises:
         NotFound: the run is not recorded.

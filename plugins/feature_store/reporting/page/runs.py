@@ -1,4 +1,4 @@
-"""Runs of the DAG: their list, one of them whole, and what its report tells."""
+"""Runs of the DAG: the list, one run in full, and its report."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def read_run(
 
 
 def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> RunRecord:
-    """All that the report of a run tells.
+    """Everything that the report of a run shows.
 
     Raises:
         NotFound: it is not recorded.
@@ -132,7 +132,7 @@ def read_facts(connection: Connection[Any], dag_id: str, run_id: str) -> RunReco
 
 
 def run_line(facts: RunRecord) -> RunLine:
-    """A run that is known whole, as it stands in a list."""
+    """A fully known run, as a line of the list."""
     run = facts.run
     return RunLine(
         dag_id=run.dag_id,

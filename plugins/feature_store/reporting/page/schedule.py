@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 
 from feature_store.settings import Settings
 
-# What a nightly schedule has after its start: with it, a day and six hours are fresh enough.
+# Time for a nightly run after its start: so a store is fresh for a day and six hours.
 _LATE = timedelta(hours=6)
 
 
 def due(settings: Settings, at: datetime) -> datetime:
-    """The latest scheduled start by whose run the store should be certified at a moment."""
+    """The latest scheduled start whose run should have certified the store by a moment."""
     from croniter import croniter
 
     zone = ZoneInfo(settings.schedule_zone)
     moment = (at - _LATE).astimezone(zone)
-    # By the clock on the wall, as Airflow does: of an hour that comes twice it takes the second,
-    # and a time that is left out in spring comes an hour later.
+    # By local time, as Airflow does: if an hour comes twice it takes the second, and a time that is
+    # skipped in spring moves an hour later.
     times = croniter(settings.schedule, moment.replace(tzinfo=None) + timedelta(seconds=1))
     while True:
         shown: datetime = times.get_prev(datetime)

@@ -1,4 +1,4 @@
-"""One entity as it was served, beside what the store says of it today."""
+"""One entity as it was served, and as it is in the store today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far today's values of a feature lie from those that were served, by the latest run."""
+"""How much today's values of a feature differ from the served ones, by the latest run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDER BY array_position(%(ages)s, k.age)
 
 
 def read_skew(connection: Connection[Any], feature_set: str, feature: str) -> list[SkewShare]:
-    """By age, all ages first; nothing where none was measured."""
+    """By age, all ages first; empty if not measured."""
     with connection.cursor(row_factory=class_row(SkewShare)) as cursor:
         return cursor.execute(
             _SKEW, {"set": feature_set, "feature": feature, "ages": [ALL, *AGES]}

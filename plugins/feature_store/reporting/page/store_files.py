@@ -1,6 +1,6 @@
-"""What the package's files say of the store: its graph, its contracts, its declared exceptions.
+"""What the files say about the store: its graph, its contracts, its declared exceptions.
 
-Read in outline, as the DAG file does, without a parser of SQL, and again only after they changed.
+They are read in outline, as for the DAG file, without parsing SQL, and again only after a change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Described:
 
     Attributes:
         name: its name.
-        label: the short name that the documents give it; else its name without the schema.
+        label: its short name in the documents; else its name without the schema.
         what: what it is, in a few words.
         grain: what one row of it is.
         refresh: how it is refreshed.
-        level: steps from the sources, 0 for what reads only sources.
+        level: steps from the sources; 0 if it reads only sources.
         reads: the relations of the store and the sources that it reads.
         path: its file.
     """
@@ -52,15 +52,15 @@ class Described:
 
 @dataclass(frozen=True)
 class Files:
-    """All of it.
+    """Everything that the files say.
 
     Attributes:
-        profile: what the store is called, and where it lives.
+        profile: the store's name, and where it is.
         relations: by name, each after what it reads.
         sources: names of the user's tables.
         feature_sets: the contracts.
-        exceptions: that are declared.
-        suites: that a run checks, by name.
+        exceptions: the declared exceptions.
+        suites: the suites that a run checks, by name.
         tainted: the ids of the exceptions that reach a feature, by feature set and feature.
     """
 
@@ -73,7 +73,7 @@ class Files:
     tainted: dict[tuple[str, str], tuple[str, ...]]
 
     def label(self, relation: str) -> str:
-        """The short name of a relation, also of one that has no file any more."""
+        """The short name of a relation, also of one that no longer has a file."""
         known = self.relations.get(relation)
         return known.label if known else relation.partition(".")[2]
 
@@ -98,7 +98,7 @@ _known: dict[Path, tuple[_State, Files]] = {}
 
 
 def read_files(include_dir: Path) -> Files:
-    """Read them, or give what was read while none of them changes.
+    """Read the files, or return the last result if none of them has changed.
 
     Raises:
         BadInput: a file cannot be used.

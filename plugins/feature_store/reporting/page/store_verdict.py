@@ -1,4 +1,4 @@
-"""The verdict in one line: is the store fresh, certified and honest, or why not."""
+"""The verdict in one line: is the store fresh and certified, or why not?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from feature_store.reporting.page.schedule import due
 from feature_store.settings import Settings
 from feature_store.text_format import in_words, plural
 
-# A night takes minutes to hours; a holder of the lease that was silent for longer has died.
+# A run takes minutes to hours; a holder of the lease that was silent for longer is dead.
 _SILENT = timedelta(hours=6)
-# As `require_certified` forgives.
+# The same tolerance as in `require_certified`.
 _CLOCK_SET_RIGHT = timedelta(minutes=1)
 _LOG = "Read the log of the failed task, fix the cause, then clear that task with what follows it."
 
@@ -39,23 +39,23 @@ class Turn:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the verdict depends on.
+    """Everything that the verdict depends on.
 
     Attributes:
         at: now by the database's clock, which also stamps the record, in the store's zone.
-        settings: with the schedule, by which freshness is judged.
+        settings: with the schedule, which decides what counts as fresh.
         dag_id: the store's DAG.
         turn: the run that has the lease and no verdict yet.
-        latest: the run that had its turn last.
+        latest: the run that held the lease last.
         relations: every relation.
         contracts: every feature set.
-        open_findings: of history, that nobody has answered for.
+        open_findings: open findings of history.
         certified_at: when a run certified the store last.
-        replaced: short names of plain views whose query is not the one that apply recorded.
-        unstamped: proofs that are not as a person stamped them, each with how it differs.
-        answered_for: the latest day that a run which passed since the last due start answers for.
+        replaced: short names of plain views whose query differs from what apply recorded.
+        unstamped: proofs that differ from their stamp, each with how it differs.
+        answered_for: the latest as-of day of the runs that passed since the last due start.
         sources_until: the newest day of the sources.
-        most_days_old: how many days before the run's day that may be; None: nobody has said.
+        most_days_old: how many days before the run's day that may be; None: no limit is set.
     """
 
     at: datetime
@@ -140,7 +140,7 @@ def _failed(facts: Facts) -> Verdict | None:
     if latest is not None and latest.verdict == "passed":
         return None
     if latest is None or latest.verdict is None:
-        # One that died before it was on record has the lease and nothing else.
+        # A run that died before it was recorded has only the lease.
         silent = latest or facts.turn
         assert silent is not None  # else the store is empty
         words = f"Run {silent.run_id} has stopped without a verdict."

@@ -12,7 +12,7 @@ from feature_store.reporting.page.models import TaskLine
 
 
 def read_tasks(dag_id: str, run_id: str, may_see: bool) -> tuple[list[TaskLine], str]:
-    """The tasks of a run in the order in which they began, or words that say why there are none."""
+    """The tasks of a run in the order of their start, or words that say why there are none."""
     if not may_see:
         return [], "You may not see the tasks of this DAG in Airflow."
     wanted = select(TaskInstance).where(
