@@ -215,7 +215,7 @@ def test_a_relation_that_a_feature_set_is_bound_to_has_no_further_column(scratch
     )
     state, details = _state(_plan(scratch, include), F3)
     assert (state, details) == (
-        State.FOREIGN, "a feature set is bound to it, and it has extra columns: more more",
+        State.FOREIGN, "a feature set is bound to it, and it has extra columns: more",
     )  # fmt: skip
 
 
