@@ -11,13 +11,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
 from feature_store.reporting.page.findings import open_findings
-from feature_store.reporting.page.models import (
-    ContractNow,
-    FindingLine,
-    Now,
-    RelationNow,
-    RunLine,
-)
+from feature_store.reporting.page.models import ContractNow, FindingLine, Now, RelationNow, RunLine
 from feature_store.reporting.page.proofs import unstamped_proofs
 from feature_store.reporting.page.relation_states import (
     not_proven,

@@ -10,14 +10,9 @@ from psycopg.rows import class_row
 from feature_store.connection import Connection
 from feature_store.errors import BadInput
 from feature_store.reporting.page.findings import findings_of_run
-from feature_store.reporting.page.models import (
-    ExpectationLine,
-    RefreshLine,
-    RunDetail,
-    RunLine,
-    Runs,
-)
+from feature_store.reporting.page.models import RunLine
 from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.run_models import ExpectationLine, RefreshLine, RunDetail, Runs
 from feature_store.reporting.page.store_files import Files
 from feature_store.reporting.run.facts import RunRecord
 from feature_store.reporting.run.headline import what_broke
