@@ -12,6 +12,7 @@ from bench.reference import read_reference
 from bench.scratch import Scratch
 from bench.variants import SHIPPED, run_variant
 from feature_store.connection import Connection, one_value
+from feature_store.declarations.schema_rewrite import moved
 
 # In one night: one in 300 listings is new, one in 150 of the unsold is sold, one in 5,000 is
 # flagged. By a hash of the listing, so that every night changes others.
@@ -111,8 +112,7 @@ def _compact_sizes(connection: Connection, scratch: Scratch) -> dict[str, int]:
                 )
             )
             for index in relation.file.indexes.values():
-                text = index.text.replace(str(relation.name), f"pg_temp.{relation.name.relation}")
-                connection.execute(text.encode())
+                connection.execute(moved(index.text, {relation.name: "pg_temp"}).encode())
             sizes[str(relation.name)] = one_value(
                 connection,
                 "SELECT pg_total_relation_size(%s::regclass)",

@@ -9,7 +9,6 @@ part of the reference.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from bench.unordered import without_order
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.sql_file import read_sql_file
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import BadInput
@@ -95,20 +95,10 @@ def read_reference(store: Store, directory: Path = REFERENCE_DIR) -> Reference:
     return Reference(ordered, frozenset(files), store)
 
 
-def in_schema(text: str, names: Mapping[Name, str]) -> str:
-    """A statement with these relations' names moved to other schemas."""
-    spelled = {str(name): f"{schema}.{name.relation}" for name, schema in names.items()}
-    if not spelled:
-        return text
-    longest_first = sorted(spelled, key=len, reverse=True)
-    pattern = r"(?<![\w.])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![\w.])"
-    return re.sub(pattern, lambda match: spelled[match[0]], text)
-
-
-def moved(relation: Relation, names: Mapping[Name, str]) -> tuple[str, ...]:
+def statements_in(relation: Relation, names: Mapping[Name, str]) -> tuple[str, ...]:
     """The statements that create a relation and its indexes in another schema."""
     statements = (relation.file.create, *relation.file.indexes.values())
-    return tuple(in_schema(statement.text, names) for statement in statements)
+    return tuple(moved(statement.text, names) for statement in statements)
 
 
 def _needed(ours: Mapping[Name, Relation], mixed: Mapping[Name, Relation]) -> set[Name]:

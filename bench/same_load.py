@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from bench.reference import in_schema
 from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation, Store
 
 _TEMPORARY = "pg_temp"
@@ -31,7 +31,7 @@ def _work(connection: Connection, relation: Relation) -> None:
         connection.execute(_comparison(relation, table))
     else:
         for index in relation.file.indexes.values():
-            connection.execute(in_schema(index.text, {relation.name: _TEMPORARY}).encode())
+            connection.execute(moved(index.text, {relation.name: _TEMPORARY}).encode())
     connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
 

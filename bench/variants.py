@@ -14,11 +14,12 @@ from psycopg import sql
 from psycopg.errors import QueryCanceled
 
 from bench.reference import SCHEMA as REFERENCE_SCHEMA
-from bench.reference import Reference, in_schema, moved
+from bench.reference import Reference, statements_in
 from bench.scratch import SessionKind
 from feature_store.audit.lease import Holder, Lease, take_lease
 from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation
 from feature_store.refresh.refresh import refresh
 
@@ -135,7 +136,7 @@ def create_reference(connection: Connection, reference: Reference) -> None:
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(REFERENCE_SCHEMA)))
     names = {relation.name: REFERENCE_SCHEMA for relation in reference.relations}
     for relation in reference.relations:
-        for statement in moved(relation, names):
+        for statement in statements_in(relation, names):
             connection.execute(statement.encode())
 
 
@@ -234,7 +235,7 @@ def _build_floor(connection: Connection, relation: Relation) -> None:
         sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(table, relation.name.identifier)
     )
     for index in relation.file.indexes.values():
-        connection.execute(in_schema(index.text, {relation.name: FLOOR_SCHEMA}).encode())
+        connection.execute(moved(index.text, {relation.name: FLOOR_SCHEMA}).encode())
     connection.execute(sql.SQL("ANALYZE {}").format(table))
 
 

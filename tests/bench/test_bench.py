@@ -26,7 +26,7 @@ from bench.nights import time_checks, time_unchanged_night
 from bench.options import Options, Size, parse_sizes
 from bench.read_load import ReadLoad, percentiles
 from bench.readers_command import measure_readers, reader_tables, seen_by
-from bench.reference import Reference, in_schema, read_reference
+from bench.reference import Reference, read_reference
 from bench.scratch import Scratch, check_disk, scratch_store
 from bench.server import BenchServer, open_server
 from bench.tables import refresh_tables
@@ -45,6 +45,7 @@ from bench.variants import (
 )
 from bench.verify import RowsDiffer, verify
 from feature_store.connection import Connection, one_row
+from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import Name
@@ -210,7 +211,7 @@ def test_a_reference_with_other_rows_is_noticed(
 ) -> None:
     names = {relation.name: "reference" for relation in reference.relations}
     broken = next(r for r in reference.relations if r.name == name)
-    text = in_schema(broken.file.create.text, names)
+    text = moved(broken.file.create.text, names)
     assert right in text
     with scratch.session() as connection, connection.transaction(force_rollback=True):
         connection.execute(f"DROP MATERIALIZED VIEW reference.{name.relation} CASCADE")
@@ -325,11 +326,6 @@ def _rows_and_sales(scratch: Scratch) -> tuple[int, int]:
         return one_row(
             connection, 'SELECT count(*), count(sold_date) FROM "iPhone".iphone_listings'
         )
-
-
-def test_names_move_whole_or_not_at_all() -> None:
-    moved = in_schema('SELECT ml.a, ml.ab, xml.a FROM ml.a AS "ml.b"', {Name("ml", "a"): "r"})
-    assert moved == 'SELECT r.a, ml.ab, xml.a FROM r.a AS "ml.b"'
 
 
 @pytest.mark.parametrize(

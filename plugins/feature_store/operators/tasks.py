@@ -1,7 +1,8 @@
 """The DAG's operators: take the lease and look, refresh one relation, check one suite.
 
 The last operator, which gives the verdict, is in `verdict`. Each opens its own session and holds
-the store's lease (`store_operator`).
+the store's lease (`store_operator`). What it does there is in a module of its own: `prepare_steps`,
+`refresh_steps`, `suite_steps`, `verdict_steps`.
 """
 
 from __future__ import annotations

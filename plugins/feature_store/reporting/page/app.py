@@ -23,17 +23,10 @@ from feature_store.reporting.page.access import (
 )
 from feature_store.reporting.page.asked import StorePaths
 from feature_store.reporting.page.database import Sessions
+from feature_store.reporting.page.feature_models import FeatureDetail, Features
 from feature_store.reporting.page.feature_profile import read_feature_profile
 from feature_store.reporting.page.features import read_feature, read_features
-from feature_store.reporting.page.models import (
-    FeatureDetail,
-    Features,
-    Nights,
-    Now,
-    Problem,
-    RunDetail,
-    Runs,
-)
+from feature_store.reporting.page.models import Nights, Now, Problem
 from feature_store.reporting.page.nights import read_nights
 from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.problems import NotFound, add_handlers
@@ -46,6 +39,7 @@ from feature_store.reporting.page.profile_models import (
 from feature_store.reporting.page.profiles import read_profiles
 from feature_store.reporting.page.relation_source import read_relation_source
 from feature_store.reporting.page.reports import Reports, drawable
+from feature_store.reporting.page.run_models import RunDetail, Runs
 from feature_store.reporting.page.runs import read_run, read_runs
 from feature_store.reporting.page.served import read_served
 from feature_store.reporting.page.store_files import read_files

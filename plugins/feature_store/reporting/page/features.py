@@ -12,14 +12,14 @@ from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import BADGES, badge_of
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.relation_name import Name
-from feature_store.reporting.page.lineage import read_lineage
-from feature_store.reporting.page.models import (
+from feature_store.reporting.page.feature_models import (
     FeatureDetail,
     FeatureLine,
     Features,
     NullShare,
     SetLine,
 )
+from feature_store.reporting.page.lineage import read_lineage
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.skew import read_skew
 from feature_store.reporting.page.store_files import Files

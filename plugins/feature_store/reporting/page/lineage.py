@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from feature_store.connection import Connection
-from feature_store.reporting.page.models import ColumnStep, Lineage
+from feature_store.reporting.page.feature_models import ColumnStep, Lineage
 from feature_store.reporting.page.store_files import Files
 
 

@@ -11,15 +11,15 @@ from feature_store.connection import Connection
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.next_steps import next_steps
 from feature_store.reporting.page.findings import findings_of_run
-from feature_store.reporting.page.models import (
+from feature_store.reporting.page.models import RunLine
+from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.run_models import (
     ExpectationLine,
     RefreshLine,
     RunDetail,
-    RunLine,
     Runs,
     StepLine,
 )
-from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.store_files import Files
 from feature_store.reporting.run.facts import RunRecord
 from feature_store.reporting.run.headline import what_broke

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
-from feature_store.reporting.page.models import SkewShare
+from feature_store.reporting.page.feature_models import SkewShare
 from feature_store.validation.skew import AGES, ALL
 
 _SKEW = """

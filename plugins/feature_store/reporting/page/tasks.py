@@ -8,7 +8,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select  # noqa: TID253  # only the API server comes here
 
-from feature_store.reporting.page.models import TaskLine
+from feature_store.reporting.page.run_models import TaskLine
 
 
 def read_tasks(dag_id: str, run_id: str, may_see: bool) -> tuple[list[TaskLine], str]:

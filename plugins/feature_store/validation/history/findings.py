@@ -120,7 +120,7 @@ class Sighting:
         recount: only recounts have changed it since it was last seen, so nobody is told again.
     """
 
-    seen: Fingerprint | None
+    seen: Fingerprint
     difference: Difference
     reaches: tuple[AffectedDays, ...] = ()
     details: str = ""
@@ -161,8 +161,8 @@ def open_finding(
             "examples": json.dumps(d.examples),
             "reaches": json.dumps([_as_json(r) for r in sighting.reaches]),
             "details": sighting.details,
-            "rows": seen.rows if seen else 0,
-            "digest": seen.digest if seen else None,
+            "rows": seen.rows,
+            "digest": seen.digest,
             "recount": sighting.recount,
             "dag_id": run.dag_id,
             "run_id": run.run_id,

@@ -26,6 +26,7 @@ from feature_store.connection import Connection, one_value
 from feature_store.declarations.history_series import HistoryLayer, Role, in_order
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
+from feature_store.validation.history import opened_findings
 from feature_store.validation.history.definition_changes import (
     BaselineState,
     begin_if_redefined,
@@ -52,16 +53,13 @@ from feature_store.validation.history.moved_days import (
     moved_link,
     weigh,
 )
-from feature_store.validation.history.opened_findings import (
-    record_exceptions,
-    record_leaks,
-    record_reviews,
-)
 from feature_store.validation.history.recounts import read_known, told_apart
 from feature_store.validation.history.result import HistoryResult
 from feature_store.validation.history.unchanged_rows import SeenRows
 
 log = logging.getLogger(__name__)
+
+_LATEST = "SELECT max(as_of_day) FROM feature_store_audit.history_judgement WHERE as_of_day <= %s"
 
 
 def judge_history(
@@ -161,14 +159,8 @@ class _Judgement:
 
     def _settled_before(self, as_of_day: date, today: date) -> date:
         # A backfill runs for a past day; that does not make later days young again.
-        latest = one_value(
-            self._connection,
-            "SELECT max(as_of_day) FROM feature_store_audit.history_judgement "
-            "WHERE as_of_day <= %s",
-            (today,),
-        )
-        newest = max(as_of_day, latest or as_of_day)
-        return newest - timedelta(days=self._settings.settling_days)
+        latest = one_value(self._connection, _LATEST, (today,))
+        return max(as_of_day, latest or as_of_day) - timedelta(days=self._settings.settling_days)
 
     def _look(self, layer: HistoryLayer) -> Look:
         rows = LayerRows(self._connection, layer)
@@ -225,7 +217,7 @@ class _Judgement:
         elif look.layer.role is Role.OUTPUT:
             self._judge_output(look)
         else:
-            record_exceptions(self._connection, self._run, look, sorted(news))
+            opened_findings.record_exceptions(self._connection, self._run, look, sorted(news))
             self._move_days(look, look.differs)
 
     def _judge_input(self, look: Look, settled_before: date, then: dict[date, bytes]) -> None:
@@ -249,7 +241,7 @@ class _Judgement:
         counted = weighed.behind.keys() - weighed.weighty - weighed.leaks
         self._moves[look.layer.name] = ChangedDays(look.layer, look.moved - counted)
         held = odd - counted - weighed.weighty
-        record_leaks(self._connection, self._run, look, sorted(held - look.said))
+        opened_findings.record_leaks(self._connection, self._run, look, sorted(held - look.said))
         self._move_days(look, look.differs - held)
 
     def _settle(self, old: _Old) -> None:
@@ -261,7 +253,9 @@ class _Judgement:
             reached = {
                 day: affected_days(self._layers, old.look.layer, day, self._moves) for day in days
             }
-            record_reviews(self._connection, self._run, old.look, reached, recount=recount)
+            opened_findings.record_reviews(
+                self._connection, self._run, old.look, reached, recount=recount
+            )
         self._recounts[name] = recounted - reviewed
         self._move_days(old.look, self._recounts[name])
 

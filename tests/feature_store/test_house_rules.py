@@ -1,4 +1,4 @@
-"""Imports inside functions: few, and each says why it is not at the top of its file."""
+"""Rules of the house that no linter holds: imports inside functions, and how long a file may be."""
 
 from __future__ import annotations
 
@@ -52,3 +52,8 @@ def test_an_operator_brings_in_one_module_with_all_that_its_task_does() -> None:
     for operator, modules in found.items():
         assert len(modules) <= 1, operator
     assert found["RefreshOperator"] == {"feature_store.operators.refresh_steps"}
+
+
+def test_no_file_of_the_package_is_longer_than_300_lines() -> None:
+    long = {p.name: n for p in _FILES if (n := len(p.read_text().splitlines())) > 300}
+    assert long == {}
