@@ -122,10 +122,14 @@ LEFT JOIN feature_store_audit.proof AS p
 WHERE f.dag_id = %(dag)s AND f.run_id = %(run)s AND f.counts
 ORDER BY
     f.outcome = 'met', f.severity = 'warning',
-    -- What broke first leads, the others may only have passed it on: relations were first
-    -- refreshed in the order in which they read each other.
-    CASE WHEN f.outcome <> 'met' THEN (
-        SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r WHERE r.relation = f.relation
+    -- What broke first leads, the others may only have passed it on: sources, then relations in the
+    -- order in which they were first refreshed, which is that in which they read each other; then
+    -- plain views, which have no rows of their own.
+    CASE WHEN f.outcome <> 'met' THEN coalesce(
+        (SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r
+            WHERE r.relation = f.relation),
+        (SELECT 9223372036854775807 FROM feature_store_audit.definition AS d
+            WHERE d.object = f.relation)
     ) END NULLS FIRST,
     f.suite, f.relation, f.expectation
 """
