@@ -11,6 +11,8 @@ from sandbox.breakages.catalogue import BREAKAGES
 from sandbox.breakages.outcome import differences
 from sandbox.server import folder_for_servers
 
+from .breakages_of_bikes import OF_BIKES
+
 if TYPE_CHECKING:
     from sandbox.breakages.lab import Lab
 
@@ -26,6 +28,8 @@ def lab(server, airflow_database, tmp_path_factory) -> Iterator[Lab]:
 
 # Like another one, but for which proof or expectation finds it: that is held by tests of these.
 _LIKE_ANOTHER = {
+    "bikes-feature-gone",
+    "bikes-other-specification",
     "count-off-by-one",
     "duplicate-ai-row",
     "feature-column-gone",
@@ -35,9 +39,10 @@ _LIKE_ANOTHER = {
     "spam-token-odd",
     "spam-token-odd-forced-in",
 }
+_EVERY = (*BREAKAGES, *OF_BIKES)
 _ALL = [
     pytest.param(one, id=one.name, marks=[pytest.mark.slow] * (one.name in _LIKE_ANOTHER))
-    for one in BREAKAGES
+    for one in _EVERY
 ]
 
 
@@ -47,6 +52,6 @@ def test_a_breakage_gives_the_one_right_verdict_and_mail(lab: Lab, breakage) -> 
 
 
 def test_no_two_breakages_share_a_name() -> None:
-    names = {breakage.name for breakage in BREAKAGES}
-    assert len(names) == len(BREAKAGES)
+    names = {breakage.name for breakage in _EVERY}
+    assert len(names) == len(_EVERY)
     assert names >= _LIKE_ANOTHER

@@ -72,6 +72,12 @@ def real_database(server: Server, filled_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def store_settings() -> dict[str, str]:
+    """What is set beside that where another store is run."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
     """Slower in all than the time that Airflow gives a task after its end."""
     with SlowMailbox(tmp_path_factory.mktemp("mails"), pause=1) as running:
@@ -79,7 +85,9 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterator[RealAirflow]:
+def real_airflow(
+    server: Server, real_database: str, mailbox: Mailbox, store_settings: dict[str, str]
+) -> Iterator[RealAirflow]:
     home = Path(tempfile.mkdtemp(prefix="feature-store-scheduler-"))
     own_database = f"airflow_{os.getpid()}"
     airflow = RealAirflow(
@@ -88,6 +96,7 @@ def real_airflow(server: Server, real_database: str, mailbox: Mailbox) -> Iterat
             **on_postgres(as_role(real_database, REFRESHER), server.create_database(own_database)),
             **mail_settings(mailbox),
             **_IMPATIENT,
+            **store_settings,
         },
     )
     try:

@@ -73,7 +73,7 @@ class ShrinkGuard:
             RowsLost: one has lost too many since the relation was certified.
         """
         counts = {name: _count(connection, name) for name in self.sources}
-        certified = _certified(connection, [relation.name])
+        certified = _certified(connection, [relation.name], self.sources)
         _refuse(
             f"{relation.name} was not refreshed, because sources have lost certified rows:",
             _losses(self.limits, counts, certified),
@@ -146,7 +146,8 @@ def check_sources(connection: Connection, store: Store, limits: Limits) -> None:
     Raises:
         RowsLost: one has lost too many rows.
     """
-    certified = _certified(connection, [relation.name for relation in store.refreshed])
+    sources = [source.name for source in store.sources]
+    certified = _certified(connection, [relation.name for relation in store.refreshed], sources)
     counts = {}
     for source in store.sources:
         try:
@@ -162,16 +163,19 @@ def check_sources(connection: Connection, store: Store, limits: Limits) -> None:
     )
 
 
-def _certified(connection: Connection, relations: Iterable[Name]) -> dict[Name, Any]:
-    """By source: how many rows the certified refreshes of these relations read, and their run."""
+def _certified(
+    connection: Connection, relations: Iterable[Name], sources: Iterable[Name]
+) -> dict[Name, Any]:
+    """By source: how many rows the certified refreshes of these relations read, and whose run's."""
+    # By whole names: a store's own witness may call what it tells "rows of" something, too.
+    named = {_FACT.format(source): source for source in sources}
     rows = connection.execute(
         "SELECT f.fact, f.n, c.run_id FROM feature_store_audit.certified AS c "
         "INNER JOIN feature_store_audit.fact AS f ON c.refresh_id = f.refresh_id "
-        "WHERE c.relation = ANY(%s) AND f.fact LIKE %s ORDER BY f.n",
-        ([str(name) for name in relations], _FACT.format("%")),
+        "WHERE c.relation = ANY(%s) AND f.fact = ANY(%s) ORDER BY f.n",
+        ([str(name) for name in relations], list(named)),
     ).fetchall()
-    prefix = len(_FACT.format(""))
-    return {Name.parse(fact[prefix:]): (n, run_id) for fact, n, run_id in rows}
+    return {named[fact]: (n, run_id) for fact, n, run_id in rows}
 
 
 def _lock(connection: Connection, name: Name) -> None:

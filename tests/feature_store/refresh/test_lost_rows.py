@@ -69,6 +69,16 @@ def nights(store_db, store_files, settings) -> Nights:
     return made
 
 
+def test_a_stores_own_witness_may_tell_the_rows_of_something(nights):
+    """As by default it tells those of the newest day."""
+    nights.database.run(
+        "UPDATE feature_store_audit.fact SET fact = 'rows of the newest day' "
+        "WHERE fact = 'listings of the newest day'"
+    )
+    nights.check_sources()
+    nights.night("tonight")
+
+
 def test_an_emptied_source_leaves_every_layer_its_rows(nights):
     nights.database.run(f"TRUNCATE {LISTINGS}")
     records = nights.count("feature_store_audit.refresh")

@@ -123,10 +123,13 @@ LEFT JOIN feature_store_audit.proof AS p
 WHERE f.dag_id = %(dag)s AND f.run_id = %(run)s AND f.counts
 ORDER BY
     f.outcome = 'met', f.severity = 'warning',
-    -- What broke first comes first; the others may only follow from it. The first refreshes of
-    -- relations were in the order in which they read each other.
-    CASE WHEN f.outcome <> 'met' THEN (
-        SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r WHERE r.relation = f.relation
+    -- What broke first comes first; the others may only follow from it. Sources lead, then relations
+    -- in the order of their first refreshes, in which they read each other, then plain views.
+    CASE WHEN f.outcome <> 'met' THEN coalesce(
+        (SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r
+            WHERE r.relation = f.relation),
+        (SELECT 9223372036854775807 FROM feature_store_audit.definition AS d
+            WHERE d.object = f.relation)
     ) END NULLS FIRST,
     f.suite, f.relation, f.expectation
 """

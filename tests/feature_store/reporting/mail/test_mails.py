@@ -646,6 +646,16 @@ def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch)
     )
 
 
+def test_a_plain_view_comes_last_and_a_source_first(scratch):
+    view, source = "feature_store.device_meta_encoded_t0_v1", "iPhone.iphone_listings"
+    opened(scratch, RUN)
+    refreshed(scratch, E_VIEW, RUN)
+    record(scratch, suite="as_of_counts", relation=view)
+    record(scratch, suite="spam_absence", relation=E_VIEW)
+    record(scratch, suite="uniqueness", relation=source)
+    assert [f.relation for f in told(scratch).findings] == [source, E_VIEW, view]
+
+
 def test_rows_that_name_a_layer_put_it_into_the_subject_and_the_command(scratch):
     record(scratch, relation="feature_store_audit.refresh", sample=[{"relation": E_VIEW}])
     read = told(scratch, logical_date=datetime(2026, 6, 30, tzinfo=UTC))
