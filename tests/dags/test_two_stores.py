@@ -70,7 +70,7 @@ class Two:
 
 
 def text_of(mail: Any, form: str = "plain") -> str:
-    text: str = text_of(mail, form)
+    text: str = mail.get_body((form,)).get_content()
     return text.replace("\r\n", "\n")
 
 
