@@ -72,6 +72,7 @@ def read_record(connection: Connection[Any], dag_id: str, run_id: str) -> RunRec
         leaks=open_leaks(connection),
         reviews=pending_reviews(connection),
         readable=read_readable(connection, dag_id, run_id),
+        title=store.title if store else RunRecord.title,
     )
 
 
