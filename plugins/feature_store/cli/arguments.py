@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.errors import BadInput
-from feature_store.settings import Settings
+from feature_store.settings import Settings, read_settings
+from feature_store.store_address import of_store
 from feature_store.text_format import bounded, fault, is_placeholder
 
 # For a name, a day or a reason. A longer text is most likely a file given by mistake.
@@ -89,6 +90,15 @@ def login() -> str:
         raise BadInput(
             f"Your login cannot be found: {error}.", next_step="Say who you are: --by NAME."
         ) from error
+
+
+def chosen_settings(options: argparse.Namespace) -> Settings:
+    """The settings, with the store that the options name.
+
+    Raises:
+        BadInput: one that cannot be used.
+    """
+    return of_store(read_settings(), options.store, options.connection)
 
 
 def wanted_sets(settings: Settings, names: Sequence[str]) -> Sequence[FeatureSet]:

@@ -18,6 +18,7 @@ import psycopg
 from feature_store.cli.answer import Answer, as_json
 from feature_store.cli.arguments import (
     Parser,
+    chosen_settings,
     day,
     find_set,
     folder,
@@ -50,8 +51,8 @@ from feature_store.schema.first_start import bootstrap
 from feature_store.schema.plan import make_plan
 from feature_store.schema.plan_words import without_file_words
 from feature_store.schema.store_record import refuse_another
-from feature_store.settings import Settings, read_settings
-from feature_store.store_address import addressed, of_store
+from feature_store.settings import Settings
+from feature_store.store_address import addressed
 from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
@@ -83,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
             return check_folder(options)
         if options.command == "init":  # has no folder yet
             return init_folder(options)
-        settings = of_store(read_settings(), options.store, options.connection)
+        settings = chosen_settings(options)
         reword(addressed(settings, _in_json if getattr(options, "json", False) else str))
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):

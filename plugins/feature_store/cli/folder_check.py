@@ -6,9 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from feature_store.cli.arguments import folder
+from feature_store.cli.arguments import chosen_settings, folder
 from feature_store.declarations.folder_lint import folder_problems
-from feature_store.settings import read_settings
 from feature_store.text_format import bounded, bullets, plural
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def check_folder(options: argparse.Namespace) -> int:
     Raises:
         BadInput: no folder was given, and a setting cannot be used.
     """
-    include_dir = options.folder or options.store or read_settings().include_dir
+    include_dir = options.folder or chosen_settings(options).include_dir
     problems = folder_problems(include_dir)
     if not problems:
         print(f"{include_dir}: nothing is wrong, as far as can be checked without a database.")

@@ -165,6 +165,7 @@ class RunRecord:
         leaks: output days that moved without cause and are neither corrected nor accepted.
         reviews: old input days that changed and are not accepted.
         readable: the rows that readers have of each relation, and of which refresh.
+        title: how people call the store.
     """
 
     run: RunFacts
@@ -180,6 +181,7 @@ class RunRecord:
     leaks: tuple[HistoryFinding, ...]
     reviews: tuple[HistoryFinding, ...]
     readable: tuple[Readable, ...]
+    title: str = "feature store"
 
     @property
     def broken(self) -> tuple[Finding, ...]:

@@ -73,6 +73,7 @@ def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
         leaks=open_leaks(connection),
         reviews=pending_reviews(connection),
         readable=read_readable(connection, dag_id, run_id),
+        title=store.title if store else RunRecord.title,
     )
 
 
@@ -123,8 +124,8 @@ LEFT JOIN feature_store_audit.proof AS p
 WHERE f.dag_id = %(dag)s AND f.run_id = %(run)s AND f.counts
 ORDER BY
     f.outcome = 'met', f.severity = 'warning',
-    -- What broke first comes first; the others may only follow from it. Sources lead, then relations
-    -- in the order of their first refreshes, in which they read each other, then plain views.
+    -- What broke first comes first; the others may only follow from it. Sources lead, then
+    -- relations in the order of their first refreshes, in which they read each other, then views.
     CASE WHEN f.outcome <> 'met' THEN coalesce(
         (SELECT min(r.refresh_id) FROM feature_store_audit.refresh AS r
             WHERE r.relation = f.relation),
