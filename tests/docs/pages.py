@@ -10,8 +10,8 @@ PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob
 
 
 WALK = "your-own-store.md"
-"""With databases and folders of its own: tests/dags/test_second_store.py types all of it but the last
-part, which tests/dags/test_store_by_hand.py types."""
+"""With databases and folders of its own: in tests/dags test_second_store.py types all but
+the last part, and test_store_by_hand.py that."""
 
 
 def lines_that_call(program: str) -> list[str]:

@@ -61,6 +61,7 @@ def test_what_the_catalog_knows_is_written_and_the_database_is_as_it_was(bikes, 
     rules = (folder / "leak_rules.toml").read_text()
     tomllib.loads(rules.replace("  # {", "  {"))  # its examples can be taken as they are
     assert '"bikes.morning_features_clean_mv" = ["count_id", "flag"]' in rules
+    assert "by which column is a row of its day (counted_at, emptied_at)?" in rules
 
 
 def test_check_lists_all_that_a_person_decides_and_nothing_else(bikes, typed, written):
