@@ -15,10 +15,6 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from tests.feature_store.schema.bikes_by_hand import EXAMPLE, decide
 
-_AUDIT = (
-    r"feature_store_audit|feature_log|bikes\.(feature_set|feature_contract|check_|assert_|req|st)"
-)
-
 
 @pytest.fixture
 def written(bikes, typed, tmp_path) -> Path:
@@ -87,27 +83,6 @@ def test_no_command_works_with_the_folder_before_all_is_decided(bikes, typed, wr
         assert (code, out) == (2, "")
         assert f"`bin/feature-store check {written}` lists all that is left" in err
     assert bikes.snapshot() == before
-
-
-def test_decided_the_store_is_adopted_and_its_views_are_as_they_were(
-    bikes, typed, written, monkeypatch
-):
-    decide(written)
-    assert typed(bikes, "check", written)[2] == ""
-    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(written))
-    before = bikes.snapshot()
-    code, out, _ = typed(bikes, "plan")
-    assert code == 0
-    assert "To adopt as they are, and never alter: 6\n" in out
-    assert bikes.snapshot() == before
-
-    code, _, err = typed(bikes, "apply")
-    assert (code, err) == (0, "")
-    theirs = [line for line in before if not re.search(_AUDIT, line)]
-    assert set(theirs) <= set(bikes.snapshot())
-    assert typed(bikes, "stamp-contract", "morning_features_clean_mv", "morning_load_v1")[0] == 0
-    states = typed(bikes, "status")[1]
-    assert states.count("  adopted as it is") == 6, states
 
 
 def test_elsewhere_the_folder_builds_the_same_store(bikes, empty_db, typed, written, monkeypatch):
