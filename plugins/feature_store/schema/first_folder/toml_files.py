@@ -35,8 +35,18 @@ most_rows_lost = 0.4
 least_rows_guarded = 100
 """
 EXCEPTIONS = """\
-# Where a feature sees more than was known at t0, and why that is kept: an [[exception]] each.
-# Expected for each source that leak_rules.toml has as not_as_of and that a feature set reads.
+# Where a feature sees more than was known at t0, and why that is kept: one entry for each source
+# that leak_rules.toml has as not_as_of, and each relation that reads it. For example:
+#
+# [[exception]]
+# id = "as-of-refresh"
+# title = "What it is, in a few words"
+# relation = "schema.reader_mv"
+# reads = "schema.source"
+# badge = "as of refresh"
+# says = "as of the refresh"
+# reason = "Why it is kept."
+# taints = { feature_set = ["feature"] }
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

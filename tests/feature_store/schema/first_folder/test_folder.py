@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.leak_rules import read_exceptions
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.undecided import MARK, undecided
 from feature_store.errors import BadInput
@@ -55,7 +56,12 @@ def test_what_the_catalog_knows_is_written_and_the_database_is_as_it_was(bikes, 
         "city has flagged. What models read.\n-- Grain:      one row per count_id\n"
     )
     rules = (folder / "leak_rules.toml").read_text()
-    tomllib.loads(rules.replace("  # {", "  {"))  # its examples can be taken as they are
+    # Examples can be taken as they are.
+    tomllib.loads(rules.replace("  # {", "  {"))
+    example = (folder / "exceptions.toml").read_text().partition("#\n")[2].replace("# ", "")
+    (folder / "exceptions.toml").write_text(example)
+    (exception,) = read_exceptions(folder)
+    assert exception.id == "as-of-refresh"
     assert '"bikes.morning_features_clean_mv" = ["count_id", "flag"]' in rules
     assert "by which column is a row of its day (counted_at, emptied_at)?" in rules
 
