@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.leak_rules import read_exceptions
@@ -15,6 +16,7 @@ from feature_store.declarations.undecided import MARK, undecided
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from tests.feature_store.schema.bikes_by_hand import EXAMPLE, decide
+from tests.feature_store.schema.hand_built import OWNER
 
 
 @pytest.fixture
@@ -117,7 +119,9 @@ def test_a_second_init_is_refused_and_alters_nothing(bikes, typed, written):
     assert {p: p.read_bytes() for p in written.rglob("*") if p.is_file()} == before
 
 
-def test_another_store_of_views_two_registries_and_tables_between_them(hand_built, typed, tmp_path):
+def test_another_store_of_views_two_registries_and_tables_between_them(
+    hand_built, typed, tmp_path, monkeypatch
+):
     """The store of the documents, of which our own was made: nothing of it is in the package."""
     before, folder = hand_built.snapshot(), tmp_path / "theirs"
     code, out, _ = typed(hand_built, "init", folder, "--schemas", "ml,feature_store")
@@ -138,3 +142,10 @@ def test_another_store_of_views_two_registries_and_tables_between_them(hand_buil
     assert store.find("ml.sold_prices_v1_mv").refresh is Refresh.BLOCKING
     (listings,) = [s for s in store.sources if s.name == Name("iPhone", "iphone_listings")]
     assert listings.columns["edited_date"] == "timestamp"
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(folder))
+    hand_built.conninfo = make_conninfo(hand_built.conninfo, user=OWNER)
+    code, plan, _ = typed(hand_built, "plan")
+    assert (code, "Blocked" in plan) == (0, False), plan
+    adopted = plan.partition("To adopt as they are, and never alter: ")[2]
+    assert all(str(relation.name) in adopted for relation in store.relations)
+    assert hand_built.snapshot() == before
