@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.specifications import FOLDER
 from feature_store.declarations.sql_file import read_sql_text
 from feature_store.declarations.sql_statement import parse
@@ -12,6 +13,7 @@ from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
 from feature_store.schema.first_folder.found_store import FoundRelation
 from feature_store.schema.first_folder.layers import Placed, key_of
+from feature_store.text_format import in_words
 
 _NULLS = "NULLS NOT DISTINCT"
 
@@ -32,12 +34,12 @@ def relation_file(placed: Placed) -> str:
 
 def specification_file(relation: FoundRelation) -> str:
     """The text of a relation's specification: its own query, until a person writes another."""
-    key = key_of(relation) if relation.materialized else ()
+    key = _key(relation)
     return "\n".join(
         [
             f"-- Specification: {said_of(relation) or f'the rows of {relation.name}'}",
             f"-- Relation:      {relation.name}",
-            f"-- Key:           {', '.join(key) or 'none'}",
+            f"-- Key:           {key or 'none'}",
             f"-- Route:         {MARK} write these rows by another way. Below is the relation's "
             "own query: it proves that a refresh took all rows, and no more. To keep it, say so.",
             relation.query.rstrip(),
@@ -56,6 +58,12 @@ def one_line(text: str) -> str:
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
+def candidates(columns: Mapping[str, str]) -> str:
+    """The columns that hold a moment or a day, in brackets after a question; empty if none does."""
+    held = [one_line(c) for c, kind in columns.items() if family_of(kind) in ("timestamp", "date")]
+    return f" ({in_words(held)})" if held else ""
+
+
 def path_of(placed: Placed) -> str:
     """Where in the folder a relation's file goes."""
     return f"sql/{placed.refresh.value}/{placed.relation.name}.sql"
@@ -68,10 +76,11 @@ def specification_path(relation: FoundRelation) -> str:
 
 def _header(placed: Placed) -> Iterator[str]:
     relation = placed.relation
-    said, key = said_of(relation), ", ".join(map(one_line, key_of(relation)))
+    said, key = said_of(relation), _key(relation)
     yield f"-- Relation:   {relation.name}" + (f", {said}" if said else "")
     yield f"-- Grain:      {f'one row per {key}' if key else f'{MARK} what is one row?'}"
-    yield f"-- As-of:      {MARK} of which moment (t0) is a row, and by which column?"
+    when = candidates(relation.columns)
+    yield f"-- As-of:      {MARK} of which moment (t0) is a row, and by which column{when}?"
     yield f"-- Never sees: {MARK} what may no row know: what comes after t0, what is left out?"
     yield f"-- Refresh:    {placed.words}"
     for constant in relation.moments:
@@ -80,6 +89,10 @@ def _header(placed: Placed) -> Iterator[str]:
                 f"-- {MARK} the query holds {constant.words}. Did a person write that? PostgreSQL "
                 "makes such a constant of 'today' and 'now', too, and keeps it for good."
             )
+
+
+def _key(relation: FoundRelation) -> str:
+    return ", ".join(map(one_line, key_of(relation)))
 
 
 def _create(relation: FoundRelation) -> Iterator[str]:

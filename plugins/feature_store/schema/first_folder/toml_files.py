@@ -10,6 +10,7 @@ from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.undecided import MARK
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.found_store import FoundStore
+from feature_store.schema.first_folder.sql_files import candidates, one_line
 
 SUITES = {
     "keys": """\
@@ -34,8 +35,18 @@ most_rows_lost = 0.4
 least_rows_guarded = 100
 """
 EXCEPTIONS = """\
-# Where a feature sees more than was known at t0, and why that is kept: an [[exception]] each.
-# Expected for each source that leak_rules.toml has as not_as_of and that a feature set reads.
+# Where a feature sees more than was known at t0, and why that is kept: one entry for each source
+# that leak_rules.toml has as not_as_of, and each relation that reads it. For example:
+#
+# [[exception]]
+# id = "as-of-refresh"
+# title = "What it is, in a few words"
+# relation = "schema.reader_mv"
+# reads = "schema.source"
+# badge = "as of refresh"
+# says = "as of the refresh"
+# reason = "Why it is kept."
+# taints = { feature_set = ["feature"] }
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -83,7 +94,7 @@ def _sources(found: FoundStore) -> Iterator[str]:
         if source.kind:
             yield f"# {source.kind.capitalize()}."
         for words in source.unprovable:
-            yield f"# {MARK} {words}"
+            yield f"# {MARK} {one_line(words)}"
         yield f"[{text(str(source.name))}]"
         for column, type_name in source.columns.items():
             yield f"{key(column)} = {text(family_of(type_name))}"
@@ -113,12 +124,12 @@ def leak_rules_file(found: FoundStore) -> str:
 
 
 def _as_of(found: FoundStore) -> Iterator[str]:
-    for name in found.sources:
+    for name, source in found.sources.items():
         yield "\n[[as_of]]"
         yield f"relation = {text(str(name))}"
         question = (
-            f"{MARK} by which column is a row of its day? Is it ever written over (not_as_of)? "
-            "Which columns are known only later (outcome)?"
+            f"{MARK} by which column is a row of its day{candidates(source.columns)}? Is it ever "
+            "written over (not_as_of)? Which columns are known only later (outcome)?"
         )
         yield f"reason = {text(question)}"
         yield "[as_of.read_by]"

@@ -115,14 +115,15 @@ def test_a_foreign_source_waits_for_a_decision(written):
     folder, _ = written(
         "CREATE FOREIGN DATA WRAPPER nowhere",
         "CREATE SERVER far FOREIGN DATA WRAPPER nowhere",
-        "CREATE FOREIGN TABLE public.far (a int) SERVER far",
+        'CREATE FOREIGN TABLE public."far\n[x]" (a int) SERVER far',
         "CREATE SCHEMA other",
-        "CREATE VIEW other.view AS SELECT f.a FROM public.far AS f",
+        'CREATE VIEW other.view AS SELECT f.a FROM public."far\n[x]" AS f',
         "CREATE MATERIALIZED VIEW public.m AS SELECT v.a FROM other.view AS v WITH NO DATA",
     )
     text = (folder / "sources.toml").read_text()
     assert (
-        f"# {MARK} public.far is a foreign table, whose rows come from elsewhere; nothing" in text
+        f"# {MARK} public.far [x] is a foreign table, whose rows come from elsewhere; nothing"
+        in text
     )
 
 
