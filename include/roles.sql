@@ -42,6 +42,21 @@ SELECT
 
 BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SELECT set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
+DO $block$
+DECLARE
+    v_owner regrole;
+BEGIN
+    SELECT c.relowner INTO v_owner
+    FROM pg_class AS c
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE n.nspname = 'feature_store_audit' AND c.relname = 'migration' AND c.relkind = 'r';
+    IF v_owner::text <> quote_ident(current_setting('feature_store.owner')) THEN
+        RAISE EXCEPTION 'Nothing was granted: the store belongs to %, not to %.', v_owner, current_setting('feature_store.owner')
+        USING HINT = format('name it: -v owner=%s. What all roles begin with is role_prefix in store.toml, or -v prefix=NAME.', v_owner);
+    END IF;
+END
+$block$;
 -- The roles. A missing one is created without a password: give it one with \password, or have people
 -- log in as themselves and be members of it (GRANT feature_store_reader TO ann).
 SELECT format('CREATE ROLE %I LOGIN', r.name)
@@ -128,15 +143,6 @@ DECLARE
     v_owner regrole := quote_ident(v_owner_name)::regrole;
     v_wrong record;
 BEGIN
-    SELECT
-        format('the store belongs to %s, not to %s', c.relowner::regrole, v_owner) AS problem,
-        format('name it: -v owner=%s', c.relowner::regrole) AS remedy
-    INTO v_wrong
-    FROM pg_class AS c
-    WHERE c.oid = to_regclass('feature_store_audit.migration') AND c.relowner <> v_owner;
-    IF FOUND THEN
-        RAISE EXCEPTION 'Nothing was granted: %.', v_wrong.problem USING HINT = v_wrong.remedy;
-    END IF;
     SELECT * INTO v_wrong
     FROM (
         SELECT

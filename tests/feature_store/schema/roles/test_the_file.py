@@ -60,6 +60,9 @@ def test_it_is_refused_where_the_store_belongs_to_another_than_the_one_named(
         grant_roles(governed.conninfo, owner="somebody_else")
     assert f"the store belongs to {OWNER}, not to somebody_else" in refused.value.stderr
     assert f"-v owner={OWNER}" in refused.value.stderr
+    with governed.session() as connection:
+        made = connection.execute("SELECT FROM pg_roles WHERE rolname = 'somebody_else'").fetchall()
+    assert made == []
 
 
 def test_run_again_it_changes_nothing(governed: Governed) -> None:
