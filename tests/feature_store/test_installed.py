@@ -11,6 +11,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from sysconfig import get_path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -120,9 +121,25 @@ def test_the_commands_of_the_page_work(installed):
     assert installed.type("feature-store --help").stdout.startswith("usage: feature-store ")
 
 
+def test_it_has_every_file_of_the_package(installed):
+    (wheel,) = (installed.home / "dist").glob("*.whl")
+    plugins = ROOT / "plugins"
+    files = {
+        str(path.relative_to(plugins))
+        for package in ("feature_store", "feature_store_plugin")
+        for path in (plugins / package).rglob("*.*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(files) > 300
+    assert files - set(ZipFile(wheel).namelist()) == set()
+
+
 def test_a_dag_file_elsewhere_makes_the_dag_and_the_page_is_there_once(installed):
+    """A file that names no folder, where no setting does, is told so."""
+    (installed.dags / "no_folder.py").write_text(re.sub(r"dag\(.*\)", "dag()", DAG_FILE))
     found = installed.look()
-    assert found["errors"] == []
+    (error,) = found["errors"]
+    assert "there is no folder" in error
     assert list(found["dags"]) == ["bike_stations_refresh"]
     (page,) = found["pages"]
     assert page.startswith("feature-store-refresh==")
