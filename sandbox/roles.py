@@ -15,7 +15,7 @@ PAGE = "feature_store_page"
 
 
 def grant_roles(conninfo: str, **names: str) -> str:
-    """Create the roles and grant what they need, as ``roles.sql`` says. Gives its words.
+    """Create the roles and grant what they need, as ``include/roles.sql`` says. Gives its words.
 
     Args:
         conninfo: a superuser's, for a database that has the source tables.
