@@ -185,7 +185,7 @@ def _registry(connection: Connection) -> str:
         raise NotReady(
             "This database has no feature store that this client knows.",
             next_step="Check the connection string; as the store's owner run "
-            "`bin/feature-store apply`, then include/roles.sql.",
+            "`bin/feature-store apply`, then run the SQL of `bin/feature-store grants`.",
         )
     return str(row[0])
 

@@ -58,14 +58,14 @@ def told_to_people(role: str) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"{role} may not read everything it asked for: {_words(error)}.",
-            next_step="As the database's administrator run include/roles.sql, then "
-            f"GRANT feature_store_reader TO {role} (or your name for that role).",
+            next_step="As the database's administrator run the SQL of `bin/feature-store grants`, "
+            f"then GRANT feature_store_reader TO {role} (or your name for that role).",
         ) from error
     except _ABSENT as error:
         raise NotReady(
             f"This database has no feature store that this client knows: {_words(error)}.",
             next_step="Check the connection string; as the store's owner run "
-            "`bin/feature-store apply`, then include/roles.sql.",
+            "`bin/feature-store apply`, then run the SQL of `bin/feature-store grants`.",
         ) from error
     except _OVER as error:
         raise TimedOut(

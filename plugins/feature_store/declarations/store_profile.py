@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from feature_store.declarations.toml_fields import held_to
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
-from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name
 from feature_store.text_format import fault
 
 _SMALL = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,6 +49,19 @@ def _column(text: str) -> str:
     return text
 
 
+def _prefix(text: str) -> str:
+    if text.startswith("pg_"):
+        raise ValueError("expected another beginning than pg_, which is the server's")
+    return _small(text)
+
+
+def _relation(text: str) -> str:
+    try:
+        return str(Name.parse(text))
+    except BadInput as error:
+        raise ValueError(error.problem.rstrip(".")) from None
+
+
 def _words(text: str) -> str:
     if complaint := fault(text, most=80):
         raise ValueError(complaint)
@@ -84,6 +97,10 @@ class StoreProfile(BaseModel):
         dag_id: its DAG.
         governed_schemas: where readers ask its functions. The first has the registry of feature
             sets, the others show it.
+        role_prefix: what the names of its roles begin with. Roles belong to the server: two stores
+            of one server that share none need two prefixes.
+        for_readers: relations that readers may read, besides the read layers and the relations of
+            the feature sets.
         key: the first column of sample rows; empty: none.
         newest: how the age of its sources is known.
     """
@@ -94,6 +111,8 @@ class StoreProfile(BaseModel):
     title: Words
     dag_id: Annotated[str, AfterValidator(_dag)]
     governed_schemas: list[Annotated[str, AfterValidator(_schema)]] = Field(min_length=1)
+    role_prefix: Annotated[str, AfterValidator(_prefix)]
+    for_readers: list[Annotated[str, AfterValidator(_relation)]] = []
     key: Annotated[str, AfterValidator(_column)] = ""
     newest: Newest = Newest()
 
@@ -113,7 +132,12 @@ def read_profile(include_dir: Path) -> StoreProfile:
     written = read_toml(path)
     name = written.get("name")
     if isinstance(name, str):
-        usual = {"title": name, "dag_id": f"{name}_refresh", "governed_schemas": [name]}
+        usual = {
+            "title": name,
+            "dag_id": f"{name}_refresh",
+            "governed_schemas": [name],
+            "role_prefix": name,
+        }
         written = {**usual, **written}
     profile = held_to(path, TypeAdapter(StoreProfile), written)
     schemas = profile.governed_schemas

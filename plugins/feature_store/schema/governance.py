@@ -75,7 +75,7 @@ class Part:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What creates it. Nobody may call a new function until ``roles.sql`` grants it."""
+        """What creates it. Nobody may call a new function until `grants` allows it."""
         return (self.create, *self.closed)
 
     @property

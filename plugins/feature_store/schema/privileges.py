@@ -1,7 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
 A function of the store's owner starts a refresh, which runs with the privileges of the view's
-owner. ``include/roles.sql`` grants everything that is checked here.
+owner. `grants` grants everything that is checked here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
+from feature_store.schema.audit_privileges import granting
 from feature_store.schema.governance import GOVERNANCE_TABLES
 from feature_store.text_format import in_words
 
@@ -152,7 +153,7 @@ def _possessions(connection: Connection, store: Store) -> list[str]:
         """
         SELECT
             quote_ident(current_user),
-            quote_ident(pg_get_userbyid(keeper.relowner)),
+            pg_get_userbyid(keeper.relowner)::text,
             c.oid::regclass::text
         FROM pg_catalog.pg_class AS c
         CROSS JOIN pg_catalog.pg_class AS keeper
@@ -168,8 +169,7 @@ def _possessions(connection: Connection, store: Store) -> list[str]:
     me, keeper, _ = rows[0]
     return [
         f"{me} owns {in_words([view for *_, view in rows])}: whoever has its login could make "
-        f"every reader run any code.\nNext: psql -v owner={keeper} -v refresher={me} -f "
-        "include/roles.sql, as the administrator"
+        f"every reader run any code.\nNext: {granting(connection, keeper)}"
     ]
 
 

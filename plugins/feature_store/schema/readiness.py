@@ -98,8 +98,8 @@ def _refuse(problems: list[str]) -> None:
             "The store cannot be refreshed:",
             items=problems,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Fix the above (include/roles.sql grants every privilege that a run needs), "
-            "check with `bin/feature-store plan`, then run again.",
+            next_step="Fix the above (`bin/feature-store grants` has every privilege that a run "
+            "needs), check with `bin/feature-store plan`, then run again.",
         )
 
 

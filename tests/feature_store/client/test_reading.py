@@ -334,7 +334,7 @@ def test_a_missing_library_is_named(reader, monkeypatch):
 
 def test_a_login_that_may_not_read_is_told_who_can_grant(template):
     with pytest.raises(
-        NotReady, match=f"{PAGE} may not read everything it asked for: .*\nNext: .*roles.sql"
+        NotReady, match=f"{PAGE} may not read everything it asked for: .*\nNext: .*grants`"
     ):
         read_features(as_role(template, PAGE), TOM)
 

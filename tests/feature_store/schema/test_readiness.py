@@ -20,7 +20,7 @@ from tests.relations import D1 as _D1
 from tests.relations import E as _E
 
 _NEXT = (
-    "Fix the above (include/roles.sql grants every privilege that a run needs), check with "
+    "Fix the above (`bin/feature-store grants` has every privilege that a run needs), check with "
     "`bin/feature-store plan`, then run again."
 )
 
@@ -214,7 +214,8 @@ def test_a_role_without_any_is_told_of_the_file_that_grants_them(store_db, inclu
     store_db.run(f"REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM {refresher}")
     (problem,) = _problems(_not_ready(store_db, include, refresher))
     assert "privileges on the record in feature_store_audit" in problem
-    assert f"psql -v refresher={refresher} -f include/roles.sql" in problem
+    database = store_db.connection.info.dbname
+    assert f"bin/feature-store grants | psql -d {database} -v refresher={refresher}" in problem
 
 
 @pytest.mark.parametrize("schema", ["ml", "feature_store", "feature_store_audit"])

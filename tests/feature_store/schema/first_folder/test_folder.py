@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.leak_rules import read_exceptions
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.undecided import MARK, undecided
 from feature_store.errors import BadInput
