@@ -23,6 +23,7 @@ folder.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import airflow
@@ -34,9 +35,11 @@ if tuple(int(part) for part in airflow.__version__.split(".")[:2]) < (3, 3):
     )
 
 # In a bundle, such as a git checkout, Airflow knows this file and not the package beside it. The
-# package of this very checkout comes first, so that a bundle's version is one version throughout.
+# package of this very checkout comes first, also before one that is installed, so that a bundle's
+# version is one version throughout.
 PACKAGE = str(Path(__file__).resolve().parents[1] / "plugins")
-if PACKAGE not in sys.path:
+found = find_spec("feature_store")
+if found is None or not str(found.origin).startswith(PACKAGE):
     sys.path.insert(0, PACKAGE)
 
 from feature_store.operators.nightly_dag import feature_store_dag  # noqa: E402

@@ -1,10 +1,13 @@
--- Roles: who may do what with the feature store. To be read, and run, by the administrator of the
--- database: a superuser, or a role with CREATEROLE that owns the database (managed services have such a
--- one). What that role may not do is refused, with the statement that whoever may is to run:
+-- Roles: who may do what with the feature store iphone (feature store). To be read, and run, by the
+-- administrator of the database: a superuser, or a role with CREATEROLE that owns the database (managed
+-- services have such a one). What that role may not do is refused, with the statement that whoever may is
+-- to run. `feature-store grants` writes this file out of the store's folder; do not edit it:
 --
---   psql -d scrapes -f include/roles.sql
---   psql -d scrapes -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
---     -v reviewer=leads -f include/roles.sql
+--   bin/feature-store grants | psql -d DATABASE
+--   psql -d DATABASE -f roles.sql                  # the same, of a file that was kept
+--   psql -d DATABASE -v prefix=staging -f roles.sql  # staging_owner, staging_refresher, …
+--   psql -d DATABASE -v owner=etl -v refresher=airflow -v reader=analysts -v page=web \
+--     -v reviewer=leads -f roles.sql
 --
 -- owner      creates the store (bin/feature-store apply, stamp-contract, stamp-proofs), owns it, and keeps its
 --            feature logs (seal-log, erase)
@@ -13,28 +16,47 @@
 -- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else
 -- page       the page in Airflow: the record of what every run did, with the sample rows in it
 --
+-- Roles are the server's, not a database's: two stores on one server have roles of their own unless they are
+-- given the same names (role_prefix in store.toml, or as above).
+--
 -- Run it before the first apply and after every apply that created something. Roles that are missing are
 -- created first; all else is one transaction. Run again it grants what is missing, takes back what these
 -- roles have too much in feature_store_audit and feature_log, and what earlier versions gave the refresher (the views
 -- themselves, temporary tables, MAINTAIN), and changes nothing else. It revokes nothing on your own tables,
--- and grants nothing on them but SELECT on the three that the store reads: on whole tables, because telling
+-- and grants nothing on them but SELECT on those that the store reads: on whole tables, because telling
 -- whether a table has changed takes its system columns, too.
 --
 -- Who is trusted: a superuser, the owner, and whoever owns a source, for a refresh reads sources with
 -- the owner's privileges. SECURITY.md says what each role can still do.
 \set ON_ERROR_STOP on
 \set QUIET on
-\if :{?owner} \else \set owner feature_store_owner \endif
-\if :{?refresher} \else \set refresher feature_store_refresher \endif
-\if :{?reader} \else \set reader feature_store_reader \endif
-\if :{?reviewer} \else \set reviewer feature_store_reviewer \endif
-\if :{?page} \else \set page feature_store_page \endif
+\if :{?prefix} \else \set prefix feature_store \endif
+\if :{?owner} \else \set owner :prefix _owner \endif
+\if :{?refresher} \else \set refresher :prefix _refresher \endif
+\if :{?reader} \else \set reader :prefix _reader \endif
+\if :{?reviewer} \else \set reviewer :prefix _reviewer \endif
+\if :{?page} \else \set page :prefix _page \endif
 SELECT
     current_setting('server_version_num')::integer >= 160000 AS has_options,
     current_setting('server_version_num')::integer >= 170000 AS has_maintain \gset
 
 BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SELECT set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
+DO $block$
+DECLARE
+    v_owner regrole;
+BEGIN
+    SELECT c.relowner INTO v_owner
+    FROM pg_class AS c
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE n.nspname = 'feature_store_audit' AND c.relname = 'migration' AND c.relkind = 'r';
+    IF v_owner::text <> quote_ident(current_setting('feature_store.owner')) THEN
+        RAISE EXCEPTION 'Nothing was granted: the store belongs to %, not to %.', v_owner, current_setting('feature_store.owner')
+        USING HINT = format('name it: -v owner=%s. What all roles begin with is role_prefix in store.toml, or -v prefix=NAME.', v_owner);
+    END IF;
+END
+$block$;
 -- The roles. A missing one is created without a password: give it one with \password, or have people
 -- log in as themselves and be members of it (GRANT feature_store_reader TO ann).
 SELECT format('CREATE ROLE %I LOGIN', r.name)
@@ -111,8 +133,8 @@ $block$;
 -- Nobody but the owner and superusers may create in these schemas: readers ask its functions there,
 -- and one of the same name could be asked instead. Who owns a schema could put views in place of
 -- what readers ask.
-CREATE SCHEMA IF NOT EXISTS ml AUTHORIZATION :"owner";
-CREATE SCHEMA IF NOT EXISTS feature_store AUTHORIZATION :"owner";
+CREATE SCHEMA IF NOT EXISTS "ml" AUTHORIZATION :"owner";
+CREATE SCHEMA IF NOT EXISTS "feature_store" AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_store_audit AUTHORIZATION :"owner";
 CREATE SCHEMA IF NOT EXISTS feature_log AUTHORIZATION :"owner";
 DO $block$
@@ -121,15 +143,6 @@ DECLARE
     v_owner regrole := quote_ident(v_owner_name)::regrole;
     v_wrong record;
 BEGIN
-    SELECT
-        format('the store belongs to %s, not to %s', c.relowner::regrole, v_owner) AS problem,
-        format('name it: -v owner=%s', c.relowner::regrole) AS remedy
-    INTO v_wrong
-    FROM pg_class AS c
-    WHERE c.oid = to_regclass('feature_store_audit.migration') AND c.relowner <> v_owner;
-    IF FOUND THEN
-        RAISE EXCEPTION 'Nothing was granted: %.', v_wrong.problem USING HINT = v_wrong.remedy;
-    END IF;
     SELECT * INTO v_wrong
     FROM (
         SELECT
@@ -185,43 +198,58 @@ WHERE NOT EXISTS (
 )
 \gexec
 
--- The store's relations, and which of them readers read: the read layers, B, C and F3.
-CREATE TEMPORARY TABLE store_relation (relation text, for_reader boolean) ON COMMIT DROP;
-INSERT INTO pg_temp.store_relation (relation, for_reader) VALUES
-('ml.tom_features_v1_mv', FALSE),
-('ml.tom_labels_v1_mv', TRUE),
-('ml.tom_train_base_v1_mv', TRUE),
-('ml.sold_durations_v1_mv', FALSE),
-('ml.ask_daily_median_v1', FALSE),
-('ml.sold_prices_v1_mv', FALSE),
-('ml.tom_features_v1_enriched_mv', TRUE),
-('ml.tom_features_v1_enriched_clean_mv', TRUE),
-('ml.tom_speed_anchor_v1_mv', TRUE),
-('ml.tom_features_v1_enriched_speed_mv', TRUE),
-('ml.tom_features_v1_enriched_ai_clean_mv', TRUE),
-('ml.spam_token_v1', FALSE),
-('ml.spam_listings_v1', FALSE),
-('ml.tom_speed_cohort_v1', FALSE),
-('feature_store.listing_device_features_clean_mv', TRUE),
-('feature_store.device_color_v1', FALSE),
-('feature_store.v_device_meta_base_t0_v1', FALSE),
-('feature_store.device_count_day_v1_mv', TRUE),
-('feature_store.device_meta_gmc_stats_t0_v1_mv', TRUE),
-('feature_store.device_meta_encoded_t0_v1', TRUE);
+-- The store's relations, and which of them readers read: the read layers, what carries a feature set, and
+-- what store.toml names (for_readers).
+CREATE TEMPORARY TABLE store_relation (schema text, name text, for_reader boolean) ON COMMIT DROP;
+INSERT INTO pg_temp.store_relation (schema, name, for_reader) VALUES
+('feature_store', 'device_color_v1', FALSE),
+('feature_store', 'device_count_day_v1_mv', TRUE),
+('feature_store', 'device_meta_encoded_t0_v1', TRUE),
+('feature_store', 'device_meta_gmc_stats_t0_v1_mv', TRUE),
+('feature_store', 'listing_device_features_clean_mv', TRUE),
+('feature_store', 'v_device_meta_base_t0_v1', FALSE),
+('ml', 'ask_daily_median_v1', FALSE),
+('ml', 'sold_durations_v1_mv', FALSE),
+('ml', 'sold_prices_v1_mv', FALSE),
+('ml', 'spam_listings_v1', FALSE),
+('ml', 'spam_token_v1', FALSE),
+('ml', 'tom_features_v1_enriched_ai_clean_mv', TRUE),
+('ml', 'tom_features_v1_enriched_clean_mv', TRUE),
+('ml', 'tom_features_v1_enriched_mv', TRUE),
+('ml', 'tom_features_v1_enriched_speed_mv', TRUE),
+('ml', 'tom_features_v1_mv', FALSE),
+('ml', 'tom_labels_v1_mv', TRUE),
+('ml', 'tom_speed_anchor_v1_mv', TRUE),
+('ml', 'tom_speed_cohort_v1', FALSE),
+('ml', 'tom_train_base_v1_mv', TRUE);
+
+-- The tables of yours that it reads.
+CREATE TEMPORARY TABLE store_source (schema text, name text) ON COMMIT DROP;
+INSERT INTO pg_temp.store_source (schema, name) VALUES
+('iPhone', 'iphone_listings'),
+('iPhone', 'iphone_ai_enrich'),
+('feature_store', 'device_image_features_unified_v1');
+
+-- Where its relations are, and the functions that readers call.
+CREATE TEMPORARY TABLE governed (schema text) ON COMMIT DROP;
+INSERT INTO pg_temp.governed (schema) VALUES
+('ml'),
+('feature_store');
 
 -- The contract: only the owner stamps. Readers need no privilege on it to have it asserted; they read
 -- in it which columns are features.
 CREATE TEMPORARY TABLE contract_table (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.contract_table (relation)
-SELECT concat_ws('.', s.name, t.name)
-FROM (VALUES ('ml'), ('feature_store')) AS s (name)
+SELECT format('%I.%I', s.schema, t.name)
+FROM pg_temp.governed AS s
 CROSS JOIN (
     VALUES ('feature_set'), ('feature_contract'), ('feature_set_current'), ('feature_set_binding')
 ) AS t (name);
 
 -- The record of what every run did. The refresher adds to it, because it is what refreshes, proves
 -- and certifies; it reads all of it and changes nothing that stands there. What a column's default
--- gives (numbers, times, who wrote it) comes from the server: the refresher may fill the others alone.
+-- gives (numbers, times, who wrote it) comes from the server: the refresher may fill the others alone, and
+-- where columns are named only these: by whom history was accepted, and why, only who accepts it says.
 CREATE TEMPORARY TABLE audit_log (relation text, columns text []) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('asking_log', NULL),
@@ -233,7 +261,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('feature_profile_log', NULL),
 ('feature_skew_log', NULL),
 ('history_change', NULL),
-('history_closing_log', '{finding_id, outcome}'), -- and not by whom, or why: only who accepts says that
+('history_closing_log', '{finding_id, outcome}'),
 ('history_day', NULL),
 ('history_finding_log', NULL),
 ('history_judgement_log', NULL),
@@ -263,23 +291,23 @@ INSERT INTO pg_temp.page_relation (relation) VALUES
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_backfill_day(bigint)', :'refresher'),
-('accept_history(date, text, text, text)', :'reviewer'),
 ('analyze_view(text)', :'refresher'),
-('begin_baseline(bigint, text, text, jsonb, text)', :'refresher'),
+('begin_baseline(bigint,text,text,jsonb,text)', :'refresher'),
 ('certified_profile(text)', :'refresher'),
-('certify_and_log(bigint, text[], text[])', :'refresher'),
-('confirm_lease(text, text)', :'refresher'),
-('drop_changes(bigint, text, date[])', :'refresher'),
-('drop_months(bigint, text, bigint)', :'refresher'),
+('certify_and_log(bigint,text[],text[])', :'refresher'),
+('confirm_lease(text,text)', :'refresher'),
+('drop_changes(bigint,text,date[])', :'refresher'),
+('drop_months(bigint,text,bigint)', :'refresher'),
 ('forget(integer)', :'refresher'),
-('keep_said(bigint, text, date[], integer[], text[], bytea[], text[])', :'refresher'),
-('keep_seen(bigint, text, jsonb)', :'refresher'),
+('keep_said(bigint,text,date[],integer[],text[],bytea[],text[])', :'refresher'),
+('keep_seen(bigint,text,jsonb)', :'refresher'),
 ('latest_refreshes()', :'refresher'),
-('move_baseline(bigint, text, date[], bigint[], bytea[])', :'refresher'),
-('refresh_view(bigint, text, boolean)', :'refresher'),
-('release_lease(text, text)', :'refresher'),
-('take_lease(text, text, bigint)', :'refresher'),
-('withdraw_broken(text, text)', :'refresher');
+('move_baseline(bigint,text,date[],bigint[],bytea[])', :'refresher'),
+('refresh_view(bigint,text,boolean)', :'refresher'),
+('release_lease(text,text)', :'refresher'),
+('take_lease(text,text,bigint)', :'refresher'),
+('withdraw_broken(text,text)', :'refresher'),
+('accept_history(date, text, text, text)', :'reviewer');
 
 -- First of all they lose what an earlier version of this file gave them here.
 REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit, feature_log FROM :"refresher", :"reader", :"reviewer", :"page";
@@ -291,7 +319,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA feature_store_audit FROM :"refresher", :"r
 -- before the grants: with a view go those that its owner had on it.
 SELECT bool_or(pg_get_userbyid(c.relowner) = :'refresher' AND :'refresher' <> :'owner') IS TRUE AS is_handed_over
 FROM pg_temp.store_relation AS r
-INNER JOIN pg_class AS c ON c.oid = to_regclass(r.relation) AND c.relkind = 'm' \gset
+INNER JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', r.schema, r.name)) AND c.relkind = 'm' \gset
 SELECT format('ALTER MATERIALIZED VIEW %s OWNER TO %I', c.oid::regclass, :'owner')
 FROM pg_class AS c
 INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
@@ -315,17 +343,17 @@ WHERE
     AND pg_get_userbyid(g.grantee) = :'refresher'
     AND pg_get_userbyid(c.relowner) = :'owner'
 \gexec
-ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
+ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA "ml", "feature_store"
 REVOKE MAINTAIN ON TABLES FROM :"refresher";
 \endif
 
--- A layer of your own (its file and its specification in include/sql, then apply) can be refreshed at once. To let readers
--- read it, add it to the list above and run this file again.
-ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA ml, feature_store
+-- A new relation (its file and its specification in the store's folder, then apply) can be refreshed at once.
+-- Readers read it once this file, written anew, was run.
+ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA "ml", "feature_store"
 GRANT SELECT ON TABLES TO :"refresher";
 
 -- What was served: the refresher compares it with today, readers train on it. Nobody writes it but by the
--- owner's functions.
+-- owner's functions. Sets with a log: iphone_device_meta_encoded_v2_model, tom_features_v1.
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA feature_log
 GRANT SELECT ON TABLES TO :"refresher", :"reader";
 
@@ -349,37 +377,44 @@ FROM (
 UNION ALL
 SELECT
     'SCHEMA' AS kind,
-    s.name AS thing,
+    quote_ident(s.schema) AS thing,
     s.privilege,
     s.role
 FROM (
+    SELECT
+        g.schema,
+        w.privilege,
+        w.role
+    FROM pg_temp.governed AS g
+    CROSS JOIN (
+        VALUES
+        ('USAGE', :'owner'), ('CREATE', :'owner'), ('USAGE', :'refresher'), ('USAGE', :'reader'), ('USAGE', :'page')
+    ) AS w (privilege, role)
+    UNION
+    SELECT
+        f.schema,
+        'USAGE' AS privilege,
+        w.role
+    FROM pg_temp.store_source AS f
+    CROSS JOIN (VALUES (:'owner'), (:'refresher')) AS w (role)
+    UNION
     VALUES
-    ('ml', 'USAGE', :'owner'), ('ml', 'CREATE', :'owner'),
-    ('feature_store', 'USAGE', :'owner'), ('feature_store', 'CREATE', :'owner'),
     ('feature_store_audit', 'USAGE', :'owner'), ('feature_store_audit', 'CREATE', :'owner'),
+    ('feature_store_audit', 'USAGE', :'refresher'), ('feature_store_audit', 'USAGE', :'reviewer'),
+    ('feature_store_audit', 'USAGE', :'page'),
     ('feature_log', 'USAGE', :'owner'), ('feature_log', 'CREATE', :'owner'),
-    ('feature_log', 'USAGE', :'refresher'), ('feature_log', 'USAGE', :'reader'),
-    ('ml', 'USAGE', :'refresher'), ('feature_store', 'USAGE', :'refresher'),
-    ('feature_store_audit', 'USAGE', :'refresher'),
-    ('ml', 'USAGE', :'page'), ('feature_store', 'USAGE', :'page'), ('feature_store_audit', 'USAGE', :'page'),
-    ('ml', 'USAGE', :'reader'), ('feature_store', 'USAGE', :'reader'),
-    ('feature_store_audit', 'USAGE', :'reviewer'),
-    ('"iPhone"', 'USAGE', :'owner'), ('"iPhone"', 'USAGE', :'refresher')
-) AS s (name, privilege, role);
+    ('feature_log', 'USAGE', :'refresher'), ('feature_log', 'USAGE', :'reader')
+) AS s (schema, privilege, role);
 
 -- The sources, which belong to you. The owner reads them to fill the views; the refresher to record,
 -- in the same snapshot, what a refresh saw.
 INSERT INTO pg_temp.wanted (kind, thing, privilege, role)
 SELECT
     'TABLE' AS kind,
-    s.name AS thing,
+    format('%I.%I', s.schema, s.name) AS thing,
     'SELECT' AS privilege,
     r.role
-FROM (
-    VALUES
-    ('"iPhone".iphone_listings'), ('"iPhone".iphone_ai_enrich'),
-    ('feature_store.device_image_features_unified_v1')
-) AS s (name)
+FROM pg_temp.store_source AS s
 CROSS JOIN (VALUES (:'owner'), (:'refresher')) AS r (role);
 
 -- What of all this is there: nothing of the store before the first apply.
@@ -391,13 +426,13 @@ SELECT
     g.role
 FROM (
     SELECT
-        r.relation,
+        format('%I.%I', r.schema, r.name) AS relation,
         'SELECT' AS privilege,
         :'refresher' AS role
     FROM pg_temp.store_relation AS r
     UNION ALL
     SELECT
-        r.relation,
+        format('%I.%I', r.schema, r.name) AS relation,
         'SELECT' AS privilege,
         :'reader' AS role
     FROM pg_temp.store_relation AS r
@@ -490,9 +525,9 @@ FROM (
     FROM pg_temp.audit_function AS a
     UNION ALL
     SELECT
-        s.name || f.name AS name,
+        quote_ident(s.schema) || '.' || f.name AS name,
         f.role
-    FROM (VALUES ('ml.'), ('feature_store.')) AS s (name)
+    FROM pg_temp.governed AS s
     CROSS JOIN (
         VALUES
         ('assert_feature_contract(text)', :'reader'),
@@ -533,7 +568,8 @@ BEGIN
     INTO v_missing
     FROM pg_temp.wanted AS w
     -- Not by name: who may not use a schema may not look names up in it.
-    LEFT JOIN pg_namespace AS n ON split_part(w.thing, '.', 1) = quote_ident(n.nspname)
+    LEFT JOIN pg_namespace AS n
+        ON w.thing = quote_ident(n.nspname) OR starts_with(w.thing, quote_ident(n.nspname) || '.')
     LEFT JOIN pg_class AS c ON n.oid = c.relnamespace AND w.thing = format('%I.%I', n.nspname, c.relname)
     WHERE CASE w.kind
         WHEN 'DATABASE' THEN has_database_privilege(w.role, current_database(), w.privilege)
@@ -555,7 +591,7 @@ END
 $block$;
 SET LOCAL client_min_messages = warning;
 
-SELECT bool_and(to_regclass(r.relation) IS NOT NULL) AS complete
+SELECT bool_and(to_regclass(format('%I.%I', r.schema, r.name)) IS NOT NULL) AS complete
 FROM pg_temp.store_relation AS r \gset
 
 SELECT j.leave FROM pg_temp.joined AS j

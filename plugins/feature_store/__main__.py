@@ -1,7 +1,27 @@
-"""``python -m feature_store``: see `feature_store.cli.commands`."""
+"""``python -m feature_store``, and ``feature-store``: see `feature_store.cli.commands`."""
 
 import sys
 
-from feature_store.cli.commands import main
 
-sys.exit(main())
+def run() -> int:
+    """Run one command, where all that it takes is installed.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        from feature_store.cli.commands import main
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "feature_store":
+            raise
+        print(
+            f"Error: {error.name} is missing: the client alone is installed, with which models "
+            "read.\nNext: pip install 'feature-store-refresh[airflow]'",
+            file=sys.stderr,
+        )
+        return 2
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -24,7 +24,7 @@ from feature_store.cli.arguments import (
     reason,
     text,
 )
-from feature_store.cli.folder_check import add_check, check_folder
+from feature_store.cli.folder_check import add_folder_commands
 from feature_store.cli.log_commands import add_log_commands
 from feature_store.cli.reading_commands import add_reading_commands
 from feature_store.cli.rehearsal import add_rehearsal
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        if options.command == "check":  # asks no database
-            return check_folder(options)
+        if "offline" in options:  # asks no database
+            return int(options.offline(options))
         settings = read_settings()
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SET",
             help="a feature set to stamp anew in the same transaction; may be given several times",
         )
-    add_check(commands)
+    add_folder_commands(commands)
     add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp where no store is; else change nothing.")
     add_reading_commands(add)

@@ -1,13 +1,15 @@
-"""The command that looks at a store's folder without a database."""
+"""The commands that need a store's folder and no database: ``check`` and ``grants``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_store.cli.arguments import folder
 from feature_store.declarations.folder_lint import folder_problems
+from feature_store.schema.grants import kept_problems, read_grants
 from feature_store.settings import read_settings
 from feature_store.text_format import bounded, bullets, plural
 
@@ -15,20 +17,39 @@ if TYPE_CHECKING:
     from feature_store.cli.arguments import Parser
 
 
-def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add it to the parser."""
-    words = "Name all that is wrong with a store's folder. Asks no database."
-    check = commands.add_parser("check", help=words, description=words)
-    check.add_argument(
-        "folder",
-        nargs="?",
-        type=folder,
-        metavar="FOLDER",
-        help="default: FEATURE_STORE_INCLUDE_DIR",
-    )
+def add_folder_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add them to the parser."""
+    for name, run, words in (
+        ("check", _check, "Name all that is wrong with a store's folder. Asks no database."),
+        (
+            "grants",
+            _grants,
+            "Print the SQL that makes a store's roles and grants what each needs, for the "
+            "administrator to read and run: grants | psql. Asks no database.",
+        ),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.set_defaults(offline=run)
+        command.add_argument(
+            "folder",
+            nargs="?",
+            type=folder,
+            metavar="FOLDER",
+            help="default: FEATURE_STORE_INCLUDE_DIR",
+        )
 
 
-def check_folder(options: argparse.Namespace) -> int:
+def _folder(options: argparse.Namespace) -> Path:
+    named: Path | None = options.folder
+    return named or read_settings().include_dir
+
+
+def _grants(options: argparse.Namespace) -> int:
+    sys.stdout.write(read_grants(_folder(options)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
     """Print what is wrong, all of it.
 
     Returns:
@@ -37,8 +58,9 @@ def check_folder(options: argparse.Namespace) -> int:
     Raises:
         BadInput: no folder was named, and a setting cannot be used.
     """
-    include_dir = options.folder or read_settings().include_dir
+    include_dir = _folder(options)
     problems = folder_problems(include_dir)
+    problems = problems or kept_problems(include_dir)
     if not problems:
         print(f"{include_dir}: nothing is wrong that can be told without a database.")
         return 0

@@ -184,7 +184,7 @@ def _registry(connection: Connection[Any]) -> str:
         raise NotReady(
             "This database has no feature store that this client knows.",
             next_step="Look at the connection string; as the store's owner run "
-            "`bin/feature-store apply`, then include/roles.sql.",
+            "`bin/feature-store apply`, then have run what `bin/feature-store grants` prints.",
         )
     return str(row[0])
 

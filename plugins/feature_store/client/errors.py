@@ -58,14 +58,14 @@ def told_to_people(role: str) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"{role} may not read all of it: {_words(error)}.",
-            next_step="As the database's administrator run include/roles.sql, then "
-            f"GRANT feature_store_reader TO {role}, or whatever your reader is called.",
+            next_step="As the database's administrator run what `bin/feature-store grants` prints, "
+            f"then GRANT feature_store_reader TO {role}, or whatever your reader is called.",
         ) from error
     except _ABSENT as error:
         raise NotReady(
             f"This database has no feature store that this client knows: {_words(error)}.",
             next_step="Look at the connection string; as the store's owner run "
-            "`bin/feature-store apply`, then include/roles.sql.",
+            "`bin/feature-store apply`, then have run what `bin/feature-store grants` prints.",
         ) from error
     except _OVER as error:
         raise TimedOut(

@@ -67,6 +67,8 @@ def folder_problems(include_dir: Path) -> list[str]:
     """Read a store's folder, file by file, and name all that is wrong with it."""
     found = _Found()
     profile = found.take(partial(read_profile, include_dir))
+    if not include_dir.exists():
+        return found.problems
     sources = found.take(partial(read_sources, include_dir / "sources.toml"))
     for read in (read_suites, read_thresholds, read_rules, read_exceptions):
         found.take(partial(read, include_dir))

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
-from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name
 from feature_store.text_format import fault, shown
 
 _SMALL = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -41,6 +41,19 @@ def _column(text: str) -> str:
     if not _COLUMN.fullmatch(text):
         raise ValueError("expected a column's name")
     return text
+
+
+def _prefix(text: str) -> str:
+    if text.startswith("pg_"):
+        raise ValueError("expected another beginning than pg_, which is the server's")
+    return _small(text)
+
+
+def _relation(text: str) -> str:
+    try:
+        return str(Name.parse(text))
+    except BadInput as error:
+        raise ValueError(error.problem.rstrip(".")) from None
 
 
 def _words(text: str) -> str:
@@ -78,6 +91,10 @@ class StoreProfile(BaseModel):
         dag_id: its DAG.
         governed_schemas: where readers ask its functions. The first has the registry of feature
             sets, the others show it.
+        role_prefix: what the names of its roles begin with. Roles are the server's: two stores
+            of one server that share none have two.
+        for_readers: relations that readers may read, beside the read layers and what carries a
+            feature set.
         key: the column that rows of a sample lead with; empty: none.
         newest: by what it is known how old its sources are.
     """
@@ -88,6 +105,8 @@ class StoreProfile(BaseModel):
     title: Words
     dag_id: Annotated[str, AfterValidator(_dag)]
     governed_schemas: list[Annotated[str, AfterValidator(_schema)]] = Field(min_length=1)
+    role_prefix: Annotated[str, AfterValidator(_prefix)]
+    for_readers: list[Annotated[str, AfterValidator(_relation)]] = []
     key: Annotated[str, AfterValidator(_column)] = ""
     newest: Newest = Newest()
 
@@ -107,7 +126,12 @@ def read_profile(include_dir: Path) -> StoreProfile:
     written = read_toml(path)
     name = written.get("name")
     if isinstance(name, str):
-        usual = {"title": name, "dag_id": f"{name}_refresh", "governed_schemas": [name]}
+        usual = {
+            "title": name,
+            "dag_id": f"{name}_refresh",
+            "governed_schemas": [name],
+            "role_prefix": name,
+        }
         written = {**usual, **written}
     try:
         profile = StoreProfile.model_validate(written)

@@ -14,9 +14,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        BadInput: it is missing, or is none.
+        BadInput: it is missing, or is none, or the store's folder is not there at all.
     """
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except BadInput as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not path.parent.exists():
+            raise BadInput(
+                f"{path} cannot be read: there is no folder {path.parent}.",
+                next_step="Name the store's folder in FEATURE_STORE_INCLUDE_DIR, or in the DAG's "
+                "file; an installed package brings none.",
+            ) from error
+        raise
     try:
         return tomllib.loads(text)
     except RecursionError:

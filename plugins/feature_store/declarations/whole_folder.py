@@ -110,6 +110,9 @@ def _check_profile(include_dir: Path, store: Store) -> None:
     """The store lives where its functions are: a refresh looks for its views nowhere else."""
     for relation in store.relations:
         _require_governed(store, relation.name.schema, str(relation.file.path))
+    for name in store.profile.for_readers:
+        where = f"{include_dir / 'store.toml'}: for_readers"
+        _require(store, Name.parse(name), where, sources=False)
     threshold = store.profile.newest.threshold
     if threshold and threshold not in read_thresholds(include_dir):
         raise BadInput(

@@ -1,10 +1,11 @@
 """Privileges on the record: what a run adds to it, and by which functions it changes it.
 
-``include/roles.sql`` grants all that is asked for here, and nothing more.
+`grants` grants all that is asked for here, and nothing more.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from typing import Any
 
@@ -68,6 +69,23 @@ AUDIT_FUNCTIONS = (
 _MOST_NAMED = 5
 
 
+def granting(connection: Connection[Any], owner: str | None = None) -> str:
+    """What the administrator types to grant all that a session's role needs, in this database.
+
+    Args:
+        connection: a session of the refresher's.
+        owner: the store's, where it must be named, too.
+    """
+    row = connection.execute("SELECT current_user::text, current_database()::text").fetchone()
+    assert row is not None  # a SELECT without a FROM gives one row
+    me, database = row
+    roles = ({"owner": owner} if owner else {}) | {"refresher": me}
+    named = " ".join(shlex.join(["-v", f"{role}={name}"]) for role, name in roles.items())
+    return (
+        f"bin/feature-store grants | psql -d {shlex.quote(database)} {named}, as the administrator"
+    )
+
+
 def access_problems(connection: Connection[Any], governed: Collection[str]) -> list[str]:
     """Name what the session's role may not do with the record: its schemas, tables, functions.
 
@@ -108,7 +126,7 @@ def access_problems(connection: Connection[Any], governed: Collection[str]) -> l
         return [
             *problems,
             f"{me} lacks {len(lacking)} privileges on the record in {AUDIT_SCHEMA}.\n"
-            f"Next: psql -v refresher={me} -f include/roles.sql, as the administrator",
+            f"Next: {granting(connection)}",
         ]
     return problems + [
         f"{me} lacks a privilege on {AUDIT_SCHEMA}.{what}.\nNext: GRANT {grant} TO {me}"

@@ -85,7 +85,7 @@ class Part:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What creates it, a function for nobody yet: ``roles.sql`` says who may call it."""
+        """What creates it, a function for nobody yet: `grants` says who may call it."""
         return (self.create, *self.closed)
 
     @property

@@ -1,7 +1,7 @@
 """Privileges: what the session's role, and the owners of the views, may do.
 
 A refresh is asked for by a function of the store's owner, and runs with the privileges of the
-view's owner. ``include/roles.sql`` grants all that is asked for here.
+view's owner. `grants` grants all that is asked for here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
+from feature_store.schema.audit_privileges import granting
 from feature_store.schema.governance import GOVERNANCE_TABLES
 from feature_store.text_format import in_words
 
@@ -154,7 +155,7 @@ def _possessions(connection: Connection[Any], store: Store) -> list[str]:
         """
         SELECT
             quote_ident(current_user),
-            quote_ident(pg_get_userbyid(keeper.relowner)),
+            pg_get_userbyid(keeper.relowner)::text,
             c.oid::regclass::text
         FROM pg_catalog.pg_class AS c
         CROSS JOIN pg_catalog.pg_class AS keeper
@@ -171,7 +172,7 @@ def _possessions(connection: Connection[Any], store: Store) -> list[str]:
     return [
         f"{me} owns {in_words([view for *_, view in rows])}: who has its login could have every "
         f"reader run code of his.\n"
-        f"Next: psql -v owner={keeper} -v refresher={me} -f include/roles.sql, as the administrator"
+        f"Next: {granting(connection, keeper)}"
     ]
 
 

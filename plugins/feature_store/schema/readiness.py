@@ -98,7 +98,7 @@ def _refuse(problems: list[str]) -> None:
             "The store cannot be refreshed:",
             items=problems,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Mend the above (include/roles.sql grants every privilege that a run needs), "
+            next_step="Mend the above (`bin/feature-store grants` has all that a run needs), "
             "look at `bin/feature-store plan`, then run again.",
         )
 

@@ -308,7 +308,7 @@ def test_a_missing_library_is_named(reader, monkeypatch):
 
 
 def test_a_login_that_may_not_read_is_told_who_can_grant(template):
-    with pytest.raises(NotReady, match=f"{PAGE} may not read all of it: .*\nNext: .*roles.sql"):
+    with pytest.raises(NotReady, match=f"{PAGE} may not read all of it: .*\nNext: .*grants`"):
         read_features(as_role(template, PAGE), TOM)
 
 

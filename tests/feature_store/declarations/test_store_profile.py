@@ -34,6 +34,7 @@ def test_what_is_left_out_follows_from_the_name(read):
     profile = read('name = "bikes"')
     assert (profile.title, profile.dag_id) == ("bikes", "bikes_refresh")
     assert (profile.governed_schemas, profile.key) == (["bikes"], "")
+    assert (profile.role_prefix, profile.for_readers) == ("bikes", [])
     assert profile.newest.threshold == ""
 
 
@@ -48,6 +49,12 @@ _BAD: dict[str, tuple[str, Any]] = {
     "a DAG with a blank": ('name = "a"\ndag_id = "a b"', "dag_id: expected letters, digits"),
     "schemas that are one text": (
         'name = "a"\ngoverned_schemas = "ml"', "governed_schemas: Input should be a valid list",
+    ),
+    "roles of the server's own": (
+        'name = "a"\nrole_prefix = "pg_a"', "role_prefix: expected another beginning than pg_",
+    ),
+    "for readers no relation": (
+        'name = "a"\nfor_readers = ["a b"]', "for_readers.0: 'a b' is not a relation's name",
     ),
     "no schema": ('name = "a"\ngoverned_schemas = []', "governed_schemas: List should have"),
     "a schema twice": ('name = "a"\ngoverned_schemas = ["b", "b"]', "a schema is there twice"),

@@ -20,7 +20,7 @@ from sandbox.roles import grant_roles
 _D1 = "ml.sold_durations_v1_mv"
 _E = "ml.tom_features_v1_enriched_mv"
 _NEXT = (
-    "Mend the above (include/roles.sql grants every privilege that a run needs), look at "
+    "Mend the above (`bin/feature-store grants` has all that a run needs), look at "
     "`bin/feature-store plan`, then run again."
 )
 
@@ -214,7 +214,8 @@ def test_a_role_without_any_is_told_of_the_file_that_grants_them(store_db, inclu
     store_db.run(f"REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit FROM {refresher}")
     (problem,) = _problems(_not_ready(store_db, include, refresher))
     assert "privileges on the record in feature_store_audit" in problem
-    assert f"psql -v refresher={refresher} -f include/roles.sql" in problem
+    database = store_db.connection.info.dbname
+    assert f"bin/feature-store grants | psql -d {database} -v refresher={refresher}" in problem
 
 
 @pytest.mark.parametrize("schema", ["ml", "feature_store", "feature_store_audit"])

@@ -136,7 +136,8 @@ def _database(request: Request, error: Exception) -> Response:
         return _unavailable(
             request,
             "The API server's login may not read the record of the feature store's runs.",
-            "Run include/roles.sql, and give the API server the role of the page: docs/page.md.",
+            "Run what `bin/feature-store grants` prints, and give the API server the role of the "
+            "page: docs/page.md.",
         )
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         return _unavailable(

@@ -59,7 +59,7 @@ def _as_who_may() -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"Nothing was accepted: {error.diag.message_primary}.",
-            next_step="Accept as feature_store_reviewer, or as the owner: docs/settings.md.",
+            next_step="Accept as the store's reviewer, or as the owner: docs/settings.md.",
         ) from error
 
 

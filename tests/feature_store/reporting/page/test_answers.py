@@ -356,7 +356,7 @@ class TestWithoutAnAnswer:
 
     def test_of_a_login_that_may_not_look(self, airflow, elsewhere, nightly):
         elsewhere(as_role(nightly.conninfo, READER))
-        assert "include/roles.sql" in self._problem(airflow)["next_step"]
+        assert "`bin/feature-store grants`" in self._problem(airflow)["next_step"]
 
     def test_of_a_record_that_is_older_than_the_page(self, airflow, elsewhere, server, settings):
         database = Database(server.create_database("older_than_page", "store"), settings)

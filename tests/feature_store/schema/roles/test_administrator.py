@@ -26,7 +26,7 @@ from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, gra
 from sandbox.sample.options import SampleOptions
 from sandbox.server import available_versions
 from tests.conftest import ROOT, Servers
-from tests.feature_store.schema.test_roles import earlier_version
+from tests.feature_store.schema.roles.governed import earlier_version
 
 ADMIN = "administrator"
 SCRAPER = "scraper"
