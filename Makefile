@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# What `make run` loads: a sample of this size, which ends yesterday if no day is named; or a CSV. And
-# the folder of the store that it runs, if it is not the settings'.
-STORE ?=
+# The folder of the store that `make run` runs, and what it loads: a sample of this size, which ends
+# yesterday if no day is named; or a CSV.
+STORE ?= include
 LISTINGS ?=
 DAYS ?= 365
 LAST_DAY ?=
 CSV ?=
-DATA := $(if $(STORE),--store "$(STORE)") $(if $(CSV),--csv "$(CSV)") $(if $(LISTINGS),--listings $(LISTINGS)) \
+DATA := --store "$(STORE)" $(if $(CSV),--csv "$(CSV)") $(if $(LISTINGS),--listings $(LISTINGS)) \
 	--days $(DAYS) $(if $(LAST_DAY),--last-day $(LAST_DAY))
 
 # Which breakages `make breakages` does; all of them if none is named.
@@ -54,7 +54,7 @@ export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Options of make run: LISTINGS=$(or $(LISTINGS),10000) DAYS=$(DAYS) LAST_DAY=$(or $(LAST_DAY),yesterday), or CSV=path;"
-	@echo "  and STORE=$(or $(STORE),include), or examples/bike_stations"
+	@echo "  and STORE=$(STORE), or STORE=examples/bike_stations"
 
 run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
 	@$(BIN)/python -m sandbox.run $(DATA)

@@ -52,7 +52,7 @@ from sandbox.home import (
 from sandbox.load import TablesNotEmptyError
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.progress import follow
-from sandbox.roles import OWNER, REFRESHER, as_role, grant_roles, has_roles
+from sandbox.roles import as_owner, as_refresher, grant_roles
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, airflow_connection, start_server
 from sandbox.summary import print_summary
@@ -160,13 +160,9 @@ def _database(server: Server, data: Data) -> str:
 def _create_store(conninfo: str, settings: Settings) -> str:
     """Create and stamp what is missing; the connection string of the role that runs the DAG."""
     # As in production: an administrator grants, the owner applies, the refresher runs the DAG.
-    grants = has_roles(settings.include_dir)
-    if grants:
-        grant_roles(conninfo, settings.include_dir)
-    else:
-        _say(f"{_shown(settings.include_dir)} has no roles.sql: one role does everything.")
+    grant_roles(conninfo, settings.include_dir)
     store = read_store(settings.include_dir)
-    owner = as_role(conninfo, OWNER) if grants else conninfo
+    owner = as_owner(conninfo, settings.include_dir)
     with psycopg.connect(owner, autocommit=True) as connection:
         pin(connection, settings, "sandbox")
         plan = apply(connection, store, settings)
@@ -179,9 +175,8 @@ def _create_store(conninfo: str, settings: Settings) -> str:
         # And this, too: bin/feature-store stamp-proofs
         for change in stamp_proofs(connection, store, settings.include_dir):
             _say(f"Proofs stamped anew: {change}")
-    if grants:
-        grant_roles(conninfo, settings.include_dir)
-    return as_role(conninfo, REFRESHER) if grants else conninfo
+    grant_roles(conninfo, settings.include_dir)
+    return as_refresher(conninfo, settings.include_dir)
 
 
 def _write_environment(connection: str, include_dir: Path) -> None:

@@ -125,6 +125,7 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
             store = "--store examples/bike_stations --days 40"
             ran = types(f"{sys.executable} -m sandbox.run {store}")
             told = types(f". .run/environment; {sys.executable} -m feature_store status")
+            environment_file = (Path(clone) / ".run" / "environment").read_text()
         finally:
             types(f"{sys.executable} -m sandbox.stop; make clean PYTHON={sys.executable}")
     assert "city.counts: 320 rows" in ran
@@ -134,6 +135,7 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
     assert "Fresh and certified" in ran
     assert "then: TABLE bikes.morning_load_v1 LIMIT 5;" in ran
     assert "All that it certified is still in place." in told
+    assert '"login": "bikes_refresher"' in environment_file
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):
