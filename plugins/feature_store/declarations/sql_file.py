@@ -90,10 +90,14 @@ def read_sql_file(path: Path) -> SqlFile:
     return read_sql_text(path, read_text(path))
 
 
-# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
-@lru_cache(maxsize=256)
 def read_sql_text(path: Path, source: str) -> SqlFile:
     """Read the text of such a file, which need not be written yet; see `read_sql_file`."""
+    return _sql_file(path, source)
+
+
+# A task reads all files twice, as the DAG file is parsed and as it works; parsing them is slow.
+@lru_cache(maxsize=256)
+def _sql_file(path: Path, source: str) -> SqlFile:
     statements = _split(path, source)
     # sqlglot does not know these two endings, and what is read here does not depend on them.
     parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]
