@@ -81,6 +81,9 @@ def _told(done: WrittenFolder) -> str:
     if found.left_out:
         words = in_words([str(name) for name in found.left_out])
         lines.append(f"  left out, as no materialized view has to do with it: {words}")
+    if done.sets_left_out:
+        words = in_words([repr(name) for name in done.sets_left_out])
+        lines.append(f"  feature sets left out, as no file can be called so: {words}")
     directory = shlex.quote(str(done.directory))
     lines += [
         f"To decide: {plural(len(done.undecided), 'place')}, each marked DECIDE: in the files.",

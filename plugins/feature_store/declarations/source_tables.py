@@ -46,6 +46,11 @@ class Source:
     columns: dict[str, str]
 
 
+def family_of(type_name: str) -> str:
+    """The narrowest family of a type, as the server names it without modifiers."""
+    return next((family for family, types in FAMILIES.items() if type_name in types), "other")
+
+
 def read_sources(path: Path) -> tuple[Source, ...]:
     """Read ``sources.toml``.
 
@@ -65,11 +70,6 @@ def read_sources(path: Path) -> tuple[Source, ...]:
                     f"expected one of {', '.join(FAMILIES)}."
                 )
     return sources
-
-
-def family_of(type_name: str) -> str:
-    """The narrowest family of a type, as the server names it without modifiers."""
-    return next((family for family, types in FAMILIES.items() if type_name in types), "other")
 
 
 def source_problems(connection: Connection, sources: tuple[Source, ...]) -> list[str]:

@@ -75,10 +75,14 @@ def read_sql_file(path: Path) -> SqlFile:
     return read_sql_text(path, read_text(path))
 
 
-# Cached, because parsing is slow and a task reads all files twice: for the DAG and for its work.
-@lru_cache(maxsize=256)
 def read_sql_text(path: Path, source: str) -> SqlFile:
     """Read the text of such a file, which need not be written yet; see `read_sql_file`."""
+    return _sql_file(path, source)
+
+
+# Cached, because parsing is slow and a task reads all files twice: for the DAG and for its work.
+@lru_cache(maxsize=256)
+def _sql_file(path: Path, source: str) -> SqlFile:
     statements = split_text(path, source)
     # sqlglot does not know these two endings, and nothing read here depends on them.
     parsed = [parse(path, _NULLS.sub("", _NO_DATA.sub("", s.text))) for s in statements]

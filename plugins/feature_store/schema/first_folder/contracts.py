@@ -84,6 +84,11 @@ def _registered(connection: Connection, schema: str) -> Iterator[RegisteredSet]:
         yield RegisteredSet(schema, name, tuple(row[1:] for row in rows if row[0] == name))
 
 
+def left_out(known: Sequence[RegisteredSet]) -> tuple[str, ...]:
+    """The sets that get no file, as none can be called by their name."""
+    return tuple(one.name for one in known if not _FILE.fullmatch(one.name))
+
+
 def contract_files(found: FoundStore, known: Sequence[RegisteredSet]) -> dict[str, str]:
     """The texts of all contract files, by path."""
     files = {

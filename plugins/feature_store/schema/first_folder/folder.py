@@ -10,7 +10,11 @@ from pathlib import Path
 from feature_store.connection import Connection
 from feature_store.declarations.undecided import Undecided, undecided
 from feature_store.errors import BadInput
-from feature_store.schema.first_folder.contracts import contract_files, registered_sets
+from feature_store.schema.first_folder.contracts import (
+    contract_files,
+    left_out,
+    registered_sets,
+)
 from feature_store.schema.first_folder.found_store import FoundStore, find_store
 from feature_store.schema.first_folder.layers import Placed, place
 from feature_store.schema.first_folder.refusals import (
@@ -44,6 +48,7 @@ class WrittenFolder:
         found: the store.
         placed: how each relation is refreshed.
         files: how many files there are.
+        sets_left_out: feature sets of its registry that got no file.
         undecided: what a person has to decide.
     """
 
@@ -52,6 +57,7 @@ class WrittenFolder:
     found: FoundStore
     placed: tuple[Placed, ...]
     files: int
+    sets_left_out: tuple[str, ...]
     undecided: tuple[Undecided, ...]
 
 
@@ -101,7 +107,8 @@ def write_folder(
         "sql/history/.gitkeep": "",
     }
     _write(directory, files)
-    return WrittenFolder(directory, name, found, placed, len(files), undecided(directory))
+    waiting = undecided(directory)
+    return WrittenFolder(directory, name, found, placed, len(files), left_out(sets), waiting)
 
 
 def require_empty(directory: Path) -> None:

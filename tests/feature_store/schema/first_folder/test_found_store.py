@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from feature_store.declarations.feature_sets import read_feature_set
 from feature_store.declarations.folder_lint import folder_problems
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.sql_file import read_sql_file
@@ -178,3 +179,40 @@ def test_a_role_that_may_read_nothing_writes_the_same_folder(bikes, typed, tmp_p
         for n in ("one", "other")
     )
     assert one == other
+
+
+_REGISTRY = (
+    "CREATE TABLE public.feature_set (set_id int, name text)",
+    "CREATE TABLE public.feature_contract (set_id int, ordinal int, feature_name text, dtype text, "
+    "expr_sql text, leakage_rule text, is_nullable boolean, description text)",
+    "INSERT INTO public.feature_set VALUES (1, 'loads_v1'), (2, 'a/b')",
+    "INSERT INTO public.feature_contract VALUES "
+    "(1, 2, 'b', 'numeric', 'b', 'clip', FALSE, 'B \"quoted\"'), "
+    "(1, 1, 'a', 'int', 'a + 0', 'none', TRUE, NULL), (1, 3, 'c', 'int', NULL, 'clip', TRUE, 'C'), "
+    "(2, 1, 'a', 'int', NULL, NULL, TRUE, NULL)",
+)
+
+
+def test_contracts_are_those_of_the_registry_and_carried_by_the_last_that_has_their_columns(
+    empty_db, written, typed, tmp_path, new_role
+):
+    of = "SELECT t.a, t.b::numeric AS b, t.b AS c, t.day FROM public.t AS t"
+    folder, out = written(
+        *_REGISTRY,
+        *_mv("public.first", of),
+        *_mv("public.last", "SELECT f.* FROM public.first AS f", key="c"),
+        *_mv("public.other"),
+    )
+    (path,) = (folder / "contracts").iterdir()
+    assert "feature sets left out, as no file can be called so: 'a/b'" in out
+    assert MARK not in path.read_text()
+    one = read_feature_set(path, "public")
+    assert (one.name, str(one.relation), one.other_columns) == ("loads_v1", "public.last", ("day",))
+    assert [f.payload for f in one.features] == [
+        "1|a|int|a + 0|none|1", "2|b|numeric|b|clip|0", "3|c|int|c|clip|1",
+    ]  # fmt: skip
+    assert [f.description for f in one.features] == ["a", 'B "quoted"', "C"]
+    # Who may not read the registry gets a sketch of each set.
+    empty_db.conninfo += f" user={new_role()}"
+    assert typed(empty_db, "init", tmp_path / "other")[0] == 0
+    assert {p.stem for p in (tmp_path / "other/contracts").iterdir()} == {"last", "other"}
