@@ -61,7 +61,7 @@ def second(airflow: PageAirflow, server: Server, tmp_path_factory: object) -> It
 def test_the_page_leads_from_one_store_to_the_other_and_back(sight: Sight, second: None) -> None:
     sight.open()
     sight.settle()
-    choice = sight.frame.get_by_label("Store")
+    choice = sight.frame.get_by_role("combobox", name="Store", exact=True)
     expect(choice.locator("option")).to_have_text(["feature store", "bike stations"])
     expect(sight.frame.get_by_text("ml.tom_features_v1_mv").first).to_be_attached()
 

@@ -91,13 +91,13 @@ def refuse_second(mine: Call, settings: Settings) -> None:
 
 def _calls_beside(file: Path, settings: Settings) -> Iterator[Call]:
     for path in sorted(file.parent.glob("*.py")):
-        # A file that cannot be read, or a folder that cannot be used, is told by its own DAG.
+        # What cannot be read, or used, is told by its own DAG.
         with suppress(OSError, SyntaxError, ValueError):
             content = path.read_bytes()
             tree = ast.parse(content) if _FUNCTION.encode() in content else ast.Module([], [])
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and _FUNCTION in ast.unparse(node.func):
-                    with suppress(BadInput):
+                    with suppress(BadInput, ValueError):
                         own = of_store(settings, *_written(node))
                         yield Call.of(path, own, read_profile(own.include_dir))
 

@@ -21,7 +21,7 @@ export async function offerStores(place) {
   options = told.options;
   if (told.stores.length < 2) return;
   name = told.stores.find(({ chosen }) => chosen)?.title ?? name;
-  const field = el('select', { id: 'store' }, told.stores.map((s) => el('option', { value: s.path, selected: s.chosen }, s.title)));
+  const field = el('select', { id: 'store', 'aria-label': 'Store' }, told.stores.map((s) => el('option', { value: s.path, selected: s.chosen }, s.title)));
   field.addEventListener('change', () => window.location.assign(new URL(field.value, HOME)));
-  place.after(el('label', { class: 'field' }, el('span', { class: 'unseen' }, 'Store'), field));
+  place.after(el('span', { class: 'field' }, field));
 }
