@@ -18,9 +18,8 @@ def assert_fit(page: Page, *, mail: bool = False) -> None:
         page.emulate_media(color_scheme=theme)
         for width, height in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": height})
-            page.wait_for_timeout(
-                500
-            )  # colours fade, edges and charts are drawn in the next frames
+            # Colours fade, edges and charts are drawn in the next frames.
+            page.wait_for_timeout(500)
             where = f"{theme}, {width} px"
             page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
             found = Axe().run(page, options=_OF_MAILS if mail else {}).response["violations"]

@@ -59,11 +59,10 @@ function oneYear(from, to, days, signal) {
     cells.push({ value: [dayText(day), 0], runs });
   }
   const weeks = Math.ceil((cells.length + 7) / 7);
-  const narrow = window.innerWidth < NARROW;
   const long = cells.length > SHORT_SPAN;
   return el('figure', {}, el('figcaption', {}, `${from} to ${to}`), chart({
     summary: `How each night from ${from} to ${to} ended; the table below has the same.`,
-    height: narrow && long ? weeks * 15 + 30 : 7 * 15 + 26,
+    height: (width) => (width < NARROW && long ? weeks * 15 + 30 : 7 * 15 + 26),
     signal,
     option: (c, width) => option(c, width, from, to, cells, weeks),
     onClick: ({ data }) => data.runs && (window.location.hash = runHash(data.runs.at(-1).dag_id, data.runs.at(-1).run_id)),

@@ -17,29 +17,32 @@ function colours() {
   return Object.fromEntries(names.map((name) => [name.replaceAll('-', '_'), colour(`--${name}`)]));
 }
 
-// A chart in a box of `height` pixels. `summary` says in words what it shows. `option` makes ECharts'
+// A chart in a box of `height` pixels: a number, or a function of the width. `summary` says in words
+// what it shows. `option` makes ECharts'
 // option of the colours and of the box's width; it is asked again when either changes.
 export function chart({ summary, height, option, signal, onClick, ready }) {
   const box = el('div', { class: 'chart', role: 'img', 'aria-label': summary });
-  box.style.height = `${height}px`;
-  draw(box, option, signal, onClick).then((drawn) => drawn && ready?.(drawn));
+  const tall = (width) => { box.style.height = `${typeof height === 'function' ? height(width) : height}px`; };
+  tall(window.innerWidth);
+  draw(box, tall, option, signal, onClick).then((drawn) => drawn && ready?.(drawn));
   return box;
 }
 
-async function draw(box, option, signal, onClick) {
+async function draw(box, tall, option, signal, onClick) {
   const echarts = await library();
   if (signal.aborted) return null;
   const drawn = echarts.init(box, null, { renderer: 'canvas' });
   let width = 0;
   const set = () => drawn.setOption({ ...common(), ...option(colours(), drawn.getWidth()) }, { notMerge: true });
   const fit = () => {
-    if (box.clientWidth === width || box.clientWidth === 0) return;
+    if (signal.aborted || box.clientWidth === width || box.clientWidth === 0) return;
     width = box.clientWidth;
+    tall(width);
     drawn.resize();
     set();
   };
   if (onClick) drawn.on('click', onClick);
-  const observer = new ResizeObserver(fit);
+  const observer = new ResizeObserver(() => requestAnimationFrame(fit));
   observer.observe(box);
   onTheme(set, signal);
   signal.addEventListener('abort', () => {
