@@ -33,11 +33,11 @@ class State(StrEnum):
     MISSING = "missing"
     AS_FILE = "as its file"
     ADOPTED = "adopted as it is"
-    ADOPTABLE = "there before us, and fit to be adopted"
-    INCOMPLETE = "not all there, or not all as its file"
+    ADOPTABLE = "not created by apply, and fit to be adopted"
+    INCOMPLETE = "incomplete, or partly different from its file"
     FILE_CHANGED = "its file has changed since it was applied"
     ALTERED_LIVE = "altered in the database since it was applied"
-    FOREIGN = "there before us, and different"
+    FOREIGN = "not created by apply, and different"
     TAKEN = "missing, and a name that it needs is taken"
 
 

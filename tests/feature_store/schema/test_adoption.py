@@ -62,7 +62,7 @@ def test_plan_shows_what_differs_and_the_way_out_in_one_screen(hand_built, inclu
     assert len(text.splitlines()) <= 51
     assert text.splitlines()[:4] == [
         "Blocked: 1 not as their file.",
-        f"  - {E_AI}: there before us, and different",
+        f"  - {E_AI}: not created by apply, and different",
         "    it lacks speed_fast7_anchor, speed_fast24_anchor, speed_slow21_anchor, "
         "speed_median_hours_ptv, speed_n_eff_ptv",
         f"    Next: `bin/feature-store apply --replace {E_AI}` builds the file's version beside "

@@ -109,7 +109,7 @@ def test_the_plan_of_an_applied_store_is_empty(scratch, include):
         (
             "before us",
             _NEW,
-            "there before us, and different",
+            "not created by apply, and different",
             f"`bin/feature-store apply --replace {_NEW}` builds the file's version beside it and "
             "swaps them; or rename it yourself.",
         ),

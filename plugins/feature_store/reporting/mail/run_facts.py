@@ -154,8 +154,8 @@ def readers_have(readable: Sequence[Readable]) -> str:
     if not new:
         newest = max(one.finished_at for one in old)
         return (
-            f"what they saw before: this run refreshed nothing. The newest of {len(old)} relations "
-            f"was refreshed at {_moment(newest)}."
+            f"the same rows as before: this run refreshed nothing. The newest of {len(old)} "
+            f"relations was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {', '.join(new)}."]
     if old:

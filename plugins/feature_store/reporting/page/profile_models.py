@@ -17,7 +17,7 @@ class ProfiledSet(Plain):
     run_id: str
     as_of_day: date
     rows: int | None
-    sampled: int | None = Field(description="Rows of which distinct values and quantiles are.")
+    sampled: int | None = Field(description="Rows in the sample for distinct values and quantiles.")
     month: date | None = Field(description="The newest month of t0 with enough rows.")
     before: date | None = Field(description="The certified month that it is compared with.")
     problem: str | None = Field(description="Why there was no profile, if so.")
@@ -42,7 +42,7 @@ class Profiles(Plain):
 
     since: date
     sets: list[ProfiledSet]
-    served: list[str] = Field(description="Sets of which the page's role may look entities up.")
+    served: list[str] = Field(description="Sets in which the page's role may look up entities.")
     features: list[FeatureTrend]
 
 
