@@ -5,6 +5,6 @@ import sys
 
 from bench.cli import main
 
-# Whoever ends this process ends it in order: the scratch database goes with it.
+# Ending this process ends it in order, and drops the scratch database.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.exit(main())

@@ -12,8 +12,8 @@ from bench.reference import read_reference
 from bench.scratch import Scratch
 from bench.variants import SHIPPED, run_variant
 
-# In one night: one in 300 listings is new, one in 150 of the unsold is sold, one in 5,000 is
-# flagged. By a hash of the listing, so that every night changes others.
+# In one night one in 300 listings is new, one in 150 unsold listings is sold, one in 5,000 is
+# flagged. A hash of the listing chooses them, so that every night changes other listings.
 _NIGHT = """
     INSERT INTO "iPhone".iphone_listings
     SELECT (l).* FROM (
@@ -80,7 +80,7 @@ def measure_bloat(
 
 
 def _let_autovacuum(connection: Connection[Any], longest: float) -> float:
-    """Wait until nothing is due for autovacuum any more: a night leaves it a day to work."""
+    """Wait until autovacuum has nothing to do: between two nights it has a day for that."""
     started = time.monotonic()
     connection.execute("SELECT pg_stat_force_next_flush()")
     while time.monotonic() - started < longest:
@@ -100,7 +100,7 @@ def _sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, int]:
 
 
 def _compact_sizes(connection: Connection[Any], scratch: Scratch) -> dict[str, int]:
-    """What each relation takes in a copy that was written in one go, indexes included."""
+    """The size of each relation, with indexes, in a copy that was written in one go."""
     sizes = {}
     for relation in scratch.store.refreshed:
         copy = sql.Identifier("pg_temp", relation.name.relation)

@@ -18,8 +18,8 @@ from feature_store.settings import Settings
 
 NAME = "bloat"
 NIGHTS = 30
-# A day passes between two nights, and here a second: autovacuum looks as often in proportion. All
-# else of it is the server's default.
+# Between two nights there is a day, here a second, so autovacuum looks that much more often. All
+# its other settings are the server's defaults.
 HURRIED = Profile("default, autovacuum looks every second", (("autovacuum_naptime", "1s"),))
 
 

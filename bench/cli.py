@@ -1,4 +1,4 @@
-"""The command line of the benchmark: `make bench` and its kin."""
+"""The command line of the benchmark: `make bench` and similar targets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = Options(
             sizes=parse_sizes(parsed.sizes or sizes, parsed.runs),
             out=parsed.out,
-            # From the environment: an argument would show a password in the process list.
+            # From the environment, because an argument would show a password in the process list.
             dsn=os.environ.get("BENCH_DSN", ""),
             reference_up_to=parsed.reference_up_to,
             patience=parsed.patience,
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Two benchmarks at once would measure each other."""
+    """Refuse a second benchmark at the same time: both would measure each other."""
     make_home(BENCH_HOME)
     with (BENCH_HOME / "lock").open("w") as file:
         try:

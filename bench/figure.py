@@ -1,4 +1,4 @@
-"""A figure of a result: a number, or what a number is at least."""
+"""A figure of a result: a number, or a lower bound of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Figure:
 
     Attributes:
         value: the number.
-        lower_bound: whether the true number is this or more, because a query was given up.
+        lower_bound: whether the true number may be larger, because a query was ended early.
     """
 
     value: float
@@ -24,8 +24,8 @@ class Figure:
 def median_figure(values: Sequence[float], given_up: Sequence[bool]) -> Figure:
     """The median of runs.
 
-    A run that was given up would have taken longer, nobody knows how much longer. The median is
-    exact if it stays what it is however long that were.
+    A run that was ended early would have taken longer, by an unknown time. The median is exact if
+    it does not depend on that time.
 
     Args:
         values: run by run.
@@ -37,7 +37,7 @@ def median_figure(values: Sequence[float], given_up: Sequence[bool]) -> Figure:
 
 
 def ratio(above: Figure | None, below: Figure | None) -> Figure | None:
-    """How many times more; None where either is not known, or the divisor only a lower bound."""
+    """How many times more; None if either is not known, or the divisor is only a lower bound."""
     if above is None or below is None or not below.value or below.lower_bound:
         return None
     return Figure(above.value / below.value, above.lower_bound)

@@ -1,4 +1,4 @@
-"""How tables call the relations: by the letters of the documents."""
+"""The names of relations in tables: the letters of the documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPEED_LAYER = ("D4", "E-speed")
 
 
 def label(relation: Relation) -> str:
-    """The letter by which the documents call a relation, else its name without the schema."""
+    """The documents' letter for a relation, else its name without the schema."""
     path = relation.file.path
     words = read_header(path, path.read_text(encoding="utf-8"), ("Relation",))["Relation"]
     letter = re.match(r"\S+ \((\w[\w-]*)\)", words)

@@ -1,4 +1,4 @@
-"""Watching locks from outside, several times a second: who waits, and what is held for how long."""
+"""Watches locks from outside, several times a second: who waits, and what is held how long."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Seen:
     """What was seen.
 
     Attributes:
-        looks: how often was looked.
+        looks: how many looks there were.
         waits: by the waiting reader's application_name: looks at which it waited for a lock that
             somebody held.
-        waits_for_ours: the same, where the session that refreshes was among those in the way.
+        waits_for_ours: the same, if the refreshing session was among the blockers.
         held: by relation: seconds for which ACCESS EXCLUSIVE was held on it, to within two looks.
     """
 
@@ -38,7 +38,7 @@ class Seen:
 
 
 class LockWatch:
-    """A watcher from the beginning of a ``with`` block to its end, and in the next again."""
+    """A watcher that works within each ``with`` block."""
 
     def __init__(self, scratch: Scratch, relations: Sequence[Relation], ours: int) -> None:
         """Prepare to watch these relations, and who waits for the session of that process id."""

@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it a second means nothing."""
+"""The machine of the measurement: without it a figure means nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SERVER_SETTINGS = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine, what else it had to do, and which state of the code was measured."""
+    """The machine, its other load, and the measured state of the code."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),

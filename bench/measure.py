@@ -131,8 +131,8 @@ def measure_variants(
 def in_turn(variants: Sequence[Variant], run: int) -> list[Variant]:
     """The variants in the order of that run: the same at any time, another one in another run.
 
-    What runs just after a variant that writes much may be slower for it, so that nobody may always
-    stand behind the same one.
+    A variant may be slower right after one that writes much, so no variant may always follow the
+    same other one.
     """
     return random.Random(run).sample(variants, len(variants))  # noqa: S311  # an order
 
@@ -152,14 +152,14 @@ def describe_conditions(server: BenchServer, scratch: Scratch) -> dict[str, Any]
 
 
 def say(words: str) -> None:
-    """Tell the person who waits."""
+    """Show progress to the person who waits."""
     print(f"  {words}", flush=True)
 
 
 def _fill(
     connection: Connection[Any], scratch: Scratch, reference: Reference, *, compare: bool
 ) -> None:
-    """The first refresh of everything, which no variant counts: a relation is created once."""
+    """The first refresh of everything, which no variant counts, because it happens only once."""
     run_variant(connection, SHIPPED, reference, scratch.settings.zone)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(FLOOR_SCHEMA)))
     if compare:

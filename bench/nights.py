@@ -1,4 +1,4 @@
-"""What a night costs around its refresh: finding that nothing changed, and checking what did."""
+"""The cost of a night besides its refresh: finding unchanged relations, and checking the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WHERE p.suite_event = %s
 
 
 class NotMeasured(StoreError):
-    """What was to be measured did not happen."""
+    """What should be measured did not happen."""
 
 
 def time_unchanged_night(scratch: Scratch, runs: int) -> list[dict[str, float]]:
@@ -71,7 +71,7 @@ def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]
     Raises:
         NotMeasured: an expectation is not met, so that not all was looked at.
     """
-    # Its import is slow, and a matter of the process, not of the data.
+    # Import it first: that is slow, and does not depend on the data.
     import great_expectations  # noqa: F401
 
     nights = []

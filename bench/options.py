@@ -45,14 +45,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Options:
-    """What a command was asked for.
+    """The options of a command.
 
     Attributes:
         sizes: ascending, each once.
         out: the folder that gets the results.
         dsn: a libpq connection string of the user's own server; empty: an embedded one.
-        reference_up_to: the largest size at which the reference is built, in listings. It is
-            quadratic, so beyond some size nobody can wait for it.
+        reference_up_to: the largest size for the reference, in listings. It is
+            quadratic, so larger sizes take too long.
         patience: seconds after which a query of the reference's own is given up; what it took is
             then known to be more.
     """

@@ -1,4 +1,4 @@
-"""What a DAG run costs beside its SQL: a timeline of every task on a real scheduler.
+"""The cost of a DAG run besides its SQL: a timeline of every task on a real scheduler.
 
 ``python -m bench.orchestration --listings 30000`` starts Airflow's components with the settings
 that we ship, on PostgreSQL metadata. A first run fills the store; the second is measured and does
@@ -35,7 +35,7 @@ from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, start_server, stop_server
 
 ALLOWED = 25.0
-"""Seconds that a run may take beside the SQL on its critical path."""
+"""Seconds that a run may take besides the SQL on its critical path."""
 
 _PLACE = HOME / "orchestration"
 _POSTGRES = SERVERS / "orchestration" / "postgres"
@@ -66,7 +66,7 @@ class TaskTime:
 
     Attributes:
         task: its id.
-        ready: when all that it waits for was done.
+        ready: when everything it waits for was done.
         queued: when the scheduler gave it to the executor.
         started: when it was reported to run.
         ended: when it was reported done.
@@ -84,7 +84,7 @@ class TaskTime:
 
     @property
     def beside(self) -> float:
-        """What it took from being ready to being done, beside its SQL."""
+        """The time from ready to done, without its SQL."""
         return self.ended - self.ready - self.sql
 
 
@@ -132,7 +132,7 @@ def _succeeds(airflow: Components, run_id: str) -> None:
 
 
 def _report(airflow: Components, sql: Mapping[str, float], server: Mapping[str, float]) -> float:
-    """Print the timeline and the total; give back the seconds beside the critical path's SQL."""
+    """Print the timeline and the total; return the seconds besides the critical path's SQL."""
     run = airflow.call("GET", f"dags/{DAG_ID}/dagRuns/{_NIGHT}")
     tasks = airflow.call("GET", f"dags/{DAG_ID}/tasks")["tasks"]
     below = {task["task_id"]: task["downstream_task_ids"] for task in tasks}

@@ -1,4 +1,4 @@
-"""`make bench-plans`: how the server carries out the relations that the reference does naively."""
+"""`make bench-plans`: the server's plans for the relations that the reference does naively."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "plans"
 
 
 def run_plans(options: Options) -> None:
-    """Explain them, with what really happened, at the largest size asked for.
+    """Explain and analyze them, at the largest requested size.
 
     Raises:
         NotReady: the disk is too small, or the server lets us create no database.

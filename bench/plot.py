@@ -26,7 +26,7 @@ def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
         sizes: ascending.
         path: an SVG file, replaced.
     """
-    # Slow to import, so only where something is drawn.
+    # Slow to import, so only when something is drawn.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def draw(sizes: Sequence[SizeSummary], path: Path) -> None:
 def _seconds(
     size: SizeSummary, label: str | None, whole: Variant, plain: Variant | None
 ) -> Seconds | None:
-    """Of the whole where no relation is named; a way without single relations has none of them."""
+    """The figure of the whole if no relation is named; some variants have no single relations."""
     if label is None:
         return size.total(whole)
     return size.seconds(plain, size.name(label) or "") if plain else None

@@ -1,4 +1,4 @@
-"""Readers that go on reading: by key and by range, each in a connection of its own."""
+"""Readers that keep reading, by key and by range, each in its own connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READER = "bench reader"
 _KEYS = 500
 _PAUSE = 0.005
 _RANGE_ROWS = 100
-# A server reports a wait for a lock that lasted so long, to the log and, asked so, to the client.
+# A server reports longer waits for a lock to the log and, if asked, to the client.
 _SHORTEST_REPORTED_WAIT = "1ms"
 _WAIT = re.compile(r"still waiting for (.+) after ")
 
@@ -33,8 +33,8 @@ class Reads:
 
     Attributes:
         seconds: of every query, by kind: ``key`` or ``range``.
-        waits: the server's own reports of a reader that waits: for which lock, and on what, in its
-            words. Who holds the lock it tells its log alone.
+        waits: the server's own reports of waiting readers: which lock, and on what. Only the
+            server's log says who holds the lock.
         reported: whether the server could be asked for such reports.
     """
 
@@ -51,7 +51,7 @@ class _Query:
 
 
 class ReadLoad:
-    """Readers at work from the beginning of a ``with`` block to its end, and in the next again."""
+    """Readers that work within each ``with`` block."""
 
     def __init__(
         self, scratch: Scratch, relations: Sequence[Relation], readers: int, layer: str

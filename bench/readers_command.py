@@ -1,4 +1,4 @@
-"""`make bench-readers`: do readers wait, and what does a refresh cost them?"""
+"""`make bench-readers`: do readers wait, and how much does a refresh slow them down?"""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def run_readers(options: Options) -> None:
 def measure_readers(
     scratch: Scratch, refreshes: int, idle_seconds: float = IDLE_SECONDS
 ) -> dict[str, Any]:
-    """Let readers read the whole time, and see what they saw in each phase.
+    """Let readers read all the time, and record each phase.
 
-    Refreshes and the same work without their locks take turns, since a machine may be slower in one
+    Refreshes alternate with the same work without locks, because a machine may be slower in one
     minute than in the next.
     """
     store = scratch.store
@@ -73,7 +73,7 @@ def measure_readers(
         say("filled")
         ours = connection.info.backend_pid
         idle, refresh, load = (_Phase(scratch, ours) for _ in range(3))
-        # Nothing to do, so that it can be seen what reading alone takes.
+        # Do nothing, to measure reading alone.
         with idle:
             time.sleep(idle_seconds)
         say("read while nothing happened")
@@ -170,8 +170,8 @@ def _refresh(scratch: Scratch, connection: Connection[Any]) -> None:
 def _cut_spare_pages(connection: Connection[Any], store: Store) -> None:
     """Do now what autovacuum would do within minutes, while readers are measured.
 
-    A relation that is filled grows by up to 64 pages at once. The first vacuum cuts off those that
-    stayed empty, under ACCESS EXCLUSIVE. That belongs to the first fill, and not to a night.
+    A relation grows by up to 64 pages at once when it is filled. The first vacuum truncates the
+    empty ones under ACCESS EXCLUSIVE. That belongs to the first fill, not to a night.
     """
     names = sql.SQL(", ").join(relation.name.identifier for relation in store.refreshed)
     connection.execute(sql.SQL("VACUUM {}").format(names))

@@ -1,9 +1,8 @@
 """The reference: what a refresh written straight from the documents does, in a schema of its own.
 
-Three relations have SQL of their own in ``bench/reference``; every other one of the reference is
-ours without the order of its rows, which no document asks for. Names are moved to the schema
-``reference``, so that both stand in one database, on the same sources, with the same indexes. What
-only serves ours (a helper relation below a relation that the reference builds without it) is no
+Three relations have their own SQL in ``bench/reference``. All others use our SQL without the order
+of rows, which no document asks for. Names are moved to the schema ``reference``, so that both are
+in one database, with the same sources and indexes. Helper relations that only our SQL needs are not
 part of the reference.
 """
 

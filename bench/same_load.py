@@ -14,7 +14,7 @@ _TEMPORARY = "pg_temp"
 
 
 def work_without_locks(connection: Connection[Any], store: Store) -> None:
-    """Do once what a refresh of the store does, and touch no relation of it.
+    """Do the work of one refresh of the store without touching its relations.
 
     Args:
         connection: a session of ours.

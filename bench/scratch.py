@@ -35,8 +35,8 @@ FIXED_BYTES = 6 * 1024**3
 class SessionKind(StrEnum):
     """How a session is set up."""
 
-    PLAIN = "plain"  # as any client's: the store's time zone and nothing else
-    OURS = "ours"  # as the package's: everything pinned that it pins
+    PLAIN = "plain"  # like any client's: only the store's time zone is set
+    OURS = "ours"  # like the package's: with all its pinned settings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the feature logs cost a night: seconds of the certificate and of the skew, and bytes."""
+"""The cost of feature logs per night: seconds of certification and of skew, and bytes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _night(
 
 
 def _met(connection: Connection[Any], lease: Lease, suite: str) -> int:
-    """Write by hand that a suite was met and history judged: they are measured elsewhere."""
+    """Record that a suite was met and history checked; these are measured elsewhere."""
     event = begin_suite(connection, lease, suite)
     connection.execute(
         "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, relation, "

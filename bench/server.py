@@ -40,7 +40,7 @@ class Profile:
 
 
 def tuned() -> Profile:
-    """What a DBA gives a server of its own on this machine: sizes only, nothing about queries."""
+    """What a DBA would set for a server on this machine: sizes only, nothing about queries."""
     memory = memory_bytes()
     buffers = min(memory // 4, _MOST_SHARED_BUFFERS) // 1024**2
     return Profile(
@@ -76,7 +76,7 @@ class BenchServer:
         return (tuned(), DEFAULT) if self.data_dir else (AS_IT_IS,)
 
     def use(self, profile: Profile) -> None:
-        """Start the server anew under other settings; the user's is left as it is."""
+        """Restart the server with other settings; the user's own server is left as it is."""
         if self.data_dir is None:
             return
         with psycopg.connect(self.server.conninfo, autocommit=True) as connection:
@@ -165,7 +165,7 @@ def _check_version(connection: Connection[Any]) -> None:
 
 
 def _drop_leftovers(server: Server) -> None:
-    # Of a benchmark that was killed. The embedded server is ours alone.
+    # Left by a killed benchmark. Nobody else uses the embedded server.
     with psycopg.connect(server.conninfo) as connection:
         names = connection.execute(
             "SELECT datname FROM pg_catalog.pg_database WHERE datname LIKE %s", (f"{_PREFIX}%",)

@@ -1,4 +1,4 @@
-"""A whole refresh as the DAG runs it: relations that do not read each other side by side."""
+"""A whole refresh as the DAG runs it: independent relations at the same time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT_ONCE = 8
 
 
 def run_side_by_side(scratch: Scratch, variant: Variant) -> Took:
-    """Refresh the store, each relation in a session of its own as soon as its turn comes.
+    """Refresh the store, each relation in its own session, as soon as what it reads is done.
 
     Sessions are opened inside what is timed, as a task opens its own; what Airflow needs for a task
     is not in it (``bench.orchestration`` measures that).

@@ -1,4 +1,4 @@
-"""What must be reached, and whether it was."""
+"""The targets, and whether they were reached."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ WHOLE = {10_000: 5.0, 100_000: 6.0}
 WHOLE_BY_SQL_ALONE = 4.0
 # At most so many times more, for ten times the listings.
 GROWTH_OF_THE_WHOLE, GROWTH_OF_A_RELATION = 12.0, 14.0
-# Below so many seconds a relation's growth says more about overhead than about its query.
+# Below this many seconds a relation's growth shows overhead rather than its query.
 LEAST_SECONDS_TO_GROW_FROM = 0.25
 DEFAULT_SETTINGS = 2.0
 FLOOR_PLAIN, FLOOR_CONCURRENT = 2.0, 4.0
 UNCHANGED_NIGHT = 0.05
 CHECKS, CHECKS_OF_A_SMALL_STORE, LARGE = 1.0, 1.5, 100_000
-# Percentiles of one and the same load differ by as much from one minute to the next.
+# Percentiles of the same load differ this much from one minute to the next.
 READER_LATENCY = 1.25
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One target and what came of it.
+    """One target and its result.
 
     Attributes:
         what: the target in words.
@@ -50,7 +50,7 @@ class Judged:
             return "not measured"
         value = self.observed.value
         reached = value >= self.target if self.at_least else value <= self.target
-        # What is only a lower bound can still become more: that settles nothing but this.
+        # A lower bound can only show that a target for more is reached.
         if self.observed.lower_bound and reached != self.at_least:
             return "open, at least this"
         if reached:

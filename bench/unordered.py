@@ -1,7 +1,7 @@
 """A relation's query without the order of its rows.
 
-Our read layers end with the order of their key, which spares a concurrent refresh a sort. The
-documents know nothing of that, so the reference does without.
+Our read layers end with an ORDER BY of their key, which saves a concurrent refresh a sort. The
+documents do not have it, so the reference does not, either.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sqlglot import TokenType, exp
 from feature_store.declarations.sql_file import SqlFile, Statement
 
 _OPEN, _CLOSE = TokenType.L_PAREN, TokenType.R_PAREN
-# With these the order may decide which rows there are, not only where they stand.
+# With these the order may decide which rows there are, not only their sequence.
 _CHOOSES_ROWS = ("distinct", "limit", "offset")
 
 
 def without_order(file: SqlFile) -> SqlFile:
-    """The same relation, its rows in no order; the file as it is where the order chooses rows.
+    """The same relation without an order; unchanged if the order chooses rows.
 
     Only the outermost ORDER BY goes. One inside an aggregate, a window or a sub-select stays.
     """

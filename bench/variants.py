@@ -1,4 +1,4 @@
-"""What is timed: one relation, in each of the ways that are compared."""
+"""What is timed: one relation, in each of the compared variants."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Variant:
         side_by_side: whether relations that do not read each other are refreshed at once, as the
             DAG does (see the module of that name); else one after another.
         speed: whether the speed layer is refreshed, which the documents do not define.
-        spared: whether nested loops are forbidden to these. Where a query cannot do without, as in
-            E and D4, it still uses them.
+        spared: whether nested loops are forbidden. A query that cannot do without them, as in E and
+            D4, still uses them.
     """
 
     name: str
@@ -93,7 +93,7 @@ ALL = (
 )
 WITHOUT_REFERENCE = tuple(v for v in ALL if v.of != "reference")
 UNDER_DEFAULTS = (SHIPPED, SHIPPED_PLAIN)
-# Fills the reference before anything is timed: in the way that ends, so that every row is compared.
+# Fills the reference before anything is timed, in a way that is sure to end, to compare every row.
 FILL_REFERENCE = Variant("first", "reference", SessionKind.OURS, spared=True)
 
 
@@ -113,7 +113,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Took:
-    """What a variant took.
+    """The seconds of a variant.
 
     Attributes:
         seconds: by relation: the refresh, its record if it has one, and its ANALYZE.
@@ -180,7 +180,7 @@ def run_variant(
                 _refresh_bare(connection, variant, relation)
         if variant.of == "floor":
             connection.execute(sql.SQL("DROP TABLE {}").format(_floor_name(relation)))
-    # The time that an ended query took to end is none of its own.
+    # The time that the server needs to end a query does not count.
     bounds = {name: patience for name in given_up if patience}
     return Took(watch.seconds | bounds, frozenset(given_up))
 
@@ -195,7 +195,7 @@ def _refresh_own(
             if variant.spared:
                 connection.execute("SET LOCAL enable_nestloop = off")
             if patience:
-                # Of this transaction alone: our session has a timeout of its own.
+                # For this transaction only, because our session has its own timeout.
                 timeout = f"{ceil(patience * 1000)}ms"
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", (timeout,))
             _refresh_bare(connection, variant, relation)
@@ -227,7 +227,7 @@ def _refresh_bare(connection: Connection[Any], variant: Variant, relation: Relat
 
 
 def _build_floor(connection: Connection[Any], relation: Relation) -> None:
-    """The finished rows as a new table: no query could be faster, nor do without."""
+    """The finished rows as a new table: the least work that any query must do."""
     table = _floor_name(relation)
     connection.execute(
         sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(table, relation.name.identifier)

@@ -1,4 +1,4 @@
-"""Proof that the reference gives our rows: without it the ratios would compare two programs."""
+"""Checks that the reference gives our rows: otherwise ratios would compare different things."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a feature log has become after years: seconds of a night, bytes, and what vacuum finds."""
+"""A feature log after years: seconds per night, bytes, and the work of vacuum."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SELECT
 
 
 def measure_years(scratch: Scratch) -> dict[str, Any]:
-    """Let the logs of a store grow month by month, and look at them then.
+    """Let the logs of a store grow month by month, and measure them.
 
     Returns:
         Seconds of a night's log and proof after some numbers of servings, those of the skew, of a
@@ -105,7 +105,7 @@ def _grow(connection: Connection[Any], lease: Lease, sets: list[FeatureSet]) -> 
 
 
 def _show_until(connection: Connection[Any], feature_set: FeatureSet) -> None:
-    """Have a set's log read only what was seen until a moment."""
+    """Let a set's log read only rows up to a moment of t0."""
     served = feature_set.served
     assert served is not None  # it is a set with a log
     view = Name("public", f"{feature_set.name}_until")

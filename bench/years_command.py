@@ -1,4 +1,4 @@
-"""`make bench-years`: what the feature logs are after ten years of servings."""
+"""`make bench-years`: the feature logs after ten years of servings."""
 
 from __future__ import annotations
 
