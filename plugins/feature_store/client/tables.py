@@ -1,6 +1,6 @@
 """Rows of a query as a pandas frame or an Arrow table, read in pieces.
 
-A column's type comes from the database, never from the values. So a single listing at inference has
+A column's type comes from the database, never from the values. So a single row at inference has
 the same types as the training set.
 """
 

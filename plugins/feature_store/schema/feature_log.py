@@ -3,8 +3,7 @@
 A log is a table, ``feature_log.SET``. It has the set's entity and features, with the live
 relation's types, and when, by which run and under which contract each row was served. A new feature
 is a new column, without a value in older rows. Next to it is the training view,
-``feature_log.SET_training``. Only the database's own function writes to a log (``certify_and_log``
-in ``sql/audit``).
+``feature_log.SET_training``. Only the database's function ``certify_and_log`` writes to a log.
 """
 
 from __future__ import annotations
