@@ -6,12 +6,11 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from feature_store.cli.arguments import folder, text
+from feature_store.cli.arguments import chosen_settings, folder, text
 from feature_store.database.session import open_session
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_profile import is_schema
 from feature_store.schema.first_folder.folder import WrittenFolder, require_empty, write_folder
-from feature_store.settings import read_settings
 from feature_store.text_format import in_words, plural
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def init_folder(options: argparse.Namespace) -> int:
         StoreError: nothing was written.
     """
     require_empty(options.folder)  # before any work
-    with open_session(read_settings(), "init") as connection:
+    with open_session(chosen_settings(options), "init") as connection:
         print(_told(write_folder(connection, options.folder, options.schemas, options.name)))
     return 0
 
