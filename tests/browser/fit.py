@@ -18,10 +18,12 @@ def assert_fit(page: Page, *, mail: bool = False) -> None:
         page.emulate_media(color_scheme=theme)
         for width, height in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": height})
-            # Colours fade, edges and charts are drawn in the next frames.
-            page.wait_for_timeout(500)
+            for _ in range(20):  # colours fade, edges and charts are drawn in the next frames
+                page.wait_for_timeout(500)
+                if page.evaluate("document.documentElement.scrollWidth") <= width:
+                    break
             where = f"{theme}, {width} px"
-            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, where
             found = Axe().run(page, options=_OF_MAILS if mail else {}).response["violations"]
             told = [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
             assert told == [], f"{where}: {told}"

@@ -47,4 +47,5 @@ def test_a_review_can_be_read_by_everybody(browser: Browser, tmp_path: Path) -> 
     page.goto((tmp_path / "mail.html").as_uri())
     take(page, "mail-review")
     assert_fit(page, mail=True)
+    take(page, "mail-review-phone")
     page.close()

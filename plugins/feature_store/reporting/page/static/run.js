@@ -52,7 +52,7 @@ function head(run, wrong) {
 }
 
 function step({ words, command: text }) {
-  return el('div', { class: 'step' }, el('p', {}, words), text && command(text));
+  return el('div', { class: 'step' }, el('p', { class: 'break' }, words), text && command(text));
 }
 
 function nothingWrong(run, met) {
