@@ -158,10 +158,10 @@ def test_mails_forget_it(store_db, before, files):
 def test_what_reads_it_keeps_it(left, files):
     left.run(f"CREATE VIEW ml.mine AS SELECT * FROM {_NEW}")
     assert _refused(left, files, _NEW) == (
-        f"Nothing was applied:\n  - {_NEW} cannot go: ml.mine depends on it.\n"
+        f"Nothing was applied:\n  - {_NEW} cannot be dropped: ml.mine depends on it.\n"
         "    Next: it is yours: drop it, or make it read something else; then apply"
     )
-    assert "Cannot go: 1\n" in str(_plan(left, files, _NEW))
+    assert "Cannot be dropped: 1\n" in str(_plan(left, files, _NEW))
     left.run("DROP VIEW ml.mine")
     left.run(
         f"CREATE FUNCTION ml.days() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM {_NEW}; END"
