@@ -374,7 +374,7 @@ class TestTheLogFollowsTheContract:
             f"DROP VIEW {_LOG}_training", f"ALTER TABLE {_LOG} ALTER COLUMN price TYPE text"
         )
         (problem,) = log_problems(nights.database.connection, [tom])
-        assert problem == f"price was logged as text, and {_E_AI} has it as integer"
+        assert problem == f"price was logged as text, but {_E_AI} has it as integer"
         with pytest.raises(BadInput, match="price was logged as text"):
             stamp(owner, tom, replace=True)
         gone = replace(
