@@ -10,6 +10,7 @@ def run() -> int:
         The exit code.
     """
     try:
+        # Here, so that what is missing is told in words.
         from feature_store.cli.commands import main
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "feature_store":

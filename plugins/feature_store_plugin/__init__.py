@@ -35,6 +35,7 @@ class Page:
     ) -> None:
         """Hand a request on to it."""
         if self._app is None:
+            # Not every process of Airflow that reads its plugins has it.
             import asyncio
 
             # Its imports take a second, in which the server has others to answer.
@@ -45,6 +46,7 @@ class Page:
     def _make(self) -> None:
         with self._lock:
             if self._app is None:
+                # Its imports take a second, which the server's start is spared.
                 from feature_store.reporting.page.app import create_app
 
                 self._app = create_app()

@@ -54,7 +54,7 @@ _BAD: dict[str, tuple[str, Any]] = {
         'name = "a"\nrole_prefix = "pg_a"', "role_prefix: expected another beginning than pg_",
     ),
     "for readers no relation": (
-        'name = "a"\nfor_readers = ["a b"]', "for_readers.0: 'a b' is not a relation's name",
+        'name = "a"\nfor_readers = ["a b"]', "for_readers.0: 'a b' is not the name of a relation",
     ),
     "no schema": ('name = "a"\ngoverned_schemas = []', "governed_schemas: List should have"),
     "a schema twice": ('name = "a"\ngoverned_schemas = ["b", "b"]', "a schema is listed twice"),

@@ -81,7 +81,7 @@ def test_readers_are_promised_nothing_that_is_not_there(folder, capsys):
     (folder / "store.toml").write_text('for_readers = ["bikes.no_such_mv"]\n' + toml)
     assert main(["grants", str(folder)]) == 2
     said = capsys.readouterr()
-    assert "for_readers: bikes.no_such_mv is no relation of the store" in said.err
+    assert "for_readers: bikes.no_such_mv is not a relation of the store" in said.err
     assert said.out == ""
 
 
