@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_row
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 
 # The logs that the refresher adds to, with the columns that it fills. None means all columns
@@ -74,9 +74,7 @@ def granting(connection: Connection, owner: str | None = None) -> str:
         connection: a session of the refresher's.
         owner: the store's, where it must be named, too.
     """
-    row = connection.execute("SELECT current_user::text, current_database()::text").fetchone()
-    assert row is not None  # a SELECT without a FROM gives one row
-    me, database = row
+    me, database = one_row(connection, "SELECT current_user::text, current_database()::text")
     roles = ({"owner": owner} if owner else {}) | {"refresher": me}
     named = " ".join(shlex.join(["-v", f"{role}={name}"]) for role, name in roles.items())
     return (

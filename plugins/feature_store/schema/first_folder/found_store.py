@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_row
 from feature_store.database.stored_queries.dependency_closure import (
     MATERIALIZED,
     VIEW,
@@ -239,9 +239,8 @@ def _kept(closure: Closure, kinds: dict[Name, str]) -> frozenset[Name]:
 def _relation(
     connection: Connection, closure: Closure, member: Member, kept: Collection[Name]
 ) -> FoundRelation:
-    row = connection.execute(_WORDS, (member.oid,)).fetchone()
-    assert row is not None  # one snapshot holds all that is read
-    spelled, query, comment, columns = row
+    # One snapshot holds all that is read.
+    spelled, query, comment, columns = one_row(connection, _WORDS, (member.oid,))
     indexes = connection.execute(_INDEXES, (member.oid,)).fetchall()
     read = [closure.members[oid] for oid in member.reads]
     return FoundRelation(

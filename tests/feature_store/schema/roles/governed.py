@@ -10,7 +10,7 @@ import psycopg
 
 from feature_store.audit.lease import Holder, release_lease, take_lease
 from feature_store.audit.runs import open_run
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
@@ -226,20 +226,20 @@ def earlier_version(connection: Connection, files: Store) -> None:
 
 def open_review(connection: Connection, day: str, kind: str = "review") -> int:
     """Something that waits for a person, about a day long before the sample. Gives its number."""
-    row = connection.execute(
+    finding = one_value(
+        connection,
         "INSERT INTO feature_store_audit.history_finding_log "
         "(kind, layer, relation, day, dag_id, run_id) "
         "VALUES (%s, 'A', %s, %s, 'x', 'x') RETURNING finding_id",
         (kind, A, day),
-    ).fetchone()
-    assert row is not None
+    )
     connection.execute(
         "INSERT INTO feature_store_audit.history_sighting_log (finding_id, rows_came, rows_went, "
         "rows_changed, changed_columns, examples, reaches, details, row_count, dag_id, run_id) "
         "VALUES (%s, 1, 0, 0, '{}', '[]', '[]', '', 0, 'x', 'x')",
-        row,
+        (finding,),
     )
-    return int(row[0])
+    return int(finding)
 
 
 def refusal(store: Governed, role: str, statement: str) -> str:

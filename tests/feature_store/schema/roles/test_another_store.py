@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from feature_store.cli.commands import main
+from feature_store.connection import one_value
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.source_tables import Source
@@ -137,9 +138,7 @@ def test_a_second_store_lives_under_roles_of_its_own(
             "bikes.morning_load_v1",
             "feature_log.empty_risk_v1_training",
         ):
-            row = connection.execute(f"SELECT count(*) FROM {relation}".encode()).fetchone()
-            assert row is not None
-            assert row[0] > 0
+            assert one_value(connection, f"SELECT count(*) FROM {relation}".encode()) > 0
         for name in ("empty_risk_v1", "morning_load_v1"):
             asked = connection.execute(
                 "SELECT run_id FROM bikes.require_certified(%s, '1 hour')", (name,)

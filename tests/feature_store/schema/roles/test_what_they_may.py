@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.cli.commands import main
+from feature_store.connection import one_value
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Refresh
 from feature_store.schema.apply import apply
@@ -68,9 +69,7 @@ def test_the_reader_reads_the_read_layers_b_c_and_f3_and_has_them_vouched_for(
     read = [str(r.name) for r in certified.files.relations if r.refresh is Refresh.CONCURRENT]
     with certified.session(READER) as connection:
         for relation in (*read, B, C, F3):
-            row = connection.execute(f"SELECT count(*) FROM {relation}".encode()).fetchone()
-            assert row is not None
-            assert row[0] > 0
+            assert one_value(connection, f"SELECT count(*) FROM {relation}".encode()) > 0
         for feature_set in read_feature_sets(certified.settings.include_dir):
             schema, name = feature_set.schema, (feature_set.name,)
             connection.execute(f"SELECT {schema}.assert_feature_contract(%s)".encode(), name)
