@@ -16,7 +16,7 @@ from psycopg.errors import QueryCanceled
 from bench.reference import SCHEMA as REFERENCE_SCHEMA
 from bench.reference import Reference, statements_in
 from bench.scratch import SessionKind
-from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.schema_rewrite import moved
@@ -24,7 +24,7 @@ from feature_store.declarations.store_definition import Relation
 from feature_store.refresh.refresh import refresh
 
 FLOOR_SCHEMA = "floor"
-HOLDER = Holder("bench", "bench")
+HOLDER = RunKey("bench", "bench")
 
 
 @dataclass(frozen=True)

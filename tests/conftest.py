@@ -22,7 +22,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store, read_store
@@ -231,7 +231,7 @@ class LiveStore:
 
     def refresh(self) -> None:
         """Refresh everything, each relation after all that it reads."""
-        holder = Holder("tests", "run")
+        holder = RunKey("tests", "run")
         lease = take_lease(self.connection, holder, lambda _: True, _NO_GRACE)
         for relation in self.files.refreshed:
             refresh(self.connection, relation, lease, self.settings.zone)

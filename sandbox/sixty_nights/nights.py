@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from feature_store.audit.lease import Holder, Lease, release_lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
@@ -81,7 +81,7 @@ class Nights:
             NotChecked: something is wrong with the data or could not be checked.
         """
         self.come_to_know(datetime.combine(day, _AT_NIGHT) + later)
-        holder = Holder("sixty_nights", f"night of {day + later}")
+        holder = RunKey("sixty_nights", f"night of {day + later}")
         with self.session(REFRESHER) as connection:
             lease = take_lease(connection, holder, lambda _: True, timedelta(0))
             open_run(connection, holder, "scheduled", day, self._settings.zone)

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.cli.commands import main
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
@@ -162,7 +162,7 @@ class TestANightOfEach:
 
     def test_reports_do_not_overwrite_each_other(self, nights: Any) -> None:
         for dag_id, title in {OWN: "feature store", BIKES: "bike stations"}.items():
-            report = Settings().report_dir / file_name(Holder(dag_id, nights[dag_id].run_id))
+            report = Settings().report_dir / file_name(RunKey(dag_id, nights[dag_id].run_id))
             assert f": {title}, as of" in report.read_text()
 
     def test_only_the_store_that_was_certified_has_events_of_assets(self, nights: Any) -> None:

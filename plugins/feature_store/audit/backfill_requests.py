@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection, one_value
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def go_of(context: Context) -> str:
     return f"{run.clear_number}/{run.start_date}"
 
 
-def ask(connection: Connection, holder: Holder, go: str) -> str:
+def ask(connection: Connection, holder: RunKey, go: str) -> str:
     """Note that a backfill's run is there, unless this attempt of it has done so already.
 
     Args:

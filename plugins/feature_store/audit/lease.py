@@ -31,8 +31,8 @@ _Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who may hold the lease: a run of a DAG."""
+class RunKey:
+    """Which run of which DAG: who may hold the lease."""
 
     dag_id: str
     run_id: str
@@ -50,15 +50,15 @@ class Lease:
         token: its fence.
     """
 
-    holder: Holder
+    holder: RunKey
     token: int
 
 
 # Whether a holder's run is over: True, False, or None if nobody can tell.
-IsOver = Callable[[Holder], bool | None]
+IsOver = Callable[[RunKey], bool | None]
 
 
-def confirm_lease(connection: Connection, holder: Holder) -> Lease | None:
+def confirm_lease(connection: Connection, holder: RunKey) -> Lease | None:
     """Record that a holder is alive; None if it does not have the lease."""
     token = one_value(
         connection,
@@ -68,7 +68,7 @@ def confirm_lease(connection: Connection, holder: Holder) -> Lease | None:
     return None if token is None else Lease(holder, token)
 
 
-def take_lease(connection: Connection, holder: Holder, is_over: IsOver, grace: timedelta) -> Lease:
+def take_lease(connection: Connection, holder: RunKey, is_over: IsOver, grace: timedelta) -> Lease:
     """Take the lease, or confirm that this holder has it.
 
     If the last holder's run left no verdict, it has stopped, and its record is closed.
@@ -97,7 +97,7 @@ def take_lease(connection: Connection, holder: Holder, is_over: IsOver, grace: t
     return Lease(holder, taken)
 
 
-def _close(connection: Connection, holder: Holder) -> None:
+def _close(connection: Connection, holder: RunKey) -> None:
     """Close the record of a run that is over and has no verdict."""
     connection.execute(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
@@ -117,7 +117,7 @@ class FreeLease:
     """
 
     token: int
-    left_by: Holder | None
+    left_by: RunKey | None
 
 
 def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -> FreeLease:
@@ -141,7 +141,7 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
     token, dag_id, run_id, taken_at, silent = row
     if dag_id is None:
         return FreeLease(token, None)
-    holder = Holder(dag_id, run_id)
+    holder = RunKey(dag_id, run_id)
     over = is_over(holder)
     if over or (over is None and silent):
         return FreeLease(token, holder)
@@ -200,7 +200,7 @@ def under_lease(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def release_lease(connection: Connection, holder: Holder) -> bool:
+def release_lease(connection: Connection, holder: RunKey) -> bool:
     """Release the lease. False if it was not this holder's."""
     given: bool = one_value(
         connection,

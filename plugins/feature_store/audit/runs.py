@@ -7,12 +7,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection, one_row, one_value
 
 
 def open_run(
-    connection: Connection, holder: Holder, run_type: str, as_of_day: date, zone: str
+    connection: Connection, holder: RunKey, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """Record that a run has begun. A run that is cleared and run again gets a new record."""
     connection.execute(
@@ -22,7 +22,7 @@ def open_run(
     )
 
 
-def has_record(connection: Connection, holder: Holder) -> bool:
+def has_record(connection: Connection, holder: RunKey) -> bool:
     """Whether a run has a record."""
     row = connection.execute(
         "SELECT FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
@@ -32,7 +32,7 @@ def has_record(connection: Connection, holder: Holder) -> bool:
 
 
 def open_run_once(
-    connection: Connection, holder: Holder, run_type: str, as_of_day: date, zone: str
+    connection: Connection, holder: RunKey, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """As `open_run`, unless the run has a record; several of its tasks may try this."""
     with connection.transaction():
@@ -43,7 +43,7 @@ def open_run_once(
 
 
 def fail_run(
-    connection: Connection, holder: Holder, problem: str, account: dict[str, Any], go: int
+    connection: Connection, holder: RunKey, problem: str, account: dict[str, Any], go: int
 ) -> int:
     """Record that a run failed, and why; only once, even if Airflow tries the task again.
 
@@ -79,7 +79,7 @@ def fail_run(
     return event
 
 
-def verdict_of(connection: Connection, holder: Holder) -> int | None:
+def verdict_of(connection: Connection, holder: RunKey) -> int | None:
     """The latest verdict of a run."""
     latest: int | None = one_value(
         connection,

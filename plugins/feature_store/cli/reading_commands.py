@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.cli.answer import Answer
 from feature_store.cli.arguments import folder, offer_json
 from feature_store.cli.log_commands import Add, logs_and_exceptions
@@ -81,7 +81,7 @@ def _report(
     connection: Connection, _: Store, settings: Settings, options: argparse.Namespace
 ) -> Answer:
     dag_id, run_id = latest_run(connection)
-    holder = Holder(options.dag or dag_id, options.run_id or run_id)
+    holder = RunKey(options.dag or dag_id, options.run_id or run_id)
     if options.json:
         return Answer([], [summary(read_record(connection, holder.dag_id, holder.run_id))])
     # Imports what renders pages, which no other command needs.

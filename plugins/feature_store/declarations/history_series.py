@@ -58,7 +58,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class HistoryLayer:
+class HistorySeries:
     """A layer whose history is kept.
 
     Attributes:
@@ -104,7 +104,7 @@ class HistoryLayer:
         return frozenset(column for columns in self.counts.values() for column in columns)
 
 
-def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
+def read_history(include_dir: Path, store: Store) -> tuple[HistorySeries, ...]:
     """Read all layers.
 
     Raises:
@@ -130,7 +130,7 @@ def read_history(include_dir: Path, store: Store) -> tuple[HistoryLayer, ...]:
     return layers
 
 
-def in_order(layers: Iterable[HistoryLayer]) -> list[HistoryLayer]:
+def in_order(layers: Iterable[HistorySeries]) -> list[HistorySeries]:
     """The layers in order: each after those that it depends on."""
     by_name = {layer.name: layer for layer in layers}
     below = {
@@ -140,7 +140,7 @@ def in_order(layers: Iterable[HistoryLayer]) -> list[HistoryLayer]:
     return [by_name[name] for name in TopologicalSorter(below).static_order()]
 
 
-def reach(layers: Iterable[HistoryLayer], name: str) -> dict[str, tuple[int, int | None]]:
+def reach(layers: Iterable[HistorySeries], name: str) -> dict[str, tuple[int, int | None]]:
     """The output days that a day of a layer can move, directly or through other outputs.
 
     Returns:
@@ -175,7 +175,7 @@ def _wider(
     return min(known[0], found[0]), last
 
 
-def _read(path: Path, store: Store) -> HistoryLayer:
+def _read(path: Path, store: Store) -> HistorySeries:
     text = read_text(path)
     query = read_query(path, text)
     header = read_header(path, text, ("History", "Role", "Relation", "Day", "Key"))
@@ -184,7 +184,7 @@ def _read(path: Path, store: Store) -> HistoryLayer:
     if role not in set(Role):
         raise BadInput(f"{path}: the role is {role!r}; expected one of {', '.join(Role)}.")
     reads = [store.find(str(read)) for read in sorted(_reads(path, query.text))]
-    return HistoryLayer(
+    return HistorySeries(
         name=name,
         title=title,
         role=Role(role),

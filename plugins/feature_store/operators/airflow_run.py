@@ -13,7 +13,7 @@ from httpx import HTTPStatusError
 
 from feature_store.as_of_day import as_of_day
 from feature_store.audit.backfill_requests import ask, go_of
-from feature_store.audit.lease import Holder, Lease, confirm_lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, confirm_lease, take_lease
 from feature_store.errors import BadInput, RunOver
 from feature_store.settings import Settings
 from feature_store.text_format import shown
@@ -31,10 +31,10 @@ _SWITCHES = ("refresh_unchanged", "accept_shrink")
 _PARAMETERS = ("as_of_day", *_SWITCHES)
 
 
-def holder_of(context: Context) -> Holder:
+def run_key_of(context: Context) -> RunKey:
     """The run's key in the lease and the audit tables."""
     run = context["dag_run"]
-    return Holder(run.dag_id, run.run_id)
+    return RunKey(run.dag_id, run.run_id)
 
 
 def take_run_lease(connection: Connection, settings: Settings, context: Context) -> Lease:
@@ -47,7 +47,7 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
         LeaseTaken: another run has it.
         RunOver: this run has ended, according to Airflow.
     """
-    holder, state_of = holder_of(context), _asks_airflow(context)
+    holder, state_of = run_key_of(context), _asks_airflow(context)
     lease = confirm_lease(connection, holder)
     if lease:
         return lease
@@ -58,7 +58,7 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
             next_step="Clear the task if its work is still wanted.",
         )
 
-    def is_over(other: Holder) -> bool | None:
+    def is_over(other: RunKey) -> bool | None:
         state = state_of(other)
         # A queued run (one that was cleared) does no work. Its tasks take the lease again.
         return None if state is None else state in (*_ENDED, "queued")
@@ -70,7 +70,7 @@ def asked_by(connection: Connection, context: Context) -> str | None:
     """The store's transaction that noted a backfill's run; None for other runs."""
     if context["dag_run"].run_type.value != "backfill":
         return None
-    return ask(connection, holder_of(context), go_of(context))
+    return ask(connection, run_key_of(context), go_of(context))
 
 
 def is_last_try(context: Context) -> bool:
@@ -79,7 +79,7 @@ def is_last_try(context: Context) -> bool:
     return ti.max_tries == 0 or ti.try_number > ti.max_tries
 
 
-def has_failed(context: Context) -> Callable[[Holder], bool]:
+def has_failed(context: Context) -> Callable[[RunKey], bool]:
     """Whether another run is over and has failed. A run that Airflow has forgotten is over."""
     state_of = _asks_airflow(context)
     return lambda holder: state_of(holder) in (None, "failed")
@@ -137,8 +137,8 @@ def today_of(context: Context, settings: Settings) -> date:
     return moment.astimezone(ZoneInfo(settings.zone)).date()
 
 
-def _asks_airflow(context: Context) -> Callable[[Holder], str | None]:
-    def state_of(holder: Holder) -> str | None:
+def _asks_airflow(context: Context) -> Callable[[RunKey], str | None]:
+    def state_of(holder: RunKey) -> str | None:
         try:
             # The members of this enumeration are texts, but do not print as such everywhere.
             state: str = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)

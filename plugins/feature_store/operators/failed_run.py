@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from feature_store.audit.lease import release_lease
 from feature_store.audit.runs import fail_run
 from feature_store.errors import BadInput, RunFailed, StoreError
-from feature_store.operators.airflow_run import holder_of
+from feature_store.operators.airflow_run import run_key_of
 from feature_store.operators.run_opening import open_record
 from feature_store.reporting.mail.task_causes import ask_airflow, told_by_airflow
 from feature_store.schema.audit_migrations import audit_is_current
@@ -28,7 +28,7 @@ def record_failure(
     connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
     """Record that the run failed, and why. Returns the verdict's number; None if not recorded."""
-    holder = holder_of(context)
+    holder = run_key_of(context)
     if another_store(connection, settings.include_dir):
         return None  # whose record says nothing of this one
     if not audit_is_current(connection):

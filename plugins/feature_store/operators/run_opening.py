@@ -17,7 +17,7 @@ from feature_store.audit.runs import has_record, open_run, open_run_once
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import StoreError
-from feature_store.operators.airflow_run import as_of_day_of, holder_of
+from feature_store.operators.airflow_run import as_of_day_of, run_key_of
 from feature_store.refresh.lost_rows import Limits, check_sources, read_limits
 from feature_store.schema.readiness import check_ready
 from feature_store.settings import Settings
@@ -79,7 +79,7 @@ def open_record(
     day = as_of_day_of(context, settings)
     run_type = context["dag_run"].run_type.value
     opening = open_run_once if once else open_run
-    opening(connection, holder_of(context), run_type, day, settings.zone)
+    opening(connection, run_key_of(context), run_type, day, settings.zone)
     return day
 
 
@@ -89,7 +89,7 @@ def require_record(connection: Connection, settings: Settings, context: Context)
     Raises:
         NotReady, RowsLost, BadInput: as `look_and_open`.
     """
-    holder = holder_of(context)
+    holder = run_key_of(context)
     if has_record(connection, holder):
         return
     log.warning("%s has no record: prepare did not do its work, so this task does it.", holder)

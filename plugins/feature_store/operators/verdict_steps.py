@@ -28,8 +28,8 @@ from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.operators.airflow_run import (
     as_of_day_of,
-    holder_of,
     is_last_try,
+    run_key_of,
     take_run_lease,
     today_of,
 )
@@ -148,14 +148,14 @@ class Verdict:
         """Whether this try has certified the store without getting the answer."""
         if self._before is None:
             return False
-        return (verdict_of(connection, holder_of(self._context)) or 0) > self._before
+        return (verdict_of(connection, run_key_of(self._context)) or 0) > self._before
 
     def _end(self, connection: Connection, settings: Settings) -> None:
         """What follows the verdict and cannot change it; then the lease is released."""
         self._report(connection, settings)
         with _whatever_happens("Retention was not applied"):
             log.info("Retention: %s.", forget(connection, settings))
-        release_lease(connection, holder_of(self._context))
+        release_lease(connection, run_key_of(self._context))
 
     def _report(self, connection: Connection, settings: Settings) -> None:
         """Write the run's report. The verdict does not depend on it."""
@@ -163,7 +163,7 @@ class Verdict:
             exceptions = read_exceptions(settings.include_dir)
             suites = read_suites(settings.include_dir)
             path = write_report(
-                connection, holder_of(self._context), settings.report_dir, exceptions, suites
+                connection, run_key_of(self._context), settings.report_dir, exceptions, suites
             )
         except Exception as error:
             log.warning("The report could not be written: %s", error)
@@ -172,7 +172,7 @@ class Verdict:
 
     def _announce(self, connection: Connection) -> None:
         """Write to the assets' events what was certified, and what each feature log was given."""
-        told = read_certified(connection) | read_logged(connection, holder_of(self._context))
+        told = read_certified(connection) | read_logged(connection, run_key_of(self._context))
         for outlet in self._task.outlets:
             extra = {"run_id": self._context["dag_run"].run_id}
             relation = outlet.name.rpartition("/")[2]  # another store's name may stand before it

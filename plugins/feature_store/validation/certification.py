@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from feature_store.audit.lease import Holder, Lease, hold_lease
+from feature_store.audit.lease import Lease, RunKey, hold_lease
 from feature_store.connection import Connection
 from feature_store.errors import NotReady
 from feature_store.relation_name import LOG_SCHEMA
@@ -86,7 +86,7 @@ def _require_written(connection: Connection, lease: Lease, store: Store) -> None
         )
 
 
-def withdraw(connection: Connection, holder: Holder) -> None:
+def withdraw(connection: Connection, holder: RunKey) -> None:
     """Revoke the certification of relations that this run found broken or leaking.
 
     This matters for relations that the run did not refresh: its own rows are not certified anyway.
@@ -110,7 +110,7 @@ def read_certified(connection: Connection) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_logged(connection: Connection, holder: Holder) -> dict[str, dict[str, Any]]:
+def read_logged(connection: Connection, holder: RunKey) -> dict[str, dict[str, Any]]:
     """How many rows each feature log got, from this run and in all, as plain values."""
     return {
         f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from feature_store.audit.interference import check_untouched
-from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
@@ -27,7 +27,7 @@ from feature_store.settings import Settings
 from feature_store.validation import suite_record, suites
 from feature_store.validation.history.judgement import judge_history
 
-_RUN = Holder("feature_store_refresh", "a run")
+_RUN = RunKey("feature_store_refresh", "a run")
 A, D3 = Name("ml", "tom_features_v1_mv"), Name("ml", "sold_prices_v1_mv")
 _SALE = """
 INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price, edited_date,

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, Lease, hold_lease, release_lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, hold_lease, release_lease, take_lease
 from feature_store.audit.runs import fail_run, open_run
 from feature_store.connection import Connection
 from feature_store.errors import LeaseTaken
 
-MONDAY = Holder("feature_store_refresh", "monday")
-TUESDAY = Holder("feature_store_refresh", "tuesday")
+MONDAY = RunKey("feature_store_refresh", "monday")
+TUESDAY = RunKey("feature_store_refresh", "tuesday")
 LONG = timedelta(hours=1)
 Session = Connection
 
@@ -34,19 +34,19 @@ def other(store_database: str) -> Iterator[Session]:
     connection.close()
 
 
-def running(_: Holder) -> bool:
+def running(_: RunKey) -> bool:
     return False
 
 
-def over(_: Holder) -> bool:
+def over(_: RunKey) -> bool:
     return True
 
 
-def nobody_knows(_: Holder) -> None:
+def nobody_knows(_: RunKey) -> None:
     return None
 
 
-def take(session: Session, holder: Holder, is_over: Any = running, grace: Any = LONG) -> Lease:
+def take(session: Session, holder: RunKey, is_over: Any = running, grace: Any = LONG) -> Lease:
     return take_lease(session, holder, is_over, grace)
 
 

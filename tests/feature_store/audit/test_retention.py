@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.audit.retention import Forgotten, forget
 from feature_store.reporting.report.render import file_name
 from feature_store.validation.history.findings import find
@@ -169,7 +169,7 @@ def test_a_night_deletes_a_bounded_part_the_oldest_first(past):
 def test_old_reports_go_and_other_files_stay(past):
     folder = past.settings.report_dir
     folder.mkdir()
-    old, young = (file_name(Holder(_DAG, run)) for run in ("old", "young"))
+    old, young = (file_name(RunKey(_DAG, run)) for run in ("old", "young"))
     names = [old, young, f".{'0' * 16}.tmp", "report-of-mine.html", "index.html"]
     for name in names:
         (folder / name).write_text("x")

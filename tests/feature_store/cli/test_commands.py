@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.cli.commands import main
 from tests.relations import F3 as _F3
 
@@ -101,7 +101,7 @@ def test_apply_without_sources_returns_1(empty_db, run):
 
 def test_apply_while_a_run_has_the_lease_returns_1(store_db, run):
     store_db.run(f"DROP VIEW {_F3}")
-    take_lease(store_db.connection, Holder("d", "r"), lambda _: True, timedelta(0))
+    take_lease(store_db.connection, RunKey("d", "r"), lambda _: True, timedelta(0))
     err = _refused(run, store_db, 1, "apply")
     assert err.startswith("The store's lease belongs to d, run r, since ")
     assert err.endswith("Next: Wait for that run to end, or stop it.\n")

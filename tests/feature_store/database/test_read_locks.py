@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.database.read_locks import Reads, lock_reads, reads_of
 from feature_store.database.session import pin
@@ -70,7 +70,7 @@ class Shaped:
         create_store(conninfo, files, settings)
         self.session = self.open(REFRESHER)
         self.lease = take_lease(
-            self.session, Holder("feature_store_refresh", "a run"), lambda _: True, timedelta(0)
+            self.session, RunKey("feature_store_refresh", "a run"), lambda _: True, timedelta(0)
         )
 
     def open(self, role: str | None = None) -> Session:

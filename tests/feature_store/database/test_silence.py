@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import connect, pin
@@ -42,7 +42,7 @@ REFRESH_A = f"REFRESH MATERIALIZED VIEW {A}".encode()
 SILENCE = 3
 # Two kernels and a server's check beside it, on a machine that is busy.
 BOUND = SILENCE + 12
-RUN = Holder("feature_store_refresh", "silent")
+RUN = RunKey("feature_store_refresh", "silent")
 
 
 @dataclass
@@ -165,7 +165,7 @@ def test_a_cable_pulled_in_the_middle_of_a_blocking_refresh_keeps_nobody_waiting
     wait_for(cable.here, SLEEPS)
     cable.network.pull()
     assert seconds_of(lambda: read_a(cable.here)) < BOUND
-    another = Holder("another", "run")
+    another = RunKey("another", "run")
     lease = take_lease(cable.here, another, lambda _: True, timedelta(0))
     assert lease.holder == another
     error = task.exception(timeout=BOUND)

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.declarations.store_definition import read_store
 from feature_store.errors import BadInput, ExpectationsBroken, NotReady
 from feature_store.refresh.refresh import refresh
@@ -24,12 +24,12 @@ _AI = '"iPhone".iphone_ai_enrich'
 
 
 def _refresh(store, name: str) -> None:
-    lease = take_lease(store.connection, Holder("tests", "run"), lambda _: True, timedelta(0))
+    lease = take_lease(store.connection, RunKey("tests", "run"), lambda _: True, timedelta(0))
     refresh(store.connection, store.files.find(name), lease, store.settings.zone)
 
 
 def _refresh_all(database, include) -> None:
-    lease = take_lease(database.connection, Holder("tests", "run"), lambda _: True, timedelta(0))
+    lease = take_lease(database.connection, RunKey("tests", "run"), lambda _: True, timedelta(0))
     for relation in include.store.refreshed:
         refresh(database.connection, relation, lease, "UTC")
 

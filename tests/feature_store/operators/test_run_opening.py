@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import has_record, open_run_once
 from feature_store.connection import Connection
 from feature_store.operators.tasks import RefreshOperator, SuiteOperator
 
-_RUN = Holder("feature_store_refresh", "a run")
+_RUN = RunKey("feature_store_refresh", "a run")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time.timeout import timeout
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.operators import suite_steps
 from feature_store.operators.store_operator import StoreOperator
@@ -97,7 +97,7 @@ def test_a_task_that_waits_looks_less_often_the_more_tries_it_has_lost(
 ) -> None:
     """A scheduler that lags by more than the poll takes it for lost, which costs a try."""
     with psycopg.connect(store_database, autocommit=True) as other:
-        take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
+        take_lease(other, RunKey("another", "run"), lambda _: True, timedelta(0))
     monkeypatch.setenv("FEATURE_STORE_LEASE_POLL", "20")
     context["ti"].try_number = 1 + lost
     airflow_conn(store_database)
@@ -201,7 +201,7 @@ def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
 ) -> None:
     def lose_the_turn(*_: Any) -> list[Any]:
         with psycopg.connect(store_database, autocommit=True) as other:
-            take_lease(other, Holder("another", "run"), lambda _: True, timedelta(0))
+            take_lease(other, RunKey("another", "run"), lambda _: True, timedelta(0))
         return []
 
     monkeypatch.setattr(suite_steps, "run_suite", lose_the_turn)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
@@ -33,7 +33,7 @@ def judged(connection: Connection, lease: Lease) -> None:
 
 def refresh_all(connection: Connection, store, run_id: str = "night 1") -> Lease:
     """Open a run, and refresh every relation of a real store."""
-    holder = Holder("feature_store_refresh", run_id)
+    holder = RunKey("feature_store_refresh", run_id)
     lease = take_lease(connection, holder, lambda _: True, timedelta(0))
     open_run(connection, holder, "scheduled", "2026-06-30", "UTC")
     for relation in store.refreshed:
@@ -67,7 +67,7 @@ class CertifiedNights:
         stamp_sets(database.connection, store, settings.include_dir, sets, replace=False)
 
     def begin(self, run_id: str, day: str = "2026-06-30") -> Lease:
-        holder = Holder("feature_store_refresh", run_id)
+        holder = RunKey("feature_store_refresh", run_id)
         lease = take_lease(self.database.connection, holder, lambda _: True, timedelta(0))
         open_run(self.database.connection, holder, "scheduled", day, "UTC")
         return lease

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
@@ -21,7 +21,7 @@ from tests.feature_store.waiting import wait_for_lock
 from tests.relations import D2, E_CLEAN, F0, A, E
 
 Session = Connection
-RUN = Holder("feature_store_refresh", "a run")
+RUN = RunKey("feature_store_refresh", "a run")
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_a_refresh_by_hand_at_the_same_moment_is_not_taken_for_keys_that_are_bro
 def test_a_lease_that_changed_hands_stops_a_refresh_before_it_starts(
     session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
 ) -> None:
-    take_lease(other, Holder("feature_store_refresh", "another"), lambda _: True, timedelta(0))
+    take_lease(other, RunKey("feature_store_refresh", "another"), lambda _: True, timedelta(0))
 
     with pytest.raises(LeaseTaken):
         refresh_one(A)

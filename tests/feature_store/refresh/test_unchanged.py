@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.backfill_requests import ask
 from feature_store.audit.last_refresh_state import read_last_states
-from feature_store.audit.lease import Holder, Lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
@@ -69,7 +69,7 @@ class Live:
 
     def lease(self, run_id: str) -> Lease:
         return take_lease(
-            self.session, Holder("feature_store_refresh", run_id), lambda _: True, timedelta(0)
+            self.session, RunKey("feature_store_refresh", run_id), lambda _: True, timedelta(0)
         )
 
     def apply(self) -> None:
@@ -78,7 +78,7 @@ class Live:
 
     def ask(self, go: str = "0") -> str:
         """Have a backfill asked for."""
-        return ask(self.session, Holder("feature_store_refresh", "backfill"), go)
+        return ask(self.session, RunKey("feature_store_refresh", "backfill"), go)
 
     def refresh(self, name: str, run_id: str) -> None:
         refresh(self.session, self.files.find(name), self.lease(run_id), "UTC")

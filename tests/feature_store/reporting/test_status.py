@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.refresh.refresh import refresh
 from feature_store.reporting.status import Line, as_table, read_status
 from feature_store.schema.object_states import State
@@ -37,7 +37,7 @@ def test_after_apply_nothing_has_been_refreshed(scratch, include):
 
 
 def test_after_two_refreshes_the_last_one_is_shown(store_db, include, settings):
-    lease = take_lease(store_db.connection, Holder("d", "r"), lambda _: True, timedelta(0))
+    lease = take_lease(store_db.connection, RunKey("d", "r"), lambda _: True, timedelta(0))
     insert = (
         'INSERT INTO "iPhone".iphone_listings (listing_id, sold_date, edited_date) '
         "VALUES (1, now(), now())"

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, hold_lease, take_lease
+from feature_store.audit.lease import RunKey, hold_lease, take_lease
 from feature_store.errors import BadInput, LeaseTaken, NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.plan import Plan, make_plan
@@ -23,7 +23,7 @@ _D1_FILE = f"sql/base/{_D1}.sql"
 _F3_FILE = f"sql/views/{_F3}.sql"
 _AUDIT_FILE = "sql/audit/0001_lease_and_refreshes.sql"
 _NEW = "ml.new_v1"
-_NIGHTLY = Holder("feature_store_refresh", "scheduled__2026-06-30")
+_NIGHTLY = RunKey("feature_store_refresh", "scheduled__2026-06-30")
 
 
 def _plan(database, include) -> Plan:
@@ -51,7 +51,7 @@ def _new_file(include) -> None:
     )
 
 
-def _take(database, holder: Holder = _NIGHTLY):
+def _take(database, holder: RunKey = _NIGHTLY):
     return take_lease(database.connection, holder, lambda _: True, timedelta(0))
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.errors import BadInput, NotReady
 from feature_store.refresh.refresh import refresh
@@ -171,7 +171,7 @@ def test_an_audit_schema_of_a_newer_package_stops_the_run(scratch, include):
 def test_a_role_with_exactly_the_privileges_is_ready(store_db, include, refresher):
     with store_db.session(refresher) as connection:
         check_ready(connection, include.store, include.settings)
-        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         for relation in include.store.refreshed:
             refresh(connection, relation, lease, "UTC")
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, release_lease, take_lease
+from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.cli.commands import main
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema.rehearsal import rehearse
@@ -28,7 +28,7 @@ def rehearsed(server, filled_template, settings, store_files):
     name = "rehearsed"
     live = LiveStore(server.create_database(name, filled_template), store_files, settings)
     live.refresh()
-    release_lease(live.connection, Holder("tests", "run"))
+    release_lease(live.connection, RunKey("tests", "run"))
     live.close()
     database = Database(live.conninfo, settings)
     yield database
@@ -111,7 +111,7 @@ def test_it_waits_for_its_turn_like_apply(rehearsed, include):
     include.edit(_D1_FILE, "/ 3600.0", "/ 60.0")
     lease = take_lease(
         rehearsed.connection,
-        Holder("feature_store_refresh", "night"),
+        RunKey("feature_store_refresh", "night"),
         lambda _: True,
         timedelta(0),
     )

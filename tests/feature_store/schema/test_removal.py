@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from feature_store.audit.lease import Holder, release_lease, take_lease
+from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.cli.commands import main
 from feature_store.declarations.expectations import read_expectations
 from feature_store.errors import BadInput, NotReady, ProofsChanged
@@ -265,7 +265,7 @@ def test_nothing_else_is_dropped(left, files, name, problem):
 
 def test_its_history_goes_with_it_and_what_nobody_answered_is_told(left, files):
     lease = take_lease(
-        left.connection, Holder("feature_store_refresh", "x"), lambda _: True, timedelta(0)
+        left.connection, RunKey("feature_store_refresh", "x"), lambda _: True, timedelta(0)
     )
     left.connection.execute(
         "SELECT feature_store_audit.begin_baseline(%s, 'days', %s, %s::jsonb, '')",

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from feature_store.audit.lease import Holder, release_lease, take_lease
+from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.cli.commands import main
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
@@ -29,7 +29,7 @@ from tests.relations import A as _A
 _TOM = "tom_features_v1"
 _AI_FILE = f"sql/read/{_E_AI}.sql"
 _CONTRACT = "contracts/tom_features_v1.toml"
-_RUN = Holder("tests", "run")
+_RUN = RunKey("tests", "run")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.refresh.lost_rows import check_sources, read_limits
 from feature_store.schema.apply import apply
@@ -241,7 +241,7 @@ def test_an_old_run_does_not_overrule_one_that_checked_later(nights, outcome):
     nights.good("monday")
     nights.checked(nights.begin("tuesday"), outcome=outcome, relation=_E)
     # Whoever clears the last task of a run alone, does not have prepare open its record anew.
-    holder = Holder("feature_store_refresh", "monday")
+    holder = RunKey("feature_store_refresh", "monday")
     monday = take_lease(nights.database.connection, holder, lambda _: True, timedelta(0))
     with pytest.raises(NotReady, match="Run tuesday has checked the store since"):
         nights.certify(monday)

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
@@ -34,7 +34,7 @@ from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, F2, A, B, C,
 
 NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
 NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
-RUN = Holder("feature_store_refresh", "tonight")
+RUN = RunKey("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
 
 

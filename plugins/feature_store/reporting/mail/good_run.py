@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import verdict_of
 from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
@@ -65,7 +65,7 @@ def _mail_reviews(
     settings = to_be_told("mail about old days that changed", read)
     if settings is None:
         return False
-    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
+    run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
     facts = MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -100,7 +100,7 @@ def _mail_reviews(
 
 
 def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
-    run = Holder(context["dag_run"].dag_id, context["dag_run"].run_id)
+    run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
     settings = to_be_told("mail about warnings", read) if now else read()

@@ -17,7 +17,7 @@ from feature_store.reporting.mail.delivery import Delivery, DeliveryState
 from feature_store.reporting.mail.mail_record import Mailed, begin, end, mailed
 
 if TYPE_CHECKING:
-    from feature_store.audit.lease import Holder
+    from feature_store.audit.lease import RunKey
     from feature_store.connection import Connection
     from feature_store.reporting.mail.channels import Channel
 
@@ -109,7 +109,7 @@ class Book:
 
 
 def mailed_of_run(
-    connection: Connection, channel: Channel, verdict: int, ti: Any, run: Holder
+    connection: Connection, channel: Channel, verdict: int, ti: Any, run: RunKey
 ) -> Mailed:
     """What the record and Airflow know of the mails about another run's failed verdict."""
     known = mailed(connection, verdict, channel.kind("failure"))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection, one_row
 from feature_store.reporting.mail.delivery import Delivery, DeliveryState
 from feature_store.reporting.run.account import Account
@@ -44,7 +44,7 @@ class Untold:
     """A failed verdict without a mail, as far as the record knows."""
 
     verdict: int
-    run: Holder
+    run: RunKey
     account: Account
     as_of_day: date | None
 
@@ -149,6 +149,6 @@ def untold_failures(connection: Connection, kind: str = "failure") -> tuple[Unto
         (kind, _MOST_LEFT),
     ).fetchall()
     return tuple(
-        Untold(event, Holder(dag_id, run_id), Account.read(account, problem), day)
+        Untold(event, RunKey(dag_id, run_id), Account.read(account, problem), day)
         for event, dag_id, run_id, account, problem, day in reversed(rows)
     )

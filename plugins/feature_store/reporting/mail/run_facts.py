@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
@@ -115,7 +115,7 @@ def read_facts(
         key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
-        run_key = Holder(run.dag_id, run.run_id)
+        run_key = RunKey(run.dag_id, run.run_id)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
     return MailFacts(

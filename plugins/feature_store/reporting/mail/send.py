@@ -37,7 +37,7 @@ from feature_store.store_address import addressed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from feature_store.audit.lease import Holder
+    from feature_store.audit.lease import RunKey
     from feature_store.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def mail_failure(
 def mail_untold(
     connection: Connection,
     context: Context,
-    has_failed: Callable[[Holder], bool],
+    has_failed: Callable[[RunKey], bool],
     read: Callable[[], Settings] = read_settings,
 ) -> None:
     """Mail about other failed runs that nobody has been told of. Never raises.
@@ -124,7 +124,7 @@ def _mail_failure(
 def _mail_untold(
     connection: Connection,
     context: Context,
-    has_failed: Callable[[Holder], bool],
+    has_failed: Callable[[RunKey], bool],
     read: Callable[[], Settings],
 ) -> None:
     settings = read()

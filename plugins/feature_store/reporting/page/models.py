@@ -39,7 +39,7 @@ class RelationState(StrEnum):
     MISSING = "missing"
 
 
-class Verdict(Plain):
+class StoreVerdict(Plain):
     """The store in one line, and what to do next."""
 
     standing: Standing
@@ -160,7 +160,7 @@ class Now(Plain):
 
     read_at: datetime
     zone: str
-    verdict: Verdict
+    verdict: StoreVerdict
     certified_words: str
     under_way: str | None = Field(description="The run that has the lease.")
     latest: RunLine | None

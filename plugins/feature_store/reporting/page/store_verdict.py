@@ -13,7 +13,7 @@ from feature_store.reporting.page.models import (
     RelationState,
     RunLine,
     Standing,
-    Verdict,
+    StoreVerdict,
 )
 from feature_store.reporting.page.relation_states import NOT_PROVEN
 from feature_store.reporting.page.schedule import due
@@ -83,7 +83,7 @@ class Facts:
         return [finding for finding in self.open_findings if finding.kind == kind]
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: Facts) -> StoreVerdict:
     """Give the verdict. What matters most to a reader of the store comes first."""
     for rule in (
         _empty,
@@ -101,7 +101,7 @@ def judge(facts: Facts) -> Verdict:
         verdict = rule(facts)
         if verdict:
             return verdict
-    return Verdict(standing=Standing.CERTIFIED, words=f"Fresh and certified: {_proven(facts)}")
+    return StoreVerdict(standing=Standing.CERTIFIED, words=f"Fresh and certified: {_proven(facts)}")
 
 
 def _due_day(facts: Facts) -> date:
@@ -109,15 +109,15 @@ def _due_day(facts: Facts) -> date:
     return due(facts.settings, facts.at).astimezone(ZoneInfo(facts.settings.zone)).date()
 
 
-def _empty(facts: Facts) -> Verdict | None:
+def _empty(facts: Facts) -> StoreVerdict | None:
     if all(r.state is RelationState.MISSING for r in facts.relations):
-        return Verdict(
+        return StoreVerdict(
             standing=Standing.EMPTY,
             words="The store has not been created yet.",
             next_step="bin/feature-store plan, then bin/feature-store apply",
         )
     if facts.latest is None and facts.turn is None:
-        return Verdict(
+        return StoreVerdict(
             standing=Standing.EMPTY,
             words="The store has been created and is empty: no run has filled it yet.",
             next_step=f"airflow dags unpause {facts.dag_id}",
@@ -125,18 +125,18 @@ def _empty(facts: Facts) -> Verdict | None:
     return None
 
 
-def _running(facts: Facts) -> Verdict | None:
+def _running(facts: Facts) -> StoreVerdict | None:
     turn = facts.turn
     if turn is None or abs(facts.at - turn.seen_at) > _SILENT:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.RUNNING,
         words=f"Run {turn.run_id} is under way since {_clock(facts, turn.taken_at)}. "
         + _meanwhile(facts),
     )
 
 
-def _failed(facts: Facts) -> Verdict | None:
+def _failed(facts: Facts) -> StoreVerdict | None:
     latest = facts.latest
     if latest is not None and latest.verdict == "passed":
         return None
@@ -144,31 +144,31 @@ def _failed(facts: Facts) -> Verdict | None:
         # A run that died before it was recorded has only the lease.
         silent = latest or facts.turn
         assert silent is not None  # else the store is empty
-        words = f"Run {silent.run_id} has stopped without a verdict."
-        step = _LOG
+        words, step = f"Run {silent.run_id} has stopped without a verdict.", _LOG
     else:
         words, step = f"The last run failed: {latest.cause.rstrip('.')}.", _RUN
-    return Verdict(standing=Standing.FAILED, words=f"{words} {_meanwhile(facts)}", next_step=step)
+    words = f"{words} {_meanwhile(facts)}"
+    return StoreVerdict(standing=Standing.FAILED, words=words, next_step=step)
 
 
-def _leaking(facts: Facts) -> Verdict | None:
+def _leaking(facts: Facts) -> StoreVerdict | None:
     leaks = facts.open("leak")
     if not leaks:
         return None
     relations = in_words(sorted({leak.relation for leak in leaks}))
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.FAILED,
         words=f"{plural(len(leaks), 'settled day')} of {relations} moved without cause.",
         next_step="bin/feature-store history",
     )
 
 
-def _changed(facts: Facts) -> Verdict | None:
+def _changed(facts: Facts) -> StoreVerdict | None:
     """Somebody has changed what the last run certified."""
     wrong = facts.in_state(*NOT_PROVEN)
     if not wrong:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.FAILED,
         words=f"The last run passed, but some relations are not proven now: {in_words(wrong)}. "
         "Readers who ask are refused.",
@@ -176,11 +176,11 @@ def _changed(facts: Facts) -> Verdict | None:
     )
 
 
-def _replaced(facts: Facts) -> Verdict | None:
+def _replaced(facts: Facts) -> StoreVerdict | None:
     """A view has no rows of its own to certify, so readers are not refused."""
     if not facts.replaced:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.FAILED,
         words="The last run passed, but somebody has replaced the query of "
         f"{in_words(facts.replaced)} since apply. Readers who ask are not refused.",
@@ -188,11 +188,11 @@ def _replaced(facts: Facts) -> Verdict | None:
     )
 
 
-def _broken(facts: Facts) -> Verdict | None:
+def _broken(facts: Facts) -> StoreVerdict | None:
     broken = [contract for contract in facts.contracts if not contract.holds]
     if not broken:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.FAILED,
         words=f"The contract of {in_words([c.name for c in broken])} does not hold: "
         f"{broken[0].problems[0].rstrip('.')}.",
@@ -200,22 +200,22 @@ def _broken(facts: Facts) -> Verdict | None:
     )
 
 
-def _unstamped(facts: Facts) -> Verdict | None:
+def _unstamped(facts: Facts) -> StoreVerdict | None:
     if not facts.unstamped:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.FAILED,
         words=f"The next run will fail. Not as stamped: {in_words(facts.unstamped)}.",
         next_step="Restore the files; or, as the owner: bin/feature-store stamp-proofs",
     )
 
 
-def _stale(facts: Facts) -> Verdict | None:
+def _stale(facts: Facts) -> StoreVerdict | None:
     expected = due(facts.settings, facts.at)
     if facts.certified_at is None:
         return None
     if facts.certified_at > facts.at + _CLOCK_SET_RIGHT:
-        return Verdict(
+        return StoreVerdict(
             standing=Standing.STALE,
             words=f"Certified {_clock(facts, facts.certified_at)}, a time in the future: the "
             "server's clock was ahead then or is behind now. So nobody can tell whether the store "
@@ -224,7 +224,7 @@ def _stale(facts: Facts) -> Verdict | None:
         )
     if facts.certified_at >= expected:
         return _outdated(facts)
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.STALE,
         words=f"Not fresh: no run has certified the store since {_clock(facts, expected)}, "
         f"when one was due. {_proven(facts)}",
@@ -233,12 +233,12 @@ def _stale(facts: Facts) -> Verdict | None:
     )
 
 
-def _outdated(facts: Facts) -> Verdict | None:
+def _outdated(facts: Facts) -> StoreVerdict | None:
     """A run for an old day compares sources with that day, so it may pass with old sources."""
     day = _due_day(facts)
     if facts.answered_for is not None and facts.answered_for >= day:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.STALE,
         words=f"Not fresh: no run for {day} or later has passed, so no run has checked whether "
         f"the sources are fresh. {_proven(facts)}",
@@ -246,12 +246,12 @@ def _outdated(facts: Facts) -> Verdict | None:
     )
 
 
-def _old_sources(facts: Facts) -> Verdict | None:
+def _old_sources(facts: Facts) -> StoreVerdict | None:
     """Nothing new comes in, so what is certified is old."""
     newest, most = facts.sources_until, facts.most_days_old
     if newest is None or most is None or (old := (_due_day(facts) - newest).days) <= most:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.STALE,
         words=f"Certified, but the sources are old: their newest day is {newest}, "
         f"{plural(old, 'day')} before the day of a run.",
@@ -259,11 +259,11 @@ def _old_sources(facts: Facts) -> Verdict | None:
     )
 
 
-def _review(facts: Facts) -> Verdict | None:
+def _review(facts: Facts) -> StoreVerdict | None:
     reviews = facts.open("review")
     if not reviews:
         return None
-    return Verdict(
+    return StoreVerdict(
         standing=Standing.REVIEW,
         words=f"Certified, and {plural(len(reviews), 'change')} of old days "
         f"{'waits' if len(reviews) == 1 else 'wait'} for review: {_proven(facts)}",

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.errors import BadInput
@@ -55,7 +55,7 @@ class _Line:
 
 def write_report(
     connection: Connection,
-    holder: Holder,
+    holder: RunKey,
     directory: Path,
     exceptions: Sequence[DeclaredException],
     suites: Iterable[str],
@@ -95,7 +95,7 @@ def write_report(
     return path
 
 
-def file_name(holder: Holder) -> str:
+def file_name(holder: RunKey) -> str:
     """A file name for a run's report: safe everywhere, and of this run only."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{holder.dag_id}-{holder.run_id}")
     own = hashlib.sha256(f"{holder.dag_id}\0{holder.run_id}".encode()).hexdigest()

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
-from feature_store.declarations.history_series import HistoryLayer
+from feature_store.declarations.history_series import HistorySeries
 from feature_store.errors import NotChecked
 from feature_store.text_format import in_words
 from feature_store.validation.history.fingerprints import DIGEST_VERSION
@@ -25,7 +25,7 @@ class BaselineState(Enum):
 
 
 def begin_if_redefined(
-    connection: Connection, layer: HistoryLayer, zone: str, lease: Lease
+    connection: Connection, layer: HistorySeries, zone: str, lease: Lease
 ) -> BaselineState:
     """Compare a layer's definitions with those of its baseline, and say what changed.
 
@@ -52,7 +52,7 @@ def begin_if_redefined(
     return BaselineState.REDEFINED if row else BaselineState.FIRST
 
 
-def _pending(connection: Connection, layer: HistoryLayer) -> list[str]:
+def _pending(connection: Connection, layer: HistorySeries) -> list[str]:
     """The days of a layer about which a review is pending."""
     rows = connection.execute(
         "SELECT day::text FROM feature_store_audit.history_finding "
@@ -62,7 +62,7 @@ def _pending(connection: Connection, layer: HistoryLayer) -> list[str]:
     return [day for (day,) in rows.fetchall()]
 
 
-def _definitions(connection: Connection, layer: HistoryLayer, zone: str) -> dict[str, str]:
+def _definitions(connection: Connection, layer: HistorySeries, zone: str) -> dict[str, str]:
     applied: dict[str, str] = dict(
         connection.execute(
             "SELECT object, file_definition FROM feature_store_audit.definition "
@@ -78,7 +78,7 @@ def _definitions(connection: Connection, layer: HistoryLayer, zone: str) -> dict
     }
 
 
-def check_refreshed_in_order(connection: Connection, layers: Iterable[HistoryLayer]) -> None:
+def check_refreshed_in_order(connection: Connection, layers: Iterable[HistorySeries]) -> None:
     """Refuse to compare outputs with inputs that they have not seen.
 
     Raises:

@@ -9,9 +9,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from feature_store.audit.lease import Holder, Lease
+from feature_store.audit.lease import Lease, RunKey
 from feature_store.connection import Connection
-from feature_store.declarations.history_series import HistoryLayer
+from feature_store.declarations.history_series import HistorySeries
 from feature_store.text_format import plural
 from feature_store.validation.history.fingerprints import Fingerprint
 from feature_store.validation.history.row_changes import CHANGE, Difference, drop_changes
@@ -78,8 +78,8 @@ class HistoryFinding:
     difference: Difference
     reaches: tuple[AffectedDays, ...]
     details: str
-    found_by: Holder
-    latest: Holder
+    found_by: RunKey
+    latest: RunKey
     found_at: datetime
     outcome: str | None
     closed_at: datetime | None
@@ -129,9 +129,9 @@ class Sighting:
 
 def open_finding(
     connection: Connection,
-    run: Holder,
+    run: RunKey,
     kind: FindingKind,
-    layer: HistoryLayer,
+    layer: HistorySeries,
     day: date | None,
     sighting: Sighting,
 ) -> None:
@@ -267,8 +267,8 @@ def _finding(row: tuple[Any, ...]) -> HistoryFinding:
         difference=Difference(row[5], row[6], row[7], tuple(row[8]), tuple(row[9])),
         reaches=tuple(map(_reach, row[10])),
         details=row[11],
-        found_by=Holder(row[12], row[13]),
-        latest=Holder(row[14], row[15]),
+        found_by=RunKey(row[12], row[13]),
+        latest=RunKey(row[14], row[15]),
         found_at=row[16],
         outcome=row[17],
         closed_at=row[18],

@@ -15,9 +15,9 @@ from typing import Any
 
 from psycopg import sql
 
-from feature_store.audit.lease import Holder, Lease
+from feature_store.audit.lease import Lease, RunKey
 from feature_store.connection import Connection
-from feature_store.declarations.history_series import HistoryLayer, Role
+from feature_store.declarations.history_series import HistorySeries, Role
 from feature_store.errors import BadInput
 from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
@@ -76,7 +76,7 @@ class Fingerprint:
 class LayerRows:
     """The rows of one layer: now, in the baseline, and the changes between them."""
 
-    def __init__(self, connection: Connection, layer: HistoryLayer) -> None:
+    def __init__(self, connection: Connection, layer: HistorySeries) -> None:
         """Read the query's columns.
 
         Raises:
@@ -257,7 +257,7 @@ def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
 
 
 def first_days(
-    connection: Connection, layer: str, days: Mapping[date, Fingerprint], run: Holder
+    connection: Connection, layer: str, days: Mapping[date, Fingerprint], run: RunKey
 ) -> None:
     """Write the fingerprints of a baseline that has none."""
     connection.execute(

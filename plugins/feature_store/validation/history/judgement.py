@@ -23,7 +23,7 @@ from datetime import date, timedelta
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.history_series import HistoryLayer, Role, in_order
+from feature_store.declarations.history_series import HistorySeries, Role, in_order
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history import opened_findings
@@ -47,7 +47,7 @@ from feature_store.validation.history.fingerprints import (
 )
 from feature_store.validation.history.moved_days import (
     ChangedDays,
-    Look,
+    ComparedSeries,
     affected_days,
     explained_by,
     moved_link,
@@ -64,7 +64,7 @@ _LATEST = "SELECT max(as_of_day) FROM feature_store_audit.history_judgement WHER
 
 def judge_history(
     connection: Connection,
-    layers: Sequence[HistoryLayer],
+    layers: Sequence[HistorySeries],
     lease: Lease,
     as_of_day: date,
     settings: Settings,
@@ -109,7 +109,7 @@ class _Old:
         recounted: those that were only recounted.
     """
 
-    look: Look
+    look: ComparedSeries
     days: frozenset[date]
     recounted: frozenset[date]
 
@@ -120,7 +120,7 @@ class _Judgement:
     def __init__(
         self,
         connection: Connection,
-        layers: Sequence[HistoryLayer],
+        layers: Sequence[HistorySeries],
         lease: Lease,
         settings: Settings,
     ) -> None:
@@ -162,7 +162,7 @@ class _Judgement:
         latest = one_value(self._connection, _LATEST, (today,))
         return max(as_of_day, latest or as_of_day) - timedelta(days=self._settings.settling_days)
 
-    def _look(self, layer: HistoryLayer) -> Look:
+    def _look(self, layer: HistorySeries) -> ComparedSeries:
         rows = LayerRows(self._connection, layer)
         rows.keep_said(self._lease)
         baseline = {
@@ -186,12 +186,12 @@ class _Judgement:
         known = read_known(self._connection, layer, self._rows.known(layer))
         if self._rows.are(layer, before):
             log.info("%s: the same rows as at the last check.", layer.name)
-            return Look(layer, rows, before, baseline, opened, known)
+            return ComparedSeries(layer, rows, before, baseline, opened, known)
         seen = rows.fingerprints()
         self._rows.remember(layer, seen, known.now)
-        return Look(layer, rows, seen, baseline, opened, known)
+        return ComparedSeries(layer, rows, seen, baseline, opened, known)
 
-    def _start_anew(self, layer: HistoryLayer) -> int:
+    def _start_anew(self, layer: HistorySeries) -> int:
         """Make a layer's current days its baseline; returns how many there are."""
         rows = LayerRows(self._connection, layer)
         seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
@@ -200,7 +200,7 @@ class _Judgement:
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 
-    def _judge(self, look: Look, settled_before: date) -> None:
+    def _judge(self, look: ComparedSeries, settled_before: date) -> None:
         """Move the baseline where allowed, and open leaks; old days of inputs are handled last."""
         close_undone(self._connection, self._lease, look.layer.name, look.undone)
         self._moves[look.layer.name] = ChangedDays(look.layer, look.moved)
@@ -220,7 +220,9 @@ class _Judgement:
             opened_findings.record_exceptions(self._connection, self._run, look, sorted(news))
             self._move_days(look, look.differs)
 
-    def _judge_input(self, look: Look, settled_before: date, then: dict[date, bytes]) -> None:
+    def _judge_input(
+        self, look: ComparedSeries, settled_before: date, then: dict[date, bytes]
+    ) -> None:
         held = {d for d in look.differs if d in look.opened or d < settled_before}
         days = frozenset(held - look.said)
         now = look.rows.essences(days, look.layer.counted)
@@ -229,7 +231,7 @@ class _Judgement:
         self._old.append(_Old(look, days, recounted))
         self._move_days(look, look.differs - held)
 
-    def _judge_output(self, look: Look) -> None:
+    def _judge_output(self, look: ComparedSeries) -> None:
         odd = {
             d
             for d in look.differs
@@ -259,7 +261,7 @@ class _Judgement:
         self._recounts[name] = recounted - reviewed
         self._move_days(old.look, self._recounts[name])
 
-    def _move_days(self, look: Look, days: set[date]) -> None:
+    def _move_days(self, look: ComparedSeries, days: set[date]) -> None:
         seen = {day: look.seen_on(day) for day in sorted(days)}
         move_days(self._connection, self._lease, look.layer.name, seen)
 

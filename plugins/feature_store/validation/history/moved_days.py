@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from feature_store.declarations.history_series import HistoryLayer, Role, Window, reach
+from feature_store.declarations.history_series import HistorySeries, Role, Window, reach
 from feature_store.validation.history.findings import AffectedDays
 from feature_store.validation.history.fingerprints import Fingerprint, LayerRows
 from feature_store.validation.history.recounts import Known
@@ -16,7 +16,7 @@ _EMPTY = Fingerprint(0, b"")
 
 
 @dataclass(frozen=True)
-class Look:
+class ComparedSeries:
     """A layer as a history check sees it, compared with before.
 
     Attributes:
@@ -28,7 +28,7 @@ class Look:
         known: the entities behind its days, if its rows do not name them.
     """
 
-    layer: HistoryLayer
+    layer: HistorySeries
     rows: LayerRows
     seen: Mapping[date, Fingerprint]
     baseline: Mapping[date, Fingerprint]
@@ -75,7 +75,7 @@ class ChangedDays:
         recounted: the days whose change recounts explain.
     """
 
-    layer: HistoryLayer
+    layer: HistorySeries
     days: frozenset[date] | None
     recounted: frozenset[date] = frozenset()
 
@@ -96,7 +96,7 @@ def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
     return (moved for moved in days if first <= moved.toordinal() <= last)
 
 
-def explained_by(look: Look, day: date, moves: Mapping[str, ChangedDays]) -> str | None:
+def explained_by(look: ComparedSeries, day: date, moves: Mapping[str, ChangedDays]) -> str | None:
     """The layer whose change may explain an output day's change; None: no layer."""
     for window in look.layer.depends:
         if moves[window.layer].within(window, day):
@@ -108,7 +108,7 @@ def explained_by(look: Look, day: date, moves: Mapping[str, ChangedDays]) -> str
 
 
 def recounts_behind(
-    layer: HistoryLayer, day: date, moves: Mapping[str, ChangedDays]
+    layer: HistorySeries, day: date, moves: Mapping[str, ChangedDays]
 ) -> set[tuple[str, date]]:
     """The recounted input days, each with its layer's name, that may explain a day's change."""
     found = set()
@@ -137,7 +137,7 @@ class Weighed:
     leaks: frozenset[date]
 
 
-def weigh(look: Look, days: Iterable[date], moves: Mapping[str, ChangedDays]) -> Weighed:
+def weigh(look: ComparedSeries, days: Iterable[date], moves: Mapping[str, ChangedDays]) -> Weighed:
     """Check days that only recounts may explain against what recounts can move."""
     layer = look.layer
     behind, by = {}, defaultdict[frozenset[str], list[date]](list)
@@ -155,7 +155,7 @@ def weigh(look: Look, days: Iterable[date], moves: Mapping[str, ChangedDays]) ->
     return Weighed(behind, frozenset(more - leaks), frozenset(leaks))
 
 
-def moved_link(look: Look, moves: Mapping[str, ChangedDays]) -> ChangedDays:
+def moved_link(look: ComparedSeries, moves: Mapping[str, ChangedDays]) -> ChangedDays:
     """Where a link changed, and where recounts below it explain that."""
     recounted = frozenset(
         day
@@ -166,8 +166,8 @@ def moved_link(look: Look, moves: Mapping[str, ChangedDays]) -> ChangedDays:
 
 
 def affected_days(
-    layers: Sequence[HistoryLayer],
-    changed: HistoryLayer,
+    layers: Sequence[HistorySeries],
+    changed: HistorySeries,
     day: date,
     moves: Mapping[str, ChangedDays],
 ) -> tuple[AffectedDays, ...]:

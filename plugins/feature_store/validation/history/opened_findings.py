@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection
 from feature_store.validation.history.findings import (
     AffectedDays,
@@ -13,10 +13,12 @@ from feature_store.validation.history.findings import (
     Sighting,
     open_finding,
 )
-from feature_store.validation.history.moved_days import Look
+from feature_store.validation.history.moved_days import ComparedSeries
 
 
-def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence[date]) -> None:
+def record_leaks(
+    connection: Connection, run: RunKey, look: ComparedSeries, days: Sequence[date]
+) -> None:
     """Record leaks: days of an output that moved without cause."""
     differences = look.rows.differences(days)
     for day in days:
@@ -38,8 +40,8 @@ def record_leaks(connection: Connection, run: Holder, look: Look, days: Sequence
 
 def record_reviews(
     connection: Connection,
-    run: Holder,
-    look: Look,
+    run: RunKey,
+    look: ComparedSeries,
     reached: Mapping[date, tuple[AffectedDays, ...]],
     *,
     recount: bool,
@@ -66,7 +68,7 @@ def record_reviews(
 
 
 def record_exceptions(
-    connection: Connection, run: Holder, look: Look, days: Sequence[date]
+    connection: Connection, run: RunKey, look: ComparedSeries, days: Sequence[date]
 ) -> None:
     """Record days whose declared columns changed; nobody needs to answer."""
     for day, difference in sorted(look.rows.differences(days).items()):

@@ -15,7 +15,7 @@ from datetime import date
 from psycopg.types.json import Jsonb
 
 from feature_store.connection import Connection
-from feature_store.declarations.history_series import HistoryLayer
+from feature_store.declarations.history_series import HistorySeries
 from feature_store.validation.history.row_changes import BYTES_PER_COLUMN
 
 
@@ -43,7 +43,7 @@ class Known:
 
 
 def read_known(
-    connection: Connection, layer: HistoryLayer, then: Mapping[str, str] | None
+    connection: Connection, layer: HistorySeries, then: Mapping[str, str] | None
 ) -> Known:
     """The entities behind a layer's days, as the latest refresh of its relation recorded them.
 
@@ -64,7 +64,7 @@ def read_known(
 
 
 def essences(
-    connection: Connection, layer: HistoryLayer, days: Iterable[date], kept: Collection[int]
+    connection: Connection, layer: HistorySeries, days: Iterable[date], kept: Collection[int]
 ) -> dict[date, bytes]:
     """Digests of the changes found on some days of a layer, without copies and some columns.
 

@@ -18,7 +18,7 @@ from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Lease
 from feature_store.audit.row_versions import find_relations, row_state
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.history_series import HistoryLayer
+from feature_store.declarations.history_series import HistorySeries
 from feature_store.validation.history.fingerprints import Fingerprint
 
 # Transaction numbers wrap around: after half their range a state no longer proves anything.
@@ -37,7 +37,7 @@ class SeenRows:
             connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         )
 
-    def are(self, layer: HistoryLayer, days: Mapping[date, Fingerprint]) -> bool:
+    def are(self, layer: HistorySeries, days: Mapping[date, Fingerprint]) -> bool:
         """Whether the layer has the rows that were fingerprinted as these days."""
         row = self._connection.execute(
             "SELECT seen FROM feature_store_audit.history_layer WHERE layer = %s", (layer.name,)
@@ -48,7 +48,7 @@ class SeenRows:
             return False
         return bool(row[0]["states"] == self._under(layer))
 
-    def known(self, layer: HistoryLayer) -> dict[str, str] | None:
+    def known(self, layer: HistorySeries) -> dict[str, str] | None:
         """The entities that were behind the layer's days, as digests by day, if recorded."""
         row = self._connection.execute(
             "SELECT seen -> 'known' FROM feature_store_audit.history_layer WHERE layer = %s",
@@ -58,7 +58,7 @@ class SeenRows:
 
     def remember(
         self,
-        layer: HistoryLayer,
+        layer: HistorySeries,
         days: Mapping[date, Fingerprint],
         known: Mapping[str, str] | None,
     ) -> None:
@@ -82,7 +82,7 @@ class SeenRows:
             ),
         )
 
-    def _under(self, layer: HistoryLayer) -> dict[str, str | None]:
+    def _under(self, layer: HistorySeries) -> dict[str, str | None]:
         """The states of everything that the layer's rows come from; None if one cannot be read."""
         shown = [name.quoted for name in layer.shows]
         oids = [oid for (oid,) in self._connection.execute(_SOURCES, (shown,)).fetchall()]

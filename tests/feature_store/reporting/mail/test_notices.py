@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import open_run
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
@@ -28,7 +28,7 @@ from tests.feature_store.reporting.mail.verdicts import (
     prepare_next,
 )
 
-RUN = Holder(DAG, FAILED)
+RUN = RunKey(DAG, FAILED)
 SECRET = "services/T000/B000/s3cr3t-hook"
 TOKEN = "s3cr3t-token"
 

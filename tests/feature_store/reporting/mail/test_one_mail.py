@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import open_run
 from feature_store.reporting.mail.good_run import mail_reviews
 from sandbox.mailbox import Mailbox, mail_settings
@@ -26,7 +26,7 @@ from tests.feature_store.reporting.mail.verdicts import (
 )
 from tests.mail_servers import SlowMailbox
 
-RUN = Holder(DAG, FAILED)
+RUN = RunKey(DAG, FAILED)
 # Of a whole conversation up to the mail itself: greeting, EHLO, sender, recipient, go on.
 ANSWERS = 5
 MAILED = "mailed"  # the XCom of how far its mail came

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from feature_store.audit.lease import Holder
+from feature_store.audit.lease import RunKey
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import NOTHING_TO_COMPARE
@@ -393,21 +393,21 @@ def test_no_run_yet_and_no_store_yet(store, scratch_sources):
 
 @pytest.mark.parametrize("run", ["../../etc/passwd", "a:b?*", ".", "", "é" * 300, "\\\0\n", "CON"])
 def test_a_file_name_is_safe_for_any_run(run):
-    name = file_name(Holder(_DAG, run))
+    name = file_name(RunKey(_DAG, run))
     assert re.fullmatch(r"report-[A-Za-z0-9-]+\.html", name)
     assert len(name) < 120
 
 
 def test_two_runs_never_share_a_file():
     runs = ("a:b", "a-b", "a b", "x" * 200, "x" * 201)
-    assert len({file_name(Holder(_DAG, run)).lower() for run in runs}) == len(runs)
+    assert len({file_name(RunKey(_DAG, run)).lower() for run in runs}) == len(runs)
 
 
 def test_writing_replaces_the_file_and_leaves_nothing_beside_it(store, tmp_path):
     run = "../evil: run"
     store.run_row(run=run)
     directory = tmp_path / "new" / "reports"
-    path = write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS, _SUITES)
+    path = write_report(store.connection, RunKey(_DAG, run), directory, _EXCEPTIONS, _SUITES)
     assert "No verdict yet" in path.read_text(encoding="utf-8")
     store.connection.execute(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
@@ -415,7 +415,7 @@ def test_writing_replaces_the_file_and_leaves_nothing_beside_it(store, tmp_path)
         (_DAG, run),
     )
     assert (
-        write_report(store.connection, Holder(_DAG, run), directory, _EXCEPTIONS, _SUITES) == path
+        write_report(store.connection, RunKey(_DAG, run), directory, _EXCEPTIONS, _SUITES) == path
     )
     assert "No verdict yet" not in path.read_text(encoding="utf-8")
     assert list(directory.iterdir()) == [path]
@@ -426,7 +426,7 @@ def test_a_report_is_for_the_account_alone_that_wrote_it(store, tmp_path):
     before = os.umask(0)
     try:
         path = write_report(
-            store.connection, Holder(_DAG, _RUN), tmp_path / "new", _EXCEPTIONS, _SUITES
+            store.connection, RunKey(_DAG, _RUN), tmp_path / "new", _EXCEPTIONS, _SUITES
         )
     finally:
         os.umask(before)
@@ -439,5 +439,5 @@ def test_a_directory_that_cannot_be_written_is_named(store, tmp_path):
     blocked.write_text("")
     with pytest.raises(BadInput, match=re.escape(str(blocked))):
         write_report(
-            store.connection, Holder(_DAG, _RUN), blocked / "reports", _EXCEPTIONS, _SUITES
+            store.connection, RunKey(_DAG, _RUN), blocked / "reports", _EXCEPTIONS, _SUITES
         )

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema import apply as applying
 from feature_store.schema.apply import apply
@@ -408,7 +408,7 @@ def test_a_reader_who_never_ends_makes_it_give_up(adopted, include, monkeypatch)
 
 
 def test_no_run_can_take_the_lease_meanwhile(adopted, include):
-    nightly = Holder("feature_store_refresh", "scheduled__2026-06-30")
+    nightly = RunKey("feature_store_refresh", "scheduled__2026-06-30")
     with adopted.session() as connection, connection.transaction():
         apply(connection, include.store, include.settings, [E_AI])
         with adopted.session() as run, pytest.raises(LeaseTaken):

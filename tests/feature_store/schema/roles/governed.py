@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import psycopg
 
-from feature_store.audit.lease import Holder, release_lease, take_lease
+from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
@@ -177,7 +177,7 @@ class Governed:
 def nightly_run(store: Governed, run_id: str, refresher: str = REFRESHER) -> None:
     """All that the DAG does in the database, as the refresher."""
     files, settings, day = store.files, store.settings, date(2026, 6, 30)
-    include, holder = settings.include_dir, Holder("tests", run_id)
+    include, holder = settings.include_dir, RunKey("tests", run_id)
     sets = read_feature_sets(include)
     with store.session(refresher) as connection:
         lease = take_lease(connection, holder, lambda _: True, timedelta(0))
@@ -256,7 +256,7 @@ def refusal(store: Governed, role: str, statement: str) -> str:
 def refreshes(store: Governed, view: str) -> bool:
     """Whether the refresher can refresh a view; undone."""
     with store.session(REFRESHER) as connection, connection.transaction(force_rollback=True):
-        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         connection.execute(
             "SELECT feature_store_audit.refresh_view(%s, %s, false)", (lease.token, view)
         )

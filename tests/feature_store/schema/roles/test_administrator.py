@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
 from feature_store.refresh.refresh import refresh
@@ -151,6 +151,6 @@ def _night(conninfo: str, store_files: Store, settings: Settings) -> None:
     with psycopg.connect(as_role(conninfo, REFRESHER), autocommit=True) as connection:
         pin(connection, settings, "tests")
         check_ready(connection, store_files, settings)
-        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         for relation in store_files.refreshed:
             refresh(connection, relation, lease, settings.zone)

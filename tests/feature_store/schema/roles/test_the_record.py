@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.errors import NotReady
 from feature_store.schema.apply import apply
@@ -40,7 +40,7 @@ def test_the_refresher_cannot_move_the_baseline_of_a_day_that_is_open(certified:
     with certified.session() as connection, connection.transaction(force_rollback=True):
         open_review(connection, "1999-02-02", "leak")
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         with pytest.raises(psycopg.errors.RaiseException, match="1999-02-02 of A is open"):
             connection.execute(
                 "SELECT feature_store_audit.move_baseline(%s, 'A', '{1999-02-02}', '{1}', '{x}')",
@@ -51,7 +51,7 @@ def test_the_refresher_cannot_move_the_baseline_of_a_day_that_is_open(certified:
 def test_nobody_certifies_what_the_record_does_not_prove(certified: Governed) -> None:
     with certified.session() as connection, connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-        lease = take_lease(connection, Holder("x", "forger"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "forger"), lambda _: True, timedelta(0))
         with pytest.raises(NotReady) as caught:
             certify(connection, lease, certified.files, [])
         told = caught.value.problem
@@ -69,7 +69,7 @@ def test_a_baseline_is_not_begun_anew_without_a_trace(certified: Governed) -> No
     with certified.session() as connection, connection.transaction(force_rollback=True):
         leak = open_review(connection, "1999-02-02", "leak")
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-        lease = take_lease(connection, Holder("x", "quiet"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "quiet"), lambda _: True, timedelta(0))
         connection.execute(
             "SELECT feature_store_audit.begin_baseline(%s, 'A', %s, '{}', '')", (lease.token, A)
         )
@@ -130,7 +130,7 @@ def test_nobody_works_under_a_lease_that_is_not_his(certified: Governed) -> None
 
 
 def test_a_backfill_accepts_reviews_of_its_own_day_and_nothing_else(certified: Governed) -> None:
-    holder = Holder("x", "backfill")
+    holder = RunKey("x", "backfill")
     with certified.session() as connection, connection.transaction(force_rollback=True):
         mine = open_review(connection, "1999-03-03")
         open_review(connection, "1999-03-04")
@@ -148,7 +148,7 @@ def test_nobody_certifies_a_leak_that_is_open(certified: Governed) -> None:
     with certified.session() as connection, connection.transaction(force_rollback=True):
         open_review(connection, "1999-02-02", "leak")
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-        holder = Holder("tests", "second")
+        holder = RunKey("tests", "second")
         lease = take_lease(connection, holder, lambda _: True, timedelta(0))
         with pytest.raises(NotReady, match=f"{A} of 1999-02-02 leaks"):
             certify(connection, lease, certified.files, [])
@@ -173,7 +173,7 @@ def test_certify_runs_nothing_of_a_view_outside_the_store(certified: Governed) -
         with certified.session() as connection, connection.transaction(force_rollback=True):
             connection.execute("DELETE FROM mallory.ran")
             connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-            lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+            lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
             connection.execute(
                 "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, "
                 "mode, row_count, bytes, seconds, zone, outcome) VALUES ('mallory.view', 'x', "
@@ -237,7 +237,7 @@ def test_nothing_waits_for_a_person_that_no_person_can_accept(certified: Governe
 
 def test_what_was_done_under_an_old_run_s_name_is_not_old(certified: Governed) -> None:
     with certified.session() as connection, connection.transaction(force_rollback=True):
-        open_run(connection, Holder("x", "old"), "manual", date(1999, 3, 3), "UTC")
+        open_run(connection, RunKey("x", "old"), "manual", date(1999, 3, 3), "UTC")
         connection.execute(
             "UPDATE feature_store_audit.run_log SET prepared_at = now() - interval '40 days' "
             "WHERE run_id = 'old'"

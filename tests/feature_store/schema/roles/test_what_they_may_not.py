@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.cli.commands import main
 from feature_store.schema.audit_privileges import AUDIT_LOGS
 from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role
@@ -196,7 +196,7 @@ def test_the_refresher_refreshes_views_of_the_store_and_nothing_else(certified: 
     try:
         with certified.session() as connection, connection.transaction(force_rollback=True):
             connection.execute(f"SET LOCAL ROLE {REFRESHER}")
-            lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+            lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
             for other in ("ml.theirs", F3, "feature_store_audit.run_log", f"{A}; SELECT 1"):
                 for ask in (f"refresh_view({lease.token}, %s, false)", "analyze_view(%s)"):
                     call = f"SELECT feature_store_audit.{ask}".encode()
@@ -217,7 +217,7 @@ def test_a_refresh_runs_no_policy_whatever_the_caller_has_set(certified: Governe
         connection.execute(f"ALTER TABLE {SOURCES[0]} ENABLE ROW LEVEL SECURITY".encode())
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
         connection.execute("SET LOCAL row_security = on")
-        lease = take_lease(connection, Holder("x", "x"), lambda _: True, timedelta(0))
+        lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
             connection.execute(
                 "SELECT feature_store_audit.refresh_view(%s, %s, false)", (lease.token, A)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from feature_store.audit.lease import Holder, Lease, release_lease, take_lease
+from feature_store.audit.lease import Lease, RunKey, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.database.session import pin
 from feature_store.declarations.history_series import read_history
@@ -70,7 +70,7 @@ class Nights:
                     copy.write_row([row.get(c) for c in columns])
 
     def lease(self, run_id: str) -> Lease:
-        return take_lease(self.connection, Holder("tests", run_id), lambda _: True, timedelta(0))
+        return take_lease(self.connection, RunKey("tests", run_id), lambda _: True, timedelta(0))
 
     def backfill(self, day: date) -> tuple[HistoryFinding, ...]:
         """What a backfill's run over one day accepts."""

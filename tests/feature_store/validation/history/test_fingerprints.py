@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from feature_store.connection import Connection
-from feature_store.declarations.history_series import HistoryLayer, Role, reach, read_history
+from feature_store.declarations.history_series import HistorySeries, Role, reach, read_history
 from feature_store.errors import BadInput
 from feature_store.validation.history.fingerprints import LayerRows
 
@@ -17,8 +17,8 @@ EXPECTED = "c29d13275e24c184749bd35f499f13f06c79260a6f05560fda006b73b5d9590b"
 DAY = "date '2026-03-01'"
 
 
-def _layer(query: str, *key: str) -> HistoryLayer:
-    return HistoryLayer("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), (), ())
+def _layer(query: str, *key: str) -> HistorySeries:
+    return HistorySeries("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), (), ())
 
 
 def _fingerprint(connection: Connection, values: str, types: str) -> Any:

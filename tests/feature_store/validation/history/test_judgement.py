@@ -15,7 +15,7 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Holder, Lease
+from feature_store.audit.lease import Lease, RunKey
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.reporting.history_text import history_text
 from feature_store.schema.audit_privileges import access_problems
@@ -380,7 +380,7 @@ def test_a_judgement_that_dies_leaves_no_trace(nights):
 
 def test_a_judgement_without_the_lease_is_refused(nights):
     with pytest.raises(LeaseTaken):
-        nights.judge(Lease(Holder("tests", "night 0"), 0), AS_OF)
+        nights.judge(Lease(RunKey("tests", "night 0"), 0), AS_OF)
 
 
 def test_outputs_are_not_held_to_inputs_that_they_have_not_seen(nights):

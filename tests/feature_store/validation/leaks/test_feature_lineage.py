@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from feature_store.audit.lease import Holder, take_lease
+from feature_store.audit.lease import RunKey, take_lease
 from feature_store.database.stored_queries.dependency_closure import Closure
 from feature_store.errors import LeaseTaken
 from feature_store.operators.verdict_steps import _record_lineage
@@ -37,7 +37,7 @@ def _traced(connection, store_files):
 
 
 def _lease(database, run_id="run"):
-    holder = Holder("feature_store_refresh", run_id)
+    holder = RunKey("feature_store_refresh", run_id)
     return take_lease(database.connection, holder, lambda _: True, timedelta(0))
 
 
