@@ -83,7 +83,7 @@ def compare(
         replace=tuple(replace),
         misfits=tuple(words for how, words, _ in rest if how in ("misfit", "outgrown")),
         kept=tuple(
-            f"{words}\nTo have ours: `bin/feature-store apply --replace {name}`"
+            f"{words}\nTo get the file's version: `bin/feature-store apply --replace {name}`"
             for how, words, name in rest
             if how == "kept"
         ),

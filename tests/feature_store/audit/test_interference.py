@@ -18,13 +18,13 @@ from feature_store.database.session import pin
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import Interfered
+from feature_store.operators import suite_steps
 from feature_store.operators.tasks import SuiteOperator
 from feature_store.refresh.refresh import refresh
 from feature_store.relation_name import Name
 from feature_store.reporting.mail.run_facts import FailedRun, read_facts
 from feature_store.reporting.run.account import Account, Cause, FailedTask
 from feature_store.settings import Settings
-from feature_store.validation import suite_record, suites
 from feature_store.validation.history.judgement import judge_history
 
 _RUN = RunKey("feature_store_refresh", "a run")
@@ -98,8 +98,8 @@ def test_a_suite_says_nothing_of_layers_that_are_refreshed_by_hand_meanwhile(
         _by_hand(store, D3)
         return []
 
-    monkeypatch.setattr(suites, "run_suite", run_suite)
-    monkeypatch.setattr(suite_record, "record", lambda *_: pytest.fail("it recorded its findings"))
+    monkeypatch.setattr(suite_steps, "run_suite", run_suite)
+    monkeypatch.setattr(suite_steps, "record", lambda *_: pytest.fail("it recorded its findings"))
     airflow_conn(store_database)
     with pytest.raises(AirflowFailException, match=f"{D3} was refreshed"):
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)

@@ -199,7 +199,7 @@ class Waiting:
 
     def _until_it_waits(self, worker: threading.Thread) -> None:
         for _ in range(500):
-            if "is written anew" in self._caplog.text or not worker.is_alive():
+            if "is being reloaded" in self._caplog.text or not worker.is_alive():
                 break
             time.sleep(0.02)
         assert worker.is_alive(), f"it did not wait: {self._failure}"

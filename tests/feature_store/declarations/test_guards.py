@@ -52,7 +52,7 @@ def test_a_moment_that_is_none_is_named_before_any_work(store_db, include, colum
     assert "iPhone.iphone_listings: expected every edited_date, sold_date and last_seen" in problem
     assert f"\n    listing_id 7, source_column {column}, moment " in problem
     assert "listing_id 6" not in problem
-    assert "Next: correct the rows, set what nobody knows to NULL, or flag the rows" in problem
+    assert "Next: correct the rows, set what is not known to NULL, or flag the rows" in problem
 
 
 def test_flagged_as_spam_it_stops_nothing(store_db, include):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.undecided import MARK
+from sandbox.server import run_psql
 from tests.feature_store.conftest import Database
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/bike_stations"
@@ -50,7 +51,8 @@ _LOG = 'entity = "count_id"\nt0 = "bikes.morning_features_clean_mv.counted_at"'
 
 def build_bikes(database: Database) -> None:
     """Build it in an empty database: the city's tables, views, indexes and comments."""
-    database.run((EXAMPLE / "sources.sql").read_text(), (EXAMPLE / "seed.sql").read_text())
+    for script in ("sources.sql", "seed.sql"):
+        run_psql(database.conninfo, EXAMPLE / script, ON_ERROR_STOP="1")
     database.run("CREATE SCHEMA bikes")
     for relation in read_store(EXAMPLE).relations:
         database.run(relation.file.create.text.replace("WITH NO DATA", ""))

@@ -297,7 +297,7 @@ class TestRowLevelSecurity:
     def test_it_is_refused_with_the_way_out(self, secured, store_db, store_files):
         (said,) = carried_code(store_db.connection, store_files, RULES)
         assert said.startswith(
-            f"iPhone.iphone_listings is under row-level security, which applies to {secured}: "
+            f"iPhone.iphone_listings is under row-level security, which applies to {secured}. "
         )
         assert f"Next: ALTER ROLE {secured} BYPASSRLS, or GRANT" in said
         assert not _ran(store_db)
@@ -308,7 +308,7 @@ class TestRowLevelSecurity:
         role = new_role()
         with store_db.session(role) as connection:
             (said,) = carried_code(connection, store_files, RULES)
-        assert f"applies to {', '.join(sorted((role, secured)))}:" in said
+        assert f"applies to {', '.join(sorted((role, secured)))}." in said
 
     @pytest.mark.parametrize("way", ["BYPASSRLS", "ownership"])
     def test_the_way_out_leads_out(self, secured, store_db, store_files, new_role, way):

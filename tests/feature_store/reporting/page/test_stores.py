@@ -60,8 +60,7 @@ def both(airflow, bikes, tmp_path_factory) -> Iterator[None]:
     airflow.use_store(bikes, conn_id="bikes")
     yield
     with create_session() as session:
-        for dag in session.query(DagModel):
-            session.delete(dag)
+        session.query(DagModel).delete()
 
 
 def test_with_one_store_there_is_nothing_to_choose(airflow):
@@ -122,7 +121,7 @@ def test_a_command_on_the_page_of_a_store_reaches_it(airflow, both, bikes, monke
     assert command == f"bin/feature-store --store {FOLDER} --connection bikes apply"
     monkeypatch.setenv("AIRFLOW_CONN_BIKES", airflow_connection(bikes))
     assert main(shlex.split(command)[1:]) == 0
-    assert "Nothing to do: everything is as its file." in capsys.readouterr().out
+    assert "Nothing to do: the database is as the files say." in capsys.readouterr().out
 
 
 def test_whoever_may_read_neither_dag_is_told_nothing(airflow, both):

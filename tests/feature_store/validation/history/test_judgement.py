@@ -238,7 +238,7 @@ def test_one_layer_alone_can_be_accepted(nights):
     [
         (MARCH_1, "seen", "ann", None, "Nothing is pending for 2026-03-01. Pending: 2026-03-10"),
         (MARCH_10, "seen", "ann", "E", "Nothing of E is pending for 2026-03-10"),
-        (MARCH_10, "  ", "ann", None, "takes a reason"),
+        (MARCH_10, "  ", "ann", None, "needs a reason"),
         (MARCH_10, "seen", "", None, "a name"),
     ],
 )

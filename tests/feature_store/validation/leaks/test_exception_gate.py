@@ -123,7 +123,7 @@ def test_a_feature_that_an_exception_reaches_and_does_not_name_is_found(
     (finding,) = found(scratch, store_files, exceptions=changed)
     assert (finding.gate, finding.severity, finding.column) == (GATE, FAILURE, features[0])
     assert finding.relation == str(declared.relation)
-    assert f"reaches {features[0]} of {name} too" in finding.words
+    assert f"also reaches {features[0]} of {name}, which" in finding.words
 
 
 @pytest.mark.parametrize("exception", _READS)
@@ -163,7 +163,7 @@ def test_an_exception_whose_read_is_gone_is_reported_and_fails_nothing(scratch, 
     assert relation == E
     assert said == (
         "the declared exception same-day-ask is no longer true: no feature set's "
-        f"{E} reads ml.ask_daily_median_v1 any more."
+        f"{E} reads ml.ask_daily_median_v1 now."
     )
 
 

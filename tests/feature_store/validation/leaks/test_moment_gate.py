@@ -107,7 +107,7 @@ def test_a_file_that_names_a_moment_is_refused_before_any_work(scratch, include)
     from feature_store.schema.plan import make_plan
 
     path = include.edit(f"sql/base/{A}.sql", "l.spam IS NULL", "l.edited_date < 'today'")
-    with pytest.raises(BadInput, match="holds 'today'") as caught:
+    with pytest.raises(BadInput, match="has 'today'") as caught:
         make_plan(scratch.connection, include.store, include.directory)
     assert str(path) in caught.value.problem
 

@@ -321,7 +321,7 @@ def test_a_foreign_table_is_found_even_as_a_part_of_a_source(scratch, store_file
     )
     assert words(found(scratch, store_files), TIME_OF_QUERY) == [
         "iPhone.far: is a foreign table, whose rows come from elsewhere; nothing can be proven "
-        "of it."
+        "about it."
     ]
 
 
