@@ -197,9 +197,9 @@ def test_a_dag_that_is_aimed_at_another_store_s_database_changes_nothing_there(
     assert two.ask(two.own, f"SELECT l::text FROM {_RECORD}.lease AS l") == held
     mail = two.mails()[before[1]]
     assert mail["Subject"].startswith("bike stations 2026-06-30: ")
-    text = text_of(mail)
+    text = " ".join(text_of(mail).split())
     assert "This database has the store iphone, of the DAG feature_store_refresh" in text
-    assert "The store could not be asked: This database has the store iphone" in " ".join(text.split())
+    assert "The store could not be asked: This database has the store iphone" in text
 
 
 @pytest.mark.slow
