@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from feature_store.connection import one_value
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
@@ -103,8 +104,8 @@ def csv_data(include_dir: Path, path: Path) -> Data:
     def newest(conninfo: str) -> date | None:
         query = sql.SQL("SELECT max(edited_date)::date FROM {}")
         with psycopg.connect(conninfo) as connection:
-            found = connection.execute(query.format(sql.Identifier(*LISTING_TABLE))).fetchone()
-        return found[0] if found else None
+            day: date | None = one_value(connection, query.format(sql.Identifier(*LISTING_TABLE)))
+        return day
 
     return Data(include_dir, f"csv_{csv_digest(path)[:12]}", load, newest)
 
@@ -126,8 +127,7 @@ def seeded_data(include_dir: Path, days: int, last_day: date) -> Data:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute("ANALYZE")
             for source in read_sources(include_dir / "sources.toml"):
-                found = connection.execute(count.format(source.name.identifier)).fetchone()
-                rows[str(source.name)] = found[0] if found else 0
+                rows[str(source.name)] = one_value(connection, count.format(source.name.identifier))
         return rows
 
     name = f"{read_profile(include_dir).name}_{days}d_{last_day:%Y%m%d}"

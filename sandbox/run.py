@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Error: {error}\nThe log, if it came that far: {_shown(LOG)}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("Stopped. The store keeps its last state; make run starts anew.", file=sys.stderr)
+        print("Stopped. The store keeps its last state; make run starts again.", file=sys.stderr)
         return 130
 
 
@@ -174,7 +174,7 @@ def _create_store(conninfo: str, settings: Settings) -> str:
             _say(f"Contract {checked.name}: stamped, n={checked.live_n}, hash={checked.live_hash}")
         # And this, too: bin/feature-store stamp-proofs
         for change in stamp_proofs(connection, store, settings.include_dir):
-            _say(f"Proofs stamped anew: {change}")
+            _say(f"Proofs stamped again: {change}")
     grant_roles(conninfo, settings.include_dir)
     return as_refresher(conninfo, settings.include_dir)
 

@@ -16,7 +16,7 @@ from feature_store.errors import BadInput
 from feature_store.text_format import plural
 
 MARK = "DECIDE:"
-# Where a store's files are; what else lies in its folder is nobody's affair here.
+# The store's own files. Anything else in its folder may say what it likes.
 _FILES = ("*.toml", "contracts/*.toml", "sql/**/*.sql")
 
 

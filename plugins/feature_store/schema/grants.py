@@ -49,7 +49,7 @@ def kept_problems(include_dir: Path) -> list[str]:
     folder, file = shlex.quote(str(include_dir)), shlex.quote(str(kept))
     return [
         f"{kept} is not what the folder asks for now. `bin/feature-store grants {folder} > {file}` "
-        "writes it anew; then have it run."
+        "writes it again; then let the administrator run it."
     ]
 
 

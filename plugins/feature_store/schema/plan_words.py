@@ -74,7 +74,7 @@ WAY_OUT = {
 }
 _UNDO = {
     State.FOREIGN: "rename it yourself",
-    State.OUTDATED: "put the file back",
+    State.OUTDATED: "restore the file",
     State.DRIFTED: "undo the change in the database",
 }
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}

@@ -98,26 +98,28 @@ def refuse_another(connection: Connection, profile: StoreProfile) -> None:
     known = recorded(connection)
     if known is None:
         return
-    own = "a database of its own (FEATURE_STORE_CONN_ID, or conn_id in its DAG file)"
-    rename = sql.SQL("UPDATE feature_store_audit.store SET {} = {}")
     if known.name != profile.name:
-        command = rename.format(sql.Identifier("name"), profile.name).as_string()
-        raise NotReady(
+        problem = (
             f"This database has the store {known.name}, of the DAG {known.dag_id}; these files are "
-            f"of the store {profile.name}.",
-            readers="what they had before.",
-            next_step=f"Give {profile.name} {own}. Or, if the store was only renamed, as the "
-            f"owner: {command}",
+            f"of the store {profile.name}."
         )
-    if known.dag_id != profile.dag_id:
-        command = rename.format(sql.Identifier("dag_id"), profile.dag_id).as_string()
-        raise NotReady(
+        renamed, column, value = "store", "name", profile.name
+    elif known.dag_id != profile.dag_id:
+        problem = (
             f"The DAG {known.dag_id} keeps the store of this database; these files are of the DAG "
-            f"{profile.dag_id}.",
-            readers="what they had before.",
-            next_step=f"Give each DAG {own}. Or, if the DAG was only renamed, as the owner: "
-            f"{command}",
+            f"{profile.dag_id}."
         )
+        renamed, column, value = "DAG", "dag_id", profile.dag_id
+    else:
+        return
+    rename = sql.SQL("UPDATE feature_store_audit.store SET {} = {}")
+    command = rename.format(sql.Identifier(column), value).as_string()
+    raise NotReady(
+        problem,
+        readers="what they had before.",
+        next_step=f"Give each {renamed} its own database (FEATURE_STORE_CONN_ID, or conn_id in "
+        f"its DAG file). Or, if the {renamed} was only renamed, as the owner: {command}",
+    )
 
 
 def another_store(connection: Connection, include_dir: Path) -> NotReady | None:

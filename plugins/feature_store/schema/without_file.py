@@ -72,4 +72,4 @@ def without_file(connection: Connection, known: Iterable[str]) -> tuple[WithoutF
 
 def way_out_of(found: Iterable[WithoutFile]) -> str:
     """What to do about relations without a file, as one line that ends with the command."""
-    return f"put the file back; or remove it: {DROP.format(' '.join(str(f.name) for f in found))}"
+    return f"restore the file; or remove it: {DROP.format(' '.join(str(f.name) for f in found))}"

@@ -143,7 +143,7 @@ def test_several_changed_files_have_one_command_that_replaces_them_all(scratch, 
     plan = str(_plan(scratch, include))
     command = "bin/feature-store apply --replace ml.ask_daily_median_v1 ml.sold_durations_v1_mv"
     assert plan.count(command) == plan.count("apply --replace") == 1
-    assert plan.count("Next: put the file back, or replace it by the command below.") == 2
+    assert plan.count("Next: restore the file, or replace it by the command below.") == 2
     assert f"\nAll at once: `{command}`\n" in plan, "after the list"
     assert str(_refused(scratch, include)).count(f"All at once: `{command}`") == 1
     names = command.split("--replace ")[1].split()

@@ -120,7 +120,7 @@ def test_the_plan_names_it_and_the_way_out_and_changes_nothing(left, files):
     assert plan.empty
     assert (
         f"No file any more, so that no run refreshes them: 1\n  - {_NEW}, a materialized view\n"
-        f"Next: put the file back; or remove it: {_DROP}\n"
+        f"Next: restore the file; or remove it: {_DROP}\n"
     ) in str(plan)
     assert f"To drop, as named: 1\n  - {_NEW}, a materialized view\n" in str(
         _plan(left, files, _NEW)
@@ -300,7 +300,7 @@ def test_the_command_line_takes_it(store_db, before, files, airflow_conn, capsys
     told = capsys.readouterr().out
     assert re.search(rf"\n{_NEW} .* no file any more\n", told)
     assert (
-        f"  - {_NEW}, a materialized view\nNext: put the file back; or remove it: {_DROP}\n" in told
+        f"  - {_NEW}, a materialized view\nNext: restore the file; or remove it: {_DROP}\n" in told
     )
     assert main(["status", "--json"]) == 0
     (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["relation"] == _NEW]

@@ -76,7 +76,7 @@ def chosen_schemas(connection: Connection, named: Sequence[str]) -> tuple[str, .
         raise BadInput(
             f"The database has no schema {', '.join(unknown)}.",
             readers=_NOTHING,
-            next_step="Mend --schemas.",
+            next_step="Correct --schemas.",
         )
     quoted = {s for (s,) in connection.execute(_QUOTED, (list(found),))}
     if wrong := [s for s in found if s in quoted or not is_schema(s)]:
@@ -100,14 +100,14 @@ def refuse_unfit(found: FoundStore, schemas: Collection[str]) -> None:
         raise BadInput(
             f"There is no materialized view in {', '.join(schemas)}.",
             readers=_NOTHING,
-            next_step="Mend --schemas, or leave it out.",
+            next_step="Correct --schemas, or leave it out.",
         )
     if problems := [*_names(found), *_twins(found), *_circles(found, schemas)]:
         raise BadInput(
             "The store cannot be written down as it is:",
             items=problems,
             readers=_NOTHING,
-            next_step="Mend the above, or choose other schemas (--schemas), then try again.",
+            next_step="Fix the above, or choose other schemas (--schemas), then try again.",
         )
 
 

@@ -189,7 +189,7 @@ def test_a_relation_without_a_file_is_named_with_the_command_that_removes_it(sho
     now = shown.now()
     assert now.without_file == [f"{TOKEN}, a view"]
     assert now.without_file_step == (
-        f"put the file back; or remove it: bin/feature-store apply --drop {TOKEN}"
+        f"restore the file; or remove it: bin/feature-store apply --drop {TOKEN}"
     )
 
 
