@@ -1,7 +1,9 @@
-"""How people reach a store where one environment has several.
+"""How people reach a store: by which command, and in which folder its files are.
 
-The settings name one store: its folder and its connection. The DAG file of another names both
-itself. So what that store's runs, mails and pages tell people to type must name them, too; else it
+Texts say it as it is in a checkout: ``bin/feature-store``, and ``include/`` for the store's folder.
+Where the package is installed, the command is ``feature-store``, and the folder is elsewhere. And
+the settings name one store: its folder and its connection. The DAG file of another names both
+itself, so what that store's runs, mails and pages tell people to type must name them, too; else it
 would reach the store of the settings.
 """
 
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from feature_store.settings import Settings, read_settings
 
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_TOLD = "bin/feature-store"
 # A command that names its store already has an option there.
 _COMMAND = re.compile(r"\bbin/feature-store(?= [a-z])")
 _FILE = re.compile(r"(?<![\w./-])include/(?=sql/|contracts/|[a-z_]+\.toml\b)")
@@ -49,20 +53,40 @@ def options_of(settings: Settings, environment: Mapping[str, str] = environ) -> 
     return shlex.join(options)
 
 
+def command_of(settings: Settings) -> str:
+    """What people type to reach a store, up to the command's own words.
+
+    Args:
+        settings: of the store.
+    """
+    program = _TOLD if (_CHECKOUT / _TOLD).exists() else "feature-store"
+    return f"{program} {options_of(settings)}".rstrip()
+
+
+def is_as_told(settings: Settings) -> bool:
+    """Whether texts are right as they stand: a checkout's own store, and that of the settings.
+
+    Args:
+        settings: of the store.
+    """
+    return command_of(settings) == _TOLD and _is_in_checkout(settings)
+
+
 def addressed(settings: Settings, quote: Callable[[str], str] = str) -> Callable[[str], str]:
-    """What has the commands and files that a text names be those of this store.
+    """What has the commands and files that a text names be those of this store, as it is here.
 
     Args:
         settings: of the store.
         quote: makes what is added fit for the text, such as an escape for HTML.
     """
-    options = options_of(settings)
-    if not options:
-        return lambda text: text
-    command = quote(f"bin/feature-store {options}")
-    file = quote(f"{settings.include_dir}/")
+    command = quote(command_of(settings))
+    folder = "include/" if _is_in_checkout(settings) else quote(f"{settings.include_dir}/")
 
     def change(text: str) -> str:
-        return _FILE.sub(lambda _: file, _COMMAND.sub(lambda _: command, text))
+        return _FILE.sub(lambda _: folder, _COMMAND.sub(lambda _: command, text))
 
     return change
+
+
+def _is_in_checkout(settings: Settings) -> bool:
+    return settings.include_dir.resolve() == _CHECKOUT / "include"

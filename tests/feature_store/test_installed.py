@@ -168,6 +168,23 @@ def test_without_a_folder_it_is_told_that_one_must_be_named(installed):
         assert "Name the store's folder in FEATURE_STORE_INCLUDE_DIR" in done.stderr
 
 
+def test_what_it_tells_people_to_type_and_to_open_is_there(installed):
+    """There is no bin folder, and the store's files are not in include."""
+    code = """
+from feature_store.settings import read_settings
+from feature_store.store_address import addressed
+print(addressed(read_settings())("bin/feature-store check; include/store.toml"))
+"""
+    (installed.home / "told.py").write_text(code)
+    exported = {"FEATURE_STORE_INCLUDE_DIR": str(BIKES)}
+    done = installed.type("venv/bin/python told.py", **exported)
+    assert done.returncode == 0, done.stderr
+    command, file = done.stdout.strip().split("; ")
+    assert command == "feature-store check"
+    assert installed.type(command, **exported).returncode == 0
+    assert file == f"{BIKES}/store.toml"
+
+
 def test_it_asks_for_all_that_production_needs_and_pins_nothing():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["airflow"]]

@@ -1,4 +1,4 @@
-"""Where one environment has several stores, what people are told to type names the right one."""
+"""What people are told to type and to open is right where they are, and names the right store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from feature_store.errors import NotReady
 from feature_store.settings import Settings, read_settings
-from feature_store.store_address import addressed, of_store, options_of
+from feature_store.store_address import addressed, is_as_told, of_store, options_of
 
 FIRST = Settings()
 
@@ -23,10 +23,14 @@ def test_the_store_of_the_settings_needs_no_options(monkeypatch, tmp_path):
     assert options_of(read_settings()) == ""
     words = "bin/feature-store plan; include/thresholds.toml"
     assert addressed(read_settings())(words) == words
-    # Nor does another, for whoever has exported its folder and its connection.
+    assert is_as_told(read_settings())
+    # Nor does another, for whoever has exported its folder and its connection; its files are there.
     monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(tmp_path))
     monkeypatch.setenv("FEATURE_STORE_CONN_ID", "bikes")
-    assert options_of(of_store(FIRST, tmp_path, "bikes")) == ""
+    exported = of_store(FIRST, tmp_path, "bikes")
+    assert options_of(exported) == ""
+    assert addressed(exported)(words) == f"bin/feature-store plan; {tmp_path}/thresholds.toml"
+    assert not is_as_told(exported)
     assert options_of(FIRST) == f"--store {FIRST.include_dir} --connection feature_store"
 
 

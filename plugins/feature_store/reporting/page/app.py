@@ -248,9 +248,10 @@ def _add_runs(app: FastAPI, sessions: Sessions) -> None:
         user: User, dag_id: DagId, run_id: _RunId, may_see_tasks: MaySeeTasks
     ) -> RunDetail:
         """What it checked, found and refreshed, and its tasks in Airflow."""
-        found = await sessions.ask(user, partial(read_run, dag_id=dag_id, run_id=run_id))
-        tasks, words = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
-        return found.model_copy(update={"tasks": tasks, "tasks_words": words})
+        in_airflow = await run_in_threadpool(read_tasks, dag_id, run_id, may_see_tasks)
+        return await sessions.ask(
+            user, partial(read_run, dag_id=dag_id, run_id=run_id, in_airflow=in_airflow)
+        )
 
 
 def _add_report(app: FastAPI, sessions: Sessions) -> None:

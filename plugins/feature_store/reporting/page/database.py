@@ -20,7 +20,7 @@ from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.store_files import Files, read_files
 from feature_store.reporting.page.stores import asked_store
 from feature_store.settings import Settings
-from feature_store.store_address import addressed, options_of
+from feature_store.store_address import addressed, is_as_told
 
 SESSIONS = 8
 STATEMENT_SECONDS = 10
@@ -84,7 +84,7 @@ class Sessions:
 
 def _of_its_store(answer: Answer, settings: Settings) -> Answer:
     """An answer whose commands reach the store that it is about."""
-    if not isinstance(answer, BaseModel) or not options_of(settings):
+    if not isinstance(answer, BaseModel) or is_as_told(settings):
         return answer
     change = addressed(settings)
 

@@ -21,6 +21,7 @@ from feature_store.reporting.page.run_models import (
     StepLine,
 )
 from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.page.tasks import RunTasks
 from feature_store.reporting.run.facts import RunRecord
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.read import read_record
@@ -76,9 +77,22 @@ def read_runs(
 
 
 def read_run(
-    connection: Connection, settings: Settings, files: Files, dag_id: str, run_id: str
+    connection: Connection,
+    settings: Settings,
+    files: Files,
+    dag_id: str,
+    run_id: str,
+    in_airflow: RunTasks,
 ) -> RunDetail:
-    """One run, without its tasks, which only Airflow knows.
+    """One run, from the store's record.
+
+    Args:
+        connection: a session on the store.
+        settings: of the store.
+        files: of the store.
+        dag_id: of the run's DAG.
+        run_id: of the run.
+        in_airflow: what only Airflow knows of it.
 
     Raises:
         NotFound: it is not recorded.
@@ -87,7 +101,7 @@ def read_run(
     return RunDetail(
         zone=settings.zone,
         run=run_line(facts),
-        steps=_steps(facts, settings),
+        steps=_steps(facts, settings, in_airflow),
         expectations=[
             ExpectationLine(
                 suite=e.suite,
@@ -115,21 +129,23 @@ def read_run(
             if last.of_run
         ],
         findings=findings_of_run(connection, dag_id, run_id),
-        tasks=[],
-        tasks_words="",
+        tasks=list(in_airflow.tasks),
+        tasks_words=in_airflow.words,
         report="api/report?" + urlencode({"dag_id": dag_id, "run_id": run_id}),
     )
 
 
-def _steps(facts: RunRecord, settings: Settings) -> list[StepLine]:
-    """What to do, by the rules of the mail; what is cleared there is a new run here."""
+def _steps(facts: RunRecord, settings: Settings, in_airflow: RunTasks) -> list[StepLine]:
+    """What to do, as the mail says it; a run that Airflow does not know is not cleared, but new."""
     run = facts.run
     if run.verdict != "failed":
         return []
     never_ran = run.account.never_ran
     found = [f for f in facts.findings if f"expectations.{f.suite}" not in never_ran]
-    tasks = [*(failed.task_id for failed in run.account.failed), *never_ran]
-    steps = next_steps(run.dag_id, None, tasks, run.account, found, settings.include_dir)
+    tasks = [task.task_id for task in in_airflow.tasks]
+    steps = next_steps(
+        run.dag_id, in_airflow.logical_date, tasks, run.account, found, settings.include_dir
+    )
     return [StepLine(words=step.words, command=step.command) for step in steps]
 
 

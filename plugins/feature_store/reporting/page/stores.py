@@ -21,7 +21,7 @@ from feature_store.reporting.page.models import Plain
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.store_files import read_files
 from feature_store.settings import Settings, read_settings
-from feature_store.store_address import of_store, options_of
+from feature_store.store_address import command_of, of_store
 
 _TAG, _OUR_TASKS = "feature-store", "feature_store.operators.tasks"
 
@@ -39,7 +39,7 @@ class Stores(Plain):
     """What a reader may choose from."""
 
     stores: list[StoreLine]
-    options: str = Field(description="That a command on the chosen store needs; empty: none.")
+    command: str = Field(description="What a command on the chosen store begins with.")
 
 
 _Named = tuple[str | None, str | None]
@@ -86,7 +86,7 @@ def readable(may_read: Callable[[str], bool]) -> list[PageStore]:
 
 
 def read_stores(may_read: Callable[[str], bool]) -> Stores:
-    """What a reader may choose from, and what commands of the chosen store need.
+    """What a reader may choose from, and what its commands begin with.
 
     Args:
         may_read: as in `readable`.
@@ -98,7 +98,7 @@ def read_stores(may_read: Callable[[str], bool]) -> Stores:
         )
         for one in readable(may_read)
     ]
-    return Stores(stores=lines, options=options_of(chosen.settings))
+    return Stores(stores=lines, command=command_of(chosen.settings))
 
 
 def stores() -> Mapping[str, PageStore]:

@@ -1,9 +1,12 @@
-"""The tasks of a run, from Airflow's own database."""
+"""What only Airflow knows of a run, from its own database: the tasks, and the logical date."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select  # noqa: TID253  # only the API server comes here
@@ -11,19 +14,35 @@ from sqlalchemy import select  # noqa: TID253  # only the API server comes here
 from feature_store.reporting.page.run_models import TaskLine
 
 
-def read_tasks(dag_id: str, run_id: str, may_see: bool) -> tuple[list[TaskLine], str]:
-    """The tasks of a run in the order of their start, or words that say why there are none."""
+@dataclass(frozen=True)
+class RunTasks:
+    """The tasks of a run.
+
+    Attributes:
+        tasks: in the order of their start.
+        words: why there are none, if so.
+        logical_date: of the run, by which its tasks can be cleared; None if it has none, or if
+            there are no tasks.
+    """
+
+    tasks: tuple[TaskLine, ...] = ()
+    words: str = ""
+    logical_date: datetime | None = None
+
+
+def read_tasks(dag_id: str, run_id: str, may_see: bool) -> RunTasks:
+    """Read the tasks of a run, for somebody who may or may not see those of its DAG."""
     if not may_see:
-        return [], "You may not see the tasks of this DAG in Airflow."
-    wanted = select(TaskInstance).where(
-        TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id
-    )
+        return RunTasks(words="You may not see the tasks of this DAG in Airflow.")
+    of_run = {"dag_id": dag_id, "run_id": run_id}
     with create_session() as session:
-        lines = [_line(task) for task in session.scalars(wanted)]
+        lines = [_line(task) for task in session.scalars(select(TaskInstance).filter_by(**of_run))]
+        logical_date = session.scalar(select(DagRun.logical_date).filter_by(**of_run))
     if not lines:
-        return [], "This Airflow does not know the run: it was deleted, or was another Airflow's."
+        words = "This Airflow does not know the run: it was deleted, or was another Airflow's."
+        return RunTasks(words=words)
     lines.sort(key=lambda t: (t.started_at is None, t.started_at, t.task_id))
-    return lines, ""
+    return RunTasks(tuple(lines), logical_date=logical_date)
 
 
 def _line(task: TaskInstance) -> TaskLine:

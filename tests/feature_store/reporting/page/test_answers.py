@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from sandbox.home import ROOT
 from sandbox.roles import PAGE, READER, as_role, grant_roles
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -17,6 +19,37 @@ from tests.relations import E_AI as _E_AI
 _RUN = f"dag_id=feature_store_refresh&run_id={TONIGHT}"
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def known_run(airflow):
+    """The failed run, as Airflow knows it: every task has gone well but one suite."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    failed = "scheduled__5"
+    bag = DagBag(str(ROOT / "dags"))
+    assert not bag.import_errors
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(bag, "dags-folder", None)
+    with create_session() as session:
+        dag = SerializedDagModel.get_dag("feature_store_refresh", session=session)
+        run = dag.create_dagrun(
+            run_id=failed,
+            logical_date=datetime(2026, 6, 5, 3, tzinfo=UTC),
+            data_interval=(datetime(2026, 6, 5, 3, tzinfo=UTC),) * 2,
+            run_after=datetime(2026, 6, 5, 3, tzinfo=UTC),
+            run_type=DagRunType.SCHEDULED,
+            triggered_by=DagRunTriggeredByType.TEST,
+            state="failed",
+            session=session,
+        )
+    yield failed
+    with create_session() as session:
+        session.delete(session.merge(run))
 
 
 def _json(airflow, path):
@@ -193,6 +226,19 @@ def test_a_run(airflow):
     assert run["tasks"] == []
     assert "does not know the run" in run["tasks_words"]
     assert airflow.get("/" + run["report"]).status_code == 200
+
+
+def test_what_to_do_of_a_failed_run_clears_the_task_that_the_mail_clears(airflow, known_run):
+    """By the run's logical date, and from the broken layer on, although its own task went well."""
+    run = _json(airflow, f"/api/run?dag_id=feature_store_refresh&run_id={known_run}")
+    (broken,) = (e for e in run["expectations"] if e["outcome"] == "broken")
+    layer = broken["relation"].rpartition(".")[2]
+    (task,) = (t["task_id"] for t in run["tasks"] if t["task_id"].endswith(f".{layer}"))
+    moment = "2026-06-05T03:00:00+00:00"
+    assert run["steps"][-1]["command"] == (
+        f"airflow tasks clear feature_store_refresh --task-regex {task} --downstream "
+        f"--start-date {moment} --end-date {moment}"
+    )
 
 
 def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):

@@ -67,7 +67,7 @@ def both(airflow, bikes, tmp_path_factory) -> Iterator[None]:
 def test_with_one_store_there_is_nothing_to_choose(airflow):
     assert airflow.get("/api/stores").json() == {
         "stores": [{"dag_id": OWN, "title": "feature store", "path": "", "chosen": True}],
-        "options": "",
+        "command": "bin/feature-store",
     }
     assert airflow.get(f"/stores/{BIKES}/api/now").status_code == 404
 
@@ -84,16 +84,17 @@ def test_each_store_has_the_same_addresses_below_its_own(airflow, both):
     assert airflow.get(f"/stores/{BIKES}/api/run?dag_id={OWN}&run_id=tonight").status_code == 404
 
 
-def test_the_page_offers_the_stores_and_says_what_commands_need(airflow, both):
+def test_the_page_offers_the_stores_and_says_what_commands_begin_with(airflow, both):
     lines = [
         {"dag_id": OWN, "title": "feature store", "path": "", "chosen": True},
         {"dag_id": BIKES, "title": "bike stations", "path": f"stores/{BIKES}/", "chosen": False},
     ]
-    assert airflow.get("/api/stores").json() == {"stores": lines, "options": ""}
+    command = "bin/feature-store"
+    assert airflow.get("/api/stores").json() == {"stores": lines, "command": command}
     lines = [{**line, "chosen": not line["chosen"]} for line in lines]
     assert airflow.get(f"/stores/{BIKES}/api/stores").json() == {
         "stores": lines,
-        "options": f"--store {FOLDER} --connection bikes",
+        "command": f"{command} --store {FOLDER} --connection bikes",
     }
 
 

@@ -10,6 +10,7 @@ from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.profiles import read_profiles
 from feature_store.reporting.page.reports import draw, drawable
 from feature_store.reporting.page.runs import read_run, read_runs
+from feature_store.reporting.page.tasks import RunTasks
 from tests.feature_store.reporting.page.nights import write_nights
 
 _RUN = ("feature_store_refresh", "scheduled__3")
@@ -22,7 +23,7 @@ def test_every_part_is_read_on_every_version(store, settings, files):
     assert verdict.standing is Standing.FAILED
     assert len(read_nights(connection, settings, files, 90).runs) == 5
     assert len(read_runs(connection, settings, None, 3).runs) == 3
-    run = read_run(connection, settings, files, *_RUN)
+    run = read_run(connection, settings, files, *_RUN, RunTasks())
     assert run.run in read_runs(connection, settings, None, 50).runs
     assert _RUN[1] in draw(drawable(*_RUN)(connection, settings, files)).decode()
     feature = read_feature(connection, settings, files, "tom_features_v1", "price", 730)
