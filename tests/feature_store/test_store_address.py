@@ -1,4 +1,4 @@
-"""Where one environment has several stores, what people are told to type names the right one."""
+"""With several stores in one environment, the commands that people are told name the right one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_store_of_the_settings_needs_no_options(monkeypatch, tmp_path):
     assert options_of(read_settings()) == ""
     words = "bin/feature-store plan; include/thresholds.toml"
     assert addressed(read_settings())(words) == words
-    # Nor does another, for whoever has exported its folder and its connection.
+    # Nor for another store, whose folder and connection somebody has exported.
     monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(tmp_path))
     monkeypatch.setenv("FEATURE_STORE_CONN_ID", "bikes")
     assert options_of(of_store(FIRST, tmp_path, "bikes")) == ""
@@ -45,7 +45,7 @@ def test_a_file_of_another_store_is_named_in_its_own_folder(second):
     folder = second.include_dir
     said = addressed(second)("`include/sql/read/b.x.sql`, include/contracts/a.toml, x/include/sql/")
     assert said == f"`{folder}/sql/read/b.x.sql`, {folder}/contracts/a.toml, x/include/sql/"
-    # One file grants for all.
+    # The file that grants is the same for all stores.
     assert addressed(second)("psql -f include/roles.sql") == "psql -f include/roles.sql"
 
 
