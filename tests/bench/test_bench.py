@@ -72,7 +72,7 @@ def reference(store_files: Store) -> Reference:
 def scratch(
     server: Server, settings: Settings, store_files: Store, reference: Reference
 ) -> Iterator[Scratch]:
-    """A store of 500 listings over four weeks, with our relations and the reference's filled."""
+    """A store of 500 listings over four weeks, all of it filled, ours and the reference's."""
     ours = BenchServer(server, None)
     with scratch_store(ours, SampleOptions(listings=500, days=28), store_files, settings) as store:
         with store.session() as connection:

@@ -12,7 +12,7 @@ _OF_MAILS = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main"
 
 
 def assert_fit(page: Page, *, mail: bool = False) -> None:
-    """Check a page in dark and in light, wide and on a phone. It is left light, as on a phone."""
+    """Check a page in dark and light colours, wide and on a phone; it stays light, on a phone."""
     page.mouse.move(0, 0)  # an entry under the pointer dims the others
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)

@@ -50,7 +50,7 @@ WHO_KNOWS_WITH_WORKERS = {**WHO_KNOWS, "scheduler": {**METADATA, **TOKENS, **QUE
 
 
 def who_knows(env: Path, services: Config) -> dict[str, dict[str, str]]:
-    """Each service's variables that hold a secret, and which; outside the environment: `other`."""
+    """By service, each variable that holds a secret, and which; `other` is any other place."""
     known = values(env)
     secrets = {known[name]: name for name in (*SECRETS, *CONNECTIONS)}
     found: dict[str, dict[str, str]] = {}

@@ -38,7 +38,7 @@ GUARD_RAILS = {
 
 
 def set_for_the_refresher(connection: Connection) -> set[str]:
-    """Set all of them that this server knows, for the refresher; returns the server's names."""
+    """Set each guard rail that this server knows, for the refresher; returns all that it knows."""
     known = {name for (name,) in connection.execute("SELECT name FROM pg_settings").fetchall()}
     for name, value in GUARD_RAILS.items():
         if name in known:

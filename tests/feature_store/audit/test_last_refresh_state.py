@@ -39,7 +39,7 @@ def look(session: Session) -> Found:
 
 @pytest.fixture
 def left(session: Session) -> dict[int, LastState]:
-    """What a refresh left, with a false state of its rows: whoever tells it has not read them."""
+    """What a refresh left, with a false state of its rows, told only if the rows are not read."""
     session.execute("TRUNCATE public.t")
     session.execute("INSERT INTO public.t VALUES (1, 'good'), (2, 'bad')")
     session.execute("REFRESH MATERIALIZED VIEW public.v")

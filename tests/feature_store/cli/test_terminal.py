@@ -21,8 +21,7 @@ from feature_store.cli.commands import main
 from feature_store.cli.terminal import Alarm, plain, plain_output, say
 from tests.conftest import ROOT
 
-# Each would change more of a terminal than the place where it is written, or would be shown as
-# something else than it is.
+# Texts that would change a terminal, or would look like another text.
 HOSTILE = {
     "title": "\x1b]0;owned\x07",
     "clipboard": "\x1b]52;c;cm0gLXJm\x1b\\",

@@ -1,4 +1,4 @@
-"""What a relation reads is locked before its snapshot: it waits for a full reload, and sees all."""
+"""A refresh locks what it reads before its snapshot: it waits for a reload and sees it whole."""
 
 from __future__ import annotations
 

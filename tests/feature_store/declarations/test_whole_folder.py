@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_or_parsed_is_named_before_any_work(
 
 @pytest.fixture
 def closed(settings: Any) -> Iterator[Callable[[str], None]]:
-    """Check a copy of include/ in which one path is closed, as a user whom that keeps out."""
+    """Check a copy of include/ in which one path is closed, as a user who may not open it."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         home.chmod(0o755)

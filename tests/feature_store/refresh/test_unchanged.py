@@ -77,7 +77,7 @@ class Live:
         apply(self.session, self.files, self._settings)
 
     def ask(self, go: str = "0") -> str:
-        """Ask for a backfill, as its first run does."""
+        """Ask for a backfill."""
         return ask(self.session, RunKey("feature_store_refresh", "backfill"), go)
 
     def refresh(self, name: str, run_id: str) -> None:

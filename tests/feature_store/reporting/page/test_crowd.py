@@ -26,7 +26,7 @@ def _statuses(asked: list[Future[httpx.Response]]) -> list[int]:
 
 
 def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
-    """Each report is another one, so each is drawn; once that held a session for all its time."""
+    """Each report is another one, so each is drawn. Drawing once kept a session all the time."""
     airflow.get(_REPORT.format(30))  # so that what draws is loaded
     asked = [crowd.submit(airflow.get, _REPORT.format(n)) for n in range(1, 13)]
     time.sleep(0.3)

@@ -24,7 +24,7 @@ def sample(server, store_files, settings) -> Iterator[Nights]:
     load_sample(nights.connection, _SAMPLE)
     run = nights.connection.execute
     run("CREATE SCHEMA later")
-    # Flags, and sales before their listing's t0, would be late data, which comes in a later test.
+    # Flags, and sales before their listing's t0, would be late data: that comes second.
     run('UPDATE "iPhone".iphone_listings SET spam = NULL')
     run('DELETE FROM "iPhone".iphone_listings WHERE sold_date < edited_date')
     run('CREATE TABLE later.listings AS SELECT * FROM "iPhone".iphone_listings')
