@@ -1,4 +1,4 @@
-"""What Airflow, record, report, page, mail and readers each say of a run: whether it has passed."""
+"""What Airflow, the record, the report, the page, the mail and the readers say of a run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ def told(
     mails: Iterable[Path],
     reports: Path,
 ) -> dict[str, bool | None]:
-    """Ask the six. None: the page does not know a run that has a record.
+    """Ask all six whether a run has passed.
+
+    The page's answer is None where it does not show a run that has a record.
 
     Args:
-        run_id: of one of the latest runs.
-        state: Airflow's of it.
-        connection: of somebody who may read everything.
-        mails: that came.
+        run_id: the id of one of the latest runs.
+        state: what Airflow says of the run.
+        connection: a session of somebody who may read everything.
+        mails: the mails that came.
         reports: the folder of the reports.
     """
     record = connection.execute(

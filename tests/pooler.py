@@ -1,7 +1,7 @@
-"""A pooler as small as can be: clients of TCP on one side, a server's socket on the other.
+"""A very small pooler: clients of TCP on one side, a server's socket on the other.
 
-Like PgBouncer it greets each client itself, and gives it a session of the server for one
-transaction, or for as long as the client stays. The session that was given back last is given next.
+Like PgBouncer it greets each client itself. It lends a client a session of the server for one
+transaction, or for as long as the client stays. It lends the session that was returned last.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Pooler:
             kind, message = session.read()
             if kind == _READY:
                 return session
-            if kind in (b"R", b"S"):  # let in, and what clients are told of the server
+            if kind in (b"R", b"S"):  # authentication, and settings for clients
                 session.greeting += message
 
 
@@ -153,7 +153,7 @@ def _read_startup(client: Stream) -> None:
 
 
 def _pass_answer(session: Stream, client: Stream) -> bytes:
-    """Pass on all that answers a query; returns whether the session is in a transaction now."""
+    """Pass on the whole answer to a query; returns whether the session is in a transaction now."""
     while True:
         kind, message = session.read()
         client.send(message)

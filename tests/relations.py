@@ -1,4 +1,4 @@
-"""The names of the store's relations, as its documents letter them."""
+"""The names of the store's relations, by their letters in the store's documents."""
 
 A = "ml.tom_features_v1_mv"
 B = "ml.tom_labels_v1_mv"

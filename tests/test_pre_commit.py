@@ -1,4 +1,4 @@
-"""A commit is held to what `make lint` holds the tree to."""
+"""A commit must pass what `make lint` asks of the whole tree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_commit_with_a_fault_is_refused(tmp_path: Path):
     environment = {
         **os.environ,
         "PRE_COMMIT_HOME": str(tmp_path / "home"),
-        "SKIP": "mypy,floors",  # they read the whole tree
+        "SKIP": "mypy,floors",  # these read the whole tree
     }
     environment |= {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER")
                     for what in ("NAME", "EMAIL")}  # fmt: skip

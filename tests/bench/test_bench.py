@@ -1,4 +1,4 @@
-"""The benchmark on a real server: what it compares is equal, what it refuses it refuses at once."""
+"""The benchmark on a real server: what it compares is equal, and what it refuses fails at once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from feature_store.settings import Settings
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server
 
-# It measures, on servers of its own; nothing that a user's night does depends on it.
+# It measures on servers of its own, which takes long; no user's night depends on it.
 pytestmark = pytest.mark.slow
 
 E = Name("ml", "tom_features_v1_enriched_mv")
@@ -72,7 +72,7 @@ def reference(store_files: Store) -> Reference:
 def scratch(
     server: Server, settings: Settings, store_files: Store, reference: Reference
 ) -> Iterator[Scratch]:
-    """500 listings over four weeks: ours filled, the reference created and filled."""
+    """A store of 500 listings over four weeks, all of it filled, ours and the reference's."""
     ours = BenchServer(server, None)
     with scratch_store(ours, SampleOptions(listings=500, days=28), store_files, settings) as store:
         with store.session() as connection:
@@ -124,7 +124,7 @@ def test_a_query_that_somebody_ends_is_not_taken_for_a_long_one(
         ThreadPoolExecutor() as pool,
         other.transaction(),
     ):
-        other.execute(f"REFRESH MATERIALIZED VIEW reference.{E.relation}")  # which holds a lock
+        other.execute(f"REFRESH MATERIALIZED VIEW reference.{E.relation}")  # holds a lock
         waits = pool.submit(run_variant, connection, REFERENCE_PLAIN, reference, settings.zone, 600)
         cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND pid = %s"
         while not other.execute(cancel, (connection.info.backend_pid,)).fetchone():
@@ -266,7 +266,7 @@ def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> Non
 
 
 def test_readers_are_measured_on_layers_of_which_a_vacuum_cuts_nothing(scratch: Scratch) -> None:
-    # Autovacuum shuts readers out while it cuts empty pages off, and no refresh is to blame.
+    # Autovacuum locks readers out while it cuts off empty pages: that is no refresh's doing.
     layers = [r.name for r in scratch.store.refreshed if r.refresh is Refresh.CONCURRENT]
 
     def cut_by_vacuum(connection: Connection) -> list[str]:

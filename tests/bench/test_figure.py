@@ -1,4 +1,4 @@
-"""A lower bound stays one through medians and ratios, and a table never overstates it."""
+"""A lower bound stays a lower bound in medians and ratios, and no table overstates it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole refresh side by side keeps the DAG's order, and does all that one after another does."""
+"""A refresh of several relations at once keeps the DAG's order, and leaves nothing out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_is_left_out_is_waited_for_by_nobody_and_hides_nothing_below_it(
     whole, without = order(store_files), order(store_files, speed)
     assert whole.keys() - without.keys() == speed
     assert all(without[name] == whole[name] - speed for name in without)
-    list(TopologicalSorter(without).static_order())  # no cycle
+    list(TopologicalSorter(without).static_order())  # raises if there is a cycle
 
 
 def test_as_many_refreshes_at_once_as_tasks_that_we_ship() -> None:

@@ -16,7 +16,7 @@ from bench.targets import judge
 
 
 def _size(listings: int, times: float, *, reference: bool = True) -> dict[str, Any]:
-    """Two relations and a helper below the second; of three runs the last is ten times slower."""
+    """Two relations, one with a helper below it. Of three runs the last is ten times slower."""
 
     def runs(**seconds: float) -> dict[str, list[float]]:
         return {name: [s * times, s * times, 10 * s * times] for name, s in seconds.items()}

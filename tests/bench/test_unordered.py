@@ -1,4 +1,4 @@
-"""The reference's queries are ours without their outermost order, and with everything else."""
+"""The reference's queries are ours without their outermost order, and the same in all else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_of_our_queries_only_the_outermost_order_goes(store_files: Store) -> Non
             assert without.create.normal.endswith("with no data") is without.materialized
         assert ours == theirs, f"{relation.name} is another query"
     concurrent = {r.name for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
-    # F2 has its order further in. The reference has SQL of its own for it.
+    # F2's order is further in, so the reference has SQL of its own for it.
     assert changed == concurrent - {F2}
 
 

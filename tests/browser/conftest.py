@@ -44,7 +44,7 @@ expect.set_options(timeout=30_000)  # milliseconds; the machine may have other w
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nothing is said of the page where there is no browser."""
+    """Skip the tests of the page where there is no browser."""
     here = Path(__file__).parent
     for item in items:
         if CHROMIUM is None and here in item.path.parents:
@@ -57,7 +57,7 @@ class PageAirflow(Components):
     components = ("api-server", "scheduler", "dag-processor")
 
     def runs_soon(self) -> dict[str, str]:
-        """Its runs, as soon as there is one."""
+        """All its runs and their states, once there is a run."""
         wait_until(lambda: bool(self.runs()), 60, self.logs)
         return self.runs()
 
@@ -126,7 +126,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def sight(browser: Browser, airflow: PageAirflow) -> Iterator[Sight]:
-    """A new browser window of a logged-in user; at its end nothing may have gone wrong in it."""
+    """A new browser window of a logged-in user; the test fails if anything went wrong in it."""
     with Sight(browser, airflow.address) as window:
         yield window
         window.assert_unharmed()

@@ -1,4 +1,4 @@
-"""Whether everybody can use what a browser shows: by axe-core, and by what a phone cuts off."""
+"""Whether everybody can use what a browser shows: axe-core looks, and a phone cuts nothing off."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from playwright.sync_api import Page
 
 from .sight import PHONE, WIDE
 
-# A mail stands in its reader's own page, which has the landmarks.
+# Rules that do not fit a mail: the page around the mail has the landmarks.
 _OF_MAILS = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main", "region")}}
 
 
 def assert_fit(page: Page, *, mail: bool = False) -> None:
-    """Look at a page by dark and by light, wide and on a phone; it is left light, on a phone."""
-    page.mouse.move(0, 0)  # what is pointed at dims the rest
+    """Check a page in dark and light colours, wide and on a phone; it stays light, on a phone."""
+    page.mouse.move(0, 0)  # an entry under the pointer dims the others
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
         for width, height in (WIDE, PHONE):

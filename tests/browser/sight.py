@@ -37,7 +37,7 @@ class Sight:
         size: tuple[int, int] = WIDE,
         theme: Literal["light", "dark"] = "light",
     ) -> None:
-        """Open it, on nothing yet."""
+        """Open the window, with no page in it yet."""
         self._address = address
         self.complaints: list[str] = []
         self.strangers: list[str] = []
@@ -65,22 +65,22 @@ class Sight:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
     def log_in(self) -> None:
-        """Everybody is an administrator here, so the way through the login is only walked."""
+        """Pass Airflow's login, where everybody is an administrator here."""
         self.page.goto(f"{self._address}/")
         self.page.get_by_role("link", name="Dags").first.wait_for()
 
     def open(self, path: str = "") -> None:
-        """The page in Airflow's shell, by its address there."""
+        """Open the page in Airflow's shell, by its address there."""
         self.log_in()
         self.page.goto(f"{self._address}/plugin/feature-store{path}")
 
     def open_alone(self, path: str = "") -> None:
-        """The page by itself."""
+        """Open the page by itself."""
         self.log_in()
         self.page.goto(f"{self._address}/feature-store/{path}")
 
     def open_run(self, run_id: str) -> None:
-        """The run's page in Airflow, with our tab in front."""
+        """Open the run's page in Airflow, with our tab in front."""
         self.log_in()
         run = f"dags/feature_store_refresh/runs/{quote(run_id, safe='')}"
         self.page.goto(f"{self._address}/{run}/plugin/feature-store-run")
@@ -91,14 +91,14 @@ class Sight:
         return self.page.frame_locator('iframe[title="Feature store"]')
 
     def scripts(self, expression: str) -> Any:
-        """What a script of the page says, within the shell or alone."""
+        """Evaluate an expression in the page, within the shell or alone."""
         frame = next(
             f for f in self.page.frames if "/feature-store/" in f.url and "/plugin/" not in f.url
         )
         return frame.evaluate(expression)
 
     def go(self, fragment: str, heading: str | None = None) -> None:
-        """To another view, and wait until it stands."""
+        """Go to another view, and wait until it is there."""
         self.scripts(f"() => {{ location.hash = {fragment!r}; }}")
         if heading:
             expect(self.frame.get_by_role("heading", level=2)).to_have_text(heading)

@@ -23,7 +23,7 @@ from .fit import assert_fit
 from .sight import WIDE, Sight, take
 from .years import find, write_years
 
-# A first test waits for Airflow, and for a night of it.
+# The first test waits until Airflow has started and has run a night.
 pytestmark = pytest.mark.timeout(900)
 DAG = "feature_store_refresh"
 MARKUP = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
@@ -381,7 +381,7 @@ def test_html_in_the_data_stays_text(sight: Sight, failed_night: str, page_datab
     sight.settle()
     expect(sight.frame.get_by_role("heading", name="What to do")).to_be_visible()
     sight.take("failed-run")
-    # As an expectation would have left it that shows titles, too.
+    # As if an expectation had shown titles, too.
     row = json.dumps([{"listing_id": 4711, "title": MARKUP}])
     with psycopg.connect(page_database, autocommit=True) as session:
         done = session.execute(

@@ -32,7 +32,7 @@ _WIDE_ROW = {f"a_feature_with_a_rather_long_name_{n}": "1.25, not 1.5" for n in 
 
 @pytest.fixture
 def report(tmp_path: Path) -> str:
-    """Of a failed run with everything in it, and long names."""
+    """The report of a failed run with everything in it, and long names."""
     run = RunFacts(
         dag_id="feature_store_refresh",
         run_id="scheduled__2026-06-30T01:20:00+00:00",

@@ -1,4 +1,4 @@
-"""Two stores in one Airflow: the page offers both, and each has its own, in the shell and alone."""
+"""Two stores in one Airflow: the page offers both and shows each, in the shell and alone."""
 
 from __future__ import annotations
 

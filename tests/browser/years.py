@@ -1,4 +1,4 @@
-"""Two years of nights before a real one, as its record would have grown, with its rare trouble."""
+"""Two years of nights before a real one, with the rare trouble that such a record has."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _HERE = Path(__file__).parent
 
 
 def write_years(session: Connection) -> None:
-    """Write the nights before the only run that the record has, each made of what that run left."""
+    """Write the nights before the record's only run, each made like that run."""
     session.execute(WRITABLE_RECORD.read_bytes())
     session.execute((_HERE / "years.sql").read_bytes())
 
 
 def find(session: Connection, what: str) -> None:
-    """Let the latest run have found ``reviews`` or a ``leak``, which nobody has answered for."""
+    """Add ``reviews`` or a ``leak`` to what the latest run found; nobody has answered them."""
     session.execute((_HERE / f"{what}.sql").read_bytes())

@@ -1,4 +1,4 @@
-"""What `read_only`, `cap_drop` and `no-new-privileges` do, for a process of this machine."""
+"""What `read_only`, `cap_drop` and `no-new-privileges` do, done to a process of this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-# In a mount namespace of its own: the first folder can be read, those after it can be written, too.
+# In a mount namespace of its own: the first folder is read-only, those after it are writable.
 _SCRIPT = """
 set -e
 readable=$1; shift
@@ -20,7 +20,7 @@ exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 
 
 def confined(command: list[str], readable: Path, writable: Iterable[Path]) -> list[str]:
-    """A command without privileges that can write in a folder to what is named alone."""
+    """A command without privileges, which can write to nothing in a folder but the paths named."""
     folders = [str(path) for path in writable]
     return [
         *("unshare", "--mount", "sh", "-c", _SCRIPT, "confined", str(readable)),
@@ -29,7 +29,7 @@ def confined(command: list[str], readable: Path, writable: Iterable[Path]) -> li
 
 
 def can_confine(folder: Path) -> bool:
-    """Whether this machine lets us: that takes root, or a container with a root's rights."""
+    """Whether this machine can do that: it takes root, or a container with root's rights."""
     try:
         done = subprocess.run(
             confined(["true"], folder, []), capture_output=True, check=False, cwd=folder

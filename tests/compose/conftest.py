@@ -1,4 +1,4 @@
-"""The whole stack, started once: its store holds a sample, created as a new one is."""
+"""The whole stack, started once, with a new store that holds a sample."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="module")
 def stack(env: Path, mailbox: Mailbox) -> Iterator[Stack]:
-    """As .env.example has it: LocalExecutor, and a new database that gets a sample."""
-    # Not below pytest's own directory: that is closed to the servers' system user.
+    """The stack as .env.example has it: LocalExecutor, and a new database that gets a sample."""
     with folder_for_servers("feature-store-compose-") as folder:
         running = Stack(render(env), folder, mailbox)
         try:
             running.up("store-roles")
             with psycopg.connect(store_conninfo(running, env)) as connection:
-                # Sources that are old would be told first.
+                # The sample ends yesterday: older sources would be what is told first.
                 yesterday = datetime.now(UTC).date() - timedelta(days=1)
                 load_sample(connection, SampleOptions(listings=300, days=20, last_day=yesterday))
             running.up(*running.services)

@@ -10,10 +10,10 @@ from sandbox.port import free_port
 
 
 class Localhost:
-    """Each service's ports are free ports here, and each folder of a container is one of its own.
+    """Ports and folders of this machine in the place of the containers'.
 
-    The texts of docker-compose.yaml (commands, environments, health checks) are taken as they are;
-    only where they name a service's port or a folder in a container is it another one here.
+    The texts of docker-compose.yaml (commands, environments, health checks) are taken as they are.
+    Only the names of a service's ports and of a container's folders are replaced in them.
     """
 
     def __init__(self, folder: Path, ports: dict[tuple[str, int], int]) -> None:
@@ -22,11 +22,11 @@ class Localhost:
         self._ports = defaultdict(free_port, ports)
 
     def port(self, service: str, port: int) -> int:
-        """Where a port of a service is here."""
+        """The port of this machine that stands for a service's port."""
         return self._ports[service, port]
 
     def folder(self, path: str) -> Path:
-        """Where a folder of a container is here; the services share those that they mount."""
+        """The folder here that stands for a container's folder; services share what they mount."""
         folder = self._folder / path.strip("/").replace("/", "-")
         folder.mkdir(exist_ok=True)
         return folder
@@ -37,14 +37,14 @@ class Localhost:
         return self.folder("/opt/airflow")
 
     def volume(self, path: str) -> Path:
-        """Where a volume of a container is here."""
+        """The folder here that stands for a container's volume."""
         home = PurePosixPath("/opt/airflow")
         if PurePosixPath(path).is_relative_to(home):
             return self.airflow_home / PurePosixPath(path).relative_to(home)
         return self.folder(path)
 
     def text(self, service: str, text: str) -> str:
-        """A text of a service's, as it has to be here."""
+        """A text of a service, with the ports and folders of this machine."""
 
         def elsewhere(match: re.Match[str]) -> str:
             name, port = match["name"], int(match["port"])

@@ -17,8 +17,8 @@ BINARIES = binaries(VERSION)
 def start_new(service: Config, data: Path, port: int, version: int = VERSION) -> None:
     """Set up a server as the image does on an empty volume, and start it.
 
-    The superuser and the database have the names in the service's environment, everybody comes by
-    TCP and with a password, and the mounted files run once, in order.
+    The superuser and the database have the names in the service's environment. Everybody connects
+    by TCP and with a password. The mounted files run once, in order.
     """
     environment = service["environment"]
     user = environment.get("POSTGRES_USER", "postgres")
@@ -54,7 +54,7 @@ def start_new(service: Config, data: Path, port: int, version: int = VERSION) ->
 
 
 def stop(data: Path, version: int = VERSION) -> None:
-    """Stop it, if it runs."""
+    """Stop the server, if it runs."""
     if (data / "postmaster.pid").exists():
         run_program(version, data, "pg_ctl", "--wait", "--mode", "immediate", "stop")
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yaml"
 TLS_FILE = ROOT / "docker-compose.tls.yaml"
 WORKER_FILE = ROOT / "docker-compose.worker.yaml"
-ONCE = "on-failure"  # how a service restarts that does its work and ends
+ONCE = "on-failure"  # the restart policy of a service that does its work and ends
 
 PROFILES = {
     "own servers for store and mail": (),
@@ -28,13 +28,13 @@ SECRETS = [
     for line in (ROOT / ".env.example").read_text().splitlines()
     if line.endswith("=") and not line.startswith("#")
 ]
-# May hold a password, too: the mail server's, or one that its owner wrote into a connection.
+# These may hold a password, too: the mail server's, or one that the owner wrote in.
 CONNECTIONS = ["STORE_CONNECTION", "STORE_PAGE_CONNECTION", "SMTP_CONNECTION"]
 Config = dict[str, Any]
 
 
 class Refused(Exception):
-    """Docker Compose would not start this, or had something to say against it."""
+    """Docker Compose would not start this, or warned about it."""
 
 
 def new_env(folder: Path) -> Path:
@@ -59,7 +59,7 @@ def all_text() -> str:
 
 
 def changed(env: Path, **values: str | None) -> Path:
-    """Give variables of a .env other values; None takes the variable away."""
+    """Set variables of a .env; None takes a variable away."""
     kept = [s for s in env.read_text().splitlines() if s.partition("=")[0] not in values]
     given = [f"{name}='{value}'" for name, value in values.items() if value is not None]
     env.write_text("\n".join([*kept, *given, ""]))
@@ -73,12 +73,12 @@ def values(env: Path) -> dict[str, str]:
 
 
 def render(env: Path, profiles: Iterable[str] | None = None, file: Path | str = FILE) -> Config:
-    """What would be started; with these profiles instead of those in .env.
+    """What Docker Compose would start. ``profiles`` replace those of the .env.
 
     Several files are separated by colons, as in COMPOSE_FILE.
 
     Raises:
-        Refused: it was not clean.
+        Refused: it failed, or it warned.
     """
     chosen = {} if profiles is None else {"COMPOSE_PROFILES": ",".join(profiles)}
     # The program itself: the wrapper beside it ends with 0 whatever happens.

@@ -1,4 +1,4 @@
-"""Who of the stack's services may know what, and who does."""
+"""Which secrets each of the stack's services may know, and which it does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASKS = {
     "AIRFLOW_CONN_SMTP_DEFAULT": "SMTP_CONNECTION",
 }
 TOKENS = {"AIRFLOW__API_AUTH__JWT_SECRET": "AIRFLOW_JWT_SECRET"}
-# Each service's variables that hold a secret, by name. One that is new is put in here, or refused.
+# Each service's variables that hold a secret. The tests fail for one that is not listed here.
 WHO_KNOWS = {
     "airflow-init": {**METADATA, "AIRFLOW_ADMIN_PASSWORD": "AIRFLOW_ADMIN_PASSWORD"},
     "api-server": {
@@ -45,12 +45,12 @@ WHO_KNOWS = {
     "worker": {**QUEUE, **TASKS},
     "redis": {"REDISCLI_AUTH": "REDIS_PASSWORD"},
 }
-# With workers the scheduler runs no task.
+# With workers the scheduler runs no task, so it needs nothing that only tasks need.
 WHO_KNOWS_WITH_WORKERS = {**WHO_KNOWS, "scheduler": {**METADATA, **TOKENS, **QUEUE}}
 
 
 def who_knows(env: Path, services: Config) -> dict[str, dict[str, str]]:
-    """Each service's variables that hold a secret, and which; `other` is anywhere else."""
+    """By service, each variable that holds a secret, and which; `other` is any other place."""
     known = values(env)
     secrets = {known[name]: name for name in (*SECRETS, *CONNECTIONS)}
     found: dict[str, dict[str, str]] = {}

@@ -29,9 +29,9 @@ _MADE_IN_THE_IMAGE = ("logs", "feature_store_reports")
 class Stack:
     """The services, started in their order, with their own commands, environments and checks.
 
-    A mailbox of the tests stands where mailpit would. Where this machine can, a service writes
-    nowhere but to its volumes and has no privilege, as in its container; PostgreSQL's own are left
-    out, which the tests start in another way.
+    A mailbox of the tests takes mailpit's place. Where this machine allows it, a service writes
+    only to its volumes and has no privileges, as in its container. PostgreSQL's services are left
+    out of that, because the tests start them in another way.
     """
 
     def __init__(self, config: Config, folder: Path, mailbox: Mailbox) -> None:
@@ -49,23 +49,23 @@ class Stack:
         self.confines = can_confine(folder)
 
     def configure(self, config: Config) -> None:
-        """Take what docker-compose.yaml says now; what runs goes on as it was started."""
+        """Take what docker-compose.yaml says now; what runs already goes on as it was started."""
         self.services: Config = config["services"]
         self.localhost.services = tuple(self.services)
 
     @property
     def address(self) -> str:
-        """Where Airflow is."""
+        """The address of Airflow."""
         return f"http://127.0.0.1:{self.localhost.port('api-server', 8080)}"
 
     def api(self, account: tuple[str, str]) -> AirflowApi:
-        """Airflow, as who has this name and password."""
+        """Airflow's API, for the user with this name and password."""
         return AirflowApi(self.address, self.logs, account)
 
     def up(self, *names: str) -> None:
         """Start services after what they depend on, and wait until they are done or healthy."""
         started = [name for name in names if self._start(name)]
-        # The cheap checks first: the others take seconds of a core, which the start needs.
+        # The cheap checks first: the others take seconds of processor time, which the start needs.
         seldom = {name: "m" in self.services[name]["healthcheck"]["interval"] for name in started}
         for name in sorted(started, key=seldom.__getitem__):
             self._wait_until_healthy(name)
@@ -77,13 +77,13 @@ class Stack:
         return self._run(name, command).returncode == 0
 
     def once(self, name: str) -> str:
-        """Run a service that does its work and ends; what it says."""
+        """Run a service that does its work and ends; returns what it printed."""
         done = self._run(name, self._command(name))
         assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
     def run(self, name: str, command: list[str]) -> str:
-        """What another command says in a service's place; as docker compose run does."""
+        """Run another command in a service's place, as docker compose run does; its output."""
         return self._run(name, command).stdout
 
     def server_log(self, name: str) -> str:
@@ -91,7 +91,7 @@ class Stack:
         return (self._data(name) / "log").read_text(errors="replace")
 
     def stop(self, *names: str) -> None:
-        """Stop services; all if none is named."""
+        """Stop these services, or all if none is named."""
         stopped = {name: self._processes.pop(name) for name in names or tuple(self._processes)}
         self._up -= stopped.keys()
         for process in stopped.values():
@@ -115,7 +115,7 @@ class Stack:
         )
 
     def output(self, name: str) -> str:
-        """All that a service said."""
+        """All that the service printed."""
         return (self._folder / f"{name}.out").read_text(errors="replace")
 
     def environment(self, name: str) -> dict[str, str]:
@@ -132,7 +132,7 @@ class Stack:
             "HOME": str(self._folder),
             "HOSTNAME": socket.gethostname(),
             "AIRFLOW_HOME": str(self.localhost.airflow_home),
-            # Every container has these ports to itself, and a network of its own.
+            # A container has these ports and its network to itself; here they must not clash.
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.localhost.port(name, 8080)),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
@@ -142,7 +142,7 @@ class Stack:
         }
 
     def _start(self, name: str) -> bool:
-        """False if it had been started, or is done."""
+        """Start a service. Returns False if it was started before, or is done."""
         if name in self._up:
             return False
         self._up.add(name)

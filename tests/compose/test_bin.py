@@ -89,7 +89,7 @@ def test_new_env_that_cannot_make_a_secret_fails_and_writes_nothing(checkout, pr
     if script is None:
         (checkout / "programs" / program).unlink()
     else:
-        # What /dev/urandom gives need not have a + or /; zeros and this do.
+        # Only a + or / shows that `tr` has translated nothing. Random bytes need not give one.
         extra = "echo '++//++//++//++//++//++//++//++//++//++//++/='" if program == "tr" else script
         replace(checkout, program, extra)
 
@@ -185,7 +185,7 @@ def test_pin_images_writes_each_image_by_the_digest_that_docker_tells(checkout):
         f" echo {DIGEST}",
     )
 
-    for _ in range(2):  # again, it takes the place of what it wrote
+    for _ in range(2):  # the second time it replaces what it wrote
         done = call(checkout, "pin-images")
         assert done.returncode == 0, done.stderr
 

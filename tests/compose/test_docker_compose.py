@@ -1,4 +1,4 @@
-"""What docker-compose.yaml promises, held against what Docker Compose makes of it."""
+"""What docker-compose.yaml promises, checked against what Docker Compose makes of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .rendering import (
 )
 
 AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer", "airflow-init"}
-# Settings that are where the image puts things, so that .env has no say in them.
+# The image decides where things are, so .env has no say in these settings.
 OF_THE_IMAGE = {"conn_id", "smtp_conn_id", "include_dir", "report_dir", "links_base"}
 
 
@@ -37,7 +37,7 @@ def env(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def common_env(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another, that no test changes."""
+    """A .env that no test changes."""
     return new_env(tmp_path_factory.mktemp("env"))
 
 
@@ -76,13 +76,13 @@ def test_without_a_required_value_nothing_starts_and_the_message_says_what_to_do
 
 def test_env_example_has_exactly_the_variables_that_the_file_uses():
     example = (ROOT / ".env.example").read_text()
-    # A setting that stands commented, with its default, counts too.
+    # A setting that is commented out, with its default, counts too.
     offered = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", example, re.MULTILINE))
 
     text = all_text()
     used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text))
     used |= set(re.findall(rf"^ +({PREFIX}[A-Z_]+):$", text, re.MULTILINE))
-    # BIND_ADDRESS is asked for to be refused, TLS_CA is a worker's own.
+    # BIND_ADDRESS is used only to refuse it; TLS_CA belongs to a worker's own .env.
     assert offered - {"COMPOSE_PROFILES", "COMPOSE_FILE"} == used - {"BIND_ADDRESS", "TLS_CA"}
 
 
@@ -150,7 +150,7 @@ def test_no_service_writes_to_its_image_or_has_or_gains_a_privilege(services):
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "/tmp" in service["tmpfs"], name
         assert not service.keys() & {"cap_add", "privileged", "network_mode", "pid", "devices"}
-    # The images of these would begin as root; Airflow's has a user of its own.
+    # These images would start as root; Airflow's has a user of its own.
     users = {n: s["user"] for n, s in services.items() if "user" in s}
     postgres = ("metadata", "store", "store-logins", "store-roles")
     assert users == {**dict.fromkeys(postgres, "postgres"), "redis": "redis"}

@@ -1,4 +1,4 @@
-"""Nothing crosses a network but by TLS, and a worker elsewhere gets what it needs alone."""
+"""Nothing crosses a network without TLS, and a worker elsewhere gets only what it needs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_workers_own_file_has_what_its_service_needs_and_no_secret_more(env):
     assert {*SECRETS, *CONNECTIONS} & values(mine).keys() == {*TASKS.values(), *QUEUE.values()}
     assert who_knows(env, services)["worker"] == WHO_KNOWS["worker"]
     assert mine.stat().st_mode & 0o777 == 0o600
-    # The very names and settings of a worker beside the scheduler, but by TLS.
+    # The same names and settings as a worker beside the scheduler, but by TLS.
     there = control["services"]["worker"]
     differ = {
         name

@@ -30,7 +30,7 @@ from .stack import Stack
 
 pytestmark = pytest.mark.timeout(600)
 
-# The AI table has lost its key and has a row twice, which the refresh itself does not notice.
+# The AI table loses its key and gets a row twice, which the refresh itself does not notice.
 _BREAK = (
     'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey',
     'INSERT INTO "iPhone".iphone_ai_enrich SELECT a.* FROM "iPhone".iphone_ai_enrich AS a '
@@ -133,7 +133,7 @@ def test_once_switched_on_the_dag_runs_by_itself_and_tells_the_assets_as_a_trigg
     assert told_assets(api, nightly) == told_assets(api, "by_hand") == read
     reports = stack.localhost.airflow_home / "feature_store_reports"
     assert len(list(reports.rglob("*.html"))) == 2
-    # Nobody serves logs, for which he would need the API server's key: it finds them by itself.
+    # No service serves logs, which would take the API server's key: the API server reads the files.
     log = api.call("GET", f"dags/{api.dag_id}/dagRuns/by_hand/taskInstances/prepare/logs/1")
     assert "prepare" in str(log["content"])
 
@@ -208,5 +208,5 @@ def test_with_the_celery_profile_the_workers_run_the_tasks(
 
     assert api.wait_for_run("on_workers") == "success"
     tasks = len(task_states(api, "on_workers"))
-    # The last task's success is known a moment before its worker says so.
+    # Airflow knows of the last task's success a moment before the worker prints it.
     wait_until(lambda: stack.output("worker").count("succeeded in") == tasks, 10, stack.logs)

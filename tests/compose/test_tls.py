@@ -1,4 +1,4 @@
-"""docker-compose.tls.yaml, run: what other machines reach speaks TLS and nothing else."""
+"""docker-compose.tls.yaml, run: to other machines its services speak TLS and nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .test_bin import ROOT_ONLY
 pytestmark = [ROOT_ONLY, pytest.mark.timeout(600)]
 
 DEBIANS = [version for version in (17, 15) if binaries(version).is_dir()]
-# A task's own client asks what it may not have: an answer at all is one by TLS.
+# A task's own client asks for what it may not have. Any answer at all has come by TLS.
 _ASK = """
 import sys
 from airflow.sdk.api.client import Client
@@ -58,7 +58,7 @@ def make_certificates(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Not below pytest's own: that is closed to the servers' system user."""
+    """A folder that the servers' system user may enter, unlike pytest's own."""
     made = Path(tempfile.mkdtemp(prefix="feature-store-tls-"))
     made.chmod(0o755)
     yield made
@@ -110,7 +110,7 @@ def test_the_api_server_speaks_tls_alone_and_tasks_trust_its_certificate_and_no_
 @pytest.mark.skipif(not DEBIANS, reason="the embedded servers speak no TLS")
 def test_the_store_refuses_whoever_comes_without_tls(env, folder, tmp_path):
     service = render(env, ["store"], file=f"{FILE}:{TLS_FILE}")["services"]["store"]
-    # In its container it reads the key by the group; here it has a copy of its own.
+    # In its container the service reads the key by its group; here it has a copy of its own.
     tls = shutil.copytree(folder / "tls", folder / "store-tls")
     for path in (tls, *tls.iterdir()):
         hand_over(path)
@@ -161,7 +161,7 @@ def test_the_queue_speaks_tls_to_a_worker_on_another_machine(env, folder, mailbo
     with pytest.raises(redis.RedisError):
         redis.Redis.from_url(f"redis://{login}").ping()
 
-    # A worker elsewhere, by its own file. It asks where the queue is published: 6380 is 6379 there.
+    # A worker elsewhere, with its own file. Its port 6379 is published from 6380 of the container.
     mine = changed(new_worker_env(env), TLS_CA=str(folder / "tls" / "ca.pem"))
     worker = render(mine, file=WORKER_FILE)["services"]["worker"]
     for name in QUEUE:

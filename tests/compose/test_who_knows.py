@@ -1,4 +1,4 @@
-"""Each service has the secrets and the networks that it needs, by name, and no other."""
+"""Each service has exactly the secrets and the networks that it needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from .rendering import PROFILES, Refused, changed, new_env, render
 from .secrecy import WHO_KNOWS, WHO_KNOWS_WITH_WORKERS, who_knows
 
-# Who reaches whom.
+# Which services are in which network.
 NETWORKS = {
     "metadata": {
         *("metadata", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer")
@@ -22,7 +22,7 @@ NETWORKS = {
     "mail": {"mailpit", "scheduler", "worker"},
     "queue": {"redis", "worker"},
 }
-# Only these reach the outside, where the user's own servers and this machine's ports are.
+# Only these networks reach the outside: the user's own servers and this machine's ports.
 OPEN_NETWORKS = {"store", "mail", "queue"}
 
 

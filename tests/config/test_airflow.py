@@ -19,7 +19,7 @@ _OF_AIRFLOW = {name: value for name, value in _SHIPPED.items() if name.startswit
 
 
 def test_the_file_is_one_that_docker_reads_the_same_way():
-    """Its env_file keeps quotes and trailing blanks, and knows no ``export``."""
+    """Docker's env_file would keep quotes and trailing blanks, and knows no ``export``."""
     for line in (CONFIG / "airflow.env").read_text().splitlines():
         assert not line or line.startswith("#") or re.fullmatch(r"[A-Z_]+=[\w.]+", line), line
 
@@ -56,12 +56,12 @@ def test_a_library_that_cannot_be_imported_keeps_no_scheduler_from_starting(capl
 
 
 def test_the_package_itself_is_never_preloaded():
-    """A task forked from a scheduler that had it would run yesterday's code with today's files."""
+    """Else a task forked from a running scheduler would run yesterday's code with today's files."""
     assert not [m for m in airflow_local_settings.LIBRARIES if m.startswith("feature_store")]
 
 
 def test_what_is_preloaded_is_in_the_image():
-    """Else each start of a scheduler would warn of it; a checkout has more than the image."""
+    """Else each start of a scheduler would warn of it. A checkout has more than the image."""
     lock = (ROOT / "requirements-image.lock").read_text()
     known = set(re.findall(r"^([\w.-]+)==", lock.replace("[binary]", ""), flags=re.MULTILINE))
     of_module = packages_distributions()

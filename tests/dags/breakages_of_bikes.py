@@ -1,4 +1,4 @@
-"""The second store, broken: a different kind of harm each, done as to the first."""
+"""The second store's breakages: a different kind of harm each, done as to the first store."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ from tests.relations import E_AI, F0
 _OWNER = "etl"
 _READER = "analysts"
 _SETS = {"ml": "tom_features_v1", "feature_store": "iphone_device_meta_encoded_v2_model"}
-_FIT = 12  # the documents' fifteen relations without the speed layers and the E-AI that lacks them
+_FIT = 12  # fifteen relations, less the two speed layers and E-AI, which lacks their columns
 
-# Views of its owner: which, whose, open to whom, with what options, query and words.
+# The views that the owner has put on the store, with all that must stay as it is.
 _VIEWS = b"""
 SELECT oid, relname, pg_get_userbyid(relowner), relacl::text, reloptions, pg_get_viewdef(oid),
     obj_description(oid, 'pg_class')
@@ -90,7 +90,7 @@ def test_an_adopted_store_is_refreshed_proven_and_certified_and_its_views_stay(
             certified = f"SELECT run_id FROM {schema}.require_certified(%s, '1 hour')"
             found = connection.execute(certified.encode(), (feature_set,)).fetchone()
             assert found == (run.run_id,)
-        code, contracts = typed("check-contract")  # as the refresher, whom the DAG runs as
+        code, contracts = typed("check-contract")  # as the refresher, the role that the DAG runs as
         assert (code, contracts.count(": OK\n")) == (0, 2)
         states = [line.state for line in read_status(connection, store_files, settings.include_dir)]
         assert states.count(State.ADOPTED) == _FIT

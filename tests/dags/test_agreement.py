@@ -1,6 +1,7 @@
-"""Airflow, record, report, page, mail and readers say the same of a run, whatever goes wrong.
+"""All that tells of a run says the same, whatever goes wrong: see `tests.agreement`.
 
-On real runs: each fault is made where it happens in the field, at the certificate or around it.
+The runs are real. Each fault is made where it happens in the field: as a run is certified, or
+around that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def test_they_agree_that_a_run_passed_and_that_it_did_not(
 ) -> None:
     real = certification.certify
 
-    # The connection breaks in every try just after the certificate was committed.
+    # In every try the connection breaks just after the run was certified.
     def certify_and_break(session: Session, *rest: Any) -> None:
         real(session, *rest)
         session.execute("COMMIT")
@@ -52,7 +53,7 @@ def test_they_agree_that_a_run_passed_and_that_it_did_not(
     assert set(told(run, connection, mailbox).values()) == {True}
     monkeypatch.setattr(certification, "certify", real)
 
-    # The lease cannot be given back: what follows the certificate fails nothing.
+    # The lease cannot be given back: once a run is certified, nothing fails it.
     connection.execute(REFUSE.replace("%s", "'53100'").encode())
     connection.execute(
         "CREATE TRIGGER refuse BEFORE UPDATE ON feature_store_audit.lease FOR EACH ROW "
@@ -62,7 +63,7 @@ def test_they_agree_that_a_run_passed_and_that_it_did_not(
     assert set(told(run, connection, mailbox).values()) == {True}
     connection.execute("DROP TRIGGER refuse ON feature_store_audit.lease")
 
-    # What may pass on its own does not, in any try: the last one is the verdict.
+    # An error that may pass on its own stays in every try: the last try gives the verdict.
     connection.execute(
         "CREATE TRIGGER refuse BEFORE INSERT ON feature_store_audit.certification_log "
         "FOR EACH ROW EXECUTE FUNCTION public.refuse()"

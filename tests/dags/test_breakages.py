@@ -1,4 +1,4 @@
-"""Every breakage of a store gives the one right verdict, and one mail whose subject tells it."""
+"""Every breakage of a store gives the one right verdict, and one mail whose subject says it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def lab(server, airflow_database, tmp_path_factory) -> Iterator[Lab]:
     from sandbox.breakages.lab import Lab  # imports Airflow
 
-    # Not below pytest's own directory: that is closed to the servers' system user.
     with folder_for_servers("breakages-") as place:
         yield Lab(server, tmp_path_factory.mktemp("breakages"), place)
 
 
-# Like another one, but for which proof or expectation finds it: that is held by tests of these.
+# These differ from another breakage only in the proof or expectation that finds them. Tests of
+# those proofs and expectations cover them.
 _LIKE_ANOTHER = {
     "bikes-feature-gone",
     "bikes-other-specification",

@@ -51,7 +51,7 @@ class TestPolicy:
         assert set(dag.task_ids) == refreshes | suites | {"prepare", GATE}
 
     def test_no_tasks_id_is_part_of_anothers(self, dag: Any) -> None:
-        """`airflow tasks clear` takes whatever the id that is typed is a part of."""
+        """`airflow tasks clear` takes every task whose id contains what was typed."""
         for task in dag.task_ids:
             assert [other for other in dag.task_ids if task in other] == [task]
 
@@ -86,7 +86,7 @@ class TestPolicy:
         gate = dag.get_task(GATE)
         assert gate.trigger_rule == "all_done"
         assert not gate.downstream_task_ids
-        # Of each task directly: the first failure gives up all that comes after it at once, suites
+        # It follows each task directly. A first failure gives up all that comes after it, suites
         # included, while refreshes beside it go on.
         assert gate.upstream_task_ids == set(dag.task_ids) - {GATE}
 
@@ -115,7 +115,7 @@ class TestPolicy:
             assert not param.value, "nothing has to be filled in"
 
     def test_parsing_it_imports_nothing_heavy_and_needs_no_database(self) -> None:
-        """Every task parses it again. What tasks need beyond this they import as they work."""
+        """Every task parses the file again, and imports as it works what else it needs."""
         code = (
             "import runpy, sys\n"
             "from airflow.sdk import DAG, Asset, BaseOperator, CronTriggerTimetable, TaskGroup\n"
@@ -130,7 +130,7 @@ class TestPolicy:
         assert _run_python(code, "dags/feature_store_refresh.py") == ""
 
     def test_an_older_airflow_is_told_which_one_is_needed(self) -> None:
-        """As an import error, which Airflow's pages show, before anything that it lacks."""
+        """As an import error, which Airflow's pages show, and before anything else fails."""
         code = (
             "import airflow, runpy, sys\n"
             "airflow.__version__ = '3.2.1'\n"
@@ -145,7 +145,7 @@ class TestPolicy:
         )
 
     def test_a_checkout_anywhere_brings_its_own_package_and_files(self, tmp_path: Path) -> None:
-        """A bundle is a folder that Airflow chose; beside it may lie an older package."""
+        """A bundle is a folder that Airflow chose; an older package may lie beside it."""
         for folder in ("dags", "include", "plugins"):
             shutil.copytree(folder, tmp_path / folder)
         (tmp_path / "include/sql/base/ml.only_here_mv.sql").write_text("SELECT 1")
@@ -159,7 +159,7 @@ class TestPolicy:
         assert told == f"{tmp_path}/plugins/feature_store/__init__.py True"
 
     def test_a_bundle_that_is_the_whole_checkout_has_no_other_dag_file(self) -> None:
-        """Airflow would import whatever else it took for one, tests included."""
+        """Airflow would import every file that it takes for one, tests included."""
         from airflow.utils.file import list_py_file_paths
 
         root = Path(__file__).resolve().parents[2]
@@ -169,7 +169,7 @@ class TestPolicy:
 
 
 def _run_python(code: str, *arguments: str) -> str:
-    """What a process of its own prints last."""
+    """The last line that a process of its own prints."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
@@ -386,14 +386,14 @@ class TestABadRun:
         assert connection.execute(
             "SELECT verdict FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
         ).fetchone() == ("failed",)
-        # Mended at the source, the next run succeeds without hand work.
+        # Once the source is mended, the next run succeeds without work by hand.
         connection.execute('DELETE FROM "iPhone".iphone_ai_enrich WHERE opening_offer_nok = 987654')
         assert run_dag(database).state == "success"
 
     def test_broken_expectations_fail_the_run_and_the_other_suites_still_run(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
-        """Two alike AI rows: a concurrent refresh drops one without a word, the suite does not."""
+        """A concurrent refresh silently drops one of two identical AI rows; the suite finds it."""
         run_dag(database)
         connection.execute(
             'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
@@ -563,7 +563,7 @@ class TestABadRun:
         run = run_dag(database, **given)
         assert run.state == "failed"
         assert run.tasks["prepare"] == "failed"
-        # A run for a day that has not come leaves no record; another one leaves that it failed.
+        # A run for a day that has not come leaves no record; others leave one that says failed.
         assert connection.execute(
             "SELECT (SELECT count(*) FROM feature_store_audit.refresh), "
             "(SELECT count(*) FROM feature_store_audit.run WHERE verdict IS DISTINCT FROM 'failed')"
@@ -597,7 +597,7 @@ class TestHistory:
             text,
             re.M,
         )
-        # The next night says nothing new: it is pending still.
+        # The next night sends nothing new, as the review is still pending.
         assert run_dag(database, as_of_day=self.DAY).state == "success"
         assert len(mailbox.alarms()) == 1
 

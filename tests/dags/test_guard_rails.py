@@ -1,4 +1,4 @@
-"""A DBA's guard rails and a database's own tastes reach no session of a run."""
+"""A DBA's guard rails and a database's own settings reach no session of a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GUARD_RAILS = {
 
 
 def set_for_the_refresher(connection: Connection) -> set[str]:
-    """Set all that this server knows; returns what it does."""
+    """Set each guard rail that this server knows, for the refresher; returns all that it knows."""
     known = {name for (name,) in connection.execute("SELECT name FROM pg_settings").fetchall()}
     for name, value in GUARD_RAILS.items():
         if name in known:
@@ -55,7 +55,7 @@ def test_a_whole_run_refreshes_checks_and_certifies_under_all_of_them(
 ) -> None:
     known = set_for_the_refresher(connection)
     if connection.info.server_version // 10000 == max(SUPPORTED_SERVERS):
-        assert set(GUARD_RAILS) <= known  # no name is a slip
+        assert set(GUARD_RAILS) <= known  # no name is misspelled
     assert set(run_dag(database).tasks.values()) == {"success"}
 
 

@@ -1,4 +1,4 @@
-"""The store for OpenLineage: what Airflow's own provider sends of each task, into a file."""
+"""What Airflow's OpenLineage provider sends about each task, written into a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _F2, _F3 = (
 
 @pytest.fixture
 def send(store_database, airflow_conn, tmp_path, monkeypatch):
-    """Lets the provider ask a task that has ended, and send what it says."""
+    """Let the provider ask a task that has ended; returns the event that it sends."""
     pytest.importorskip(
         "airflow.providers.openlineage", reason="its provider is an extra, and not in the lock"
     )
@@ -83,7 +83,7 @@ def test_each_refresh_is_a_job_with_datasets_and_column_lineage(send, store_file
 
 
 def test_a_set_that_is_a_view_is_told_of_by_the_last_task(send):
-    """No task refreshes it."""
+    """No task refreshes a view."""
     event = send(load_dag().get_task("assert_contract"))
     assert _names(event["outputs"]) == {_F3}
     assert _F2 in _names(event["inputs"])

@@ -1,4 +1,4 @@
-"""A second store, of another field, by the real DAG: its folder is all that it brings."""
+"""A second store, of another field, run by the real DAG: its folder is all that it brings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .breakages_of_bikes import BIKES
 ROOT = Path(__file__).resolve().parents[2]
 STORE = BIKES.include_dir
 DAG_ID = "bike_stations_refresh"
-# But for the part that begins with another store: test_store_by_hand.py types that.
+# The part on a store that is there is left out: test_store_by_hand.py types it.
 _OTHER = re.compile(r"\n## From a store that is there\n.*?(?=\n## |\Z)", re.DOTALL)
 PAGE = _OTHER.sub("", (ROOT / "docs/your-own-store.md").read_text())
 SETS = ("empty_risk_v1", "morning_load_v1")
@@ -66,7 +66,7 @@ SELECT 9000 + s.n, s.n, '2026-07-01 06:30:00+00', 3, 20 FROM generate_series(1, 
 RETURNING count_id
 """
 _RUNS = "SELECT run_id FROM feature_store_audit.run"
-# What a person made and others may stand on: which, with what words.
+# The relations that a person made and others may stand on, with their queries and words.
 _RELATIONS = b"""
 SELECT oid, relname, pg_get_viewdef(oid), obj_description(oid, 'pg_class')
 FROM pg_class WHERE relnamespace = 'bikes'::regnamespace AND relkind IN ('m', 'v')
@@ -90,13 +90,13 @@ def connected(conninfo: str) -> Iterator[pytest.MonkeyPatch]:
 
 @dataclass(frozen=True)
 class Bikes:
-    """A database of the city's, and what its people do about the store in it."""
+    """The city's database, and what its people do with the store in it."""
 
     conninfo: str
     dags: Path
 
     def walks(self) -> list[str]:
-        """Type what the page says, from the first line to the last; the lines."""
+        """Type what the page says, from the first line to the last; returns the lines."""
         with connected(self.conninfo) as patch:
             lines = re.findall(r"^    (\S.*)$", PAGE, flags=re.MULTILINE)
             for line in lines:
@@ -130,7 +130,7 @@ class Bikes:
         copied = (ROOT / "dags/feature_store_refresh.py").read_text()
         copied = copied.replace("dag = feature_store_dag(doc_md=__doc__)", line)
         assert line in copied
-        package = f"PACKAGE = {str(ROOT / 'plugins')!r}"  # nothing lies beside the copy
+        package = f"PACKAGE = {str(ROOT / 'plugins')!r}"  # the copy has no package beside it
         copied = re.sub(r"^PACKAGE = .*$", package, copied, flags=re.MULTILINE)
         if folder:
             copied = copied.replace('"examples/bike_stations"', f'"{folder}"')
@@ -180,7 +180,7 @@ def first_night(
 
 @pytest.fixture
 def bikes(server: Server, first_night: Bikes) -> Iterator[Bikes]:
-    """A copy of that."""
+    """A copy of the store after its first night."""
     name = f"bikes_{os.getpid()}_{next(_numbers)}"
     template = str(conninfo_to_dict(first_night.conninfo)["dbname"])
     yield replace(first_night, conninfo=server.create_database(name, template))
@@ -204,7 +204,7 @@ def test_a_folder_is_all_that_another_store_brings(first_night: Bikes):
         ("keys",),
         ("proofs",),
     ]
-    # Nothing of the other store is there.
+    # Nothing of the first store is there.
     assert asks("SELECT to_regnamespace('ml')::text") == [(None,)]
 
 
@@ -226,7 +226,7 @@ def test_a_new_feature_is_served_from_the_next_night_on_and_null_in_the_log_befo
     run = bikes.night("2026-07-01", folder)
 
     assert bikes.certified() == {run}
-    # What was served before the feature was there stays as it was served.
+    # Rows that were served before the feature was there stay as they were.
     assert bikes.asks(
         "SELECT l.t0::date > '2026-06-30', count(*), count(l.free_docks) "
         "FROM feature_log.empty_risk_v1 AS l GROUP BY 1 ORDER BY 1"

@@ -1,4 +1,4 @@
-"""Whole runs over sources that are loaded anew while the run is at work."""
+"""Whole runs whose sources are loaded anew while the run is at work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_full_reload_in_the_middle_of_a_run_loses_no_signal(
                 by.execute(f"CREATE TABLE public.kept AS TABLE {AI}")
                 by.execute(f"TRUNCATE {AI}")
                 _wait(by, E_SPEED)
-                time.sleep(2)  # E-AI has come to wait
+                time.sleep(2)  # until E-AI waits
                 by.execute(f"INSERT INTO {AI} TABLE public.kept")
 
     user = threading.Thread(target=reload)
@@ -46,7 +46,7 @@ def test_a_full_reload_in_the_middle_of_a_run_loses_no_signal(
 
 
 def _wait(session: Session, relation: str) -> None:
-    """Until a relation was refreshed a second time."""
+    """Wait until a relation was refreshed a second time."""
     for _ in range(1_200):
         row = session.execute(
             "SELECT count(*) FROM feature_store_audit.refresh WHERE relation = %s", (relation,)

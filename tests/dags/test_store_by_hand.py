@@ -51,9 +51,9 @@ def walk(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[[], dict[str, str]]:
-    """Type what the page says, and decide once `check` has listed what is to be decided.
+    """Type what the page says. Once `check` has listed what is to be decided, decide it.
 
-    Gives what was typed, each with what it printed.
+    Returns what was typed, each with what it printed.
     """
 
     def go() -> dict[str, str]:
@@ -92,7 +92,7 @@ def test_the_page_leads_from_views_to_an_adopted_store_and_leaves_them_as_they_w
     assert list(printed) == ["init", "check", "plan", "apply", "stamp-contract"]
     assert "To adopt as they are, and never alter: 6\n" in printed["plan"]
     assert "To replace" not in printed["plan"]
-    # All that there was is so still: kinds, OIDs, files, owners, grants, the rows of tables.
+    # All that was there is unchanged: kinds, OIDs, files, owners, grants, the rows of tables.
     assert set(before) <= set(database.snapshot())
     assert (database.rows(_VIEWS), _rows(database)) == (views, rows)
 
@@ -124,7 +124,7 @@ def _rows(database: Database) -> list[Any]:
 
 
 def _load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Its DAG, from a DAG file beside nothing."""
+    """Load the store's DAG, from a DAG file with nothing beside it."""
     from airflow.dag_processing.dagbag import DagBag
 
     folder = tmp_path / "dags"

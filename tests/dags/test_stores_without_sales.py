@@ -1,4 +1,4 @@
-"""A correct store in which there is nothing to prove, in part or in all, is certified like any."""
+"""A correct store that has nothing to prove, in part or in all, is certified like any other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AS_OF = "2026-06-30"
 
 
 def _active_ads(path: Path, ads: int) -> Path:
-    """Ads of one week that are all online: what a first scrape finds."""
+    """Ads of one week that are all online, as a first scrape finds them."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["listing_id", "generation", "model", "storage_gb", "price", "edited_date"])
@@ -41,7 +41,7 @@ def young(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[str]:
-    """A stamped store over so many active ads; its connection string."""
+    """A stamped store over this many active ads; its connection string."""
     name = f"young_{os.getpid()}_{request.param}"
     conninfo = server.create_database(name, "sources_only")
     if request.param:

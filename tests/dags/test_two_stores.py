@@ -185,7 +185,7 @@ class TestANightOfEach:
 def test_a_dag_that_is_aimed_at_another_store_s_database_changes_nothing_there(
     two: Two, nights: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even its record, nor its lease; the mail says whose database it is."""
+    """Neither that store's record nor its lease; the mail says whose database it is."""
     monkeypatch.setenv("AIRFLOW_CONN_BIKES", os.environ["AIRFLOW_CONN_FEATURE_STORE"])
     before = two.record(two.own), len(two.mails())
     held = two.ask(two.own, f"SELECT l::text FROM {_RECORD}.lease AS l")

@@ -1,4 +1,4 @@
-"""The page that shows the house: its floors are the linter's, its files and tables are there."""
+"""docs/architecture.md: its floors are those of the linter, and its files and tables exist."""
 
 from __future__ import annotations
 

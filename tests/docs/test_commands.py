@@ -1,4 +1,4 @@
-"""The pages' commands and SQL are taken by the programs and the server that they are for."""
+"""The programs and the server take the commands and the SQL that the pages give them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def include_with_a_second_version(tmp_path):
-    """As docs/upgrades.md has it when it stamps one."""
+    """The folder of docs/upgrades.md, in which a second version is stamped."""
     include = shutil.copytree(ROOT / "include", tmp_path / "include")
     first = include / "contracts" / "tom_features_v1.toml"
     second = first.read_text().replace("tom_features_v1", "tom_features_v2")
@@ -46,7 +46,7 @@ def include_with_a_second_version(tmp_path):
 def test_the_command_line_takes_what_the_pages_type(
     line, include_with_a_second_version, monkeypatch, capsys
 ):
-    """With no database to be reached: whoever comes so far has understood every word."""
+    """There is no database: a command that gets as far as connecting has understood every word."""
     monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", _NOBODY)
     arguments = shlex.split(line.partition(" > ")[0], comments=True)[1:]
     if arguments[0] in _OFFLINE:

@@ -1,4 +1,4 @@
-"""What the pages draw and define is so."""
+"""What the pages draw and define is so, and their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAMED = {
 
 
 def _relations() -> dict[str, str]:
-    """The relation of each letter, by the table of the page."""
+    """The relation of each letter, from the page's table."""
     rows = re.findall(r"^\|\s*([\w-]*)\s*\| `([\w.]+)` \|", CONCEPTS, flags=re.MULTILINE)
     return {letter or name: name for letter, name in rows}
 

@@ -100,7 +100,7 @@ def test_on_the_sample_the_pages_model_beats_its_baseline(page, server, settings
     model, baseline = (
         page["auc"](outcome, page[name](train, sold)(validation)) for name in ("fit", "baseline")
     )
-    # The page states the margin on a larger sample; here its sign, with slack.
+    # The page tells the margin of a larger sample. Here it only must be there, with some slack.
     assert model > max(0.62, baseline + 0.05)
 
     clocks = re.findall(r"`(gmc_\w+)`", _PAGE.partition("tell the date")[2].partition("count")[0])
@@ -110,7 +110,7 @@ def test_on_the_sample_the_pages_model_beats_its_baseline(page, server, settings
 
 
 def test_a_snapshot_alone_does_not_protect_from_a_blocking_refresh(server, certified, page):
-    """The page says so: rows of the new file are seen, and require_certified finds the file."""
+    """As the page says: the reader sees the new rows, and require_certified finds the new file."""
     conninfo = server.create_database("swapped", "training")
     with psycopg.connect(conninfo) as reader, psycopg.connect(conninfo, autocommit=True) as other:
         reader.isolation_level = IsolationLevel.REPEATABLE_READ

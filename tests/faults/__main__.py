@@ -1,8 +1,9 @@
-"""`make faults`: do faults to nights, compare what must hold, and go on where it was left.
+"""`make faults`: do faults to nights, and compare what must hold.
 
-``python -m tests.faults --count 200 --seed 1`` goes on until so many faults have taken effect. What
-was found of each is a line of ``.run/faults/seed-1.jsonl``; a campaign that was interrupted goes on
-after its last whole round of nights. The exit code is 1 if something did not hold.
+``python -m tests.faults --count 200 --seed 1`` runs nights until this many faults have taken
+effect. What was found of each is a line of ``.run/faults/seed-1.jsonl``. A campaign that was
+interrupted goes on after its last whole round of nights. The exit code is 1 if something did not
+hold.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="faults that are to take effect")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    for end in (signal.SIGINT, signal.SIGTERM):  # a server of its own is stopped in any case
+    for end in (signal.SIGINT, signal.SIGTERM):  # its server is stopped in any case
         signal.signal(end, lambda *_: sys.exit(2))
     home = HOME / "faults"
     make_home(home)

@@ -1,4 +1,4 @@
-"""What the scheduler knows: states of runs and tasks, XComs. In a file, for all its processes."""
+"""What the scheduler knows, for all its processes: states of runs and tasks, XComs; in a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAG_ID = "feature_store_refresh"
 
 
 class Book:
-    """Values by keys. Whoever is killed while it writes leaves the value that was there before."""
+    """Values by keys. A process that is killed while it writes leaves the value that was there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -30,7 +30,7 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def rounds(lab: Lab, seed: int, done: int) -> Iterator[list[Line]]:
-    """Go on after so many rounds, for ever; the lines of each."""
+    """Go on after this many rounds, without end; yields the lines of each round."""
     quiet = Night(lab, f"quiet_{done:04}", FIRST)
     quiet.go({})
     if quiet.state != "success":
@@ -52,9 +52,9 @@ def _round(lab: Lab, planned: list[Planned], work: Work, seed: int, number: int)
         lines += [{"seed": seed, "round": number, **line} for line in found]
         if not plan.passes:
             failed.append((night, plan, lines[-len(found) :]))
-    for night, plan, its_lines in failed:  # by now the next night has told what it did not
+    for night, plan, its_lines in failed:  # the next night has sent what they had not
         count, honest = night.mails()
-        # Of a run that nobody had heard of when it was cleared and passed there is nothing to tell.
+        # A run that was cleared and passed before anybody had heard of it needs no mail.
         least = 0 if plan.cleared else 1
         for line in its_lines:
             line["night"]["compared"]["mails"] = str(count)
@@ -64,7 +64,7 @@ def _round(lab: Lab, planned: list[Planned], work: Work, seed: int, number: int)
 
 
 def one_night(lab: Lab, night: Night, plan: Planned) -> list[Line]:
-    """Run a night; a line for each of its faults, with what was compared."""
+    """Run a night. Returns a line for each of its faults, with what was compared."""
     with lab.session() as here:
         here.execute(
             'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id %% 7 = %s',
@@ -102,12 +102,12 @@ def took_effect(lines: list[Line]) -> int:
 
 
 def survived(line: Line) -> bool:
-    """Whether nothing is wrong, neither right after it nor at its night's end."""
+    """Whether nothing is wrong, neither right after the fault nor at its night's end."""
     return not line["wrong"] and not line["night"]["wrong"]
 
 
 def table(lines: list[Line]) -> str:
-    """Kinds of faults, how many were done, took effect, and were survived."""
+    """A table of the kinds of faults: how many were done, took effect, and were survived."""
     rows: list[tuple[str, ...]] = [_HEADER]
     for kind in [*sorted({line["point"]["kind"] for line in lines}), ""]:
         of_kind = [line for line in lines if kind in ("", line["point"]["kind"])]

@@ -1,7 +1,7 @@
 """The kinds of faults: what is done to one try of a task, and what comes of it.
 
-Each kind is a context manager around the try. It is given the scene, arms what shall happen, and
-undoes afterwards what is its own: a lock, a full disk, a pulled cable.
+Each kind is a context manager around the try. It is given the scene, prepares what shall happen,
+and undoes its own part afterwards: a lock, a full disk, a pulled cable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Callable[[Scene], AbstractContextManager[None]]
 def _on_the_wire(
     act: Callable[[Scene, Cut], None], *, commits: bool = False, answered: bool = False
 ) -> Kind:
-    """Something happens to a try at one of its statements or commits."""
+    """Let something happen to a try at one of its statements or commits."""
 
     @contextmanager
     def during(scene: Scene) -> Iterator[None]:
@@ -58,7 +58,7 @@ def _crash(scene: Scene, _: Cut) -> None:
 
 
 def _end_session(scene: Scene, _: Cut) -> None:
-    """As an administrator does; all sessions of the task."""
+    """End all sessions of the task, as an administrator does."""
     with scene.lab.session() as here:
         here.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
@@ -72,16 +72,16 @@ def _pause(scene: Scene, _: Cut) -> None:
 
 
 def _sleep_on(scene: Scene, _: Cut) -> None:
-    """The scheduler hears nothing of it, and gives it up; it wakes up when another try is over."""
+    """The try sleeps, so that the scheduler gives it up. It wakes up when another try is over."""
     scene.to_process("suspend")
     scene.left = True
 
 
 @contextmanager
 def _cable_pulled(scene: Scene) -> Iterator[None]:
-    """No packet arrives any more, from some moment of the try to its end."""
+    """From some moment of the try to its end no packet arrives."""
     network = scene.lab.network
-    assert network is not None  # else nobody draws this
+    assert network is not None  # without a cable this kind is not drawn
     scene.environment = scene.lab.environment(scene.lab.by_cable)
     scene.network = network.client.path
 
@@ -113,7 +113,7 @@ _LOCKS = (
 
 @contextmanager
 def _lock(scene: Scene) -> Iterator[None]:
-    """Somebody else holds a lock, and gives it back after a while."""
+    """Somebody else holds a lock for a while."""
     layer = scene.point.task.partition(".")
     locks = list(_LOCKS)
     if layer[0] in ("base", "read"):
@@ -201,7 +201,7 @@ def _marked(state: str) -> Kind:
 
 @contextmanager
 def _left_lease(scene: Scene) -> Iterator[None]:
-    """The lease stands in the name of a run that nobody knows, by a clock that was off."""
+    """The lease is held for a run that nobody knows, at times from a clock that was wrong."""
     off = ("-1 hour", "1 hour", "0 hours")[scene.point.pick % 3]
     with scene.lab.session() as here:
         here.execute(

@@ -50,17 +50,17 @@ class Lab:
     """All that a night needs.
 
     Attributes:
-        dag: what there is to do.
-        conninfo: the store, as superuser and past the wire.
+        dag: the DAG, as the scheduler has it.
+        conninfo: how a superuser connects to the store, past the wire.
         wire: between the tasks and the server.
         network: a cable that can be pulled; None where this machine has none.
-        mailbox: gets the mails, of whichever mail server.
-        reports: their folder.
+        mailbox: where all mails arrive, through whichever mail server.
+        reports: the folder of the reports.
         log: what tasks and programs write.
     """
 
     def __init__(self, dag: Dag, worker: Worker, book: Book, place: Path, home: Path) -> None:
-        """Start everything; `laboratory` ends it."""
+        """Start everything; `laboratory` stops it."""
         self.dag, self.worker, self.book = dag, worker, book
         self.network = None if why_no_networks() else Network()
         self._data = place / "postgres"
@@ -69,7 +69,7 @@ class Lab:
         self.mailbox = Mailbox(home / "mails")
         server = self.start()
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
-            # Only this machine could lose what is not written yet, not the server.
+            # What is not yet on disk is lost only if this machine dies, not if the server does.
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
             connection.execute("SELECT pg_reload_conf()")
@@ -89,7 +89,7 @@ class Lab:
         return self.network.server.run(lambda: start_server(self._data, settings=by_tcp))
 
     def crash(self) -> None:
-        """What a server does that is killed: nothing is written any more; then it starts anew."""
+        """Kill the server, so that it writes nothing more, and start it again."""
         run_program(DEFAULT_VERSION, self._data, "pg_ctl", "-w", "-m", "immediate", "stop")
         self.start()
 
@@ -100,17 +100,17 @@ class Lab:
 
     @property
     def by_cable(self) -> str:
-        """The store, by the cable instead of the wire."""
+        """How to connect to the store by the cable, instead of through the wire."""
         assert self.network is not None
         return make_conninfo(
             as_role(self.conninfo, REFRESHER), host=self.network.server_address, sslmode="disable"
         )
 
     def environment(self, conninfo: str | None = None) -> dict[str, str]:
-        """What a task finds set.
+        """The environment of a task.
 
         Args:
-            conninfo: its way to the store; the wire, if it is not given.
+            conninfo: how the task connects to the store; through the wire, if it is not given.
         """
         return {
             "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(conninfo or self.wire.conninfo),
@@ -121,7 +121,7 @@ class Lab:
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
-        """A superuser's, beside the server."""
+        """A superuser's session, which does not go through the wire."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             yield connection
 

@@ -33,11 +33,11 @@ Work = dict[str, tuple[int, int]]
 
 @dataclass
 class Happened:
-    """What became of a point.
+    """What became of a fault.
 
     Attributes:
-        took_effect: what was meant came to pass.
-        ended: how the try ended for the scheduler.
+        took_effect: what was meant has happened.
+        ended: how the try ended, as the scheduler sees it.
         compared: what was looked at, and what was found.
         wrong: what should not be.
     """
@@ -52,13 +52,13 @@ class Night:
     """A run of the DAG."""
 
     def __init__(self, lab: Lab, run: str, run_after: datetime, work: Work | None = None) -> None:
-        """Nothing has happened yet.
+        """Prepare a night; nothing runs yet.
 
         Args:
-            lab: where.
-            run: its id.
-            run_after: by the scheduler's clock.
-            work: statements and commits of each task; None, and it counts them.
+            lab: where it runs.
+            run: the run's id.
+            run_after: the run's time, by the scheduler's clock.
+            work: the statements and commits of each task; with None this night counts them.
         """
         self.lab, self.run, self._run_after = lab, run, run_after
         self.work: Work = {} if work is None else work
@@ -71,13 +71,13 @@ class Night:
         self._sleeper: tuple[psutil.Process, Point] | None = None
 
     def go(self, plan: Plan) -> None:
-        """Run it, with the faults of a plan; each task's are done to its tries, in that order."""
+        """Run the night with a plan's faults: each task's are done to its tries, in that order."""
         self._sources = self._count_sources()
         self.lab.book.put("run", self.run, value="running")
         states, verdict = self._states, self.lab.dag.tasks[-1]
         for task in self.lab.dag.tasks:
             if task in states:
-                continue  # it has not been cleared
+                continue  # the task was not cleared
             held_up = any(states[before] != "success" for before in self.lab.dag.waits_for[task])
             if held_up and task != verdict:
                 states[task] = "upstream_failed"
@@ -88,7 +88,7 @@ class Night:
         self.lab.book.put("run", self.run, value=self.state)
 
     def clear(self, task: str) -> None:
-        """Let a task and all that follows it be done again, as a person does, and the run go on."""
+        """Clear a task and all that follows it, as a person does, and let the run go on."""
         cleared = {task}
         for later in self.lab.dag.tasks:
             if cleared & self.lab.dag.waits_for[later]:
@@ -107,7 +107,7 @@ class Night:
             if ended in ("success", "failed"):
                 return ended
             if ended == "up_for_reschedule":
-                time.sleep(1)  # FEATURE_STORE_LEASE_POLL, if people had to wait for it
+                time.sleep(1)  # instead of FEATURE_STORE_LEASE_POLL, which is longer
             else:
                 number += 1
 
@@ -155,7 +155,7 @@ class Night:
         return (None if scene.left else self.lab.worker.outcome(a_try)) or lost
 
     def _compare(self, happened: Happened) -> None:
-        """What must hold at any time, also right after a fault."""
+        """Compare what must hold at any time, also right after a fault."""
         sources = self._count_sources()
         with self.lab.session() as here:
             row = here.execute("SELECT run_id FROM feature_store_audit.lease").fetchone()
@@ -164,7 +164,7 @@ class Night:
         happened.compared["lease"] = str(holder)
         if sources != self._sources:
             happened.wrong.append(f"source rows: {self._sources} before, {sources} after")
-        # Who waits for the lease of a run that nobody knows takes it when its grace is over.
+        # A task that waits for the lease of an unknown run takes it when the grace is over.
         if holder not in (None, self.run) and happened.ended != "up_for_reschedule":
             happened.wrong.append(f"the lease is held by {holder}")
 
@@ -174,10 +174,10 @@ class Night:
         return [row[0] for row in rows if row]
 
     def judge(self, readers: Readers, *, passes: bool) -> tuple[dict[str, str], list[str]]:
-        """Compare what must hold in the end: what was found, and what should not be.
+        """Compare what must hold at the end. Returns what was found, and what is wrong.
 
         Args:
-            readers: that read all the time.
+            readers: the readers that have read all the time.
             passes: whether the night was to end well.
         """
         wrong: list[str] = []
@@ -186,7 +186,7 @@ class Night:
                 self.run, self.state, here, self.lab.mailbox.mails(), self.lab.reports
             )
             row = here.execute("SELECT run_id FROM feature_store_audit.lease").fetchone()
-        voices.pop("mail")  # counted, for it may come with the next run
+        voices.pop("mail")  # mails are counted later, as the next run may send one
         lease = row[0] if row else None
         if set(voices.values()) != {passes}:
             wrong.append(f"was to {'pass' if passes else 'fail'}, but they say {voices}")
@@ -208,7 +208,7 @@ class Night:
         }, wrong
 
     def mails(self) -> tuple[int, bool]:
-        """How many mails came about it, and whether each but the first says that it may be one."""
+        """How many mails told of the run, and if each but the first says it may be a repeat."""
         texts = [p.read_text() for p in self.lab.mailbox.mails() if self.run in p.read_text()]
         return len(texts), all(_MAYBE_SECOND in text for text in texts[1:])
 

@@ -1,4 +1,4 @@
-"""Which faults there are: drawn by a seed, the same ones each time."""
+"""Which faults there are: drawn by a seed, so that they are the same each time."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def draw_round(seed: int, number: int, tasks: Sequence[str], *, cable: bool) -> 
     """The nights of one round.
 
     Args:
-        seed: of the campaign.
-        number: the round's, from 0 on.
-        tasks: of the DAG, the first and the last one in their places.
-        cable: whether there is a cable to be pulled.
+        seed: the campaign's seed.
+        number: the round's number, from 0 on.
+        tasks: the DAG's tasks; the first and the last one stay in their places.
+        cable: whether there is a cable that can be pulled.
     """
     draw = Random(f"{seed}/{number}")  # not for secrets
     fails, passes = (number * _NIGHTS + nth for nth in (1, 2))
@@ -60,7 +60,7 @@ class _Drawing:
         self._left["cable pulled"] *= cable
 
     def recovers(self, tasks: Sequence[str]) -> dict[str, list[Point]]:
-        """Each task is hit, most of them more than once."""
+        """Faults that a night survives: each task is hit, most of them more than once."""
         points = {task: self._hit(task) for task in tasks}
         if self._draw.random() < 0.7:
             kind = self._draw.choice(sorted(OF_PREPARE))
@@ -76,7 +76,7 @@ class _Drawing:
         points = {hit: [self._point(hit, self._draw.choice(sorted(FATAL)))]}
         told = [self._draw.choice(sorted(MAIL))]
         if self._draw.random() < 0.3:
-            told = ["killed before a statement"] * 4  # so that it never says a word
+            told = ["killed before a statement"] * 4  # all tries, so that nothing is sent
         return points | {tasks[-1]: [self._point(tasks[-1], kind) for kind in told]}
 
     def _any_kind(self) -> str:

@@ -19,11 +19,11 @@ Whole = tuple[int, int]
 
 
 class Readers:
-    """A thread that reads; a context manager.
+    """A thread that reads all the time; a context manager.
 
     Attributes:
         reads: how often a layer was read.
-        longest: that one read took, in seconds.
+        longest: how long the slowest read took, in seconds.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -50,7 +50,7 @@ class Readers:
         self._thread.join(30)
 
     def halves(self) -> list[str]:
-        """Layers that were read as neither what was there before, nor what is there now."""
+        """Layers of which a read found neither the rows of before nor the rows of now."""
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             now = {layer: _whole(connection, layer) for layer in self._layers}
         return [
@@ -79,7 +79,7 @@ class Readers:
 
 
 def _whole(connection: Connection, layer: str) -> Whole | None:
-    """All of a layer; None if it has not been filled yet."""
+    """All rows of a layer in one value; None if it has not been filled yet."""
     try:
         row = connection.execute(
             "SELECT pg_catalog.count(*), "

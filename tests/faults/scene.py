@@ -16,13 +16,13 @@ class Point:
     """One fault.
 
     Attributes:
-        number: of all, from 1 on.
-        night: its night's.
-        task: to whose try it is done.
+        number: a hundred times its night's number, plus its own in that night.
+        night: the number of its night.
+        task: the task to whose try it is done.
         kind: one of `kinds.KINDS`.
         at: how far into the task's work, from 0 to 1.
-        seconds: how long it lasts, where that is to be said.
-        pick: what is hit, where there is a choice.
+        seconds: how long it lasts, for kinds that last.
+        pick: which one is hit, where there is a choice.
     """
 
     number: int
@@ -39,14 +39,14 @@ class Scene:
     """A try to which something is done.
 
     Attributes:
-        lab: where.
-        point: what.
+        lab: where it runs.
+        point: the fault.
         work: statements and commits that this task needs, as counted in a night without faults.
-        environment: of the try, beside the usual.
-        network: that the try is in.
+        environment: what the try's environment has beside the usual.
+        network: the network namespace in which the try runs.
         took_effect: what was meant has happened.
         left: the scheduler has given the try up, although its process is there.
-        instead: the state that a person gave the task, instead of its being run.
+        instead: the state that a person gave the task, instead of letting it run.
     """
 
     lab: Lab
@@ -65,7 +65,7 @@ class Scene:
         self._started.set()
 
     def to_process(self, act: str) -> None:
-        """Do to the try's process what a method of psutil's does; it may have ended."""
+        """Call a method of psutil's on the try's process, unless that has ended."""
         self._started.wait(10)
         with suppress(psutil.NoSuchProcess):
             if self._process:

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.pooler import Stream
 
-# Each ends what a client asks for at once: a query, or the end of a few messages.
+# Each of these ends a request: a simple query, or the end of a few messages.
 _STATEMENTS = (b"Q", b"S")
 _COMMIT = re.compile(rb"^\s*COMMIT\b", re.IGNORECASE)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed at once, and the other side is told so
@@ -28,11 +28,11 @@ class Breach:
     """Where the wire breaks, once.
 
     Attributes:
-        act: what happens there; it is given what is cut.
+        act: what happens there; it is given the connection.
         nth: the statement, or the commit, counted from when this was armed.
-        commits: only commits are counted.
-        answered: it happens when the server has done it, instead of before it hears of it.
-        happened: it has.
+        commits: whether only commits are counted.
+        answered: it happens after the server has done the work, instead of before it hears of it.
+        happened: whether it has happened.
     """
 
     act: Callable[[Cut], None]
@@ -61,22 +61,22 @@ class Breach:
             cut.server.sendall(message)
 
     def wait(self) -> bool:
-        """Whether it has happened; if it is happening now, it is waited for."""
+        """Whether it has happened; waits if it is happening now."""
         if self._begun:
             self._over.wait(60)
         return self.happened
 
 
 class Cut:
-    """A connection of a client with its server."""
+    """A client's connection to the server, which can be cut."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
-        self.deaf = False  # what the server says reaches nobody
+        self.deaf = False  # whether the server's answers are dropped
         self.answered = threading.Event()
 
     def reset(self) -> None:
-        """Both sides lose the other."""
+        """Reset the connection: each side loses the other."""
         for side in (self.client, self.server):
             with suppress(OSError):
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

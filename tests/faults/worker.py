@@ -28,12 +28,12 @@ class Try:
 
     Attributes:
         run: its run's id.
-        task: its id.
-        number: from 1 on.
-        last: the number of its last one.
-        run_after: of the run, by the scheduler's clock.
+        task: its task's id.
+        number: which try of the task it is, from 1 on.
+        last: the number of the task's last try.
+        run_after: the run's time, by the scheduler's clock.
         environment: of the process, beside this one's.
-        network: the namespace that it is in; empty: this machine's.
+        network: the namespace in which it runs; empty for this machine's.
         log: the file to which it writes.
     """
 
@@ -49,12 +49,12 @@ class Try:
 
 @dataclass(frozen=True)
 class Dag:
-    """What there is to do.
+    """The DAG, as far as the scheduler needs it.
 
     Attributes:
         tasks: their ids, each after all that it waits for; the verdict's is last.
         waits_for: the tasks that must have succeeded before each.
-        retries: of each.
+        retries: how often each is tried again.
         real: Airflow's own object.
     """
 
@@ -82,7 +82,7 @@ def load() -> Dag:
 
 
 class Worker:
-    """Starts tries. Make it before this process has threads: a fork takes only one along."""
+    """Starts tries. Make it before this process has threads: only one of them survives a fork."""
 
     def __init__(self, book: Book, dag: Dag) -> None:
         self._book = book
@@ -102,12 +102,12 @@ class Worker:
         return None
 
     def outcome(self, a_try: Try) -> str | None:
-        """What Airflow makes of how a try ended; None if it died without a word."""
+        """How a try ended for Airflow; None if it died without a word."""
         ended: str | None = self._book.get("ended", a_try.run, a_try.task, str(a_try.number))
         return ended
 
     def close(self) -> None:
-        with suppress(OSError):  # it is gone
+        with suppress(OSError):  # the worker has ended
             self._to.send(None)
         self._process.join(10)
 
@@ -123,10 +123,10 @@ def wait_for(process: psutil.Process | None, seconds: float) -> bool:
 
 
 def _serve(pipe: Connection, theirs: Connection, book: Book, dag: Any) -> None:
-    theirs.close()  # so that it ends with who asks it
+    theirs.close()  # so that the pipe ends with its other side
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that it forks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for its children
     while (a_try := _next(pipe)) is not None:
         pid = os.fork()
         if pid == 0:

@@ -30,7 +30,7 @@ from tests.feature_store.schema.hand_built import OWNER, READER, build_by_hand, 
 
 _numbers = itertools.count(1)
 
-# Everything of the user's schemas that a statement could alter, one line each.
+# Everything in the user's schemas that a statement could alter, one line each.
 _CATALOG = """
 WITH ours AS (
     SELECT oid, nspname FROM pg_namespace
@@ -86,7 +86,7 @@ class Database:
         return self.rows(query, *values)[0][0]
 
     def snapshot(self) -> list[str]:
-        """All that exists and all rows of its tables: equal before and after, nothing changed."""
+        """All that exists, and all rows of its tables. If it stays equal, nothing has changed."""
         lines = [line for (line,) in self.rows(_CATALOG)]
         for (table,) in self.rows(_TABLES):
             rows = self.rows(f"SELECT t::text FROM {table} AS t")
@@ -119,7 +119,7 @@ def store_db(store_database: str, settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def sources_db(sources_database: str, settings: Settings) -> Iterator[Database]:
-    """The sources and nothing of ours."""
+    """The sources, and nothing of ours."""
     yield from _opened(sources_database, settings)
 
 
@@ -176,7 +176,7 @@ def _rolled_back(database: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def scratch(_scratch_stores: dict[str, Database]) -> Iterator[Database]:
-    """Like ``store_db``, much faster: one transaction, rolled back. No second session."""
+    """Like ``store_db``, but much faster: one transaction, rolled back, and no second session."""
     yield from _rolled_back(_scratch_stores["store"])
 
 
@@ -228,7 +228,7 @@ class Include:
 
     @property
     def migrations(self) -> tuple[Migration, ...]:
-        """The audit schema's, as the files say now."""
+        """The steps of the audit schema, as the files say now."""
         return read_migrations()
 
     @property
@@ -264,7 +264,7 @@ class Package:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    """Another version of the package: what it brings is read from a copy from now on."""
+    """Another version of the package: its SQL is now read from a copy that a test may edit."""
     directory = shutil.copytree(PACKAGE_SQL, tmp_path / "package")
     monkeypatch.setattr(audit_migrations, "FOLDER", directory / "audit")
     monkeypatch.setattr(governance, "FOLDER", directory / "governance")

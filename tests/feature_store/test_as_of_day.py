@@ -1,4 +1,4 @@
-"""The day that a run answers for."""
+"""The as-of day: the day that a run answers for."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_zones_far_from_utc_get_their_own_day(zone, hour_utc, day):
 @pytest.mark.parametrize("fold", [0, 1])
 @pytest.mark.parametrize("night", [date(2026, 3, 29), date(2026, 10, 25)])
 def test_on_a_night_when_the_clock_changes_the_day_is_that_night(night, clock, fold):
-    # 02:30 does not exist on the one night and is there twice on the other.
+    # In the first of the two nights 02:30 does not exist; in the other it is there twice.
     local = datetime(night.year, night.month, night.day, *clock, fold=fold, tzinfo=_OSLO)
     as_airflow_gives_it = local.astimezone(UTC)
     assert _day(as_airflow_gives_it, "Europe/Oslo") == night
@@ -128,7 +128,7 @@ def test_a_parameter_of_another_kind_or_of_any_length_is_refused_in_one_short_li
 
 
 class TestADayThatIsNotYet:
-    """The day must have begun, in the store's zone, when the run may start."""
+    """The day must have begun, in the store's time zone, when the run may start."""
 
     AFTER = datetime(2026, 6, 29, 23, 30, tzinfo=UTC)
 
@@ -157,7 +157,7 @@ class TestADayThatIsNotYet:
 
 
 def _filled(first: str, last: str, zone: str, schedule_zone: str = "Europe/Oslo") -> list[str]:
-    """The days that a backfill of a range fills, by the logical dates that Airflow gives it."""
+    """The days that a backfill of a range fills, from the logical dates that Airflow gives."""
     from airflow.timetables.base import TimeRestriction
     from airflow.timetables.trigger import CronTriggerTimetable
 

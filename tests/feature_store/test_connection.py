@@ -1,4 +1,4 @@
-"""Queries that have one row."""
+"""Queries that return exactly one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors for people, and whether another try can help."""
+"""Errors in words for people, and whether another try can help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter holds: imports inside functions, and how long a file may be."""
+"""House rules that no linter checks: imports inside functions, and the length of a file."""
 
 from __future__ import annotations
 

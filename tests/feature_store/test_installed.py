@@ -1,4 +1,4 @@
-"""The whole as a wheel, in an Airflow whose DAGs are elsewhere: docs/install.md, as it stands."""
+"""The whole as a wheel, in an Airflow whose DAGs are elsewhere: the lines of docs/install.md."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ print(json.dumps({
 
 
 class Installed:
-    """An environment of its own that has the wheel, and the locked packages."""
+    """A virtual environment that has the wheel and the locked packages."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -58,7 +58,7 @@ class Installed:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            # What the page's commands do by the network is done by what is here.
+            # The page's commands use the network; here they must do with what this machine has.
             "UV_OFFLINE": "1",
             "PIP_NO_INDEX": "1",
             "PIP_NO_DEPS": "1",
@@ -67,7 +67,7 @@ class Installed:
         }
 
     def type(self, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Type a line in a shell, where the DAGs are."""
+        """Type a line in a shell, in the folder of the DAGs."""
         return subprocess.run(
             ["sh", "-c", line],
             cwd=self.home,
@@ -77,7 +77,7 @@ class Installed:
         )
 
     def look(self, **environment: str) -> dict[str, object]:
-        """What Airflow finds: pages, DAGs, errors, and whose package it has imported."""
+        """What Airflow finds: pages, DAGs, errors, and which package it has imported."""
         (self.home / "look.py").write_text(_LOOK)
         done = self.type("venv/bin/python look.py", **environment)
         assert done.returncode == 0, done.stderr
@@ -94,7 +94,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     subprocess.run([*uv, str(one.home / "venv")], check=True)
     (packages,) = (one.home / "venv").glob("lib/python*/site-packages")
     (packages / "locked.pth").write_text(get_path("purelib"))
-    for module in ("pip", "airflow"):  # as the locked packages would bring it
+    for module in ("pip", "airflow"):  # the locked packages would bring these programs
         program = one.home / "venv" / "bin" / module
         program.write_text(f'#!/bin/sh\nexec {program.parent}/python -m {module} "$@"\n')
         program.chmod(0o755)
@@ -110,7 +110,7 @@ def test_the_commands_of_the_page_work(installed):
     assert export.startswith("export FEATURE_STORE_INCLUDE_DIR=")
     said = {}
     for line in typed:
-        program = re.split(r" \| | +#", line)[0]  # what psql makes of it: test_another_store.py
+        program = re.split(r" \| | +#", line)[0]  # not psql's part: see test_another_store.py
         done = installed.type(f"{export}; {program}")
         assert done.returncode == 0, done.stderr
         said[program] = done.stdout
@@ -135,7 +135,7 @@ def test_it_has_every_file_of_the_package(installed):
 
 
 def test_a_dag_file_elsewhere_makes_the_dag_and_the_page_is_there_once(installed):
-    """A file that names no folder, where no setting does, is told so."""
+    """A DAG file that names no folder, where no setting does either, gets a clear error."""
     (installed.dags / "no_folder.py").write_text(re.sub(r"dag\(.*\)", "dag()", DAG_FILE))
     found = installed.look()
     (error,) = found["errors"]
@@ -147,7 +147,7 @@ def test_a_dag_file_elsewhere_makes_the_dag_and_the_page_is_there_once(installed
 
 
 def test_a_checkout_beside_it_keeps_its_own_package_folder_and_page(installed):
-    """Its plugins folder is Airflow's, or it is a bundle without one."""
+    """The checkout's plugins folder is Airflow's, or the checkout is a bundle without one."""
     dags = {"AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags")}
     for plugins, page in (
         ({"AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins")}, "$PLUGINS_FOLDER/"),

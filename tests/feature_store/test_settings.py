@@ -249,7 +249,7 @@ class TestTheDocumentedTable:
         ]
 
     def test_its_defaults_are_those_of_the_code(self):
-        elsewhere = {  # what a default comes from, where it is no value of its own
+        elsewhere = {  # the words for a default that is no plain value
             "include_dir": "`include` beside `plugins`",
             "report_dir": "`$AIRFLOW_HOME/feature_store_reports`",
             "mail_to": "nobody",

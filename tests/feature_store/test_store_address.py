@@ -24,7 +24,7 @@ def test_the_store_of_the_settings_needs_no_options(monkeypatch, tmp_path):
     words = "bin/feature-store plan; include/thresholds.toml"
     assert addressed(read_settings())(words) == words
     assert is_as_told(read_settings())
-    # Nor does another, for whoever has exported its folder and its connection; its files are there.
+    # Nor does another store whose folder and connection somebody has exported; its files are there.
     monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(tmp_path))
     monkeypatch.setenv("FEATURE_STORE_CONN_ID", "bikes")
     exported = of_store(FIRST, tmp_path, "bikes")
@@ -49,7 +49,7 @@ def test_a_file_of_another_store_is_named_in_its_own_folder(second):
     folder = second.include_dir
     said = addressed(second)("`include/sql/read/b.x.sql`, include/contracts/a.toml, x/include/sql/")
     assert said == f"`{folder}/sql/read/b.x.sql`, {folder}/contracts/a.toml, x/include/sql/"
-    # One file grants for all.
+    # The file that grants is the same for all stores.
     assert addressed(second)("psql -f include/roles.sql") == "psql -f include/roles.sql"
 
 

@@ -1,4 +1,4 @@
-"""Differences, lists and tables in words."""
+"""Differences, lists and tables put into words."""
 
 from __future__ import annotations
 

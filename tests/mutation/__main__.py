@@ -1,7 +1,7 @@
-"""`make mutation`: make every mistake at every place, and say which ones the proof does not see.
+"""`make mutation`: make every mistake at every place, and list those that the proof does not see.
 
-Each mutant that was judged is kept in ``results.jsonl``, so that a campaign that was stopped goes
-on where it was. The exit code is 1 if a mutant survived that nobody has argued harmless.
+Each mutant that was judged is kept in ``results.jsonl``, so a campaign that was stopped goes on
+where it was. The exit code is 1 if a mutant survived that nobody has argued to be harmless.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Result:
     """What became of a mutant.
 
     Attributes:
-        key: of the mutant.
+        key: the mutant's key.
         query: the digest of its query.
-        fate: its end.
-        store: the store in which it met that.
+        fate: whether it survived, or how it ended.
+        store: the store on which that happened.
         told: the columns that differ, or what the server said.
     """
 
@@ -80,7 +80,7 @@ def _drawn(count: int | None, seed: int, only: str) -> list[Mutant]:
 
 
 def _judged_before(mutants: Mapping[str, Mutant]) -> dict[str, Result]:
-    """Results that still stand. A survivor is judged anew: the stores may have become richer."""
+    """Results that still hold. A survivor is judged again: the stores may have become richer."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     results = [Result(*json.loads(line)) for line in lines]
     return {

@@ -1,4 +1,4 @@
-"""A data set at the edges of every rule, for mistakes that ordinary odd rows do not show."""
+"""Data at the edges of every rule, for mistakes that the ordinary odd rows do not show."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _TWO_VARIANTS = ("pro max plus", "Pro Plus", "pro mini", "plus air", "mini air",
 
 
 def edges(seed: int) -> Sources:
-    """The data set of a seed: the same one every time."""
+    """The data of a seed: the same every time."""
     drawn = random.Random(f"edges/{seed}")
     sources = generate(_EDGES, seed)
     listings = [row for first in sources.listings for row in _rows(drawn, first)]
@@ -95,13 +95,13 @@ def _rows(drawn: random.Random, row: Listing) -> list[Listing]:
         row = replace(row, last_seen=row.edited_date)
     rows = [row]
     if drawn.random() < 0.4:
-        # Alike in all that comes first in the order of ties, up to one column.
+        # Another row of the listing, which differs only in a column that decides a tie.
         column, values = drawn.choice(list(_OTHER_VALUES.items()))
         rows.append(replace(row, **{column: drawn.choice(values)}))
     if drawn.random() < 0.2 and row.edited_date:
         later = row.edited_date + timedelta(days=drawn.choice((1, 5, 30)))
         rows.append(replace(row, edited_date=later, price=drawn.choice((None, 0, 7000))))
     if drawn.random() < 0.1:
-        # Another row of the listing is flagged, or says something that is no flag.
+        # Another row of the listing is flagged, or has a word that is no flag.
         rows.append(replace(row, spam=drawn.choice((*SPAM, "_spam", "spam_"))))
     return rows

@@ -1,4 +1,4 @@
-"""Mutants that are no mistake: their rows are the true ones whatever the sources hold."""
+"""Mutants that are no mistake: whatever the sources hold, their rows are right."""
 
 from __future__ import annotations
 

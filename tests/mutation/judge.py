@@ -1,4 +1,4 @@
-"""Judging a mutant: the product's own comparison, on stores that are rich in odd cases."""
+"""Judging a mutant by the product's own comparison, on stores that are rich in odd cases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = "60s"
 
 
 def judge(store: LiveStore, mutant: Mutant) -> tuple[Fate, str]:
-    """Say what becomes of a mutant in a true store, which is left as it was.
+    """Judge a mutant on a true store, which is left as it was.
 
     Returns:
         Its fate, and the columns that differ or what the server said.
@@ -40,7 +40,7 @@ def _differing(store: LiveStore, mutant: Mutant) -> set[str]:
     if mutant.part == "relation":
         return differing_as(store, mutant.relation, mutant.query)
     relation = store.files.find(mutant.relation)
-    assert relation.specification is not None  # mutants come from it
+    assert relation.specification is not None  # there are no mutants without
     wrong = replace(relation.specification, query=mutant.query)
     done = compare_stored(store.connection, replace(relation, specification=wrong))
     observed = [json.loads(told)["observed"] for told in done.sample]

@@ -1,4 +1,4 @@
-"""The mistakes: what somebody may get wrong in one place of a query, made by rule."""
+"""The mistakes: by rule, what somebody may get wrong in one place of a query."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def _literals(node: exp.Expression) -> Iterator[Replacement]:
 
 
 def _ordered(node: exp.Expression) -> Iterator[Replacement]:
-    # Percentiles know no NULL.
+    # The order in a percentile is left alone, as percentiles ignore NULLs.
     if isinstance(node, exp.Ordered) and not node.find_ancestor(exp.WithinGroup):
         turned = node.copy()
         turned.set("desc", not node.args.get("desc"))
-        # The place of NULLs stays what it was.
+        # NULLs stay at their end.
         turned.set("nulls_first", node.args.get("nulls_first"))
         yield "from the other end", turned
         nulls = node.copy()
@@ -165,7 +165,7 @@ def _neighbours(node: exp.Expression) -> Iterator[Replacement]:
     if len(names) > 1:
         other = names[(names.index(node.name) + 1) % len(names)]
         column = exp.column(other, table=node.table)
-        # A column of the result keeps its name: the mistake is in what stands behind it.
+        # The column keeps its name in the result: only its value is wrong.
         own_name = isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
         yield f"{other} for it", exp.alias_(column, node.name) if own_name else column
 

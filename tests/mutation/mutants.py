@@ -21,13 +21,13 @@ class Mutant:
     """A query with one mistake.
 
     Attributes:
-        relation: whose rows it gives wrongly, or says wrongly.
-        part: which of the two files the mistake is in.
+        relation: the relation whose query or specification is wrong.
+        part: which of these two files has the mistake.
         place: the number of the node in the query, which tells alike mistakes apart.
         mistake: what is wrong, in a few words.
-        before: what stands there.
-        after: what stands there now.
-        query: the whole.
+        before: what stands there in the file.
+        after: what stands there in the mutant.
+        query: the whole query, with the mistake.
     """
 
     relation: str
@@ -40,12 +40,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Tells mutants apart from one run of the campaign to the next."""
+        """What a mutant is called in every run of the campaign."""
         return f"{self.relation} {self.part} {self.place} {self.mistake}"
 
     @property
     def digest(self) -> str:
-        """Of the query: another one is another mutant, even at the same place."""
+        """The query's digest: with another query it is another mutant, even at the same place."""
         return sha256(self.query.encode()).hexdigest()[:16]
 
 
@@ -57,7 +57,7 @@ def mutants_of(relation: Relation) -> Iterator[Mutant]:
 
 
 def unchanged(query: str) -> str:
-    """A query as the mutants' printer writes it: it must give the same rows as the file's."""
+    """A query as the mutants' printer writes it: its rows must be those of the file's query."""
     return _parsed(query).sql(dialect="postgres")
 
 
@@ -81,7 +81,7 @@ def _mutants(relation: str, part: Part, query: str) -> Iterator[Mutant]:
 
 
 def _only_sorts_rows(node: exp.Expression) -> bool:
-    """Whether a node says in which order the result's rows come, which no relation has."""
+    """Whether a node only sorts the rows of the result, which in a relation have no order."""
     order = node if isinstance(node, exp.Order) else node.find_ancestor(exp.Order)
     return order is not None and order.parent is node.root()
 

@@ -25,7 +25,7 @@ _SAMPLE = SampleOptions(listings=1500, days=120)
 
 
 def _sources() -> dict[str, Sources | None]:
-    """What each store is made of; nothing stands for the sample."""
+    """What each store is made of; None stands for the sample."""
     odd = {profile.name: generate(profile, 1) for profile in PROFILES}
     return {**odd, "edges": edges(1), "sample": None}
 

@@ -1,4 +1,4 @@
-"""The campaign's means: it judges by true stores, and nobody survives unseen."""
+"""The campaign's parts: the stores that it judges on are true, and no survivor goes unseen."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The store's relations in plain Python, from the source rows: an oracle for the SQL.
 
-Written from the authors' documents and the recorded semantics, never from the SQL under test,
-and for clarity: it loops over listings and over earlier days. A few hundred listings are fine.
+It is written from the authors' documents and the recorded semantics, never from the SQL under
+test. It is meant to be clear and not fast: it loops over listings and over earlier days, which is
+fine for a few hundred listings.
 """
 
 from tests.oracle.relations import RELATIONS, Relation, compute

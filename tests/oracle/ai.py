@@ -1,4 +1,4 @@
-"""E-AI: E-speed with what a language model read in the text, as the table says it today."""
+"""E-AI: E-speed with what a language model read in the text, as the AI table has it today."""
 
 import math
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class WithAi(WithSpeed):
 
 
 def _flags(value: str | None, names: Sequence[str]) -> list[int]:
-    """One flag per name, compared in lower case but untrimmed, and one for none of them."""
+    """A flag for each name, compared in lower case but untrimmed, and one for none of them."""
     hits = [int(value is not None and value.lower() == name) for name in names]
     return [*hits, int(not any(hits))]
 

@@ -58,9 +58,9 @@ def hours_between(end: datetime | None, start: datetime | None) -> Decimal | Non
 
 
 def _division_scale(micros: int) -> int:
-    """Digits after the point that the server keeps when it divides seconds by 3600.0.
+    """How many digits after the point the server keeps when it divides seconds by 3600.0.
 
-    It estimates the weight of the quotient, in base 10,000, from the two leading digits.
+    The server estimates the quotient's weight, in base 10,000, from the two leading digits.
     """
     weight, leading = 0, 0
     if micros:

@@ -95,7 +95,7 @@ _TIE_BREAKERS = (
 
 
 def _unflagged(listings: Iterable[Listing]) -> list[Listing]:
-    """Rows that carry no spam token whatever: 'false' and '' are tokens too."""
+    """Rows without any spam token: 'false' and '' are tokens, too."""
     return [row for row in listings if row.spam is None]
 
 
@@ -104,9 +104,9 @@ def _nulls_last(value: Any) -> tuple[bool, Any]:
 
 
 def _earliest_first(row: Listing) -> tuple[Any, ...]:
-    """Edit time, then A's own columns; comparing code points is what COLLATE "C" does.
+    """Edit time, then A's own columns; text is compared by code points, as COLLATE "C" does.
 
-    Sellers cut prices, so under one edit time the highest price is the first.
+    Sellers cut prices, so under one edit time the highest price comes first.
     """
     values = {name: getattr(row, name) for name in ("edited_date", *_TIE_BREAKERS)}
     if row.price is not None:

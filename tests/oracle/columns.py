@@ -1,4 +1,4 @@
-"""Names, order and types of every relation's columns, as the authors' documents fix them."""
+"""The names, order and types of every relation's columns, as the authors' documents set them."""
 
 from tests.oracle.device import KNOWN_COLORS, VARIANTS
 

@@ -1,4 +1,4 @@
-"""Row-for-row comparison of a relation with the oracle's: exact, and readable where it fails."""
+"""Comparing a relation with the oracle's, row for row: exact, and readable where they differ."""
 
 import math
 from collections import Counter
@@ -73,7 +73,7 @@ def differences(
     actual: Sequence[Mapping[str, Any]],
     expected: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """What differs, a line each; empty where the rows are the same (in whatever order)."""
+    """What differs, one line each; nothing if the rows are the same, in whatever order."""
     names = [name for name, _ in relation.columns]
     wrong = [list(row) for row in (*actual, *expected) if list(row) != names]
     if wrong:

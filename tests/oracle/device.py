@@ -68,7 +68,7 @@ def device_listings(clean: Sequence[Enriched]) -> list[DeviceListing]:
 
 
 def model_variant(model: str | None) -> str:
-    """The variant a model name speaks of. Blanks are squeezed, not trimmed: '   ' is 'base'."""
+    """The variant that a model name tells. Blanks are squeezed, not trimmed: '   ' is 'base'."""
     name = "" if model is None else re.sub(r"\s+", " ", model, flags=re.ASCII).lower()
     if name == "":
         return "other"
@@ -95,7 +95,7 @@ def device_meta(
         found = None
         if row.generation is not None:
             found = by_key.get((row.generation, row.listing_id))
-        # The stand-in for "no image row": every column NULL except the keys, which are unused.
+        # Stands for "no image row": every column is NULL except the keys, which are not used.
         image = found or ImageRow(generation=0, listing_id=row.listing_id)
         color = color_bucket(image.body_color_key_main)
         share, margin = image.color_primary_vote_share, image.color_vote_margin_share

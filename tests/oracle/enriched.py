@@ -18,7 +18,7 @@ _ASKED_ENOUGH = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Enriched(Snapshot):
-    """E: A with medians of its cohort. Sold ones end the day before t0; the ask one is of t0."""
+    """E: A with medians of its cohort: sales up to the day before t0, asks of t0's own day."""
 
     anchor_median_hours_14d: float | None
     anchor_14d_n: int

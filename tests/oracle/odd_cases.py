@@ -167,7 +167,7 @@ class _Maker:
         return self._sale(row) if self._happens(self._profile.sold_share) else row
 
     def _again(self, row: Listing) -> Listing:
-        """The same listing seen once more: as it was, edited later, or changed at the same time."""
+        """The listing seen once more: unchanged, edited later, or changed under the same time."""
         kind = self._pick(("same", "tie", "tie", "edit", "edit", "no date", "sold later"))
         if kind == "same":
             return row
@@ -222,7 +222,7 @@ class _Maker:
         )
 
     def image(self, row: Listing) -> ImageRow:
-        """An image row, sometimes under another generation than the listing's: it finds nothing."""
+        """An image row; under another generation than the listing's, it is never found."""
         generation = row.generation
         if generation is None or self._happens(0.1):
             generation = 99

@@ -1,4 +1,4 @@
-"""All relations, computed from the source rows in the order in which they build on each other."""
+"""All relations, computed from the source rows, each after those that it reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Relation:
-    """What the documents fix of a relation; no key means that duplicates are legal."""
+    """What the documents say of a relation. Without a key duplicates are allowed."""
 
     name: str
     columns: columns.Columns
@@ -58,7 +58,7 @@ RELATIONS = (
 
 
 def compute(sources: Sources, zone: tzinfo = UTC) -> dict[str, list[Row]]:
-    """Every relation's rows by the relation's name; ``zone`` is the one that days are cut in."""
+    """Every relation's rows by the relation's name; ``zone`` is the time zone of the days."""
     listings = sources.listings
     a = base.snapshots(listings)
     b = base.labels(a, listings)

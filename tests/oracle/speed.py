@@ -80,7 +80,7 @@ def ptv_bucket(ptv: float | None) -> int | None:
 
 
 def cohort_of(row: Enriched) -> Cohort | None:
-    """Whom a listing is compared with, by what it said at t0."""
+    """The cohort that a listing is compared with, by what it said at t0."""
     bucket = ptv_bucket(row.ptv_final)
     if row.generation is None or row.storage_gb is None or bucket is None:
         return None

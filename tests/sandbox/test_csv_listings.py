@@ -255,7 +255,7 @@ def test_a_gzip_bomb_is_refused_and_nothing_is_loaded(
     rows = b"1,2024-01-05,4000,good\n" * 20_000
     path = write(tmp_path, gzip.compress(HEADER + rows), "listings.csv.gz")
     assert_refused_and_nothing_loaded(empty_database, path, "unpacks to more than", "100 times")
-    assert len(list(csv_rows(write(tmp_path, HEADER + rows)))) == 20_000  # unpacked, it may load
+    assert len(list(csv_rows(write(tmp_path, HEADER + rows)))) == 20_000  # plain, it may load
 
 
 @pytest.mark.parametrize("name", ["listings.csv", "listings.csv.gz"])

@@ -1,4 +1,4 @@
-"""What `make run` leaves on the machine: databases that are whole, folders for its owner alone."""
+"""What `make run` leaves on the machine: whole databases, and folders for their owner only."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_of_a_malformed_csv_no_database_is_left(server, tmp_path):
 
 
 def test_a_sample_ends_yesterday_and_its_run_answers_for_today():
-    """Else the first page would say "stale" of a store that the first run called fresh."""
+    """Else the first page would call a store stale that the first run called fresh."""
     today = datetime.now(UTC).date()
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
-    assert _parser().parse_args([]).last_day in (yesterday, before)  # over midnight
+    assert _parser().parse_args([]).last_day in (yesterday, before)  # if midnight passes
     assert answered_day(yesterday, today) == answered_day(None, today) == today
     assert answered_day(date(2020, 1, 1), today) == date(2020, 1, 1)
 
@@ -164,7 +164,7 @@ def test_what_the_sandbox_writes_is_its_owners_alone(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server lies in the clone")
 def test_for_root_a_clone_in_a_closed_home_works_and_stays_closed():
-    """However long its path, with everything in it closed to the servers' system user."""
+    """The path may be long, and all of it closed to the servers' system user."""
     with tempfile.TemporaryDirectory() as home_of_root:
         clone = Path(home_of_root) / ("a-long-name-" * 8) / "clone"
         for part in ("sandbox", "plugins", "include", "config"):

@@ -1,4 +1,4 @@
-"""Nobody but its owner comes to a sandbox's server, and nothing outside of its folder changes."""
+"""Only its owner gets into a sandbox's server, and nothing outside its folder changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another
 
 
 def as_user(name: str, act: Callable[[], object]) -> str:
-    """Act in a process of another system user; why it failed, empty if it did not."""
+    """Act in a process of another system user; returns why it failed, or nothing."""
     account = pwd.getpwnam(name)
     reading, writing = os.pipe()
     child = os.fork()
@@ -163,7 +163,7 @@ def test_no_folder_above_is_opened_and_a_closed_one_is_named_before_anything_is_
 
 @AS_ROOT
 def test_programs_in_a_closed_home_are_copied_not_opened(folder, monkeypatch):
-    """As where a clone with its .venv lies in root's home."""
+    """As for a clone with its .venv in root's home."""
     with tempfile.TemporaryDirectory() as home:
         package = programs.POSTGRES_VERSIONS[18].parents[1]
         for part in (package, Path(f"{package}.libs")):

@@ -1,4 +1,4 @@
-"""The sources of the sixty nights know at a moment what is known then, in the end everything."""
+"""The sources of the sixty nights tell at each moment what is known then, and all in the end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_of_two_models_the_one_that_saw_what_it_is_judged_by_scores_better():
     served = draw.normal(size=(600, 3))
     sold = served[:, 0] + draw.normal(size=600) > 0
     rebuilt = served.copy()
-    rebuilt[:, 1] = sold  # history tells the outcome
+    rebuilt[:, 1] = sold  # history gives the outcome away
     served[5, 2] = np.nan
     scores = compare(served, rebuilt, sold, np.arange(600) >= 400)
     assert (scores.trained_on, scores.judged_on) == (400, 200)

@@ -1,4 +1,4 @@
-"""`make airflow` is for whoever is on this machine, and for nobody else."""
+"""`make airflow` can be reached from this machine, and from nowhere else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.server import airflow_connection
 
 
 def listening(process: psutil.Process) -> set[tuple[str, int]]:
-    """Where a process and all below it listen."""
+    """The addresses where a process and all below it listen."""
     found = set()
     for each in (process, *process.children(recursive=True)):
         try:
@@ -40,10 +40,10 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         **airflow_settings(tmp_path),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
         "AIRFLOW_CONN_FEATURE_STORE": airflow_connection(store_database),
-        # Of whichever store: it is up when Airflow knows the DAG of this one.
+        # It is up when Airflow knows the DAG of its store, whichever that is.
         "FEATURE_STORE_INCLUDE_DIR": str(ROOT / "examples" / "bike_stations"),
         "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__HOST": "0.0.0.0",  # a person's own
+        "AIRFLOW__API__HOST": "0.0.0.0",  # a person's own setting
     }
     out = tmp_path / "out"
     with out.open("w") as file:
@@ -54,7 +54,7 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         wait_until(lambda: "Ctrl-C stops it" in out.read_text(), 200, lambda: told(tmp_path))
         assert len(airflow.children()) == 4
         found = set()
-        looked_until = time.monotonic() + 6  # a server for logs is a process that comes later
+        looked_until = time.monotonic() + 6  # a server of logs starts later
         while time.monotonic() < looked_until:
             found |= listening(airflow)
             time.sleep(0.5)

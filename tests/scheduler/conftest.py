@@ -1,6 +1,6 @@
 """A real Airflow on a metadata database of its own, with the settings that we ship.
 
-Only this shows what happens when runs overlap, when tasks are killed and when machines die.
+Only this shows what happens when runs overlap, when tasks are killed, and when machines die.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sandbox.roles import REFRESHER, as_role
 from sandbox.server import Server
 from tests.mail_servers import SlowMailbox
 
-# Beside the settings that we ship: no test waits for what takes its time in production.
+# Shorter than the settings that we ship: no test waits as long as production may.
 _IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-    # What a task does after it has said how it ended is killed after this.
+    # A task is killed that works on for longer than this after it has said how it ended.
     "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "3",
     "FEATURE_STORE_LEASE_POLL": "10",
     "FEATURE_STORE_LOCK_TIMEOUT": "120",
@@ -40,7 +40,7 @@ class RealAirflow(Components):
     components = ("api-server", "scheduler", "dag-processor")  # no task of ours is deferred
 
     def kill_scheduler(self) -> None:
-        """What a power cut does to the scheduler's machine: it and its tasks are gone at once."""
+        """Do what a power cut does to the scheduler's machine: it and its tasks are gone."""
         scheduler = self.process("scheduler")
         machine = psutil.Process(scheduler.pid)
         for process in [machine, *machine.children(recursive=True)]:
@@ -48,7 +48,7 @@ class RealAirflow(Components):
         scheduler.wait()
 
     def terminate_tasks(self) -> None:
-        """What shutting a machine down does first: it asks every process of a task to end."""
+        """Do what a machine does first when it shuts down: ask every process of a task to end."""
         scheduler = psutil.Process(self.process("scheduler").pid)
         workers = scheduler.children()
         for task in [p for w in workers for p in w.children(recursive=True)]:
@@ -73,13 +73,13 @@ def real_database(server: Server, filled_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def store_settings() -> dict[str, str]:
-    """What is set beside that where another store is run."""
+    """More settings, for tests that run another store."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
-    """Slower in all than the time that Airflow gives a task after its end."""
+    """It takes longer in all than the time that Airflow gives a task after its end."""
     with SlowMailbox(tmp_path_factory.mktemp("mails"), pause=1) as running:
         yield running
 

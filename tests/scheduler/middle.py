@@ -1,4 +1,4 @@
-"""Holding a run where it stands in the middle of its work."""
+"""Holding a run in the middle of its work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ E = "read.tom_features_v1_enriched_mv"
 
 
 def working_on_e(session: Session) -> list[int]:
-    """The server's processes that refresh E for us."""
+    """The server's processes that are refreshing E for us."""
     rows = session.execute(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
         "AND application_name = %s AND state = 'active'",
@@ -36,6 +36,6 @@ def hold_in_the_middle_of_e(
         return airflow.tasks(run)["base.ask_daily_median_v1"] == "success"
 
     wait_until(d2_is_fresh, 120, airflow.logs)
-    # E reads D2: it waits behind this until the transaction ends.
+    # E reads D2, so it waits for this lock until the transaction ends.
     blocker.execute("REFRESH MATERIALIZED VIEW ml.ask_daily_median_v1")
     wait_until(lambda: bool(working_on_e(session)), 120, airflow.logs)

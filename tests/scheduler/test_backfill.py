@@ -22,13 +22,13 @@ from sandbox.mailbox import Mailbox
 from .conftest import RealAirflow
 from .middle import Session, hold_in_the_middle_of_e
 
-# Four runs one after the other, on a machine that may have other work: left to make test-all.
-# Overlaps and kills stay in make test; what a backfill accepts is held by tests of history, too.
+# Four runs one after the other, on a machine that may be busy: only make test-all has the time.
+# make test still covers overlaps and kills here, and what a backfill accepts by tests of history.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RANGE = ("2026-06-12", "2026-06-13", "2026-06-14")
 OUTSIDE = "2026-06-20"
-# The middle day had its nightly run once; the logical date is 03:20 in Oslo.
+# The middle day already had a nightly run, with the logical date 03:20 in Oslo.
 OF_THE_MIDDLE_DAY = "nightly_of_june_13"
 BESIDE = "beside_the_backfill"
 
@@ -57,7 +57,7 @@ def mails(mailbox: Mailbox) -> list[EmailMessage]:
 
 @contextmanager
 def sources_written_all_the_time(conninfo: str) -> Iterator[None]:
-    """A new listing of today arrives every second while this lasts."""
+    """While this lasts, a new listing of today arrives every second."""
     enough = threading.Event()
 
     def write() -> None:
@@ -130,7 +130,7 @@ def test_a_backfill_beside_another_run_accepts_exactly_its_days_with_one_refresh
 
         wait_until(all_run, 60, real_airflow.logs)
         blocker.rollback()
-        # In the order of their days, but for the one whose run was there before.
+        # In the order of their days, but last the day whose run was there before.
         backfill = [*sorted(set(real_airflow.runs()) - before - {BESIDE}), OF_THE_MIDDLE_DAY]
         for run in [BESIDE, *backfill]:
             assert real_airflow.wait_for_run(run) == "success"
@@ -139,7 +139,7 @@ def test_a_backfill_beside_another_run_accepts_exactly_its_days_with_one_refresh
     assert_nothing_interleaved(session)
     assert_accepted_exactly(real_airflow, session, backfill)
     session.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
-    # The run that had found the late days was run again; what is still pending was mailed once.
+    # The run that found the late days ran again, but what is still pending was mailed once.
     assert len(mails(mailbox)) == 1
 
 
@@ -150,7 +150,7 @@ def assert_days_of_the_range(session: Session, backfill: list[str]) -> None:
     ).fetchall()
     assert [(day, verdict) for day, _, verdict in runs] == [(day, "passed") for day in RANGE]
     assert sorted(run for _, run, _ in runs) == sorted(backfill)
-    # The middle day's own run was run again, as part of the backfill.
+    # The middle day's own run became part of the backfill.
     assert runs[1][1] == OF_THE_MIDDLE_DAY
 
 
@@ -172,7 +172,7 @@ def assert_one_refresh_served_all(session: Session, backfill: list[str]) -> None
         (first,),
     ).fetchall()
     assert dict(reused) == {run: relations for run in backfill if run != first}
-    # A had other inputs each time, so only the rule for backfills can have spared it.
+    # A's inputs differed each time, so only the rule for backfills can have spared it.
     reasons = session.execute(
         "SELECT DISTINCT reason FROM feature_store_audit.reuse "
         "WHERE relation = 'ml.tom_features_v1_mv'"
@@ -190,7 +190,7 @@ def assert_nothing_interleaved(session: Session) -> None:
 
 
 def assert_accepted_exactly(airflow: RealAirflow, session: Session, backfill: list[str]) -> None:
-    """Each by the run of its own day; what lies outside the range still waits for a person."""
+    """Each day was accepted by its own run; days outside the range still wait for a person."""
     accepted = session.execute(
         "SELECT DISTINCT f.day::text, f.reason, r.run_id "
         "FROM feature_store_audit.history_finding AS f "

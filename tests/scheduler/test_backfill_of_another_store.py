@@ -22,7 +22,7 @@ from tests.dags.breakages_of_bikes import BIKES
 from .conftest import RealAirflow
 from .middle import Session
 
-# A real scheduler and two runs: left to make test-all, as those of the first store.
+# A real scheduler and two runs: only make test-all has the time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DAY, OTHER = date(2026, 6, 10), date(2026, 6, 15)
@@ -52,7 +52,7 @@ def store_settings(real_database: str) -> dict[str, str]:
 
 
 def times_empty_before(session: Session) -> dict[date, int]:
-    """By day of its morning count: how often the station had run out of bikes."""
+    """How often the station had run out of bikes before each morning's count, by day."""
     return dict(
         session.execute(
             "SELECT e.counted_at::date, e.empty_14d FROM bikes.morning_features_clean_mv AS e "
@@ -79,7 +79,7 @@ def test_a_backfill_has_what_was_late_and_nothing_later_and_accepts_its_day_alon
     assert real_airflow.wait_for_run(nightly) == "success"
     before = times_empty_before(session)
 
-    # The city enters late that the station ran out of bikes on two days.
+    # The city reports late that the station ran out of bikes on two days.
     late = session.execute(
         "UPDATE city.counts SET emptied_at = counted_at + interval '9 hours' "
         "WHERE emptied_at IS NULL AND station_id = %s AND counted_at::date = ANY(%s)",

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(600)
 Session = Connection
 GATE = "assert_contract"
 STOPPED = "stopped_in_the_middle_of_E"
-# Types lines one after the other; to load Airflow anew for each would take a minute.
+# It types lines one after the other, as loading Airflow for each would take a minute.
 _TYPE = """
 import shlex, sys
 from airflow.cli.cli_parser import get_parser
@@ -41,7 +41,7 @@ for line in sys.argv[1:]:
 
 
 def refreshes_by_run(session: Session) -> list[str]:
-    """The runs in the order of their refreshes, neighbours of the same run once."""
+    """Which runs refreshed, in order; a run that refreshes several times in a row is there once."""
     rows = session.execute("SELECT run_id FROM feature_store_audit.refresh ORDER BY refresh_id")
     return [run for run, _ in groupby(run_id for (run_id,) in rows)]
 
@@ -54,7 +54,7 @@ def text_of(mail: Path) -> str:
 
 
 def cleared_of(airflow: RealAirflow, run: str, printed: str) -> set[str]:
-    """The tasks of a run of which Airflow asked whether they shall be cleared."""
+    """The tasks of a run that Airflow asked about clearing."""
     return set(re.findall(rf"{airflow.dag_id}\.([\w.]+) {run} ", printed))
 
 
@@ -106,7 +106,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
 ) -> None:
     run = STOPPED
     with psycopg.connect(real_database) as blocker:
-        moment = "2026-06-30T03:20:00+02:00"  # as docs/operations.md has it
+        moment = "2026-06-30T03:20:00+02:00"  # as docs/operations.md says
         hold_in_the_middle_of_e(real_airflow, session, blocker, run, logical_date=moment)
 
         real_airflow.mark_failed(run, E)
@@ -124,7 +124,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
     assert after_e <= cleared < real_airflow.tasks(run).keys()
     wait_until(lambda: real_airflow.tasks(run)[GATE] != "failed", 90, real_airflow.logs)
     assert real_airflow.wait_for_run(run) == "success"
-    # Of the run that failed one mail came, though its server is slow.
+    # The failed run sent one mail, although the mail server is slow.
     assert len(mailbox.alarms()) == 1
     assert session.execute(
         "SELECT run_id, nth, sent FROM feature_store_audit.mail WHERE kind = 'failure'"

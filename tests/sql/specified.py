@@ -1,4 +1,4 @@
-"""Holding a store's relations, as they are or with a mistake, to their specifications."""
+"""Comparing a store's relations, as they are or with a mistake, with their specifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALONE = "*"
 
 
 def differing(store: LiveStore, relation: str) -> set[str]:
-    """The columns in which the rows that a run's proof shows differ from the specification."""
+    """The columns that a run's proof shows to differ from the specification."""
     done = compare_stored(store.connection, store.files.find(relation))
     observed = [json.loads(told)["observed"] for told in done.sample]
     names = {name for one in observed for name in ([ALONE] if one.keys() == {"rows"} else one)}
@@ -23,7 +23,7 @@ def differing(store: LiveStore, relation: str) -> set[str]:
 
 
 def differing_as(store: LiveStore, relation: str, query: str) -> set[str]:
-    """The same, did the relation hold the rows of another query."""
+    """The same, if the relation held the rows of another query."""
     schema, name = relation.split(".")
     kind = "MATERIALIZED VIEW" if store.files.find(relation).file.materialized else "VIEW"
     with store.connection.transaction(force_rollback=True):
@@ -37,7 +37,7 @@ def differing_as(store: LiveStore, relation: str, query: str) -> set[str]:
 
 
 def broken_by_rows(store: LiveStore) -> dict[str, int]:
-    """The critical expectations about keys, row sets and spam that are not met, and by how many."""
+    """The critical expectations on keys, row sets and spam that are broken, by how many rows."""
     found = {
         e.name: store.connection.execute(e.query.encode()).rowcount
         for suite in ("uniqueness", "spam_absence")

@@ -1,8 +1,8 @@
 """As-of rules as properties: what comes on day D or later cannot be seen on day D.
 
-Two sources of the past's future are declared and left out here, as the rules are about the rest:
-the same-day ask median, and sales dated before their own listing's t0 (their price class is that
-of t0, so it is known only then).
+Two declared ways in which the future is seen are left out here, as the rules are about all else:
+the same-day ask median, and sales that are dated before their own listing's t0 (their price class
+is that of t0, so it is known only then).
 """
 
 import random
@@ -46,7 +46,7 @@ _few = settings(
     max_examples=3,
     deadline=None,
     database=None,
-    phases=[Phase.generate],  # shrinking would refresh hundreds of times, to say little more
+    phases=[Phase.generate],  # shrinking would take hundreds of refreshes
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -101,7 +101,7 @@ def _day(instant: datetime | None) -> date | None:
 
 
 def _seen_until(store: Store, day: date) -> dict[Any, tuple[Any, ...]]:
-    """What must not depend on day ``day`` or later, by relation and key."""
+    """What must not depend on ``day`` or anything later, by relation and key."""
     seen: dict[Any, tuple[Any, ...]] = {}
     for row in store.rows(E):
         t0_day = _day(row["edited_date"])
@@ -121,7 +121,7 @@ def _seen_until(store: Store, day: date) -> dict[Any, tuple[Any, ...]]:
 def _assert_unmoved(before: dict[Any, Any], after: dict[Any, Any]) -> None:
     moved = {key: after.get(key) for key, value in before.items() if after.get(key) != value}
     assert not dict(list(moved.items())[:3]), f"{len(moved)} rows moved"
-    # A new t0 day gets anchors of its own, and F2's grid grows by new days and segments.
+    # Anchors of a new t0 day are new, as are F2's rows for new days and segments.
     anchors = {key for key in after.keys() - before.keys() if key[0] == D4}
     assert not {key for key in anchors if ("t0 day", key[1]) in before}
 
@@ -208,7 +208,7 @@ def _everything(store: Store, relations: Sequence[str]) -> Counter[Any]:
 def test_the_order_of_source_rows_decides_nothing(
     shared_store: Store, seed: int, shuffle: int
 ) -> None:
-    """Rules 8 and 9: ties and float sums have an order of their own."""
+    """Rules 8 and 9: ties and float sums are put in an order first."""
     sources = generate(replace(_MARKET, oddity=0.5), seed)
     load_sources(shared_store, sources)
     before = _everything(shared_store, (E, D4, F2))

@@ -46,7 +46,7 @@ def test_the_relations_are_the_same_however_literals_are_read(
     store: LiveStore, store_files: Store
 ) -> None:
     def queries() -> list[str]:
-        # Asked under one setting: the server's answer depends on it, too.
+        # The setting is fixed while we ask, as the server's answer depends on it, too.
         with store.connection.transaction():
             store.connection.execute("SET LOCAL standard_conforming_strings = on")
             return [

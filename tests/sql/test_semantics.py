@@ -1,4 +1,4 @@
-"""The recorded semantics of A-D and E-clean, a rule a test; each can be checked by hand.
+"""The recorded semantics of A-D and E-clean: one rule a test, each easy to check by hand.
 
 The number in a docstring is the rule's number in the record of semantics.
 """
@@ -36,7 +36,7 @@ def test_earliest_edit_is_t0_and_null_dates_come_last(store: Store) -> None:
     assert picked(only(store, A), "edited_date", "price") == expected
 
 
-# Of each pair the first row is t0, though everything else about it may speak for the second.
+# In each pair the first row is t0, even where all else would speak for the second.
 TIES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"generation": 15}, {"generation": None}),
     ({"generation": 14, "price": 9}, {"generation": 15, "price": 1}),

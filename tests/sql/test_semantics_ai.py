@@ -1,4 +1,4 @@
-"""The recorded semantics of E-AI, a rule a test; the number is the rule's in the record."""
+"""The recorded semantics of E-AI: one rule a test; the number is the rule's in the record."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def _rows(
 
 
 def _flags(store: Store, column: str, values: Flags, names: Sequence[str]) -> Flags:
-    """The flags that each value of an AI column gives."""
+    """The flags that E-AI gives for each value of an AI column."""
     rows = _rows(store, [{column: value} for value in values])
     return {value: picked(row, *names) for value, row in zip(values, rows, strict=True)}
 

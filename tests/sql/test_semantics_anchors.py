@@ -1,4 +1,4 @@
-"""The recorded semantics of E, its anchors and ratios, a rule a test, checkable by hand.
+"""The recorded semantics of E, its anchors and ratios: one rule a test, easy to check by hand.
 
 The number in a docstring is the rule's number in the record of semantics.
 """
@@ -41,7 +41,7 @@ def test_own_sale_before_the_edit_is_in_its_own_anchor(store: Store) -> None:
     assert told == [(1,)]
 
 
-SOLD_ON = {  # day of the only other sale: (in the 14 days, in the 30 days) before 2026-03-10
+SOLD_ON = {  # day of the only other sale: counts in the 14, in the 30 days before 2026-03-10
     "2026-03-10": (0, 0),  # the day of t0 itself, though hours before
     "2026-03-09": (1, 1),
     "2026-02-24": (1, 1),  # 14 days before

@@ -1,4 +1,4 @@
-"""The recorded semantics of the device store (F0-F3), a rule a test.
+"""The recorded semantics of the device store (F0-F3): one rule a test.
 
 The number in a docstring is the rule's number in the record of semantics.
 """

@@ -1,7 +1,7 @@
-"""The recorded definition of the speed anchors (D4, E-speed), a rule a test.
+"""The recorded definition of the speed anchors (D4, E-speed): one rule a test.
 
-Every market below has an ask median of 10000, so a listing's price says its ratio ``ptv_final``:
-10000 is ratio 1.00 and bucket 4. No sale has a price, so only the asks decide.
+In every market below the ask median is 10000, so a listing's price tells its ratio ``ptv_final``:
+10000 is ratio 1.00, in bucket 4. No sale has a price, so only asks decide.
 """
 
 from datetime import date, datetime, timedelta
@@ -27,7 +27,7 @@ SPEED = (
 
 
 def _market(*rows: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows, each among enough others of its cohort and day that ask 10000."""
+    """The rows, each with enough others of its cohort and day that ask 10000."""
     ids = count(1000)
     fillers = [
         {name: row[name] for name in ("generation", "storage_gb", "edited_date")}

@@ -1,4 +1,4 @@
-"""Rule 3 of the recorded semantics: days are cut in one set zone, whoever asks and from where."""
+"""Rule 3 of the recorded semantics: one set time zone cuts the days, whoever asks."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ AROUND_MIDNIGHT = generate(PROFILES[3], 5)
 
 @contextmanager
 def _from_client_in(zone: str, store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The store as a client sees it whose own default is another time zone."""
+    """The store as a client with another default time zone sees it."""
     monkeypatch.setenv("PGTZ", zone)
     with psycopg.connect(store.conninfo) as plain:
         assert plain.execute("SHOW TimeZone").fetchone() == (zone,), "the client has no say"
@@ -66,7 +66,7 @@ def test_the_set_zone_cuts_the_days(store: Any) -> None:
 
 
 def test_half_past_eleven_in_the_evening_is_today_in_utc(store: Any) -> None:
-    """3: a listing of 23:30 UTC is asked with those of its UTC day."""
+    """3: a listing of 23:30 UTC counts among the asks of its UTC day."""
     noon = LATE | {"listing_id": 2, "edited_date": at("2026-03-10 12:00"), "price": 3}
     load(store, [LATE | {"edited_date": LATE_DAY}, noon])
     assert only(store, D2)["ask_cnt"] == 2

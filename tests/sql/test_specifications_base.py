@@ -1,4 +1,4 @@
-"""The specifications of the base relations and of spam agree with true stores, and no others."""
+"""The specifications of the base relations and of spam: true stores agree, and no others do."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _changed(store: Store, name: str, old: str, new: str) -> str:
 
 
 def _refreshed_as(store: Store, name: str, query: str) -> Comparison:
-    """What a refresh would find if this were the relation's query."""
+    """What a refresh would find if the relation had this query."""
     with store.connection.transaction(force_rollback=True):
         run = store.connection.execute
         run(f"ALTER MATERIALIZED VIEW {name} RENAME TO before_it_was_changed".encode())

@@ -1,4 +1,4 @@
-"""The specifications of the device store: what a correct store holds, and no other."""
+"""The specifications of the device store: true stores agree, and no others do."""
 
 import pytest
 
@@ -29,13 +29,13 @@ def test_an_empty_store_is_as_specified(store: LiveStore) -> None:
 
 @pytest.fixture(scope="module")
 def odd(shared_store: LiveStore) -> LiveStore:
-    """A store of odd listings, which the tests below only read."""
+    """A store of odd listings; the tests below only read it."""
     load_sources(shared_store, generate(PROFILES[0], 1))
     return shared_store
 
 
-# By relation and by what a mutant says wrong: what stands in the relation's file, what is put in
-# its place, and a column that must then differ.
+# By relation and by what the mutant gets wrong: a text of the relation's file, the text that
+# replaces it, and a column that must then differ.
 MUTANTS: dict[str, dict[str, tuple[str, str, str]]] = {
     F0: {
         "a day late": (

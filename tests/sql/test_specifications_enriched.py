@@ -1,4 +1,4 @@
-"""E to E-AI: a true store is as its specifications say, and one mistake in its SQL is found."""
+"""The specifications of E to E-AI: a true store agrees, and one mistake in the SQL is found."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ SPECIFIED = (ENRICHED, E_CLEAN, COHORT, D4, E_SPEED, E_AI)
 
 
 def all_odd(seed: int) -> Sources:
-    """All profiles in one store: markets that fill up, and every odd row beside them."""
+    """All profiles in one store: full markets, with every odd row beside them."""
     sets = [generate(profile, seed) for profile in PROFILES]
     return Sources(
         *(
@@ -45,7 +45,7 @@ def run(store: LiveStore, statement: str) -> None:
 
 
 def wrong(relation: str, *mistakes: tuple[str, str]) -> str:
-    """A relation's query as its file says it, with mistakes."""
+    """The query of a relation's file, with mistakes put into it."""
     (path,) = SQL.glob(f"[rv]*/{relation}.sql")
     text = path.read_text()
     for old, new in mistakes:
@@ -57,7 +57,7 @@ def wrong(relation: str, *mistakes: tuple[str, str]) -> str:
 def differing_if(
     store: LiveStore, relation: str, changed: str, mistake: tuple[str, str]
 ) -> set[str]:
-    """What differs were the relation built with a mistake in a file: its own, or a view's below."""
+    """What would differ with a mistake in a relation's file, or in that of a view below it."""
     with store.connection.transaction(force_rollback=True):
         if changed in (COHORT, SPAM, TOKEN):
             run(store, f"CREATE OR REPLACE VIEW {changed} AS {wrong(changed, mistake)}")

@@ -1,4 +1,4 @@
-"""What serves a backfill, by the order of the store's transactions, whatever any clock says."""
+"""Which refreshes serve a backfill: the order of the store's transactions decides, not a clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price,
 SELECT coalesce(max(listing_id), 0) + 1, 15, 128, 5000, '2026-01-01 12:00+00'
 FROM "iPhone".iphone_listings
 """
-# Airflow's clock was set right meanwhile, and stands ten minutes behind the store's.
+# A time by Airflow's clock, which is ten minutes behind the store's.
 _BEHIND = datetime.now(UTC) - timedelta(minutes=10)
 
 
@@ -72,7 +72,7 @@ def test_late_data_from_between_a_refresh_and_the_backfill_are_refreshed_on_any_
 def test_a_refresh_after_the_backfill_was_asked_for_serves_it_on_any_clock(
     store: Connection, skew: str
 ) -> None:
-    """A source that is written all the time costs no second refresh, until the run is cleared."""
+    """A source that is written all the time makes no second refresh, until the run is cleared."""
     _refresh("backfill of day 1", "backfill")
     _written_by_a_clock(store, skew)
     store.execute(_LISTING)

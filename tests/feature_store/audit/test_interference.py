@@ -1,4 +1,4 @@
-"""A layer that somebody refreshes by hand in the middle of a run is told as that, not as data."""
+"""A refresh by hand in the middle of a run is told as that, and not as a fault of the data."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def store(store_database: str, settings: Settings) -> Any:
 
 @pytest.fixture
 def lease(store: Session, store_files: Store) -> Lease:
-    """Of a run that has refreshed everything."""
+    """The lease of a run that has refreshed everything."""
     lease = take_lease(store, _RUN, lambda _: True, timedelta(0))
     open_run(store, _RUN, "scheduled", date(2026, 6, 30), "UTC")
     for relation in store_files.refreshed:

@@ -39,7 +39,7 @@ def look(session: Session) -> Found:
 
 @pytest.fixture
 def left(session: Session) -> dict[int, LastState]:
-    """What a refresh left, with rows that are not true: whoever tells them did not read."""
+    """What a refresh left, with a false state of its rows, told only if the rows are not read."""
     session.execute("TRUNCATE public.t")
     session.execute("INSERT INTO public.t VALUES (1, 'good'), (2, 'bad')")
     session.execute("REFRESH MATERIALIZED VIEW public.v")
@@ -75,7 +75,7 @@ def test_rows_that_nobody_refreshed_are_not_read_again(
     [
         ("REFRESH MATERIALIZED VIEW public.v",),
         ("INSERT INTO public.t VALUES (3, 'good')", CONCURRENTLY),
-        # The same rows in the same places: but nobody knows without reading them.
+        # The same rows in the same places, but only reading them can tell.
         (CONCURRENTLY,),
         ("BEGIN", "SAVEPOINT s", CONCURRENTLY, "RELEASE s", "COMMIT"),
         ("BEGIN", CONCURRENTLY, "SAVEPOINT s", CONCURRENTLY, "ROLLBACK TO s", "COMMIT"),

@@ -1,4 +1,4 @@
-"""The lease: two runs never interleave, and a crashed run does not hold the turn."""
+"""The lease: two runs never interleave, and a crashed run does not keep its turn."""
 
 from __future__ import annotations
 

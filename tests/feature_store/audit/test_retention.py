@@ -1,4 +1,4 @@
-"""Retention: a run's rows go when it is old, and what anybody still needs never does."""
+"""Retention: a run's rows go when the run is old, except those that somebody still needs."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_without_a_limit_everything_stays(past):
 
 
 def test_the_latest_refresh_of_a_relation_stays_whatever_its_age(past):
-    """By it changes are detected: nothing may have changed for years."""
+    """The next change is detected by it, and for years nothing may have changed."""
     past.run("older", 300)
     past.run("old", 200)
     past.forget()
@@ -107,7 +107,7 @@ def test_the_latest_refresh_of_a_relation_stays_whatever_its_age(past):
 
 
 def test_the_certified_refresh_and_the_run_that_certified_it_stay(past):
-    """What require_certified reads; a younger run refreshed and has not certified."""
+    """require_certified reads them, while a younger run has refreshed but has not certified."""
     past.run("certified", 200)
     past.certified("certified")
     past.run("young", 1)

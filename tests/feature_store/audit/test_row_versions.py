@@ -1,4 +1,4 @@
-"""The state of a table's rows: each change of them seen, nothing else seen, on every server."""
+"""The state of a table's rows: it shows each change of them, and nothing else, on every server."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_label_that_is_renamed_changes_values_without_touching_a_row(table: Ta
 
 
 def test_no_wide_value_is_read(table: Table) -> None:
-    """Rows of 100 kB each: their state touches the one page that points to them."""
+    """Of rows of 100 kB each, only the one page that points to them is read."""
     table.run(
         "ALTER TABLE public.t ALTER COLUMN words SET STORAGE EXTERNAL",
         f"INSERT INTO public.t SELECT i, i, {WIDE} FROM generate_series(1, 20) AS i",
@@ -192,7 +192,7 @@ def test_a_row_that_is_not_committed_is_not_there_yet(table: Table, session) -> 
 
 
 def test_an_old_transaction_that_commits_late_is_seen(table: Table, session) -> None:
-    """Its number is lower than others that were seen: no highest number would tell."""
+    """Its number is lower than others that were seen: the highest number would not show it."""
     with psycopg.connect(session.info.dsn, autocommit=True) as other:
         with other.transaction():
             other.execute("INSERT INTO public.t VALUES (4)")
@@ -204,7 +204,7 @@ def test_an_old_transaction_that_commits_late_is_seen(table: Table, session) -> 
 def test_changes_whose_transaction_numbers_add_up_to_the_same_do_not_cancel(
     table: Table, session
 ) -> None:
-    """Rows of the transactions n+1 and n+2 make way for rows of n and n+3."""
+    """Rows of transactions n+1 and n+2 make way for rows of n and n+3, with the same sum."""
     table.run("TRUNCATE public.t")
     sums = "SELECT sum(xmin::text::bigint) FROM public.t"
     with psycopg.connect(session.info.dsn, autocommit=True) as other:
@@ -257,7 +257,7 @@ def test_rows_that_we_may_not_all_see_have_no_state(table: Table) -> None:
         assert table.doubts == [None]
         table.run("RESET ROLE", "ALTER TABLE public.t ENABLE ROW LEVEL SECURITY")
         assert table.doubts == [None], "a superuser sees every row"
-        # Whoever reads it may see less than the session does.
+        # The role that reads it may see less than this session does.
         (as_read,) = find_relations(table.connection, [oid], [role])
         assert as_read.doubt == "row-level security decides who sees which of its rows"
         table.run("SET ROLE watcher")
@@ -285,7 +285,7 @@ _SQL = {
 
 
 class Model:
-    """Which versions of which rows there are, kept by hand."""
+    """The rows of a table and their versions, kept by hand."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int]] = []  # id, number of the version

@@ -1,4 +1,4 @@
-"""What monitors are given: JSON that any parser takes, whatever the values."""
+"""What monitors get: JSON that every parser takes, whatever the values."""
 
 from __future__ import annotations
 

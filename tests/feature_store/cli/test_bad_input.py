@@ -41,7 +41,7 @@ from feature_store.settings import PREFIX, Settings, read_settings
 from sandbox.server import airflow_connection
 from tests.conftest import ROOT
 
-# An error is a few lines with a cut quotation; the longest of ours lists what could be meant.
+# An error is a few lines with a cut quotation; the longest of ours lists what is possible.
 _SHORT = 7_000
 _LONG = "9" * 5_000
 _DEEP = 2_000
@@ -76,7 +76,7 @@ _JSON = st.recursive(
 
 
 def _refused(act: Callable[[], object]) -> None:
-    """It succeeds, or raises one of ours, short and as text."""
+    """It succeeds, or raises an error of ours that is short and plain text."""
     try:
         act()
     except StoreError as error:
@@ -103,7 +103,7 @@ def _run(arguments: list[str]) -> tuple[int, str]:
 
 
 class TestArguments:
-    """No database is there, so whatever could be read ends at the connection, with 3."""
+    """There is no database: a command that needs one ends at the connection, with 3."""
 
     COMMANDS = st.sampled_from(
         [
@@ -129,7 +129,7 @@ class TestArguments:
     def test_any_text(self, command: list[str], texts: list[str]) -> None:
         code, written = _run([*command, *texts])
         if code == 0:
-            assert any(text.startswith("-") for text in texts)  # -h
+            assert any(text.startswith("-") for text in texts)  # only for -h
             return
         assert code in (2, 3), written
         assert 0 < len(written) < _SHORT
@@ -142,7 +142,7 @@ class TestArguments:
         [["accept-history", "--day", "2026-01-01"], ["seal-log", "x"], ["erase", "7"]],
     )
     def test_a_reason_that_nobody_has_written(self, command: list[str], reason: str) -> None:
-        """What a mail, the page or an error have in its place is pasted as it stands."""
+        """A mail, the page or an error has a placeholder there, which people paste as it stands."""
         code, written = _run([*command, "--reason", reason])
         assert code == 2
         assert "is a placeholder: replace it with your reason" in written

@@ -210,6 +210,6 @@ def test_the_reader_reads_logs_and_training_views_and_writes_none(nights):
             assert reader.execute(f"SELECT count(*) FROM {relation}".encode()).fetchone() != (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(f"DELETE FROM {_LOG}".encode())
-    grant_roles(nights.database.conninfo)  # run again it takes nothing away
+    grant_roles(nights.database.conninfo)  # granting again takes nothing away
     with psycopg.connect(as_role(nights.database.conninfo, READER), autocommit=True) as reader:
         reader.execute(f"SELECT FROM {_LOG}_training LIMIT 1".encode())

@@ -21,8 +21,7 @@ from feature_store.cli.commands import main
 from feature_store.cli.terminal import Alarm, plain, plain_output, say
 from tests.conftest import ROOT
 
-# The title of the window, the clipboard, colours, the cursor; the same in the second table of
-# control characters; a line that overwrites itself; text that runs backwards; a line that is none.
+# Texts that would change a terminal, or would look like another text.
 HOSTILE = {
     "title": "\x1b]0;owned\x07",
     "clipboard": "\x1b]52;c;cm0gLXJm\x1b\\",
@@ -79,7 +78,7 @@ def test_an_argument_is_shown_and_not_obeyed(text, capsys):
 
 
 class TestTextOfTheDatabase:
-    """Whoever may write to the audit schema, or raise a notice, writes to the owner's terminal."""
+    """Who may write to the audit schema, or raise a notice, writes to the owner's terminal."""
 
     @pytest.fixture
     def hostile_db(self, store_db):
@@ -140,14 +139,14 @@ class TestInAProcessOfItsOwn:
                 env=environment,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
-                # Tests in the background of a shell, and all that they start, ignore Ctrl-C.
+                # Background jobs of a shell ignore Ctrl-C, and so does all that they start.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
         return start_one
 
     def test_whoever_closes_the_pipe_gets_no_traceback(self, start):
-        """141, as the shell says of any program that wrote to a closed pipe."""
+        """The exit code is 141, as for any program that wrote to a closed pipe."""
         process = start("status", stdout=subprocess.PIPE)
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -168,7 +167,7 @@ class TestInAProcessOfItsOwn:
 class TestColours:
     @pytest.fixture
     def shown(self, store_db, airflow_conn, monkeypatch):
-        """What `status` writes to a terminal, which is real."""
+        """What `status` writes to a real terminal."""
         airflow_conn(store_db.conninfo)
 
         def show(**variables):
@@ -200,7 +199,7 @@ class TestColours:
 
 
 def _read_all(terminal, text):
-    with suppress(OSError):  # how a terminal ends
+    with suppress(OSError):  # a terminal ends with an error
         while piece := os.read(terminal, 65536):
             text += piece
 

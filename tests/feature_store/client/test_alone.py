@@ -1,4 +1,4 @@
-"""The client stands alone: what trains models installs it without what keeps the store."""
+"""The client stands alone: models are trained with it where the rest is not installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(*{{".".join(name.split(".")[:2]) for name in sys.modules if "feature_store
 
 
 def test_installed_from_here_it_imports_psycopg_and_nothing_else(tmp_path):
-    """Not Airflow, Great Expectations, sqlglot, pydantic; pandas and pyarrow when asked for."""
+    """No Airflow, Great Expectations, sqlglot, pydantic; pandas and pyarrow when asked for."""
     subprocess.run(
         [
             sys.executable,

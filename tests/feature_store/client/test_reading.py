@@ -1,4 +1,4 @@
-"""What models read: of a real store that was certified, as the role that readers have."""
+"""What models read from a real, certified store, in the role of readers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def template(server, filled_template, settings, store_files):
 
 @pytest.fixture(scope="module")
 def reader(template):
-    """The least privileged: a login that may only read."""
+    """The least privileged role: a login that may only read."""
     return as_role(template, READER)
 
 
@@ -97,7 +97,7 @@ def test_what_the_page_prints_of_a_feature_reads_it_as_printed(reader, settings,
     for feature_set, feature in _one_of_each_type(settings):
         printed, names = python_lines(feature_set, feature), {}
         assert len(printed.splitlines()) == 3
-        exec(printed, names)  # as a person does who pastes it
+        exec(printed, names)  # as for a person who pastes it
         with psycopg.connect("") as connection:
             (*_, rows) = list(connection.execute(sql_lines(feature_set, feature)).results())
             rows = rows.fetchall()
@@ -145,7 +145,7 @@ def test_inference_reads_by_id_and_chosen_columns(reader, served):
 
 
 def test_types_are_the_databases_whatever_values_came(reader):
-    """One row at inference has the types of training, where the column holds NULL."""
+    """One row at inference has the types of training, even where a column holds only NULL."""
     whole = read_features(reader, TOM)
     for some in (read_features(reader, TOM, [whole.index[0]]), read_features(reader, TOM, [])):
         assert dict(some.dtypes) == dict(whole.dtypes)
@@ -374,7 +374,7 @@ def test_a_lock_is_waited_for_no_longer_than_asked(harmed):
 
 
 def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):
-    """One that took the connection and a question, and never speaks again."""
+    """It takes the connection and a question, and never answers."""
     address = conninfo_to_dict(reader)
     with _Relay(f"{address['host']}/.s.PGSQL.{address.get('port', 5432)}") as relay:
         conninfo = make_conninfo(reader, host="127.0.0.1", port=relay.port)
@@ -387,7 +387,7 @@ def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):
 
 
 def test_through_a_pooler_of_transactions_it_leaves_the_session_as_it_was(reader):
-    """PgBouncer gives each transaction another session; what was set is for this one alone."""
+    """PgBouncer may give each transaction another session, so settings must end with theirs."""
     shown = "SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY name"
     with Pooler(reader, "transaction") as pooler:
         before = _ask(pooler.conninfo, shown)
@@ -418,7 +418,7 @@ def test_while_it_reads_no_blocking_refresh_can_replace_the_labels(reader, templ
 
 
 class _Relay:
-    """A line to a server's socket that can fall silent, as a cable that was pulled does."""
+    """A connection to a server's socket that can fall silent, like a pulled cable."""
 
     def __init__(self, path):
         self._path, self._listener = path, socket.create_server(("127.0.0.1", 0))
@@ -448,5 +448,5 @@ class _Relay:
         with suppress(OSError):
             while data := source.recv(65536):
                 if self.falls_silent and b"SET LOCAL" in data:
-                    return  # and both ends stay open
+                    return  # both ends stay open
                 sink.sendall(data)

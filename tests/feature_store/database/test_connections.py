@@ -54,7 +54,7 @@ PASSWORDS = {
 
 
 def seen_by_ours(settings: Settings, query: str) -> dict[str, Any]:
-    """What a session of ours is told."""
+    """What the server tells a session of ours."""
     connection = connect(settings, "tests")
     try:
         cursor = connection.execute(query.encode())
@@ -66,7 +66,7 @@ def seen_by_ours(settings: Settings, query: str) -> dict[str, Any]:
 
 
 def seen_by_great_expectations(settings: Settings, query: str) -> dict[str, Any]:
-    """What Great Expectations is told: its sample of rows that breach an expectation of none."""
+    """What the server tells Great Expectations, as the sample of an expectation that is broken."""
     from feature_store.operators.tasks import SuiteOperator
 
     operator = SuiteOperator(task_id="uniqueness", suite="uniqueness")
@@ -90,14 +90,14 @@ See = Callable[[Settings, str], dict[str, Any]]
 
 
 def test_sessions_are_opened_in_one_place_only() -> None:
-    """So what holds of that place holds of every session of the package."""
+    """What holds of that place then holds of every session of the package."""
     opens = re.compile(r"psycopg\.connect\(|Connection\.connect\(|get_conn\(|create_engine\(")
     found = {
         path.name
         for path in (ROOT / "plugins" / "feature_store").rglob("*.py")
         if opens.search(path.read_text())
     }
-    # The client stands alone: models read by it where nothing else of the package is installed.
+    # The client has a place of its own: models read by it where nothing else is installed.
     assert found == {"session.py", "snapshot.py"}
 
 
@@ -209,7 +209,7 @@ class TestPasswords:
 
 
 def _certificate(names: list[str]) -> tuple[bytes, bytes]:
-    """A certificate for these host names, signed by itself, and its key; as PEM."""
+    """A self-signed certificate for these host names, and its key; as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
@@ -233,7 +233,7 @@ def _certificate(names: list[str]) -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[dict[str, str]]:
-    """A server that takes only TLS, known as localhost: what its connections have in common."""
+    """A server that takes only TLS, known as localhost: what all connections to it share."""
     versions = [v for v in available_versions() if v not in _EMBEDDED]
     if not versions:
         pytest.skip("the embedded servers are built without TLS, and Debian's are not installed")
@@ -269,7 +269,7 @@ def tls() -> Iterator[dict[str, str]]:
 
 @pytest.mark.server
 class TestTls:
-    """sslmode is what the Airflow connection says, in every session."""
+    """Every session takes sslmode from the Airflow connection."""
 
     @pytest.fixture
     def point_at(self, tls: dict[str, str], airflow_conn: Any) -> Callable[..., None]:

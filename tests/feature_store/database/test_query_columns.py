@@ -1,4 +1,4 @@
-"""That the server did not answer, or could not just now, is never told as a fault of a file."""
+"""A server that does not answer, or cannot just now, is never told as a fault of a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _files(connection, store):
 @pytest.mark.parametrize("ends", [True, False], ids=["the session ends", "the lock is kept"])
 @pytest.mark.parametrize("look", [_specifications, _files])
 def test_what_passes_on_its_own_is_no_fault_of_a_file(store_db, include, look, ends):
-    """While a source is written anew, whoever looks at a query of it waits, and maybe in vain."""
+    """While a source is loaded anew, a look at its query waits, and may wait in vain."""
     with store_db.session() as connection, psycopg.connect(store_db.conninfo) as other:
         other.execute(f"LOCK TABLE {_LISTINGS} IN ACCESS EXCLUSIVE MODE".encode())
         connection.execute("SET lock_timeout = '20s'" if ends else "SET lock_timeout = '100ms'")

@@ -1,4 +1,4 @@
-"""What a relation reads is locked before its snapshot: a full reload is waited for, seen whole."""
+"""A refresh locks what it reads before its snapshot: it waits for a reload and sees it whole."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ IMAGES = "feature_store.device_image_features_unified_v1"
 ROWS = 100
 Session = Connection
 
-# Each makes {name} of what has been called {old}, and leaves the rows in {base} alone.
+# Each makes {name} from what is called {old} by now; the rows stay in {base}.
 SHAPES = {
     "table": (),
     "view_on_table": ("CREATE VIEW {name} AS SELECT * FROM {old}",),
@@ -58,7 +58,7 @@ _numbers = itertools.count(1)
 
 
 class Shaped:
-    """A store whose three sources have one shape; its sessions are the refresher's."""
+    """A store whose three sources have one shape. Its sessions are the refresher's."""
 
     def __init__(self, conninfo: str, shape: str, files: Store, settings: Settings) -> None:
         self.conninfo = conninfo
@@ -109,7 +109,7 @@ class Shaped:
             self.user.execute(f"CREATE TABLE {source}_kept AS TABLE {base}".encode())
 
     def reload(self, source: str, by: Session) -> None:
-        """As users do it: everything anew, in one transaction."""
+        """Load everything anew in one transaction, as users do."""
         by.execute(f"TRUNCATE {self.base(source)}".encode())
         by.execute(f"INSERT INTO {self.base(source)} TABLE {source}_kept".encode())
 
@@ -138,7 +138,7 @@ def make(store_files: Store, settings: Settings) -> Iterator[Callable[..., Shape
 
 @pytest.fixture
 def shaped(server: Server, make: Callable[..., Shaped], store_files: Store) -> Shaped:
-    """A filled store over views, of which the refresher may read the views alone."""
+    """A filled store over views. The refresher may read the views, and no table below them."""
     return _filled(make(server, "view_on_table"))
 
 
@@ -169,13 +169,13 @@ class Waiting:
         *,
         then: Callable[[], object] = lambda: None,
     ) -> None:
-        """Raises what the work raises.
+        """Run both; raises what the work raises.
 
         Args:
-            by: the reload's session.
+            by: the session of the reload.
             reload: what it does before the work begins.
-            work: begins when the reload has its locks.
-            then: what the reload does when the work waits, before it commits.
+            work: what begins when the reload has its locks.
+            then: what the reload does once the work waits, before it commits.
         """
         worker = threading.Thread(target=self._attempt, args=(work,))
         self._caplog.set_level("INFO", "feature_store")
@@ -274,7 +274,7 @@ def test_a_reload_of_several_sources_is_never_ended_as_a_deadlock(
         with shaped.session.transaction():
             lock_reads(shaped.session, both)
 
-    reloader.execute("SET lock_timeout = '200ms'")  # it would be ended after a second
+    reloader.execute("SET lock_timeout = '200ms'")  # a deadlock would end it after a second
     waiting.run(
         reloader,
         partial(shaped.reload, LISTINGS, reloader),
@@ -301,7 +301,7 @@ def partitioned(server: Server, make: Callable[..., Shaped]) -> Shaped:
 
 
 def _exchange(shaped: Shaped, by: Session) -> None:
-    """Put a new partition with the same rows in the place of the one that holds them."""
+    """Replace the partition that holds the rows by a new one with the same rows."""
     base = shaped.base(LISTINGS)
     by.execute(f"CREATE TABLE {LISTINGS}_new AS TABLE {LISTINGS}_kept".encode())
     by.execute(f"ALTER TABLE {LISTINGS}_new ALTER listing_id SET NOT NULL".encode())
@@ -339,7 +339,7 @@ def test_what_is_exchanged_while_a_run_looks_is_not_taken_for_unchanged(
 def test_a_source_that_is_renamed_while_it_is_waited_for_is_tried_again(
     shaped: Shaped, reloader: Session, waiting: Waiting
 ) -> None:
-    """Its name is another view's then, and the materialized view still reads the old one."""
+    """Another view then has its name, and the materialized view still reads the old one."""
 
     def rename() -> None:
         reloader.execute(f"ALTER VIEW {LISTINGS} RENAME TO listings_before".encode())

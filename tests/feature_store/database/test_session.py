@@ -1,4 +1,4 @@
-"""Sessions: one Airflow connection, and all that decides results pinned."""
+"""Sessions: one Airflow connection, with every setting pinned that decides results."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.server
 
 REFRESH_A = f"REFRESH MATERIALIZED VIEW {A}".encode()
 SILENCE = 3
-# Two kernels and a server's check beside it, on a machine that is busy.
+# The rest is for two kernels and a check of the server, on a busy machine.
 BOUND = SILENCE + 12
 RUN = RunKey("feature_store_refresh", "silent")
 
@@ -94,7 +94,7 @@ def cable(_cable: Cable, airflow_conn: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("FEATURE_STORE_CONNECT_TIMEOUT", "2")
     yield _cable
     _cable.network.plug()
-    # Whoever is left was not given up yet.
+    # End the sessions that have not been given up yet.
     _cable.here.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -107,7 +107,7 @@ def impatient() -> Settings:
 
 
 def a_context() -> Any:
-    """What a task is given of Airflow, where no other run asks for anything."""
+    """What Airflow gives a task, where no other run asks for anything."""
     run_type = SimpleNamespace(value="scheduled")
     run = SimpleNamespace(dag_id=RUN.dag_id, run_id=RUN.run_id, run_type=run_type)
 
@@ -120,7 +120,7 @@ def a_context() -> Any:
 
 @pytest.fixture
 def refresh_slowly(cable: Cable, tmp_path: Path, settings: Settings, monkeypatch: Any) -> Any:
-    """A task that refreshes A, and is a long time about what it records."""
+    """A task that refreshes A, and then takes long to find its witness."""
     shutil.copytree(settings.include_dir, tmp_path / "include")
     witness = tmp_path / "include" / "sql" / "witness" / f"{A}.sql"
     witness.write_text("SELECT pg_catalog.pg_sleep(600)")
@@ -129,7 +129,7 @@ def refresh_slowly(cable: Cable, tmp_path: Path, settings: Settings, monkeypatch
 
 
 def on(machine: Any, work: Callable[[], Any]) -> Future[Any]:
-    """Begin something on a machine, and do not wait for it."""
+    """Start something on a machine, without waiting for it."""
     waiting = ThreadPoolExecutor(max_workers=1)
     future = waiting.submit(lambda: machine.run(work))
     waiting.shutdown(wait=False)
@@ -208,7 +208,7 @@ def test_a_task_that_is_stopped_while_its_server_is_silent_ends_all_the_same(
     task = on(cable.network.client, lambda: refresh_slowly.execute(a_context()))
     wait_for(cable.here, SLEEPS)
     cable.network.pull()
-    cable.network.client.run(refresh_slowly.on_kill)  # which cannot tell the server
+    cable.network.client.run(refresh_slowly.on_kill)  # which does not reach the server
     assert isinstance(task.exception(timeout=BOUND), psycopg.OperationalError)
 
 

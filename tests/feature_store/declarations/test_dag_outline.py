@@ -16,7 +16,7 @@ _SPAM = "sql/views/ml.spam_listings_v1.sql"
 
 @pytest.fixture
 def write(tmp_path: Path):
-    """Write relations, ``folder__name`` and the text of each; the include folder."""
+    """Write relations, each as ``folder__name`` and its text; returns the include folder."""
 
     def written(**texts: str) -> Path:
         for place, text in texts.items():
@@ -92,14 +92,14 @@ def test_the_parser_sees_in_every_file_what_the_outline_sees(settings, store_fil
 
 
 def test_a_file_that_names_a_relation_without_reading_it_is_refused(include):
-    """The DAG would wait for what is not read."""
+    """The DAG would wait for a relation that is not read."""
     include.edit(_SPAM, "l.listing_id\n", "l.listing_id,\n    ml.sold_durations_v1_mv AS odd\n")
     with pytest.raises(BadInput, match=r"names ml\.sold_durations_v1_mv without reading it"):
         read_store(include.directory)
 
 
 def test_a_file_that_reads_what_the_outline_cannot_see_is_refused(include):
-    """The DAG would not wait for it."""
+    """The DAG would not wait for a relation that is read."""
     include.edit(_SPAM, "l.listing_id\n", "l.listing_id, E'\\'' AS an_escaped_quote\n")
     with pytest.raises(BadInput, match=r"reads ml\.spam_token_v1 in a way that the DAG cannot see"):
         read_store(include.directory)

@@ -197,7 +197,7 @@ def test_an_unknown_dtype_is_refused(read, dtype):
 def test_a_bar_in_a_hashed_field_is_refused(read, field):
     row = _row(name="a|b") if field == "name" else _row(more=f', {field} = "a|b"')
     found = _refused(read, _rows(row))
-    # expr_sql is the name unless it says otherwise, so the name is found first
+    # a row without an expr_sql takes its name for one, and the name is found first
     assert f"): {field} is 'a|b'; no field may contain '|'" in found
 
 

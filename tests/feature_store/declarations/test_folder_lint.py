@@ -37,7 +37,7 @@ def _edit(folder, path, old, new):
 
 
 def _break(folder):
-    """One fault of each kind, and for each what must be told of it."""
+    """Make one fault of each kind; returns what must be told of each."""
     (folder / "store.toml").write_text('name = "My Store"\n')
     _edit(folder, "thresholds.toml", "most_skew = 0.5", "most_skew = 'half'")
     _edit(folder, "suites.toml", '["spam"]', "[]")
@@ -67,7 +67,7 @@ def _break(folder):
 
 
 def test_of_the_shipped_folder_nothing_is_wrong(capsys, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", "nowhere://")  # it is not asked
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", "nowhere://")  # the check must not connect
     assert main(["check"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.endswith("include: nothing is wrong, as far as can be checked without a database.")
@@ -112,7 +112,7 @@ _BIKES = Path(__file__).resolve().parents[3] / "examples" / "bike_stations"
     ],
 )  # fmt: skip
 def test_what_a_folder_cannot_do_without_is_named_where_it_is_missing(tmp_path, gone):
-    """As docs/your-own-store.md has it."""
+    """As docs/your-own-store.md lists it."""
     folder = shutil.copytree(_BIKES, tmp_path / "bikes")
     path = folder / gone
     if path.is_dir():

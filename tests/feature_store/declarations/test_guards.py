@@ -107,7 +107,7 @@ def test_a_score_that_no_double_holds_is_named(sources_db, include):
 
 
 def test_what_comes_after_prepare_has_looked_is_named_by_the_refresh(store):
-    """On PostgreSQL 15 and 16 it would fail without a name, later it would make endless labels."""
+    """PostgreSQL 15 and 16 would fail without a name; later versions would make endless labels."""
     store.load([_LISTING])
     _refresh(store, A)
     store.load([_LISTING | {"sold_date": "infinity"}])
@@ -119,7 +119,7 @@ def test_what_comes_after_prepare_has_looked_is_named_by_the_refresh(store):
 
 
 def _slips(listings: int, days: int) -> list[dict[str, object]]:
-    """Listings of which each has a generation of its own."""
+    """Wrong listings, each of a generation that nothing else has."""
     return [
         _LISTING
         | {

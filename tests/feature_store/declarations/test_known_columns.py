@@ -1,4 +1,4 @@
-"""The columns that a query gives, and those that it reads, told by its text alone."""
+"""The columns that a query gives and those that it reads, known from its text alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KNOWN = {Name("ml", "a"): ("id", "day"), Name("ml", "b"): ("id", "price"), Name
         ("WITH t AS (SELECT a.day FROM ml.a AS a) SELECT t.* FROM t", ("day",)),
         ("SELECT s.* FROM (SELECT b.price AS p FROM ml.b AS b) AS s", ("p",)),
         ("SELECT a.id FROM ml.a AS a UNION ALL SELECT b.price FROM ml.b AS b", ("id",)),
-        # Nobody knows: a relation whose columns are not known, a function, a column without a name.
+        # Not known: a relation whose columns are not known, a function, a column without a name.
         ("SELECT c.* FROM ml.c AS c", None),
         ("SELECT g.* FROM generate_series(1, 2) AS g", None),
         ("SELECT a.id + 1 FROM ml.a AS a", None),

@@ -30,7 +30,7 @@ def test_the_rules_as_shipped():
 
 
 def test_every_declared_reader_and_column_is_one_of_the_store(store_files, scratch):
-    """A reader or a column that does not exist would be a hole for whoever takes its name."""
+    """A name that does not exist would open a hole for whatever gets that name later."""
     missing = []
     sources = [(source, c) for source, of in RULES.as_of.items() for c in of.values()]
     declared = [
@@ -51,7 +51,7 @@ def test_every_declared_reader_and_column_is_one_of_the_store(store_files, scrat
 
 
 def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too():
-    """Else whoever reads D1 could read the sale's day without being named for it."""
+    """Else a relation that reads D1 could read the day of the sale without being named for it."""
     closed = {(o.relation, c) for o in RULES.outcomes for c in o.columns}
     proven = {Name("ml", "tom_features_v1_enriched_mv"), Name("ml", "tom_speed_anchor_v1_mv")}
     open_ = [

@@ -1,4 +1,4 @@
-"""The inventory of proofs: each way to switch one off is seen, and what means nothing is not."""
+"""The inventory of proofs: it shows each way to switch a proof off, and ignores other edits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HISTORY = f"sql/history/{_E}.sql"
 
 @pytest.fixture
 def changed(include: Include):
-    """What the inventory says is otherwise after an edit of the files."""
+    """How the inventory differs after an edit of the files."""
     before = read_inventory(include.directory, include.store)
 
     def since_then() -> dict[str, str]:

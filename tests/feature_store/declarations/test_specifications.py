@@ -41,7 +41,7 @@ def test_a_file_says_whose_rows_how_they_are_told_apart_and_how_near_is_near(tmp
 
 
 def test_the_words_that_mark_spam_are_a_part_of_it(include):
-    """So that what it specifies is refreshed again, and proven, once a word is another."""
+    """So a relation is refreshed and proven again once one of these words changes."""
     relation = Name("ml", "tom_features_v1_enriched_clean_mv")
 
     def read() -> Any:

@@ -83,8 +83,8 @@ def test_bad_input_is_one_error_that_names_the_file_and_the_place(read, tmp_path
     assert len(caught.value.problem) < 500
 
 
-# What only the store of include/ is called by. The released steps of the audit schema aside, which
-# are never edited, and how psql makes a governance file for that store.
+# Names that only the store of include/ has. Two places may hold them: the released steps of the
+# audit schema, which are never edited, and how psql makes a governance file for that store.
 _OF_ONE_STORE = re.compile(
     r"listing_id|iphone|tom_features|\"ml\"|\bml\.(?!sql)|feature_store_refresh(?!\.py)|"
     r"\b(?:uniqueness|spam_absence|as_of_counts)\b",

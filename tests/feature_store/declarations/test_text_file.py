@@ -1,4 +1,4 @@
-"""Whatever keeps a file or a folder from being read is one error that names it."""
+"""Whatever keeps a file or a folder from being read gives one error, which names it."""
 
 from __future__ import annotations
 

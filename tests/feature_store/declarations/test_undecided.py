@@ -1,4 +1,4 @@
-"""What only a person can decide keeps everybody from working with a folder until it is decided."""
+"""Until a person has decided what only a person can decide, no command works with the folder."""
 
 from __future__ import annotations
 

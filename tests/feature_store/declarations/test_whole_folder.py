@@ -40,7 +40,7 @@ KINDS = {
     "history": f"sql/history/{_E}.sql",
     "store": "store.toml",
 }
-# The folders that a run cannot do without: one that may not be listed is not an empty one.
+# The folders that a run cannot do without: one that cannot be listed is not an empty one.
 _FOLDERS = [
     "contracts",
     "sql/base",
@@ -90,7 +90,7 @@ READERS = (_plan, _prepare, _apply)
 
 
 def _refused(database: Any, include: Any) -> str:
-    """All three refuse alike, and alter nothing."""
+    """All three refuse in the same words, and alter nothing."""
     before = database.snapshot()
     found = set()
     for reader in READERS:
@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_or_parsed_is_named_before_any_work(
 
 @pytest.fixture
 def closed(settings: Any) -> Iterator[Callable[[str], None]]:
-    """Checks a copy of include/ in which one path is closed, as somebody whom that keeps out."""
+    """Check a copy of include/ in which one path is closed, as a user who may not open it."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         home.chmod(0o755)
@@ -314,7 +314,7 @@ def test_a_file_of_comments_alone_has_no_statement(scratch, include):
 
 @pytest.mark.parametrize("folder", ["audit", "governance"])
 def test_what_is_the_package_s_own_is_not_a_store_s(scratch, include, folder):
-    """An include folder of before, with the files of another version beside the package's."""
+    """An old include folder: it has files of a version before the package had its own."""
     (include.directory / "sql" / folder).mkdir()
     path = include.write(f"sql/{folder}/0001_mine.sql", "SELECT 1;\n")
     assert _refused(scratch, include) == (

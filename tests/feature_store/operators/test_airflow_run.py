@@ -1,4 +1,4 @@
-"""What is particular to a run of a backfill, its parameters, and its lease."""
+"""What a run of a backfill has of its own, a run's parameters, and its lease."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _manual(params):
 
 
 def _of_airflow(state: str):
-    """What a task knows of its run, in an Airflow that says this of it."""
+    """What a task knows of its run, where Airflow tells this state of any run."""
     return {
         "dag_run": SimpleNamespace(dag_id="feature_store_refresh", run_id="monday"),
         "ti": SimpleNamespace(get_dagrun_state=lambda dag_id, run_id: state),
@@ -84,7 +84,7 @@ def _of_airflow(state: str):
 
 @pytest.mark.parametrize("state", ["success", "failed"])
 def test_a_task_that_wakes_up_after_its_run_is_over_has_no_turn(store_db, state):
-    """Paused before its turn: another run may have certified since."""
+    """The task was paused before its turn, and another run may have certified since."""
     with pytest.raises(RunOver, match="run monday has ended"):
         take_run_lease(store_db.connection, Settings(), _of_airflow(state))
     assert store_db.rows("SELECT token, run_id FROM feature_store_audit.lease") == [(0, None)]

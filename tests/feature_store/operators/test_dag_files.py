@@ -1,4 +1,4 @@
-"""Two DAG files may not make one DAG, or aim at one database: the second is not made."""
+"""Two DAG files may not make one DAG, or aim at one database: the second file is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def dags(tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    """A copy of the second store's folder, with other words in its store.toml."""
+    """A copy of the second store's folder, with changes to its store.toml."""
 
     def copy(name: str, *changes: tuple[str, str]) -> Path:
         copied = tmp_path / name
@@ -42,7 +42,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def errors(dags):
-    """What Airflow says of DAG files with these calls, by the files' names."""
+    """The import errors that Airflow has for DAG files with these calls, by the files' names."""
 
     def parse(**calls: str) -> dict[str, str]:
         from airflow.dag_processing.dagbag import DagBag

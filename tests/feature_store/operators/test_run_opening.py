@@ -1,4 +1,4 @@
-"""A run whose record is not there: whoever works next looks in prepare's place, and opens it."""
+"""A run whose record is not there: the next task does what prepare should have, and opens it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def store(store_database: str, airflow_conn: Any) -> Any:
 def test_the_next_task_opens_the_record_that_prepare_did_not(
     task: Any, store: Connection, context: Any
 ) -> None:
-    """An operator marked prepare success while it waited, say."""
+    """As when a person marks prepare as success while it waits."""
     if isinstance(task, RefreshOperator):
         task.execute(context)
     else:

@@ -83,7 +83,7 @@ def while_it_sleeps(conninfo: str, act: Callable[[Connection, int], object]) -> 
 def test_a_task_that_is_told_to_stop_may_be_tried_again(
     sleeper: Sleeper, context: Any, store_database: str
 ) -> None:
-    """Its machine goes down, say. Of a task that a person stops Airflow knows already."""
+    """As when its machine shuts down. A task that a person stops has a state in Airflow already."""
     with (
         while_it_sleeps(store_database, lambda *_: sleeper.on_kill()),
         pytest.raises(psycopg.errors.QueryCanceled),
@@ -95,7 +95,7 @@ def test_a_task_that_is_told_to_stop_may_be_tried_again(
 def test_a_task_that_waits_looks_less_often_the_more_tries_it_has_lost(
     lost: int, polls: int, context: Any, store_database: str, airflow_conn: Any, monkeypatch: Any
 ) -> None:
-    """A scheduler that lags by more than the poll takes it for lost, which costs a try."""
+    """A scheduler that lags by more than the poll takes the task for lost, which costs a try."""
     with psycopg.connect(store_database, autocommit=True) as other:
         take_lease(other, RunKey("another", "run"), lambda _: True, timedelta(0))
     monkeypatch.setenv("FEATURE_STORE_LEASE_POLL", "20")
@@ -130,7 +130,7 @@ def test_a_statement_that_somebody_cancels_on_the_server_is_not_tried_again(
 def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
     task: StoreOperator, store_database: str, airflow_conn: Any
 ) -> None:
-    """It may be cleared days after `prepare` looked."""
+    """A task may be cleared days after `prepare` looked."""
     with psycopg.connect(store_database, autocommit=True) as connection:
         connection.execute(
             "CREATE FUNCTION public.yes(n int) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true"
@@ -156,7 +156,7 @@ def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
 def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
     sleeper: Sleeper, context: Any, store_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow tries it again: what hung may well have been the network."""
+    """Airflow tries it again: the network may have been what hung."""
     monkeypatch.setenv("FEATURE_STORE_TASK_TIMEOUT", "1")
     with pytest.raises(AirflowTaskTimeout) as caught, timeout(1):  # as Airflow's own task runner
         sleeper.execute(context)
@@ -175,7 +175,7 @@ def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
 def test_a_suite_holds_no_transaction_open_while_great_expectations_works(
     context: Any, store_database: str, airflow_conn: Callable[..., None], monkeypatch: Any
 ) -> None:
-    """Its import alone takes long enough for a database's guard against idle transactions."""
+    """Importing it alone takes long enough for a database to end an idle transaction."""
     states = []
     run_suite = suite_steps.run_suite
 

@@ -50,7 +50,7 @@ def test_equal_rows_agree_whatever_is_null_in_them(compared):
     assert (done.found, done.compared, done.broken) == (4, 4, 0)
 
 
-def test_nothing_agrees_with_nothing(compared):
+def test_an_empty_relation_agrees_with_an_empty_one(compared):
     for terms in (_KEYED, _ALIKE):
         done = compared([], [], terms)
         assert (done.found, done.compared, done.broken, done.sample) == (0, 0, 0, ())

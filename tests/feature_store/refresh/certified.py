@@ -1,4 +1,4 @@
-"""Nights as the audit tables have them, over a store whose relations are empty."""
+"""Nights as the audit tables show them, over a store whose relations are empty."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEVICE = "iphone_device_meta_encoded_v2_model"
 
 
 def judged(connection: Connection, lease: Lease) -> None:
-    """Write by hand that the run of a lease has judged history, and found nothing."""
+    """Record that a run has judged history and found nothing, without judging it."""
     connection.execute(
         "INSERT INTO feature_store_audit.history_judgement_log "
         "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
@@ -32,7 +32,7 @@ def judged(connection: Connection, lease: Lease) -> None:
 
 
 def refresh_all(connection: Connection, store, run_id: str = "night 1") -> Lease:
-    """Open a run, and refresh every relation of a real store."""
+    """Open a run, and refresh every relation of a real store; returns the run's lease."""
     holder = RunKey("feature_store_refresh", run_id)
     lease = take_lease(connection, holder, lambda _: True, timedelta(0))
     open_run(connection, holder, "scheduled", "2026-06-30", "UTC")
@@ -42,7 +42,7 @@ def refresh_all(connection: Connection, store, run_id: str = "night 1") -> Lease
 
 
 def certify_store(conninfo: str, settings, store) -> None:
-    """Refresh a real store and certify it; that its suites were met is written by hand."""
+    """Refresh a real store and certify it; that its suites were met is only recorded."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "tests")
         lease = refresh_all(connection, store)
@@ -59,7 +59,7 @@ def certify_store(conninfo: str, settings, store) -> None:
 
 
 class CertifiedNights:
-    """Nights over an empty store: which run refreshed what, and what its suites found."""
+    """Nights over an empty store. Unless said, a step is recorded without being done."""
 
     def __init__(self, database, store, settings) -> None:
         self.database, self.store = database, store
@@ -83,7 +83,7 @@ class CertifiedNights:
             )
 
     def refresh(self, lease: Lease) -> None:
-        """Refresh every relation, really."""
+        """Refresh every relation, not only in the record."""
         for relation in self.store.refreshed:
             refresh(self.database.connection, relation, lease, "UTC")
 

@@ -1,4 +1,4 @@
-"""Rows that are lost: no refresh takes effect that would leave far fewer than were certified."""
+"""Lost rows: a refresh that would leave far fewer rows than were certified takes no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AI = '"iPhone".iphone_ai_enrich'
 
 
 class Nights(CertifiedNights):
-    """Nights that really refresh, under the guard."""
+    """Nights of real refreshes, which look for lost rows."""
 
     def __init__(self, database: Any, store: Any, settings: Any) -> None:
         super().__init__(database, store, settings)
@@ -70,7 +70,7 @@ def nights(store_db, store_files, settings) -> Nights:
 
 
 def test_a_stores_own_witness_may_tell_the_rows_of_something(nights):
-    """As by default it tells those of the newest day."""
+    """By default a witness tells the rows of the newest day."""
     nights.database.run(
         "UPDATE feature_store_audit.fact SET fact = 'rows of the newest day' "
         "WHERE fact = 'listings of the newest day'"

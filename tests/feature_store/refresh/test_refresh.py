@@ -163,7 +163,7 @@ def test_a_concurrent_refresh_gathers_statistics_once_a_twentieth_of_the_rows_ch
 ) -> None:
     before = analyzed(session, F0)
 
-    # Each is one row that goes and one that comes: 2 and 3 listings are 4 and 6 rows of 100.
+    # A changed row is one that goes and one that comes: 2 and 3 listings are 4 and 6 rows of 100.
     session.execute(
         'UPDATE "iPhone".iphone_listings SET model = %s WHERE listing_id < %s',
         ("another", changed // 2),
@@ -213,7 +213,7 @@ def test_a_read_layer_is_filled_plainly_once_and_concurrently_ever_after(
 def test_readers_of_a_read_layer_are_not_kept_waiting(
     session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
 ) -> None:
-    with session.transaction():  # a refresh inside is a savepoint: its locks stay until here
+    with session.transaction():  # the refresh is a savepoint inside: its locks stay until here
         session.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E}")
         assert other.execute(f"SELECT count(*) FROM {E}").fetchone() == (1,)
 
@@ -234,10 +234,10 @@ def test_a_blocking_refresh_waits_at_most_lock_timeout_for_a_reader(
 def test_what_is_recorded_is_of_the_same_moment_as_what_was_refreshed(
     session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
 ) -> None:
-    """A flag that arrives while E-clean waits is neither in its rows nor in its witness."""
+    """A flag that comes while E-clean's refresh waits is neither in its rows nor in its witness."""
     blocker = other
     with blocker.transaction():
-        # E-clean's refresh starts, takes its snapshot and waits here, in the middle.
+        # E-clean's refresh starts, takes its snapshot, and waits here in the middle of its work.
         blocker.execute(f"REFRESH MATERIALIZED VIEW {E}")
         session.execute("SET lock_timeout = '20s'")
         failure: list[BaseException] = []
@@ -288,7 +288,7 @@ def test_bad_data_is_named_with_what_readers_still_get(
 def test_a_refresh_by_hand_at_the_same_moment_is_not_taken_for_keys_that_are_broken(
     session: Session, other: Session, filled: None, refresh_one: Callable[..., Any]
 ) -> None:
-    """Our snapshot does not see the rows that it brought, the unique index does."""
+    """Our snapshot does not see the rows that the other refresh brought; the unique index does."""
     session.execute("SET lock_timeout = '20s'")
     failure: list[psycopg.Error] = []
 
@@ -303,7 +303,7 @@ def test_a_refresh_by_hand_at_the_same_moment_is_not_taken_for_keys_that_are_bro
         add_listing(other, 2)
         other.execute(f"REFRESH MATERIALIZED VIEW {A}")
         worker.start()
-        wait_for_lock(other)  # E's refresh has its snapshot, and reads A next
+        wait_for_lock(other)  # E's refresh has its snapshot, and is about to read A
         other.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E}")
     worker.join()
 

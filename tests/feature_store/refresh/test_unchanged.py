@@ -77,7 +77,7 @@ class Live:
         apply(self.session, self.files, self._settings)
 
     def ask(self, go: str = "0") -> str:
-        """Have a backfill asked for."""
+        """Ask for a backfill."""
         return ask(self.session, RunKey("feature_store_refresh", "backfill"), go)
 
     def refresh(self, name: str, run_id: str) -> None:
@@ -92,7 +92,7 @@ class Live:
         return found
 
     def run(self, run_id: str, asked: str | None = None) -> set[str]:
-        """One run over all relations; what it refreshed."""
+        """One run over all relations; returns those that it refreshed."""
         lease, refreshed = self.lease(run_id), set()
         for relation in self.files.refreshed:
             reuse = self.reusable(str(relation.name), asked=asked)
@@ -110,7 +110,7 @@ class Live:
         return {reason for (reason,) in rows}
 
     def unrefreshed(self, settings: Settings) -> list[str]:
-        """What the suite's expectation finds, of the run that has the lease."""
+        """What the expectation on refreshes finds wrong with the run that has the lease."""
         (one,) = [
             e
             for e in read_expectations(settings.include_dir, self.files, "as_of_counts")
@@ -162,7 +162,7 @@ CHANGES = {
         "VALUES (4, 15, 128, 1, '2026-01-05 12:00+00')",
         {A, B, C, D1, D2, D3, D4, E, E_CLEAN, E_SPEED, E_AI, F0, COUNTS, F2},
     ),
-    # E comes out as it was, row for row, and what reads nothing but E-clean is left alone.
+    # E comes out the same, row for row, so relations that read only E-clean are left alone.
     "a row that was written as it was": (
         f"UPDATE {LISTINGS} SET price = price WHERE listing_id = 2",
         READS_LISTINGS | {C, D4, E},
@@ -205,7 +205,7 @@ def test_what_reads_a_layer_that_was_refreshed_since_is_refreshed_too(live: Live
 
 
 def test_a_row_that_the_refresh_saw_and_that_is_gone_again_is_noticed(live: Live) -> None:
-    """Before and after it the source is the same; the refreshed rows are not."""
+    """The source is the same before and after it; the refreshed rows are not."""
     live.execute(f"INSERT INTO {AI} (listing_id, can_ship) VALUES (2, true)")
     live.refresh(E_AI, "tuesday")
     live.execute(f"DELETE FROM {AI} WHERE listing_id = 2")
@@ -218,7 +218,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
     live.execute(f"UPDATE {LISTINGS} SET spam = 'wtb' WHERE listing_id = 1")
     lease = live.lease("tuesday")
     with blocker.transaction():
-        # E-clean's refresh has its snapshot and waits here for what it reads.
+        # E-clean's refresh has its snapshot, and waits here before it reads E.
         blocker.execute(f"REFRESH MATERIALIZED VIEW {E}")
         worker = threading.Thread(
             target=refresh, args=(live.session, live.files.find(E_CLEAN), lease, "UTC")
@@ -239,7 +239,7 @@ def test_a_row_that_comes_while_the_refresh_works_is_for_the_next_run(live: Live
 def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_should_have(
     live: Live,
 ) -> None:
-    """What it wrote our snapshot sees neither in E-AI nor, for it is gone, in the AI table."""
+    """Our snapshot sees neither what it wrote into E-AI nor the AI row, which is gone."""
     hand, found = live.open(), []
 
     def ours() -> None:
@@ -255,7 +255,7 @@ def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_
         with live.open() as source:
             source.execute(f"DELETE FROM {AI} WHERE listing_id = 2")
         worker = threading.Thread(target=ours)
-        worker.start()  # its snapshot sees neither the AI row nor what the hand wrote
+        worker.start()  # sees neither the AI row nor what the hand wrote
         with live.open() as watcher:
             wait_for_lock(watcher)
     worker.join()
@@ -265,7 +265,7 @@ def test_a_refresh_by_hand_at_the_same_moment_leaves_no_row_behind_that_neither_
     assert passes_on_its_own(error), error
     assert "somebody else refreshed or altered" in str(error)
     shipped = f"SELECT count(*) FROM {E_AI} WHERE ai_can_ship_bin = 1"
-    assert live.execute(shipped).fetchone() == (2,)  # as the hand left it
+    assert live.execute(shipped).fetchone() == (2,)  # as the refresh by hand left it
     assert live.run("wednesday") == {E_AI}
     assert live.execute(shipped).fetchone() == (1,)
 
@@ -284,7 +284,7 @@ def test_a_refresh_by_hand_that_changed_rows_is_made_good(live: Live) -> None:
 def test_a_blocking_refresh_by_hand_counts_as_a_change(live: Live, how: str) -> None:
     live.execute(how.format(D2))
 
-    # E reads D2, comes out the same, and so do all above it.
+    # E reads D2 and is refreshed, but comes out the same, so nothing above it is.
     assert live.run("tuesday") == {D2, E}
 
 
@@ -311,7 +311,7 @@ def test_another_zone_or_witness_counts_as_a_change(live: Live) -> None:
 
 
 def test_another_specification_counts_as_a_change(live: Live) -> None:
-    """What the refresh compared is used again with its rows."""
+    """Rows that are used again bring the findings of their comparison with them."""
     a = live.files.find(A)
     other = replace(a, specification=replace(a.specification, digest="another"))
     assert reusable(live.session, live.files, other, "UTC") is None
@@ -353,7 +353,7 @@ def test_what_was_left_another_count_of_transactions_ago_says_nothing(live: Live
 
 
 def test_what_witness_and_specification_ask_is_among_its_relations_inputs(live: Live) -> None:
-    """Else what they found could go stale while its relation is found unchanged."""
+    """Else a finding could be out of date while its relation is found unchanged."""
     for relation in live.files.refreshed:
         specification = relation.specified_by_refresh
         if not relation.witness and specification is None:
@@ -370,7 +370,7 @@ def test_what_witness_and_specification_ask_is_among_its_relations_inputs(live: 
 
 
 def _as_view(live: Live, query: str) -> dict[str, str | None]:
-    """The AI source becomes a view; the states of E-AI's inputs by name."""
+    """Turn the AI source into a view; returns the states of E-AI's inputs, by name."""
     live.execute(f"DROP TABLE {AI} CASCADE")
     live.execute(f"CREATE VIEW {AI} AS {query}")
     live.apply()
@@ -439,7 +439,7 @@ def test_a_child_table_that_is_dropped_counts_as_a_change(live: Live) -> None:
 def test_a_table_below_that_we_may_not_read_counts_as_changed(
     live: Live, new_role: Callable[[], str]
 ) -> None:
-    """The owner of the user's view may read it, so a refresh works; its state cannot be told."""
+    """The view's owner may read it, so a refresh works; but we cannot tell the table's state."""
     live.execute(f"CREATE TABLE public.ai AS TABLE {AI}")
     _as_view(live, f"SELECT {_AI_COLUMNS} FROM public.ai AS a")
     role = new_role()
@@ -456,7 +456,7 @@ def test_a_table_below_that_we_may_not_read_counts_as_changed(
 def test_a_table_whose_policies_apply_to_the_owner_of_the_view_counts_as_changed(
     live: Live, new_role: Callable[[], str]
 ) -> None:
-    """The session sees all rows; the refresh, done with the owner's privileges, does not."""
+    """Our session sees all rows; the refresh has the owner's privileges and does not."""
     live.execute(f"ALTER TABLE {AI} ENABLE ROW LEVEL SECURITY")
     assert live.inputs(E_AI).states["iPhone.iphone_ai_enrich"] is not None
     live.execute(f"ALTER MATERIALIZED VIEW {E_AI} OWNER TO {new_role()}")
@@ -500,7 +500,7 @@ def test_a_backfill_uses_no_layer_older_than_what_it_reads(live: Live) -> None:
 
 
 def test_a_backfill_uses_nothing_above_a_layer_that_was_refreshed_out_of_order(live: Live) -> None:
-    """All of it was refreshed since, but E read an older A than there is."""
+    """Every layer was refreshed since, but E from an older A than there is now."""
     asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.run("backfill of day 1", asked)
@@ -524,7 +524,7 @@ def test_a_query_that_is_replaced_during_a_backfill_is_not_served_by_what_was_be
 
 
 def test_a_backfill_uses_nothing_whose_layers_below_are_from_before_it(live: Live) -> None:
-    """E was refreshed since, from layers that were not: it cannot know the late rows."""
+    """E was refreshed since, but the layers below were not, so it cannot have the late rows."""
     asked = live.ask()
     live.execute(f"UPDATE {LISTINGS} SET price = price + 1")
     live.refresh(E, "backfill of day 1")

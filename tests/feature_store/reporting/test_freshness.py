@@ -1,4 +1,4 @@
-"""Freshness: the guard for what sends no mail, a scheduler that is down or a DAG that is gone."""
+"""Freshness: it notices what sends no mail, such as a scheduler that is down or a lost DAG."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_store_that_no_run_certified_for_too_long_is_not(nights):
 
 
 def test_a_moment_that_is_yet_to_come_is_no_age(nights):
-    """The server's clock was ahead: what it certified would stay young for as long as it was."""
+    """The server's clock was ahead: what it certified would look young until time caught up."""
     nights.good("night 1")
     _aged(nights, "-1 hour")
     with pytest.raises(NotReady, match="which is yet to come: the clock of this server was ahead"):
@@ -65,7 +65,7 @@ def test_a_moment_that_is_yet_to_come_is_no_age(nights):
 
 
 def test_a_run_under_way_is_no_reason_for_an_alarm(nights):
-    """Its rows are not certified yet, the age of the last certification still holds."""
+    """Its rows are not certified yet, and the last certification still has its age."""
     nights.good("night 1")
     nights.refreshed(nights.begin("night 2"))
     tom, _ = require_fresh(nights.database.connection, "30 hours")

@@ -1,4 +1,4 @@
-"""The example's store as somebody may have built it by hand, and what a person decides of it."""
+"""The example's store as somebody may have built it by hand, and what a person decides about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.feature_store.conftest import Database
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/bike_stations"
 
-# Of each field of a header, what a person says; enough for a test.
+# What a person says in each field of a header; enough for a test.
 _DECIDED = {
     "Grain": "one row per count_id",
     "As-of": "counted_at (t0)",
@@ -61,7 +61,7 @@ def build_bikes(database: Database) -> None:
 
 
 def decide(folder: Path) -> None:
-    """Put into the folder that `init` wrote what a person who knows the bikes decides."""
+    """Decide, in the folder that `init` wrote, what a person who knows the bikes would decide."""
     for path in folder.rglob("*.sql"):
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(_decided(line) for line in lines))

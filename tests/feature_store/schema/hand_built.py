@@ -75,7 +75,7 @@ END $$;
 
 
 def with_f0_declared(include_dir: Path) -> str:
-    """The declared exceptions, and that F0 reads images."""
+    """The declared exceptions, with one more: F0 reads images."""
     return (include_dir / "exceptions.toml").read_text() + _F0_READS_IMAGES
 
 
@@ -85,7 +85,7 @@ def build_by_hand(connection: Connection, store: Store, *, speed: bool = False) 
     Args:
         connection: a session in autocommit mode.
         store: what our files say.
-        speed: with the speed layers; else the E-AI of the first document, without their columns.
+        speed: with the speed layers; else E-AI is the first document's, without their columns.
     """
     for schema, name in (
         ("ml", "tom_features_v1"),
@@ -99,7 +99,7 @@ def build_by_hand(connection: Connection, store: Store, *, speed: bool = False) 
         connection.execute(_in_other_words(store, relation, speed=speed).encode())
         for index in relation.file.indexes.values():
             connection.execute(index.text.encode())
-    # One of the documents makes this one a second time, under another name.
+    # One of the documents makes this index a second time, under another name.
     connection.execute(
         f"CREATE UNIQUE INDEX tom_features_v1_enriched_mv_uq ON {E} (listing_id)".encode()
     )
@@ -136,7 +136,7 @@ def _used(store: Store, relation: Relation) -> set[Any]:
 
 
 def stand_on_it(connection: Connection, reader: str) -> None:
-    """Put on it what users put on a store: views, grants, words, an index, options."""
+    """Put on the store what users put on one: views, grants, words, an index, options."""
     for statement in (
         "CREATE SCHEMA mine",
         f"CREATE VIEW mine.prices WITH (security_barrier) AS SELECT listing_id, price, ptv_final "

@@ -247,7 +247,7 @@ def test_an_f0_may_leave_listings_out(hand_built, include):
 
 @pytest.mark.parametrize("by_owner", [True, False])
 def test_a_specification_may_leave_an_adopted_relation_to_its_owner(hand_built, include, by_owner):
-    """Such an F0 is held to its own definition by its refresh; else it is held to ours."""
+    """Then F0's refresh compares it with its own definition; otherwise it is compared with ours."""
     _their_f0(
         hand_built,
         f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN} WHERE price > 8000",
@@ -277,7 +277,7 @@ def test_a_specification_may_leave_an_adopted_relation_to_its_owner(hand_built, 
 def test_an_f0_that_chooses_by_what_is_not_as_of_t0_is_refused_until_that_is_declared(
     hand_built, include
 ):
-    """Else every run would find the leak, and fail."""
+    """Else every run would find the leak and fail."""
     _their_f0(hand_built, F0_WITH_IMAGES)
     images = "feature_store.device_image_features_unified_v1"
     state, details = _state(_plan(hand_built, include), F0)
@@ -298,7 +298,7 @@ def test_an_f0_that_chooses_by_what_is_not_as_of_t0_is_refused_until_that_is_dec
 
 
 def test_an_f0_with_listings_that_are_not_clean_is_refused(hand_built, include):
-    """Before any work: else every run would find them, and fail."""
+    """It is refused before any work. Else every run would find these listings and fail."""
     _their_f0(hand_built, f"SELECT generation, listing_id, edited_date, model FROM {E}")
     n, example = hand_built.rows(
         f"SELECT count(*), min(listing_id) FROM {E} "
@@ -377,7 +377,7 @@ def _query(database, relation: str) -> str:
 
 
 def _forget(database, relation: str, query: str, key: Any) -> None:
-    """Make it one that somebody else created."""
+    """Replace the relation by one that somebody else created."""
     above = [F3, "feature_store.device_meta_gmc_stats_t0_v1_mv",
              "feature_store.device_count_day_v1_mv", F1]  # fmt: skip
     kinds = {F3: "VIEW", F1: "VIEW"}

@@ -19,7 +19,7 @@ def test_after_apply_runs_can_record(scratch):
 
 
 def test_while_a_step_waits_for_apply_they_cannot(scratch):
-    """As after an upgrade of the package: prepare stops the run, and nothing of it is recorded."""
+    """As after an upgrade of the package: prepare stops the run, and the run leaves no record."""
     scratch.run(
         "DELETE FROM feature_store_audit.migration "
         "WHERE version = (SELECT max(version) FROM feature_store_audit.migration)"
@@ -28,7 +28,7 @@ def test_while_a_step_waits_for_apply_they_cannot(scratch):
 
 
 def test_an_edited_step_is_noticed_by_name(scratch, package):
-    """What was applied is what its file said then: a change is a new step."""
+    """A step that was applied stays as its file was then: every change is a new step."""
     assert pending_migrations(scratch.connection, read_migrations()) == ()
     package.edit("audit/0016_lease_functions.sql", "Its token only ever rises.", "Its token rises.")
     with pytest.raises(
@@ -42,7 +42,7 @@ def test_without_the_schema_they_cannot(scratch_sources):
 
 
 def test_the_history_of_the_device_counts_keeps_its_baseline_under_its_own_name(scratch):
-    """It was called F1, as the view is; another store's history of that name is left alone."""
+    """It was called F1, like the view. A history of that name in another store is left alone."""
     (step,) = (m for m in read_migrations() if m.name == "device_counts")
     tables = ("history_layer", "history_day", "history_row", "history_change")
     for definitions, name in (('{"ml.theirs": "x"}', "F1"), (_COUNTED, "device counts")):

@@ -1,4 +1,4 @@
-"""Code of others that reading the store would run: named before anything of it runs."""
+"""Code of others that reading the store would run: it is named before any of it runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.relations import A
 _IMAGES = "feature_store.device_image_features_unified_v1"
 _AI = '"iPhone".iphone_ai_enrich'
 _YES = "public.yes(integer)"
-# It leaves a trace wherever it runs, although it says that it is immutable.
+# It leaves a trace wherever it runs, although it is declared immutable.
 _TRAP = (
     "CREATE SEQUENCE public.ran",
     "CREATE FUNCTION public.yes(n int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS "
     "$$BEGIN PERFORM nextval('public.ran'); RETURN true; END$$",
 )
-# What each does to a source, and how it is told.
+# What is done to a source, and how that is told.
 _CARRIED = {
     "an index's condition": (
         [f"CREATE INDEX odd ON {LISTINGS} (price) WHERE public.yes(1)"],
@@ -125,7 +125,7 @@ def test_a_function_that_a_table_brings_along_is_refused_before_it_runs(store_db
 
 
 def test_what_is_refused_would_have_run(store_db):
-    """The planner works an index's condition out for whoever reads the table, in any way."""
+    """The planner evaluates an index's condition for everybody who reads the table, in any way."""
     store_db.run(*_TRAP, f"CREATE INDEX odd ON {LISTINGS} (price) WHERE public.yes(1)")
     store_db.run("ALTER SEQUENCE public.ran RESTART", f"SELECT count(*) FROM {LISTINGS}")
     assert _ran(store_db)
@@ -150,7 +150,7 @@ def test_the_key_of_a_partitioned_source_is_looked_into(scratch_sources, store_f
     ],
 )
 def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, store_files, told):
-    """Functions in a view run with the rights of whoever asks, and some are told what to run."""
+    """A view's functions run with the rights of whoever asks, and some run what they are told."""
     scratch.run("CREATE VIEW public.anything AS SELECT 1 AS n")
     make_source_a_view(
         scratch, store_files, f'SELECT r.* FROM "iPhone".raw AS r WHERE {told} IS NOT NULL'
@@ -180,7 +180,7 @@ def test_a_source_that_is_a_view_may_call_nothing_that_can_do_anything(scratch, 
 def test_what_the_leak_gates_would_refuse_for_its_kind_is_refused_before_any_work(
     sources_db, include, made, told
 ):
-    """They look at the end of each night."""
+    """The gates would find it only at the end of each night."""
     sources_db.run(
         f"ALTER TABLE {_IMAGES} RENAME TO near",
         "CREATE FOREIGN DATA WRAPPER elsewhere",
@@ -277,11 +277,11 @@ def test_a_task_that_runs_alone_looks_again_at_what_it_reads(store_db, include):
 
 
 class TestRowLevelSecurity:
-    """It applies to whoever really reads: a view's owner, and the refresher for the record."""
+    """It applies to whoever reads in the end: a view's owner, and for the record the refresher."""
 
     @pytest.fixture
     def secured(self, store_db, store_files, new_role):
-        """A store whose owner is nobody special, over a source that lets nobody through."""
+        """A store whose owner has no special rights, over a source that shows nobody its rows."""
         owner = new_role()
         store_db.run(
             *_TRAP,

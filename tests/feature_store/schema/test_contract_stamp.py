@@ -1,4 +1,4 @@
-"""Contracts in the database: stamp, check, assert, in both schemas."""
+"""Contracts in the database: stamped, checked and asserted, in both schemas."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stamped(scratch, sets):
 
 
 def _first_26(tom: FeatureSet) -> FeatureSet:
-    """The first 26 rows as a set of their own; its other columns are the 25 AI ones."""
+    """A set of the first 26 features; the 25 AI columns are then its other columns."""
     ai = tuple(f.name for f in tom.features[26:])
     return replace(
         tom,
@@ -79,7 +79,7 @@ def _assert_raises(database, schema: str, name: str) -> str:
 
 
 def _broken(database, feature_set: FeatureSet) -> tuple[str, ...]:
-    """What check says, and that assert_contract says no less."""
+    """What check says; assert_contract must say at least as much."""
     checked = check(database.connection, feature_set)
     assert checked.verdict == "MISMATCH"
     with pytest.raises(ContractBroken) as caught:
@@ -95,7 +95,7 @@ def _broken(database, feature_set: FeatureSet) -> tuple[str, ...]:
 
 
 def _drift(database, feature_set: FeatureSet, n: int | None = None) -> None:
-    """The rows have drifted from the stamp, to n of them: both ways of asking say so."""
+    """The rows have drifted from the stamp, to n of them: check and assert both say so."""
     checked = check(database.connection, feature_set)
     expected = f"expected n={len(feature_set.features)} hash={feature_set.hash}"
     got = f"got n={checked.live_n} hash={checked.live_hash}"
@@ -178,7 +178,7 @@ def test_an_unknown_set_is_not_found_in_either_schema(scratch):
 
 @pytest.mark.parametrize("schema", ["ml", "feature_store"])
 def test_each_set_is_asserted_and_read_in_either_schema(stamped, feature_set, schema):
-    """The authors' public trainer reads the device set in ml."""
+    """The authors' public trainer reads the device set from ml."""
     n = len(feature_set.features)
     assert _notices(stamped, schema, feature_set.name) == [
         f"Feature contract OK (n={n}, hash={feature_set.hash})"
@@ -241,7 +241,7 @@ def test_other_rows_are_accepted_with_replace(stamped, tom):
 
 
 def test_fewer_rows_with_replace_leave_no_old_row(scratch, tom):
-    """Of a set that has no feature log: what was served of a feature does not lose its column."""
+    """The set has no feature log: in a log no feature that was served loses its column."""
     stamp(scratch.connection, replace(tom, served=None), replace=False)
     fewer = replace(_first_26(tom), name=tom.name, served=None)
     assert stamp(scratch.connection, fewer, replace=True).live_n == 26
@@ -361,7 +361,7 @@ def test_the_database_refuses_a_bar_in_a_hashed_field(stamped, schema, column):
 
 
 def _rebuild(database, columns: str) -> None:
-    """E-AI, made again by hand with some other columns."""
+    """Make E-AI again by hand, with some other columns."""
     database.run(
         f"CREATE TEMPORARY VIEW old AS SELECT * FROM {_E_AI}",
         f"CREATE TABLE ml.copy AS SELECT * FROM {_E_AI} WITH NO DATA",
@@ -432,7 +432,7 @@ def test_a_missing_relation_is_named(stamped, tom):
 
 
 def test_a_set_that_only_the_documents_stamped_is_told_how_it_is_bound(stamped, tom):
-    """Their SQL knows no binding; the message holds the statement."""
+    """The documents' SQL knows no binding; the message gives the statement that makes one."""
     stamped.run("DELETE FROM ml.feature_set_binding")
     message = _assert_raises(stamped, "ml", tom.name)
     assert message.startswith(f"FEATURE CONTRACT DRIFT: {tom.name}: nothing says which relation")
@@ -453,7 +453,7 @@ def test_a_set_that_only_the_documents_stamped_is_told_how_it_is_bound(stamped, 
     ],
 )
 def test_a_binding_that_was_edited_in_the_database_is_a_mismatch(stamped, tom, what, change):
-    """Else a column could be smuggled in, or another relation asserted, under a good hash."""
+    """Else a column could be smuggled in, or another relation asserted, under a right hash."""
     if what == "relation":
         stamped.run(f"CREATE TABLE ml.copy AS SELECT * FROM {_E_AI} WITH NO DATA")
     if what == "other columns":

@@ -44,7 +44,7 @@ def test_without_sources_there_is_one_clear_error_and_nothing_is_created(empty_d
 
 
 def test_a_contract_that_cannot_be_stamped_leaves_no_store_behind(sources_db, include):
-    # The relation has a column of which the contract now says nothing.
+    # The relation now has a column that the contract does not mention.
     include.edit("contracts/tom_features_v1.toml", '"title", ', "")
     before = sources_db.snapshot()
 

@@ -1,4 +1,4 @@
-"""Functions that readers ask: one that was there before is ours if it also runs as ours does."""
+"""Functions that readers ask: an older one counts as ours only if it also runs as ours does."""
 
 from __future__ import annotations
 

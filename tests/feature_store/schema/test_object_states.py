@@ -23,7 +23,7 @@ def _examine(database, include) -> dict[str, Condition]:
 
 
 def _only(conditions: dict[str, Condition], label: str) -> Condition:
-    """The condition of the one object that is not as its file."""
+    """The condition of the only object that differs from its file."""
     assert [k for k, c in conditions.items() if c.state is not State.AS_FILE] == [label]
     return conditions[label]
 

@@ -1,4 +1,4 @@
-"""plan tells what apply will do; apply does it in one transaction, or nothing of it."""
+"""plan tells what apply will do; apply does all of it in one transaction, or nothing."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_several_changed_files_have_one_command_that_replaces_them_all(scratch, 
 
 
 def test_whatever_stands_in_the_way_one_command_names_all_of_it(scratch, include):
-    """Of one command for each, each would be refused because of the others."""
+    """With a command for each, each would be refused because of the others."""
     d2, d3 = "ml.ask_daily_median_v1", "ml.sold_prices_v1_mv"
     include.edit(_D1_FILE, "3600.0", "60.0")
     scratch.run(f"ALTER MATERIALIZED VIEW {d3} SET (fillfactor = 90)")
@@ -332,7 +332,7 @@ def test_every_relation_and_every_column_has_words(scratch):
 
 
 def _words(database, column: str) -> dict[str, str]:
-    """The words of a column, by relation of ours that has it."""
+    """The words of a column, by each relation of ours that has it."""
     return dict(
         database.rows(
             "SELECT attrelid::regclass::text, col_description(attrelid, attnum) "
@@ -496,7 +496,7 @@ def test_an_apply_that_meets_another_waits_and_has_nothing_to_do(store_db, inclu
 
 
 def test_nobody_else_can_keep_apply_waiting(store_db, include, new_role):
-    """An advisory lock may be taken by anybody, and the record by nobody whom we did not let in."""
+    """Anybody may take an advisory lock. The record takes its locks from nobody but our roles."""
     _new_file(include)
     role = new_role()
     with store_db.session(role) as stranger:
@@ -507,7 +507,7 @@ def test_nobody_else_can_keep_apply_waiting(store_db, include, new_role):
 
 
 def _apply_into_a_running_apply(database, include) -> None:
-    """The first applies; the second waits for it and then finds all in place."""
+    """Apply twice at once: the second waits for the first, and then finds all in place."""
     store = include.store
     ends: list[Plan | BaseException] = []
 
@@ -523,7 +523,7 @@ def _apply_into_a_running_apply(database, include) -> None:
         with first.transaction():
             apply(first, store, include.settings)
             thread.start()
-            # Until it waits for the first one, or has given up.
+            # Until the second waits for the first, or has given up.
             while thread.is_alive() and not database.rows(
                 "SELECT 1 FROM pg_locks WHERE NOT granted"
             ):

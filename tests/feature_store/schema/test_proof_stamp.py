@@ -1,4 +1,4 @@
-"""The inventory of proofs: stamped by a person, and asserted; see also test_upgrades.py."""
+"""The inventory of proofs: stamped by a person, and asserted. See also test_upgrades.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""prepare: all that a refresh needs, checked before any work, without changing anything."""
+"""prepare: checks all that a refresh needs, before any work and without changing anything."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_an_owner_who_may_not_read_a_source_is_named(store_db, include, new_role
 
 @pytest.mark.parametrize("table", ["ml.feature_set", "feature_store.feature_contract"])
 def test_a_role_that_may_not_read_a_contract_is_named(store_db, include, refresher, table):
-    """Else every layer would be refreshed, and only the last task would fail."""
+    """Else every layer would be refreshed before the last task fails."""
     store_db.run(f"REVOKE SELECT ON {table} FROM {refresher}")
     assert _problems(_not_ready(store_db, include, refresher)) == [
         f"{refresher} may not read {table}, so it cannot assert the contract.\n"

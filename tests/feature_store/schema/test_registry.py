@@ -1,4 +1,4 @@
-"""The one registry of feature sets, and schemas that have had tables of their own."""
+"""The one registry of feature sets, also in schemas that once had tables of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIVE = (
 
 @pytest.fixture
 def apart(scratch, new_role):
-    """The store as version 0.9 left it: a registry in each schema, here with a set each."""
+    """The store as version 0.9 left it: a registry in each schema, with one set in each."""
     role = new_role()
     scratch.run(
         "DROP VIEW feature_store.feature_set, feature_store.feature_contract, "

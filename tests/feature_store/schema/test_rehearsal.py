@@ -1,4 +1,4 @@
-"""A rehearsal builds, fills, proves and compares what apply would replace, and leaves nothing."""
+"""A rehearsal builds, fills, proves and compares what apply would replace, and leaves no trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A relation whose file is gone: runs do not fail for it, and it goes when its name is given."""
+"""A relation whose file is gone: no run fails for it, and it is dropped once it is named."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _take_away(include, *paths: str) -> None:
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory, settings, store_files) -> Include:
-    """The files with one relation more: read once, for all tests."""
+    """The files with one more relation, read once for all tests."""
     directory = tmp_path_factory.mktemp("before") / "include"
     shutil.copytree(settings.include_dir, directory)
     include = Include(directory, store_files)
@@ -72,7 +72,7 @@ def files(settings, store_files) -> Include:
 
 @pytest.fixture
 def left(scratch, before):
-    """A store of which that relation has lost its files."""
+    """A store that still has this relation, whose files are gone."""
     apply(scratch.connection, before.store, before.settings)
     return scratch
 

@@ -1,4 +1,4 @@
-"""One database has one store: apply writes down which, and nobody takes it for another."""
+"""One database has one store: apply writes down which, and no command takes it for another."""
 
 from __future__ import annotations
 

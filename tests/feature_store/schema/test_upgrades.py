@@ -102,7 +102,7 @@ def test_history_knows_that_the_definition_changed(filled, include, run):
 def test_the_order_of_prices_under_one_date_moves_history_once_as_a_definition_change(
     sources_database, include
 ):
-    """Up to 0.8.0 the lowest of several prices under t0 was taken, now the highest."""
+    """Up to 0.8.0 the snapshot took the lowest of several prices at t0, now the highest."""
     include.edit(f"sql/base/{_A}.sql", "l.price DESC NULLS LAST", "l.price ASC NULLS LAST")
     nights = Nights(sources_database, include.store, include.settings)
     nights.apply()
@@ -127,7 +127,7 @@ def test_the_order_of_prices_under_one_date_moves_history_once_as_a_definition_c
     assert nights.rows(prices) == [(1, 10100), (6, 10000)]
     assert (verdict.leaks, verdict.reviews) == ((), ())
     changed = {f.layer: f.details for f in verdict.definition_changes}
-    # Those that read A. Sales and asks are counted row by row, and stay as they were.
+    # The layers that read A. Sales and asks are counted row by row, and stay as they were.
     assert sorted(changed) == ["A", "AI", "D1 by cohort", "D4", "E", "F0", "F2", "device counts"]
     assert all(_A in details for details in changed.values())
     assert quiet(nights.night(tonight)), "once"
@@ -287,7 +287,7 @@ def test_a_renamed_source_column(filled, include, run):
 
 
 def test_a_renamed_column_of_the_store(filled, include, run):
-    """A feature log keeps its columns, so the set takes a new name, too."""
+    """A feature log keeps its columns, so the set takes a new name along with the column."""
     filled.connection.execute(
         f"CREATE VIEW public.mine AS SELECT ai_urgency_f FROM {_E_AI}".encode()
     )

@@ -1,4 +1,4 @@
-"""Certification: a reader is let through only to rows that a whole run has proven."""
+"""Certification: readers are let through only to rows that a whole run has proven."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_after_a_whole_run_readers_are_let_through_and_told_which_run(nights):
 def test_from_the_moment_that_a_refresh_replaces_certified_rows_until_they_are_proven(nights):
     nights.good("monday")
     tuesday = nights.begin("tuesday")
-    assert nights.required(_TOM) == ("2026-06-30", "monday")  # nothing is replaced yet
+    assert nights.required(_TOM) == ("2026-06-30", "monday")  # nothing replaced yet
     nights.refreshed(tuesday, _E)
     assert "by run tuesday, which has not been certified" in nights.refusal(_TOM)
     nights.refreshed(tuesday)
     nights.checked(tuesday)
-    assert "NOT CERTIFIED" in nights.refusal(_TOM)  # checked, but the verdict is not spoken yet
+    assert "NOT CERTIFIED" in nights.refusal(_TOM)  # checked, but without a verdict
     nights.certify(tuesday)
     assert nights.required(_TOM) == ("2026-06-30", "tuesday")
 
@@ -88,7 +88,7 @@ def test_rows_found_broken_later_lose_their_certification(nights):
     nights.checked(tuesday, "spam_absence", outcome="error", relation=_E)
     withdraw(nights.database.connection, tuesday.holder)
     assert nights.refusal(_DEVICE) == f"NOT CERTIFIED: {_F2} was found broken by run tuesday"
-    assert nights.required(_TOM)  # not checked is not broken
+    assert nights.required(_TOM)  # a suite that could not check is no proof of broken rows
     nights.good("wednesday")
     assert nights.required(_DEVICE) == ("2026-06-30", "wednesday")
 
@@ -103,7 +103,7 @@ def test_rows_rewritten_by_hand_are_refused(nights):
 def test_sources_that_are_materialized_views_of_yours_need_no_certificate(
     sources_db, store_files, settings
 ):
-    """They are read like tables. The images are read by F1, which is a plain view, too."""
+    """They are read like tables. F1, which reads the images, is a plain view."""
     for source in ('"iPhone".iphone_ai_enrich', "feature_store.device_image_features_unified_v1"):
         sources_db.run(
             f"ALTER TABLE {source} RENAME TO near",
@@ -125,11 +125,11 @@ def test_sources_that_are_materialized_views_of_yours_need_no_certificate(
 
 
 class TestAConcurrentRefreshByHand:
-    """It keeps the view's file, and leaves no record of ours."""
+    """Such a refresh keeps the view's file, and leaves nothing in our record."""
 
     @pytest.fixture
     def monday(self, refreshed):
-        """A certified store, of which one view reads a source that changes after that."""
+        """A certified store, with a source of one view changed after that."""
         lease = refreshed.begin("monday")
         refreshed.refresh(lease)
         refreshed.checked(lease)
@@ -210,7 +210,7 @@ def test_a_run_whose_record_is_lost_certifies_nothing_and_says_so(nights):
 
 
 def test_what_was_not_written_is_not_told_as_certified(scratch, store_files, settings):
-    """Whatever kept the database from it: a row that is lost, or one that joins nothing."""
+    """The database may lose a row, or write one that joins nothing."""
     nights = CertifiedNights(scratch, store_files, settings)
     scratch.run(
         "CREATE OR REPLACE FUNCTION feature_store_audit.certify(p_token bigint, p_relations text[])"
@@ -237,10 +237,10 @@ def test_an_old_run_does_not_become_young_by_its_last_task_alone(nights):
 
 @pytest.mark.parametrize("outcome", ["met", "broken"])
 def test_an_old_run_does_not_overrule_one_that_checked_later(nights, outcome):
-    """Whose rows it has, for the later one found nothing to refresh."""
+    """The later run found nothing to refresh, so the rows are still the old run's."""
     nights.good("monday")
     nights.checked(nights.begin("tuesday"), outcome=outcome, relation=_E)
-    # Whoever clears the last task of a run alone, does not have prepare open its record anew.
+    # Clearing only a run's last task does not make prepare open its record anew.
     holder = RunKey("feature_store_refresh", "monday")
     monday = take_lease(nights.database.connection, holder, lambda _: True, timedelta(0))
     with pytest.raises(NotReady, match="Run tuesday has checked the store since"):

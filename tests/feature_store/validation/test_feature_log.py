@@ -1,4 +1,4 @@
-"""Feature logs: what was served is kept as it was certified, once and for ever, and proven so."""
+"""Feature logs: what was served is kept as it was certified, for ever, and proven to be so."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOG = f"feature_log.{_TOM}"
 
 @pytest.fixture(scope="module")
 def monday(server, filled_template, store_files, settings):
-    """The name of a database to copy: a store whose first night is over."""
+    """The name of a database to copy: a store after its first night."""
     database = Database(server.create_database("monday", filled_template), settings)
     night(CertifiedNights(database, store_files, settings), "monday", certify=False)
     database.close()
@@ -45,7 +45,7 @@ def nights(server, monday, store_files, settings):
 
 
 def night(nights, run_id, *, certify=True, unchanged=False, day="2026-06-30"):
-    """Refresh, check and certify everything, really but for the suites."""
+    """Refresh, check and certify everything; only the suites' results are written by hand."""
     lease = nights.begin(run_id, day)
     if unchanged:
         nights.database.run(
@@ -62,7 +62,7 @@ def night(nights, run_id, *, certify=True, unchanged=False, day="2026-06-30"):
 
 
 def certify_monday(nights, *, certify=True):
-    """What the first night has refreshed."""
+    """Check the first night's rows, and certify them."""
     lease = nights.begin("monday")
     nights.checked(lease)
     if certify:
@@ -75,7 +75,7 @@ def everything(nights, log=_LOG):
 
 
 def new_listing(nights, listing):
-    """A listing that comes with the next night, like one that is there."""
+    """Add a listing for the next night, like one that is there."""
     nights.database.run(
         'CREATE TEMPORARY TABLE one AS SELECT l.* FROM "iPhone".iphone_listings AS l '
         f"INNER JOIN {_E_AI} AS e USING (listing_id) LIMIT 1",
@@ -127,7 +127,7 @@ def test_later_nights_add_new_listings_and_change_nothing(nights):
     assert nights.database.rows(f"SELECT listing_id FROM {_LOG} WHERE run_id = 'tuesday'") == [
         (987_654,)
     ]
-    night(nights, "tuesday", unchanged=True)  # again: no second row, no changed one
+    night(nights, "tuesday", unchanged=True)  # run again: no second row, none changed
     assert everything(nights) == after
 
 
@@ -245,7 +245,7 @@ def test_a_log_restored_from_a_dump_is_as_it_was_sealed(nights):
 
 
 def test_rows_that_are_not_the_certified_ones_are_found(nights):
-    """Whatever made them so: here a trigger."""
+    """Whatever has changed them; here a trigger."""
     nights.database.run(
         "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN NEW.price := 1; RETURN NEW; END'",
@@ -296,7 +296,7 @@ def test_a_listing_that_leaves_stays_in_the_log_and_the_training_view_says_so(ni
 
 
 class TestErasure:
-    """What the law wants forgotten."""
+    """What the law says must be forgotten."""
 
     def _erase(self, nights, listing):
         return nights.database.value(
@@ -338,7 +338,7 @@ class TestTheLogFollowsTheContract:
 
     @pytest.fixture
     def owner(self, nights):
-        """As in production."""
+        """The owner's session, as new columns are added in production."""
         with psycopg.connect(as_role(nights.database.conninfo, OWNER), autocommit=True) as session:
             yield session
 

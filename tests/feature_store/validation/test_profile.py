@@ -1,4 +1,4 @@
-"""Profiles: what is kept of each feature's values, and what happens when they cannot be taken."""
+"""Profiles: what is kept of each feature's values, and what happens when none can be taken."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _profile(nights, settings, lease, most_seconds=60.0):
 
 
 def profile(nights, settings, run_id="tuesday", **limits):
-    """What the next night finds, by feature of the model's set."""
+    """The next night's profiles, by feature of the model's set."""
     _profile(nights, settings, nights.begin(run_id), **limits)
     columns = "feature, row_count, null_count, zero_count, distinct_count, least, most, mean, "
     columns += "deviation, quantiles, counts, edges, levels, drift_month, usual_drift, drift_stamp"
@@ -242,7 +242,7 @@ def test_bins_hold_while_the_stamp_does_and_those_of_a_failed_run_do_not(nights,
     found = profile(nights, settings, "wednesday")
     assert nights.database.value(made) == 2
     assert found["price"]["drift_stamp"] == 0
-    assert found["price"]["drift_month"] is None  # monday's months were counted in other bins
+    assert found["price"]["drift_month"] is None  # monday's had other bins
 
 
 def test_a_set_that_is_not_stamped_has_its_rows_without_a_value_counted(nights, settings):

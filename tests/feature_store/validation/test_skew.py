@@ -1,4 +1,4 @@
-"""Skew: the share of served values that history tells otherwise, by feature and age."""
+"""Skew: the share of served values that history now tells otherwise, by feature and age."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def nights(server, certified, store_files, settings):
 
 
 def skew(nights, settings, days=90, day="2026-06-30"):
-    """What the next night finds, by set and feature and age."""
+    """The skew that the next night finds, by set, feature and age."""
     lease = nights.begin("tuesday", day)
     event = begin_suite(nights.database.connection, lease, "as_of_counts")
     for feature_set in logged_sets(settings.include_dir).values():
@@ -51,7 +51,7 @@ def skew(nights, settings, days=90, day="2026-06-30"):
 
 
 def serve_otherwise(nights, change):
-    """As if the first night had served something else than what the store says today."""
+    """Change what the first night served, so that it differs from what the store says today."""
     nights.database.run(f"UPDATE {_LOG} SET {change}")
 
 

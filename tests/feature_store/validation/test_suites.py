@@ -89,7 +89,7 @@ class Night:
 
     @contextmanager
     def broken_by(self, relation: str, change: str) -> Iterator[dict[str, list[Any]]]:
-        """What of `uniqueness` breaks if a row of a relation is changed, or is there twice."""
+        """What breaks in `uniqueness` if a row of a relation is changed, or is there twice."""
         expectations = read_expectations(self._settings.include_dir, self._files, "uniqueness")
         with self.session.transaction(force_rollback=True):
             self.replace_by_table(str(relation))
@@ -102,7 +102,7 @@ class Night:
             yield {name: rows for name, rows in found.items() if rows}
 
     def replace_by_table(self, relation: str) -> None:
-        """Put a table with the same rows in the place of a view, so that rows can be broken."""
+        """Put a table with the same rows in the place of a view, so that a test can break rows."""
         schema, name = relation.split(".")
         self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_kept")
         self.session.execute(f"CREATE TABLE {relation} AS TABLE {schema}.{name}_kept")
@@ -123,7 +123,7 @@ def refreshed_template(
 def refreshed(
     server: Server, refreshed_template: str, store_files: Store, settings: Settings
 ) -> Iterator[Night]:
-    """A night of which nothing is changed for good."""
+    """A night after its refresh. No test changes anything of it for good."""
     tonight = Night(server.create_database("kept", refreshed_template), store_files, settings)
     yield tonight
     tonight.session.close()
@@ -185,7 +185,7 @@ def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None
 def test_a_row_that_is_there_twice_is_named_in_each_layer_that_has_a_key(
     refreshed: Night, store_files: Store
 ) -> None:
-    """NULL is a value of a key: a unique index may let such rows pass."""
+    """NULL counts as a value of a key, although a unique index may let such rows pass."""
     keyed = [r for r in store_files.refreshed if r.keys]
     assert {str(r.name) for r in store_files.refreshed} - {str(r.name) for r in keyed} == {D1, D3}
     for relation in keyed:
@@ -228,7 +228,7 @@ def test_a_clean_listing_that_e_clean_loses_is_named_by_its_suite(night: Night) 
 
 
 def test_two_alike_ai_rows_that_a_concurrent_refresh_hides_are_found(night: Night) -> None:
-    """The refresh keeps one of two identical rows with a NULL and says nothing."""
+    """The refresh silently keeps one of two identical rows with a NULL."""
     night.session.execute(
         'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
     )
@@ -249,7 +249,7 @@ def test_a_flag_that_was_there_before_the_refresh_cannot_escape(night: Night, to
     )
     night.session.execute(f"CREATE TABLE ml.kept AS TABLE {E_CLEAN}")
     night.refresh(E_CLEAN)
-    # A layer that kept what its refresh saw flagged: the rows of before, the witness of now.
+    # As if a layer had kept flagged rows: the old rows, with the witness of the new refresh.
     night.replace_by_table(E_CLEAN)
     night.session.execute(f"TRUNCATE {E_CLEAN}")
     night.session.execute(f"INSERT INTO {E_CLEAN} TABLE ml.kept")
@@ -261,7 +261,7 @@ def test_a_flag_that_was_there_before_the_refresh_cannot_escape(night: Night, to
 
 
 def test_a_flag_that_e_cleans_own_views_miss_is_seen_in_the_source_itself(night: Night) -> None:
-    """By the words of spam.toml, whatever these views take for spam."""
+    """The words of spam.toml count, whatever these views take for spam."""
     night.session.execute(
         "CREATE OR REPLACE VIEW ml.spam_listings_v1 AS "
         f"SELECT l.listing_id FROM {LISTINGS} AS l WHERE FALSE"
@@ -357,7 +357,7 @@ def test_rows_that_are_gone_with_all_that_they_were_made_of_are_missed_by_what_r
 
 
 def test_what_a_refresh_finds_breaks_every_suite_over_its_rows(night: Night) -> None:
-    """The day of the edit instead of the sale's: a leak of every sale."""
+    """The day of the edit stands in the place of the sale's: every sale leaks."""
     definition = night.session.execute(f"SELECT pg_get_viewdef('{D1}'::regclass)").fetchone()[0]
     leaky = definition.rstrip(";").replace("(sold_date)::date", "(edited_date)::date")
     assert leaky != definition.rstrip(";")
@@ -376,7 +376,7 @@ def test_what_a_refresh_finds_breaks_every_suite_over_its_rows(night: Night) -> 
 
 @pytest.mark.parametrize("relation", ["ml.tom_features_v1_mv", "ml.tom_train_base_v1_mv"])
 def test_a_relation_that_was_never_compared_is_not_proven(night: Night, relation: str) -> None:
-    """Whether its refresh should have done so or the suite."""
+    """Whether its refresh should have compared it, or the suite."""
     kept = night.run("as_of_counts")
     assert relation in {f.expectation.name for f in kept if f.outcome == "met"}
     night.session.execute(
@@ -402,7 +402,7 @@ def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_
 
     assert empty.broken(suite) == {}
 
-    # The words that mark spam, and the colours, are there without any data.
+    # The words that mark spam, and the colours, are there even without data.
     told = empty.session.execute(
         "SELECT DISTINCT e.observed FROM feature_store_audit.proof AS p "
         "INNER JOIN feature_store_audit.expectation AS e ON p.proof = e.expectation "
@@ -413,7 +413,7 @@ def test_an_empty_store_breaks_nothing_and_its_proofs_say_that_they_had_nothing_
 
 
 def test_listings_without_a_day_are_counted_apart(night: Night) -> None:
-    """Those of days that are none (infinite, or of no calendar year) reach no layer: see guards."""
+    """Listings whose day is infinite, or of no calendar year, reach no layer: see guards."""
     night.session.execute(
         f"UPDATE {LISTINGS} SET edited_date = NULL, sold_date = NULL, last_seen = NULL "
         f"WHERE listing_id IN (SELECT listing_id FROM {E_CLEAN} ORDER BY 1 LIMIT 2)"
@@ -456,7 +456,7 @@ def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_th
 
 
 def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
-    """Braces, colons and percent signs mean something to those who hand the query on."""
+    """Braces, colons and percent signs have a meaning for programs that pass the query on."""
     text = "'{batch} {0} :name 100% %s'"
 
     (finding,) = refreshed.check(
@@ -470,7 +470,7 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
 
 
 def test_great_expectations_own_uniqueness_misses_a_key_that_holds_a_null(night: Night) -> None:
-    """Why keys are queries of ours: it joins rows to their counts by the key, with an equals."""
+    """It joins rows to their counts with an equals sign; that is why keys are queries of ours."""
     import great_expectations as gx
     from great_expectations.expectations.core import ExpectCompoundColumnsToBeUnique
 
@@ -532,7 +532,7 @@ def test_generations_that_are_slips_are_warned_of_long_before_f2_is_too_large(
 
 
 def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night: Night) -> None:
-    """CSV loaders write '' for an empty field; a row with any token is no row of A."""
+    """CSV loaders write '' for an empty field, and a row with any token is no row of A."""
     name = "few_listings_are_left_out_by_a_token_that_is_no_spam"
     assert name not in sum_up("spam_absence", night.run("spam_absence"))["warnings"]
     lost = night.session.execute(
@@ -554,7 +554,7 @@ def test_an_empty_spam_that_leaves_listings_out_is_told_by_name_and_number(night
 def test_values_that_are_nan_are_warned_of_and_count_as_missing(
     night: Night, settings: Settings
 ) -> None:
-    """pandas writes NaN for no value, and a clipped score makes 1 of it."""
+    """pandas writes NaN for a missing value, and a clipped score would make 1 of it."""
     name = "no_value_is_nan_in_the_source"
     sets = {s.name: s for s in read_feature_sets(settings.include_dir)}
     asked = (

@@ -56,7 +56,7 @@ def facts(**given):
 
 
 def failed(*tasks, never_ran=(), **given):
-    """An account of tasks that failed, each a name or a name with its cause."""
+    """The account of a run in which these tasks failed, each a name or a name with its cause."""
     pairs = [task if isinstance(task, tuple) else (task, "") for task in tasks]
     of_tasks = tuple(FailedTask(name, Cause(text)) for name, text in pairs)
     return Account(failed=of_tasks, never_ran=tuple(never_ran), **given)
@@ -76,7 +76,7 @@ def finding(**given):
 
 
 def told(db, states=None, account=None, **given):
-    """The facts of this run, as its record and Airflow have them."""
+    """What a mail is made of, for this run: what its record and Airflow say."""
     states = STATES if states is None else states
     account = account or account_of_tasks(states, "assert_contract")
     run = FailedRun(DAG, RUN, account, tasks=tuple(states), **given)
@@ -93,7 +93,7 @@ def mailbox(tmp_path, monkeypatch):
 
 
 class Task:
-    """What a callback is given of Airflow: a task instance over these states and XComs."""
+    """What Airflow gives a callback: a task instance with these states and XComs."""
 
     dag_id, run_id, task_id = DAG, RUN, "assert_contract"
     try_number, max_tries = 4, 3
@@ -120,7 +120,7 @@ def context(error=None, states=None, xcoms=None):
 
 
 def fail(given):
-    """As the verdict's task does where its last try fails."""
+    """Fail as the verdict's task does in its last try."""
     mail_failure(given, given.pop("exception"))
 
 
@@ -161,7 +161,7 @@ def record(db, outcome="broken", sample=None, observed="1 row that breach it", *
 
 
 def differs(db, sample, compared=100_000, broken=23):
-    """What its specification found wrong with E."""
+    """Record what E's specification found wrong with it."""
     record(db, expectation=E_VIEW)
     db.connection.execute(
         "INSERT INTO feature_store_audit.proof (dag_id, run_id, proof, compared, broken, sample, "
@@ -180,7 +180,7 @@ def opened(db, run_id, verdict=None, prepared="now()"):
 
 
 def changed_days(db):
-    """A day that changed, found by a run that passed."""
+    """Record a day that changed, found by a run that passed."""
     opened(db, RUN, "passed")
     db.run(
         "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
@@ -232,7 +232,7 @@ def test_the_subject_begins_with_what_people_call_the_store(tmp_path):
             },
             "as_of_counts could not be checked (no column)",
         ),
-        # What did not pass on is the cause; what the run found before its refresh is not.
+        # A failed task is the cause; what the run found before it refreshed is not.
         ({"findings": (finding(),), "account": failed("base.x")}, "base.x failed"),
         ({"account": Account("tom_v1: drifted.\nmore")}, "tom_v1: drifted."),
         ({"findings": (finding(severity="warning"),)}, "no cause recorded, see the log"),
@@ -314,7 +314,7 @@ def test_long_inputs_are_shortened():
     assert "and 199 more" in mail.subject
     assert max(len(mail.text), len(mail.html)) < 60_000
     assert "(24 more columns)" in mail.text
-    # All rows of the first, three of each that follows; the rest is counted.
+    # All rows of the first finding, three of each that follows; the rest is only counted.
     shown = [line.split()[0] for line in mail.text.splitlines() if "ttt" in line]
     assert shown == [*map(str, range(20)), *["0", "1", "2"] * 4]
     assert "and 195 more, in the report" in mail.text
@@ -387,7 +387,7 @@ def test_the_same_text_stands_in_a_mail_once():
 )
 def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
     accounts = [Account(failed=(FailedTask("base.x", Cause.of(kind)),))]
-    if not isinstance(kind, NotReady):  # the verdict's own says all itself; see below
+    if not isinstance(kind, NotReady):  # the verdict's own failure says all itself
         accounts.append(Account().raised(kind))
     for account in accounts:
         steps = told(None, {"base.x": "failed"}, account).steps
@@ -404,7 +404,7 @@ def test_a_certificate_that_was_refused_is_not_told_as_a_refusal_by_prepare():
 
 
 def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisements():
-    """Rows of one listing are no fault in the advertisements: each edit is one."""
+    """Rows of one listing are no fault in the advertisements: each edit is a row."""
     account = failed("expectations.spam_absence")
     lost = finding(suite="uniqueness", expectation="rows_of_tom_features_v1_enriched_clean_mv")
     spam = finding(suite="spam_absence", relation="ml.tom_features_v1_enriched_clean_mv")
@@ -435,7 +435,7 @@ def test_a_command_stands_alone_in_a_box_and_dark_screens_and_phones_are_thought
     assert "\n\nbin/feature-store plan\n" in mail.text
     assert mail.text.index("bin/feature-store") < mail.text.index("BROKEN")
     assert "prefers-color-scheme: dark" in mail.html
-    # What is wide scrolls in a box of its own, or breaks.
+    # Wide parts scroll in a box of their own, or break.
     assert re.search(r'<div class="wide"[^>]*>\s*<table>', mail.html)
     assert "pre { white-space: pre-wrap; overflow-wrap: anywhere;" in mail.html
 
@@ -476,12 +476,12 @@ def test_of_a_duplicate_key_the_query_for_both_rows_is_told(scratch):
 
 def test_findings_of_an_earlier_go_are_not_told_again(scratch):
     record(scratch)
-    opened(scratch, RUN, prepared="now() - interval '1 hour'")  # by whatever clock
+    opened(scratch, RUN, prepared="now() - interval '1 hour'")  # by another clock
     assert told(scratch).findings == ()
 
 
 def test_findings_of_rows_that_were_refreshed_since_are_not_told(scratch):
-    """Mail, report, page and list of runs have one rule for that: the view ``finding``."""
+    """Mail, report, page and list of runs share one rule for this: the view ``finding``."""
     record(scratch)
     refreshed(scratch, E_VIEW, RUN)
     assert told(scratch).findings == ()
@@ -704,7 +704,7 @@ def test_in_a_table_the_store_s_key_leads_and_what_a_row_has_not_got_is_blank():
 def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_that_one(
     tmp_path, monkeypatch, caplog, store_db
 ):
-    """Else the other one would get it again each night."""
+    """Else the other recipient would get the mail again each night."""
     with Mailbox(tmp_path / "mails", refuses=("bo@example.org",)) as half:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", half.airflow_connection)
         monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "ann@example.org, bo@example.org")
@@ -757,7 +757,7 @@ def test_a_day_that_changed_in_two_layers_is_one_day_in_the_subject_of_the_revie
 
 
 def warned(db, run, *expectations):
-    """A run that passed with these warnings."""
+    """Record a run that passed, with these warnings."""
     opened(db, run, "passed")
     for name in expectations:
         record(

@@ -1,7 +1,4 @@
-"""Beside the mail a notice to a chat or a webhook: bounded, once, and its address never told.
-
-Real receivers, some slow, some that fall silent, some that refuse.
-"""
+"""A chat or a webhook gets a notice beside the mail: bounded, once, its address kept secret."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ TOKEN = "s3cr3t-token"
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes what is sent, and answers so late, or with this status, or never."""
+    """Takes what is sent, and answers after a pause, with this status, or never."""
 
     def __init__(self, status: int = 200, pause: float = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -71,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any:
-    """A store in which a run has begun, whose refresh has failed; nobody has a mail."""
+    """A store with a begun run whose refresh has failed; no mail is set up."""
     airflow_conn(store_db.conninfo)
     monkeypatch.setenv("FEATURE_STORE_REPORT_DIR", str(tmp_path / "reports"))
     monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "2")
@@ -81,7 +78,7 @@ def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any
 
 @pytest.fixture
 def use(monkeypatch: Any) -> Any:
-    """Let notices go to a receiver of this kind, which runs."""
+    """Start a receiver of this kind, and let notices go to it."""
     running = []
 
     def start(conn_type: str = "http", **kind: Any) -> Receiver:
@@ -150,7 +147,7 @@ def test_mail_and_notice_go_side_by_side_and_neither_waits_for_the_other(
 def test_a_receiver_that_refuses_is_asked_once_more_by_the_next_run_and_no_more(
     db: Any, use: Any, status: int
 ) -> None:
-    """A redirect is a refusal: nobody but whoever was named gets the message."""
+    """A redirect counts as a refusal: nobody gets the message but the address that was given."""
     receiver = use(status=status)
     give_verdict()
     assert recorded(db) == [("failure notice", 1, False)]
@@ -169,7 +166,7 @@ def test_a_receiver_that_is_slow_gets_one(db: Any, use: Any) -> None:
 
 
 def test_a_receiver_that_falls_silent_is_given_up_and_never_asked_again(db: Any, use: Any) -> None:
-    """It may have told people; a second message would tell them twice."""
+    """It may have told people, and a second message would tell them twice."""
     receiver = use(pause=60)
     begun = time.monotonic()
     give_verdict()
@@ -182,7 +179,7 @@ def test_a_receiver_that_falls_silent_is_given_up_and_never_asked_again(db: Any,
 def test_where_nobody_listens_the_run_fails_as_it_would(db: Any, use: Any, caplog: Any) -> None:
     use().close()
     with caplog.at_level(logging.ERROR):
-        give_verdict()  # it raises what the run failed of, and nothing else
+        give_verdict()  # only the failure of the run is raised
     (line,) = [r.message for r in caplog.records if "notice" in r.message]
     assert "could not be sent through the Airflow connection 'team'" in line
     assert "it cannot be reached" in line
@@ -227,7 +224,7 @@ def test_address_and_token_are_in_no_log_record_or_report(
 
 @pytest.fixture
 def passed(db: Any) -> Any:
-    """The context of the run, which passed after all."""
+    """The context of a run that passed after all."""
     db.run(
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
         f"VALUES ('{DAG}', '{FAILED}', 'passed')"

@@ -1,6 +1,6 @@
-"""A failed run has one mail, whatever becomes of its mail server and of who sends it.
+"""A failed run has one mail, whatever happens to its mail server and to the task that sends it.
 
-Real mail servers, some slow and some that fall silent; real processes, that are killed.
+The mail servers are real, some slow, some falling silent. The processes are real, and are killed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.feature_store.reporting.mail.verdicts import (
 from tests.mail_servers import SlowMailbox
 
 RUN = RunKey(DAG, FAILED)
-# Of a whole conversation up to the mail itself: greeting, EHLO, sender, recipient, go on.
+# The answers until the mail itself is sent: greeting, EHLO, sender, recipient, go on.
 ANSWERS = 5
 MAILED = "mailed"  # the XCom of how far its mail came
 AGAIN = "You may already have this mail"
@@ -36,7 +36,7 @@ LATE = "This mail is late"
 
 @pytest.fixture
 def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any:
-    """A store in which a run has begun, whose refresh has failed."""
+    """A store with a begun run whose refresh has failed."""
     airflow_conn(store_db.conninfo)
     monkeypatch.setenv("FEATURE_STORE_REPORT_DIR", str(tmp_path / "reports"))
     from datetime import date
@@ -47,7 +47,7 @@ def db(store_db: Any, airflow_conn: Any, monkeypatch: Any, tmp_path: Any) -> Any
 
 @pytest.fixture
 def use(monkeypatch: Any, tmp_path: Any) -> Any:
-    """Let mails go to a mail server of this kind, which runs."""
+    """Start a mail server of this kind, and let mails go to it."""
     running = []
 
     def start(**slow: Any) -> Mailbox:
@@ -92,7 +92,7 @@ def test_a_failed_run_is_mailed_by_its_own_task_once_and_the_record_says_so(
     assert AGAIN not in text
     assert LATE not in text
     assert recorded(db) == [(1, True)]
-    # Airflow tries it again where it did not hear that the task has failed: it was killed then.
+    # Airflow tries the task again if it was killed before Airflow heard that it had failed.
     give_verdict()
     prepare_next()
     assert len(mailbox.mails()) == 1
@@ -117,7 +117,7 @@ def test_a_mail_server_that_is_slow_with_each_answer_gets_one_mail(db: Any, use:
 def test_a_mail_server_that_is_too_slow_in_all_is_given_up_and_nothing_was_sent(
     db: Any, use: Any, monkeypatch: Any
 ) -> None:
-    """Each of its answers comes within the connection's timeout, so that alone is no bound."""
+    """Each answer comes within the connection's timeout, so that timeout alone does not end it."""
     monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "3")
     mailbox = use(pause=1.2)
     begun = time.monotonic()
@@ -145,7 +145,7 @@ def test_a_server_that_takes_the_mail_and_never_answers_gets_one_more_that_says_
     first, second = texts(mute)
     assert AGAIN not in first
     assert AGAIN in second
-    # The second was not answered either: nobody gets a third.
+    # The second mail was not answered either, and there is no third.
     quick = use()
     prepare_next("the one after that")
     assert texts(quick) == []
@@ -173,7 +173,7 @@ def test_killed_while_the_server_has_the_mail_the_next_try_sends_one_more_that_s
 def test_killed_in_its_last_try_before_the_server_had_the_mail_the_next_run_sends_it(
     db: Any, use: Any
 ) -> None:
-    mute = use(answers=2)  # nothing but its greeting, and an answer to EHLO
+    mute = use(answers=2)  # the greeting and the answer to EHLO only
     task = start_verdict()
     wait_for(lambda: mute.silent)
     task.kill()
@@ -207,7 +207,7 @@ def test_a_run_that_died_with_the_lease_and_without_a_verdict_is_mailed_by_the_n
 def test_of_a_run_that_airflow_does_not_call_failed_no_other_run_tells(
     db: Any, use: Any, state: str, monkeypatch: Any
 ) -> None:
-    """Its own task may be about to send the mail."""
+    """The run's own task may be about to send the mail."""
     mailbox = use()
     monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "")
     give_verdict()
@@ -254,7 +254,7 @@ def test_with_the_database_down_airflow_remembers_the_mail_and_the_next_run_send
 def test_a_last_try_that_fails_of_what_may_pass_is_recorded_and_mailed_too(
     db: Any, use: Any
 ) -> None:
-    """Else Airflow says failed and the record, for hours, that the run is under way."""
+    """Else Airflow says failed, while the record says for hours that the run is under way."""
     mailbox = use()
     from feature_store.operators.verdict import AssertContractOperator
 
@@ -301,6 +301,6 @@ def test_a_review_whose_mail_nobody_knows_of_is_mailed_once_more_and_says_so(
     first, second = texts(mute, quick)
     assert AGAIN not in first
     assert AGAIN in second
-    # Somebody who slept meanwhile finds that it is told.
+    # Whoever was paused meanwhile finds that it was told.
     assert not mail_reviews(db.connection, context, found)
     assert len(quick.mails()) == 1

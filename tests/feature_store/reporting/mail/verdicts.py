@@ -1,4 +1,4 @@
-"""The verdict's task of a failed run, alone: in this process, or in one of its own to be killed."""
+"""The verdict's task of a failed run: in this process, or in one of its own that can be killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAG, FAILED = "feature_store_refresh", "the run that fails"
 
 
 class Instance:
-    """A task instance of Airflow's: its tries, its run's tasks, XComs and states of runs."""
+    """A task instance of Airflow's: its tries, the tasks of its run, XComs, states of runs."""
 
     dag_id, log_url = DAG, "http://localhost:8080/log"
 
@@ -54,7 +54,7 @@ def context_of(
 
 
 def give_verdict(try_number: int = 4, max_tries: int = 3) -> dict[str, Any]:
-    """Let the verdict's task of the failed run do one try; its context."""
+    """Let the verdict's task of the failed run do one try; returns its context."""
     from airflow.sdk.exceptions import AirflowFailException
 
     from feature_store.operators.verdict import AssertContractOperator
@@ -69,7 +69,7 @@ def give_verdict(try_number: int = 4, max_tries: int = 3) -> dict[str, Any]:
 
 
 def start_verdict(try_number: int = 4) -> subprocess.Popen[bytes]:
-    """The same in a process of its own, which may be killed."""
+    """Let it do one try in a process of its own, which may be killed."""
     code = (
         "from tests.feature_store.reporting.mail.verdicts import give_verdict; "
         f"give_verdict({try_number})"
@@ -80,7 +80,7 @@ def start_verdict(try_number: int = 4) -> subprocess.Popen[bytes]:
 
 
 def prepare_next(run_id: str = "the next run", **xcoms: str) -> dict[str, Any]:
-    """Let prepare of a later run do its work, as far as it comes."""
+    """Let prepare of a later run work until it is done or fails; returns its context."""
     from airflow.sdk.exceptions import AirflowFailException
 
     from feature_store.operators.tasks import PrepareOperator

@@ -42,7 +42,7 @@ def files(settings) -> Files:
 
 @pytest.fixture(scope="session")
 def nightly(server, store_files, settings, files) -> Iterator[Database]:
-    """Forty nights and one certified just now, with what the features are made of."""
+    """Forty nights and one that was certified just now, with what their features are made of."""
     database = Database(server.create_database("nightly", "store"), settings)
     write_nights(database.connection, files, 1, 40)
     nights = CertifiedNights(database, store_files, settings)
@@ -79,17 +79,17 @@ class Airflow:
         return self._tokens[user]
 
     def get(self, path: str, user: str | None = "viewer", **headers: str) -> httpx.Response:
-        """Ask for a page of ours; as nobody who is logged in if the user is None."""
+        """Ask for a page of ours; without a login if the user is None."""
         if user:
             headers["Authorization"] = f"Bearer {self.token(user)}"
         return self._client.get(f"/feature-store{path}", headers=headers)
 
     def other(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask for anything else, with its full path below the prefix."""
+        """Ask for anything else, with its full path after the prefix."""
         return self._client.request(method, path, **options)
 
     def use_store(self, conninfo: str, *, conn_id: str = "feature_store", **more: Any) -> None:
-        """Keep this connection to the store in Airflow's own database."""
+        """Keep a connection to this store in Airflow's own database."""
         from airflow.models import Connection
         from airflow.utils.session import create_session
 
@@ -105,7 +105,7 @@ class Airflow:
 
 @pytest.fixture(scope="session")
 def airflow(nightly, tmp_path_factory) -> Iterator[Airflow]:
-    """Started once; its connection to the store is of its own database, as the page's role."""
+    """An API server, started once. Airflow has its connection to the store, of the page's role."""
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, check=True, capture_output=True, env=os.environ)
     home = tmp_path_factory.mktemp("airflow")
@@ -151,7 +151,7 @@ def _wait_for(airflow: Airflow, logs: Callable[[], str]) -> None:
 
 @pytest.fixture
 def elsewhere(airflow, nightly) -> Iterator[Callable[..., None]]:
-    """Let the API server ask another database, until the test ends."""
+    """Let the API server ask another database until the test ends."""
     yield airflow.use_store
     airflow.use_store(as_role(nightly.conninfo, PAGE))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from feature_store.connection import Connection
 from feature_store.reporting.page.store_files import Files
 
-# More than the store has today, some a night; five proofs beside them.
+# More than the store has today, as there will be more; five proofs come on top.
 EXPECTATIONS = 54
 
 _STATEMENTS = """

@@ -26,7 +26,7 @@ ROUTES = (
     f"/api/report?{_RUN}",
     "/api/openapi.json",
 )
-# The page's login reads rows of features only where somebody has granted it.
+# The page's login may read rows of features only where somebody has granted it.
 SERVED = "/api/served/tom_features_v1?entity=300000001"
 NOWHERE = (
     "/api/nothing",
@@ -86,7 +86,7 @@ def test_no_address_is_told_back_at_length(airflow, path):
 
 
 def _sign(secret: str, seconds: int) -> str:
-    """A token as this Airflow's own, but for the secret and the seconds that it is valid."""
+    """A token like this Airflow's own, but with this secret and valid for these seconds."""
     signer = JWTGenerator(
         secret_key=secret, audience="apache-airflow", valid_for=seconds, algorithm="HS512"
     )
@@ -95,7 +95,7 @@ def _sign(secret: str, seconds: int) -> str:
 
 @pytest.fixture(scope="module")
 def no_logins(airflow):
-    """Tokens that are no login (any more), by what is wrong with them."""
+    """Tokens that no longer are a login, or never were, by what is wrong with them."""
     account = {"username": "viewer", "password": PASSWORDS["viewer"]}
     ended = airflow.other("POST", "/auth/token", json=account).json()["access_token"]
     headers = {"Authorization": f"Bearer {ended}"}
@@ -145,7 +145,7 @@ def test_head_is_get_without_its_body(airflow, route, encoding):
     assert [answer.status_code for answer in told] == [200, 200]
     assert told[0].content == b""
     assert told[1].content
-    # How a body is framed says nothing of a body that is not there; two moments have two lengths.
+    # Without a body its framing may differ, and so may the length of answers of two moments.
     passing = dict.fromkeys(("date", "transfer-encoding", "content-length"), "")
     first, second = ({**answer.headers, **passing} for answer in told)
     assert first == second

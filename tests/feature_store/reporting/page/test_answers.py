@@ -1,4 +1,4 @@
-"""What the routes answer, headers included, and how they say that there is no answer."""
+"""What the routes answer, headers included, and how they say that they have no answer."""
 
 from __future__ import annotations
 
@@ -140,9 +140,9 @@ def test_a_relation_shows_its_sql_and_its_columns(airflow):
 
 @pytest.fixture
 def readable(server, settings, store_files):
-    """A store whose login may read rows; one listing was served of it, and is gone since."""
+    """A store whose login may read rows. One listing in its feature log is gone from the store."""
     database = Database(server.create_database("readable", "store"), settings)
-    CertifiedNights(database, store_files, settings)  # stamps, so that there are logs
+    CertifiedNights(database, store_files, settings)  # stamps the sets, which makes their logs
     for relation in store_files.refreshed:
         database.run(f"REFRESH MATERIALIZED VIEW {relation.name}")
     database.run(
@@ -242,7 +242,7 @@ def test_what_to_do_of_a_failed_run_clears_the_task_that_the_mail_clears(airflow
 
 
 def test_a_run_counts_in_the_list_as_in_its_report(airflow, nightly):
-    """What was found before a relation was refreshed once more is outdated, on any clock."""
+    """What was found before a relation was refreshed again is outdated, on any clock."""
     once_more = (
         "INSERT INTO feature_store_audit.refresh (relation, dag_id, run_id, token, mode, "
         "row_count, bytes, seconds, snapshot, zone, started_at, finished_at) "
@@ -301,7 +301,7 @@ def test_every_answer_has_the_headers_that_keep_it_safe(airflow, route, user):
 def test_a_browser_keeps_the_page_s_files_and_asks_whether_they_changed(airflow):
     first = airflow.get("/static/icon.svg")
     tag = first.headers["etag"]
-    assert first.headers["cache-control"] == "private, no-cache"  # no proxy keeps it for others
+    assert first.headers["cache-control"] == "private, no-cache"  # so that no proxy keeps it
     again = airflow.get("/static/icon.svg", **{"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
     version = tag.strip('"')
@@ -310,7 +310,7 @@ def test_a_browser_keeps_the_page_s_files_and_asks_whether_they_changed(airflow)
 
 
 def test_html_in_data_comes_out_as_text(airflow, nightly):
-    """Of the run's name, of a sample, of a finding: JSON is JSON, and the report escapes."""
+    """In a run's name, a sample or a finding: the page gets it as JSON, the report escapes it."""
     nightly.run(
         "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
         "prepared_at, server_version, verdict, problem) VALUES ('feature_store_refresh', "

@@ -1,4 +1,4 @@
-"""Many ask a real API server at once: each has an answer, and nobody else waits for it."""
+"""Many ask a real API server at once: each gets an answer, and nobody else waits for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-# Seconds. The machine may have other work; what waits for a crowd here takes longer than that.
+# Seconds, with time for a busy machine; an answer that waits for the crowd takes longer.
 _AT_ONCE = 4
 _REPORT = "/api/report?dag_id=feature_store_refresh&run_id=scheduled__{}"
 
@@ -26,8 +26,8 @@ def _statuses(asked: list[Future[httpx.Response]]) -> list[int]:
 
 
 def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
-    """Each is another one, so each must be drawn; it took a session for as long as that."""
-    airflow.get(_REPORT.format(30))  # what draws is loaded
+    """Each report is another one, so each is drawn. Drawing once kept a session all the time."""
+    airflow.get(_REPORT.format(30))  # so that what draws is loaded
     asked = [crowd.submit(airflow.get, _REPORT.format(n)) for n in range(1, 13)]
     time.sleep(0.3)
     while not all(future.done() for future in asked):
@@ -43,7 +43,7 @@ def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crow
     with psycopg.connect(nightly.conninfo) as blocking:
         blocking.execute("LOCK TABLE feature_store_audit.run IN ACCESS EXCLUSIVE MODE")
         asked = [crowd.submit(airflow.get, "/api/runs") for _ in range(160)]
-        time.sleep(2)  # and all have come
+        time.sleep(2)  # until all have come
         began = time.monotonic()
         assert airflow.other("GET", "/api/v2/version").status_code == 200
         assert airflow.get("/api/features").status_code == 200

@@ -23,7 +23,7 @@ from tests.feature_store.reporting.page.conftest import ANN, BEN
 
 @pytest.fixture
 def asking(nightly, airflow_conn):
-    """Of a superuser's session: what keeps it from writing is not a missing privilege."""
+    """Settings of a superuser: it is not a lack of privileges that keeps it from writing."""
     airflow_conn(nightly.conninfo)
     return Settings()
 
@@ -79,7 +79,7 @@ def test_what_the_connection_says_of_its_own_timeout_holds(nightly, airflow_conn
 
 @pytest.fixture
 def blocked(asking, nightly) -> Iterator[Callable[[Connection, Settings, Files], Any]]:
-    """A question to the store that has no answer before the test ends, or the database gives up."""
+    """A question to the store that gets no answer before the test ends or the database gives up."""
     lock = "SELECT pg_advisory_{}(20)"
     nightly.run(lock.format("lock"))
     yield lambda connection, *_: connection.execute(lock.format("lock_shared").encode())
@@ -101,7 +101,7 @@ def test_when_too_many_wait_the_next_is_sent_away_and_takes_no_thread(blocked):
         assert threading.active_count() <= threads + 1
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await first
-        return [*told, await sessions.ask(ANN, _one)]  # and the place is free again
+        return [*told, await sessions.ask(ANN, _one)]  # the place is free again
 
     *sent_away, last = asyncio.run(ask())
     assert {type(error) for error in sent_away} == {Busy}

@@ -25,7 +25,7 @@ TOKEN = "ml.spam_token_v1"
 
 
 class Shown(CertifiedNights):
-    """Nights, and what the page says of them."""
+    """Nights, and what the page says of the store after them."""
 
     def __init__(self, database, store, settings, files) -> None:
         super().__init__(database, store, settings)
@@ -73,7 +73,7 @@ def shown(scratch, store_files, settings, files):
 
 
 def _refusals(shown, feature_set: str) -> str:
-    """What require_certified says, empty if it lets readers through."""
+    """What require_certified says; empty where it lets readers through."""
     try:
         with shown.database.connection.transaction():
             shown.required(feature_set)
@@ -204,7 +204,7 @@ def test_a_store_that_no_run_certified_when_one_was_due_is_stale(shown):
 
 
 def test_a_run_of_an_old_day_does_not_make_a_store_fresh(shown):
-    """It looks whether sources were fresh on its day: a backfill would hide that they dried up."""
+    """It checks its sources as of its own day, so it cannot show that they have dried up since."""
     shown.end(shown.begin("a night"), "failed", "Failed: as_of_counts.")
     lease = shown.begin("backfill of June", "2026-06-30")
     shown.refreshed(lease)
@@ -247,7 +247,7 @@ def test_the_clock_is_the_database_s_which_stamps_the_record(shown):
 @pytest.mark.parametrize(
     ("schedule", "at", "expected"),
     [
-        # Until six hours after its start tonight's run may still be late: 03:20 in Oslo.
+        # Tonight's run starts at 03:20 in Oslo, and may still be late until six hours after that.
         ("20 3 * * *", "2026-06-30T07:00+00:00", "2026-06-29T01:20+00:00"),
         ("20 3 * * *", "2026-06-30T07:30+00:00", "2026-06-30T01:20+00:00"),
         # A store that is refreshed once a week is fresh for a week.
@@ -263,7 +263,7 @@ def test_what_is_fresh_goes_by_the_schedule(schedule, at, expected):
 @pytest.mark.parametrize("schedule", ["20 2 * * *", "20 3 * * *", "0 0 * * *"])
 @pytest.mark.parametrize("since", ["2026-10-23", "2026-03-27"])
 def test_where_clocks_are_changed_it_goes_by_the_times_that_airflow_starts_at(schedule, since):
-    """In autumn 02:20 comes twice, in spring never."""
+    """In autumn there is 02:20 twice, in spring not at all."""
     timetable = CronTriggerTimetable(schedule, timezone="Europe/Oslo")
     start = pendulum.parse(since, tz="UTC")
     starts = [timetable._get_next(start)]
@@ -320,7 +320,7 @@ def test_that_nothing_new_comes_in_is_amber_and_names_the_newest_listing(shown, 
 
 
 class TestARelation:
-    """As require_certified judges it."""
+    """The page tells of it what require_certified decides."""
 
     def test_that_was_refreshed_since_is_unproven(self, shown):
         shown.passed("night 1")
@@ -340,7 +340,7 @@ class TestARelation:
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
         assert "are not proven now: E. Readers who ask are refused." in words
-        # What is made of it is shown as what it stands on; other sets may be read.
+        # E-AI is made from E, so the page says that it stands on E; other sets may be read.
         now = shown.now()
         by_name = {r.name: r.stands_on for r in now.relations}
         assert by_name["ml.tom_features_v1_enriched_ai_clean_mv"] == ["E"]
@@ -388,7 +388,7 @@ class TestARelation:
         assert not [r.reused for r in shown.now().relations if r.reused]
 
     def test_that_is_a_view_whose_query_somebody_replaced_is_told_by_name(self, shown):
-        """No file node and no contract tells, for the columns are the same."""
+        """Neither a file nor a contract tells, as the columns are the same."""
         shown.passed("night")
         (query,) = shown.database.rows(f"SELECT pg_get_viewdef('{TOKEN}'::regclass)")[0]
         query = query.rstrip("; ")
@@ -404,7 +404,7 @@ class TestARelation:
 
     @pytest.mark.parametrize("locked", [A, "feature_store.listing_device_features_clean_mv"])
     def test_is_asked_about_without_waiting_for_whoever_refreshes_it(self, nightly, files, locked):
-        """Of the second the server must word the query of a view that reads it."""
+        """For the second relation the server has to word the query of a view that reads it."""
         with nightly.session() as refreshing, refreshing.transaction(force_rollback=True):
             refreshing.execute(f"REFRESH MATERIALIZED VIEW {locked} WITH NO DATA".encode())
             with nightly.session() as page:
@@ -415,7 +415,7 @@ class TestARelation:
 
 
 class TestTheFiles:
-    """The graph is the SQL files'."""
+    """The graph is made from the SQL files."""
 
     def test_every_relation_stands_above_all_that_it_reads(self, files, store_files):
         assert set(files.relations) == {str(r.name) for r in store_files.relations}

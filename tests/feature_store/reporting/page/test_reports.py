@@ -22,13 +22,13 @@ def tonight(nightly, settings, files) -> Drawable:
 
 @pytest.fixture(scope="module")
 def another(tonight) -> Drawable:
-    """What it is drawn from when the run was judged anew."""
+    """What a report is drawn from after the run was judged anew."""
     facts, *declared = tonight
     return replace(facts, run=replace(facts.run, problem="Failed: uniqueness.")), *declared
 
 
 class Pen:
-    """Draws, and counts what it has drawn; if it shall wait, not before it may."""
+    """Draws, and counts what it has drawn. With ``waits`` it first waits for ``may_go_on``."""
 
     def __init__(self, *, waits: bool = False) -> None:
         self.drawn: list[Drawable] = []
@@ -120,7 +120,7 @@ def test_when_too_many_wait_for_one_user_that_user_s_next_is_sent_away(tonight, 
         pen.may_go_on.set()
         assert await first == await same
         assert await of_another
-        assert await reports.get(ANN, another)  # and the place is free again
+        assert await reports.get(ANN, another)  # the place is free again
 
     asyncio.run(ask())
 

@@ -23,7 +23,7 @@ _MAKES_HTML_OR_CODE = re.compile(
 _STYLE_OR_LISTENER_IN_MARKUP = re.compile(
     r"<[^>]+\s(style|on[a-z]+)=|<style|<script(?![^>]*\bsrc=)"
 )
-# Names of vocabularies, which nobody asks for anything.
+# Names of vocabularies, at which nobody asks for anything.
 _NO_ADDRESSES = ("http://www.w3.org/2000/svg",)
 
 

@@ -60,7 +60,7 @@ def both(airflow, bikes, tmp_path_factory) -> Iterator[None]:
     airflow.use_store(bikes, conn_id="bikes")
     yield
     with create_session() as session:
-        # The own store's DAG may stay, and must where other tests have given it runs.
+        # The first store's DAG stays: other tests may have given it runs.
         session.delete(session.get(DagModel, BIKES))
 
 
@@ -80,7 +80,7 @@ def test_each_store_has_the_same_addresses_below_its_own(airflow, both):
     for path in ("/", "/static/main.js", "/api/features", "/api/nights", "/api/runs"):
         assert airflow.get(f"/stores/{BIKES}{path}").status_code == 200, path
     assert airflow.get(f"/stores/{BIKES}").headers["location"] == f"{BIKES}/"
-    # A run of the one is none of the other.
+    # A run of one store is none of the other's.
     assert airflow.get(f"/stores/{BIKES}/api/run?dag_id={OWN}&run_id=tonight").status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""Every part of the page asks what every supported server understands."""
+"""Every part of the page asks only what every supported server understands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RUN = ("feature_store_refresh", "scheduled__3")
 def test_every_part_is_read_on_every_version(store, settings, files):
     connection = store.connection
     write_nights(connection, files, 1, 5)
-    verdict = read_now(connection, settings, files).verdict  # the record alone certifies nothing
+    verdict = read_now(connection, settings, files).verdict  # a record alone certifies nothing
     assert verdict.standing is Standing.FAILED
     assert len(read_nights(connection, settings, files, 90).runs) == 5
     assert len(read_runs(connection, settings, None, 3).runs) == 3

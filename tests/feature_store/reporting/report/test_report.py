@@ -28,7 +28,7 @@ _VOID = {"meta", "wbr", "br"}
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: every element closed, in order."""
+    """Reads a page strictly: every element must be closed, in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def store(scratch):
-    """A store with one run; what happened in it is written by hand."""
+    """A store with one run, whose events a test writes by hand."""
 
     class Written:
         connection = scratch.connection

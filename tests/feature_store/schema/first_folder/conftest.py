@@ -1,4 +1,4 @@
-"""The example's store as somebody may have built it by hand: its views, none of our headers."""
+"""The example's store as somebody may have built it by hand: its views, without our headers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bikes(server: Server, settings: Settings, _bikes_by_hand: str) -> Iterator[D
 def typed(
     airflow_conn: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Type a command at a database: its exit code, what it printed, what it complained of."""
+    """Type a command at a database: its exit code, what it printed, and its errors."""
 
     def type_it(database: Database, *arguments: object) -> tuple[int, str, str]:
         airflow_conn(database.conninfo)

@@ -1,4 +1,4 @@
-"""`init`: the folder of a store that somebody built by hand, from the catalog to adopted."""
+"""`init` writes the folder of a store that somebody built by hand, until the store is adopted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_the_catalog_knows_is_written_and_the_database_is_as_it_was(bikes, 
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     theirs = {p.relative_to(EXAMPLE).as_posix() for p in EXAMPLE.rglob("*") if p.is_file()}
     relations = {p.replace("/base/", "/read/") for p in theirs if re.match("sql/(base|read|vi)", p)}
-    assert relations <= files  # each has a unique index, so none must be blocking
+    assert relations <= files  # each has a unique index, so no refresh must be blocking
     assert {p for p in theirs if p.startswith("sql/spec")} <= files
     assert (folder / "sources.toml").read_text().split("\n\n")[1:] == (
         EXAMPLE / "sources.toml"
@@ -58,7 +58,7 @@ def test_what_the_catalog_knows_is_written_and_the_database_is_as_it_was(bikes, 
         "city has flagged. What models read.\n-- Grain:      one row per count_id\n"
     )
     rules = (folder / "leak_rules.toml").read_text()
-    # Examples can be taken as they are.
+    # The examples in comments can be taken as they are.
     tomllib.loads(rules.replace("  # {", "  {"))
     example = (folder / "exceptions.toml").read_text().partition("#\n")[2].replace("# ", "")
     (folder / "exceptions.toml").write_text(example)
@@ -122,7 +122,7 @@ def test_a_second_init_is_refused_and_alters_nothing(bikes, typed, written):
 def test_another_store_of_views_two_registries_and_tables_between_them(
     hand_built, typed, tmp_path, monkeypatch
 ):
-    """The store of the documents, of which our own was made: nothing of it is in the package."""
+    """The documents' store, from which ours was made. The package must know nothing of it."""
     before, folder = hand_built.snapshot(), tmp_path / "theirs"
     code, out, _ = typed(hand_built, "init", folder, "--schemas", "ml,feature_store")
     assert code == 0

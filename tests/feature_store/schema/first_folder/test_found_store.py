@@ -1,4 +1,4 @@
-"""What `init` finds in a catalog, and where each relation goes."""
+"""What `init` finds in a catalog, and which folder each relation goes to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from feature_store.declarations.undecided import MARK
 
 @pytest.fixture
 def written(empty_db, typed, tmp_path):
-    """Build a store with these statements and write it down: its folder, and what was printed."""
+    """Build a store with these statements and let `init` write it down: its folder, the output."""
 
     def write(*statements: str, options: tuple[str, ...] = ()) -> tuple[Path, str]:
         empty_db.run("CREATE TABLE public.t (a int, b int, day date)", *statements)
@@ -55,7 +55,7 @@ def test_what_has_no_key_blocks_and_so_does_what_it_reads(written):
     assert refresh["public.below"].endswith(
         "blocking, as public.inner, public.upper is, which reads it."
     )
-    assert MARK not in refresh["public.inner"]  # the DAG alone reads it
+    assert MARK not in refresh["public.inner"]  # only the DAG reads it
     assert MARK in refresh["public.upper"]
 
 
@@ -149,7 +149,7 @@ def test_views_of_extensions_are_no_store(empty_db, typed, tmp_path):
         "CREATE TABLE public.t (a int)",
         *_mv("public.mine", "SELECT t.a FROM public.t AS t"),
         *_mv("public.theirs", "SELECT t.a FROM public.t AS t"),
-        # As CREATE EXTENSION leaves it.
+        # What CREATE EXTENSION leaves.
         "INSERT INTO pg_depend SELECT 'pg_class'::regclass, 'public.theirs'::regclass, 0, "
         "'pg_extension'::regclass, e.oid, 0, 'e' FROM pg_extension AS e WHERE extname = 'plpgsql'",
     )
@@ -212,7 +212,7 @@ def test_contracts_are_those_of_the_registry_and_carried_by_the_last_that_has_th
         "1|a|int|a + 0|none|1", "2|b|numeric|b|clip|0", "3|c|int|c|clip|1",
     ]  # fmt: skip
     assert [f.description for f in one.features] == ["a", 'B "quoted"', "C"]
-    # Who may not read the registry gets a sketch of each set.
+    # A role that may not read the registry gets a sketch of each set.
     empty_db.conninfo += f" user={new_role()}"
     assert typed(empty_db, "init", tmp_path / "other")[0] == 0
     assert {p.stem for p in (tmp_path / "other/contracts").iterdir()} == {"last", "other"}

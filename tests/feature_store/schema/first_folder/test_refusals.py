@@ -79,7 +79,7 @@ def test_a_database_that_has_a_store_is_refused_with_its_name(store_db, typed, t
     (name, dag_id), *_ = store_db.rows("SELECT name, dag_id FROM feature_store_audit.store")
     assert err.startswith(f"Error: This database has the store {name}, of the DAG {dag_id}: ")
     assert "FEATURE_STORE_INCLUDE_DIR" in err
-    # As it is for who may not even look at it.
+    # A role that may not even look at it is refused in the same way.
     store_db.conninfo += f" user={new_role()}"
     code, _, err = typed(store_db, "init", tmp_path / "new")
     assert code == 1

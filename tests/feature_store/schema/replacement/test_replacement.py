@@ -1,4 +1,4 @@
-"""A relation is replaced with all that stands on it kept, or nothing is done."""
+"""A relation is replaced and all that stands on it is kept, or nothing is done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.relations import D3, E_AI, E_CLEAN, F1, A, E
 
 _AI_FILE = f"sql/read/{E_AI}.sql"
 
-# Of everything that stands on a store: what it is and what it has, without OIDs.
+# All that stands on a store: what it is and what it has, without OIDs.
 _STANDING = """
 SELECT format('%s %s %s %s %s', c.oid::regclass, c.relkind, c.relacl, c.reloptions,
     pg_get_userbyid(c.relowner))
@@ -72,7 +72,7 @@ def _refused(database, include, *replace: str) -> str:
 
 @pytest.fixture
 def adopted(hand_built, include):
-    """The hand-built store after its E-AI was replaced: all is filled."""
+    """The hand-built store after its E-AI was replaced, with every relation filled."""
     _apply(hand_built, include, E_AI)
     return hand_built
 
@@ -328,12 +328,12 @@ def test_a_query_that_fails_on_the_rows_leaves_everything_as_it_was(adopted, inc
     assert f"{E_AI} cannot be filled: division by zero" in text
 
 
-# Readers, and others who work on it
+# Readers, and others who work on the store
 
 
 @contextmanager
 def _reading(database, *queries: str) -> Iterator[list[Any]]:
-    """Readers who count rows without a pause; what went wrong or counted nothing."""
+    """Readers who count rows without a pause; yields errors, and counts of nothing."""
     seen: list[Any] = []
     done = threading.Event()
 
@@ -366,7 +366,7 @@ def test_readers_see_old_or_new_rows_and_never_an_error(adopted, include):
         adopted,
         f"SELECT count(*) FROM {E_AI}",
         "SELECT count(*) FROM mine.prices",
-        # In the order in which the swap does not lock.
+        # In another order than the swap locks them.
         f"SELECT count(*) FROM {A} AS a JOIN {E} AS e USING (listing_id) "
         f"JOIN {E_AI} AS ai USING (listing_id) JOIN mine.prices AS p USING (listing_id)",
     ) as seen:

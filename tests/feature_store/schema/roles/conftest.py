@@ -1,7 +1,7 @@
 """One store per server version, made as in production, for all files of this folder.
 
-The administrator runs the file that grants, the owner applies and stamps, the file is run again.
-Every test leaves it as it was.
+The administrator runs the file that grants, the owner applies and stamps, and the file is run
+again. Every test leaves the store as it was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def governed(
     server = servers[request.param]
     conninfo = server.create_database("governed", "sources_only")
     store = Governed(conninfo, request.param, store_files, settings)
-    # Whoever may connect may create temporary tables, by PostgreSQL's default; here they may not.
+    # By PostgreSQL's default every role may create temporary tables; here none may.
     store.run("REVOKE ALL ON DATABASE governed FROM public")
     with store.session() as connection:
         load_sample(connection, SampleOptions(listings=300, days=20))
@@ -37,7 +37,7 @@ def governed(
 
 @pytest.fixture(scope="session")
 def certified(governed: Governed) -> Governed:
-    """Two whole runs as the refresher: one that fills the views, one beside their readers."""
+    """Two whole runs as the refresher: one fills the views, one runs beside their readers."""
     nightly_run(governed, "first")
     nightly_run(governed, "second")
     return governed

@@ -1,4 +1,4 @@
-"""A store with its roles, for the tests of what each of them may."""
+"""A store with its roles, for the tests of what each role may do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ PAGE_READS = [
 ]
 DENIED = "42501"
 
-# What each role is given on relations and functions, by name: role, thing, privilege.
+# What each role was given on relations and functions: role, object, privilege.
 _GIVEN = """
 SELECT r.rolname, c.oid::regclass::text, x.privilege_type
 FROM pg_class AS c, aclexplode(c.relacl) AS x, pg_roles AS r
@@ -148,7 +148,7 @@ class Governed:
         return [name for (name,) in rows]
 
     def columns_to_fill(self) -> list[str]:
-        """The columns that the refresher may fill: those that no default gives."""
+        """The columns that the refresher must fill: those without a default."""
         found: list[str] = []
         with self.session() as connection:
             for log, named in AUDIT_LOGS.items():
@@ -165,7 +165,7 @@ class Governed:
         return found
 
     def problems(self, role: str) -> list[str]:
-        """What prepare finds missing for this role; none if it is ready."""
+        """What prepare finds missing for this role; empty if the role is ready."""
         with self.session(role) as connection:
             try:
                 check_ready(connection, self.files, self.settings)
@@ -215,7 +215,7 @@ def nightly_run(store: Governed, run_id: str, refresher: str = REFRESHER) -> Non
 
 
 def earlier_version(connection: Connection, files: Store) -> None:
-    """Let the refresher own the views, as ``include/roles.sql`` had it on PostgreSQL 15 and 16."""
+    """Let the refresher own the views, as ``include/roles.sql`` did before PostgreSQL 17."""
     connection.execute(f"GRANT {REFRESHER} TO {OWNER}".encode())
     connection.execute(
         f"GRANT TEMPORARY ON DATABASE {connection.info.dbname} TO {REFRESHER}".encode()
@@ -225,7 +225,7 @@ def earlier_version(connection: Connection, files: Store) -> None:
 
 
 def open_review(connection: Connection, day: str, kind: str = "review") -> int:
-    """Something that waits for a person, about a day long before the sample. Gives its number."""
+    """Open a review of a day long before the sample; returns its number."""
     finding = one_value(
         connection,
         "INSERT INTO feature_store_audit.history_finding_log "
@@ -243,7 +243,7 @@ def open_review(connection: Connection, day: str, kind: str = "review") -> int:
 
 
 def refusal(store: Governed, role: str, statement: str) -> str:
-    """The SQLSTATE with which a statement is refused; empty if it is not."""
+    """The SQLSTATE with which a statement is refused; empty if it is accepted."""
     with store.session(role) as connection:
         try:
             with connection.transaction(force_rollback=True):
@@ -254,7 +254,7 @@ def refusal(store: Governed, role: str, statement: str) -> str:
 
 
 def refreshes(store: Governed, view: str) -> bool:
-    """Whether the refresher can refresh a view; undone."""
+    """Whether the refresher can refresh a view; the refresh is rolled back."""
     with store.session(REFRESHER) as connection, connection.transaction(force_rollback=True):
         lease = take_lease(connection, RunKey("x", "x"), lambda _: True, timedelta(0))
         connection.execute(

@@ -1,6 +1,6 @@
-"""The roles where nobody is a superuser: managed services have an administrator with CREATEROLE.
+"""The roles where nobody is a superuser: a managed service's administrator has only CREATEROLE.
 
-He owns the database, and somebody else the sources.
+The administrator owns the database, and somebody else owns the sources.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ THEIRS = ('"iPhone".iphone_ai_enrich', '"iPhone".iphone_listings')
 
 @pytest.fixture(params=available_versions(), ids=lambda version: f"pg{version}")
 def managed(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
-    """The administrator's connection string: his database has the scraper's sources alone."""
+    """The administrator's connection string, to a database that has only the sources."""
     server = servers[request.param]
     name = f"managed_{request.param}"
-    # Roles are the server's: other tests have made some that he would not have made.
+    # Roles belong to the server, and other tests have made some that the administrator must make.
     ours = [OWNER, REFRESHER, READER, REVIEWER, PAGE]
     renamed = "ALTER ROLE {} RENAME TO {}"
     with psycopg.connect(server.conninfo, autocommit=True) as connection:
@@ -71,7 +71,7 @@ def managed(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
 
 
 def _told(conninfo: str) -> str:
-    """The statements that the refused file gives."""
+    """The statements that the refused file prints for the administrator."""
     with pytest.raises(subprocess.CalledProcessError) as refused:
         grant_roles(conninfo)
     (hint,) = re.findall(r"HINT: +(.*?);? then run this file again", refused.value.stderr)
@@ -97,14 +97,14 @@ def _members(conninfo: str) -> set[str]:
 def test_without_a_superuser_what_is_told_makes_the_roles_and_a_night_runs(
     managed: str, store_files: Store, settings: Settings
 ) -> None:
-    # He owns the schema of the images: giving it away is his to do.
+    # The administrator owns the schema of the images, and so may give it away.
     give = _told(managed)
     assert give == (
         f"GRANT {OWNER} TO CURRENT_USER; ALTER SCHEMA feature_store OWNER TO {OWNER}; "
         f"GRANT USAGE ON SCHEMA feature_store TO {ADMIN}"
     )
     _run(managed, ADMIN, f"{give}; REVOKE {OWNER} FROM CURRENT_USER")
-    # The scraper's tables are the scraper's to grant.
+    # Only the scraper can grant on the scraper's tables.
     grant = _told(managed).removeprefix("As the owner of these: ")
     assert set(grant.split("; ")) == {
         f"GRANT {privilege} TO {role}"
@@ -130,7 +130,7 @@ def test_without_a_superuser_what_is_told_makes_the_roles_and_a_night_runs(
 
 
 def test_who_may_not_act_for_the_owner_is_told_what_lets_him(managed: str) -> None:
-    """Since PostgreSQL 16 only of roles that he has made, or that were given him to administer."""
+    """From PostgreSQL 16 on this holds only for roles that the administrator made or was given."""
     superuser = make_conninfo(managed, user="postgres")
     _run(
         superuser,
@@ -147,7 +147,7 @@ def test_who_may_not_act_for_the_owner_is_told_what_lets_him(managed: str) -> No
 
 
 def _night(conninfo: str, store_files: Store, settings: Settings) -> None:
-    """All refreshes, as the refresher."""
+    """Refresh everything as the refresher."""
     with psycopg.connect(as_role(conninfo, REFRESHER), autocommit=True) as connection:
         pin(connection, settings, "tests")
         check_ready(connection, store_files, settings)

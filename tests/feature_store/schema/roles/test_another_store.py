@@ -1,4 +1,4 @@
-"""The file that grants, of any store: written out of its folder, run by whoever administers."""
+"""The file that grants, for any store: printed from its folder, run by its administrator."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROLES = [f"bikes_{role}" for role in ("owner", "page", "reader", "refresher", "r
 
 @pytest.fixture
 def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
-    """What `grants` prints, in a file."""
+    """What `grants` prints, written to a file."""
 
     def printed(*arguments: str) -> Path:
         capsys.readouterr()
@@ -61,7 +61,7 @@ def test_it_names_nothing_of_another_store(printed):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the folder, to be edited."""
+    """A copy of the folder that a test may edit."""
     return shutil.copytree(FOLDER, tmp_path / "bikes")
 
 
@@ -88,7 +88,7 @@ def test_readers_are_promised_nothing_that_is_not_there(folder, capsys):
 
 @pytest.fixture
 def city(server: Server, settings: Settings) -> Iterator[Governed]:
-    """A database that an administrator without superuser owns, and the city the tables in it."""
+    """A database of an administrator who is no superuser; the city owns the tables in it."""
     conninfo = server.create_database("bikes_roles")
     store = Governed(conninfo, 0, read_store(FOLDER), replace(settings, include_dir=FOLDER))
     store.run(
@@ -109,7 +109,7 @@ def city(server: Server, settings: Settings) -> Iterator[Governed]:
 def test_a_second_store_lives_under_roles_of_its_own(
     city: Governed, printed: Callable[..., Path]
 ) -> None:
-    """Made by an administrator with CREATEROLE alone, on tables of somebody else's."""
+    """An administrator with CREATEROLE alone makes them, on tables of somebody else's."""
     file, admin = printed(str(FOLDER)), as_role(city.conninfo, ADMIN)
     with pytest.raises(subprocess.CalledProcessError) as refused:
         run_psql(admin, file)
@@ -160,7 +160,7 @@ def test_a_second_store_lives_under_roles_of_its_own(
     for role, statements in refused_to.items():
         for statement in statements:
             assert refusal(city, role, statement) == DENIED, (role, statement)
-    # Of the roles that another store has on this server none has anything here.
+    # No role of another store on this server has anything here.
     with city.session() as connection:
         granted = connection.execute(
             "SELECT DISTINCT r.rolname FROM pg_roles AS r INNER JOIN pg_shdepend AS d "
@@ -171,7 +171,7 @@ def test_a_second_store_lives_under_roles_of_its_own(
 
 
 def test_names_may_be_any(server: Server, store_files: Store, tmp_path: Path) -> None:
-    """Of schemas, relations, sources and roles: capitals, blanks, quotes, dots."""
+    """Schemas, relations, sources and roles may have capitals, blanks, quotes and dots in them."""
     relation = store_files.refreshed[0]
     odd = Name("My Schema", 'odd "mv"; it\'s')
     source = Source(Name('Ci"ty.x', "my 'counts'"), {"id": "int"})

@@ -1,4 +1,4 @@
-"""Readers cannot be fooled: functions look where they say, whatever the session looks at."""
+"""Readers cannot be fooled: functions use the objects that they mean, whatever the search path."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_by_tables_and_functions_of_their_own_session(drifted: Governed) -> None
 
 
 def test_by_operators_and_functions_in_the_schemas_of_the_store(certified: Governed) -> None:
-    """Of the exact types, they would win over PostgreSQL's own wherever they are looked for."""
+    """They have the exact types, so they would win over PostgreSQL's own if they were looked at."""
     certified.run(
         "CREATE ROLE mallory LOGIN",
         "GRANT CONNECT ON DATABASE governed TO mallory",
@@ -82,7 +82,7 @@ def test_by_operators_and_functions_in_the_schemas_of_the_store(certified: Gover
             return {who for (who,) in found}
 
         assert ran() == set()
-        # The traps are real: this is how the functions looked for names before.
+        # The traps do work: this is how the functions once looked for names.
         look = "ALTER FUNCTION {} SET search_path = pg_catalog, {}, pg_temp"
         certified.run(look.format("ml.check_feature_contract(text)", "ml"))
         assert ran() == {OWNER}

@@ -1,4 +1,4 @@
-"""The file that grants: run again, by other names, after an earlier one, and as prepare asks."""
+"""The file that grants: run again, with other names, after an earlier one, and as prepare asks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_readers_and_the_page_do_not_idle_in_a_transaction_for_ever(governed: Go
     governed.run(
         f"ALTER ROLE {READER} IN DATABASE governed SET idle_in_transaction_session_timeout = '7min'"
     )
-    grant_roles(governed.conninfo)  # whoever has set it keeps it
+    grant_roles(governed.conninfo)  # what somebody has set stays
     with psycopg.connect(as_role(governed.conninfo, READER)) as connection:
         shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
     assert shown == ("7min",)
@@ -157,7 +157,7 @@ def test_roles_may_have_any_name_and_may_be_there_before(
 @pytest.mark.parametrize(
     "taken",
     [
-        # Of the record, no more at once than prepare names one by one.
+        # As many privileges on the record as prepare still names one by one.
         [
             "SELECT ON feature_store_audit.run FROM {refresher}",
             "INSERT (relation) ON feature_store_audit.refresh FROM {refresher}",
@@ -175,7 +175,7 @@ def test_roles_may_have_any_name_and_may_be_there_before(
             'SELECT ON "iPhone".iphone_listings FROM {refresher}, {owner}',
             "TEMPORARY ON DATABASE governed FROM {owner}",
         ],
-        # A schema hides what is wrong with its tables.
+        # While a schema is closed, prepare cannot see what is wrong with its tables.
         [
             "USAGE ON SCHEMA feature_store_audit FROM {refresher}",
             "USAGE ON SCHEMA feature_log FROM {refresher}",
@@ -187,7 +187,7 @@ def test_roles_may_have_any_name_and_may_be_there_before(
 def test_the_grants_that_prepare_tells_make_the_refresher_ready(
     governed: Governed, taken: list[str]
 ) -> None:
-    """Its next steps mend what it found: each is run as it stands."""
+    """Its next steps mend what it found: each statement runs as it is printed."""
     assert governed.problems(REFRESHER) == []
     before = governed.given()
     governed.run(*(f"REVOKE {one.format(refresher=REFRESHER, owner=OWNER)}" for one in taken))
@@ -204,7 +204,7 @@ def test_the_grants_that_prepare_tells_make_the_refresher_ready(
 
 
 def typed(command: str, conninfo: str) -> str:
-    """What a line says that is typed in a shell, by the administrator of a database."""
+    """What a line prints, typed in a shell by the administrator of a database."""
     at = {f"PG{key.upper()}": str(value) for key, value in conninfo_to_dict(conninfo).items()}
     path = f"{binaries()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -221,7 +221,7 @@ def typed(command: str, conninfo: str) -> str:
 def test_views_that_an_earlier_version_gave_to_the_refresher_are_taken_back(
     governed: Governed,
 ) -> None:
-    """As it was on PostgreSQL 15 and 16, and after a move from there to a later one."""
+    """The refresher has them after PostgreSQL 15 and 16, and after a move from there."""
     before = governed.given()
     with governed.session() as connection:
         earlier_version(connection, governed.files)
@@ -262,7 +262,7 @@ def test_a_view_of_a_superuser_is_refused_for_its_query_would_run_as_one(
 ) -> None:
     governed.run(f"ALTER MATERIALIZED VIEW {A} OWNER TO postgres")
     try:
-        grant_roles(governed.conninfo)  # hands over what was the refresher's, nothing of others
+        grant_roles(governed.conninfo)  # hands over the refresher's views, and nobody else's
         assert governed.problems(REFRESHER)[0] == (
             f"{OWNER}, who owns the store and refreshes it, may not refresh {A}, which "
             f"postgres owns.\n    Next: ALTER MATERIALIZED VIEW {A} OWNER TO {OWNER}"

@@ -1,4 +1,4 @@
-"""What the functions and logs of the record refuse to the roles that may use them."""
+"""What the record's functions and logs refuse to the roles that may use them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_nobody_certifies_what_the_record_does_not_prove(certified: Governed) ->
 
 
 def test_a_baseline_is_not_begun_anew_without_a_trace(certified: Governed) -> None:
-    """It closes what was open about the layer: who looks sees that it was done, and when."""
+    """It closes what was open about the layer, so that one can see that it was done, and when."""
     with certified.session() as connection, connection.transaction(force_rollback=True):
         leak = open_review(connection, "1999-02-02", "leak")
         connection.execute(f"SET LOCAL ROLE {REFRESHER}")
@@ -88,7 +88,7 @@ def test_a_day_is_accepted_with_a_name_and_a_reason(certified: Governed) -> None
 
 
 def test_what_a_superuser_applies_is_the_owner_s(certified: Governed) -> None:
-    """Else functions of the record would run with all that a superuser may."""
+    """Else the record's functions would run with all privileges of a superuser."""
     certified.run("DROP FUNCTION ml.store_freshness(interval)")
     with certified.session() as connection:
         apply(connection, certified.files, certified.settings)
@@ -155,7 +155,7 @@ def test_nobody_certifies_a_leak_that_is_open(certified: Governed) -> None:
 
 
 def test_certify_runs_nothing_of_a_view_outside_the_store(certified: Governed) -> None:
-    """To plan a query of a table runs what its statistics are made of, as whoever asks."""
+    """Planning a query evaluates a table's extended statistics, with the rights of the caller."""
     certified.run(
         "CREATE SCHEMA mallory",
         "CREATE TABLE mallory.ran (who text)",

@@ -1,4 +1,4 @@
-"""What each role may do, and that nothing else was given to it."""
+"""What each role may do, and that it was given nothing else."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_page_reads_what_it_shows_and_asks_whether_contracts_hold(certified:
 
 
 def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(governed: Governed) -> None:
-    """Word for word, so that this file and what prepare asks for cannot drift apart."""
+    """The lists are exact, so that this file and what prepare asks for cannot drift apart."""
     files = governed.files
     views = [str(r.name) for r in files.relations if r.refresh is Refresh.NEVER]
     refreshed = [str(r.name) for r in files.refreshed]
@@ -156,7 +156,7 @@ def test_the_refresher_may_look_at_everything_from_the_command_line(
 def test_the_reviewer_accepts_history_and_the_refresher_may_not(
     certified: Governed, airflow_conn: Callable[..., None], capsys: Any
 ) -> None:
-    """Who says so is kept for ever, and as whom he said it."""
+    """Who accepted is kept for ever, and so is the name that was given with ``--by``."""
     with certified.session() as connection:
         open_review(connection, "1999-01-01")
     accept = ["accept-history", "--day", "1999-01-01", "--reason", "late", "--by", "ann"]
@@ -191,8 +191,8 @@ def test_a_login_that_is_a_member_of_a_role_may_what_the_role_may(certified: Gov
 def test_the_owner_replaces_a_relation_and_the_refresher_goes_on(
     certified: Governed, servers: Servers
 ) -> None:
-    server = servers[certified.version]  # a copy of its own: what is replaced is not certified
-    with psycopg.connect(server.conninfo) as connection:  # those that suites have left open
+    server = servers[certified.version]  # in a copy, as a replaced relation is not certified
+    with psycopg.connect(server.conninfo) as connection:  # sessions that suites left open
         connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = 'governed'"

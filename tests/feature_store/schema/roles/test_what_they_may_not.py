@@ -126,7 +126,7 @@ NOT_THE_PAGE = [
     "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE",
     "SELECT FROM feature_store_audit.lease FOR UPDATE",
 ]
-# Whoever owns a view may do these, and whoever may maintain it the last ones.
+# The owner of a view may do all of these; whoever may maintain it, the last ones.
 NOT_THE_REFRESHER = [
     f"DROP MATERIALIZED VIEW {E_AI}",
     f"ALTER MATERIALIZED VIEW {E_AI} RENAME TO mine",
@@ -225,7 +225,7 @@ def test_a_refresh_runs_no_policy_whatever_the_caller_has_set(certified: Governe
 
 
 def test_the_refresher_puts_no_code_of_his_on_what_others_read(certified: Governed) -> None:
-    """To plan a query of a view runs what its statistics are made of, as whoever asks."""
+    """Planning a query evaluates a view's extended statistics, with the rights of the caller."""
     certified.run(
         "CREATE SCHEMA mallory",
         f"GRANT USAGE, CREATE ON SCHEMA mallory TO {REFRESHER}",
@@ -254,7 +254,7 @@ def test_the_refresher_can_neither_drop_nor_alter_nor_empty_what_it_refreshes(
 ) -> None:
     allowed = {s: refusal(certified, REFRESHER, s) for s in NOT_THE_REFRESHER}
     assert {s: state for s, state in allowed.items() if state != DENIED} == {}
-    # PostgreSQL only warns that nothing was granted.
+    # PostgreSQL only warns that it granted nothing.
     assert refusal(certified, REFRESHER, f"GRANT SELECT ON {E_AI} TO public") == ""
     assert ("public", E_AI, "SELECT") not in certified.given()
 

@@ -1,4 +1,4 @@
-"""A store on which nights pass: load what the sources have by then, refresh, judge."""
+"""A store on which nights pass: load what the sources hold by then, refresh, judge."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Nights:
         self.use(files, settings)
 
     def use(self, files: Store, settings: Settings) -> None:
-        """Go on with these files."""
+        """Work with these files from now on."""
         pin(self.connection, settings, "tests")
         self.settings = settings
         self.files = files
@@ -73,7 +73,7 @@ class Nights:
         return take_lease(self.connection, RunKey("tests", run_id), lambda _: True, timedelta(0))
 
     def backfill(self, day: date) -> tuple[HistoryFinding, ...]:
-        """What a backfill's run over one day accepts."""
+        """Accept as a backfill's run over one day does; returns what it accepted."""
         lease = self.lease(f"backfill of {day}")
         open_run(self.connection, lease.holder, "backfill", day, self.settings.zone)
         accepted = accept_backfill_day(self.connection, lease)
@@ -90,7 +90,7 @@ class Nights:
         return judge_history(self.connection, layers, lease, as_of, self.settings)
 
     def night(self, as_of: date) -> HistoryResult:
-        """One run, from the sources to the judgement. Runs are called ``night 1`` and so on."""
+        """Run a night, from the sources to the judgement. Runs are called ``night 1`` and so on."""
         self.runs += 1
         lease = self.lease(f"night {self.runs}")
         self.load()
@@ -100,14 +100,14 @@ class Nights:
         return verdict
 
     def mail_what_is_pending(self) -> None:
-        """As after a mail that came."""
+        """Record the mail of all pending reviews, as if it had come."""
         self.connection.execute(
             "INSERT INTO feature_store_audit.history_mail_log SELECT unnest(%s::bigint[])",
             (list(unmailed_reviews(self.connection).sightings),),
         )
 
     def fingerprints(self, until: date) -> dict[tuple[str, date], Any]:
-        """Every layer's days up to one."""
+        """The fingerprints of every layer, for days up to this one."""
         return {
             (name, day): seen
             for name, layer in self.layers.items()
@@ -123,7 +123,7 @@ class Nights:
         return next(row for row in self.listings if row["listing_id"] == listing_id)
 
     def kept(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that the audit schema keeps of history, but for which row versions it saw last."""
+        """All that the audit schema keeps of history, except the row versions that it saw last."""
         tables = ("day", "row", "change", "finding", "layer", "judgement")
         return {
             t: sorted(
@@ -136,7 +136,7 @@ class Nights:
 
 
 def named(findings: Sequence[HistoryFinding]) -> set[str]:
-    """Findings in short: layer, day, what came, went and changed, and in which columns."""
+    """Findings in short: layer, day, how many rows came, went and changed, and in which columns."""
     result = set()
     for f in findings:
         d = f.difference
@@ -146,7 +146,7 @@ def named(findings: Sequence[HistoryFinding]) -> set[str]:
 
 
 def phone(listing_id: int, t0: str, **other: Any) -> Row:
-    """An iPhone 15 of 128 GB at 10000, first seen at noon of a day of 2026 (``03-01``)."""
+    """An iPhone 15 of 128 GB at 10000, first seen at noon of this day of 2026 (``03-01``)."""
     return {
         "listing_id": listing_id,
         "generation": 15,
@@ -163,5 +163,5 @@ def noon(day: str) -> datetime:
 
 
 def quiet(verdict: HistoryResult) -> bool:
-    """Whether nobody gets a mail."""
+    """Whether there is nothing to mail."""
     return not (verdict.leaks or verdict.reviews or verdict.definition_changes)

@@ -36,7 +36,7 @@ def _fingerprint(connection: Connection, values: str, types: str) -> Any:
     ("types", "one", "other"),
     [
         ("float8", "('0')", "('-0')"),
-        # A NaN of another sign, which arithmetic makes.
+        # This arithmetic makes a NaN of the other sign.
         ("float8", "('NaN'::float8)", "('inf'::float8 - 'inf'::float8)"),
         ("numeric", "(1.5)", "(1.500)"),
         ("numeric", "(100)", "(1e2)"),
@@ -86,7 +86,7 @@ def test_a_fingerprint_is_the_same_on_every_server_and_client(store):
             "client_encoding = 'LATIN1'",
         ):
             other.execute(f"SET {setting}".encode())
-        # The day itself is given by the query; the pinned zone decides it elsewhere.
+        # The query gives the day itself; elsewhere the pinned zone decides it.
         values = values.replace("'2026-03-01')", "'2026-03-01'::date)")
         assert _fingerprint(other, values, types) == plain
 

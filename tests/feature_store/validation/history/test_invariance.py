@@ -1,4 +1,4 @@
-"""What comes later never moves what was; what comes late moves exactly what it may."""
+"""New data never moves an old day; late data moves exactly the days that it may."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.sample.options import SampleOptions
 from tests.feature_store.validation.history.nights import Nights, quiet
 
 FIRST, DAY, LAST = date(2026, 4, 1), date(2026, 5, 10), date(2026, 5, 30)
-SETTLED = timedelta(days=400)  # asked so much later, every day is settled
+SETTLED = timedelta(days=400)  # judged so much later, every day is settled
 _SAMPLE = SampleOptions(listings=400, days=(LAST - FIRST).days + 1, last_day=LAST)
 _COHORT = (15, 128)
 
@@ -24,7 +24,7 @@ def sample(server, store_files, settings) -> Iterator[Nights]:
     load_sample(nights.connection, _SAMPLE)
     run = nights.connection.execute
     run("CREATE SCHEMA later")
-    # Late flags, and sales before the listing's own t0, are late data and not what is tested first.
+    # Flags, and sales before their listing's t0, would be late data: that comes second.
     run('UPDATE "iPhone".iphone_listings SET spam = NULL')
     run('DELETE FROM "iPhone".iphone_listings WHERE sold_date < edited_date')
     run('CREATE TABLE later.listings AS SELECT * FROM "iPhone".iphone_listings')
@@ -51,7 +51,7 @@ def _as_of(nights: Nights, day: date) -> None:
 
 
 def _days(nights: Nights, layer: str, run_id: str) -> set[date]:
-    """The days of a layer that a run moved."""
+    """The days of a layer that this run moved."""
     rows = nights.rows(
         "SELECT day FROM feature_store_audit.history_day WHERE layer = %s AND run_id = %s",
         layer,
@@ -84,7 +84,7 @@ def test_later_days_move_no_earlier_one_and_a_late_row_exactly_what_it_may(sampl
 
 
 def _a_late_row(nights: Nights) -> None:
-    """A phone of 10 April, sold on 13 April, of which the store hears at the end of May."""
+    """Add a phone of 10 April, sold on 13 April, of which the store hears at the end of May."""
     listed, sold = date(2026, 4, 10), date(2026, 4, 13)
     nights.connection.execute(
         'INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, model, price, '
@@ -111,7 +111,7 @@ def _a_late_row(nights: Nights) -> None:
     thirty_days = {sold + timedelta(days=n) for n in range(1, 31)}
     assert moved["E"] == {listed} | (thirty_days & in_cohort)
     assert moved["F2"] == {day for day in after["F2"] if day > listed}
-    # A sale that has another cohort now, or one at last, counts on the ninety days after it.
+    # A sale that got a cohort, or another one, counts in the ninety days after it.
     assert moved["D4"] == {
         day
         for day in after["D4"]

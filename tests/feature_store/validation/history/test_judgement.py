@@ -1,8 +1,8 @@
-"""History: what moves settles, waits for a person, or is a leak.
+"""History: what moves is either settling, or a review for a person, or a leak.
 
 Five phones of one cohort are listed on 1 March, so that they have an ask median and stand in the
-speed cohort; one of them is sold on 5 March. Another is listed on 10 March, and one on 20 June. The
-runs answer for 30 June: days before 31 May are settled.
+speed cohort; one of them is sold on 5 March. Another is listed on 10 March, and one on 20 June.
+The runs answer for 30 June: days before 31 May are settled.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def test_an_old_price_that_was_edited_is_reviewed(nights):
 
 
 def test_a_sale_of_sixty_days_ago_is_reviewed(nights):
-    nights.listings.append(phone(8, "05-02"))  # seen by the sale's three later weeks
+    nights.listings.append(phone(8, "05-02"))  # sees the sale for three weeks
     nights.night(AS_OF)
     accept_history(nights.connection, date(2026, 5, 2), "late listing", "ann")
     nights.find(6).update(sold_date=noon("05-01"), sold_price=9500)
@@ -158,7 +158,7 @@ def test_a_sale_of_sixty_days_ago_is_reviewed(nights):
 
 
 def test_a_late_flag_on_an_old_listing_is_reviewed(nights):
-    """Listing 2 leaves 1 March: four asks are too few for a ratio, so its cohort goes, too."""
+    """Listing 2 leaves 1 March. Four asks are too few for a ratio, so its cohort goes, too."""
     nights.find(2)["spam"] = "spam"
     verdict = nights.night(AS_OF)
     assert named(verdict.reviews) == {
@@ -221,7 +221,7 @@ def test_a_person_accepts_a_day_with_a_reason_and_it_is_kept(nights):
     assert all(f.closed_at and f.latest.run_id == "night 2" for f in accepted)
     verdict = nights.night(AS_OF)
     assert quiet(verdict)
-    nights.find(6)["location_city"] = "Oslo"  # from now on against the accepted day
+    nights.find(6)["location_city"] = "Oslo"  # compared with the accepted day
     assert named(nights.night(AS_OF).reviews) == {"A 2026-03-10 +0 -0 ~1 location_city"}
     assert "the site mended its prices" in history_text(nights.connection, "listing_id")
 
@@ -281,7 +281,7 @@ def test_a_backfill_of_the_past_makes_no_later_day_young(nights):
 
 
 def test_a_run_of_a_day_that_has_not_come_makes_no_day_old(nights):
-    """Airflow's clock was ahead once. The store's, which may be wrong too, is not asked."""
+    """Airflow's clock was ahead once. The store's clock is not asked, as it may be wrong, too."""
     nights.connection.execute(
         "INSERT INTO feature_store_audit.history_judgement_log "
         "(dag_id, run_id, as_of_day, settled_before, days, seconds) "
@@ -369,7 +369,7 @@ def test_a_judgement_that_dies_leaves_no_trace(nights):
     nights.find(6)["price"] = 8000
     nights.find(7)["price"] = 8000
     before = nights.kept()
-    table = "feature_store_audit.history_judgement_log"  # the last that a judgement writes to
+    table = "feature_store_audit.history_judgement_log"  # the last table that a judgement writes to
     nights.connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT dies CHECK (FALSE) NOT VALID")
     with pytest.raises(psycopg.errors.CheckViolation):
         nights.night(AS_OF)

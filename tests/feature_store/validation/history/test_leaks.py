@@ -1,7 +1,7 @@
-"""A view that looks ahead is caught by its own past: it moved, and nothing that may move it did.
+"""A view that looks ahead is caught by its past: an old day moved without a cause.
 
-Five phones on 1 March give the cohort an ask median; one is sold on 5 March. One phone is listed on
-10 March, one on 20 March.
+Five phones on 1 March give the cohort an ask median; one is sold on 5 March. One phone is listed
+on 10 March, one on 20 March.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def test_the_store_as_it_is_does_not_leak(leaky):
 
 
 def test_a_leak_is_one_although_its_day_was_recounted(leaky):
-    """What is not sold is scraped again: ask_cnt may move, sold_cnt_30d may not."""
+    """Unsold listings are scraped again, which may move ask_cnt, but not sold_cnt_30d."""
     nights = leaky("E sees prices of thirty-one days")
     nights.listings += [dict(row) for row in nights.listings[1:]]
     _sell_on(nights, 2, "02-17")
@@ -187,7 +187,7 @@ def test_a_leak_fails_and_says_where(leaky):
 
 
 def test_a_leak_is_said_every_night_until_it_is_mended(leaky):
-    """Later changes that may move the day, too, do not wash it clean."""
+    """Later changes do not clear it, even if they may move its day."""
     nights = leaky("E sees durations of its own day")
     _sell_on(nights, 2, "03-10")
     nights.night(AS_OF)
@@ -234,7 +234,7 @@ def test_a_leak_waits_for_a_person_not_for_a_backfill(leaky):
 
 @contextmanager
 def _without_listing_6(nights: Nights) -> Iterator[None]:
-    """E loses a row, with unchanged inputs and definitions."""
+    """Take a row from E, with unchanged inputs and definitions."""
     e = "ml.tom_features_v1_enriched_mv"
     nights.connection.execute(
         f"CREATE TABLE ml.other AS SELECT * FROM {e} WHERE listing_id <> 6".encode()
@@ -248,7 +248,7 @@ def _without_listing_6(nights: Nights) -> Iterator[None]:
 
 
 def _write_anew(nights: Nights, relation: str) -> None:
-    """What was not written since the last judgement is not read again."""
+    """Write a relation anew: what was not written since the last judgement is not read again."""
     nights.connection.execute(f"REFRESH MATERIALIZED VIEW {relation}".encode())
     as_its_refresh_left_it(nights.connection, relation)
 
@@ -262,7 +262,7 @@ def test_an_output_changed_by_hand_is_a_leak_and_mending_it_undoes_it(leaky):
 
 
 def test_a_review_explains_what_moved_with_it_and_nothing_later(leaky):
-    """A sale of 5 March that comes late moves E of 10 March once."""
+    """A sale of 5 March that comes late moves E of 10 March, and only once."""
     nights = leaky(None)
     _sell_on(nights, 2, "03-05")
     verdict = nights.night(AS_OF)

@@ -1,4 +1,4 @@
-"""History: sources that tell of old days again, a row for each scrape, are told from real changes.
+"""History: a source that repeats old days, a row for each scrape, is told from real changes.
 
 The market of `test_judgement`: five phones on 1 March, of which one is sold on 5 March, one on
 10 March, one on 20 June. The runs answer for 30 June.
@@ -55,13 +55,13 @@ def nights(server, first_night, store_files, settings) -> Iterator[Nights]:
 
 
 def _scrape(nights: Nights) -> None:
-    """Each listing once more, as it is."""
+    """Add each listing once more, unchanged."""
     latest = {row["listing_id"]: row for row in nights.listings}
     nights.listings += [dict(row) for row in latest.values()]
 
 
 def test_listings_that_are_scraped_again_every_night_ask_nobody(nights):
-    """A row per scrape under an unchanged edited_date, sold ones included: only counts move."""
+    """Each scrape adds a row under the same edited_date, sold listings too: only counts move."""
     for scrapes in (2, 3, 4):
         _scrape(nights)
         verdict = nights.night(AS_OF)
@@ -76,7 +76,7 @@ def test_listings_that_are_scraped_again_every_night_ask_nobody(nights):
 
 
 def test_a_median_that_a_known_listing_moves_is_reviewed(nights):
-    """Listing 2 is scraped six times at a lower price, under its first edited_date."""
+    """Listing 2 is scraped twelve times more at a lower price, under its first edited_date."""
     _scrape(nights)
     nights.listings += [phone(2, "03-01", price=9000) for _ in range(12)]
     verdict = nights.night(AS_OF)
@@ -84,7 +84,7 @@ def test_a_median_that_a_known_listing_moves_is_reviewed(nights):
 
 
 def test_an_ask_of_a_listing_that_the_day_did_not_know_is_reviewed(nights):
-    """It moves no median: listing 2 was edited on 10 March, which is told months later."""
+    """No median moves: months later the store hears that listing 2 was edited on 10 March."""
     nights.listings.append(phone(2, "03-10"))
     verdict = nights.night(AS_OF)
     assert named(verdict.reviews) == {"D2 2026-03-10 +0 -0 ~1 ask_cnt"}
@@ -92,7 +92,7 @@ def test_an_ask_of_a_listing_that_the_day_did_not_know_is_reviewed(nights):
 
 
 def test_a_count_that_moves_more_than_counts_is_reviewed(nights):
-    """The fifth ask of a day makes its median an anchor: ptv_final was NULL."""
+    """The fifth ask of a day makes its median an anchor, where ptv_final was NULL before."""
     nights.listings += [phone(6, "03-10") for _ in range(4)]
     verdict = nights.night(AS_OF)
     (review,) = verdict.reviews
@@ -127,14 +127,14 @@ def test_a_review_is_not_mailed_again_because_its_day_is_recounted(nights):
 
 
 def test_a_sale_like_another_listings_is_reviewed(nights):
-    """At the same price: D3 has two equal rows of two listings."""
+    """The price is the same, so D3 has two equal rows, of two listings."""
     nights.find(2).update(sold_date=noon("03-05"), sold_price=9000)
     reviews = named(nights.night(AS_OF).reviews)
     assert reviews == {"D1 2026-03-05 +1 -0 ~0", "D3 2026-03-05 +1 -0 ~0"}
 
 
 def test_equal_sales_that_move_a_median_are_reviewed(nights):
-    """Two sales before 10 March; the slower one is scraped once more."""
+    """There are two sales before 10 March, and the slower one is scraped once more."""
     nights.find(2).update(sold_date=noon("03-08"), sold_price=9500)
     nights.night(AS_OF)
     accept_history(nights.connection, date(2026, 3, 8), "sold late", "ann")

@@ -1,8 +1,8 @@
-"""Thirty nights of ordinary life send no mail; what is odd does.
+"""Thirty nights of ordinary life send no mail; anything odd does.
 
 A small market: four phones a day, most sold within weeks. What is ordinary: a sale is reported up
-to a week late, a phone is edited, scraped again, or flagged within ten days, its images come a day
-late, and the AI reads any phone again, however old.
+to a week late, a phone is edited, scraped again, or flagged within ten days, its images come a
+day late, and the AI reads any phone again, however old.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLORS = ("black", "blue", "pink")
 
 
 class Market:
-    """What happens, drawn once; and what the sources say of it on a given morning."""
+    """What happens, drawn once, and what the sources show of it on a given morning."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -32,7 +32,7 @@ class Market:
         self._sales: list[tuple[date, Row, datetime]] = []  # reported on, of which row, sold at
 
     def live(self, day: date) -> None:
-        """One day, as the sources tell it the next morning."""
+        """Let a day pass, as the sources show it on the next morning."""
         n, draw = self._nights, self._draw
         for _ in range(4):
             self._list(day)
@@ -109,7 +109,7 @@ def test_thirty_nights_of_ordinary_life_send_no_mail(lived):
 
 
 def _of_age(nights: Nights, today: date, days: int, sold: bool) -> Row:
-    """The first phone so many days old or older that was never edited or flagged."""
+    """The first phone that is at least so many days old and was never edited or flagged."""
     ids = [row["listing_id"] for row in nights.listings]
     return next(
         row

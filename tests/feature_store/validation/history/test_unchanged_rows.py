@@ -1,4 +1,4 @@
-"""Layers that consist of the very rows that were judged before are not fingerprinted again.
+"""A layer that has the very rows that were judged before is not fingerprinted again.
 
 Five phones of one cohort are listed on 1 March, one of them is sold on 5 March.
 """
@@ -39,7 +39,7 @@ def nights(server, store_files, settings) -> Iterator[Nights]:
 
 
 def judged(nights: Nights, caplog: pytest.LogCaptureFixture) -> tuple[HistoryResult, set[str]]:
-    """What another run says without a refresh, and the layers that it did not look at again."""
+    """Judge in another run, without a refresh: its verdict, and the layers that it left out."""
     caplog.clear()
     nights.runs += 1
     with caplog.at_level(logging.INFO, "feature_store.validation.history.judgement"):
@@ -66,7 +66,7 @@ def test_a_changed_row_is_seen_wherever_it_changed_a_row(nights, caplog):
 
     verdict, same = judged(nights, caplog)
 
-    # A concurrent refresh leaves rows alone that are as they were.
+    # A concurrent refresh does not touch rows that stay the same.
     assert same == {"A", "D1", "D3", "D4", "F0", "F2", "device counts"}
     assert [(review.layer, review.day) for review in verdict.reviews] == [("D2", MARCH_1)]
 
@@ -104,7 +104,7 @@ def test_a_baseline_that_somebody_wrote_into_is_held_to_the_rows_again(nights, c
 
 
 def test_a_view_that_its_owner_lets_read_a_source_is_looked_at_again(nights, caplog):
-    """An adopted view may read what it likes, and a source moves without a refresh."""
+    """Its owner may let an adopted view read any source, and a source changes without a refresh."""
     source = TABLES["listings"]
     (query,) = nights.rows("SELECT pg_get_viewdef('ml.tom_speed_cohort_v1'::regclass)")[0]
     nights.connection.execute(

@@ -1,4 +1,4 @@
-"""What a column is made of: the values that stand in it, not what chose whose values are taken."""
+"""What a column is made of: the values that stand in it, not those that choose between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _made_of(database, query: str) -> dict[str, str]:
     member = closure.members[closure.roots[0]]
     found = origins(member)
     whole = trace(member).columns
-    # Whatever a value is made of has an influence on it, too: the gates' lineage never sees less.
+    # What a value is made of also influences it, so the gates' lineage never finds less.
     assert all(found[number] <= whole[number] for number in whole)
     return {
         name: " ".join(
@@ -44,13 +44,13 @@ def _made_of(database, query: str) -> dict[str, str]:
         ("coalesce(s.paid, l.price)", "listing.price sale.paid"),
         ("7", ""),
         ("l.price > s.paid", "listing.price sale.paid"),
-        # What a CASE asks decides whose value it answers with …
+        # The condition of a CASE only chooses between values …
         ("CASE WHEN l.flag THEN l.price ELSE s.paid END", "listing.price sale.paid"),
         ("CASE WHEN s.hours > 9 THEN l.price END", "listing.price"),
-        # … unless it answers with a constant of its own: then the question is all there is.
+        # … unless these are constants: then the condition is all that the answer is made of.
         ("CASE WHEN l.city = 'Oslo' THEN 1 ELSE 0 END", "listing.city"),
         ("CASE l.city WHEN 'Oslo' THEN 1 ELSE l.price END", "listing.city listing.price"),
-        # The elements of an array that are taken, as the rows.
+        # An index chooses between an array's elements, as a condition chooses between rows.
         ("(ARRAY[l.price, l.battery])[s.hours]", "listing.battery listing.price"),
         ("(SELECT max(x.paid) FROM ml.sale AS x WHERE x.city = l.city)", "sale.paid"),
         ("(SELECT count(*) FROM ml.sale AS x WHERE x.hours > 1)", "sale.hours"),
@@ -102,7 +102,7 @@ def test_queries_inside_are_followed_to_the_tables(scratch):
 
 
 def test_a_count_of_what_a_select_list_unnests_is_made_of_the_array(scratch):
-    """Both lineages: nothing else says how many rows there are."""
+    """In both lineages, as nothing else says how many rows there are."""
     query = """
     SELECT i.n AS x
     FROM ml.listing AS l

@@ -1,4 +1,4 @@
-"""Declared exceptions: each true, each with all that it reaches, and nothing beside them."""
+"""Declared exceptions: each is true and names all that it reaches, and there is no other."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_part_of_a_source_is_the_source_s_affair(scratch, store_files):
 
 
 def test_a_source_column_that_nobody_has_declared_is_found(scratch, store_files):
-    """It may hold anything: when an AI wrote its judgement, what a trigger copied from the sale."""
+    """It may hold anything: when an AI judged, or what a trigger copied from the sale."""
     flag_by(scratch, "l.damage_ai_at > l.edited_date AND l.url IS NULL AND l.sold_price = 1")
     ((relation, said),) = [
         (f.relation, f.words) for f in found(scratch, store_files) if f.gate == GATE
@@ -179,7 +179,7 @@ def test_an_exception_whose_call_is_gone_is_reported(scratch, store_files):
 
 
 def test_an_exception_that_comes_to_more_features_must_name_them(scratch, store_files):
-    """E-clean makes the title's length of the asks: a feature that no exception names."""
+    """E-clean adds the number of asks to the title's length, a feature that no exception names."""
     remake(
         scratch,
         store_files,

@@ -1,4 +1,4 @@
-"""What the features are made of: traced from the server's own queries, kept for the latest run."""
+"""What the features are made of: traced in the server's own queries, kept for the latest run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_median_is_made_of_prices_and_who_is_asked_decides_on_every_version(st
         (_LISTINGS, "sold_price"),
         (_LISTINGS, "real_sold_price"),
     }
-    # The day of the sale is what keeps the future out, and no price.
+    # The day of the sale keeps the future out, and is no part of a price.
     assert ("ml.sold_prices_v1_mv", "sold_day") in paid.decided_by
     assert ("ml.tom_features_v1_mv", "generation") in paid.decided_by
     assert not set(paid.columns) & set(paid.decided_by)
@@ -66,7 +66,7 @@ def test_a_median_is_made_of_prices_and_who_is_asked_decides_on_every_version(st
 
 
 def test_every_feature_of_every_set_begins_at_a_source_on_every_version(store, store_files):
-    # Colours are told apart by a list of ours, which reads nothing.
+    # The colours are a list of ours, which reads no source.
     sources = {str(source.name) for source in store_files.sources} | {
         "feature_store.device_color_v1"
     }
@@ -80,7 +80,7 @@ def test_every_feature_of_every_set_begins_at_a_source_on_every_version(store, s
 
 
 def test_a_way_ends_at_the_source_also_where_that_is_a_view(scratch, store_files):
-    """What stands below it is the user's affair."""
+    """What lies below such a view is not ours."""
     make_source_a_view(scratch, store_files, 'SELECT * FROM "iPhone".raw')
     price = _traced(scratch.connection, store_files)["price"]
     assert (_LISTINGS, "price") in price.columns

@@ -31,7 +31,7 @@ def test_the_store_as_shipped_passes_on_every_version(store, store_files):
 
 
 def test_the_gates_look_at_every_relation_of_the_store_labels_too(store, store_files):
-    """The same closure on every version: a gate that sees nothing passes too."""
+    """The relations are the same on every version: a gate that sees nothing would pass, too."""
     closure = read_gate_context(store.connection, store_files, SETS, RULES, EXCEPTIONS).closure
     reached = {str(m.name) for m in closure.members.values()}
     assert reached == {str(one.name) for one in (*store_files.relations, *store_files.sources)}

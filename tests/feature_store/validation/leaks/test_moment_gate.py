@@ -1,4 +1,4 @@
-"""Leak gate 1: 'today' that became a constant when the relation was created."""
+"""Leak gate 1: a 'today' that became a constant when the relation was created."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _with_dates_in_its_file(store_files, relation: str, text: str):
 )
 def test_a_date_that_stands_in_the_file_is_none(scratch, store_files, written):
     flag_by(scratch, written)
-    # The rest of what is said of it (that it reads edited_date, say) is another gate's.
+    # Anything else about it, such as that it reads edited_date, is for another gate.
     said = words(found(scratch, _with_dates_in_its_file(store_files, SPAM, written)), TIME_OF_QUERY)
     assert [w for w in said if "constant" in w] == []
 

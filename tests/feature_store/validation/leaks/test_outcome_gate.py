@@ -1,4 +1,4 @@
-"""Leak gate 2: an outcome is read by those alone who are named for it."""
+"""Leak gate 2: only the relations that are named for an outcome may read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JOIN = "FROM ml.tom_features_v1_mv AS f\nLEFT JOIN market"
 
 
 def _outcomes(findings):
-    """Relation, column and path of each outcome that is read unlawfully."""
+    """The relation, column and path of each outcome that is read without leave."""
     assert all(f.severity == FAILURE for f in findings)
     return [(f.relation, f.column, " → ".join(f.path)) for f in findings if f.gate == OUTCOMES]
 
@@ -108,7 +108,7 @@ _JOINS = {
         f"{LISTINGS} AS x UNION SELECT r.listing_id, r.p FROM r) SELECT * FROM r) AS l "
         "ON f.listing_id = l.listing_id",
         "l.p",
-        # Everything in sight may reach a recursive query, the sales that E may use included.
+        # A recursive query may use all that is in sight, the sales that E may read included.
         {"sold_price", "hint"},
     ),
     "a branch of a union": (
@@ -255,7 +255,7 @@ def test_the_embargo_is_proven_for_declared_columns_and_no_other_may_use_the_sal
 
 
 def test_an_outcome_below_a_source_that_is_a_view_keeps_its_name(scratch, store_files):
-    """A source made of other tables may rename and hide; an outcome in it stays one."""
+    """A source may rename or hide columns of tables below it; an outcome in it stays an outcome."""
     names = scratch.rows(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
         "ORDER BY attnum",

@@ -1,4 +1,4 @@
-"""The gate of as-of sources: only who is named reads one, and only what is named of it."""
+"""The gate of as-of sources: only named relations read one, and only the columns that are named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _readers(database, store) -> list[str]:
 @pytest.mark.parametrize(
     ("value", "read"),
     [
-        # A later price of the listing itself: no outcome, and yet of another day.
+        # A later price of the listing itself: no outcome, but of another day.
         (
             f"(SELECT min(l.price) FROM {LISTINGS} AS l WHERE l.listing_id = f.listing_id)",
             "listing_id, price of ",

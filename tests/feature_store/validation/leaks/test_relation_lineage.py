@@ -1,4 +1,4 @@
-"""The lineage of one relation between kept rows, for tools outside."""
+"""The lineage of one relation, down to relations that keep rows, for tools outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leak gate 1: whatever depends on when it is asked, or on who asks, is found."""
+"""Leak gate 1: all that depends on when it is asked, or on who asks, is found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.feature_store.validation.leaks.variants import (
 )
 from tests.relations import F1, A, E
 
-# What stands in a query, and the words by which it is found.
+# What stands in a query, and the words in which it must be found.
 _DISGUISES = {
     "now": ("l.edited_date < now()", "now(), which is stable"),
     "current_date": ("l.edited_date < current_date", "uses current_date"),
@@ -348,7 +348,7 @@ def test_the_column_is_named_in_whose_expression_it_stands(scratch, store_files)
 def test_what_a_pinned_session_makes_safe_is_safe_in_a_materialized_view_alone(
     scratch, store_files
 ):
-    """F1 is worked out by its readers, so its ::date is theirs, and a declared exception."""
+    """Readers work F1 out themselves, so its ::date is theirs, and a declared exception."""
     without = tuple(e for e in EXCEPTIONS if e.id != "live-zone")
     (finding,) = found(scratch, store_files, exceptions=without)
     assert (finding.gate, finding.severity, finding.relation) == (TIME_OF_QUERY, FAILURE, F1)

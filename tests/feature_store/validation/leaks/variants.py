@@ -1,4 +1,4 @@
-"""Helpers of the gates' tests: a store with one relation made differently, and what is found."""
+"""Helpers of the gates' tests: a store with one relation made in another way, and what is found."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ EXCEPTIONS = read_exceptions(_INCLUDE)
 
 
 def found(database, store: Store, rules=RULES, exceptions=EXCEPTIONS) -> tuple[LeakFinding, ...]:
-    """What the gates find in a database, that of the readers of sources aside."""
+    """What the gates find in a database, without the gate of as-of sources."""
     findings = check_gates(database.connection, store, SETS, rules, exceptions)
     return tuple(finding for finding in findings if finding.gate != READERS)
 
 
 def readers(database, store: Store) -> list[LeakFinding]:
-    """What that gate finds."""
+    """What the gate of as-of sources finds."""
     findings = check_gates(database.connection, store, SETS, RULES, EXCEPTIONS)
     return [finding for finding in findings if finding.gate == READERS]
 
 
 def remake(database, store: Store, relation: str, *edits: tuple[str, str]) -> None:
-    """Make a relation anew with another query, and after it all that reads it, as their files."""
+    """Make a relation anew with another query, and then all that reads it, as their files say."""
     file = store.find(relation).file
     text = file.create.text
     for old, new in edits:
@@ -50,7 +50,7 @@ def remake(database, store: Store, relation: str, *edits: tuple[str, str]) -> No
 def make_missing(
     database, store: Store, otherwise: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Make every relation that is not there, as its file or as these texts say."""
+    """Make every relation that is missing, by one of these texts or else by its file."""
     for relation in store.relations:
         name = str(relation.name)
         if database.value("SELECT to_regclass(%s)", name) is None:
@@ -58,7 +58,7 @@ def make_missing(
 
 
 def make_source_a_view(database, store: Store, query: str) -> None:
-    """Turn the table of listings into a view of this query over ``"iPhone".raw``."""
+    """Replace the table of listings by a view with this query over ``"iPhone".raw``."""
     readers = (A, D1, D3, "ml.ask_daily_median_v1")
     database.run(
         f"DROP MATERIALIZED VIEW {', '.join(readers)} CASCADE",
@@ -70,7 +70,7 @@ def make_source_a_view(database, store: Store, query: str) -> None:
 
 
 def flag_by(database, condition: str, tables: str = f"{LISTINGS} AS l") -> None:
-    """Make the view of flagged listings, which E-clean reads, of another condition."""
+    """Make the view of flagged listings, which E-clean reads, from another condition."""
     database.run(
         f"CREATE OR REPLACE VIEW {SPAM} AS "
         f"SELECT DISTINCT l.listing_id FROM {tables} WHERE {condition}"
