@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import sql
@@ -17,6 +17,11 @@ from psycopg.sql import Composable, Composed, Identifier, Literal
 from feature_store.connection import Connection, one_row
 
 _SAMPLE = 20
+_FLOATS = ("real", "double precision")
+_EQUAL_ARE_THE_SAME = frozenset(
+    "boolean smallint integer bigint numeric text character bpchar uuid bytea date oid".split()
+    + ["character varying", "timestamp without time zone", "timestamp with time zone"]
+)
 # Names that no column of a relation has.
 _THERE = Identifier("is there")
 _FOUND, _EXPECTED = Identifier("times found"), Identifier("times expected")
@@ -60,16 +65,27 @@ class Terms:
     """How rows are compared.
 
     Attributes:
-        columns: all of them.
+        columns: all of them, with their types as the server names them.
         key: the columns that tell rows apart; none if rows may be equal.
         tolerance: by column, how far a value may be off, as a share of the expected value.
-        floats: the columns in which 0 and -0 are different, although SQL treats them as equal.
     """
 
-    columns: Sequence[str]
+    columns: Mapping[str, str]
     key: Sequence[str]
     tolerance: Mapping[str, float] = field(default_factory=dict)
-    floats: Collection[str] = ()
+
+    def is_float(self, column: str) -> bool:
+        """Whether SQL takes two of its values as equal that are not: 0 and -0."""
+        return self.columns[column] in _FLOATS
+
+    def is_by_text(self, column: str) -> bool:
+        """Whether values are compared as text.
+
+        For other types equal values may differ (an interval of a month and one of 30 days), or
+        there is no equality at all (``json``).
+        """
+        kind = self.columns[column]
+        return kind not in _FLOATS and kind.partition("(")[0] not in _EQUAL_ARE_THE_SAME
 
 
 def compare(
@@ -100,6 +116,15 @@ def compare(
 def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
     """Two queries: how many rows differ, and some of them."""
     columns = _list(Identifier(c) for c in terms.columns)
+    values = _list(
+        sql.SQL("{0}::text AS {0}" if terms.is_by_text(c) else "{}").format(Identifier(c))
+        for c in terms.columns
+    )
+    below_zero = [  # only of zero: it is quick
+        sql.SQL("({0} = 0 AND {0}::text = '-0')").format(Identifier(c))
+        for c in terms.columns
+        if terms.is_float(c)
+    ]
     alike = sql.SQL(
         """
         WITH alike AS (
@@ -108,16 +133,16 @@ def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[
                 count(*) FILTER (WHERE b.{there}) AS {found},
                 count(*) FILTER (WHERE NOT b.{there}) AS {expected}
             FROM (
-                SELECT TRUE AS {there}, {columns} FROM {found_rows} AS f
+                SELECT TRUE AS {there}, {values} FROM {found_rows} AS f
                 UNION ALL
-                SELECT FALSE AS {there}, {columns} FROM {expected_rows} AS s
+                SELECT FALSE AS {there}, {values} FROM {expected_rows} AS s
             ) AS b
-            GROUP BY {columns}
+            GROUP BY {alike}
         )
         """
     ).format(
-        columns=columns, there=_THERE, found=_FOUND, expected=_EXPECTED,
-        found_rows=found, expected_rows=expected,
+        columns=columns, values=values, alike=sql.SQL(", ").join([columns, *below_zero]),
+        there=_THERE, found=_FOUND, expected=_EXPECTED, found_rows=found, expected_rows=expected,
     )  # fmt: skip
     counted = sql.SQL(
         "{alike} SELECT coalesce(sum(a.{found}), 0), coalesce(sum(a.{expected}), 0), "
@@ -188,7 +213,9 @@ def _value_differs(column: str, terms: Terms) -> Composed:
     names = {"c": Identifier(column), "bound": Literal(terms.tolerance.get(column))}
     if column not in terms.tolerance:
         differs = "f.{c} IS DISTINCT FROM s.{c}"
-        if column in terms.floats:
+        if terms.is_by_text(column):
+            differs = "f.{c}::text IS DISTINCT FROM s.{c}::text"
+        if terms.is_float(column):
             differs = f"({differs} OR (f.{{c}} = 0 AND f.{{c}}::text <> s.{{c}}::text))"
         return sql.SQL(differs).format(**names)
     # NaN is above every number, and infinity has no nearby values.

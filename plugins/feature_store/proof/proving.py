@@ -27,7 +27,6 @@ from feature_store.text_format import in_words
 
 log = logging.getLogger(__name__)
 
-_FLOATS = ("real", "double precision")
 NOTHING_TO_COMPARE = "nothing to compare: relation and specification both give no rows"
 """The words for such a proof, which is met: two routes that agree on no rows prove it, too."""
 
@@ -147,12 +146,11 @@ def _compare(
             next_step="Restore or fix the file, then clear this task.",
         )
     columns = _described(connection, specification)
-    floats = [column for column, kind in columns.items() if kind in _FLOATS]
-    terms = Terms(list(columns), specification.key, specification.tolerance, floats)
+    terms = Terms(columns, specification.key, specification.tolerance)
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
-        terms = Terms(list(columns), ())  # the key of somebody else's relation is not known
+        terms = Terms(columns, ())  # the key of somebody else's relation is not known
     try:
         with connection.transaction():
             # The planner has no statistics of intermediate results, and would sort them.

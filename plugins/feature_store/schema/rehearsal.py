@@ -249,8 +249,8 @@ def _beside_live(
     if one.old is None or not one.old.populated:
         return None, ""
     new, old = live_columns(connection, beside.name), live_columns(connection, one.name)
-    both = [column for column in new if column in old]
-    key = next((k for k in one.relation.keys.values() if set(k) <= set(both)), ())
+    both = {column: kind for column, kind in new.items() if column in old}
+    key = next((k for k in one.relation.keys.values() if set(k) <= both.keys()), ())
     key = key or (one.relation.specification.key if one.relation.specification else ())
     tolerance = one.relation.specification.tolerance if one.relation.specification else {}
     terms = Terms(both, key, {c: t for c, t in tolerance.items() if c in both})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,23 @@ from psycopg import sql
 
 from feature_store.proof.comparison import Comparison, Terms, compare
 
-_KEYED = Terms(["day", "color", "n", "share"], ["day", "color"], {"share": 1e-12})
-_ALIKE = Terms(["day", "n"], [])
-_COLUMNS = {"day": "date", "color": "text", "n": "int", "share": "float8", "half": "float8"}
+_COLUMNS = {
+    "day": "date",
+    "color": "text",
+    "n": "integer",
+    "share": "double precision",
+    "half": "double precision",
+    "span": "interval",
+    "told": "json",
+}
+
+
+def _terms(columns: str, key: str = "", tolerance: dict[str, float] | None = None) -> Terms:
+    return Terms({c: _COLUMNS[c] for c in columns.split()}, key.split(), tolerance or {})
+
+
+_KEYED = _terms("day color n share", "day color", {"share": 1e-12})
+_ALIKE = _terms("day n")
 
 
 def _rows(rows: list[str], columns: list[str]) -> sql.Composable:
@@ -127,7 +142,7 @@ def test_a_tolerance_is_a_share_of_what_is_expected(compared, found, expected, n
 
 
 def test_without_a_tolerance_the_last_bit_counts(compared):
-    exact = Terms(_KEYED.columns, _KEYED.key)
+    exact = replace(_KEYED, tolerance={})
     rows = ["(NULL, NULL, 1, 1 + 2.3e-16::float8)"], ["(NULL, NULL, 1, 1)"]
     assert compared(*rows, exact).broken == 1
 
@@ -161,8 +176,24 @@ def test_rows_that_were_not_compared_differ(compared, rows):
     assert _sample(held) == [{"key": {}, **counts}]
 
 
-@pytest.mark.parametrize(("expected", "broken"), [("0", 0), ("-0", 1)])
-def test_of_a_float_zero_and_minus_zero_are_two_values(compared, expected, broken):
-    terms = Terms(["day", "half"], ["day"], floats=["half"])
-    rows = (f"('2026-01-01', '{half}')" for half in ("0", expected))
-    assert compared(*([row] for row in rows), terms).broken == broken
+@pytest.mark.parametrize("key", ["day", ""])
+@pytest.mark.parametrize(
+    ("column", "found", "expected", "differ"),
+    [
+        ("half", "0", "0", False),
+        ("half", "0", "-0", True),
+        ("span", "1 day", "24:00:00", True),
+        ("span", "1 mon", "30 days", True),
+        ("span", "30 days", "30 days", False),
+        ("told", "[1]", "[1]", False),
+        ("told", "[1]", "[2]", True),
+    ],
+)
+def test_two_values_that_the_server_takes_as_equal_are_two(
+    compared, key, column, found, expected, differ
+):
+    """With a key and without one; and what the server cannot compare at all is compared, too."""
+    rows = ([f"('2026-01-01', '{value}')"] for value in (found, expected))
+    done = compared(*rows, _terms(f"day {column}", key))
+    assert bool(done.broken) == differ
+    assert bool(done.sample) == differ
