@@ -19,8 +19,11 @@ from feature_store.connection import Connection, one_row
 _SAMPLE = 20
 _FLOATS = ("real", "double precision")
 _EQUAL_ARE_THE_SAME = frozenset(
-    "boolean smallint integer bigint numeric text character bpchar uuid bytea date oid".split()
-    + ["character varying", "timestamp without time zone", "timestamp with time zone"]
+    {
+        *("boolean", "smallint", "integer", "bigint", "oid", "numeric", "uuid", "bytea"),
+        *("text", "character varying", "character", "bpchar"),
+        *("date", "timestamp without time zone", "timestamp with time zone"),
+    }
 )
 # Names that no column of a relation has.
 _THERE = Identifier("is there")

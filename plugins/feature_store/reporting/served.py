@@ -164,7 +164,7 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
     for feature in feature_set.features:
         was = then.get(feature.name)
         today = None if now is None else now[feature.name]
-        told = {"served": was, "today": today, "differs": was != today}
+        told = {"served": was, "today": today, "differs": _differ(was, today)}
         rows.append({"feature": feature.name, **told})
     gone = "" if now else " The set no longer has it."
     return ServedEntity(
@@ -172,6 +172,12 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
         f"{then['served_after']} after t0.{gone}",
         rows,
     )
+
+
+def _differ(was: Any, today: Any) -> bool:
+    """As the server says it, to which NaN equals itself."""
+    both_nan = was != was and today != today  # Python's does not
+    return bool(was != today and not both_nan)
 
 
 def served_beside_today(entity: ServedEntity) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import groupby
+from typing import Any
 
 from feature_store.text_format import in_words, plural
 from feature_store.validation.history.findings import HistoryFinding
@@ -50,8 +51,8 @@ def _words(findings: list[HistoryFinding], key: str) -> str:
 
 def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
     """The entities that came, went and changed, from the layers that name them."""
-    how: dict[int, set[str]] = {}
-    to: dict[int, str] = {}
+    how: dict[Any, set[str]] = {}
+    to: dict[Any, str] = {}
     named = [f for f in findings if any(key in e for e in f.difference.examples)]
     for finding in named:
         for example in finding.difference.examples:
@@ -73,9 +74,10 @@ def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
             yield f"{plural(max(counted, len(entities)), noun)} {what}, {_some(entities, to)}"
 
 
-def _some(entities: list[int], to: dict[int, str]) -> str:
-    named = (f"{n} ({to[n]})" if n in to else str(n) for n in sorted(entities)[:_MOST])
-    shown = ", ".join(named)
+def _some(entities: list[Any], to: dict[Any, str]) -> str:
+    in_order = sorted(entities, key=lambda n: (n is None, n))  # NULL is a value of a key, the last
+    told = {n: "NULL" if n is None else str(n) for n in in_order[:_MOST]}
+    shown = ", ".join(f"{name} ({to[n]})" if n in to else name for n, name in told.items())
     return f"{shown}, …" if len(entities) > _MOST else shown
 
 
