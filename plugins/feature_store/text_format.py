@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from difflib import SequenceMatcher
+from typing import Any
 
 _CONTEXT = 4
 _MOST = 6
@@ -103,6 +107,23 @@ def in_words(names: Sequence[str]) -> str:
 def plural(number: int, one: str) -> str:
     """So many of something: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
+
+
+def json_value(value: object) -> object:
+    """What JSON has for a value that it does not know: days and moments are in ISO 8601."""
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    return str(value)
+
+
+def json_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON has them; NaN and the infinities, which it does not know, become text."""
+    told: list[dict[str, Any]] = json.loads(
+        json.dumps([dict(row) for row in rows], default=json_value), parse_constant=str
+    )
+    return told
 
 
 def text_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 from feature_store.errors import StoreError
+from feature_store.text_format import json_rows
 
 
 @dataclass(frozen=True)
@@ -40,21 +39,10 @@ def as_json(command: str, rows: Sequence[dict[str, Any]], error: Exception | Non
             "readers": getattr(error, "readers", None),
             "next_step": getattr(error, "next_step", None),
         }
-    shown = [{name: _finite(value) for name, value in row.items()} for row in rows]
-    answer = {"command": command, "ok": error is None, "error": told, "rows": shown}
-    return json.dumps(answer, indent=1, default=_plain, allow_nan=False)
+    spans = [{name: _seconds(value) for name, value in row.items()} for row in rows]
+    answer = {"command": command, "ok": error is None, "error": told, "rows": json_rows(spans)}
+    return json.dumps(answer, indent=1, allow_nan=False)
 
 
-def _finite(value: object) -> object:
-    """JSON has no NaN and no infinity: they become text."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, date):  # a datetime is one
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Decimal) and value.is_finite():
-        return float(value)
-    return str(value)
+def _seconds(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -17,6 +17,7 @@ import psycopg
 from feature_store.connection import Connection
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import passes_on_its_own
+from feature_store.text_format import json_rows
 from feature_store.validation.far_dates import reading_far_dates
 from feature_store.validation.query_times import timing_queries
 
@@ -90,10 +91,9 @@ def run_suite(
     asset = source.add_query_asset("batch", query=_BATCH)
     batch = asset.add_batch_definition_whole_table("all").get_batch()
     with timing_queries(batch.data.execution_engine.engine) as seconds_of:
-        results = batch.validate(suite, result_format="COMPLETE").results
-    # It returns them in its own order.
-    told: list[Any] = [result.to_json_dict() for result in results]
-    by_name = {result["expectation_config"]["meta"]["name"]: result for result in told}
+        results: list[Any] = batch.validate(suite, result_format="COMPLETE").results
+    # It returns them in its own order. Its own form of JSON lacks durations and ranges.
+    by_name = {result.expectation_config.meta["name"]: result for result in results}
     return [_found(e, by_name[e.name], seconds_of(e.query)) for e in expectations]
 
 
@@ -115,7 +115,7 @@ def _as_gx(expectation: Expectation) -> Any:
     )
 
 
-def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> SuiteFinding:
+def _found(expectation: Expectation, result: Any, seconds: float) -> SuiteFinding:
     outcome, observed, sample, breaching = _read(result)
     passes = outcome == "error" and _passes(observed)
     level = logging.INFO if outcome == "met" else logging.ERROR
@@ -133,13 +133,13 @@ def _found(expectation: Expectation, result: dict[str, Any], seconds: float) -> 
     return SuiteFinding(expectation, outcome, observed, sample, seconds, passes, breaching)
 
 
-def _read(result: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]], int | None]:
-    found = result["result"].get("observed_value")
+def _read(result: Any) -> tuple[str, str, list[dict[str, Any]], int | None]:
+    found = result.result.get("observed_value")
     if found is None:
-        return "error", _cause(result["exception_info"]), [], None
-    if result["success"]:
+        return "error", _cause(result.exception_info), [], None
+    if result.success:
         return "met", "no row that breaches it", [], 0
-    sample = result["result"]["details"]["unexpected_rows"][:_SAMPLE]
+    sample = json_rows(result.result["details"]["unexpected_rows"][:_SAMPLE])
     breach = "row that breaches it" if found == 1 else "rows that breach it"
     return "broken", f"{found:,} {breach}", sample, int(found)
 

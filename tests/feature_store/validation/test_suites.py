@@ -469,6 +469,28 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
     assert finding.seconds > 0
 
 
+def test_a_sample_row_may_have_what_json_has_not(night: Night) -> None:
+    """A row without numbers that JSON knows is recorded, and so fails its expectation alone."""
+    query = (
+        "SELECT 'NaN'::float8 AS nan, '-Infinity'::float8 AS low, 'NaN'::numeric AS odd, "
+        "ARRAY['Infinity'::float8] AS high, interval '1 day' AS span, '\\x01'::bytea AS raw, "
+        "'(1,2)'::point AS place, daterange('2026-01-01', NULL) AS days"
+    )
+    (finding,) = night.check(Expectation("rows", "odd", "ml.x", "warning", "nothing", query))
+    assert finding.outcome == "broken"
+    event = begin_suite(night.session, night.lease, "uniqueness")
+    record(night.session, event, [finding])
+    ((told,),) = night.session.execute(
+        "SELECT e.sample -> 0 FROM feature_store_audit.expectation_log AS e "
+        f"WHERE e.suite_event = {event}"
+    ).fetchall()
+    assert told == {
+        **{"nan": "NaN", "low": "-Infinity", "odd": "NaN", "high": ["Infinity"]},
+        **{"span": "1 day, 0:00:00", "place": "(1,2)", "days": "[2026-01-01, None)"},
+        "raw": "b'\\x01'",
+    }
+
+
 def test_great_expectations_own_uniqueness_misses_a_key_that_holds_a_null(night: Night) -> None:
     """It joins rows to their counts with an equals sign; that is why keys are queries of ours."""
     import great_expectations as gx
