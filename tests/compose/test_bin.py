@@ -70,6 +70,10 @@ def test_new_env_makes_another_secret_each_time_that_only_its_owner_reads(tmp_pa
     assert (folders[0] / ".env").stat().st_mode & 0o777 == 0o600
 
 
+# Only a + or / shows that `tr` has translated nothing. Random bytes need not give one.
+_UNTRANSLATED = "echo '++//++//++//++//++//++//++//++//++//++//++/='"
+
+
 @pytest.mark.parametrize(
     ("program", "script"),
     [
@@ -80,7 +84,7 @@ def test_new_env_makes_another_secret_each_time_that_only_its_owner_reads(tmp_pa
         ("head", "echo short"),
         ("head", "/usr/bin/head -c 32 /dev/zero"),
         ("base64", "exit 1"),
-        ("tr", "exec cat"),
+        ("tr", _UNTRANSLATED),
         ("mktemp", "exit 1"),
         ("ln", "exit 1"),
     ],
@@ -89,9 +93,7 @@ def test_new_env_that_cannot_make_a_secret_fails_and_writes_nothing(checkout, pr
     if script is None:
         (checkout / "programs" / program).unlink()
     else:
-        # Only a + or / shows that `tr` has translated nothing. Random bytes need not give one.
-        extra = "echo '++//++//++//++//++//++//++//++//++//++//++/='" if program == "tr" else script
-        replace(checkout, program, extra)
+        replace(checkout, program, script)
 
     done = call(checkout, "new-env")
 

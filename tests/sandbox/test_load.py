@@ -43,8 +43,18 @@ def test_tables_have_the_declared_columns_and_types(empty_database: str) -> None
 
 def test_creating_the_tables_twice_changes_nothing(empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
+        tables = []
         for _ in range(2):
             connection.execute(SOURCES_SQL.read_text(encoding="utf-8"))
+            tables.append(
+                connection.execute(
+                    "SELECT oid, relname, relfilenode, xmin::text FROM pg_class "
+                    "WHERE relnamespace::regnamespace::text IN ('\"iPhone\"', 'feature_store') "
+                    "ORDER BY oid"
+                ).fetchall()
+            )
+    assert tables[0] == tables[1]
+    assert len(tables[0]) >= len(COLUMN_TYPES)
 
 
 def test_rows_arrive_exactly_as_generated(empty_database: str) -> None:

@@ -55,8 +55,11 @@ def test_in_the_end_the_sources_are_the_sample(life):
                 (source,),
             )
         )
-        query = f"SELECT {columns} FROM {truth} AS x EXCEPT ALL SELECT {columns} FROM {source} AS x"
-        assert connection.execute(query.encode()).fetchall() == []
+        for one, other in ((truth, source), (source, truth)):
+            rows = f"SELECT {columns} FROM {one} AS x EXCEPT ALL SELECT {columns} FROM {other} AS x"
+            assert connection.execute(rows.encode()).fetchall() == [], (one, other)
+        (count,) = connection.execute(f"SELECT count(*) FROM {truth}".encode()).fetchone()
+        assert count > 0
 
 
 def test_of_two_models_the_one_that_saw_what_it_is_judged_by_scores_better():

@@ -44,7 +44,9 @@ def test_installed_from_here_it_imports_psycopg_and_nothing_else(tmp_path):
     assert "feature_store/py.typed" in files.namelist()
     (about,) = [name for name in files.namelist() if name.endswith("/METADATA")]
     told = files.read(about).decode()
-    for extra in re.findall(r'pip install "\.\[(\w+)\]"|\(or `"\.\[(\w+)\]"', _PAGE):
+    extras = re.findall(r'pip install "\.\[(\w+)\]"|\(or `"\.\[(\w+)\]"', _PAGE)
+    assert {"".join(extra) for extra in extras} == {"pandas", "arrow"}
+    for extra in extras:
         assert f"Provides-Extra: {''.join(extra)}\n" in told
 
     program = _IMPORT.format(wheel=str(wheel))

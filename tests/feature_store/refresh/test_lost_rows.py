@@ -77,6 +77,9 @@ def test_a_stores_own_witness_may_tell_the_rows_of_something(nights):
     )
     nights.check_sources()
     nights.night("tonight")
+    nights.database.run(f"TRUNCATE {LISTINGS}")
+    with pytest.raises(RowsLost):
+        nights.check_sources()
 
 
 def test_an_emptied_source_leaves_every_layer_its_rows(nights):
@@ -177,6 +180,8 @@ def test_a_source_that_lost_rows_stops_a_run_before_any_work(nights):
 def test_a_source_that_is_loaded_just_then_is_left_to_the_refreshes(nights):
     with nights.database.session() as other, other.transaction():
         other.execute(f"TRUNCATE {LISTINGS}")
+        nights.check_sources()
+    with pytest.raises(RowsLost):
         nights.check_sources()
 
 
