@@ -102,7 +102,7 @@ test-fast: $(READY) ## Run the tests that start no server
 test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
 	$(TESTS) -k "not pg15 and not pg16" -m "not slow"
 
-test-all: $(READY) ## Run all tests on every PostgreSQL that is to be had here, the slow ones too
+test-all: $(READY) ## Run the slow tests, too, on every PostgreSQL that is to be had here
 	$(TESTS)
 
 test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here

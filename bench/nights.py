@@ -30,6 +30,9 @@ from feature_store.validation.profile import record_profile
 from feature_store.validation.suite_record import begin_suite
 from feature_store.validation.suites import run_suite
 
+PROFILES = "profiles, with counts of NULLs"
+"""The step that describes each feature for people; it proves and checks nothing."""
+
 IN_ITS_REFRESH = ", in its refresh"
 """Ends the step of a proof that a refresh made: its seconds are among the refresh's, too."""
 
@@ -112,7 +115,7 @@ def _check_all(connection: Connection, scratch: Scratch) -> dict[str, float]:
     event = begin_suite(connection, lease, suite_of(settings.include_dir, Check.SPECIFICATIONS))
     least_rows = least_rows_for_drift(settings.include_dir)
     for feature_set in read_feature_sets(settings.include_dir):
-        with watch.time("profiles, with counts of NULLs"):
+        with watch.time(PROFILES):
             record_profile(connection, lease, feature_set, event, least_rows)
     prove(connection, store, lease, event)
     for proven, seconds, by_suite in connection.execute(_PROOFS, (event,)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import variants
 from bench.figure import Figure, median_figure, ratio
 from bench.labels import SPEED_LAYER
-from bench.nights import IN_ITS_REFRESH
+from bench.nights import IN_ITS_REFRESH, PROFILES
 from bench.variants import Variant
 
 Seconds = dict[str, list[float]]
@@ -86,7 +86,11 @@ class SizeSummary:
 
     def checks(self) -> Figure:
         """Seconds of all that proves and checks, on a later night."""
-        return _median_night(self.found["checks"]["later"])
+        return self._later(lambda step: step != PROFILES)
+
+    def feature_profiles(self) -> Figure:
+        """Seconds of describing each feature, on a later night."""
+        return self._later(lambda step: step == PROFILES)
 
     def refreshes(self) -> Figure | None:
         """Seconds of the refreshes one after another, without the proofs that are made in them."""
@@ -94,18 +98,18 @@ class SizeSummary:
         return total and Figure(total.value - self._proofs_in_refreshes(), total.lower_bound)
 
     def whole_night(self) -> Figure | None:
-        """Seconds of the refreshes as the DAG runs them, then of all that proves and checks."""
+        """Seconds of the refreshes as the DAG runs them, then of all that comes after them."""
         night = self.night()
-        checks = self.checks().value - self._proofs_in_refreshes()  # the refreshes have these
-        return night and Figure(night.value + checks, night.lower_bound)
+        after = self._later(lambda step: not step.endswith(IN_ITS_REFRESH))
+        return night and Figure(night.value + after.value, night.lower_bound)
 
     def _proofs_in_refreshes(self) -> float:
+        return self._later(lambda step: step.endswith(IN_ITS_REFRESH)).value
+
+    def _later(self, counts: Callable[[str], bool]) -> Figure:
+        """Seconds of some steps of a later night."""
         nights = self.found["checks"]["later"]
-        among = [
-            {step: s for step, s in night.items() if step.endswith(IN_ITS_REFRESH)}
-            for night in nights
-        ]
-        return _median_night(among).value
+        return _median_night([{s: n for s, n in night.items() if counts(s)} for night in nights])
 
     def _runs(self, variant: Variant, profile: str | None) -> Seconds:
         passes = self.found["passes"].get(profile or self.profiles[0], {})

@@ -130,6 +130,7 @@ def _nights(size: SizeSummary) -> str:
         ),
         ("finding that nothing changed", size.unchanged()),
         ("proofs, suites, leak gates and history", size.checks()),
+        ("profiles of the features", size.feature_profiles()),
         ("the same on the very first night", first),
     ]
     rows += [(f"of these, {step}", Figure(seconds)) for step, seconds in later.items()]

@@ -23,6 +23,7 @@ DEFAULT_SETTINGS = 2.0
 FLOOR_PLAIN, FLOOR_CONCURRENT = 2.0, 4.0
 UNCHANGED_NIGHT = 0.05
 CHECKS, CHECKS_OF_A_SMALL_STORE, LARGE = 1.0, 1.5, 100_000
+FEATURE_PROFILES = 0.1
 # Percentiles of the same load differ this much from one minute to the next.
 READER_LATENCY = 1.25
 
@@ -164,3 +165,10 @@ def _within(size: SizeSummary) -> Iterator[Judged]:
         ratio(size.checks(), size.refreshes()),
         at_least=False,
     )
+    if size.listings >= LARGE:
+        yield Judged(
+            f"profiles of the features {at} / refreshes alone",
+            FEATURE_PROFILES,
+            ratio(size.feature_profiles(), size.refreshes()),
+            at_least=False,
+        )

@@ -9,6 +9,7 @@ import pytest
 
 from bench import variants
 from bench.figure import Figure
+from bench.nights import PROFILES
 from bench.plot import draw
 from bench.summary import against_reference, read_sizes, whole_against_reference
 from bench.tables import refresh_tables
@@ -35,7 +36,9 @@ def _size(listings: int, times: float, *, reference: bool = True) -> dict[str, A
         "unchanged": [{"e": 0.06, "f2": 0.06}],
         "checks": {
             "first": [{"history": 9.0}],
-            "later": [{"proof e, in its refresh": 0.6, "proof f2": 0.4, "history": 0.5}],
+            "later": [
+                {"proof e, in its refresh": 0.6, "proof f2": 0.4, "history": 0.5, PROFILES: 0.3}
+            ],
         },
     }
 
@@ -79,7 +82,7 @@ def test_a_proof_that_its_refresh_makes_counts_once_in_the_whole_night(
     result: dict[str, Any],
 ) -> None:
     size = read_sizes(result)[0]
-    assert size.whole_night() == Figure(2.0 + 0.4 + 0.5)
+    assert size.whole_night() == Figure(2.0 + (0.4 + 0.5 + 0.3))
     assert "| the whole night: refreshes side by side" in refresh_tables(result)
 
 
@@ -91,6 +94,8 @@ def test_targets_are_judged_where_they_were_measured(result: dict[str, Any]) -> 
     assert judged["unchanged night at 10,000 / full refresh"].observed == Figure(0.04)
     checks = judged["proofs, suites, gates and history at 10,000 / refreshes alone"]
     assert checks.observed == Figure(1.5 / 2.4)
+    profiles = judged["profiles of the features at 100,000 / refreshes alone"]
+    assert profiles.observed == Figure(0.3 / (39 - 0.6))
     assert not any(what.startswith("E at 100,000") for what in judged), "there is no reference"
 
 

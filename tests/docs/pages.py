@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+_PAGES = ("*.md", "docs/*.md", "bench/README.md")
+# The change log quotes commands of versions that are gone.
+PAGES = {
+    str(page.relative_to(ROOT)).removeprefix("docs/"): page.read_text()
+    for pattern in _PAGES
+    for page in ROOT.glob(pattern)
+    if page.name != "CHANGELOG.md"
+}
 
 
 WALK = "your-own-store.md"
