@@ -208,8 +208,8 @@ class Night:
         }, wrong
 
     def mails(self) -> tuple[int, bool]:
-        """How many mails told of the run, and if each but the first says it may be a repeat."""
-        texts = [p.read_text() for p in self.lab.mailbox.mails() if self.run in p.read_text()]
+        """How many mails say that it failed, and if each but the first says it may be a repeat."""
+        texts = agreement.failure_mails(self.run, self.lab.mailbox.mails())
         return len(texts), all(_MAYBE_SECOND in text for text in texts[1:])
 
     def _sessions_left(self) -> list[str]:
