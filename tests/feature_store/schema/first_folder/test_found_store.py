@@ -61,12 +61,26 @@ def test_what_has_no_key_blocks_and_so_does_what_it_reads(written):
 
 @pytest.mark.parametrize(
     "index",
-    ["(a) WHERE b > 0", "((a + 1))", "(a) INCLUDE (b)", "(a) NULLS NOT DISTINCT WHERE b > 0"],
-)
+    [
+        "(a) WHERE b > 0", "((a + 1))", "(c text_pattern_ops)", '(c COLLATE "C")',
+        "(a) NULLS NOT DISTINCT WHERE b > 0", "(a) NULLS NOT DISTINCT WITH (fillfactor = 90)",
+    ],
+)  # fmt: skip
 def test_a_unique_index_by_which_no_concurrent_refresh_goes_is_no_key(written, index):
-    folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
+    made = _mv("public.m", "SELECT t.a, t.b, t.b::text AS c FROM public.t AS t", key="")
+    folder, _ = written(*made, f"CREATE UNIQUE INDEX one ON public.m {index}")
     (path,) = folder.glob("sql/base/*")
     assert "what is one row?" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["(a) NULLS NOT DISTINCT", "(a) INCLUDE (b)", "(a) WITH (fillfactor = 90)", "(a DESC)"],
+)
+def test_a_unique_index_over_columns_is_a_key_however_it_is_said(empty_db, written, index):
+    folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
+    empty_db.run("REFRESH MATERIALIZED VIEW CONCURRENTLY public.m")
+    assert read_sql_file(folder / "sql/read/public.m.sql").unique_indexes == {"one": ("a",)}
 
 
 def test_names_with_capitals_and_columns_with_blanks_and_quotes_are_spelled(written):
