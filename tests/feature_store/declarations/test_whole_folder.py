@@ -312,6 +312,31 @@ def test_a_file_of_comments_alone_has_no_statement(scratch, include):
     assert _refused(scratch, include).endswith("ai_signals_are_present.sql has no statement.")
 
 
+@pytest.mark.parametrize(
+    ("checks", "way"),
+    [
+        ("", "no_spam, or delete the suite and this folder."),
+        ('"spam"', "no_spam, or give spam to another suite and delete the suite and this folder."),
+    ],
+)
+def test_a_suite_that_finds_nothing_is_refused(scratch, include, checks, way):
+    """The database certifies nothing before each suite has told of an expectation."""
+    if checks:
+        include.edit("suites.toml", f"[{checks}]", "[]")
+        for path in (include.directory / "sql").rglob("*.sql"):
+            path.write_text(path.read_text().replace(", without spam", ""))
+    with (include.directory / "suites.toml").open("a") as suites:
+        suites.write(f'\n[no_spam]\ntitle = "None."\nchecks = [{checks}]\n')
+    (include.directory / "sql/expectations/no_spam").mkdir()
+    with pytest.raises(BadInput) as caught:
+        check_declarations(include.directory, read_store(include.directory))
+    assert caught.value.next_step.endswith(way)
+    assert _refused(scratch, include) == (
+        f"{include.directory}/suites.toml: the suite no_spam has no expectation, so no run could "
+        "be certified."
+    )
+
+
 @pytest.mark.parametrize("folder", ["audit", "governance"])
 def test_what_is_the_package_s_own_is_not_a_store_s(scratch, include, folder):
     """An old include folder: it has files of a version before the package had its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,16 @@ from feature_store.declarations.feature_sets import read_feature_set
 from feature_store.declarations.folder_lint import folder_problems
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.sql_file import read_sql_file
+from feature_store.declarations.suites import read_suites
 from feature_store.declarations.undecided import MARK
 
 
 @pytest.fixture
 def written(empty_db, typed, tmp_path):
-    """Build a store with these statements and let `init` write it down: its folder, the output."""
+    """Build a store with these statements and let `init` write it down: its folder, the output.
+
+    Once all is decided, nothing else may be wrong with the folder.
+    """
 
     def write(*statements: str, options: tuple[str, ...] = ()) -> tuple[Path, str]:
         empty_db.run("CREATE TABLE public.t (a int, b int, day date)", *statements)
@@ -23,6 +29,10 @@ def written(empty_db, typed, tmp_path):
         assert (code, err) == (0, "")
         others = [p for p in folder_problems(tmp_path / "new") if "to be decided" not in p]
         assert others == []
+        decided = shutil.copytree(tmp_path / "new", tmp_path / "decided")
+        for path in [p for p in decided.rglob("*") if p.is_file()]:
+            path.write_text(re.sub(f'{MARK}[^"\n]*', "decided", path.read_text()))
+        assert folder_problems(decided) == []
         return tmp_path / "new", out
 
     return write
@@ -71,6 +81,8 @@ def test_a_unique_index_by_which_no_concurrent_refresh_goes_is_no_key(written, i
     folder, _ = written(*made, f"CREATE UNIQUE INDEX one ON public.m {index}")
     (path,) = folder.glob("sql/base/*")
     assert "what is one row?" in path.read_text()
+    # A suite that has nothing to check could never be certified.
+    assert list(read_suites(folder)) == ["proofs"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +93,7 @@ def test_a_unique_index_over_columns_is_a_key_however_it_is_said(empty_db, writt
     folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
     empty_db.run("REFRESH MATERIALIZED VIEW CONCURRENTLY public.m")
     assert read_sql_file(folder / "sql/read/public.m.sql").unique_indexes == {"one": ("a",)}
+    assert list(read_suites(folder)) == ["keys", "proofs"]
 
 
 def test_names_with_capitals_and_columns_with_blanks_and_quotes_are_spelled(written):
