@@ -111,7 +111,7 @@ SELECT
     ' WITH INHERIT TRUE, SET TRUE' AS options,
     CASE
         WHEN m.oid IS NULL THEN format('REVOKE %I FROM CURRENT_USER', k.role)
-        ELSE format('GRANT %I TO CURRENT_USER WITH INHERIT %s, SET %s', k.role, m.inherit_option, m.set_option)
+        ELSE format('GRANT %I TO CURRENT_USER WITH INHERIT %s, SET %s', k.role, m.inherit_option::text, m.set_option::text)
     END AS leave
 FROM pg_temp.keeper AS k
 LEFT JOIN pg_auth_members AS m
