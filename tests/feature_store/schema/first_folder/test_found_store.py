@@ -10,6 +10,7 @@ import pytest
 
 from feature_store.declarations.feature_sets import read_feature_set
 from feature_store.declarations.folder_lint import folder_problems
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.sql_file import read_sql_file
 from feature_store.declarations.suites import read_suites
@@ -137,6 +138,12 @@ def test_sources_have_the_columns_that_are_read_with_their_types(written):
     assert "# A materialized view: who refreshes it now must go on doing so." in text
     assert "# A partitioned table." in text
     assert "left out, as no materialized view has to do with it: public.v" in out
+
+
+def test_views_that_read_no_table_are_a_store(written):
+    folder, _ = written(*_mv("public.m", "SELECT x AS a FROM generate_series(1, 9) AS x"))
+    assert read_sources(folder / "sources.toml") == ()
+    assert read_rules(folder).as_of == {}
 
 
 def test_a_foreign_source_waits_for_a_decision(written):
