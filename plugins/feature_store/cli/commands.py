@@ -23,6 +23,7 @@ from feature_store.cli.arguments import (
     find_set,
     folder,
     login,
+    offer_stamps,
     reason,
     text,
 )
@@ -255,14 +256,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="relations whose file is gone, to remove from the database",
         )
-        command.add_argument(
-            "--stamp-contract",
-            dest="sets",
-            action="append",
-            default=[],
-            metavar="SET",
-            help="a feature set to stamp in the same transaction; may be given several times",
-        )
+        offer_stamps(command)
     add_folder_commands(commands)
     add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp if there is no store yet; else change nothing.")
