@@ -227,6 +227,39 @@ _REGISTRY = (
 )
 
 
+def test_a_set_that_two_registries_show_alike_gets_one_file(written):
+    """Such as one registry, and views of it in another schema."""
+    folder, _ = written(
+        *_REGISTRY,
+        "CREATE SCHEMA other",
+        "CREATE VIEW other.feature_set AS SELECT * FROM public.feature_set",
+        "CREATE VIEW other.feature_contract AS SELECT * FROM public.feature_contract",
+        *_mv("public.m", "SELECT t.a, t.b::numeric AS b, t.b AS c FROM public.t AS t"),
+        options=("--schemas", "public,other"),
+    )
+    assert [path.name for path in (folder / "contracts").iterdir()] == ["loads_v1.toml"]
+
+
+@pytest.mark.parametrize("schema", ["other", "public"], ids=["two registries", "one registry"])
+def test_different_sets_of_one_name_get_a_file_each_and_a_person_chooses(written, schema):
+    makes = [s.replace("public.", "other.") for s in _REGISTRY[:2]] if schema == "other" else []
+    folder, _ = written(
+        *_REGISTRY,
+        "CREATE SCHEMA other",
+        *makes,
+        f"INSERT INTO {schema}.feature_set VALUES (7, 'loads_v1')",
+        f"INSERT INTO {schema}.feature_contract VALUES (7, 1, 'b', 'int', NULL, 'clip', TRUE, '')",
+        *_mv("public.m", "SELECT t.a, t.b::numeric AS b, t.b AS c FROM public.t AS t"),
+        options=("--schemas", "public,other"),
+    )
+    one, other = sorted((folder / "contracts").iterdir())
+    found = [read_feature_set(path, "public") for path in (one, other)]
+    assert [(s.name, s.schema, len(s.features)) for s in found] == [
+        ("loads_v1", "public", 3), ("loads_v1_2", schema, 1),
+    ]  # fmt: skip
+    assert f"# {MARK} another set is called loads_v1" in other.read_text()
+
+
 def test_contracts_are_those_of_the_registry_and_carried_by_the_last_that_has_their_columns(
     empty_db, written, typed, tmp_path, new_role
 ):
