@@ -100,6 +100,11 @@ def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
 
 def _check_profile(include_dir: Path, store: Store) -> None:
     """Relations must be in a governed schema: a refresh looks for views nowhere else."""
+    if not store.refreshed:
+        raise BadInput(
+            f"{include_dir / 'sql'} has no materialized view, so no run could certify anything.",
+            next_step="A run proves the rows of a refresh: write a file in sql/base or sql/read.",
+        )
     for relation in store.relations:
         _require_governed(store, relation.name.schema, str(relation.file.path))
     for name in store.profile.for_readers:

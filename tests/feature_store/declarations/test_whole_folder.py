@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feature_store.cli.commands import main
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput
@@ -335,6 +337,12 @@ def test_a_suite_that_finds_nothing_is_refused(scratch, include, checks, way):
         f"{include.directory}/suites.toml: the suite no_spam has no expectation, so no run could "
         "be certified."
     )
+
+
+def test_a_store_that_has_nothing_to_refresh_is_refused(include):
+    views = tuple(r for r in include.store.relations if r.refresh is Refresh.NEVER)
+    with pytest.raises(BadInput, match=r"sql has no materialized view, so no run could certify"):
+        check_declarations(include.directory, replace(include.store, relations=views))
 
 
 @pytest.mark.parametrize("folder", ["audit", "governance"])
