@@ -10,7 +10,7 @@
 --     -v reviewer=leads -f roles.sql
 --
 -- owner      creates the store (bin/feature-store apply, stamp-contract, stamp-proofs), owns it, and keeps its
---            feature logs (seal-log, erase)
+--            feature logs (seal-log, erase); none of the roles below
 -- refresher  runs the DAG, every night, and nothing else
 -- reader     trains and predicts: what is certified, and the functions that say so
 -- reviewer   accepts that the past has changed (bin/feature-store accept-history), and nothing else
@@ -42,10 +42,17 @@ SELECT
 
 BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
-SELECT set_config('feature_store.owner', :'owner', TRUE) AS ignored \gset
+SELECT
+    set_config('feature_store.owner', :'owner', TRUE) AS ignored,
+    set_config(
+        'feature_store.others',
+        json_build_object('refresher', :'refresher', 'reader', :'reader', 'reviewer', :'reviewer', 'page', :'page')::text,
+        TRUE
+    ) AS ignored_too \gset
 DO $block$
 DECLARE
     v_owner regrole;
+    v_other text;
 BEGIN
     SELECT c.relowner INTO v_owner
     FROM pg_class AS c
@@ -54,6 +61,14 @@ BEGIN
     IF v_owner::text <> quote_ident(current_setting('feature_store.owner')) THEN
         RAISE EXCEPTION 'Nothing was granted: the store belongs to %, not to %.', v_owner, current_setting('feature_store.owner')
         USING HINT = format('name it: -v owner=%s. What all roles begin with is role_prefix in store.toml, or -v prefix=NAME.', v_owner);
+    END IF;
+    -- What this file takes back from the others, the owner would lose, and with it every function of the owner's.
+    SELECT o.key INTO v_other
+    FROM json_each_text(current_setting('feature_store.others')::json) AS o
+    WHERE o.value = current_setting('feature_store.owner');
+    IF FOUND THEN
+        RAISE EXCEPTION 'Nothing was granted: % is named as the owner and as the %.', current_setting('feature_store.owner'), v_other
+        USING HINT = format('The owner is a role of its own. Name another: -v %s=NAME.', v_other);
     END IF;
 END
 $block$;
@@ -96,7 +111,7 @@ SELECT
     ' WITH INHERIT TRUE, SET TRUE' AS options,
     CASE
         WHEN m.oid IS NULL THEN format('REVOKE %I FROM CURRENT_USER', k.role)
-        ELSE format('GRANT %I TO CURRENT_USER WITH INHERIT %s, SET %s', k.role, m.inherit_option, m.set_option)
+        ELSE format('GRANT %I TO CURRENT_USER WITH INHERIT %s, SET %s', k.role, m.inherit_option::text, m.set_option::text)
     END AS leave
 FROM pg_temp.keeper AS k
 LEFT JOIN pg_auth_members AS m
@@ -317,7 +332,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA feature_store_audit FROM :"refresher", :"r
 -- The owner keeps all views, and refreshes them by functions that the refresher may call. Earlier versions
 -- gave them to the refresher on PostgreSQL 15 and 16, with temporary tables, and MAINTAIN later. This comes
 -- before the grants: with a view go those that its owner had on it.
-SELECT bool_or(pg_get_userbyid(c.relowner) = :'refresher' AND :'refresher' <> :'owner') IS TRUE AS is_handed_over
+SELECT bool_or(pg_get_userbyid(c.relowner) = :'refresher') IS TRUE AS is_handed_over
 FROM pg_temp.store_relation AS r
 INNER JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', r.schema, r.name)) AND c.relkind = 'm' \gset
 SELECT format('ALTER MATERIALIZED VIEW %s OWNER TO %I', c.oid::regclass, :'owner')
@@ -326,7 +341,6 @@ INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
 WHERE
     n.nspname IN ('ml', 'feature_store')
     AND c.relkind = 'm'
-    AND :'refresher' <> :'owner'
     AND pg_get_userbyid(c.relowner) = :'refresher'
 \gexec
 \if :is_handed_over
@@ -602,7 +616,7 @@ SELECT
     count(*) > 0 AS has_peers,
     string_agg(w.role, ', ' ORDER BY w.role) AS peers
 FROM (VALUES (:'refresher'), (:'reader'), (:'reviewer'), (:'page')) AS w (role)
-WHERE w.role <> :'owner' AND pg_has_role(w.role, :'owner', 'MEMBER') \gset
+WHERE pg_has_role(w.role, :'owner', 'MEMBER') \gset
 
 COMMIT;
 \if :has_peers

@@ -59,8 +59,12 @@ def command_of(settings: Settings) -> str:
     Args:
         settings: of the store.
     """
-    program = _TOLD if (_CHECKOUT / _TOLD).exists() else "feature-store"
-    return f"{program} {options_of(settings)}".rstrip()
+    return f"{_program()} {options_of(settings)}".rstrip()
+
+
+def as_here(text: str) -> str:
+    """A text whose commands need not name a store: with the program as it is called here."""
+    return _COMMAND.sub(_program(), text)
 
 
 def is_as_told(settings: Settings) -> bool:
@@ -86,6 +90,10 @@ def addressed(settings: Settings, quote: Callable[[str], str] = str) -> Callable
         return _FILE.sub(lambda _: folder, _COMMAND.sub(lambda _: command, text))
 
     return change
+
+
+def _program() -> str:
+    return _TOLD if (_CHECKOUT / _TOLD).exists() else "feature-store"
 
 
 def _is_in_checkout(settings: Settings) -> bool:

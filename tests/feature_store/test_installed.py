@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -183,6 +184,17 @@ print(addressed(read_settings())("bin/feature-store check; include/store.toml"))
     assert command == "feature-store check"
     assert installed.type(command, **exported).returncode == 0
     assert file == f"{BIKES}/store.toml"
+
+
+def test_what_check_tells_people_to_type_is_there(installed):
+    """It asks no database, so it need not know which store it is about."""
+    folder = shutil.copytree(BIKES, installed.home / "bikes")
+    (folder / "roles.sql").write_text("-- old\n")
+    told = installed.type(f"feature-store check {folder}")
+    assert told.returncode == 1
+    (command,) = re.findall(r"`(.*)`", told.stderr)
+    assert installed.type(command).returncode == 0
+    assert installed.type(f"feature-store check {folder}").returncode == 0
 
 
 def test_it_asks_for_all_that_production_needs_and_pins_nothing():

@@ -32,6 +32,18 @@ def offer_json(command: argparse.ArgumentParser, words: str = "print JSON, for m
     command.add_argument("--json", action="store_true", help=words)
 
 
+def offer_stamps(command: argparse.ArgumentParser) -> None:
+    """Add the option that names feature sets to stamp, as ``sets``."""
+    command.add_argument(
+        "--stamp-contract",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="SET",
+        help="a feature set to stamp in the same transaction; may be given several times",
+    )
+
+
 def text(written: str) -> str:
     """A usable text. An empty one is most likely an unset variable of a script."""
     complaint = fault(written, most=_MOST_CHARACTERS)

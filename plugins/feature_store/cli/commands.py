@@ -23,6 +23,7 @@ from feature_store.cli.arguments import (
     find_set,
     folder,
     login,
+    offer_stamps,
     reason,
     text,
 )
@@ -52,7 +53,7 @@ from feature_store.schema.plan import make_plan
 from feature_store.schema.plan_words import without_file_words
 from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings
-from feature_store.store_address import addressed
+from feature_store.store_address import addressed, as_here
 from feature_store.text_format import bounded
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
@@ -80,12 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        if "offline" in options:  # asks no database
+        if "offline" in options:  # asks no database, and what it prints may be kept as a file
+            reword(as_here, sys.stderr)
             return int(options.offline(options))
         if options.command == "init":  # has no folder yet
             return init_folder(options)
         settings = chosen_settings(options)
-        reword(addressed(settings, _in_json if getattr(options, "json", False) else str))
+        change = addressed(settings, _in_json if getattr(options, "json", False) else str)
+        reword(change, sys.stdout, sys.stderr)
         store = read_store(settings.include_dir)
         for name in getattr(options, "relations", []):
             store.find(name)
@@ -253,14 +256,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="relations whose file is gone, to remove from the database",
         )
-        command.add_argument(
-            "--stamp-contract",
-            dest="sets",
-            action="append",
-            default=[],
-            metavar="SET",
-            help="a feature set to stamp in the same transaction; may be given several times",
-        )
+        offer_stamps(command)
     add_folder_commands(commands)
     add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp if there is no store yet; else change nothing.")

@@ -11,6 +11,7 @@ from feature_store.database.session import open_session
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_profile import is_schema
 from feature_store.schema.first_folder.folder import WrittenFolder, require_empty, write_folder
+from feature_store.store_address import as_here, command_of, of_store
 from feature_store.text_format import in_words, plural
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def init_folder(options: argparse.Namespace) -> int:
         StoreError: nothing was written.
     """
     require_empty(options.folder)  # before any work
-    with open_session(chosen_settings(options), "init") as connection:
-        print(_told(write_folder(connection, options.folder, options.schemas, options.name)))
+    settings = chosen_settings(options)
+    with open_session(settings, "init") as connection:
+        done = write_folder(connection, options.folder, options.schemas, options.name)
+    print(_told(done, command_of(of_store(settings, done.directory))))
     return 0
 
 
@@ -65,7 +68,7 @@ def _name(written: str) -> str:
     return written
 
 
-def _told(done: WrittenFolder) -> str:
+def _told(done: WrittenFolder, command: str) -> str:
     found = done.found
     lines = [f"Written to {done.directory}: the store {done.name}, {plural(done.files, 'file')}."]
     for refresh, how in (
@@ -83,12 +86,11 @@ def _told(done: WrittenFolder) -> str:
     if done.sets_left_out:
         words = in_words([repr(name) for name in done.sets_left_out])
         lines.append(f"  feature sets left out, as no file can be called so: {words}")
-    directory = shlex.quote(str(done.directory))
     lines += [
         f"To decide: {plural(len(done.undecided), 'place')}, each marked DECIDE: in the files.",
         "Not written, as only you can: what must hold (sql/expectations), and which past values "
         "are compared (sql/history).",
-        f"Next: bin/feature-store check {directory}",
-        f"Then: FEATURE_STORE_INCLUDE_DIR={directory} bin/feature-store plan",
+        as_here(f"Next: bin/feature-store check {shlex.quote(str(done.directory))}"),
+        f"Then: {command} plan",
     ]
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from feature_store.cli.arguments import minutes
+from feature_store.cli.arguments import minutes, offer_stamps
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.rehearsal import rehearse
@@ -28,6 +28,7 @@ def add_rehearsal(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only these relations; default: all that differ from their file",
     )
+    offer_stamps(trial)
     trial.add_argument(
         "--minutes", type=minutes, default=60.0, help="how long it may take; default: 60"
     )
@@ -36,11 +37,14 @@ def add_rehearsal(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _rehearse(
     connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
 ) -> int:
-    done = rehearse(connection, store, settings, options.replace, options.minutes)
+    done = rehearse(
+        connection, store, settings, options.replace, options.minutes, stamps=options.sets
+    )
     print("\n".join(map(str, done.relations)))
     if effects := done.plan.contracts:
         print(f"Contracts:\n{bullets(map(str, effects))}")
-    if refusals := done.plan.problems:
+    refusals = done.plan.problems
+    if refusals:
         print(f"Apply would refuse:\n{bullets(refusals)}")
     print(f"Rehearsed in {done.seconds:.0f} s and thrown away. Readers saw nothing of it.")
-    return 0 if all(one.fits for one in done.relations) else 1
+    return 0 if not refusals and all(one.fits for one in done.relations) else 1

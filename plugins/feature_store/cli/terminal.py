@@ -58,9 +58,9 @@ def plain_output() -> Iterator[None]:
             out.flush()  # here, where it can be handled, and not when Python exits
 
 
-def reword(change: Callable[[str], str]) -> None:
-    """From here to the end of `plain_output`, change all that is written."""
-    for stream in (sys.stdout, sys.stderr):
+def reword(change: Callable[[str], str], *streams: IO[str]) -> None:
+    """From here to the end of `plain_output`, change all that is written to these streams."""
+    for stream in streams:
         if isinstance(stream, _Plain):
             stream.change = change
 

@@ -140,7 +140,8 @@ class _ConstantInFile(Fields):
 
 
 class _RulesInFile(Fields):
-    as_of: list[_AsOfInFile]
+    # Without an entry nothing is as of its day, and whatever is read of a source is a leak.
+    as_of: list[_AsOfInFile] = Field(default=[])
     not_as_of: list[_NotAsOfInFile]
     outcome: list[_OutcomeInFile]
     function: list[_FunctionInFile] = Field(default=[])

@@ -100,6 +100,11 @@ def _require(store: Store, name: Name, where: str, *, sources: bool) -> None:
 
 def _check_profile(include_dir: Path, store: Store) -> None:
     """Relations must be in a governed schema: a refresh looks for views nowhere else."""
+    if not store.refreshed:
+        raise BadInput(
+            f"{include_dir / 'sql'} has no materialized view, so no run could certify anything.",
+            next_step="A run proves the rows of a refresh: write a file in sql/base or sql/read.",
+        )
     for relation in store.relations:
         _require_governed(store, relation.name.schema, str(relation.file.path))
     for name in store.profile.for_readers:
@@ -167,6 +172,8 @@ def _check_queries(include_dir: Path, store: Store) -> None:
         folder = include_dir / "sql" / "expectations" / suite
         files = {path.stem: path for path in files_in(folder, ".sql")}
         expectations = read_expectations(include_dir, store, suite)
+        if not expectations:
+            raise _without_expectations(include_dir, suite)
         for name, times in Counter(e.name for e in expectations).items():
             if times > 1:
                 raise BadInput(
@@ -184,6 +191,18 @@ def _check_queries(include_dir: Path, store: Store) -> None:
             f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
             next_step="Fix the name, or delete the line.",
         )
+
+
+def _without_expectations(include_dir: Path, suite: str) -> BadInput:
+    """The error for a suite that would find nothing, and so tell nothing of a night."""
+    checks = sorted(read_suites(include_dir)[suite].checks)
+    given = f"give {in_words(checks)} to another suite and " if checks else ""
+    return BadInput(
+        f"{include_dir / 'suites.toml'}: the suite {suite} has no expectation, so no run could "
+        "be certified.",
+        next_step=f"Write one in {include_dir / 'sql' / 'expectations' / suite}, or {given}delete "
+        "the suite and this folder.",
+    )
 
 
 def _check_rows(store: Store, relation: Relation) -> None:

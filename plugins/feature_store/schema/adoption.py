@@ -169,9 +169,10 @@ def _is_unique(connection: Connection, oid: int, keys: list[set[str]]) -> bool:
         SELECT array_agg(a.attname::text)
         FROM pg_catalog.pg_index AS i
         INNER JOIN pg_catalog.pg_attribute AS a
-            ON i.indrelid = a.attrelid AND a.attnum = ANY(i.indkey)
+            ON i.indrelid = a.attrelid
+            AND a.attnum = ANY((i.indkey::int2[])[:i.indnkeyatts - 1])
         WHERE i.indrelid = %s AND i.indisunique AND i.indimmediate AND i.indisvalid
-            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts
+            AND i.indpred IS NULL AND i.indexprs IS NULL
         GROUP BY i.indexrelid
         """,
         (oid,),

@@ -107,6 +107,7 @@ def rehearse(
     settings: Settings,
     names: Collection[str],
     minutes: float,
+    stamps: Collection[str] = (),
 ) -> Rehearsal:
     """Build what would be replaced or created, and compare it with its proofs and the live rows.
 
@@ -116,6 +117,7 @@ def rehearse(
         settings: where the files are, and how long a silent lease counts.
         names: the relations to replace; if empty, all that differ from their file.
         minutes: the most minutes for all of it.
+        stamps: feature sets that apply would stamp with it, by name.
 
     Raises:
         BadInput: a name that cannot be replaced.
@@ -134,7 +136,7 @@ def rehearse(
             for table in tables:
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
             lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
-            plan, replacement = _planned(connection, store, settings, names)
+            plan, replacement = _planned(connection, store, settings, names, stamps)
             build(connection, replacement, words_of_files(connection))
             done = tuple(_rehearsed(connection, store, settings, replacement, until))
         return Rehearsal(plan, done, time.monotonic() - started)
@@ -164,14 +166,21 @@ def _tables(connection: Connection, store: Store) -> list[sql.Identifier]:
 
 
 def _planned(
-    connection: Connection, store: Store, settings: Settings, names: Collection[str]
+    connection: Connection,
+    store: Store,
+    settings: Settings,
+    names: Collection[str],
+    stamps: Collection[str],
 ) -> tuple[Plan, Replacement]:
-    plan = make_plan(connection, store, settings.include_dir, names)
+    def planned(replaced: Collection[str]) -> Plan:
+        return make_plan(connection, store, settings.include_dir, replaced, stamps=stamps)
+
+    plan = planned(names)
     if not names:
         changed = [
             c.thing.label for c in plan.blocked if c.thing.relation and c.state in REPLACEABLE
         ]
-        plan = make_plan(connection, store, settings.include_dir, changed) if changed else plan
+        plan = planned(changed) if changed else plan
     if problems := [*plan.unsafe, *plan.carried]:
         raise NotReady("Nothing was rehearsed:", items=problems, readers="what they had before.")
     created = [thing.label for thing in plan.creates if thing.relation]

@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feature_store.cli.commands import main
+from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput
@@ -310,6 +312,37 @@ def test_what_names_nothing_or_is_of_another_form_is_named_before_any_work(
 def test_a_file_of_comments_alone_has_no_statement(scratch, include):
     include.write(_EXPECTATION, "-- Nothing.\n")
     assert _refused(scratch, include).endswith("ai_signals_are_present.sql has no statement.")
+
+
+@pytest.mark.parametrize(
+    ("checks", "way"),
+    [
+        ("", "no_spam, or delete the suite and this folder."),
+        ('"spam"', "no_spam, or give spam to another suite and delete the suite and this folder."),
+    ],
+)
+def test_a_suite_that_finds_nothing_is_refused(scratch, include, checks, way):
+    """The database certifies nothing before each suite has told of an expectation."""
+    if checks:
+        include.edit("suites.toml", f"[{checks}]", "[]")
+        for path in (include.directory / "sql").rglob("*.sql"):
+            path.write_text(path.read_text().replace(", without spam", ""))
+    with (include.directory / "suites.toml").open("a") as suites:
+        suites.write(f'\n[no_spam]\ntitle = "None."\nchecks = [{checks}]\n')
+    (include.directory / "sql/expectations/no_spam").mkdir()
+    with pytest.raises(BadInput) as caught:
+        check_declarations(include.directory, read_store(include.directory))
+    assert caught.value.next_step.endswith(way)
+    assert _refused(scratch, include) == (
+        f"{include.directory}/suites.toml: the suite no_spam has no expectation, so no run could "
+        "be certified."
+    )
+
+
+def test_a_store_that_has_nothing_to_refresh_is_refused(include):
+    views = tuple(r for r in include.store.relations if r.refresh is Refresh.NEVER)
+    with pytest.raises(BadInput, match=r"sql has no materialized view, so no run could certify"):
+        check_declarations(include.directory, replace(include.store, relations=views))
 
 
 @pytest.mark.parametrize("folder", ["audit", "governance"])

@@ -167,6 +167,11 @@ def test_columns_of_its_owner_are_welcome_where_no_feature_set_is_bound(scratch,
     assert _state(_plan(scratch, include), F0) == (State.ADOPTABLE, "")
 
 
+def test_a_key_may_have_further_columns_in_its_index(scratch, include):
+    _forget(scratch, F0, f"SELECT * FROM {E_CLEAN}", "listing_id) INCLUDE (model")
+    assert _state(_plan(scratch, include), F0) == (State.ADOPTABLE, "")
+
+
 def test_it_is_held_to_the_key_that_it_has(scratch, settings, store_files):
     def expected() -> str:
         other_keys = read_other_keys(scratch.connection, store_files)

@@ -68,6 +68,32 @@ def test_a_change_that_changes_no_value_fits(rehearsed, include):
     assert one.live.compared > 0
 
 
+def test_what_apply_would_refuse_is_no_success(
+    rehearsed, include, airflow_conn, monkeypatch, capsys
+):
+    """A script goes on by the exit code. Named as for apply, the contract's stamp may change."""
+    for path, old, new in (
+        (_AI_FILE, "\nFROM ml.tom", ",\n    e.price * 2 AS twice\nFROM ml.tom"),
+        (_AI_FILE.replace("read", "specifications"), "\nFROM ml.tom",
+         ",\n    e.price + e.price AS twice\nFROM ml.tom"),
+        ("contracts/tom_features_v1.toml", '"AI, not as of t0: VAT invoice offered" },',
+         '"AI, not as of t0: VAT invoice offered" },\n  '
+         '{ ordinal = 52, name = "twice", dtype = "int", description = "Twice." },'),
+    ):  # fmt: skip
+        include.edit(path, old, new)
+    airflow_conn(rehearsed.conninfo)
+    monkeypatch.setenv("FEATURE_STORE_INCLUDE_DIR", str(include.directory))
+    assert main(["rehearse"]) == 1
+    out = capsys.readouterr().out
+    assert "rows compared, 0 differ\n  expectations: " in out
+    assert " 0 broken\n" in out
+    assert "Apply would refuse:\n  - tom_features_v1: twice comes" in out
+    assert main(["rehearse", "--stamp-contract", "tom_features_v1"]) == 0
+    out = capsys.readouterr().out
+    assert "    stamped again with this\n" in out
+    assert "Apply would refuse" not in out
+
+
 def test_a_specification_that_does_not_follow_is_told(rehearsed, include):
     include.edit(
         _AI_FILE, "\nFROM ml.tom_features", ",\n    e.price * 2 AS twice\nFROM ml.tom_features"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, groupby
 from typing import Any
 
 import psycopg
@@ -70,9 +71,9 @@ def _registered(connection: Connection, schema: str) -> Iterator[RegisteredSet]:
         with connection.transaction():
             rows = connection.execute(
                 sql.SQL(
-                    "SELECT s.name, c.ordinal, c.feature_name, c.dtype, c.expr_sql, "
+                    "SELECT s.name, s.set_id, c.ordinal, c.feature_name, c.dtype, c.expr_sql, "
                     "c.leakage_rule, c.is_nullable, c.description FROM {} AS s "
-                    "INNER JOIN {} AS c ON s.set_id = c.set_id ORDER BY s.name, c.ordinal"
+                    "INNER JOIN {} AS c ON s.set_id = c.set_id ORDER BY 1, 2, 3"
                 ).format(
                     sql.Identifier(schema, "feature_set"),
                     sql.Identifier(schema, "feature_contract"),
@@ -80,21 +81,20 @@ def _registered(connection: Connection, schema: str) -> Iterator[RegisteredSet]:
             ).fetchall()
     except psycopg.errors.InsufficientPrivilege:
         return
-    for name in dict.fromkeys(row[0] for row in rows):
-        yield RegisteredSet(schema, name, tuple(row[1:] for row in rows if row[0] == name))
+    for (name, _), its_own in groupby(rows, key=lambda row: row[:2]):
+        yield RegisteredSet(schema, name, tuple(row[2:] for row in its_own))
 
 
 def left_out(known: Sequence[RegisteredSet]) -> tuple[str, ...]:
     """The sets that get no file, as none can be called by their name."""
-    return tuple(one.name for one in known if not _FILE.fullmatch(one.name))
+    return tuple(dict.fromkeys(one.name for one in known if not _FILE.fullmatch(one.name)))
 
 
 def contract_files(found: FoundStore, known: Sequence[RegisteredSet]) -> dict[str, str]:
     """The texts of all contract files, by path."""
     files = {
-        f"contracts/{one.name}.toml": _of_registry(found, one)
-        for one in known
-        if _FILE.fullmatch(one.name)
+        f"contracts/{called}.toml": _of_registry(found, one, called)
+        for called, one in _called([one for one in known if _FILE.fullmatch(one.name)])
     }
     if files:
         return files
@@ -105,7 +105,27 @@ def contract_files(found: FoundStore, known: Sequence[RegisteredSet]) -> dict[st
     return files
 
 
-def _of_registry(found: FoundStore, one: RegisteredSet) -> str:
+def _called(known: Sequence[RegisteredSet]) -> Iterator[tuple[str, RegisteredSet]]:
+    """The sets, each with a name of its own: of several of one name all but the first get a number.
+
+    One that is shown twice alike, as by a view of the registry, comes once.
+    """
+    taken = {one.name for one in known}
+    found: dict[str, list[object]] = {}
+    for one in known:
+        twins = found.setdefault(one.name, [])
+        if one.rows in twins:
+            continue
+        twins.append(one.rows)
+        called = one.name
+        if len(twins) > 1:
+            numbered = (f"{one.name[:45]}_{number}" for number in count(2))
+            called = next(name for name in numbered if name not in taken)
+            taken.add(called)
+        yield called, one
+
+
+def _of_registry(found: FoundStore, one: RegisteredSet, called: str) -> str:
     names = [row[1] for row in one.rows]
     fitting = [r for r in found.relations.values() if not set(names) - r.columns.keys()]
     # Of several the last: what the others are made into.
@@ -123,7 +143,12 @@ def _of_registry(found: FoundStore, one: RegisteredSet) -> str:
     ]
     others = [column for column in carrier.columns if column not in names]
     head = f"# As the registry of {one.schema} has it."
-    return _contract(head, Name(one.schema, one.name), carrier, mark, others, rule, rows)
+    if called != one.name:
+        head += (
+            f"\n# {MARK} another set is called {one.name}, too. Keep one of the two files; or this "
+            f"one as {called}, and let its readers ask for that"
+        )
+    return _contract(head, Name(one.schema, called), carrier, mark, others, rule, rows)
 
 
 def _sketch(relation: FoundRelation, name: str) -> str:

@@ -30,11 +30,11 @@ from feature_store.schema.first_folder.sql_files import (
 )
 from feature_store.schema.first_folder.toml_files import (
     EXCEPTIONS,
-    SUITES,
     THRESHOLDS,
     leak_rules_file,
     sources_file,
     store_file,
+    suites_of,
 )
 
 
@@ -89,13 +89,13 @@ def write_folder(
         found = find_store(connection, chosen)
         refuse_unfit(found, chosen)
         sets = registered_sets(connection, chosen)
-    placed = place(found)
+    placed, suites = place(found), suites_of(found)
     in_order = _registry_first(found, chosen, [one.schema for one in sets])
     name = name or in_order[0]
     files = {
         "store.toml": store_file(name, in_order),
         "sources.toml": sources_file(found),
-        "suites.toml": "\n".join(SUITES.values()),
+        "suites.toml": "\n".join(suites.values()),
         "thresholds.toml": THRESHOLDS,
         "leak_rules.toml": leak_rules_file(found),
         "exceptions.toml": EXCEPTIONS,
@@ -103,7 +103,7 @@ def write_folder(
         **{path_of(p): relation_file(p) for p in placed},
         **{specification_path(p.relation): specification_file(p.relation) for p in placed},
         # Folders that are read, and that nothing has to be in.
-        **{f"sql/expectations/{suite}/.gitkeep": "" for suite in SUITES},
+        **{f"sql/expectations/{suite}/.gitkeep": "" for suite in suites},
         "sql/history/.gitkeep": "",
     }
     _write(directory, files)

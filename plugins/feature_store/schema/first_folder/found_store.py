@@ -55,7 +55,6 @@ SELECT
     c.relname,
     pg_get_indexdef(c.oid),
     i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-        AND i.indnkeyatts = i.indnatts
         AND NOT EXISTS (
             SELECT
             FROM unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[])
@@ -67,7 +66,7 @@ SELECT
         ),
     ARRAY(
         SELECT a.attname::text
-        FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+        FROM unnest((i.indkey::int2[])[:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)
         INNER JOIN pg_catalog.pg_attribute AS a
             ON i.indrelid = a.attrelid AND k.attnum = a.attnum
         ORDER BY k.place

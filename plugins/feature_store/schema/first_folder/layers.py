@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.sql_statement import parse
 from feature_store.declarations.undecided import MARK
+from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.schema.first_folder.found_store import FoundRelation, FoundStore
+from feature_store.schema.first_folder.found_store import FoundIndex, FoundRelation, FoundStore
 from feature_store.text_format import in_words
+
+_NULLS = "NULLS NOT DISTINCT"
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,21 @@ def place(found: FoundStore) -> tuple[Placed, ...]:
 
 
 def key_of(relation: FoundRelation) -> tuple[str, ...]:
-    """The shortest key that its indexes declare; empty: none."""
-    keys = [index.key for index in relation.indexes if index.key]
+    """The shortest key that its indexes declare, of those that a file can say; empty: none."""
+    keys = [index.key for index in relation.indexes if index.key and is_readable(index)]
     return min(keys, key=len, default=())
+
+
+def is_readable(index: FoundIndex) -> bool:
+    """Whether the reader of a file knows the words that create an index."""
+    words = index.definition.removesuffix(_NULLS)  # known as the last ones only
+    if _NULLS in words:
+        return False
+    try:
+        parse(Path("index.sql"), words)
+    except BadInput:
+        return False
+    return True
 
 
 def _placed(relation: FoundRelation, keyless: set[Name], above: list[Name]) -> Placed:
@@ -58,10 +75,10 @@ def _placed(relation: FoundRelation, keyless: set[Name], above: list[Name]) -> P
             return Placed(relation, Refresh.BLOCKING, words)
         return Placed(relation, Refresh.CONCURRENT, "concurrent.")
     if above:
-        return Placed(relation, Refresh.BLOCKING, "blocking: it has no unique index over columns.")
+        return Placed(relation, Refresh.BLOCKING, "blocking: it has no unique index below.")
     return Placed(
         relation,
         Refresh.BLOCKING,
-        f"blocking. {MARK} it has no unique index over columns, so its readers wait while it is "
-        "refreshed. Keep that; or create the index, write it below, and move the file to sql/read.",
+        f"blocking. {MARK} it has no unique index over columns below, so its readers wait while it "
+        "is refreshed. Keep that; or create one, write it below, and move the file to sql/read.",
     )

@@ -8,14 +8,11 @@ from pathlib import Path
 from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.specifications import FOLDER
 from feature_store.declarations.sql_file import read_sql_text
-from feature_store.declarations.sql_statement import parse
 from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
 from feature_store.schema.first_folder.found_store import FoundRelation
-from feature_store.schema.first_folder.layers import Placed, key_of
+from feature_store.schema.first_folder.layers import Placed, is_readable, key_of
 from feature_store.text_format import in_words
-
-_NULLS = "NULLS NOT DISTINCT"
 
 
 def relation_file(placed: Placed) -> str:
@@ -103,7 +100,7 @@ def _create(relation: FoundRelation) -> Iterator[str]:
     yield f"CREATE MATERIALIZED VIEW {relation.spelled} AS\n{query}\nWITH NO DATA;"
     for index in relation.indexes:
         yield ""
-        if _is_readable(index.definition):
+        if is_readable(index):
             yield f"{index.definition};"
         else:
             yield f"-- The index {one_line(index.name)} stays as it is; no file can say it."
@@ -115,17 +112,6 @@ def _comments(relation: FoundRelation) -> Iterator[str]:
         yield f"\nCOMMENT ON {kind} {relation.spelled} IS\n{_literal(relation.comment)};"
     for column, words in relation.column_comments.items():
         yield f"COMMENT ON COLUMN {relation.spelled}.{column} IS\n{_literal(words)};"
-
-
-def _is_readable(definition: str) -> bool:
-    # A file's reader knows these words as the last ones only.
-    if _NULLS in definition.removesuffix(_NULLS):
-        return False
-    try:
-        parse(Path("index.sql"), definition)
-    except BadInput:
-        return False
-    return True
 
 
 def _literal(text: str) -> str:

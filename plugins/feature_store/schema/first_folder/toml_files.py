@@ -10,20 +10,24 @@ from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.undecided import MARK
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.found_store import FoundStore
+from feature_store.schema.first_folder.layers import key_of
 from feature_store.schema.first_folder.sql_files import candidates, one_line
 
-SUITES = {
-    "keys": """\
+_OF_KEYS = """\
 [keys]
 title = "Every key is there once, no row was dropped, and none is spam."
 checks = ["keys", "rows", "spam"]
-""",
-    "proofs": """\
+"""
+_OF_PROOFS = """\
 [proofs]
 title = "Every row is as its specification says."
 checks = ["specifications", "refreshes"]
-""",
-}
+"""
+_OF_ALL = """\
+[proofs]
+title = "Every row is as its specification says; every key, once there is one, is there once."
+checks = ["keys", "rows", "spam", "specifications", "refreshes"]
+"""
 THRESHOLDS = """\
 # When a warning is given: by which share a count of rows, or of NULLs, may differ from the last
 # certified one.
@@ -98,6 +102,13 @@ def _sources(found: FoundStore) -> Iterator[str]:
         yield f"[{text(str(source.name))}]"
         for column, type_name in source.columns.items():
             yield f"{key(column)} = {text(family_of(type_name))}"
+
+
+def suites_of(found: FoundStore) -> dict[str, str]:
+    """``suites.toml``, suite by suite. Without any key, one for keys would check nothing."""
+    if any(key_of(relation) for relation in found.materialized):
+        return {"keys": _OF_KEYS, "proofs": _OF_PROOFS}
+    return {"proofs": _OF_ALL}
 
 
 def leak_rules_file(found: FoundStore) -> str:

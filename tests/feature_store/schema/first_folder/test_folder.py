@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from feature_store.cli.commands import main
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.store_definition import read_store
@@ -91,6 +94,24 @@ def test_no_command_works_with_the_folder_before_all_is_decided(bikes, typed, wr
         assert (code, out) == (2, "")
         assert f"`bin/feature-store check {written}` lists all that is left" in err
     assert bikes.snapshot() == before
+
+
+def test_what_it_says_to_type_next_is_about_this_folder_and_this_database(
+    bikes, typed, tmp_path, monkeypatch, capsys
+):
+    """The settings name another store, and their connection leads nowhere."""
+    typed(bikes, "grants")  # the connection
+    monkeypatch.setenv("AIRFLOW_CONN_BIKES", os.environ["AIRFLOW_CONN_FEATURE_STORE"])
+    monkeypatch.delenv("AIRFLOW_CONN_FEATURE_STORE")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--connection", "bikes", "init", "new bikes"]) == 0
+    said = re.findall(r"^(?:Next|Then): bin/feature-store (.*)$", capsys.readouterr().out, re.M)
+    assert said == [
+        "check 'new bikes'", f"--store '{tmp_path}/new bikes' --connection bikes plan",
+    ]  # fmt: skip
+    decide(tmp_path / "new bikes")
+    assert [main(shlex.split(command)) for command in said] == [0, 0]
+    assert "To adopt as they are, and never alter: " in capsys.readouterr().out
 
 
 def test_elsewhere_the_folder_builds_the_same_store(bikes, empty_db, typed, written, monkeypatch):

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from feature_store.declarations.feature_sets import read_feature_set
 from feature_store.declarations.folder_lint import folder_problems
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.sql_file import read_sql_file
+from feature_store.declarations.suites import read_suites
 from feature_store.declarations.undecided import MARK
 
 
 @pytest.fixture
 def written(empty_db, typed, tmp_path):
-    """Build a store with these statements and let `init` write it down: its folder, the output."""
+    """Build a store with these statements and let `init` write it down: its folder, the output.
+
+    Once all is decided, nothing else may be wrong with the folder.
+    """
 
     def write(*statements: str, options: tuple[str, ...] = ()) -> tuple[Path, str]:
         empty_db.run("CREATE TABLE public.t (a int, b int, day date)", *statements)
@@ -23,6 +30,10 @@ def written(empty_db, typed, tmp_path):
         assert (code, err) == (0, "")
         others = [p for p in folder_problems(tmp_path / "new") if "to be decided" not in p]
         assert others == []
+        decided = shutil.copytree(tmp_path / "new", tmp_path / "decided")
+        for path in [p for p in decided.rglob("*") if p.is_file()]:
+            path.write_text(re.sub(f'{MARK}[^"\n]*', "decided", path.read_text()))
+        assert folder_problems(decided) == []
         return tmp_path / "new", out
 
     return write
@@ -61,12 +72,29 @@ def test_what_has_no_key_blocks_and_so_does_what_it_reads(written):
 
 @pytest.mark.parametrize(
     "index",
-    ["(a) WHERE b > 0", "((a + 1))", "(a) INCLUDE (b)", "(a) NULLS NOT DISTINCT WHERE b > 0"],
-)
+    [
+        "(a) WHERE b > 0", "((a + 1))", "(c text_pattern_ops)", '(c COLLATE "C")',
+        "(a) NULLS NOT DISTINCT WHERE b > 0", "(a) NULLS NOT DISTINCT WITH (fillfactor = 90)",
+    ],
+)  # fmt: skip
 def test_a_unique_index_by_which_no_concurrent_refresh_goes_is_no_key(written, index):
-    folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
+    made = _mv("public.m", "SELECT t.a, t.b, t.b::text AS c FROM public.t AS t", key="")
+    folder, _ = written(*made, f"CREATE UNIQUE INDEX one ON public.m {index}")
     (path,) = folder.glob("sql/base/*")
     assert "what is one row?" in path.read_text()
+    # A suite that has nothing to check could never be certified.
+    assert list(read_suites(folder)) == ["proofs"]
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["(a) NULLS NOT DISTINCT", "(a) INCLUDE (b)", "(a) WITH (fillfactor = 90)", "(a DESC)"],
+)
+def test_a_unique_index_over_columns_is_a_key_however_it_is_said(empty_db, written, index):
+    folder, _ = written(*_mv("public.m", key=""), f"CREATE UNIQUE INDEX one ON public.m {index}")
+    empty_db.run("REFRESH MATERIALIZED VIEW CONCURRENTLY public.m")
+    assert read_sql_file(folder / "sql/read/public.m.sql").unique_indexes == {"one": ("a",)}
+    assert list(read_suites(folder)) == ["keys", "proofs"]
 
 
 def test_names_with_capitals_and_columns_with_blanks_and_quotes_are_spelled(written):
@@ -110,6 +138,12 @@ def test_sources_have_the_columns_that_are_read_with_their_types(written):
     assert "# A materialized view: who refreshes it now must go on doing so." in text
     assert "# A partitioned table." in text
     assert "left out, as no materialized view has to do with it: public.v" in out
+
+
+def test_views_that_read_no_table_are_a_store(written):
+    folder, _ = written(*_mv("public.m", "SELECT x AS a FROM generate_series(1, 9) AS x"))
+    assert read_sources(folder / "sources.toml") == ()
+    assert read_rules(folder).as_of == {}
 
 
 def test_a_foreign_source_waits_for_a_decision(written):
@@ -191,6 +225,39 @@ _REGISTRY = (
     "(1, 1, 'a', 'int', 'a + 0', 'none', TRUE, NULL), (1, 3, 'c', 'int', NULL, 'clip', TRUE, 'C'), "
     "(2, 1, 'a', 'int', NULL, NULL, TRUE, NULL)",
 )
+
+
+def test_a_set_that_two_registries_show_alike_gets_one_file(written):
+    """Such as one registry, and views of it in another schema."""
+    folder, _ = written(
+        *_REGISTRY,
+        "CREATE SCHEMA other",
+        "CREATE VIEW other.feature_set AS SELECT * FROM public.feature_set",
+        "CREATE VIEW other.feature_contract AS SELECT * FROM public.feature_contract",
+        *_mv("public.m", "SELECT t.a, t.b::numeric AS b, t.b AS c FROM public.t AS t"),
+        options=("--schemas", "public,other"),
+    )
+    assert [path.name for path in (folder / "contracts").iterdir()] == ["loads_v1.toml"]
+
+
+@pytest.mark.parametrize("schema", ["other", "public"], ids=["two registries", "one registry"])
+def test_different_sets_of_one_name_get_a_file_each_and_a_person_chooses(written, schema):
+    makes = [s.replace("public.", "other.") for s in _REGISTRY[:2]] if schema == "other" else []
+    folder, _ = written(
+        *_REGISTRY,
+        "CREATE SCHEMA other",
+        *makes,
+        f"INSERT INTO {schema}.feature_set VALUES (7, 'loads_v1')",
+        f"INSERT INTO {schema}.feature_contract VALUES (7, 1, 'b', 'int', NULL, 'clip', TRUE, '')",
+        *_mv("public.m", "SELECT t.a, t.b::numeric AS b, t.b AS c FROM public.t AS t"),
+        options=("--schemas", "public,other"),
+    )
+    one, other = sorted((folder / "contracts").iterdir())
+    found = [read_feature_set(path, "public") for path in (one, other)]
+    assert [(s.name, s.schema, len(s.features)) for s in found] == [
+        ("loads_v1", "public", 3), ("loads_v1_2", schema, 1),
+    ]  # fmt: skip
+    assert f"# {MARK} another set is called loads_v1" in other.read_text()
 
 
 def test_contracts_are_those_of_the_registry_and_carried_by_the_last_that_has_their_columns(

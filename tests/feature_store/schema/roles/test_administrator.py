@@ -94,6 +94,20 @@ def _members(conninfo: str) -> set[str]:
     return {role for (role,) in rows}
 
 
+def _version(conninfo: str) -> int:
+    with psycopg.connect(conninfo) as connection:
+        return connection.info.server_version
+
+
+def _memberships(conninfo: str) -> list[tuple[str, str, bool, bool]]:
+    """What the administrator is a member of: role, who granted it, with INHERIT, with SET."""
+    with psycopg.connect(conninfo) as connection:
+        return connection.execute(
+            "SELECT roleid::regrole::text, grantor::regrole::text, inherit_option, set_option "
+            "FROM pg_auth_members WHERE member = current_user::regrole ORDER BY 1, 2"
+        ).fetchall()
+
+
 def test_without_a_superuser_what_is_told_makes_the_roles_and_a_night_runs(
     managed: str, store_files: Store, settings: Settings
 ) -> None:
@@ -129,6 +143,26 @@ def test_without_a_superuser_what_is_told_makes_the_roles_and_a_night_runs(
     _night(managed, store_files, settings)
 
 
+@pytest.mark.parametrize("option", ["inherit", "set"])
+def test_what_the_administrator_was_to_the_owner_he_is_afterwards(
+    managed: str, option: str
+) -> None:
+    """Where the server makes who creates a role a member of it, as the setting says."""
+    if _version(managed) < 160000:
+        pytest.skip("there is no such setting")
+    superuser = make_conninfo(managed, user="postgres")
+    _run(superuser, "postgres", f"ALTER ROLE {ADMIN} SET createrole_self_grant = '{option}'")
+    _run(managed, ADMIN, f"CREATE ROLE {OWNER} LOGIN")
+    _run(superuser, "postgres", f"ALTER SCHEMA feature_store OWNER TO {OWNER}")
+    before = _memberships(managed)
+    assert [row[2:] for row in before if row[1] == ADMIN] == [
+        (option == "inherit", option == "set")
+    ]
+    _run(managed, SCRAPER, _told(managed).removeprefix("As the owner of these: "))
+    assert "The store is not complete yet." in grant_roles(managed)
+    assert [row for row in _memberships(managed) if row[0] == OWNER] == before
+
+
 def test_who_may_not_act_for_the_owner_is_told_what_lets_him(managed: str) -> None:
     """From PostgreSQL 16 on this holds only for roles that the administrator made or was given."""
     superuser = make_conninfo(managed, user="postgres")
@@ -137,9 +171,8 @@ def test_who_may_not_act_for_the_owner_is_told_what_lets_him(managed: str) -> No
         "postgres",
         f"CREATE ROLE {OWNER} LOGIN; ALTER SCHEMA feature_store OWNER TO {OWNER}",
     )
-    with psycopg.connect(managed) as connection:
-        if connection.info.server_version < 160000:
-            pytest.skip("CREATEROLE was enough")
+    if _version(managed) < 160000:
+        pytest.skip("CREATEROLE was enough")
     told = _told(managed).removeprefix("As a superuser, or as whoever made that role: ")
     assert told == f"GRANT {OWNER} TO {ADMIN} WITH ADMIN OPTION"
     _run(superuser, "postgres", told)

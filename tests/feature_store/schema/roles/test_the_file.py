@@ -70,6 +70,19 @@ def test_it_is_refused_where_the_store_belongs_to_another_than_the_one_named(
     assert made == []
 
 
+@pytest.mark.parametrize("role", ["refresher", "reader", "reviewer", "page"])
+def test_the_owner_is_a_role_of_its_own(governed: Governed, role: str) -> None:
+    """What the file takes back from the others the owner would lose, and its functions with it."""
+    before = governed.given()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        grant_roles(governed.conninfo, **{role: OWNER})
+    assert f"Nothing was granted: {OWNER} is named as the owner and as the {role}." in (
+        refused.value.stderr
+    )
+    assert f"-v {role}=NAME" in refused.value.stderr
+    assert governed.given() == before
+
+
 def test_run_again_it_changes_nothing(governed: Governed) -> None:
     before = governed.given()
     grant_roles(governed.conninfo)
