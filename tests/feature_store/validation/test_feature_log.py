@@ -14,7 +14,7 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.feature_log import log_problems
-from sandbox.roles import OWNER, as_role
+from sandbox.roles import OWNER, PAGE, READER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
 from tests.relations import E_AI as _E_AI
@@ -432,6 +432,48 @@ class TestTheLogFollowsTheContract:
                 tom.served.labels[0].name,
             )
             assert shown == (one is tom)
+
+    def test_other_labels_leave_who_may_read_the_training_view(self, nights, tom, owner, new_role):
+        ann, label = new_role(), tom.served.labels[0].name
+        view = f"{_LOG}_training"
+        nights.database.run(
+            f"GRANT SELECT ON {view} TO {ann} WITH GRANT OPTION",
+            f"GRANT SELECT (price, {label}) ON {view} TO {PAGE}",
+            f"REVOKE ALL ON {view} FROM {READER}",
+        )
+        granted = (
+            "SELECT a.place, a.grantee::regrole::text, a.privilege_type, a.is_grantable FROM ("
+            "SELECT '' AS place, x.* FROM pg_class, aclexplode(relacl) AS x "
+            f"WHERE oid = '{view}'::regclass UNION ALL "
+            "SELECT attname::text, x.* FROM pg_attribute, aclexplode(attacl) AS x "
+            f"WHERE attrelid = '{view}'::regclass) AS a ORDER BY 1, 2, 3"
+        )
+        before = nights.database.rows(granted)
+        fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))
+        stamp(owner, fewer, replace=True)
+        after = nights.database.rows(granted)
+        assert after == [one for one in before if one[0] != label]
+        assert ("", ann, "SELECT", True) in after
+        assert ("price", PAGE, "SELECT", False) in after
+        assert READER not in {grantee for _, grantee, *_ in after}
+
+    @pytest.mark.parametrize(
+        ("yours", "named"),
+        [
+            ("CREATE VIEW public.mine AS SELECT price FROM {}", "public.mine"),
+            ("CREATE RULE mine AS ON INSERT TO {} DO INSTEAD NOTHING", "rule mine"),
+        ],
+        ids=["a view on it", "a rule on it"],
+    )
+    def test_a_training_view_that_something_hangs_on_is_not_made_anew(
+        self, nights, tom, owner, yours, named
+    ):
+        nights.database.run(yours.format(f"{_LOG}_training"))
+        before = nights.database.snapshot()
+        fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))
+        with pytest.raises(NotReady, match=rf"is made anew, and .*{named}.* depends on it"):
+            stamp(owner, fewer, replace=True)
+        assert nights.database.snapshot() == before
 
     def test_a_label_that_is_not_there_is_refused(self, nights, tom, owner):
         wrong = replace(tom.served.t0, name="nothing")
