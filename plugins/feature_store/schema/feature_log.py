@@ -15,7 +15,7 @@ from psycopg import sql
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import LOG_COLUMNS, Served
-from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.source_tables import column_types, live_columns
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.schema.log_comments import write_comments
@@ -80,8 +80,9 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
     if served is None:
         return
     with as_the_owner(connection):
-        _make_table(connection, feature_set, served, live)
-        make_training_view(connection, feature_set, served, log_of(feature_set))
+        widen = _widening(connection, feature_set, served)
+        _make_table(connection, feature_set, served)
+        make_training_view(connection, feature_set, served, log_of(feature_set), widen)
 
 
 def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -> list[str]:
@@ -102,8 +103,11 @@ def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -
         shown = live_columns(connection, training_view_of(feature_set))
         features = [feature.name for feature in feature_set.features]
         lacking = [f for f in features if f not in logged or f not in shown]
-        if lacking:
+        narrow = logged and _is_narrow(connection, feature_set, feature_set.served)
+        if lacking or narrow:
             what = f"lacks {in_words(lacking)}" if logged and shown else "has not been created"
+            if not lacking:
+                what = f"takes only one letter or bit of {feature_set.served.entity}"
             problems.append(
                 f"The feature log of {feature_set.name} {what}.\n"
                 f"Next: bin/feature-store stamp-contract {feature_set.name}"
@@ -165,10 +169,36 @@ def _is_ours(connection: Connection, feature_set: FeatureSet, served: Served) ->
     return row == (served.entity, served.t0.relation.quoted, served.t0.name)
 
 
-def _make_table(
-    connection: Connection, feature_set: FeatureSet, served: Served, live: dict[str, str]
-) -> None:
+def _is_narrow(connection: Connection, feature_set: FeatureSet, served: Served) -> bool:
+    """Whether the log's entity has another length than the live one; earlier versions made such."""
+    narrow: bool = one_value(
+        connection,
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute AS l "
+        "INNER JOIN pg_catalog.pg_attribute AS f ON l.attname = f.attname "
+        "WHERE l.attrelid = to_regclass(%s) AND f.attrelid = to_regclass(%s) AND l.attname = %s "
+        "AND l.atttypmod NOT IN (-1, f.atttypmod))",
+        (log_of(feature_set).quoted, feature_set.relation.quoted, served.entity),
+    )
+    return narrow
+
+
+def _widening(
+    connection: Connection, feature_set: FeatureSet, served: Served
+) -> sql.Composed | None:
+    """The statement that makes a log's entity of any length; None: it is, or is not there yet."""
+    if not _is_narrow(connection, feature_set, served):
+        return None
+    log = log_of(feature_set)
+    return sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(
+        log.identifier,
+        sql.Identifier(served.entity),
+        sql.SQL(column_types(connection, log)[served.entity]),
+    )
+
+
+def _make_table(connection: Connection, feature_set: FeatureSet, served: Served) -> None:
     table = log_of(feature_set).identifier
+    types = column_types(connection, feature_set.relation)
     there = live_columns(connection, log_of(feature_set))
     if not there:
         own = [
@@ -182,7 +212,7 @@ def _make_table(
         entity = sql.Identifier(served.entity)
         connection.execute(
             sql.SQL("CREATE TABLE {} ({} {} PRIMARY KEY, {})").format(
-                table, entity, sql.SQL(live[served.entity]), sql.SQL(", ").join(own)
+                table, entity, sql.SQL(types[served.entity]), sql.SQL(", ").join(own)
             )
         )
     for feature in feature_set.features:
@@ -190,7 +220,7 @@ def _make_table(
             continue
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
-                table, sql.Identifier(feature.name), sql.SQL(live[feature.name])
+                table, sql.Identifier(feature.name), sql.SQL(types[feature.name])
             )
         )
     connection.execute(

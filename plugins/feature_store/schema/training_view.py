@@ -22,7 +22,11 @@ def training_view_of(feature_set: FeatureSet) -> Name:
 
 
 def make_training_view(
-    connection: Connection, feature_set: FeatureSet, served: Served, log: Name
+    connection: Connection,
+    feature_set: FeatureSet,
+    served: Served,
+    log: Name,
+    widen: sql.Composed | None = None,
 ) -> None:
     """Create a set's training view, or make it follow the contract; its privileges stay.
 
@@ -31,6 +35,7 @@ def make_training_view(
         feature_set: whose it is.
         served: the set's entity, t0 and labels.
         log: the set's log.
+        widen: what is done to the log while there is no view on it; None: nothing.
 
     Raises:
         NotReady: it must be made anew, and something depends on it.
@@ -39,12 +44,15 @@ def make_training_view(
     create = sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(
         view.identifier, _query(feature_set, served, log)
     )
-    try:
-        with connection.transaction():
-            connection.execute(create)
-    except psycopg.errors.InvalidTableDefinition:
-        # Not only columns at the end differ, so the view must be created again.
-        _make_anew(connection, feature_set, served, create)
+    if widen:
+        _make_anew(connection, feature_set, served, [widen, create])
+    else:
+        try:
+            with connection.transaction():
+                connection.execute(create)
+        except psycopg.errors.InvalidTableDefinition:
+            # Not only columns at the end differ, so the view must be created again.
+            _make_anew(connection, feature_set, served, [create])
     words = (
         f"For training {feature_set.name}: features as they were served, labels as they are now."
     )
@@ -52,24 +60,25 @@ def make_training_view(
 
 
 def _make_anew(
-    connection: Connection, feature_set: FeatureSet, served: Served, create: sql.Composed
+    connection: Connection, feature_set: FeatureSet, served: Served, make: list[sql.Composed]
 ) -> None:
-    (old,) = find_old(connection, training_view_of(feature_set))
-    held = [str(reader.name) for reader in readers_of(connection, old)]
-    if held := held + lost_with(connection, old):
-        raise NotReady(
-            f"Nothing was stamped: with other labels {old.name} is made anew, and {in_words(held)} "
-            "depends on it.",
-            readers="what they had before.",
-            next_step="Drop what depends on it, stamp, then create it again.",
-        )
+    """Drop the view if it is there, run these statements, and grant what was granted on it."""
     columns = [served.entity, *LOG_COLUMNS, STILL_LISTED]
     columns += [label.name for label in served.labels]
     columns += [feature.name for feature in feature_set.features]
-    granted = list(privileges(connection, old.oid, old.name.identifier, columns))
-    connection.execute(sql.SQL("DROP VIEW {}").format(old.name.identifier))
-    connection.execute(create)
-    for statement, _ in granted:
+    for old in find_old(connection, training_view_of(feature_set)):
+        held = [str(reader.name) for reader in readers_of(connection, old)]
+        if held := held + lost_with(connection, old):
+            raise NotReady(
+                f"Nothing was stamped: {old.name} must be made anew, and {in_words(held)} depends "
+                "on it.",
+                readers="what they had before.",
+                next_step="Drop what depends on it, stamp, then create it again.",
+            )
+        name = old.name.identifier
+        make += [grant for grant, _ in privileges(connection, old.oid, name, columns)]
+        connection.execute(sql.SQL("DROP VIEW {}").format(name))
+    for statement in make:
         connection.execute(statement)
 
 
