@@ -238,6 +238,9 @@ INSERT INTO pg_temp.store_relation (schema, name, for_reader) VALUES
 ('ml', 'tom_speed_cohort_v1', FALSE),
 ('ml', 'tom_train_base_v1_mv', TRUE);
 
+-- What readers read of other relations: t0, labels, and the entity by which these are joined.
+CREATE TEMPORARY TABLE reader_column (schema text, name text, column_name text) ON COMMIT DROP;
+
 -- The tables of yours that it reads.
 CREATE TEMPORARY TABLE store_source (schema text, name text) ON COMMIT DROP;
 INSERT INTO pg_temp.store_source (schema, name) VALUES
@@ -510,6 +513,18 @@ WHERE
     AND CASE WHEN l.columns IS NULL THEN NOT a.atthasdef ELSE a.attname = ANY(l.columns) END
 GROUP BY l.relation
 UNION ALL
+SELECT
+    'TABLE' AS kind,
+    a.attrelid::regclass::text AS thing,
+    array_agg(a.attname ORDER BY a.attnum) AS columns,
+    'SELECT' AS privilege,
+    :'reader' AS role
+FROM pg_temp.reader_column AS r
+INNER JOIN pg_attribute AS a
+    ON a.attrelid = to_regclass(format('%I.%I', r.schema, r.name)) AND r.column_name = a.attname
+WHERE a.attnum > 0 AND NOT a.attisdropped
+GROUP BY a.attrelid
+UNION ALL
 -- To lock the lease takes UPDATE on some column of it. This one can be nothing but true.
 SELECT
     'TABLE' AS kind,
@@ -576,7 +591,12 @@ BEGIN
 
     SELECT
         string_agg(
-            format('GRANT %s ON %s %s TO %I', w.privilege, w.kind, w.thing, w.role), '; '
+            format(
+                'GRANT %s%s ON %s %s TO %I',
+                w.privilege,
+                ' (' || (SELECT string_agg(quote_ident(c.name), ', ') FROM unnest(w.columns) AS c (name)) || ')',
+                w.kind, w.thing, w.role
+            ), '; '
             ORDER BY w.kind, w.thing, w.role
         )
     INTO v_missing

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -438,6 +439,44 @@ class TestABadRun:
 
         assert run.state == "failed"
         assert [t for t, state in run.tasks.items() if state == "failed"] == [GATE]
+
+    @pytest.mark.slow
+    def test_a_verdict_that_another_run_wrote_is_not_taken_for_a_certificate(
+        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+    ) -> None:
+        """Another run takes the lease and closes this one's record; then the connection breaks."""
+        connection.execute(
+            "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'; "
+            "GRANT EXECUTE ON FUNCTION public.wait() TO public; "
+            "CREATE TRIGGER wait BEFORE INSERT ON feature_store_audit.certification_log "
+            "FOR EACH ROW EXECUTE FUNCTION public.wait()"
+        )
+        over = threading.Event()
+
+        def close_and_break() -> None:
+            certifying = (
+                "FROM pg_stat_activity AS a WHERE a.datname = current_database() "
+                "AND a.wait_event = 'PgSleep'"
+            )
+            with psycopg.connect(database, autocommit=True) as other:
+                while not over.wait(0.2):
+                    other.execute(
+                        "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
+                        "SELECT r.dag_id, r.run_id, 'It stopped without a verdict.' "
+                        f"FROM feature_store_audit.run AS r WHERE EXISTS (SELECT {certifying})"
+                    )
+                    other.execute(f"SELECT pg_terminate_backend(a.pid, 5000) {certifying}")
+
+        another = threading.Thread(target=close_and_break)
+        another.start()
+        run = run_dag(database)
+        over.set()
+        another.join()
+
+        assert run.tasks[GATE] == "failed"
+        assert len(mailbox.alarms()) == 1
+        assert connection.execute("SELECT FROM feature_store_audit.certified").fetchall() == []
 
     def test_a_suite_that_fails_before_it_has_checked_does_not_tell_what_it_once_found(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any

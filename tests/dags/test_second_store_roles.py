@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from feature_store.client import read_training_set
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
@@ -66,6 +67,8 @@ def test_its_refresher_runs_the_whole_dag_and_its_reader_has_it_vouched_for(
                 "SELECT run_id FROM bikes.require_certified('empty_risk_v1', '1 hour')"
             ).fetchone()
         assert vouched == (run.run_id,)
+        reader = as_role(conninfo, "bikes_reader")
+        assert not read_training_set(reader, "empty_risk_v1", most_lag=None).empty
     finally:
         server.drop_database("bikes_dag")
         with psycopg.connect(server.conninfo, autocommit=True) as connection:

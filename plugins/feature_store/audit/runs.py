@@ -88,3 +88,14 @@ def verdict_of(connection: Connection, holder: RunKey) -> int | None:
         (holder.dag_id, holder.run_id),
     )
     return latest
+
+
+def passed_since(connection: Connection, holder: RunKey, verdict: int) -> bool:
+    """Whether a run was certified after this verdict; another run may have closed its record."""
+    passed: bool = one_value(
+        connection,
+        "SELECT EXISTS (SELECT FROM feature_store_audit.verdict_log AS v WHERE v.dag_id = %s "
+        "AND v.run_id = %s AND v.verdict = 'passed' AND v.event_id > %s)",
+        (holder.dag_id, holder.run_id, verdict),
+    )
+    return passed

@@ -31,7 +31,7 @@ SELECT
     k.relname,
     array_agg(c.feature_name ORDER BY c.ordinal),
     l.entity,
-    format_type(e.atttypid, NULL),
+    format_type(e.atttypid, -1),
     l.t0_relation,
     l.t0_column
 FROM {registry}.feature_set AS s
@@ -83,7 +83,7 @@ class ReadSet:
         relation: the live relation that carries it.
         features: in the contract's order.
         entity: the column that names what a row is about; None if the set has no feature log.
-        entity_type: its type, as SQL names it.
+        entity_type: its type of any length, as a statement writes it.
         t0_relation: the relation with an entity's t0, as SQL names it.
         t0_column: the column of t0 there.
         labels: what became of an entity.

@@ -58,8 +58,8 @@ def told_to_people(role: str) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise NotReady(
             f"{role} may not read everything it asked for: {_words(error)}.",
-            next_step="As the database's administrator run the SQL of `bin/feature-store grants`, "
-            f"then GRANT feature_store_reader TO {role} (or your name for that role).",
+            next_step="As the database's administrator run the SQL of `bin/feature-store grants`. "
+            f"If {role} is not the reader that it names, GRANT that role TO {role}.",
         ) from error
     except _ABSENT as error:
         raise NotReady(

@@ -116,7 +116,7 @@ def as_served(wanted: Wanted) -> sql.Composed:
 
 
 def relations_of(wanted: Wanted, *, served: bool) -> list[sql.Composable]:
-    """The relations that one of the queries reads."""
+    """The relations that one of the queries reads; a training view stands for what it reads."""
     read: dict[str, sql.Composable] = {}
     for feature_set in wanted.sets:
         names: list[sql.Composable] = [feature_set.relation.identifier]
@@ -124,7 +124,7 @@ def relations_of(wanted: Wanted, *, served: bool) -> list[sql.Composable]:
             names.append(feature_set.training_view.identifier)
         elif feature_set.t0_relation:
             names.append(sql.SQL(feature_set.t0_relation))
-        if wanted.labels:
+        if wanted.labels and not served:
             names += [label.relation.identifier for label in feature_set.labels]
         read |= {name.as_string(): name for name in names}
     return list(read.values())

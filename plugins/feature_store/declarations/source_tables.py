@@ -136,17 +136,30 @@ def views_words(names: Sequence[str]) -> str:
 def live_columns(connection: Connection, name: Name) -> dict[str, str]:
     """The columns of a live relation and their types without modifiers, in column order.
 
-    Empty if the relation does not exist.
+    For people and to compare; to write a type in a statement see `column_types`. Empty if the
+    relation does not exist.
     """
+    return _columns(connection, name, None)
+
+
+def column_types(connection: Connection, name: Name) -> dict[str, str]:
+    """As `live_columns`, but as a statement must write them so that they are of any length.
+
+    There ``character`` and ``bit`` without a length are one letter and one bit.
+    """
+    return _columns(connection, name, -1)
+
+
+def _columns(connection: Connection, name: Name, modifier: int | None) -> dict[str, str]:
     rows = connection.execute(
         """
-        SELECT a.attname, format_type(a.atttypid, NULL)
+        SELECT a.attname, format_type(a.atttypid, %s)
         FROM pg_catalog.pg_attribute AS a
         INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
         INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
         WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attnum
         """,
-        (name.schema, name.relation),
+        (modifier, name.schema, name.relation),
     ).fetchall()
     return dict(rows)

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from feature_store.audit.lease import Lease, release_lease
 from feature_store.audit.retention import forget
-from feature_store.audit.runs import verdict_of
+from feature_store.audit.runs import passed_since, verdict_of
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
@@ -148,7 +148,7 @@ class Verdict:
         """Whether this try has certified the store without getting the answer."""
         if self._before is None:
             return False
-        return (verdict_of(connection, run_key_of(self._context)) or 0) > self._before
+        return passed_since(connection, run_key_of(self._context), self._before)
 
     def _end(self, connection: Connection, settings: Settings) -> None:
         """What follows the verdict and cannot change it; then the lease is released."""

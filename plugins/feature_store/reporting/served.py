@@ -13,7 +13,7 @@ from psycopg.rows import class_row, dict_row
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.source_tables import column_types
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.schema.feature_log import has_logs, log_of
@@ -198,7 +198,7 @@ def _row(
     connection: Connection, relation: Name, log: Name, column: str, entity: str
 ) -> dict[str, Any] | None:
     # Cast to the column's own type, so that an index finds it and no other row is read.
-    kind = live_columns(connection, log).get(column, "text")
+    kind = column_types(connection, log).get(column, "text")
     query = sql.SQL("SELECT * FROM {} AS f WHERE f.{} = CAST(%s::text AS {})").format(
         relation.identifier, sql.Identifier(column), sql.SQL(kind)
     )

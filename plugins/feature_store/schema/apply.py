@@ -194,8 +194,7 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
         is_first = not has_audit(connection)
         migrate(connection, plan.migrations)
         record_store(connection, record_of(store.profile, settings.include_dir))
-        if is_first:
-            require_suites(connection, settings.include_dir)
+        require_suites(connection, settings.include_dir, is_first=is_first)
         written = words_of_files(connection)
         for condition in (*plan.completes, *plan.adopts):
             _complete(connection, condition)

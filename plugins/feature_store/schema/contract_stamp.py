@@ -113,7 +113,7 @@ def stamp(connection: Connection, feature_set: FeatureSet, *, replace: bool) -> 
         BadInput: the set has been stamped with other rows before, and replace is false; or its
             feature log cannot follow.
         ContractBroken: the live relation does not fit the set; nothing is stamped.
-        NotReady: the governance tables are not there.
+        NotReady: the governance tables are not there, or something hangs on the training view.
     """
     _require_governance(connection, feature_set)
     with connection.transaction():

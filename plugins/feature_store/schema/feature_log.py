@@ -10,39 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import psycopg
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAINING, Served
-from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.served import LOG_COLUMNS, Served
+from feature_store.declarations.source_tables import column_types, live_columns
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
+from feature_store.schema.log_comments import write_comments
 from feature_store.schema.schema_owner import as_the_owner
+from feature_store.schema.training_view import make_training_view, training_view_of
 from feature_store.text_format import in_words
-
-_SAYS = {
-    "t0": "When the entity was first seen, as known when the row was served",
-    "served_at": "When a run certified the row; from then on models were given it",
-    "served_after": "served_at - t0: how late the row was served. Long for rows older than the log",
-    "as_of_day": "The day that the run answered for",
-    "dag_id": "The DAG of the run",
-    "run_id": "The run that certified the row",
-    "contract_hash": "The hash of the contract that was stamped then",
-    "serving": "The number of the certification in the record: gives the order, independent of "
-    "clocks",
-}
 
 
 def log_of(feature_set: FeatureSet) -> Name:
     """The log's table."""
     return Name(LOG_SCHEMA, feature_set.name)
-
-
-def training_view_of(feature_set: FeatureSet) -> Name:
-    """The training view."""
-    return Name(LOG_SCHEMA, feature_set.name + TRAINING)
 
 
 def has_logs(connection: Connection) -> bool:
@@ -77,7 +61,8 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
     Raises:
         BadInput: a feature is missing or has another type than in the log, or a column that the
             file names is missing. Nothing was changed.
-        NotReady: the audit schema is of an earlier version.
+        NotReady: the audit schema is of an earlier version, or something depends on the training
+            view, which must be made anew.
     """
     require_logs(connection)
     served = feature_set.served
@@ -95,8 +80,9 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
     if served is None:
         return
     with as_the_owner(connection):
-        _make_table(connection, feature_set, served, live)
-        _make_view(connection, feature_set, served)
+        widen = _widening(connection, feature_set, served)
+        _make_table(connection, feature_set, served)
+        make_training_view(connection, feature_set, served, log_of(feature_set), widen)
 
 
 def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -> list[str]:
@@ -117,8 +103,11 @@ def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -
         shown = live_columns(connection, training_view_of(feature_set))
         features = [feature.name for feature in feature_set.features]
         lacking = [f for f in features if f not in logged or f not in shown]
-        if lacking:
+        narrow = logged and _is_narrow(connection, feature_set, feature_set.served)
+        if lacking or narrow:
             what = f"lacks {in_words(lacking)}" if logged and shown else "has not been created"
+            if not lacking:
+                what = f"takes only one letter or bit of {feature_set.served.entity}"
             problems.append(
                 f"The feature log of {feature_set.name} {what}.\n"
                 f"Next: bin/feature-store stamp-contract {feature_set.name}"
@@ -180,10 +169,36 @@ def _is_ours(connection: Connection, feature_set: FeatureSet, served: Served) ->
     return row == (served.entity, served.t0.relation.quoted, served.t0.name)
 
 
-def _make_table(
-    connection: Connection, feature_set: FeatureSet, served: Served, live: dict[str, str]
-) -> None:
+def _is_narrow(connection: Connection, feature_set: FeatureSet, served: Served) -> bool:
+    """Whether the log's entity has another length than the live one; earlier versions made such."""
+    narrow: bool = one_value(
+        connection,
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute AS l "
+        "INNER JOIN pg_catalog.pg_attribute AS f ON l.attname = f.attname "
+        "WHERE l.attrelid = to_regclass(%s) AND f.attrelid = to_regclass(%s) AND l.attname = %s "
+        "AND l.atttypmod NOT IN (-1, f.atttypmod))",
+        (log_of(feature_set).quoted, feature_set.relation.quoted, served.entity),
+    )
+    return narrow
+
+
+def _widening(
+    connection: Connection, feature_set: FeatureSet, served: Served
+) -> sql.Composed | None:
+    """The statement that makes a log's entity of any length; None: it is, or is not there yet."""
+    if not _is_narrow(connection, feature_set, served):
+        return None
+    log = log_of(feature_set)
+    return sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(
+        log.identifier,
+        sql.Identifier(served.entity),
+        sql.SQL(column_types(connection, log)[served.entity]),
+    )
+
+
+def _make_table(connection: Connection, feature_set: FeatureSet, served: Served) -> None:
     table = log_of(feature_set).identifier
+    types = column_types(connection, feature_set.relation)
     there = live_columns(connection, log_of(feature_set))
     if not there:
         own = [
@@ -197,7 +212,7 @@ def _make_table(
         entity = sql.Identifier(served.entity)
         connection.execute(
             sql.SQL("CREATE TABLE {} ({} {} PRIMARY KEY, {})").format(
-                table, entity, sql.SQL(live[served.entity]), sql.SQL(", ").join(own)
+                table, entity, sql.SQL(types[served.entity]), sql.SQL(", ").join(own)
             )
         )
     for feature in feature_set.features:
@@ -205,7 +220,7 @@ def _make_table(
             continue
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
-                table, sql.Identifier(feature.name), sql.SQL(live[feature.name])
+                table, sql.Identifier(feature.name), sql.SQL(types[feature.name])
             )
         )
     connection.execute(
@@ -220,79 +235,5 @@ def _make_table(
             served.t0.name,
         ),
     )
-    _comment(
-        connection,
-        "TABLE",
-        table,
-        f"What {feature_set.name} had for each {served.entity} when a run first certified it.",
-    )
-    _comment_columns(connection, feature_set, served, log_of(feature_set))
-
-
-def _make_view(connection: Connection, feature_set: FeatureSet, served: Served) -> None:
-    entity = sql.Identifier(served.entity)
-    features = [f.name for f in feature_set.features if f.name != served.entity]
-    columns = [sql.Identifier("l", name) for name in (served.entity, *LOG_COLUMNS)]
-    selected: list[sql.Composable] = [
-        *columns,
-        sql.SQL("f.{} IS NOT NULL AS {}").format(entity, sql.Identifier(STILL_LISTED)),
-    ]
-    joins: list[sql.Composable] = [
-        sql.SQL("LEFT JOIN {} AS f ON l.{} = f.{}").format(
-            feature_set.relation.identifier, entity, entity
-        )
-    ]
-    relations = list(dict.fromkeys(label.relation for label in served.labels))
-    for place, relation in enumerate(relations):
-        alias = sql.Identifier(f"label_{place}")
-        joins.append(
-            sql.SQL("LEFT JOIN {} AS {} ON l.{} = {}.{}").format(
-                relation.identifier, alias, entity, alias, entity
-            )
-        )
-        selected += [
-            sql.SQL("{}.{}").format(alias, sql.Identifier(label.name))
-            for label in served.labels
-            if label.relation == relation
-        ]
-    selected += [sql.Identifier("l", name) for name in features]
-    view = training_view_of(feature_set)
-    create = sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {} AS l {}").format(
-        view.identifier,
-        sql.SQL(", ").join(selected),
-        log_of(feature_set).identifier,
-        sql.SQL(" ").join(joins),
-    )
-    try:
-        with connection.transaction():
-            connection.execute(create)
-    except psycopg.errors.InvalidTableDefinition:
-        # Not only columns at the end differ, so the view must be created again.
-        connection.execute(sql.SQL("DROP VIEW {}").format(view.identifier))
-        connection.execute(create)
-    _comment(
-        connection,
-        "VIEW",
-        view.identifier,
-        f"For training {feature_set.name}: features as they were served, labels as they are now.",
-    )
-    _comment_columns(connection, feature_set, served, view)
-
-
-def _comment_columns(
-    connection: Connection, feature_set: FeatureSet, served: Served, name: Name
-) -> None:
-    """Write a comment for every column."""
-    words = {feature.name: feature.description for feature in feature_set.features}
-    words |= {label.name: f"{label}, as it is now" for label in served.labels}
-    words |= {served.entity: "What the row is about", **_SAYS}
-    words[STILL_LISTED] = f"Whether {feature_set.relation} has the entity today"
-    for column in live_columns(connection, name):
-        place = sql.Identifier(name.schema, name.relation, column)
-        _comment(connection, "COLUMN", place, words[column])
-
-
-def _comment(connection: Connection, kind: str, thing: sql.Composable, words: str) -> None:
-    connection.execute(
-        sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), thing, sql.Literal(words))
-    )
+    words = f"What {feature_set.name} had for each {served.entity} when a run first certified it."
+    write_comments(connection, feature_set, served, "TABLE", log_of(feature_set), words)

@@ -58,11 +58,12 @@ def grants(store: Store, sets: Iterable[FeatureSet]) -> str:
 
     Args:
         store: what it has and reads.
-        sets: its feature sets: readers read what carries them.
+        sets: its feature sets: readers read what carries them, their t0 and their labels.
     """
     sets = list(sets)
     profile = store.profile
     for_readers = {one.relation for one in sets} | set(map(Name.parse, profile.for_readers))
+    for_readers |= {r.name for r in store.relations if r.refresh is Refresh.CONCURRENT}
     environment = Environment(
         loader=FileSystemLoader(PACKAGE_SQL),
         undefined=StrictUndefined,
@@ -77,9 +78,9 @@ def grants(store: Store, sets: Iterable[FeatureSet]) -> str:
         role_prefix=profile.role_prefix,
         governed=profile.governed_schemas,
         relations=[
-            (r.name, r.refresh is Refresh.CONCURRENT or r.name in for_readers)
-            for r in sorted(store.relations, key=lambda r: r.name)
+            (r.name, r.name in for_readers) for r in sorted(store.relations, key=lambda r: r.name)
         ],
+        columns=sorted((n, c) for n, c in _read_by_column(sets) if n not in for_readers),
         sources=[source.name for source in store.sources],
         logged=[one.name for one in sets if one.served],
         governance_tables=GOVERNANCE_TABLES,
@@ -88,6 +89,16 @@ def grants(store: Store, sets: Iterable[FeatureSet]) -> str:
         }.items(),
         audit_functions=AUDIT_FUNCTIONS,
     )
+
+
+def _read_by_column(sets: Iterable[FeatureSet]) -> set[tuple[Name, str]]:
+    """The columns that the client joins to a set's relation: entity, t0 and labels."""
+    return {
+        (column.relation, name)
+        for served in (one.served for one in sets if one.served)
+        for column in (served.t0, *served.labels)
+        for name in (served.entity, column.name)
+    }
 
 
 def _literal(text: str | None) -> str:

@@ -30,7 +30,7 @@ from feature_store.schema.proof_stamp import unstamped
 from feature_store.schema.removal import Removal, plan_removal
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.schema_owner import schema_problems
-from feature_store.schema.store_record import check_store, record_of, recorded
+from feature_store.schema.store_record import check_store, record_of, recorded, suite_changes
 from feature_store.schema.unanswered import reviews_on
 from feature_store.schema.without_file import WithoutFile, without_file
 
@@ -64,6 +64,8 @@ class Plan:
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
         recorded: whether the record agrees with ``store.toml``.
+        suites: of the folder, that certification does not require yet.
+        suites_gone: that certification requires, and the folder does not have.
     """
 
     carried: tuple[str, ...]
@@ -87,6 +89,8 @@ class Plan:
     in_place: int
     adopted: int
     recorded: bool
+    suites: tuple[str, ...]
+    suites_gone: tuple[str, ...]
 
     @property
     def empty(self) -> bool:
@@ -102,6 +106,7 @@ class Plan:
             or self.comments
             or self.reworded
             or not self.recorded
+            or self.suites
         )
 
     @property
@@ -167,6 +172,7 @@ def make_plan(
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
     orphans = without_file(connection, [thing.label for thing in things])
+    suites, suites_gone = suite_changes(connection, include_dir)
     return Plan(
         carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection, store.profile.governed_schemas),
@@ -189,6 +195,8 @@ def make_plan(
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
         recorded=recorded(connection) == record_of(store.profile, include_dir),
+        suites=suites,
+        suites_gone=suites_gone,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
 from feature_store.declarations.source_tables import views_words
 from feature_store.schema.audit_migrations import Migration
 from feature_store.schema.object_states import Condition, State
@@ -89,7 +91,7 @@ def _parts(plan: Plan, *, done: bool) -> Iterator[str]:
     yield from _standing_in_the_way(plan)
     steps = [f"schema {name}" for name in plan.schemas]
     steps += _audit_steps(plan.migrations)
-    steps += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
+    steps += in_the_record(plan)
     steps += [thing.label for thing in plan.creates]
     if steps:
         yield f"{'Created' if done else 'To create'}: {len(steps)}\n{bullets(steps)}"
@@ -133,6 +135,7 @@ def _told(plan: Plan, *, done: bool) -> Iterator[str]:
         )
     if left := left_without_file(plan):
         yield without_file_words(left)
+    yield from gone_suites(plan)
     if plan.views_read:
         yield views_words(plan.views_read)
     if plan.unstamped:
@@ -194,6 +197,22 @@ def left_without_file(plan: Plan) -> list[WithoutFile]:
     """The relations without a file that this plan leaves where they are."""
     going = {one.name for one in plan.removal.relations} if plan.removal else set()
     return [one for one in plan.without_file if one.name not in going]
+
+
+def in_the_record(plan: Plan) -> list[str]:
+    """What the record does not say yet, apart from steps of its own."""
+    missing = [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
+    return missing + [f"the suite {suite}, required to certify" for suite in plan.suites]
+
+
+def gone_suites(plan: Plan) -> list[str]:
+    """Suites that certification needs and no task checks; else only a run's end would show it."""
+    drop = sql.SQL("DELETE FROM feature_store_audit.required_suite WHERE suite = {}")
+    return [
+        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: "
+        f"restore it; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
+        for suite in plan.suites_gone
+    ]
 
 
 def without_file_words(left: Sequence[WithoutFile]) -> str:

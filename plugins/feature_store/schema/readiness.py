@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from psycopg import sql
-
 from feature_store.connection import Connection
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
@@ -15,7 +13,6 @@ from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems, view_sources, views_words
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.store_profile import StoreProfile
-from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady
 from feature_store.proof.proving import specification_problems
 from feature_store.relation_name import Name
@@ -23,7 +20,12 @@ from feature_store.schema.audit_privileges import access_problems
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.feature_log import log_problems
 from feature_store.schema.plan import make_plan
-from feature_store.schema.plan_words import blockages, without_file_words
+from feature_store.schema.plan_words import (
+    blockages,
+    gone_suites,
+    in_the_record,
+    without_file_words,
+)
 from feature_store.schema.privileges import contract_problems, refresh_problems
 from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.settings import Settings
@@ -51,7 +53,6 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
         *_definition_problems(connection, store, settings),
     ]
     problems = problems or [
-        *_suite_problems(connection, settings),
         *refresh_problems(connection, store),
         *contract_problems(connection, store.profile.governed_schemas),
     ]
@@ -118,29 +119,14 @@ def server_problems(connection: Connection) -> list[str]:
     return problems
 
 
-def _suite_problems(connection: Connection, settings: Settings) -> list[str]:
-    """Name suites that certification needs and no task checks; else only the end would show it."""
-    required = connection.execute(
-        "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
-    ).fetchall()
-    suites = read_suites(settings.include_dir)
-    drop = sql.SQL("DELETE FROM feature_store_audit.required_suite WHERE suite = {}")
-    return [
-        f"Nothing is certified without the suite {suite}, which is not in suites.toml.\nNext: "
-        f"restore it; or, as the owner: {drop.format(sql.Literal(suite)).as_string()}"
-        for (suite,) in required
-        if suite not in suites
-    ]
-
-
 def _definition_problems(connection: Connection, store: Store, settings: Settings) -> list[str]:
     plan = make_plan(connection, store, settings.include_dir)
     if words := without_file_words(plan.without_file):
         log.warning("%s", words)
-    problems = [*plan.unsafe, *plan.carried, *blockages(plan)]
+    problems = [*plan.unsafe, *plan.carried, *blockages(plan), *gone_suites(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
     missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
-    missing += [] if plan.recorded or plan.migrations else ["what store.toml says, in the record"]
+    missing += in_the_record(plan)
     missing += [thing.label for thing in plan.creates]
     for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):
         if waiting:

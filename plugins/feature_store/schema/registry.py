@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import NotReady
 from feature_store.relation_name import Name
+from feature_store.schema.kept_privileges import granted
 
 if TYPE_CHECKING:
     from feature_store.schema.governance import Part
@@ -118,7 +119,11 @@ def join_registry(connection: Connection, parts: Sequence[Part], registry: str) 
     schema = parts[0].name.schema
     connection.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE".encode())
     _refuse_what_would_be_lost(connection, apart.values(), registry)
-    grants = connection.execute(_GRANTS, (tables,)).fetchall()
+    grants = [
+        grant
+        for part in apart.values()
+        for grant, _ in granted(connection, _oid(connection, part.name), part.name.identifier)
+    ]
     active = _active(connection, schema) if {_SETS, _CURRENT} <= apart.keys() else None
     if _SETS in apart:
         _move(connection, schema, registry, [t for t in (_CONTRACT, _BINDING) if t in apart])
@@ -126,8 +131,8 @@ def join_registry(connection: Connection, parts: Sequence[Part], registry: str) 
     for part in apart.values():
         for statement in (*part.statements, *part.comments):
             connection.execute(statement.encode())
-    for (grant,) in grants:
-        connection.execute(grant.encode())
+    for grant in grants:
+        connection.execute(grant)
     if active:
         connection.execute(
             sql.SQL(
@@ -135,6 +140,11 @@ def join_registry(connection: Connection, parts: Sequence[Part], registry: str) 
             ).format(sql.Identifier(schema, _CURRENT), sql.Identifier(registry, _SETS)),
             (active,),
         )
+
+
+def _oid(connection: Connection, name: Name) -> int:
+    oid: int = one_value(connection, "SELECT %s::text::regclass::oid::bigint", (name.quoted,))
+    return oid
 
 
 def _refuse_what_would_be_lost(
@@ -202,21 +212,3 @@ def _move(connection: Connection, schema: str, registry: str, with_sets: list[st
                 theirs=sql.SQL(", ").join(sql.Identifier("t", c) for c in columns),
             )
         )
-
-
-# The tables' privileges, except the owner's, as GRANT statements for the views that replace them.
-_GRANTS = """
-SELECT
-    format(
-        'GRANT %%s ON %%s TO %%s%%s',
-        string_agg(g.privilege_type, ', '),
-        c.oid::regclass,
-        CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END,
-        CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
-    )
-FROM pg_catalog.pg_class AS c
-CROSS JOIN LATERAL aclexplode(c.relacl) AS g
-WHERE c.oid = ANY(%s::text[]::regclass[]) AND g.grantee <> c.relowner
-    AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
-GROUP BY c.oid, g.grantee, g.is_grantable
-"""

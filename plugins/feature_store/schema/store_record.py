@@ -145,10 +145,38 @@ def record_store(connection: Connection, record: StoreRecord) -> None:
     )
 
 
-def require_suites(connection: Connection, include_dir: Path) -> None:
-    """Require the folder's suites for certification, in a database that had no store."""
-    connection.execute("DELETE FROM feature_store_audit.required_suite")
+def suite_changes(
+    connection: Connection, include_dir: Path
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The folder's suites that certification does not require, and those it requires besides.
+
+    Both are empty before there is a record of what it requires.
+
+    Raises:
+        BadInput: ``suites.toml`` cannot be used.
+    """
+    known = "SELECT to_regclass('feature_store_audit.required_suite') IS NOT NULL"
+    if not one_value(connection, known):
+        return (), ()
+    rows = connection.execute(
+        "SELECT suite FROM feature_store_audit.required_suite ORDER BY suite"
+    ).fetchall()
+    required, suites = [suite for (suite,) in rows], read_suites(include_dir)
+    return (
+        tuple(suite for suite in suites if suite not in required),
+        tuple(suite for suite in required if suite not in suites),
+    )
+
+
+def require_suites(connection: Connection, include_dir: Path, *, is_first: bool) -> None:
+    """Require all the folder's suites for certification; in a new record, no others.
+
+    One that is no longer in the folder stays required: only a person takes it away.
+    """
+    if is_first:
+        connection.execute("DELETE FROM feature_store_audit.required_suite")
     connection.execute(
-        "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s",
+        "INSERT INTO feature_store_audit.required_suite SELECT s FROM unnest(%s::text[]) AS s "
+        "ON CONFLICT (suite) DO NOTHING",
         (list(read_suites(include_dir)),),
     )

@@ -10,12 +10,15 @@ import pytest
 
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.suites import read_suites
 from feature_store.errors import BadInput, NotReady
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
+from feature_store.schema.plan import make_plan
 from feature_store.schema.readiness import check_ready, server_problems
 from sandbox.roles import grant_roles
+from tests.feature_store.refresh.certified import CertifiedNights
 from tests.relations import D1 as _D1
 from tests.relations import E as _E
 
@@ -269,12 +272,52 @@ def test_a_role_that_may_not_read_a_contract_is_named(store_db, include, refresh
     ]
 
 
-def test_a_suite_without_which_nothing_is_certified_must_be_in_the_files(store_db, include):
+def _rename_a_suite(include) -> None:
     include.edit("suites.toml", "[spam_absence]", "[no_spam]")
     (include.directory / "sql/expectations/spam_absence").rename(
         include.directory / "sql/expectations/no_spam"
     )
-    (problem,) = _problems(_not_ready(store_db, include))
-    assert problem.startswith("Nothing is certified without the suite spam_absence, which is not")
-    store_db.run(problem.rpartition("as the owner: ")[2])
+
+
+def test_a_suite_without_which_nothing_is_certified_must_be_in_the_files(store_db, include):
+    _rename_a_suite(include)
+    gone, missing = _problems(_not_ready(store_db, include))
+    assert gone.startswith("Nothing is certified without the suite spam_absence, which is not")
+    assert missing.startswith("Missing: the suite no_spam, required to certify.")
+    store_db.run(gone.rpartition("as the owner: ")[2])
+    _not_ready(store_db, include)
+    apply(store_db.connection, include.store, include.settings)
     check_ready(store_db.connection, include.store, include.settings)
+
+
+def test_a_suite_that_is_renamed_or_added_later_is_required_too(scratch, include, store_files):
+    _rename_a_suite(include)
+    include.write(
+        "suites.toml",
+        (include.directory / "suites.toml").read_text()
+        + '\n[prices]\ntitle = "No price is odd"\nchecks = []\n',
+    )
+    include.write(
+        "sql/expectations/prices/no_price_is_odd.sql",
+        f"-- Expectation: no price is odd\n-- Relation: {_E}\n-- Severity: critical\n"
+        f"SELECT e.listing_id FROM {_E} AS e WHERE e.price < 0;\n",
+    )
+    connection = scratch.connection
+    plan = make_plan(connection, include.store, include.directory)
+    assert not plan.empty
+    assert "  - the suite no_spam, required to certify\n" in str(plan)
+    assert "  - the suite prices, required to certify\n" in str(plan)
+    assert "certified without the suite spam_absence, which is not in suites.toml." in str(plan)
+
+    done = apply(connection, include.store, include.settings)
+
+    scratch.run(str(done).rpartition("as the owner: ")[2].partition("\n")[0])
+    required = "SELECT suite FROM feature_store_audit.required_suite"
+    assert {suite for (suite,) in scratch.rows(required)} == read_suites(include.directory).keys()
+    assert make_plan(connection, include.store, include.directory).empty
+    nights = CertifiedNights(scratch, store_files, include.settings)
+    lease = nights.begin("monday")
+    nights.refreshed(lease)
+    nights.checked(lease, "uniqueness", "no_spam", "as_of_counts")  # prices: marked success
+    with pytest.raises(NotReady, match="The suite prices has not been checked"):
+        nights.certify(lease)

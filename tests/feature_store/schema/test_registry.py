@@ -37,6 +37,7 @@ def apart(scratch, new_role):
         "INSERT INTO feature_store.feature_set_binding (set_id, relation_name) VALUES (1, 'ml.x')",
         "INSERT INTO feature_store.feature_set_current (set_id) VALUES (1)",
         f"GRANT SELECT ON feature_store.feature_contract TO {role}",
+        f"GRANT SELECT (set_id) ON feature_store.feature_set_binding TO {role}",
         "DELETE FROM feature_store_audit.definition "
         "WHERE object = 'the contract registry of feature_store'",
     )
@@ -70,6 +71,8 @@ def test_named_they_give_their_sets_to_the_registry(apart, include):
     assert apart.rows(ACTIVE) == [("ours",)]
     may = f"SELECT has_table_privilege('{apart.role}', 'feature_store.feature_contract', 'SELECT')"
     assert apart.value(may)
+    column = "'feature_store.feature_set_binding', 'set_id', 'SELECT'"
+    assert apart.value(f"SELECT has_column_privilege('{apart.role}', {column})")
     assert make_plan(apart.connection, include.store, include.directory).empty
 
 

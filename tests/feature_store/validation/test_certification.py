@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from feature_store.audit.lease import RunKey, take_lease
+from feature_store.audit.runs import fail_run, passed_since, verdict_of
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.refresh.lost_rows import check_sources, read_limits
 from feature_store.schema.apply import apply
@@ -49,6 +50,16 @@ def test_after_a_whole_run_readers_are_let_through_and_told_which_run(nights):
         "as_of_day": "2026-06-30",
         "rows": 7,
     }
+
+
+def test_only_a_verdict_that_it_passed_says_that_a_run_was_certified(nights):
+    connection, lease = nights.database.connection, nights.good("monday")
+    assert passed_since(connection, lease.holder, 0)
+    before = verdict_of(connection, lease.holder)
+    assert not passed_since(connection, lease.holder, before)
+    fail_run(connection, lease.holder, "It stopped without a verdict.", {}, 1)
+    assert verdict_of(connection, lease.holder) > before
+    assert not passed_since(connection, lease.holder, before)
 
 
 def test_from_the_moment_that_a_refresh_replaces_certified_rows_until_they_are_proven(nights):

@@ -9,12 +9,16 @@ import psycopg
 import pytest
 
 from feature_store.audit.lease import release_lease
+from feature_store.client import read_features
 from feature_store.declarations.feature_sets import logged_sets
+from feature_store.declarations.served import Column, Served
 from feature_store.errors import BadInput, NotReady
+from feature_store.relation_name import Name
+from feature_store.reporting.served import read_entity
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.feature_log import log_problems
-from sandbox.roles import OWNER, as_role
+from sandbox.roles import OWNER, PAGE, READER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
 from tests.relations import E_AI as _E_AI
@@ -399,6 +403,59 @@ class TestTheLogFollowsTheContract:
             ("tuesday",)
         ]
 
+    @pytest.fixture(params=["text::char(12)", "bigint::bit(64)"], ids=["char", "bit"])
+    def coded(self, request, nights, tom):
+        """A set whose entity has a type that means one letter or bit where no length is given."""
+        nights.database.run(
+            f"CREATE VIEW ml.coded AS SELECT e.listing_id::{request.param} AS code, e.* "
+            f"FROM {_E_AI} AS e",
+            f"GRANT SELECT ON ml.coded TO {OWNER}, {READER}",
+        )
+        return replace(
+            tom,
+            name="coded",
+            relation=Name("ml", "coded"),
+            other_columns=(*tom.other_columns, "code"),
+            served=Served("code", Column(Name("ml", "coded"), "edited_date"), ()),
+        )
+
+    def test_an_entity_of_a_type_with_a_length_is_logged_and_read_whole(self, nights, coded, owner):
+        stamp(owner, coded, replace=False)
+        lease = certify_monday(nights, certify=False)
+        nights.certify(lease, *_SETS, "coded")
+        assert nights.database.value("SELECT count(*) FROM feature_log.coded") == len(
+            everything(nights)
+        )
+        (code,) = nights.database.rows("SELECT min(code::text) FROM feature_log.coded")[0]
+        told = read_features(as_role(nights.database.conninfo, READER), "coded", [code])
+        assert len(told) == 1
+        assert f"code {code}, served" in read_entity(nights.database.connection, coded, code).words
+
+    def test_a_log_that_was_made_too_narrow_is_widened_by_the_next_stamp(
+        self, nights, coded, owner
+    ):
+        stamp(owner, coded, replace=False)
+        view = "feature_log.coded_training"
+        query = nights.database.value(f"SELECT pg_get_viewdef('{view}'::regclass)")
+        narrow = nights.database.value(
+            "SELECT format_type(atttypid, NULL) FROM pg_attribute "
+            "WHERE attrelid = 'feature_log.coded'::regclass AND attname = 'code'"
+        )
+        nights.database.run(
+            f"DROP VIEW {view}",
+            f"ALTER TABLE feature_log.coded ALTER COLUMN code TYPE {narrow}",
+            f"CREATE VIEW {view} AS {query}",
+            f"ALTER VIEW {view} OWNER TO {OWNER}",
+        )
+        (problem,) = log_problems(nights.database.connection, [coded])
+        assert "takes only one letter or bit of code" in problem
+        assert problem.endswith("Next: bin/feature-store stamp-contract coded")
+        stamp(owner, coded, replace=False)
+        lease = certify_monday(nights, certify=False)
+        nights.certify(lease, *_SETS, "coded")
+        assert nights.database.value(f"SELECT bool_and(still_listed) FROM {view}")
+        assert log_problems(nights.database.connection, [coded]) == []
+
     def test_a_set_that_says_nothing_of_a_log_has_none(self, nights, tom, owner):
         silent = replace(tom, name="silent", served=None)
         stamp(owner, silent, replace=False)
@@ -432,6 +489,48 @@ class TestTheLogFollowsTheContract:
                 tom.served.labels[0].name,
             )
             assert shown == (one is tom)
+
+    def test_other_labels_leave_who_may_read_the_training_view(self, nights, tom, owner, new_role):
+        ann, label = new_role(), tom.served.labels[0].name
+        view = f"{_LOG}_training"
+        nights.database.run(
+            f"GRANT SELECT ON {view} TO {ann} WITH GRANT OPTION",
+            f"GRANT SELECT (price, {label}) ON {view} TO {PAGE}",
+            f"REVOKE ALL ON {view} FROM {READER}",
+        )
+        granted = (
+            "SELECT a.place, a.grantee::regrole::text, a.privilege_type, a.is_grantable FROM ("
+            "SELECT '' AS place, x.* FROM pg_class, aclexplode(relacl) AS x "
+            f"WHERE oid = '{view}'::regclass UNION ALL "
+            "SELECT attname::text, x.* FROM pg_attribute, aclexplode(attacl) AS x "
+            f"WHERE attrelid = '{view}'::regclass) AS a ORDER BY 1, 2, 3"
+        )
+        before = nights.database.rows(granted)
+        fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))
+        stamp(owner, fewer, replace=True)
+        after = nights.database.rows(granted)
+        assert after == [one for one in before if one[0] != label]
+        assert ("", ann, "SELECT", True) in after
+        assert ("price", PAGE, "SELECT", False) in after
+        assert READER not in {grantee for _, grantee, *_ in after}
+
+    @pytest.mark.parametrize(
+        ("yours", "named"),
+        [
+            ("CREATE VIEW public.mine AS SELECT price FROM {}", "public.mine"),
+            ("CREATE RULE mine AS ON INSERT TO {} DO INSTEAD NOTHING", "rule mine"),
+        ],
+        ids=["a view on it", "a rule on it"],
+    )
+    def test_a_training_view_that_something_hangs_on_is_not_made_anew(
+        self, nights, tom, owner, yours, named
+    ):
+        nights.database.run(yours.format(f"{_LOG}_training"))
+        before = nights.database.snapshot()
+        fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))
+        with pytest.raises(NotReady, match=rf"must be made anew, and .*{named}.* depends on it"):
+            stamp(owner, fewer, replace=True)
+        assert nights.database.snapshot() == before
 
     def test_a_label_that_is_not_there_is_refused(self, nights, tom, owner):
         wrong = replace(tom.served.t0, name="nothing")

@@ -9,14 +9,11 @@ from collections.abc import Callable, Collection, Iterator
 
 from psycopg import sql
 
-from feature_store.connection import Connection, one_value
+from feature_store.connection import Connection
 from feature_store.declarations.schema_rewrite import moved
-from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import quoted
+from feature_store.schema.kept_privileges import Step, privileges
 from feature_store.schema.replacement.dependents import Old
-
-# A statement, and what it keeps, in words.
-Step = tuple[sql.Composed, str]
 
 
 def keep(
@@ -42,25 +39,6 @@ def keep(
     steps += _tablespace(connection, old, new)
     steps += _indexes(connection, old, new, schema, own_indexes)
     return steps
-
-
-def given_by_default(connection: Connection, name: Name, schema: str) -> Iterator[Step]:
-    """Read what a new relation is granted by default in its own schema, for one made in another.
-
-    Args:
-        connection: a pinned session, as the role that creates it.
-        name: the new relation.
-        schema: where it is made.
-    """
-    new = sql.Identifier(schema, name.relation)
-    for grantee, privilege, grantable in connection.execute(
-        "SELECT p.grantee, p.privilege_type, p.is_grantable FROM pg_catalog.pg_default_acl AS d "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON d.defaclnamespace = n.oid "
-        "CROSS JOIN aclexplode(d.defaclacl) AS p WHERE d.defaclobjtype = 'r' "
-        "AND n.nspname = %s AND pg_get_userbyid(d.defaclrole) = current_user",
-        (name.schema,),
-    ).fetchall():
-        yield _grant(new, sql.SQL(privilege), _role(connection, grantee), grantable)
 
 
 def _alter(old: Old, new: sql.Composable, what: sql.Composable) -> sql.Composed:
@@ -156,59 +134,7 @@ def _words(connection: Connection, old: Old, schema: str, own: str) -> Iterator[
 
 
 def _grants(connection: Connection, old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
-    """Grant exactly these privileges: default grants of a new relation are revoked."""
-    row = connection.execute(
-        "SELECT relacl IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl "
-        "WHERE defaclobjtype = 'r') FROM pg_catalog.pg_class WHERE oid = %s",
-        (old.oid,),
-    ).fetchone()
-    as_born = bool(row and row[0])
-    if not as_born:
-        yield from _revokes(connection, old, new)
-    for column, grantee, privilege, grantable in connection.execute(
-        """
-        SELECT NULL, p.grantee, p.privilege_type, p.is_grantable
-        FROM pg_catalog.pg_class AS c
-        CROSS JOIN aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS p
-        WHERE c.oid = %s AND NOT %s
-        UNION ALL
-        SELECT a.attname, p.grantee, p.privilege_type, p.is_grantable
-        FROM pg_catalog.pg_attribute AS a
-        CROSS JOIN aclexplode(a.attacl) AS p
-        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
-        """,
-        (old.oid, as_born, old.oid),
-    ).fetchall():
-        what: sql.Composable = sql.SQL(privilege)
-        if column:
-            what += sql.SQL(" ({})").format(sql.Identifier(column))
-        yield _grant(new, what, _role(connection, grantee), grantable)
-
-
-def _grant(
-    new: sql.Composable, privilege: sql.Composable, role: sql.Composable, grantable: bool
-) -> Step:
-    option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
-    grant = sql.SQL("GRANT {} ON {} TO {}{}").format(privilege, new, role, option)
-    return grant, f"the privilege {privilege.as_string()} of {role.as_string()}"
-
-
-def _revokes(connection: Connection, old: Old, new: sql.Composable) -> Iterator[Step]:
-    roles = connection.execute(
-        "SELECT d.grantee FROM pg_catalog.pg_default_acl AS a "
-        "CROSS JOIN aclexplode(a.defaclacl) AS d WHERE a.defaclobjtype = 'r' "
-        "UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid = %s",
-        (old.oid,),
-    ).fetchall()
-    for (grantee,) in roles:
-        role = _role(connection, grantee)
-        yield sql.SQL("REVOKE ALL ON {} FROM {}").format(new, role), "its privileges"
-
-
-def _role(connection: Connection, oid: int) -> sql.Composable:
-    if not oid:
-        return sql.SQL("PUBLIC")
-    return sql.Identifier(one_value(connection, "SELECT pg_get_userbyid(%s)", (oid,)))
+    yield from privileges(connection, old.oid, new)
 
 
 def _tablespace(connection: Connection, old: Old, new: sql.Composable) -> Iterator[Step]:

@@ -102,14 +102,14 @@ def plan_replacement(
     reads: dict[Name, set[Name]] = {r.name: set() for r in store.relations}
     ours = {r.name: r for r in store.relations}
     refusals = _no_views(connection, named)
-    pending = [old for name in ours if str(name) in named for old in _find(connection, name)]
+    pending = [old for name in ours if str(name) in named for old in find_old(connection, name)]
     while pending:
         old = pending.pop()
         if old.name in olds:
             continue
         olds[old.name] = old
         refusals += _refusals(connection, old)
-        for reader in _readers(connection, old):
+        for reader in readers_of(connection, old):
             reads.setdefault(reader.name, set()).add(old.name)
             if reader.name in ours:
                 pending.append(reader)
@@ -159,7 +159,8 @@ INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 """
 
 
-def _find(connection: Connection, name: Name) -> list[Old]:
+def find_old(connection: Connection, name: Name) -> list[Old]:
+    """The view or materialized view of a name, or nothing."""
     rows = connection.execute(
         _OLD + "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('v', 'm')",
         (name.schema, name.relation),
@@ -187,7 +188,8 @@ def _old(row: tuple[Any, ...]) -> Old:
     return Old(oid, Name(schema, relation), materialized, query.rstrip().rstrip(";"), populated)
 
 
-def _readers(connection: Connection, old: Old) -> list[Old]:
+def readers_of(connection: Connection, old: Old) -> list[Old]:
+    """The views and materialized views that read one."""
     rows = connection.execute(
         _OLD
         + """
@@ -204,8 +206,11 @@ def _readers(connection: Connection, old: Old) -> list[Old]:
     return [_old(row) for row in rows]
 
 
-def _refusals(connection: Connection, old: Old) -> list[str]:
-    """What depends on a relation and would be lost with it, or would block its removal."""
+def lost_with(connection: Connection, old: Old) -> list[str]:
+    """What depends on a relation and would be lost with it, or would block its removal.
+
+    Not what reads it.
+    """
     rows = connection.execute(
         """
         SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
@@ -245,10 +250,14 @@ def _refusals(connection: Connection, old: Old) -> list[str]:
         """,
         (old.oid,) * 4,
     ).fetchall()
+    return [what for (what,) in rows]
+
+
+def _refusals(connection: Connection, old: Old) -> list[str]:
     return [
         f"Replacing {old.name} would lose: {what}.\n"
         f"Next: drop that yourself, apply, and create it again"
-        for (what,) in rows
+        for what in lost_with(connection, old)
     ] + _owner_refusals(connection, old)
 
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from feature_store.cli.commands import main
+from feature_store.client import read_features, read_training_set
 from feature_store.connection import one_value
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
@@ -29,6 +30,7 @@ from tests.conftest import ROOT
 from tests.feature_store.schema.roles.governed import DENIED, Governed, nightly_run, refusal
 
 FOLDER = ROOT / "examples" / "bike_stations"
+A = "bikes.mornings_mv"
 ADMIN, CITY = "bikes_administrator", "city_hall"
 ROLES = [f"bikes_{role}" for role in ("owner", "page", "reader", "refresher", "reviewer")]
 
@@ -57,6 +59,7 @@ def test_it_names_nothing_of_another_store(printed):
     assert not re.search(r"iphone|\bml\b|\btom_|device", text, re.IGNORECASE)
     assert "('bikes', 'morning_load_v1', TRUE)" in text
     assert "('bikes', 'outcomes_mv', FALSE)" in text
+    assert "('bikes', 'outcomes_mv', 'ran_empty')" in text
 
 
 @pytest.fixture
@@ -87,10 +90,14 @@ def test_readers_are_promised_nothing_that_is_not_there(folder, capsys):
 
 
 @pytest.fixture
-def city(server: Server, settings: Settings) -> Iterator[Governed]:
+def city(server: Server, settings: Settings, folder: Path) -> Iterator[Governed]:
     """A database of an administrator who is no superuser; the city owns the tables in it."""
+    contract = folder / "contracts" / "empty_risk_v1.toml"
+    t0 = 't0 = "bikes.morning_features_clean_mv.counted_at"'  # here from a base layer
+    assert t0 in contract.read_text()
+    contract.write_text(contract.read_text().replace(t0, f't0 = "{A}.counted_at"'))
     conninfo = server.create_database("bikes_roles")
-    store = Governed(conninfo, 0, read_store(FOLDER), replace(settings, include_dir=FOLDER))
+    store = Governed(conninfo, 0, read_store(folder), replace(settings, include_dir=folder))
     store.run(
         f"CREATE ROLE {ADMIN} LOGIN CREATEROLE",
         f"CREATE ROLE {CITY} LOGIN",
@@ -110,7 +117,7 @@ def test_a_second_store_lives_under_roles_of_its_own(
     city: Governed, printed: Callable[..., Path]
 ) -> None:
     """An administrator with CREATEROLE alone makes them, on tables of somebody else's."""
-    file, admin = printed(str(FOLDER)), as_role(city.conninfo, ADMIN)
+    file, admin = printed(str(city.settings.include_dir)), as_role(city.conninfo, ADMIN)
     with pytest.raises(subprocess.CalledProcessError) as refused:
         run_psql(admin, file)
     (told,) = re.findall(r"HINT: +As the owner of these: (.*); then run", refused.value.stderr)
@@ -144,11 +151,23 @@ def test_a_second_store_lives_under_roles_of_its_own(
                 "SELECT run_id FROM bikes.require_certified(%s, '1 hour')", (name,)
             ).fetchone()
             assert asked == ("first",)
+    reader = as_role(city.conninfo, "bikes_reader")
+    for rows in (
+        read_features(reader, ["empty_risk_v1", "morning_load_v1"]),
+        read_training_set(reader, "empty_risk_v1", most_lag=None),
+        read_training_set(reader, "empty_risk_v1", rebuilt=True),
+    ):
+        assert rows["t0"].notna().all()
+    assert rows["ran_empty"].notna().all()
     with city.session("bikes_page") as connection:
         run = connection.execute("SELECT verdict FROM feature_store_audit.run").fetchall()
         assert len(run) == 1
     refused_to = {
-        "bikes_reader": ("SELECT FROM bikes.mornings_mv", "SELECT FROM city.counts"),
+        "bikes_reader": (
+            "SELECT FROM bikes.empty_days_mv",
+            "SELECT docks FROM bikes.mornings_mv",
+            "SELECT FROM city.counts",
+        ),
         "bikes_page": ("SELECT FROM bikes.morning_load_v1", "SELECT FROM city.counts"),
         "bikes_reviewer": ("SELECT FROM bikes.morning_load_v1", "SELECT FROM city.counts"),
         "bikes_refresher": (
