@@ -76,7 +76,12 @@ def replace_code(connection: Connection, name: Name, arguments: str | None, crea
 
 
 _GRANTS = """
-SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%s', %(function)s::text, g.grantee::regrole)
+SELECT format(
+    'GRANT EXECUTE ON FUNCTION %%s TO %%s%%s',
+    %(function)s::text,
+    g.grantee::regrole,
+    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END
+)
 FROM pg_catalog.pg_proc AS p
 CROSS JOIN LATERAL aclexplode(p.proacl) AS g
 WHERE p.oid = to_regprocedure(%(function)s) AND g.grantee NOT IN (0, p.proowner)

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from feature_store.schema.apply import apply
 from feature_store.schema.plan import make_plan
 from sandbox.programs import binaries
 from tests.conftest import ROOT
@@ -40,6 +41,26 @@ def test_one_that_was_altered_since_it_was_applied_stops_the_run(scratch, includ
     scratch.run(f"ALTER FUNCTION {CHECK} SET search_path = pg_catalog, ml, pg_temp")
     plan = make_plan(scratch.connection, include.store, include.directory)
     assert "search_path" in str(plan.problems)
+
+
+def test_one_that_gave_other_columns_is_replaced_and_who_may_call_it_still_may(
+    scratch, include, new_role
+):
+    ann, bob, function = new_role(), new_role(), "ml.store_freshness(interval)"
+    scratch.run(
+        "DELETE FROM feature_store_audit.definition WHERE object = 'the freshness guard of ml'",
+        f"DROP FUNCTION {function}",
+        f"CREATE FUNCTION {function} RETURNS TABLE (old integer) LANGUAGE sql AS 'SELECT 1'",
+        f"GRANT EXECUTE ON FUNCTION {function} TO {ann} WITH GRANT OPTION",
+        f"GRANT EXECUTE ON FUNCTION {function} TO {bob}",
+    )
+    apply(scratch.connection, include.store, include.settings, ["ml.store_freshness"])
+    may = [
+        scratch.value(f"SELECT has_function_privilege('{role}', '{function}', '{privilege}')")
+        for role in (ann, bob, "public")
+        for privilege in ("EXECUTE", "EXECUTE WITH GRANT OPTION")
+    ]
+    assert may == [True, True, True, False, False, False]
 
 
 def test_each_file_is_made_by_psql_as_its_head_says(sources_db):

@@ -164,7 +164,7 @@ def test_a_new_layer_is_two_new_files(filled, include, run):
     )
     code, said = run("apply")
     assert code == 2
-    assert "Write include/sql/specifications/ml.dear_v1_mv.sql" in said
+    assert f"Write {include.directory}/sql/specifications/ml.dear_v1_mv.sql" in said
     include.write(
         "sql/specifications/ml.dear_v1_mv.sql",
         "-- Specification: listings above 9000\n-- Relation: ml.dear_v1_mv\n-- Key: listing_id\n"
