@@ -296,7 +296,7 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 ('run_log', NULL),
 ('spam_seen_log', NULL),
 ('suite_log', NULL),
-('verdict_log', NULL);
+('verdict_log', '{dag_id, run_id, problem, go, account}');
 
 -- What the page shows.
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
@@ -321,6 +321,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('keep_seen(bigint,text,jsonb)', :'refresher'),
 ('latest_refreshes()', :'refresher'),
 ('move_baseline(bigint,text,date[],bigint[],bytea[])', :'refresher'),
+('queries()', :'refresher'),
 ('refresh_view(bigint,text,boolean)', :'refresher'),
 ('release_lease(text,text)', :'refresher'),
 ('take_lease(text,text,bigint)', :'refresher'),

@@ -22,13 +22,13 @@ def open_run(
     )
 
 
-def has_record(connection: Connection, holder: RunKey) -> bool:
-    """Whether a run has a record."""
+def zone_of(connection: Connection, holder: RunKey) -> str | None:
+    """The time zone in whose days a run answers; None if it has no record."""
     row = connection.execute(
-        "SELECT FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
+        "SELECT zone FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
         (holder.dag_id, holder.run_id),
     ).fetchone()
-    return row is not None
+    return row[0] if row else None
 
 
 def open_run_once(
@@ -38,7 +38,7 @@ def open_run_once(
     with connection.transaction():
         # One task at a time. This does not wait for a refresh under the lease, and changes nothing.
         connection.execute("SELECT FROM feature_store_audit.lease FOR NO KEY UPDATE")
-        if not has_record(connection, holder):
+        if zone_of(connection, holder) is None:
             open_run(connection, holder, run_type, as_of_day, zone)
 
 

@@ -11,6 +11,7 @@ from feature_store.operators.run_opening import limits_of, require_record
 from feature_store.refresh.lost_rows import guard_of
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
+from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.schema.readiness import check_code
 from feature_store.settings import Settings
 
@@ -38,6 +39,7 @@ def refresh_relation(
     asked = asked_by(connection, context)
     lease = take_run_lease(connection, settings, context)
     require_record(connection, settings, context)
+    refuse_changed(connection, store, settings.include_dir)
     check_code(connection, store, settings, relation.name)
     reuse = None
     if not context["params"].get("refresh_unchanged"):

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from feature_store.audit.runs import has_record, open_run, open_run_once
+from feature_store.audit.runs import open_run, open_run_once, zone_of
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import read_store
-from feature_store.errors import StoreError
+from feature_store.errors import NotReady, StoreError
 from feature_store.operators.airflow_run import as_of_day_of, run_key_of
 from feature_store.refresh.lost_rows import Limits, check_sources, read_limits
 from feature_store.schema.readiness import check_ready
@@ -87,10 +87,27 @@ def require_record(connection: Connection, settings: Settings, context: Context)
     """Make sure that the run has a record: if it has none, do what `prepare` does.
 
     Raises:
-        NotReady, RowsLost, BadInput: as `look_and_open`.
+        NotReady: the run was begun in another time zone; or as `look_and_open`.
+        RowsLost, BadInput: as `look_and_open`.
     """
     holder = run_key_of(context)
-    if has_record(connection, holder):
+    zone = zone_of(connection, holder)
+    if zone is not None:
+        _refuse_other_zone(zone, settings)
         return
     log.warning("%s has no record: prepare did not do its work, so this task does it.", holder)
     look_and_open(connection, settings, context, once=True)
+
+
+def _refuse_other_zone(zone: str, settings: Settings) -> None:
+    """Days of two zones in one run would give a feature sales of its own day.
+
+    Raises:
+        NotReady: the settings of this task name another zone than those that began the run.
+    """
+    if zone != settings.zone:
+        raise NotReady(
+            f"The run answers for days in {zone}, but here FEATURE_STORE_ZONE is {settings.zone}.",
+            readers="the rows of the last refresh.",
+            next_step="Give every machine that runs tasks the same zone, then trigger a new run.",
+        )

@@ -18,6 +18,7 @@ from feature_store.operators.airflow_run import take_run_lease
 from feature_store.operators.run_opening import require_record
 from feature_store.proof.proving import compared_rows, prove
 from feature_store.schema.adoption import read_other_keys
+from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.schema.readiness import check_code
 from feature_store.settings import Settings
 from feature_store.validation.profile import record_profile
@@ -57,6 +58,7 @@ def check_suite(
     require_record(connection, settings, context)
     event = begin_suite(connection, lease, suite)
     store = read_store(settings.include_dir)
+    refuse_changed(connection, store, settings.include_dir)
     check_code(connection, store, settings)
     layers = [relation.name for relation in store.refreshed]
     check_untouched(connection, layers, f"The suite {suite}")

@@ -40,7 +40,7 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
     "run_log": None,
     "spam_seen_log": None,
     "suite_log": None,
-    "verdict_log": None,
+    "verdict_log": ["dag_id", "run_id", "problem", "go", "account"],
 }
 AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
@@ -56,6 +56,7 @@ AUDIT_FUNCTIONS = (
     "keep_seen(bigint,text,jsonb)",
     "latest_refreshes()",
     "move_baseline(bigint,text,date[],bigint[],bytea[])",
+    "queries()",
     "refresh_view(bigint,text,boolean)",
     "release_lease(text,text)",
     "take_lease(text,text,bigint)",

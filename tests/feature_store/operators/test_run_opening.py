@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from feature_store.audit.lease import RunKey
-from feature_store.audit.runs import has_record, open_run_once
+from feature_store.audit.runs import open_run_once, zone_of
 from feature_store.connection import Connection
 from feature_store.operators.tasks import RefreshOperator, SuiteOperator
 
@@ -75,7 +75,7 @@ def test_the_next_task_refuses_what_prepare_would_have_and_leaves_a_record(
     task = RefreshOperator(task_id="next", relation="ml.tom_features_v1_mv")
     with pytest.raises(AirflowFailException, match="The store cannot be refreshed"):
         task.execute(context)
-    assert has_record(store, _RUN)
+    assert zone_of(store, _RUN)
     assert store.execute("SELECT FROM feature_store_audit.refresh").fetchall() == []
 
 

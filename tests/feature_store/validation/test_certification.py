@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
@@ -16,7 +17,10 @@ from feature_store.schema.readiness import check_ready
 from feature_store.validation.certification import certified_in_words, read_certified, withdraw
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
+from tests.relations import COUNTS as _COUNTS
 from tests.relations import E_AI as _E_AI
+from tests.relations import F1 as _F1
+from tests.relations import F3 as _F3
 from tests.relations import A as _A
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
@@ -166,7 +170,7 @@ class TestAConcurrentRefreshByHand:
         patience = monday.database.value("SHOW lock_timeout")
         with monday.database.session() as other, other.transaction():
             other.execute(f"REFRESH MATERIALIZED VIEW {_A}")
-            assert monday.required(_TOM)
+            assert "somebody holds a lock on it" in monday.refusal(_TOM)
             assert monday.database.value("SHOW lock_timeout") == patience
 
     def test_where_the_guard_may_not_look_it_says_what_is_missing(self, monday, new_role):
@@ -362,3 +366,132 @@ class TestWhatARunMayCertify:
         nights.begin("tuesday")
         with pytest.raises(LeaseTaken):
             nights.certify(monday)
+
+    @pytest.mark.parametrize(
+        ("table", "what"),
+        [
+            ("refresh", f"{_E} was refreshed in the time zone Asia/Tokyo, but the run answers"),
+            ("suite_log", "The suite uniqueness was checked in the time zone Asia/Tokyo, but"),
+        ],
+    )
+    def test_not_what_was_made_or_checked_in_the_days_of_another_zone(self, nights, table, what):
+        """Its sales of an earlier day may be of t0's own day in the run's zone."""
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        rows = f"relation = '{_E}'" if table == "refresh" else "suite = 'uniqueness'"
+        nights.database.run(
+            f"UPDATE feature_store_audit.{table} SET zone = 'Asia/Tokyo' WHERE {rows}"
+        )
+        assert self.refusal(nights, monday).splitlines()[1].startswith(f"  - {what}")
+
+    def test_not_in_a_session_of_another_zone(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.database.run("SET TimeZone = 'Asia/Tokyo'")
+        assert "This session works in the time zone Asia/Tokyo" in self.refusal(nights, monday)
+
+    def test_not_a_plain_view_that_was_replaced_after_it_was_checked(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday, "as_of_counts")
+        with _another_query(nights, _F3):
+            nights.checked(monday, "uniqueness", "spam_absence")
+            assert self.refusal(nights, monday).splitlines()[1:] == [
+                f"  - The suite as_of_counts was checked while {_F3} had another query than now."
+            ]
+
+    def test_not_rows_of_a_plain_view_that_was_wrong_while_they_were_made(self, nights):
+        """Also where it was put right before anybody looked."""
+        monday = nights.begin("monday")
+        with _another_query(nights, _F1):
+            nights.refreshed(monday, _COUNTS)
+        others = {str(relation.name) for relation in nights.store.refreshed} - {_COUNTS}
+        nights.refreshed(monday, *others)
+        nights.checked(monday)
+        problem = self.refusal(nights, monday)
+        assert f"{_COUNTS} was refreshed while {_F1} had another query than now." in problem
+        assert len(problem.splitlines()) == 2
+
+    def test_not_columns_that_changed_places(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        with _swapped(nights):
+            assert f"{_E_AI} was refreshed while" in self.refusal(nights, monday)
+
+    def test_not_what_was_checked_by_proofs_that_were_stamped_afterwards(self, nights):
+        monday = nights.begin("monday")
+        nights.refreshed(monday)
+        nights.checked(monday)
+        nights.database.run(
+            "INSERT INTO feature_store_audit.proof_inventory_log (proofs) "
+            "SELECT proofs FROM feature_store_audit.proof_inventory"
+        )
+        problem = self.refusal(nights, monday)
+        assert problem.count("The proofs were stamped anew after the suite") == 3
+
+
+class TestAPlainViewOfACertifiedSet:
+    @pytest.fixture
+    def monday(self, nights):
+        nights.good("monday")
+        return nights
+
+    @pytest.mark.parametrize("view", [_F3, _F1])
+    def test_with_another_query_its_set_is_refused(self, monday, view):
+        with _another_query(monday, view):
+            told = f"NOT CERTIFIED: {view} has another query than the one that was certified"
+            assert monday.refusal(_DEVICE) == told
+            assert monday.required(_TOM)
+        assert monday.required(_DEVICE)
+
+    def test_whoever_asks_and_whatever_their_session_says_the_query_is_the_same(self, monday):
+        monday.database.run(
+            "SET TimeZone = 'Asia/Tokyo'", "SET DateStyle = 'German'", "SET search_path = ml",
+            "SET quote_all_identifiers = on",
+        )  # fmt: skip
+        assert monday.required(_DEVICE)
+
+    def test_found_broken_its_set_is_refused_until_a_run_certifies_it_again(self, monday):
+        tuesday = monday.begin("tuesday")
+        monday.checked(tuesday, "as_of_counts", outcome="broken", relation=_F3)
+        told = f"NOT CERTIFIED: {_F3} was found broken by run tuesday"
+        assert monday.refusal(_DEVICE) == told
+        assert monday.required(_TOM)
+        monday.good("wednesday")
+        assert monday.required(_DEVICE)
+
+    def test_found_broken_by_a_try_that_was_made_again_it_is_not(self, monday):
+        tuesday = monday.begin("tuesday")
+        monday.checked(tuesday, "as_of_counts", outcome="broken", relation=_F3)
+        monday.checked(tuesday, "as_of_counts")
+        assert monday.required(_DEVICE)
+
+    def test_columns_that_changed_places_are_refused(self, monday):
+        with _swapped(monday):
+            assert f"{_E_AI} has another query" in monday.refusal(_TOM)
+
+
+@contextmanager
+def _another_query(nights, view):
+    """Replace a plain view by one that gives the same rows, and put it back."""
+    query = nights.database.value(f"SELECT pg_get_viewdef('{view}'::regclass)").rstrip("; ")
+    replace = f"CREATE OR REPLACE VIEW {view} AS "
+    nights.database.run(f"{replace} SELECT * FROM ({query}) AS w WHERE TRUE")
+    try:
+        yield
+    finally:
+        nights.database.run(f"{replace} {query}")
+
+
+@contextmanager
+def _swapped(nights):
+    """Two columns of E-AI under each other's name."""
+    view = f"ALTER MATERIALIZED VIEW {_E_AI} RENAME COLUMN"
+    nights.database.run(
+        f"{view} ai_ship_can TO x", f"{view} ai_ship_pickup TO ai_ship_can",
+        f"{view} x TO ai_ship_pickup",
+    )  # fmt: skip
+    yield

@@ -11,7 +11,10 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_carrier text;
+    v_closure text[];
     v_relations oid[];
+    v_verdict bigint;
+    v_queries jsonb;
     v_problem text;
     v_changed record;
     v_rows text;
@@ -47,12 +50,14 @@ BEGIN
             AND d.refclassid = 'pg_class'::regclass
     )
 
-    SELECT array_agg(k.oid) INTO v_relations
+    SELECT
+        array_agg(n.nspname || '.' || k.relname) FILTER (WHERE k.relkind IN ('v', 'm')),
+        array_agg(k.oid) FILTER (WHERE k.relkind = 'm' AND d.object IS NOT NULL)
+    INTO v_closure, v_relations
     FROM carrier AS c
     INNER JOIN pg_class AS k ON c.relation = k.oid
     INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
-    INNER JOIN feature_store_audit.definition AS d ON d.object = n.nspname || '.' || k.relname
-    WHERE k.relkind = 'm';
+    LEFT JOIN feature_store_audit.definition AS d ON d.object = n.nspname || '.' || k.relname;
 
     SELECT
         format(
@@ -112,9 +117,11 @@ BEGIN
             ) INTO v_rows;
             PERFORM set_config('lock_timeout', v_patience, true);
         EXCEPTION
-            -- Somebody is writing it anew. Readers are not kept waiting here for a layer that they may
-            -- not even read: when that is done, it has another file or another refresh.
-            WHEN lock_not_available THEN CONTINUE;
+            -- Readers are not kept waiting here for a layer that they may not even read.
+            WHEN lock_not_available THEN
+                RAISE EXCEPTION 'NOT CERTIFIED: % was altered or refreshed by hand since it was certified, and somebody holds a lock on it, so its rows cannot be looked at',
+                    v_changed.name
+                USING HINT = 'Try again in a moment.';
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'NOT CERTIFIED: % was altered or refreshed by hand since it was certified, and % may not look at its rows',
                     v_changed.name, current_user
@@ -131,6 +138,56 @@ BEGIN
             USING HINT = 'Wait for the next run of :dag_id, which proves the rows anew.';
         END IF;
     END LOOP;
+
+    -- A plain view has no rows of its own: its query gives them. So the queries must be those that were
+    -- certified, and no run may have found what they give broken since. Runs of before 0.14 recorded none.
+    SELECT
+        v.event_id,
+        v.queries
+    INTO v_verdict, v_queries
+    FROM feature_store_audit.certified AS c
+    INNER JOIN feature_store_audit.verdict_log AS v
+        ON c.dag_id = v.dag_id AND c.run_id = v.run_id AND v.verdict = 'passed'
+    WHERE c.relation = ANY(v_closure)
+    ORDER BY v.event_id DESC
+    LIMIT 1;
+    SELECT format('%s has another query than the one that was certified', w.relation) INTO v_problem
+    FROM unnest(v_closure) AS w (relation)
+    CROSS JOIN feature_store_audit.queries() AS q (live)
+    WHERE v_queries IS NOT NULL AND v_queries ->> w.relation IS DISTINCT FROM q.live ->> w.relation
+    ORDER BY w.relation
+    LIMIT 1;
+    IF NOT FOUND THEN
+        SELECT format('%s was found broken by run %s', e.relation, s.run_id) INTO v_problem
+        FROM feature_store_audit.suite_log AS s
+        INNER JOIN feature_store_audit.expectation_log AS e ON s.event_id = e.suite_event
+        WHERE
+            s.event_id > v_verdict
+            AND e.relation = ANY(v_closure)
+            AND e.severity = 'critical'
+            AND e.outcome = 'broken'
+            AND s.event_id > coalesce(
+                (
+                    SELECT max(r.event_id) FROM feature_store_audit.run_log AS r
+                    WHERE r.dag_id = s.dag_id AND r.run_id = s.run_id
+                ), 0
+            )
+            -- By the latest try of the suite that has come to an end.
+            AND NOT EXISTS (
+                SELECT
+                FROM feature_store_audit.suite_log AS o
+                INNER JOIN feature_store_audit.expectation_log AS a ON o.event_id = a.suite_event
+                WHERE
+                    o.dag_id = s.dag_id AND o.run_id = s.run_id AND o.suite = s.suite
+                    AND o.event_id > s.event_id
+            )
+        ORDER BY e.relation
+        LIMIT 1;
+    END IF;
+    IF v_problem IS NOT NULL THEN
+        RAISE EXCEPTION 'NOT CERTIFIED: %', v_problem
+        USING HINT = 'Look at the latest run of :dag_id, and wait for the next one.';
+    END IF;
 
     SELECT
         c.as_of_day,
