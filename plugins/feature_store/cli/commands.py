@@ -140,7 +140,7 @@ def _apply(
     if done.replacement:
         print(
             "What was replaced is not proven until the next run. Until then require_certified\n"
-            "refuses its materialized views. Readers see a plain view's new query at once."
+            "refuses the feature sets that read it."
         )
     if done.creates:
         print(

@@ -82,10 +82,11 @@ class CertifiedNights:
                 "clock_timestamp(), clock_timestamp())"
             )
 
-    def refresh(self, lease: Lease) -> None:
-        """Refresh every relation, not only in the record."""
+    def refresh(self, lease: Lease, *relations: str) -> None:
+        """Refresh relations, or all of them, not only in the record."""
         for relation in self.store.refreshed:
-            refresh(self.database.connection, relation, lease, "UTC")
+            if not relations or str(relation.name) in relations:
+                refresh(self.database.connection, relation, lease, "UTC")
 
     def checked(
         self, lease: Lease, *suites: str, outcome: str = "met", relation: str = "ml.x"

@@ -44,35 +44,7 @@ $function$;
 COMMENT ON FUNCTION feature_store_audit.queries() IS
 'A digest of the query of each view of the store, and of each plain view below one, by its name.';
 
--- The plain views whose queries decide a view's rows: itself, and down to tables and materialized views.
-CREATE FUNCTION feature_store_audit.queries_of(p_view oid) RETURNS SETOF text
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $function$
-WITH RECURSIVE view (oid) AS (
-    SELECT p_view
-    UNION
-    SELECT c.oid
-    FROM view AS v
-    INNER JOIN pg_rewrite AS r ON v.oid = r.ev_class
-    INNER JOIN pg_depend AS d
-        ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-    INNER JOIN pg_class AS c ON d.refobjid = c.oid AND c.relkind = 'v'
-)
-
-SELECT n.nspname || '.' || c.relname
-FROM view AS v
-INNER JOIN pg_class AS c ON v.oid = c.oid
-INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
-$function$;
-COMMENT ON FUNCTION feature_store_audit.queries_of(oid) IS
-'The names of a view and of the plain views below it, down to tables and materialized views.';
-
 -- What was recorded before this step has none.
-ALTER TABLE feature_store_audit.refresh ADD COLUMN queries jsonb;
-ALTER TABLE feature_store_audit.refresh ALTER COLUMN queries SET DEFAULT feature_store_audit.queries();
-COMMENT ON COLUMN feature_store_audit.refresh.queries IS
-'The store''s queries when it was recorded, as queries() gives them; NULL for refreshes of before 0.14.';
 ALTER TABLE feature_store_audit.suite_log ADD COLUMN queries jsonb, ADD COLUMN zone text;
 ALTER TABLE feature_store_audit.suite_log
 ALTER COLUMN queries SET DEFAULT feature_store_audit.queries(),
@@ -113,7 +85,7 @@ latest AS (
         l.refresh_id,
         l.run_id,
         r.zone,
-        r.queries,
+        r.inputs,
         (l.dag_id = p_lease.dag_id AND l.run_id = p_lease.run_id) OR u.relation IS NOT NULL AS is_ours
     FROM unnest(p_relations) WITH ORDINALITY AS w (relation, place)
     LEFT JOIN feature_store_audit.latest_refresh AS l ON w.relation = l.relation
@@ -211,11 +183,20 @@ problem AS (
         l.place,
         format('%s was refreshed while %s had another query than now.', l.relation, b.name) AS words
     FROM latest AS l
-    INNER JOIN pg_namespace AS n ON starts_with(l.relation, n.nspname || '.')
-    INNER JOIN pg_class AS c ON n.oid = c.relnamespace AND l.relation = n.nspname || '.' || c.relname
-    CROSS JOIN LATERAL feature_store_audit.queries_of(c.oid) AS b (name)
-    LEFT JOIN query AS q ON b.name = q.name
-    WHERE l.queries IS NOT NULL AND l.queries ->> b.name IS DISTINCT FROM q.digest
+    -- As the refresh saw them, see refresh/inputs.py: its own query, and those of plain views below it.
+    CROSS JOIN LATERAL (
+        SELECT
+            substr(i.key, length('the query of ') + 1) AS name,
+            i.value AS version
+        FROM jsonb_each_text(l.inputs) AS i
+        WHERE i.key LIKE 'the query of %' AND i.value IS NOT NULL
+    ) AS b
+    LEFT JOIN (
+        pg_class AS c
+        INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+        INNER JOIN pg_rewrite AS r ON c.oid = r.ev_class AND r.ev_type = '1'
+    ) ON b.name = n.nspname || '.' || c.relname
+    WHERE b.version IS DISTINCT FROM concat_ws('/', c.oid, r.oid, r.xmin::text)
     UNION ALL
     SELECT
         3 AS kind,
@@ -371,4 +352,3 @@ END;
 $function$;
 
 REVOKE ALL ON FUNCTION feature_store_audit.queries() FROM public;
-REVOKE ALL ON FUNCTION feature_store_audit.queries_of(oid) FROM public;
