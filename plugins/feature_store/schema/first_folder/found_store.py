@@ -20,7 +20,7 @@ from feature_store.database.stored_queries.moments import Constant, moments
 from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.vouched import foreign_constants, user_functions
-from feature_store.validation.leaks.column_influence import trace
+from feature_store.validation.leaks.relation_influence import trace
 from feature_store.validation.leaks.time_gate import unprovable
 
 # What an extension brought is its own affair.
