@@ -18,6 +18,9 @@ _MOMENTS = frozenset({"now", "today", "tomorrow", "yesterday"})
 # What may come next to such a word in a date, a range or an array of dates.
 _BESIDE = frozenset({"am", "pm", "z", "utc", "gmt", "zulu", "allballs"})
 _WORD = re.compile(r"[a-z]+")
+# A row, or an array of rows: a field of it may be such a word.
+_ROW = re.compile(r"\s*(\(|\{\s*\"\()")
+_BETWEEN_FIELDS = re.compile(r'[,"\\(){}]')
 
 Moment = date | datetime | time
 
@@ -47,5 +50,11 @@ def written_moments(text: str) -> Iterator[Moment]:
 
 
 def _names_a_moment(literal: str) -> bool:
-    words = set(_WORD.findall(literal.lower()))
+    if _ROW.match(literal):
+        return any(map(_is_a_moment, _BETWEEN_FIELDS.split(literal)))
+    return _is_a_moment(literal)
+
+
+def _is_a_moment(text: str) -> bool:
+    words = set(_WORD.findall(text.lower()))
     return bool(words & _MOMENTS) and words <= _MOMENTS | _BESIDE

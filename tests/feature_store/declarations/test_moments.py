@@ -18,13 +18,17 @@ from feature_store.declarations.moments import named_moments, written_moments
         "E'tomorrow 10:00 PM'",
         "'[today,tomorrow)'",
         "'{now}'",
+        "'(0,x,now,0,x,,)'",
+        """'{"(1,\\"tomorrow 10:00\\")"}'""",
     ],
 )
 def test_a_word_for_the_moment_is_found_however_it_is_quoted(written):
     assert named_moments(f"SELECT {written}::date -- 'now' in a comment") != []
 
 
-@pytest.mark.parametrize("written", ["'sold today'", "'nowhere'", "'%know%'", "'2026-11-28'", "''"])
+@pytest.mark.parametrize(
+    "written", ["'sold today'", "'nowhere'", "'%know%'", "'2026-11-28'", "''", "'(by now)'"]
+)
 def test_other_text_is_not(written):
     assert named_moments(f"SELECT 1 WHERE l.title ILIKE {written} /* 'today' */") == []
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.node_tree import Node, Value, walk
 
-_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ = 1082, 1083, 1114, 1184
+_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ, _TIMETZ = 1082, 1083, 1114, 1184, 1266
+_BARE = (_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ)
+# Most constants are of these, and none holds a moment: boolean, numbers, text, interval.
+_PLAIN = frozenset({16, 20, 21, 23, 25, 700, 701, 1043, 1186, 1700})
 # The values of these types are not decoded: times with a zone, arrays, ranges, multiranges.
 _COMPOSED: Final = {
-    1266: "time with time zone",
+    _TIMETZ: "time with time zone",
     1182: "date[]",
     1183: "time[]",
     1115: "timestamp[]",
@@ -32,6 +36,30 @@ _COMPOSED: Final = {
     4533: "tsmultirange",
     4534: "tstzmultirange",
 }
+# Any other type that has a moment in it, at any depth: rows, users' ranges, arrays of domains.
+_HOLDERS = """
+WITH RECURSIVE part (whole, oid) AS (
+    SELECT w.oid, w.oid FROM unnest(%s::oid[]) AS w (oid)
+    UNION
+    SELECT p.whole, below.oid
+    FROM part AS p
+    CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[t.typelem, t.typbasetype])
+        FROM pg_catalog.pg_type AS t
+        WHERE t.oid = p.oid
+        UNION ALL
+        SELECT r.rngsubtype FROM pg_catalog.pg_range AS r
+        WHERE p.oid IN (r.rngtypid, r.rngmultitypid)
+        UNION ALL
+        SELECT a.atttypid
+        FROM pg_catalog.pg_type AS t
+        INNER JOIN pg_catalog.pg_attribute AS a ON t.typrelid = a.attrelid
+        WHERE t.oid = p.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS below (oid)
+)
+
+SELECT DISTINCT p.whole, format_type(p.whole, NULL) FROM part AS p WHERE p.oid = ANY(%s)
+"""
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  # of no zone, as the server counts
 
 
@@ -48,17 +76,35 @@ class Constant:
     words: str
 
 
-def moments(tree: Value) -> Iterator[Constant]:
-    """Every constant of a tree that is a point in time."""
-    for node in walk(tree):
-        if node.tag == "CONST" and node.text("constisnull") != "true":
-            kind = node.number("consttype")
-            if kind in _COMPOSED:
-                yield Constant(None, f"of the type {_COMPOSED[kind]}")
-            elif kind in (_DATE, _TIME, _TIMESTAMP, _TIMESTAMPTZ):
-                # Infinite, or of a year that Python cannot hold: never the moment of asking.
-                with suppress(OverflowError):
-                    yield _read(kind, _number(node, 4 if kind == _DATE else 8))
+def moments(connection: Connection, tree: Value) -> Iterator[Constant]:
+    """Every constant of a tree that is a point in time, or has one in it.
+
+    Args:
+        connection: a pinned session: types are named as they look from ``pg_catalog``.
+        tree: a stored query, or another tree of the catalog.
+    """
+    constants = [
+        (node.number("consttype"), node)
+        for node in walk(tree)
+        if node.tag == "CONST" and node.text("constisnull") != "true"
+    ]
+    composed = _composed(connection, {kind for kind, _ in constants})
+    for kind, node in constants:
+        if kind in composed:
+            yield Constant(None, f"of the type {composed[kind]}")
+        elif kind in _BARE:
+            # Infinite, or of a year that Python cannot hold: never the moment of asking.
+            with suppress(OverflowError):
+                yield _read(kind, _number(node, 4 if kind == _DATE else 8))
+
+
+def _composed(connection: Connection, kinds: set[int]) -> dict[int, str]:
+    """Those of some types that have a moment in them, by name."""
+    others = kinds - _COMPOSED.keys() - _PLAIN - {*_BARE}
+    found: dict[int, str] = {kind: _COMPOSED[kind] for kind in kinds & _COMPOSED.keys()}
+    if others:
+        found |= dict(connection.execute(_HOLDERS, (sorted(others), [*_BARE, _TIMETZ])).fetchall())
+    return found
 
 
 def _number(node: Node, length: int) -> int:

@@ -20,7 +20,7 @@ from feature_store.database.stored_queries.moments import Constant, moments
 from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.vouched import foreign_constants, user_functions
-from feature_store.validation.leaks.column_influence import trace
+from feature_store.validation.leaks.relation_influence import trace
 from feature_store.validation.leaks.time_gate import unprovable
 
 # What an extension brought is its own affair.
@@ -210,7 +210,7 @@ def find_store(connection: Connection, schemas: Collection[str]) -> FoundStore:
         relations,
         _sources(connection, whole, relations),
         user_functions(connection, whole),
-        tuple(foreign_constants(whole, kept)),
+        tuple(foreign_constants(connection, whole, kept)),
         tuple(sorted(kinds.keys() - kept)),
     )
 
@@ -253,7 +253,7 @@ def _relation(
         indexes=tuple(FoundIndex(n, words, tuple(k) if u else ()) for n, words, u, k in indexes),
         reads=frozenset(m.name for m in read if m.name in kept),
         sources=_read_of_sources(member, [m for m in read if m.name not in kept]),
-        moments=tuple(dict.fromkeys(moments(member.query))),
+        moments=tuple(dict.fromkeys(moments(connection, member.query))),
     )
 
 

@@ -30,10 +30,13 @@ def user_functions(connection: Connection, closure: Closure) -> tuple[str, ...]:
     return tuple(signature for (signature,) in rows)
 
 
-def foreign_constants(closure: Closure, kept: Collection[Name]) -> Iterator[tuple[Name, str]]:
+def foreign_constants(
+    connection: Connection, closure: Closure, kept: Collection[Name]
+) -> Iterator[tuple[Name, str]]:
     """Points in time that no file's query can say: those of sources, and what is made of several.
 
     Args:
+        connection: a pinned session of any role.
         closure: all that the store reads.
         kept: what of it has a file.
     """
@@ -41,7 +44,7 @@ def foreign_constants(closure: Closure, kept: Collection[Name]) -> Iterator[tupl
         (member.name, constant.words)
         for member in closure.members.values()
         for _, tree in member.trees()
-        for constant in moments(tree)
+        for constant in moments(connection, tree)
         if member.name not in kept or constant.value is None
     }
     yield from sorted(found)

@@ -1,16 +1,31 @@
 """Which columns a stored query reads, and which of its own columns they reach.
 
 It errs on the safe side: what may have an influence counts as having one. The exception: an inner
-join or a filter decides which rows there are, not their values.
+join or a filter decides which rows there are, not their values. Where an outer join finds no row,
+its columns are NULL, so there they do tell which rows there are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
-from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.node_tree import Node, Value, walk
+from feature_store.validation.leaks.join_tree import (
+    Joined,
+    OptionalSide,
+    everything,
+    needed,
+    optional,
+)
+from feature_store.validation.leaks.query_shape import (
+    LIMITS,
+    chooses,
+    compares,
+    is_one_row,
+    limited,
+    operations,
+    row_makers,
+)
 
 # The catalog numbers columns from 1; 0 is the whole row, and below are the system's columns.
 Column = tuple[int, int]
@@ -19,43 +34,9 @@ NOTHING: Columns = frozenset()
 
 # Sets of columns start at the lowest system column, so bit 8 is column 1.
 _FIRST_BIT = 7
-# RTEKind and JoinType of PostgreSQL 15 to 18.
+# RTEKind of PostgreSQL 15 to 18.
 _RELATION, _SUBQUERY, _JOIN, _CTE, _GROUP = 0, 1, 2, 6, 9
-_LEFT, _FULL, _RIGHT = 1, 2, 3
-_LIMITS = ("limitCount", "limitOffset")
 _WINDOW_KEYS = ("partitionClause", "orderClause")
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """What reaches the columns and rows of a relation.
-
-    Attributes:
-        columns: what reaches each of its columns, by number.
-        rows: what decides which rows it has.
-        reads: everything that it reads, for any purpose.
-    """
-
-    columns: dict[int, Columns]
-    rows: Columns
-    reads: Columns
-
-
-def trace(member: Member) -> Lineage:
-    """Trace what reaches a relation's columns and rows, one step down."""
-    own = Row(member.oid)
-    policies = [own.influences(tree) for tree in member.policies.values()]
-    rows = NOTHING.union(*policies)
-    columns = {number: own.influences(tree) for number, tree in member.generated.items()}
-    reads = rows | selected(list(member.policies.values()))
-    if isinstance(member.query, list):
-        for query in member.query:
-            if isinstance(query, Node):
-                scope = Query(query, ())
-                columns |= dict(enumerate(scope.columns, start=1))
-                rows |= scope.rows
-                reads |= selected(query)
-    return Lineage(columns, rows, reads.union(rows, *columns.values()))
 
 
 def selected(tree: Value) -> Columns:
@@ -79,6 +60,11 @@ class Scope:
         return NOTHING
 
     @property
+    def order(self) -> Columns:
+        """What decides the order in which an aggregate gets its rows, if it has none of its own."""
+        return NOTHING
+
+    @property
     def window(self) -> Columns:
         """What decides the partition and order of a window function."""
         return NOTHING
@@ -98,12 +84,13 @@ class Scope:
             return scope.column(value.number("varno"), value.number("varattno"))
         if value.tag == "QUERY":
             query = self.inside(value)
-            return query.rows | query.output(0)
+            return query.rows | query.order | query.output(0)
         found = NOTHING.union(*(self.influences(part) for part in value.fields.values()))
         if value.tag == "AGGREF":
-            found |= self.up(value.number("agglevelsup")).inputs
+            scope = self.up(value.number("agglevelsup"))
+            found |= scope.inputs | scope.order
         if value.tag == "WINDOWFUNC":
-            found |= self.inputs | self.window
+            found |= self.inputs | self.order | self.window
         return found
 
     def inside(self, node: Node) -> Query:
@@ -130,7 +117,7 @@ class _Everything:
     """A recursive query: everything it reads reaches everything."""
 
     def __init__(self, rows: Columns) -> None:
-        self.rows = rows
+        self.rows = self.presence = self.order = rows
 
     def output(self, number: int) -> Columns:  # noqa: ARG002  # all are alike
         return self.rows
@@ -146,7 +133,7 @@ class Query(Scope):
         self._targets = node.nodes("targetList")
         self._subqueries: dict[int, Query] = {}
         self._ctes: dict[str, Query | _Everything] = {}
-        self._looking_up: set[int] = set()
+        self._looking_up: set[OptionalSide] = set()
 
     def output(self, number: int) -> Columns:
         """What reaches one output column; 0 is all of them."""
@@ -155,12 +142,17 @@ class Query(Scope):
     @cached_property
     def columns(self) -> list[Columns]:
         """What reaches each output column."""
-        if self.node.node("setOperations"):
-            numbers = range(1, len(self.shown) + 1)
-            return [NOTHING.union(*(b.output(n) for b in self._branches)) for n in numbers]
-        # If only some rows are taken, the order decides which.
-        chosen = self.rows | self._keys(self.node.nodes("sortClause")) if self._chooses else NOTHING
-        return [self.influences(target.node("expr")) | chosen for target in self.shown]
+        # A constant may tell from which branch a row comes.
+        chosen = self.presence if self._operations else NOTHING
+        if chooses(self.node):
+            chosen |= self.rows | self.order
+        return [self.value(target) | chosen for target in self.shown]
+
+    def value(self, target: Node) -> Columns:
+        """What reaches a target's value."""
+        if self._operations:  # its expression is the first branch's
+            return NOTHING.union(*(b.output(target.number("resno")) for b in self._branches))
+        return self.influences(target.node("expr"))
 
     @property
     def shown(self) -> list[Node]:
@@ -169,30 +161,47 @@ class Query(Scope):
 
     @cached_property
     def rows(self) -> Columns:
-        """What decides which rows there are."""
-        found = self.inputs | self._keys(self.node.nodes("distinctClause"))
-        found |= self.influences([self.node.node(f) for f in ("havingQual", *_LIMITS)])
-        operation = self.node.node("setOperations")
-        if operation and any(n.text("all") == "false" for n in walk(operation)):
+        """What decides which rows there are, and how often."""
+        found = self._kept | self._keys(self.node.nodes("distinctClause"))
+        if not is_one_row(self.node):
+            found |= self.inputs
+        if limited(self.node):  # the order decides which
+            found |= self.order
+        if compares(self.node):
             found = found.union(*(branch.output(0) for branch in self._branches))
-        if self.node.text("hasTargetSRFs") == "true":  # each value of such a target is a row
-            many = [target for target in self.shown if _returns_sets(target)]
-            found = found.union(*(self.influences(target.node("expr")) for target in many))
         return found
+
+    @cached_property
+    def presence(self) -> Columns:
+        """What decides whether a row is there, which may be less than what repeats it."""
+        if chooses(self.node):
+            return self.rows
+        if is_one_row(self.node):
+            return self._kept
+        found = self._kept | self._keys(self.node.nodes("groupClause"))
+        found = found.union(*(branch.presence for branch in self._branches if self._operations))
+        return found | self._presence_of(needed(self.node.node("jointree")))
+
+    @cached_property
+    def _kept(self) -> Columns:
+        """What decides which of its groups and values become rows."""
+        made = [self.value(target) for target in row_makers(self.node, self.shown)]
+        asked = self.influences([self.node.node(field) for field in ("havingQual", *LIMITS)])
+        return asked.union(*made)
 
     @cached_property
     def inputs(self) -> Columns:
         """What decides which rows an aggregate of this query gets."""
-        found = self._keys(self.node.nodes("groupClause"))
-        for join in self._joins:
-            found |= self.influences(join.fields.get("quals"))
-        for table in self._tables:
-            kind = table.number("rtekind")
-            if kind in (_SUBQUERY, _CTE):
-                found |= self._inner(table).rows
-            elif kind not in (_RELATION, _JOIN, _GROUP):
-                found |= self._made(table)
-        return found
+        found = self.influences(everything(self.node.node("jointree")).conditions)
+        found |= self._keys(self.node.nodes("groupClause"))
+        return found.union(*(self._rows_of(table, often=True) for table in self._tables))
+
+    @cached_property
+    def order(self) -> Columns:
+        """What decides the order of its rows: its own sorting, or that of a subquery."""
+        inner = [t for t in self._tables if t.number("rtekind") in (_SUBQUERY, _CTE)]
+        sorted_below = NOTHING.union(*(self._inner(table).order for table in inner))
+        return self._keys(self.node.nodes("sortClause")) | self.window | sorted_below
 
     @cached_property
     def window(self) -> Columns:
@@ -205,11 +214,25 @@ class Query(Scope):
     def column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of its tables, including how it is looked up."""
         found = self.entry_column(table, number)
-        if table in self._looked_up_by and table not in self._looking_up:
-            self._looking_up.add(table)
-            found |= self.influences(self._looked_up_by[table])
-            self._looking_up.remove(table)
+        for side in self._sides:
+            if table in side.tables and side not in self._looking_up:
+                self._looking_up.add(side)
+                found |= self._presence_of(side.decided_by)
+                self._looking_up.remove(side)
         return found
+
+    def _presence_of(self, joined: Joined) -> Columns:
+        """What decides whether these tables have a row together."""
+        tables = [self._tables[place - 1] for place in joined.tables]
+        found = self.influences(joined.conditions)
+        return found.union(*(self._rows_of(table, often=False) for table in tables))
+
+    def _rows_of(self, table: Node, *, often: bool) -> Columns:
+        """What decides which rows a table has; with how often, if that matters."""
+        kind = table.number("rtekind")
+        if kind in (_SUBQUERY, _CTE):
+            return self._inner(table).rows if often else self._inner(table).presence
+        return NOTHING if kind in (_RELATION, _JOIN, _GROUP) else self._made(table)
 
     def entry_column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of its tables, however its row was found."""
@@ -254,40 +277,15 @@ class Query(Scope):
     def _branches(self) -> list[Query | _Everything]:
         return [self._inner(table) for table in self._tables if table.node("subquery")]
 
-    @property
-    def _chooses(self) -> bool:
-        limited = any(self.node.node(field) for field in _LIMITS)
-        return limited or self.node.text("hasDistinctOn") == "true"
+    @cached_property
+    def _operations(self) -> list[Node]:
+        return operations(self.node)
 
     @cached_property
-    def _joins(self) -> list[Node]:
-        found: list[Node] = []
-        pending: list[Value] = [self.node.node("jointree")]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, Node) and node.tag in ("FROMEXPR", "JOINEXPR"):
-                found.append(node)
-                pending += [node.node("larg"), node.node("rarg"), *node.items("fromlist")]
-        return found
-
-    @cached_property
-    def _looked_up_by(self) -> dict[int, list[Value]]:
-        """The join conditions of a table that an outer join may leave empty."""
-        found: dict[int, list[Value]] = {}
-        for join in self._joins:
-            kind = join.number("jointype")
-            sides = [join.node("rarg")] if kind in (_LEFT, _FULL) else []
-            sides += [join.node("larg")] if kind in (_RIGHT, _FULL) else []
-            for node in walk([*sides]):
-                if node.number("rtindex"):
-                    found.setdefault(node.number("rtindex"), []).append(join.fields.get("quals"))
-        return found
+    def _sides(self) -> list[OptionalSide]:
+        return optional(self.node.node("jointree"))
 
     def _keys(self, keys: list[Node]) -> Columns:
         wanted = {key.number("tleSortGroupRef") for key in keys}
         targets = [t for t in self._targets if t.number("ressortgroupref") in wanted]
-        return self.influences([t.node("expr") for t in targets])
-
-
-def _returns_sets(target: Node) -> bool:
-    return any("true" in (n.text("funcretset"), n.text("opretset")) for n in walk(target))
+        return NOTHING.union(*map(self.value, targets))

@@ -33,9 +33,7 @@ class _Values(Query):
     @cached_property
     def columns(self) -> list[Columns]:
         """What the value of each output column is made of."""
-        if self.node.node("setOperations"):
-            return super().columns
-        return [self.influences(t.node("expr")) for t in self.shown]
+        return [self.value(target) for target in self.shown]
 
     def inside(self, node: Node) -> Query:
         """The scope of a query inside this one."""

@@ -12,7 +12,8 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column, Columns, Lineage, trace
+from feature_store.validation.leaks.column_influence import Column, Columns
+from feature_store.validation.leaks.relation_influence import Lineage, trace
 
 TIME_OF_QUERY = "time of query"
 OUTCOMES = "outcomes"

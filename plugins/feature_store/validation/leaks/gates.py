@@ -72,7 +72,7 @@ def _findings(connection: Connection, context: GateContext) -> tuple[LeakFinding
     judged = judge_calls(connection, context)
     findings = [
         *time_findings(context, judged),
-        *moment_findings(context, connection.info.timezone),
+        *moment_findings(connection, context),
         *outcome_findings(context),
         *reader_findings(context),
         *exception_findings(context, judged),

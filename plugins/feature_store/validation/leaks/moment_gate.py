@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time, tzinfo
 
+from feature_store.connection import Connection
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.moments import Constant, moments
 from feature_store.declarations.moments import Moment, written_moments
 from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, GateContext, LeakFinding
 
 
-def moment_findings(context: GateContext, zone: tzinfo) -> Iterator[LeakFinding]:
+def moment_findings(connection: Connection, context: GateContext) -> Iterator[LeakFinding]:
     """Find the points in time in stored queries that no file has.
 
     Args:
+        connection: a pinned session, whose time zone is that of literals without one.
         context: what to look at.
-        zone: the session's time zone, for literals without one.
     """
+    zone = connection.info.timezone
     texts = {r.name: r.file.create.text for r in context.store.relations}
     for member in context.closure.members.values():
         written = list(written_moments(texts.get(member.name, "")))
-        for what, constant in _constants(member):
+        for what, constant in _constants(connection, member):
             declared = (member.name, constant.words) in context.rules.constants
             if not declared and not _is_written(constant, written, zone):
                 yield context.finding(
@@ -38,8 +40,8 @@ def moment_findings(context: GateContext, zone: tzinfo) -> Iterator[LeakFinding]
                 )
 
 
-def _constants(member: Member) -> list[tuple[str, Constant]]:
-    found = [(what, constant) for what, tree in member.trees() for constant in moments(tree)]
+def _constants(connection: Connection, member: Member) -> list[tuple[str, Constant]]:
+    found = [(what, one) for what, tree in member.trees() for one in moments(connection, tree)]
     return list(dict.fromkeys(found))
 
 

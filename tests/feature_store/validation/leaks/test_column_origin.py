@@ -6,8 +6,8 @@ import pytest
 
 from feature_store.database.stored_queries.dependency_closure import read_closure
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import trace
 from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.relation_influence import trace
 
 _TABLES = (
     "CREATE TABLE ml.listing (id bigint, day date, city text, price int, battery int, flag bool)",

@@ -32,11 +32,25 @@ _FROZEN = {
     "an array": "l.edited_date::date = ANY ('{today,yesterday}')",
     "a range": "l.edited_date::date <@ '[,today)'::daterange",
     "a range of moments": "l.edited_date <@ '{[,now)}'::tstzmultirange",
+    "a field of a row": "l.edited_date < ('(0,x,now,0,x,,)'::pg_catalog.pg_stat_archiver)"
+    ".last_archived_time",
+    "a user's row": "l.edited_date < ('(1,now)'::public.priced).at",
+    "a row in a row": "l.edited_date < (('(\"(1,now)\")'::public.around).held).at",
+    "an array of rows": """l.edited_date < ('{"(1,now)"}'::public.priced[])[1].at""",
+    "a user's range": "l.edited_date::date <@ '[,today)'::public.days",
+    "an array of a domain": "l.edited_date::date = ANY ('{today}'::public.day[])",
 }
+_TYPES = (
+    "CREATE TYPE public.priced AS (price int, at timestamptz)",
+    "CREATE TYPE public.around AS (held public.priced)",
+    "CREATE TYPE public.days AS RANGE (subtype = date)",
+    "CREATE DOMAIN public.day AS date",
+)
 
 
 @pytest.mark.parametrize("written", _FROZEN)
 def test_a_moment_that_became_a_constant_is_found(scratch, store_files, written):
+    scratch.run(*_TYPES)
     flag_by(scratch, _FROZEN[written])
     (told,) = [w for w in words(found(scratch, store_files), TIME_OF_QUERY) if "constant" in w]
     assert told.startswith(f"{SPAM}: its query holds the constant ")
@@ -62,6 +76,8 @@ def _with_dates_in_its_file(store_files, relation: str, text: str):
         "l.edited_date::time < '08:30'",
         "l.edited_date > make_date(2026, 11, 28)",
         "l.edited_date::date < 'infinity' AND l.edited_date > '-infinity'",
+        "l.listing_id <> ALL ('{1,2}') AND l.listing_id::int4 <@ '[1,9)'::int4range",
+        "l.listing_id <> ('(1,2,3,x,now)'::pg_catalog.pg_seclabel).objoid",
     ],
 )
 def test_a_date_that_stands_in_the_file_is_none(scratch, store_files, written):

@@ -240,6 +240,34 @@ def test_a_declared_reader_may_not_make_another_column_of_an_outcome(scratch, st
     ]
 
 
+_LATER = f"FROM {D1} AS d WHERE d.generation = f.generation AND d.sold_day > f.edited_date::date"
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        f"LEFT JOIN LATERAL (SELECT DISTINCT 1 AS one {_LATER}) AS late ON TRUE",
+        "LEFT JOIN LATERAL (SELECT 0 AS one WHERE FALSE "
+        f"UNION ALL SELECT 1 {_LATER}) AS late ON TRUE",
+        f"LEFT JOIN (SELECT d.generation, 1 AS one FROM {D1} AS d GROUP BY d.generation "
+        "HAVING max(d.sold_day) > '2026-06-01') AS late ON f.generation = late.generation",
+    ],
+    ids=["a row", "a branch", "a group"],
+)
+def test_a_declared_reader_may_tell_of_an_outcome_in_no_other_column(scratch, store_files, join):
+    """Here the constant 1 says that a comparable phone is sold later."""
+    remake(
+        scratch,
+        store_files,
+        E,
+        (_JOIN, f"FROM ml.tom_features_v1_mv AS f\n{join}\nLEFT JOIN market"),
+        ("f.title_length,", "f.title_length + 0 * coalesce(late.one, 0) AS title_length,"),
+    )
+    assert (E, "title_length", f"{D1}.sold_day → {E}.title_length") in _outcomes(
+        found(scratch, store_files)
+    )
+
+
 def test_the_embargo_is_proven_for_declared_columns_and_no_other_may_use_the_sales(
     scratch, store_files
 ):
