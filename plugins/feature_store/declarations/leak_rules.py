@@ -6,7 +6,7 @@ more than was known at t0 all the same, `declared_exceptions` say why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,8 @@ class Outcome:
 
     Attributes:
         relation: whose columns.
-        columns: their names; ``*`` alone means all columns, and which rows there are.
+        columns: their names; ``*`` alone means all columns that no other outcome of the relation
+            names, and which rows there are.
         read_by: who may read them, each with its own columns that may be made of them.
         reason: what they say.
     """
@@ -51,6 +52,8 @@ class LeakRules:
         functions: signatures of users' functions for which a person vouches, each with the reason.
         constants: relations and points in time in their queries, for which a person vouches that
             they were written as dates, and not made from ``'today'``.
+        as_of_adopted: more readers of as-of sources, as in ``as_of``. Each may read the source only
+            where apply adopted it: if its own file reads the source, this does not allow it to.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class LeakRules:
     outcomes: tuple[Outcome, ...]
     functions: dict[str, str]
     constants: frozenset[tuple[Name, str]] = frozenset()
+    as_of_adopted: dict[Name, dict[Name, frozenset[str]]] = field(default_factory=dict)
 
 
 def read_rules(include_dir: Path) -> LeakRules:
@@ -84,12 +88,8 @@ def read_rules(include_dir: Path) -> LeakRules:
     only_once(path, "outcome", [f"{o.relation}.{c}" for o in outcomes for c in o.columns])
     return LeakRules(
         path=path,
-        as_of={
-            name_at(path, f"as_of, {place}", r.relation): _readers(
-                path, f"as_of, {place}", r.read_by
-            )
-            for place, r in enumerate(content.as_of, start=1)
-        },
+        as_of=_as_of(path, [(r.relation, r.read_by) for r in content.as_of]),
+        as_of_adopted=_as_of(path, [(r.relation, r.read_by_adopted) for r in content.as_of]),
         not_as_of={
             name_at(path, f"not_as_of, {place}", r.relation): r.reason
             for place, r in enumerate(content.not_as_of, start=1)
@@ -113,6 +113,7 @@ class _AsOfInFile(Fields):
     relation: str
     reason: Text
     read_by: dict[str, list[Text]]
+    read_by_adopted: dict[str, list[Text]] = Field(default={})
 
 
 class _NotAsOfInFile(Fields):
@@ -161,6 +162,15 @@ def _outcome(path: Path, place: int, content: _OutcomeInFile) -> Outcome:
         read_by=_readers(path, where, content.read_by),
         reason=content.reason,
     )
+
+
+def _as_of(
+    path: Path, sources: list[tuple[str, dict[str, list[str]]]]
+) -> dict[Name, dict[Name, frozenset[str]]]:
+    return {
+        name_at(path, f"as_of, {place}", relation): _readers(path, f"as_of, {place}", read_by)
+        for place, (relation, read_by) in enumerate(sources, start=1)
+    }
 
 
 def _readers(path: Path, where: str, read_by: dict[str, list[str]]) -> dict[Name, frozenset[str]]:

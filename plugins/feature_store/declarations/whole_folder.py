@@ -132,7 +132,7 @@ def _check_rules(store: Store, rules: LeakRules) -> None:
     columns = {source.name: source.columns.keys() for source in store.sources}
     for name in sorted({*rules.as_of, *rules.not_as_of, *(o.relation for o in rules.outcomes)}):
         _require(store, name, str(rules.path), sources=True)
-    for source, readers in rules.as_of.items():
+    for source, readers in (*rules.as_of.items(), *rules.as_of_adopted.items()):
         for reader, read in readers.items():
             where = f"{rules.path}: {source}, read_by"
             _require(store, reader, where, sources=False)

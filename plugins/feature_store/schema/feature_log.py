@@ -20,7 +20,11 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.schema.log_comments import write_comments
 from feature_store.schema.schema_owner import as_the_owner
-from feature_store.schema.training_view import make_training_view, training_view_of
+from feature_store.schema.training_view import (
+    is_as_stamped,
+    make_training_view,
+    training_view_of,
+)
 from feature_store.text_format import in_words
 
 
@@ -85,10 +89,18 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
         make_training_view(connection, feature_set, served, log_of(feature_set), widen)
 
 
-def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -> list[str]:
+def log_problems(
+    connection: Connection, feature_sets: Collection[FeatureSet], *, only: bool = False
+) -> list[str]:
     """Name what keeps a run from logging stamped sets, and what to do.
 
     Reads the catalog only.
+
+    Args:
+        connection: a pinned session that may read the registries.
+        feature_sets: what the files say.
+        only: also name what keeps no run: views that an earlier version made, and that would show
+            the rows of a table that inherits from the log.
     """
     problems = []
     stamped = _stamped(connection, {feature_set.registry for feature_set in feature_sets})
@@ -99,20 +111,46 @@ def log_problems(connection: Connection, feature_sets: Collection[FeatureSet]) -
         problems += misfits
         if misfits or feature_set.served is None:
             continue
-        logged = live_columns(connection, log_of(feature_set))
-        shown = live_columns(connection, training_view_of(feature_set))
-        features = [feature.name for feature in feature_set.features]
-        lacking = [f for f in features if f not in logged or f not in shown]
-        narrow = logged and _is_narrow(connection, feature_set, feature_set.served)
-        if lacking or narrow:
-            what = f"lacks {in_words(lacking)}" if logged and shown else "has not been created"
-            if not lacking:
-                what = f"takes only one letter or bit of {feature_set.served.entity}"
-            problems.append(
-                f"The feature log of {feature_set.name} {what}.\n"
-                f"Next: bin/feature-store stamp-contract {feature_set.name}"
-            )
+        problems += _heirs(connection, feature_set)
+        if what := _unlike(connection, feature_set, feature_set.served, only=only):
+            problems.append(f"{what}.\nNext: bin/feature-store stamp-contract {feature_set.name}")
     return problems
+
+
+def _unlike(
+    connection: Connection, feature_set: FeatureSet, served: Served, *, only: bool
+) -> str | None:
+    """How a log or its training view is not as a stamp makes them, in words."""
+    logged = live_columns(connection, log_of(feature_set))
+    shown = live_columns(connection, training_view_of(feature_set))
+    features = [feature.name for feature in feature_set.features]
+    log = f"The feature log of {feature_set.name}"
+    if not (logged and shown):
+        return f"{log} has not been created"
+    if lacking := [f for f in features if f not in logged or f not in shown]:
+        return f"{log} lacks {in_words(lacking)}"
+    if _is_narrow(connection, feature_set, served):
+        return f"{log} takes only one letter or bit of {served.entity}"
+    if not is_as_stamped(connection, feature_set, served, log_of(feature_set), only=only):
+        return (
+            f"The training view {training_view_of(feature_set)} is not as a stamp makes it, so it "
+            "may show what was not served"
+        )
+    return None
+
+
+def _heirs(connection: Connection, feature_set: FeatureSet) -> list[str]:
+    """Tables that inherit from the log: what they hold is not sealed, and no run served it."""
+    log = log_of(feature_set)
+    return [
+        f"{heir} inherits from {log}: a query of the log gives its rows, too, and no run served "
+        f"them.\nNext: ALTER TABLE {heir} NO INHERIT {log.quoted}"
+        for (heir,) in connection.execute(
+            "SELECT i.inhrelid::regclass::text FROM pg_catalog.pg_inherits AS i "
+            "WHERE i.inhparent = to_regclass(%s) ORDER BY 1",
+            (log.quoted,),
+        )
+    ]
 
 
 def _stamped(connection: Connection, registries: Collection[str]) -> set[str]:
@@ -120,6 +158,7 @@ def _stamped(connection: Connection, registries: Collection[str]) -> set[str]:
     return {
         name
         for registry in registries
+        if live_columns(connection, Name(registry, "feature_set"))
         for (name,) in connection.execute(
             sql.SQL("SELECT s.name FROM {} AS s").format(sql.Identifier(registry, "feature_set"))
         )

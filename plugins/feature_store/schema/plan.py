@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from feature_store.connection import Connection
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import view_sources
 from feature_store.declarations.store_definition import Store
@@ -18,6 +19,7 @@ from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.audit_migrations import Migration, pending_migrations, read_migrations
 from feature_store.schema.carried_code import carried_code
 from feature_store.schema.contract_effects import ContractEffect, contract_effects
+from feature_store.schema.feature_log import has_logs, log_problems
 from feature_store.schema.object_states import (
     Condition,
     State,
@@ -60,6 +62,7 @@ class Plan:
         without_file: relations that apply created and that no longer have a file.
         removal: what dropping the named ones requires; None if none was named.
         unstamped: proofs that are not as a person stamped them, each with how it differs.
+        logs: what is wrong with feature logs and training views, with what to do.
         views_read: the sources that are views.
         in_place: how many objects are as their file.
         adopted: how many were adopted before.
@@ -85,6 +88,7 @@ class Plan:
     without_file: tuple[WithoutFile, ...]
     removal: Removal | None
     unstamped: tuple[str, ...]
+    logs: tuple[str, ...]
     views_read: tuple[str, ...]
     in_place: int
     adopted: int
@@ -191,6 +195,7 @@ def make_plan(
         without_file=orphans,
         removal=plan_removal(connection, store, include_dir, orphans, drop, named),
         unstamped=unstamped(connection, store, include_dir),
+        logs=_logs(connection, include_dir),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
@@ -198,6 +203,12 @@ def make_plan(
         suites=suites,
         suites_gone=suites_gone,
     )
+
+
+def _logs(connection: Connection, include_dir: Path) -> tuple[str, ...]:
+    if not has_logs(connection):
+        return ()
+    return tuple(log_problems(connection, read_feature_sets(include_dir), only=True))
 
 
 def _check_names(things: tuple[StoreObject, ...], replace: Collection[str]) -> None:

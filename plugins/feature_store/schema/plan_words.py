@@ -138,6 +138,9 @@ def _told(plan: Plan, *, done: bool) -> Iterator[str]:
     yield from gone_suites(plan)
     if plan.views_read:
         yield views_words(plan.views_read)
+    if plan.logs:
+        words = "Feature logs, not as a stamp makes them"
+        yield f"{words}: {len(plan.logs)}\n{bullets(list(plan.logs))}"
     if plan.unstamped:
         yield f"{UNSTAMPED}: {len(plan.unstamped)}\n{bullets(list(plan.unstamped))}"
 

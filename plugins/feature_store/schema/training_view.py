@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import psycopg
+import sqlglot
 from psycopg import sql
+from sqlglot import exp
 
 from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
@@ -38,7 +40,7 @@ def make_training_view(
         widen: what is done to the log while there is no view on it; None: nothing.
 
     Raises:
-        NotReady: it must be made anew, and something depends on it.
+        NotReady: it must be made anew, and something depends on it; or it is no view.
     """
     view = training_view_of(feature_set)
     create = sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(
@@ -53,10 +55,51 @@ def make_training_view(
         except psycopg.errors.InvalidTableDefinition:
             # Not only columns at the end differ, so the view must be created again.
             _make_anew(connection, feature_set, served, [create])
+        except psycopg.errors.WrongObjectType:
+            raise NotReady(
+                f"Nothing was stamped: {view} is no view.",
+                readers="what they had before.",
+                next_step="Rename or drop it, then stamp.",
+            ) from None
     words = (
         f"For training {feature_set.name}: features as they were served, labels as they are now."
     )
     write_comments(connection, feature_set, served, "VIEW", view, words)
+
+
+def is_as_stamped(
+    connection: Connection, feature_set: FeatureSet, served: Served, log: Name, *, only: bool
+) -> bool:
+    """Whether the training view has the query that a stamp gives it.
+
+    Args:
+        connection: a pinned session of any role.
+        feature_set: whose it is.
+        served: the set's entity, t0 and labels.
+        log: the set's log.
+        only: also take a view for another one that reads what inherits from the log. Earlier
+            versions made such views; without heirs they have the same rows.
+    """
+    row = connection.execute(
+        "SELECT pg_catalog.pg_get_viewdef(c.oid, TRUE) FROM pg_catalog.pg_class AS c "
+        "WHERE c.oid = to_regclass(%s) AND c.relkind = 'v'",
+        (training_view_of(feature_set).quoted,),
+    ).fetchone()
+    wanted = _query(feature_set, served, log).as_string()
+    return row is not None and _normal(row[0], only=only) == _normal(wanted, only=only)
+
+
+def _normal(query: str, *, only: bool) -> exp.Expr:
+    """A query without what the server writes in its own way: quotes, and casts in a join."""
+    tree = sqlglot.parse_one(query, dialect="postgres")
+    for identifier in tree.find_all(exp.Identifier):
+        identifier.set("quoted", True)
+    for join in tree.find_all(exp.Join):
+        for cast in list(join.find_all(exp.Cast)):
+            cast.replace(cast.this)
+    for table in [] if only else tree.find_all(exp.Table):
+        table.set("only", None)
+    return tree
 
 
 def _make_anew(
@@ -109,6 +152,7 @@ def _query(feature_set: FeatureSet, served: Served, log: Name) -> sql.Composed:
             if label.relation == relation
         ]
     selected += [sql.Identifier("l", name) for name in features]
-    return sql.SQL("SELECT {} FROM {} AS l {}").format(
+    # What inherits from the log is not sealed, so it was not served.
+    return sql.SQL("SELECT {} FROM ONLY {} AS l {}").format(
         sql.SQL(", ").join(selected), log.identifier, sql.SQL(" ").join(joins)
     )

@@ -116,7 +116,7 @@ def _query(
         SELECT
             coalesce(a.age, {all}), count(*) - count(f.{e}),
             ARRAY[{compared}], ARRAY[{differing}], ARRAY[{typical}]
-        FROM {log} AS l
+        FROM ONLY {log} AS l
         INNER JOIN feature_store_audit.run AS r ON r.dag_id = %(dag_id)s AND r.run_id = %(run_id)s
         CROSS JOIN LATERAL (SELECT {age} AS age) AS a
         LEFT JOIN {relation} AS f ON l.{e} = f.{e}

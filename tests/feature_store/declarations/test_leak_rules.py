@@ -32,7 +32,8 @@ def test_the_rules_as_shipped():
 def test_every_declared_reader_and_column_is_one_of_the_store(store_files, scratch):
     """A name that does not exist would open a hole for whatever gets that name later."""
     missing = []
-    sources = [(source, c) for source, of in RULES.as_of.items() for c in of.values()]
+    named = (*RULES.as_of.items(), *RULES.as_of_adopted.items())
+    sources = [(source, c) for source, of in named for c in of.values()]
     declared = [
         *sources,
         *((o.relation, o.columns) for o in RULES.outcomes),

@@ -264,6 +264,10 @@ _EDITS = {
         "leak_rules.toml", '"ml.spam_listings_v1" = [', '"ml.spam" = [',
         "leak_rules.toml: iPhone.iphone_listings, read_by: ml.spam is not a relation of the store.",
     ),
+    "an adopted reader of a source that is none": (
+        "leak_rules.toml", '"ml.tom_features_v1_enriched_clean_mv" = [', '"ml.clean" = [',
+        "iPhone.iphone_listings, read_by: ml.clean is not a relation of the store.",
+    ),
     "a column of a source that it has not": (
         "leak_rules.toml", '"ml.spam_listings_v1" = ["listing_id"', '"ml.spam_listings_v1" = ["id"',
         "ml.spam_listings_v1: iPhone.iphone_listings has no column id.",

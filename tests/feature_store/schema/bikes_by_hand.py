@@ -31,7 +31,7 @@ _LEAKS = [
         'read_by = { "bikes.outcomes_mv" = ["ran_empty"], '
         '"bikes.empty_days_mv" = ["day", "times"] } },\n'
         '  { relation = "bikes.outcomes_mv", columns = ["*"], reason = "Labels.", read_by = {} },\n'
-        '  { relation = "bikes.empty_days_mv", columns = ["day", "times"], reason = "Later.", '
+        '  { relation = "bikes.empty_days_mv", columns = ["*"], reason = "Later.", '
         'read_by = { "bikes.morning_features_mv" = ["empty_14d"] } },',
     ),
 ]

@@ -18,6 +18,7 @@ from feature_store.reporting.served import read_entity
 from feature_store.schema.apply import apply
 from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.feature_log import log_problems
+from feature_store.schema.plan import make_plan
 from sandbox.roles import OWNER, PAGE, READER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -477,6 +478,65 @@ class TestTheLogFollowsTheContract:
         assert problem.endswith(f"Next: bin/feature-store stamp-contract {_TOM}")
         stamp(owner, tom, replace=False)
         assert log_problems(nights.database.connection, [tom]) == []
+
+    def test_what_inherits_from_the_log_is_not_shown_and_stops_the_night(self, nights, tom):
+        certify_monday(nights)
+        before = nights.database.value(f"SELECT count(*) FROM {_LOG}_training")
+        nights.database.run(
+            f"CREATE TABLE public.more () INHERITS ({_LOG})",
+            f"INSERT INTO public.more SELECT * FROM ONLY {_LOG} LIMIT 3",
+        )
+        assert nights.database.value(f"SELECT count(*) FROM {_LOG}_training") == before
+        (problem,) = log_problems(nights.database.connection, [tom])
+        assert problem.startswith(f"public.more inherits from {_LOG}: ")
+        nights.database.run(problem.partition("Next: ")[2])
+        assert log_problems(nights.database.connection, [tom]) == []
+
+    @pytest.mark.parametrize(
+        ("was", "made"),
+        [
+            ("l.price", "f.price"),
+            ("l.price", "(l.price::smallint)::integer AS price"),
+            ("ON l.listing_id = f.listing_id", "ON l.listing_id = f.listing_id + 1"),
+            (";", " WHERE l.price > 0;"),
+        ],
+        ids=["today's value", "a value changed", "another row", "fewer rows"],
+    )
+    def test_a_training_view_that_somebody_changed_is_told_and_mended_by_the_stamp(
+        self, nights, tom, owner, was, made
+    ):
+        query = nights.database.value(f"SELECT pg_get_viewdef('{_LOG}_training'::regclass, TRUE)")
+        assert was in query
+        nights.database.run(f"CREATE OR REPLACE VIEW {_LOG}_training AS {query.replace(was, made)}")
+        (problem,) = log_problems(nights.database.connection, [tom])
+        assert problem.startswith(f"The training view {_LOG}_training is not as a stamp makes it")
+        assert problem.endswith(f"Next: bin/feature-store stamp-contract {_TOM}")
+        stamp(owner, tom, replace=False)
+        assert log_problems(nights.database.connection, [tom]) == []
+
+    def test_a_table_in_the_place_of_the_training_view_is_told(self, nights, tom, owner):
+        nights.database.run(
+            f"ALTER VIEW {_LOG}_training RENAME TO old",
+            f"CREATE TABLE {_LOG}_training AS TABLE feature_log.old",
+            f"ALTER TABLE {_LOG}_training OWNER TO {OWNER}",
+        )
+        assert "is not as a stamp makes it" in log_problems(nights.database.connection, [tom])[0]
+        with pytest.raises(NotReady, match="is no view"):
+            stamp(owner, tom, replace=False)
+
+    def test_a_training_view_of_an_earlier_version_stops_no_night_and_plan_tells(
+        self, nights, tom, owner, settings
+    ):
+        """It reads what inherits from the log, too, but nothing does."""
+        view = f"{_LOG}_training"
+        query = nights.database.value(f"SELECT pg_get_viewdef('{view}'::regclass)")
+        assert "FROM ((ONLY " in query
+        nights.database.run(f"CREATE OR REPLACE VIEW {view} AS {query.replace('ONLY ', '', 1)}")
+        assert log_problems(nights.database.connection, [tom]) == []
+        for told in (True, False):
+            plan = make_plan(nights.database.connection, nights.store, settings.include_dir)
+            assert (f"bin/feature-store stamp-contract {_TOM}" in str(plan)) == told
+            stamp(owner, tom, replace=False)
 
     def test_other_labels_make_the_training_view_anew(self, nights, tom, owner):
         fewer = replace(tom, served=replace(tom.served, labels=tom.served.labels[1:]))

@@ -150,7 +150,7 @@ def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) 
     if served is None or not may_read(connection, log):
         return []
     rows = connection.execute(
-        sql.SQL("SELECT l.{}::text, l.{}::text FROM {} AS l LIMIT {}").format(
+        sql.SQL("SELECT l.{}::text, l.{}::text FROM ONLY {} AS l LIMIT {}").format(
             sql.Identifier(served.entity),
             sql.Identifier(feature.name),
             log.identifier,

@@ -120,10 +120,10 @@ class _Tracer:
         oid, number = column
         name = self._context.member(oid).columns[number]
         for owner in (oid, *self._made_of.get(oid, ())):
-            for place in self._places.get(self._context.member(owner).name, ()):
-                columns = self._context.rules.outcomes[place].columns
-                if name in columns or (owner == oid and EVERY_COLUMN in columns):
-                    return place, name
+            for wanted in (name, EVERY_COLUMN) if owner == oid else (name,):
+                for place in self._places.get(self._context.member(owner).name, ()):
+                    if wanted in self._context.rules.outcomes[place].columns:
+                        return place, name
         return None
 
     @cached_property

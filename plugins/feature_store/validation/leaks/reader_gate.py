@@ -21,14 +21,14 @@ def reader_findings(context: GateContext) -> Iterator[LeakFinding]:
         if member.oid not in context.nameable:
             continue
         for source, columns in sorted(_read_by(context, member.oid).items()):
-            readers = context.rules.as_of[source]
+            readers = _declared(context, source)
             others = columns - readers.get(member.name, frozenset()) - _elsewhere(context, source)
             if others or member.name not in readers:
                 yield _finding(context, member, source, sorted(others))
 
 
 def _finding(context: GateContext, member: Member, source: Name, others: list[str]) -> LeakFinding:
-    readers = context.rules.as_of[source]
+    readers = _declared(context, source)
     what = f"{', '.join(others)} of {source}" if others else str(source)
     if member.name in readers:
         named = f"lets it read {', '.join(sorted(readers[member.name])) or 'no column'} only"
@@ -37,6 +37,15 @@ def _finding(context: GateContext, member: Member, source: Name, others: list[st
     rules = context.rules.path.name
     words = f"reads {what}, whose rows may be of a later day. {rules} (as_of) {named}."
     return context.finding(READERS, member, words, column=", ".join(others) or None)
+
+
+def _declared(context: GateContext, source: Name) -> dict[Name, frozenset[str]]:
+    """The declared readers of a source. Some are declared only as what apply adopted."""
+    ours = {relation.name for relation in context.store.relations if source in relation.reads}
+    adopted = context.rules.as_of_adopted.get(source, {})
+    return context.rules.as_of[source] | {
+        name: columns for name, columns in adopted.items() if name not in ours
+    }
 
 
 def _read_by(context: GateContext, oid: int) -> dict[Name, set[str]]:

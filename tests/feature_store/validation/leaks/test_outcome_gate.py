@@ -13,7 +13,7 @@ from tests.feature_store.validation.leaks.variants import (
     make_source_a_view,
     remake,
 )
-from tests.relations import D1, E_CLEAN, F1, A, B, E
+from tests.relations import D1, D3, E_CLEAN, F1, F3, A, B, E
 
 _SOURCE = "iPhone.iphone_listings"
 _OUTCOMES = ("sold_date", "sold_price", "real_sold_price", "last_seen", "status")
@@ -120,12 +120,22 @@ _JOINS = {
     "the sold durations by listing": (
         f"LEFT JOIN {D1} AS l ON f.listing_id = l.listing_id",
         "l.generation",
-        {"listing_id"},
+        {"listing_id", "hint"},
     ),
     "the sold durations by USING": (
         f"LEFT JOIN {D1} AS l USING (listing_id)",
         "l.generation",
-        {"listing_id"},
+        {"listing_id", "hint"},
+    ),
+    "how many sales of its cohort there are": (
+        "",
+        f"(SELECT count(*) FROM {D3} AS p WHERE p.generation = f.generation)",
+        {"hint"},
+    ),
+    "that its cohort has a sale": (
+        "",
+        f"EXISTS (SELECT FROM {D1} AS d WHERE d.storage_gb = f.storage_gb)",
+        {"hint"},
     ),
     "a label": (f"LEFT JOIN {B} AS l ON f.listing_id = l.listing_id", "l.sold_event", None),
     "that there is a label": ("", f"(SELECT count(*) FROM {B})", None),
@@ -280,6 +290,18 @@ def test_the_embargo_is_proven_for_declared_columns_and_no_other_may_use_the_sal
     assert _outcomes(found(scratch, store_files)) == [
         (E, "hint", f"ml.sold_prices_v1_mv.sold_price → {E}.hint")
     ]
+
+
+@pytest.mark.parametrize("sales", [D1, D3])
+def test_how_many_sales_there_are_is_an_outcome(scratch, store_files, sales):
+    """A row exists only once the sale happened, so a count of them knows later sales."""
+    remake(
+        scratch,
+        store_files,
+        F3,
+        ("\nFROM", f",\n(SELECT count(*) FROM {sales}) AS hint\nFROM"),
+    )
+    assert {r for r, _, _ in _outcomes(found(scratch, store_files))} == {F3}
 
 
 def test_an_outcome_below_a_source_that_is_a_view_keeps_its_name(scratch, store_files):

@@ -12,7 +12,7 @@ from tests.feature_store.validation.leaks.variants import (
     remake,
     words,
 )
-from tests.relations import D1, E
+from tests.relations import D1, E_CLEAN, E
 
 _JOIN = "FROM ml.tom_features_v1_mv AS f\nLEFT JOIN market"
 _SOURCE = "iPhone.iphone_listings"
@@ -57,3 +57,14 @@ def test_the_whole_row_is_all_columns(scratch, store_files):
 def test_a_source_that_is_a_view_has_the_same_readers(scratch, store_files):
     make_source_a_view(scratch, store_files, 'SELECT * FROM "iPhone".raw')
     assert _readers(scratch, store_files) == []
+
+
+def test_a_line_for_what_apply_adopted_does_not_let_our_own_file_read_the_source(scratch, include):
+    """By listing_id alone one could count a listing's later edits."""
+    by_hand = (
+        f"    NOT EXISTS (SELECT FROM {LISTINGS} AS l WHERE l.spam = e.title)\n    AND NOT EXISTS"
+    )
+    remake(scratch, include.store, E_CLEAN, ("    NOT EXISTS", by_hand))
+    assert _readers(scratch, include.store) == [], "one that somebody built by hand"
+    include.edit(f"sql/read/{E_CLEAN}.sql", "    NOT EXISTS", by_hand)
+    assert _readers(scratch, include.store) == [f"{E_CLEAN}: reads spam of {_SOURCE}"]
