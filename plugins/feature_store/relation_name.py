@@ -17,6 +17,14 @@ LOG_SCHEMA = "feature_log"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 
+def beside_values(*parts: str) -> sql.Identifier:
+    """A name as quoted SQL, for a query that binds values.
+
+    In such a query psycopg takes every ``%`` for its own, also one in a name.
+    """
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
+
+
 @dataclass(frozen=True, order=True)
 class Name:
     """A schema-qualified name, as the catalog spells it (``City.counts``)."""
