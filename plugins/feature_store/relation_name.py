@@ -14,6 +14,9 @@ AUDIT_SCHEMA = "feature_store_audit"
 LOG_SCHEMA = "feature_log"
 """The schema with each feature set's log (what was served), under the set's name."""
 
+MOST_BYTES = 63
+"""What PostgreSQL keeps of a name; it cuts off the rest without an error."""
+
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 
@@ -42,6 +45,11 @@ class Name:
         parts = text.split(".")
         if len(parts) != 2 or not all(_PLAIN.fullmatch(part) for part in parts):
             raise BadInput(f"{text!r} is not the name of a relation; expected schema.relation.")
+        if long := [part for part in parts if len(part) > MOST_BYTES]:
+            raise BadInput(
+                f"{text!r} is not the name of a relation: {long[0]} has {len(long[0])} bytes; "
+                f"expected at most {MOST_BYTES}, after which PostgreSQL cuts a name off."
+            )
         return cls(*parts)
 
     @property

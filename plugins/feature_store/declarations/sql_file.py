@@ -13,7 +13,7 @@ from sqlglot import exp
 from feature_store.declarations.sql_statement import Statement, parse, split_text
 from feature_store.declarations.text_file import read_text
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import MOST_BYTES, Name
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
@@ -105,6 +105,7 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     described: set[str] = set()
     for statement, p in zip(statements, parsed, strict=True):
         if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
+            _check_index(path, p.this.name)
             indexes[p.this.name] = statement
             columns = _plain_columns(p)
             if p.args.get("unique") and columns:
@@ -143,6 +144,15 @@ def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> N
         raise BadInput(
             f"{path} fills {name} when it creates it.",
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
+        )
+
+
+def _check_index(path: Path, index: str) -> None:
+    size = len(index.encode())
+    if size > MOST_BYTES:
+        raise BadInput(
+            f"{path}: the name of the index {index} has {size} bytes; expected at most "
+            f"{MOST_BYTES}, after which PostgreSQL cuts a name off."
         )
 
 

@@ -157,6 +157,15 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         read_sql_file(tmp_path / "ml.missing.sql")
 
 
+@pytest.mark.parametrize("index", ["i" * 63, "i" + "ø" * 31], ids=["letters", "bytes"])
+def test_the_name_of_an_index_has_at_most_the_bytes_that_the_database_keeps(read, index):
+    """It would be looked for under its full name, and missed, for ever."""
+    create = _MATERIALIZED + "CREATE INDEX {} ON ml.v (x);"
+    assert list(read(create.format(index)).indexes) == [index]
+    error = _refused(read, create.format(index + "i"))
+    assert f"{index}i has 64 bytes; expected at most 63" in error.problem
+
+
 @pytest.mark.parametrize(
     ("index", "plain"),
     [
