@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 from psycopg import sql
 
@@ -17,7 +18,13 @@ LOG_SCHEMA = "feature_log"
 MOST_BYTES = 63
 """What PostgreSQL keeps of a name; it cuts off the rest without an error."""
 
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+def folded(word: str) -> str:
+    """A name as PostgreSQL takes it when it stands without quotes: only A to Z become small."""
+    return word.translate(_SMALL)
 
 
 def beside_values(*parts: str) -> sql.Identifier:

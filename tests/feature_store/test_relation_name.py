@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import Name, folded
 
 
 @pytest.mark.parametrize("name", ["ml.{}", "{}.mv"])
@@ -21,3 +21,9 @@ def test_each_part_of_a_name_has_at_most_the_bytes_that_the_database_keeps(name)
 def test_what_is_not_plainly_schema_and_relation_is_no_name(name):
     with pytest.raises(BadInput, match=r"expected schema\.relation"):
         Name.parse(name)
+
+
+def test_a_name_without_quotes_is_what_the_database_makes_of_it(scratch):
+    for word in ("Share", "ÅR_Ærlig", "İ_I"):
+        query = f"SELECT 1 AS {word}".encode()
+        assert scratch.connection.execute(query).description[0].name == folded(word)

@@ -13,11 +13,16 @@ from sqlglot import exp
 from feature_store.declarations.sql_statement import Statement, parse, split_text
 from feature_store.declarations.text_file import read_text
 from feature_store.errors import BadInput
-from feature_store.relation_name import MOST_BYTES, Name
+from feature_store.relation_name import MOST_BYTES, Name, folded
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
 _NULLS = re.compile(r"\bNULLS\s+NOT\s+DISTINCT\Z", re.IGNORECASE)
+
+WITHOUT_QUOTES = (
+    "Put the name in quotes where it has capitals: without quotes PostgreSQL takes them as small "
+    "letters."
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,10 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     create = parsed[creates[0]]
     name = _name(path, create.this)
     if str(name) != path.stem:
-        raise BadInput(f"{path} creates {name}; expected {path.stem}, as the file is called.")
+        raise BadInput(
+            f"{path} creates {name}; expected {path.stem}, as the file is called.",
+            next_step=WITHOUT_QUOTES if str(name) == folded(path.stem) else None,
+        )
     materialized = create.find(exp.MaterializedProperty) is not None
     _check_form(path, name, statements[creates[0]].text, materialized=materialized)
     indexes: dict[str, Statement] = {}
