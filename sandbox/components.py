@@ -13,7 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -38,7 +38,13 @@ class Components(AirflowApi):
 
     components: tuple[str, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
 
-    def __init__(self, home: Path, settings: Mapping[str, str], port: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        settings: Mapping[str, str],
+        port: int = 0,
+        kept_open: Collection[int] = (),
+    ) -> None:
         """Prepare it.
 
         Args:
@@ -46,12 +52,14 @@ class Components(AirflowApi):
             settings: environment variables beside, or instead of, those that we ship; its
                 databases among them (`on_postgres`).
             port: of its pages; 0 takes a free one.
+            kept_open: file descriptors that every component keeps, such as a lock's.
         """
         port = port or free_port()
         self.address = f"http://localhost:{port}"
         include_dir = read_settings({**os.environ, **settings}).include_dir
         super().__init__(self.address, self.logs, include_dir=include_dir)
         self._home = home
+        self._kept_open = tuple(kept_open)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **os.environ,
@@ -93,6 +101,7 @@ class Components(AirflowApi):
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                pass_fds=self._kept_open,
             )
 
     def process(self, component: str) -> subprocess.Popen[bytes]:

@@ -6,8 +6,11 @@ refuses to run as root, and the system user that it then uses may not be able to
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +32,27 @@ def make_home(folder: Path = HOME) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if HOME.exists():
         HOME.chmod(0o700)  # an earlier version let others in
+
+
+@contextmanager
+def only_one(folder: Path = HOME) -> Iterator[int]:
+    """Hold the lock of the folder, in which one Airflow runs at a time.
+
+    Yields:
+        The lock's file descriptor, for processes that are to keep it as long as they live.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                "Another make run, or make airflow, is at work here; wait until it is done, or "
+                "end it."
+            ) from None
+        yield file.fileno()
 
 
 def airflow_settings(home: Path) -> dict[str, str]:

@@ -8,7 +8,6 @@ is there already is kept: a second run with the same data only refreshes.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import shlex
 import shutil
@@ -16,8 +15,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,12 +40,12 @@ from sandbox.data import Data, find_data
 from sandbox.home import (
     AIRFLOW,
     ENVIRONMENT,
-    HOME,
     LOG,
     MAILS,
     POSTGRES,
     airflow_environment,
     make_home,
+    only_one,
     sandbox_settings,
 )
 from sandbox.load import TablesNotEmptyError
@@ -66,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Ending this process also ends the DAG's.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _only_one() as lock:
+        make_home()
+        with only_one() as lock:
             return _run(options, lock)
     except (StoreError, CsvError, TablesNotEmptyError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -107,18 +107,6 @@ def _run(options: argparse.Namespace, lock: int) -> int:
         came = [path for path in mailbox.mails() if path not in before]
     print_summary(conninfo, settings, started, came, succeeded=code == 0)
     return code
-
-
-@contextmanager
-def _only_one() -> Iterator[int]:
-    """Hold the sandbox's lock; yield its file descriptor."""
-    make_home()
-    with (HOME / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError("Another make run is at work here; wait until it is done.") from None
-        yield file.fileno()
 
 
 def _database_name(data: Data) -> str:

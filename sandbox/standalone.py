@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sandbox.components import Components
-from sandbox.home import make_home
+from sandbox.home import make_home, only_one
 from sandbox.port import is_free
 
 _PORT = "8080"
@@ -29,9 +29,20 @@ def main() -> int:
         return 2
     make_home()
     home = Path(os.environ["AIRFLOW_HOME"])
+    try:
+        # As make run does: in one database of Airflow's, each would end the other's runs.
+        with only_one(home.parent) as lock:
+            return _serve(home, port=port, lock=lock)
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(home: Path, *, port: int, lock: int) -> int:
     databases = ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
     paused = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
-    airflow = Components(home, {**{name: os.environ[name] for name in databases}, **paused}, port)
+    settings = {**{name: os.environ[name] for name in databases}, **paused}
+    airflow = Components(home, settings, port, [lock])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Airflow starts; its components' output is in {home}/*.out.", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 from psycopg import sql
 
@@ -14,7 +15,24 @@ AUDIT_SCHEMA = "feature_store_audit"
 LOG_SCHEMA = "feature_log"
 """The schema with each feature set's log (what was served), under the set's name."""
 
+MOST_BYTES = 63
+"""What PostgreSQL keeps of a name; it cuts off the rest without an error."""
+
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+def folded(word: str) -> str:
+    """A name as PostgreSQL takes it when it stands without quotes: only A to Z become small."""
+    return word.translate(_SMALL)
+
+
+def beside_values(*parts: str) -> sql.Identifier:
+    """A name as quoted SQL, for a query that binds values.
+
+    In such a query psycopg takes every ``%`` for its own, also one in a name.
+    """
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 @dataclass(frozen=True, order=True)
@@ -34,6 +52,11 @@ class Name:
         parts = text.split(".")
         if len(parts) != 2 or not all(_PLAIN.fullmatch(part) for part in parts):
             raise BadInput(f"{text!r} is not the name of a relation; expected schema.relation.")
+        if long := [part for part in parts if len(part) > MOST_BYTES]:
+            raise BadInput(
+                f"{text!r} is not the name of a relation: {long[0]} has {len(long[0])} bytes; "
+                f"expected at most {MOST_BYTES}, after which PostgreSQL cuts a name off."
+            )
         return cls(*parts)
 
     @property

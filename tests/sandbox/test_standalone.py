@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from sandbox.airflow_api import wait_until
-from sandbox.home import ROOT, airflow_settings
+from sandbox.home import ROOT, airflow_settings, only_one
 from sandbox.port import LOCALHOST, free_port
 from sandbox.server import airflow_connection
 
@@ -58,6 +58,8 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         while time.monotonic() < looked_until:
             found |= listening(airflow)
             time.sleep(0.5)
+        with pytest.raises(ValueError, match="make airflow, is at work here"):  # as make run asks
+            only_one(tmp_path.parent).__enter__()
         assert (LOCALHOST, port) in found
         assert [at for at in found if not ipaddress.ip_address(at[0]).is_loopback] == []
     finally:
@@ -66,6 +68,8 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         assert running.wait(60) == 0
     _, alive = psutil.wait_procs(everything, timeout=20)
     assert alive == []
+    with only_one(tmp_path.parent):
+        pass
 
 
 def test_a_port_that_is_taken_is_named_before_anything_is_started(tmp_path):
@@ -79,6 +83,22 @@ def test_a_port_that_is_taken_is_named_before_anything_is_started(tmp_path):
         )
     assert done.returncode == 2
     assert "AIRFLOW__API__PORT=8081 make airflow" in done.stderr
+
+
+def test_while_make_run_is_at_work_it_does_not_start(tmp_path):
+    """Both would work in one database of Airflow's, and each end the other's runs."""
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__API__PORT": str(free_port()),
+    }
+    with only_one(tmp_path):
+        command = [sys.executable, "-m", "sandbox.standalone"]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: Another make run, or make airflow, is at work here; ")
 
 
 def told(home: Path) -> str:

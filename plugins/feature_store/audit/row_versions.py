@@ -19,7 +19,7 @@ from psycopg import sql
 from feature_store.audit.last_refresh_state import LastStates
 from feature_store.connection import Connection, one_value
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS
-from feature_store.relation_name import Name
+from feature_store.relation_name import Name, beside_values
 
 _NOTHING: LastStates = {}
 
@@ -31,7 +31,7 @@ class Found:
     Attributes:
         oid: of the relation.
         name: ``schema.relation``.
-        identifier: the name as quoted SQL.
+        identifier: the name as quoted SQL, for a query that binds values.
         kind: the catalog's letter.
         owner: its owner's OID.
         version: the transaction that wrote its row of ``pg_class``; see `last_refresh_state`.
@@ -114,7 +114,7 @@ def _look_up(
         },
     ).fetchall()
     return [
-        Found(oid, f"{schema}.{relation}", sql.Identifier(schema, relation), *rest)
+        Found(oid, f"{schema}.{relation}", beside_values(schema, relation), *rest)
         for oid, schema, relation, *rest in rows
     ]
 

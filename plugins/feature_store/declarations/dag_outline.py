@@ -18,7 +18,7 @@ from typing import Protocol
 from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import Name, folded
 
 EXPECTATIONS = "expectations"
 """The group of the tasks that check suites."""
@@ -108,4 +108,8 @@ def _files(sql_dir: Path) -> Iterator[tuple[Name, tuple[Path, Refresh, str]]]:
 def _named(text: str) -> set[Name]:
     """Every qualified name in an SQL text, of relations and of columns."""
     found = _QUALIFIED.findall(_UNREAD.sub(" ", text))
-    return {Name(schema.strip('"'), relation.strip('"')) for schema, relation in found}
+    return {Name(_taken(schema), _taken(relation)) for schema, relation in found}
+
+
+def _taken(word: str) -> str:
+    return word.strip('"') if word.startswith('"') else folded(word)

@@ -8,6 +8,7 @@ come from what relations declare: keys, row sets and specifications.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,15 +119,18 @@ def _read(path: Path, suite: str, thresholds: Mapping[str, float | str]) -> Expe
 def _keys(
     suite: str, store: Store, other_keys: Mapping[Name, tuple[str, ...]]
 ) -> Iterator[Expectation]:
+    # Two schemas may have indexes of one name.
+    times = Counter(name for relation in store.refreshed for name in relation.keys)
     for relation in store.refreshed:
         for name, declared in sorted(relation.keys.items()):
+            called = name if times[name] == 1 else f"{relation.name.relation}_{name}"
             columns = other_keys.get(relation.name, declared)
             # Here NULL counts as a value; in most unique indexes it does not.
             query = sql.SQL(
                 "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"
             ).format(_columns(columns), relation.name.identifier)
             told = f"one row per {', '.join(columns)}"
-            yield _critical(suite, f"key_{name}", relation, told, query)
+            yield _critical(suite, f"key_{called}", relation, told, query)
 
 
 def _row_sets(

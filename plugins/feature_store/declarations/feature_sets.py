@@ -21,6 +21,8 @@ from feature_store.relation_name import Name
 from feature_store.text_format import shown
 
 DTYPES = ("int", "int4", "int8", "numeric", "float8", "text")
+NOT_IN_A_NAME = frozenset("|%")
+"""What the name of no feature may have."""
 _HASHED_TEXTS = ("name", "dtype", "expr_sql", "leakage_rule")
 
 
@@ -118,7 +120,8 @@ def read_feature_set(path: Path, registry: str) -> FeatureSet:
 
     Raises:
         BadInput: the file is malformed, empty, has a duplicate ordinal or name, ordinals that are
-            not 1, 2, 3…, an unknown dtype, an unknown field, or a ``|`` in a hashed field.
+            not 1, 2, 3…, an unknown dtype, an unknown field, a ``|`` in a hashed field, or a ``%``
+            in a name.
     """
     written = read_toml(path)
     try:
@@ -219,6 +222,14 @@ def _validate(feature_set: FeatureSet) -> None:
         raise BadInput(f"{path} has no features. An empty contract would allow anything.")
     _validate_rows(feature_set)
     names = {feature.name for feature in feature_set.features}
+    entity = {feature_set.served.entity} if feature_set.served else set()
+    for name in sorted(names | entity):
+        if "%" in name:
+            raise BadInput(
+                f"{path}: the column {name!r}: no feature or entity may have a '%' in its name, "
+                "because queries that bind values take it for a placeholder.",
+                next_step=f"Give the column another name in {feature_set.relation}.",
+            )
     if strangers := sorted(set(feature_set.keys) - names):
         raise BadInput(
             f"{path}: keys names {', '.join(strangers)}, which are not features of the set."

@@ -10,7 +10,7 @@ from sqlglot import Token, TokenType
 from sqlglot.errors import SqlglotError
 
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import Name, folded
 
 _WORDS = (TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING)
 
@@ -42,7 +42,7 @@ def moved(text: str, schemas: Mapping[Name, str | None]) -> str:
 
 
 def _value(text: str, token: Token) -> str:
-    return token.text if text[token.start] == '"' else token.text.lower()
+    return token.text if text[token.start] == '"' else folded(token.text)
 
 
 def _prefix(schema: str | None) -> str:

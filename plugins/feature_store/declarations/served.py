@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import MOST_BYTES, Name
 
 LOG_COLUMNS = {
     "t0": "timestamp with time zone",
@@ -25,7 +25,7 @@ LOG_COLUMNS = {
 STILL_LISTED = "still_listed"
 TRAINING = "_training"
 """The end of the name of a set's training view."""
-_MOST_BYTES = 63 - len(TRAINING)
+_MOST_BYTES = MOST_BYTES - len(TRAINING)
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,9 @@ def _tolerance(path: Path, text: str) -> dict[str, float]:
     if not text:
         return {}
     match = _WITHIN.fullmatch(text)
-    if not match:
+    if not match or float(match["bound"]) >= 1:
         raise BadInput(
-            f"{path}: the tolerance is {text!r}; expected columns and a share, such as "
+            f"{path}: the tolerance is {text!r}; expected columns and a share below 1, such as "
             f"'one_column, another_column within 1e-12'."
         )
     return dict.fromkeys(re.split(r", *", match["columns"]), float(match["bound"]))

@@ -13,11 +13,16 @@ from sqlglot import exp
 from feature_store.declarations.sql_statement import Statement, parse, split_text
 from feature_store.declarations.text_file import read_text
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import MOST_BYTES, Name, folded
 
 _NO_DATA = re.compile(r"\bWITH\s+NO\s+DATA\Z", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"\ACREATE\s+(?:MATERIALIZED\s+)?VIEW\s+\S+\s+AS\b", re.IGNORECASE)
 _NULLS = re.compile(r"\bNULLS\s+NOT\s+DISTINCT\Z", re.IGNORECASE)
+
+WITHOUT_QUOTES = (
+    "Put the name in quotes where it has capitals: without quotes PostgreSQL takes them as small "
+    "letters."
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,10 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     create = parsed[creates[0]]
     name = _name(path, create.this)
     if str(name) != path.stem:
-        raise BadInput(f"{path} creates {name}; expected {path.stem}, as the file is called.")
+        raise BadInput(
+            f"{path} creates {name}; expected {path.stem}, as the file is called.",
+            next_step=WITHOUT_QUOTES if str(name) == folded(path.stem) else None,
+        )
     materialized = create.find(exp.MaterializedProperty) is not None
     _check_form(path, name, statements[creates[0]].text, materialized=materialized)
     indexes: dict[str, Statement] = {}
@@ -105,6 +113,7 @@ def _sql_file(path: Path, source: str) -> SqlFile:
     described: set[str] = set()
     for statement, p in zip(statements, parsed, strict=True):
         if _is_create(p, "INDEX") and _name(path, p.this.args["table"]) == name:
+            _check_index(path, p.this.name)
             indexes[p.this.name] = statement
             columns = _plain_columns(p)
             if p.args.get("unique") and columns:
@@ -143,6 +152,15 @@ def _check_form(path: Path, name: Name, create: str, *, materialized: bool) -> N
         raise BadInput(
             f"{path} fills {name} when it creates it.",
             next_step="End the query with WITH NO DATA: the first refresh fills it.",
+        )
+
+
+def _check_index(path: Path, index: str) -> None:
+    size = len(index.encode())
+    if size > MOST_BYTES:
+        raise BadInput(
+            f"{path}: the name of the index {index} has {size} bytes; expected at most "
+            f"{MOST_BYTES}, after which PostgreSQL cuts a name off."
         )
 
 

@@ -13,6 +13,7 @@ from sqlglot.errors import SqlglotError
 
 from feature_store.declarations.text_file import read_text
 from feature_store.errors import BadInput
+from feature_store.relation_name import folded
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def _normal(source: str, token: Token) -> str:
 def parse(path: Path, text: str) -> exp.Expr:
     """Read one statement of a file as SQL. Do not change the result, which is cached.
 
+    Its names are as PostgreSQL takes them: without quotes, capitals are small letters.
+
     Raises:
         BadInput: it is not SQL.
     """
@@ -129,4 +132,7 @@ def parse(path: Path, text: str) -> exp.Expr:
         raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
     if isinstance(parsed, exp.Command):
         raise BadInput(f"{path} cannot be read as SQL: {text[:80]!r}")
+    for identifier in parsed.find_all(exp.Identifier):
+        if not identifier.quoted:
+            identifier.set("this", folded(identifier.name))
     return parsed

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh, read_outlines
 from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
-from feature_store.declarations.sql_file import SqlFile
+from feature_store.declarations.sql_file import WITHOUT_QUOTES, SqlFile
 from feature_store.errors import BadInput
-from feature_store.relation_name import Name
+from feature_store.relation_name import Name, folded
 
 # Folders of a store up to version 0.11.
 _OF_THE_PACKAGE = ("audit", "governance")
@@ -68,10 +68,14 @@ def check_reads(file: SqlFile, known: Set[Name]) -> None:
     """
     unknown = file.reads - known
     if unknown:
+        small = {folded(str(name)) for name in known}
+        quotes = all(str(name) in small for name in unknown)
         raise BadInput(
             f"{file.path} reads {', '.join(map(str, sorted(unknown)))}, which is "
             f"neither a relation of the store nor a source.",
-            next_step="Fix the name, or declare the source in include/sources.toml.",
+            next_step=WITHOUT_QUOTES
+            if quotes
+            else "Fix the name, or declare the source in include/sources.toml.",
         )
 
 

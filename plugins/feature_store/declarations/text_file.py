@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from feature_store.errors import BadInput
@@ -10,7 +11,11 @@ from feature_store.errors import BadInput
 PACKAGE_SQL = Path(__file__).resolve().parents[1] / "sql"
 """The package's own SQL: what holds for any store."""
 
+FileState = tuple[str, int, int]
+"""A file, when it was last written, and its size."""
+
 _MOST_BYTES = 4_000_000
+_NOT_THERE = (-1, -1)
 
 
 def read_text(path: Path) -> str:
@@ -59,3 +64,26 @@ def files_in(folder: Path, suffix: str, *, required: bool = True) -> list[Path]:
         raise BadInput(f"{folder} cannot be read: {error}") from error
     except (OSError, ValueError) as error:
         raise BadInput(f"{folder} cannot be read: {error}") from error
+
+
+def states_of(paths: Iterable[Path]) -> tuple[FileState, ...]:
+    """What tells whether files have changed, in order.
+
+    A link to nowhere (an editor's lock) and a file deleted meanwhile have a state, too: whether
+    they matter is for whoever reads them.
+
+    Raises:
+        BadInput: their folder cannot be listed.
+    """
+    try:
+        return tuple((str(path), *_state(path)) for path in sorted(paths))
+    except OSError as error:
+        raise BadInput(f"{error.filename} cannot be read: {error}") from error
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        told = path.stat()
+    except OSError:
+        return _NOT_THERE
+    return told.st_mtime_ns, told.st_size

@@ -20,6 +20,9 @@ _THRESHOLDS = TypeAdapter(
 REFUSALS = frozenset({"most_rows_lost", "least_rows_guarded"})
 """The thresholds that refuse a refresh; see `lost_rows`."""
 LEAST_ROWS_FOR_DRIFT = 500
+# What the package itself reads. A share of 40, meant as a percentage, would switch its check off.
+_SHARES = frozenset({"most_rows_lost", "most_drift"})
+_COUNTS = frozenset({"least_rows_guarded", "least_rows_for_drift", "most_drift_to_usual"})
 # Not the second colon of a cast, and not a word inside one.
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -28,7 +31,8 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
     """Read ``thresholds.toml``, number by number.
 
     Raises:
-        BadInput: the file is missing, holds anything but numbers, or lacks one of `REFUSALS`.
+        BadInput: the file is missing, holds anything but numbers, lacks one of `REFUSALS`, or has a
+            share that is none.
     """
     path = include_dir / "thresholds.toml"
     thresholds = held_to(path, _THRESHOLDS, read_toml(path))
@@ -37,6 +41,11 @@ def read_thresholds(include_dir: Path) -> dict[str, float]:
             f"{path} lacks {', '.join(missing)}.",
             next_step="Copy these lines from the package's own file.",
         )
+    for name, value in thresholds.items():
+        if name in _SHARES and not 0 <= value <= 1:
+            raise BadInput(f"{path}: {name}: expected a share from 0 to 1, got {value}.")
+        if name in _COUNTS and value < 0:
+            raise BadInput(f"{path}: {name}: expected 0 or more, got {value}.")
     return thresholds
 
 

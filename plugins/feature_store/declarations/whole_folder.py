@@ -177,7 +177,8 @@ def _check_queries(include_dir: Path, store: Store) -> None:
         for name, times in Counter(e.name for e in expectations).items():
             if times > 1:
                 raise BadInput(
-                    f"{files[name]}: another expectation of that suite is called {name}, too."
+                    f"{files.get(name, folder)}: another expectation of that suite is called "
+                    f"{name}, too."
                 )
         for expectation in expectations:
             if path_of := files.get(expectation.name):

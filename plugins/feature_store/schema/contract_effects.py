@@ -21,7 +21,7 @@ from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import words_of_files
-from feature_store.schema.replacement.build_beside import BESIDE, build
+from feature_store.schema.replacement.build_beside import build, place_beside
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.text_format import in_words, plural
 
@@ -159,7 +159,7 @@ def _breaks(
         with connection.transaction(force_rollback=True):
             build(connection, replacement, words_of_files(connection))
             _bind_to_what_is_beside(connection, names, registry)
-            beside = [Name(BESIDE, name.relation) for name in names]
+            beside = [place_beside(name) for name in names]
             after = dict(_checks(connection, beside, registry))
     except (StoreError, psycopg.Error):
         return {}  # apply reports the reason; whoever only plans may lack the privilege
@@ -201,5 +201,5 @@ def _bind_to_what_is_beside(connection: Connection, names: list[Name], registry:
                 "UPDATE {} SET relation_name = format('%%I.%%I', %s::text, %s::text) "
                 "WHERE relation_name = format('%%I.%%I', %s::text, %s::text)"
             ).format(sql.Identifier(registry, _BINDING)),
-            (BESIDE, name.relation, name.schema, name.relation),
+            (place_beside(name).schema, name.relation, name.schema, name.relation),
         )

@@ -30,7 +30,7 @@ from feature_store.schema.applied_definitions import words_of_files
 from feature_store.schema.object_states import require_store
 from feature_store.schema.plan import Plan, make_plan
 from feature_store.schema.plan_words import REPLACEABLE
-from feature_store.schema.replacement.build_beside import BESIDE, build, fill, naming
+from feature_store.schema.replacement.build_beside import build, fill, naming, place_beside
 from feature_store.schema.replacement.dependents import Rebuilt, Replacement, plan_replacement
 from feature_store.settings import Settings
 
@@ -200,7 +200,9 @@ def _rehearsed(
     replacement: Replacement,
     until: float,
 ) -> Iterator[Rehearsed]:
-    schemas: dict[Name, str | None] = {one.name: BESIDE for one in replacement.rebuilt}
+    schemas: dict[Name, str | None] = {
+        one.name: place_beside(one.name).schema for one in replacement.rebuilt
+    }
     queries = _expectations(store, settings, schemas)
     for one in replacement.rebuilt:
         _at_most(connection, until)
@@ -222,7 +224,7 @@ def _at_most(connection: Connection, until: float) -> None:
 
 def _beside(relation: Relation, schemas: dict[Name, str | None]) -> Relation:
     """The relation in the rehearsal's schema, with a specification for that schema."""
-    name = Name(BESIDE, relation.name.relation)
+    name = place_beside(relation.name)
     specification = relation.specification and replace(
         relation.specification, query=moved(relation.specification.query, schemas)
     )

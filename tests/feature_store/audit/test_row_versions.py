@@ -155,6 +155,12 @@ def test_a_change_in_a_partition_is_seen_and_one_that_is_detached(table: Table) 
     assert detached not in (empty, with_two)
 
 
+def test_a_table_of_every_name_has_a_state(table: Table) -> None:
+    """The child is named with what psycopg would take for a placeholder."""
+    table.run('CREATE TABLE public."50%s" () INHERITS (public.t)')
+    assert len(table.state) == 2
+
+
 def test_a_label_that_is_renamed_changes_values_without_touching_a_row(table: Table) -> None:
     table.run(
         "DROP TYPE IF EXISTS public.mood CASCADE",

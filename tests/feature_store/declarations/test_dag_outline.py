@@ -44,10 +44,13 @@ def test_a_relation_reads_what_its_file_names_outside_comments_and_strings(write
     assert outlines[Name("ml", "e")].refresh is Refresh.CONCURRENT
 
 
-def test_quoted_names_and_columns_of_three_parts_count(write):
+def test_quoted_names_and_columns_of_three_parts_count_and_capitals_only_in_quotes(write):
     outlines = read_outlines(
-        write(base__a="SELECT 1", base__b="SELECT 1", read__e='SELECT ml.b.x FROM "ml"."a", ml.b')
-    )
+        write(
+            base__a="SELECT 1", base__b="SELECT 1", base__c="SELECT 1",
+            read__e='SELECT Ml.b.x FROM "ml"."a", ML.B, ml."C"',
+        )
+    )  # fmt: skip
     assert outlines[Name("ml", "e")].reads == _ml("a", "b")
 
 

@@ -201,6 +201,15 @@ def test_a_bar_in_a_hashed_field_is_refused(read, field):
     assert f"): {field} is 'a|b'; no field may contain '|'" in found
 
 
+def test_a_percent_sign_in_the_name_of_a_feature_or_an_entity_is_refused(read):
+    """The queries that compare served values bind values beside these names."""
+    assert "the column 'share_%': no feature or entity may have a '%'" in _refused(
+        read, _rows(_row(name="share_%"))
+    )
+    served = 'entity = "id%"\nt0 = "ml.r.t"\n'
+    assert "the column 'id%'" in _refused(read, served + _rows(_ROW))
+
+
 def test_a_bar_in_the_set_s_rule_is_refused(read):
     text = _rows(_ROW).replace('"rule"', '"r|s"')
     assert "leakage_rule is 'r|s'" in _refused(read, text)

@@ -64,7 +64,7 @@ def test_a_join_that_finds_less_is_seen(include, changed):
 
 
 def test_numbers_and_what_is_declared_are_told_apart(include, changed):
-    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 100.0")
+    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 1.0")
     include.edit("exceptions.toml", '"ask_cnt", ', "")
     include.edit("leak_rules.toml", '"ml.sold_prices_v1_mv" = ["sold_day"]', "")
     include.edit("sources.toml", 'spam = "text"\n', "")
@@ -72,7 +72,7 @@ def test_numbers_and_what_is_declared_are_told_apart(include, changed):
         "exceptions.toml, exception same-day-ask": "has changed",
         "leak_rules.toml, outcome iPhone.iphone_listings (sold_date)": "has changed",
         "sources.toml, iPhone.iphone_listings": "has changed",
-        "thresholds.toml, most_rows_lost": "was 0.4, is 100.0",
+        "thresholds.toml, most_rows_lost": "was 0.4, is 1.0",
     }
 
 

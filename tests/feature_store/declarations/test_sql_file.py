@@ -157,6 +157,34 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         read_sql_file(tmp_path / "ml.missing.sql")
 
 
+def test_a_name_without_quotes_is_in_small_letters_as_for_the_database(read):
+    """It would be looked for with its capitals, and missed, for ever."""
+    file = read(
+        'CREATE MATERIALIZED VIEW ML.V AS SELECT A.Id, A."Day" FROM iPhone.A WITH NO DATA;'
+        'CREATE UNIQUE INDEX V_Id ON ml.v (Id, "Day"); COMMENT ON COLUMN Ml.v.ID IS $$x$$;'
+    )
+    assert (file.name, file.reads) == (Name("ml", "v"), {Name("iphone", "a")})
+    assert file.unique_indexes == {"v_id": ("id", "Day")}
+    assert file.described == {"id"}
+
+
+def test_a_name_with_capitals_that_lacks_its_quotes_is_told_so(read):
+    create = "CREATE VIEW bikes.{} AS SELECT 1 AS x"
+    error = _refused(read, create.format("Foo"), "bikes.Foo.sql")
+    assert error.problem.endswith("creates bikes.foo; expected bikes.Foo, as the file is called.")
+    assert error.next_step.startswith("Put the name in quotes where it has capitals")
+    assert read(create.format('"Foo"'), "bikes.Foo.sql").name == Name("bikes", "Foo")
+
+
+@pytest.mark.parametrize("index", ["i" * 63, "i" + "ø" * 31], ids=["letters", "bytes"])
+def test_the_name_of_an_index_has_at_most_the_bytes_that_the_database_keeps(read, index):
+    """It would be looked for under its full name, and missed, for ever."""
+    create = _MATERIALIZED + "CREATE INDEX {} ON ml.v (x);"
+    assert list(read(create.format(index)).indexes) == [index]
+    error = _refused(read, create.format(index + "i"))
+    assert f"{index}i has 64 bytes; expected at most 63" in error.problem
+
+
 @pytest.mark.parametrize(
     ("index", "plain"),
     [

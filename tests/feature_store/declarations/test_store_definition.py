@@ -170,6 +170,13 @@ def test_an_undeclared_source_is_refused_with_the_file_that_reads_it(include):
     assert error.next_step == "Fix the name, or declare the source in include/sources.toml."
 
 
+def test_a_source_with_capitals_that_is_read_without_quotes_is_told_so(include):
+    path = include.edit(_SPAM, '"iPhone".iphone_listings', "iPhone.iphone_listings")
+    error = _refused(include)
+    assert error.problem.startswith(f"{path} reads iphone.iphone_listings, which is neither a ")
+    assert error.next_step.startswith("Put the name in quotes where it has capitals")
+
+
 def test_a_declared_source_may_be_read(include):
     include.edit(_SPAM, '"iPhone".iphone_listings', '"iPhone".iphone_flags')
     include.edit("sources.toml", "[", '["iPhone.iphone_flags"]\nspam = "text"\n\n[')

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.text_file import files_in, read_text, states_of
 from feature_store.errors import BadInput
 
 
@@ -52,3 +52,17 @@ def test_a_folder_gives_its_files_in_order_and_may_be_missing_only_where_it_may(
         files_in(tmp_path / "none", ".sql")
     with pytest.raises(BadInput, match=r"c\.txt cannot be read: "):
         files_in(tmp_path / "c.txt", ".sql", required=False)
+
+
+def test_a_file_that_comes_and_goes_has_another_state_each_time(tmp_path):
+    """An editor's lock is a link to nowhere; a deleted file may still be listed."""
+    link, gone = tmp_path / ".#x.toml", tmp_path / "gone.toml"
+    link.symlink_to("nobody@nowhere.1234")
+    states = [states_of([gone, link])]
+    gone.write_text("x = 1")
+    states.append(states_of([gone, link]))
+    link.unlink()
+    link.write_text("y = 1")
+    states.append(states_of([gone, link]))
+    assert len(set(states)) == 3
+    assert [path for path, *_ in states[0]] == [str(link), str(gone)]

@@ -44,7 +44,7 @@ def test_the_first_start_takes_it_too(scratch_sources, include):
 def test_proofs_switched_off_fail_with_all_that_a_person_needs(scratch, include):
     _stamped(scratch, include)
     include.edit(_AI_ROWS, "critical", "warning")
-    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 100")
+    include.edit("thresholds.toml", "most_rows_lost = 0.4", "most_rows_lost = 1")
     for path in (include.directory / "sql/views").glob("ml.spam_token*"):
         (include.directory / _FOLDER / path.name).unlink()
     with pytest.raises(ProofsChanged) as caught:
@@ -53,7 +53,7 @@ def test_proofs_switched_off_fail_with_all_that_a_person_needs(scratch, include)
         "The proofs are not those that a person stamped:",
         f"  - {_AI_ROWS} was critical, is warning",
         f"  - {_FOLDER}/ml.spam_token_v1.sql is gone",
-        "  - thresholds.toml, most_rows_lost was 0.4, is 100",
+        "  - thresholds.toml, most_rows_lost was 0.4, is 1",
     ]
     assert "`bin/feature-store stamp-proofs`" in (caught.value.next_step or "")
 

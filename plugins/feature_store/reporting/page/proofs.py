@@ -7,11 +7,11 @@ from pathlib import Path
 from feature_store.connection import Connection
 from feature_store.declarations.proof_inventory import Proof, read_inventory
 from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.text_file import FileState, states_of
 from feature_store.errors import BadInput
 from feature_store.schema.proof_stamp import unstamped_of
 
-_State = tuple[tuple[str, int, int], ...]
-_known: dict[Path, tuple[_State, tuple[Proof, ...]]] = {}
+_known: dict[Path, tuple[tuple[FileState, ...], tuple[Proof, ...]]] = {}
 
 
 def unstamped_proofs(connection: Connection, include_dir: Path) -> list[str]:
@@ -23,11 +23,7 @@ def unstamped_proofs(connection: Connection, include_dir: Path) -> list[str]:
 
 
 def _proofs(include_dir: Path) -> tuple[Proof, ...]:
-    state = tuple(
-        (str(path), told.st_mtime_ns, told.st_size)
-        for path in sorted(include_dir.rglob("*.*"))
-        for told in (path.stat(),)
-    )
+    state = states_of(include_dir.rglob("*.*"))
     known = _known.get(include_dir)
     if known is None or known[0] != state:
         proofs = read_inventory(include_dir, read_store(include_dir))

@@ -20,6 +20,7 @@ from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
+from feature_store.declarations.text_file import FileState, states_of
 from feature_store.relation_name import Name
 from feature_store.reporting.page.models import ExceptionLine
 
@@ -97,8 +98,7 @@ class Files:
         ]
 
 
-_State = tuple[tuple[str, int, int], ...]
-_known: dict[Path, tuple[_State, Files]] = {}
+_known: dict[Path, tuple[tuple[FileState, ...], Files]] = {}
 
 
 def read_files(include_dir: Path) -> Files:
@@ -107,19 +107,18 @@ def read_files(include_dir: Path) -> Files:
     Raises:
         BadInput: a file cannot be used.
     """
-    state = tuple(_state(include_dir))
+    state = states_of(_paths(include_dir))
     known = _known.get(include_dir)
     if known is None or known[0] != state:
         known = _known[include_dir] = (state, _read(include_dir))
     return known[1]
 
 
-def _state(include_dir: Path) -> Iterator[tuple[str, int, int]]:
+def _paths(include_dir: Path) -> Iterator[Path]:
     folders = [include_dir / "sql" / refresh.value for refresh in Refresh]
     for folder in (include_dir, include_dir / "contracts", *folders):
-        for path in sorted([*folder.glob("*.toml"), *folder.glob("*.sql")]):
-            told = path.stat()
-            yield str(path), told.st_mtime_ns, told.st_size
+        yield from folder.glob("*.toml")
+        yield from folder.glob("*.sql")
 
 
 def _read(include_dir: Path) -> Files:

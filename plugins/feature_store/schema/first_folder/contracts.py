@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from feature_store.connection import Connection
+from feature_store.declarations.feature_sets import NOT_IN_A_NAME
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.undecided import MARK
 from feature_store.relation_name import Name
@@ -165,12 +166,15 @@ def _sketch(relation: FoundRelation, name: str) -> str:
 
 
 def _features(relation: FoundRelation, *, keys: bool = False) -> dict[str, str]:
-    """The columns that a model may well read, with their dtype: no moment, and nothing of a key."""
+    """The columns that a model may well read, with their dtype: no moment, and nothing of a key.
+
+    A column that no contract can name is no feature, either.
+    """
     left_out = () if keys else key_of(relation)
     return {
         column: _DTYPES[kind]
         for column, kind in relation.columns.items()
-        if kind in _DTYPES and column not in left_out
+        if kind in _DTYPES and column not in left_out and not NOT_IN_A_NAME & set(column)
     }
 
 

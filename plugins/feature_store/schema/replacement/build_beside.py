@@ -1,6 +1,7 @@
-"""Builds relations beside the old ones: in a schema of their own, under their own names.
+"""Builds relations beside the old ones: in schemas of their own, under their own names.
 
-So no new names are needed, and queries keep their text. Only the schema before the names differs,
+Each of the store's schemas has one beside it, because two may have indexes of one name. So no new
+names are needed, and queries keep their text. Only the schema before the names differs,
 and that changes back when they are swapped.
 """
 
@@ -25,9 +26,12 @@ from feature_store.schema.replacement.dependents import Rebuilt, Replacement
 
 log = logging.getLogger(__name__)
 
-BESIDE = "feature_store_beside"
-
 _MAY = {"42501": "Apply as the owner of what is replaced, or grant its owner what is missing."}
+
+
+def place_beside(name: Name) -> Name:
+    """Where the new relation of this name is built."""
+    return Name(f"feature_store_beside_{name.schema}", name.relation)
 
 
 def build(connection: Connection, replacement: Replacement, written: str) -> None:
@@ -41,8 +45,9 @@ def build(connection: Connection, replacement: Replacement, written: str) -> Non
     Raises:
         NotReady: something cannot be kept; the message names it.
     """
-    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(BESIDE)))
-    schemas = {one.name: BESIDE for one in replacement.rebuilt}
+    schemas = {one.name: place_beside(one.name).schema for one in replacement.rebuilt}
+    for schema in sorted(set(schemas.values())):
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     for one in replacement.rebuilt:
         with naming(f"{one.name} cannot be built"):
             connection.execute(moved(_create(one), schemas).encode())
@@ -55,9 +60,9 @@ def build(connection: Connection, replacement: Replacement, written: str) -> Non
             # A materialized view of the store may replace a user's plain view.
             had = replace(one.old, materialized=one.relation.file.materialized)
             own = (one.relation.file.indexes, written) if one.from_file else ((), "")
-            steps = keep(connection, had, BESIDE, *own)
+            steps = keep(connection, had, schemas[one.name], *own)
         else:
-            steps = list(given_by_default(connection, one.name, BESIDE))
+            steps = list(given_by_default(connection, one.name, schemas[one.name]))
         for statement, what in steps:
             with naming(f"{one.name}: {what} cannot be kept"):
                 connection.execute(statement)
@@ -72,13 +77,13 @@ def fill(connection: Connection, replacement: Replacement) -> None:
     for one in replacement.rebuilt:
         if not one.filled:
             continue
-        name = sql.Identifier(BESIDE, one.name.relation)
+        name = place_beside(one.name)
         log.info("Filling %s beside the old one.", one.name)
         with naming(f"{one.name} cannot be filled"):
-            lock_reads(connection, find_reads(connection, Name(BESIDE, one.name.relation)))
+            lock_reads(connection, find_reads(connection, name))
             # A refresh leaves rows that every snapshot sees, even older ones.
-            connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
-        connection.execute(sql.SQL("ANALYZE {}").format(name))
+            connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name.identifier))
+        connection.execute(sql.SQL("ANALYZE {}").format(name.identifier))
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from psycopg import sql
 
 from feature_store.connection import Connection, one_value
 from feature_store.errors import NotReady
-from feature_store.schema.replacement.build_beside import BESIDE, naming
+from feature_store.relation_name import Name
+from feature_store.schema.replacement.build_beside import naming, place_beside
 from feature_store.schema.replacement.dependents import Old, Replacement
 
 log = logging.getLogger(__name__)
 
-_GONE = "feature_store_gone"
 _PAUSE = 0.3
 """Seconds between two tries, for readers who have waited."""
 
@@ -94,30 +94,39 @@ def _lock(connection: Connection, order: Iterable[Old]) -> None:
 
 
 def _swap(connection: Connection, replacement: Replacement) -> None:
-    beside, gone = sql.Identifier(BESIDE), sql.Identifier(_GONE)
-    connection.execute(sql.SQL("CREATE SCHEMA {}").format(gone))
+    beside = {place_beside(one.name).schema for one in replacement.rebuilt}
+    gone = {_gone(old.name).schema for old in _from_the_top(replacement)}
+    for schema in sorted(gone):
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     for old in _from_the_top(replacement):
-        _move(connection, old.kind, old.name.identifier, gone)
+        _move(connection, old.kind, old.name, _gone(old.name).schema)
     for one in replacement.rebuilt:
         kind = "MATERIALIZED VIEW" if one.relation.file.materialized else "VIEW"
         with naming(f"{one.name} cannot take its place"):
-            built = sql.Identifier(BESIDE, one.name.relation)
-            _move(connection, kind, built, sql.Identifier(one.name.schema))
+            _move(connection, kind, place_beside(one.name), one.name.schema)
     for view in replacement.views:
         with naming(f"{view.name}, a view of yours, cannot be kept"):
             _read_again(connection, view)
     for old in _from_the_top(replacement):
         with naming(f"{old.name} cannot be dropped"):
-            name = sql.Identifier(_GONE, old.name.relation)
+            name = _gone(old.name).identifier
             connection.execute(sql.SQL("DROP {} {}").format(sql.SQL(old.kind), name))
-    for schema in (beside, gone):
-        connection.execute(sql.SQL("DROP SCHEMA {}").format(schema))
+    for schema in sorted(beside | gone):
+        connection.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(schema)))
     _check(connection, replacement)
 
 
-def _move(connection: Connection, kind: str, name: sql.Identifier, schema: sql.Identifier) -> None:
-    statement = sql.SQL("ALTER {} {} SET SCHEMA {}")
-    connection.execute(statement.format(sql.SQL(kind), name, schema))
+def _gone(name: Name) -> Name:
+    """Where an old relation is put before it is dropped; see `build_beside`."""
+    return Name(f"feature_store_gone_{name.schema}", name.relation)
+
+
+def _move(connection: Connection, kind: str, name: Name, schema: str) -> None:
+    connection.execute(
+        sql.SQL("ALTER {} {} SET SCHEMA {}").format(
+            sql.SQL(kind), name.identifier, sql.Identifier(schema)
+        )
+    )
 
 
 def _read_again(connection: Connection, view: Old) -> None:

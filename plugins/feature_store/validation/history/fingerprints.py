@@ -19,6 +19,7 @@ from feature_store.audit.lease import Lease, RunKey
 from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistorySeries, Role
 from feature_store.errors import BadInput
+from feature_store.relation_name import beside_values
 from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
 from feature_store.validation.history.said import said
@@ -227,7 +228,7 @@ class LayerRows:
             """
         ).format(
             copy=sql.SQL(copy),
-            key=sql.SQL(", ").join(sql.Identifier("h", name) for name in key),
+            key=sql.SQL(", ").join(beside_values("h", name) for name in key),
             digest=self._digest(self._columns),
             columns=sql.SQL(" || ").join(pieces) if pieces else sql.SQL("''::bytea"),
             said=self._said(),
@@ -249,7 +250,7 @@ class LayerRows:
 
     def _value(self, column: str) -> sql.Composed:
         exact = _EXACT.get(self._columns[column], _AS_TEXT)
-        return sql.SQL(exact).format(sql.Identifier("h", column))
+        return sql.SQL(exact).format(beside_values("h", column))
 
 
 def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:

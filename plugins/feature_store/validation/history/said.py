@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from feature_store.relation_name import beside_values
+
 _BETWEEN, _NULL = chr(31), chr(30)
 _MOST_CHARACTERS, _MOST_COLUMNS = 40, 4
 
 
 def said(columns: Sequence[str]) -> sql.Composed:
-    """The values of these columns of ``h`` as one text, each cut to 40 characters."""
+    """The values of these columns of ``h`` as one text, each cut to 40 characters.
+
+    For a query that binds values.
+    """
     values = (
         sql.SQL("coalesce(left(h.{}::text, {}), chr(30))").format(
-            sql.Identifier(column), sql.Literal(_MOST_CHARACTERS)
+            beside_values(column), sql.Literal(_MOST_CHARACTERS)
         )
         for column in columns
     )

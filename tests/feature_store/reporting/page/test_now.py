@@ -298,6 +298,19 @@ def test_a_proof_that_is_not_as_it_was_stamped_is_a_failure(shown, include):
     assert "bin/feature-store stamp-proofs" in shown.now().verdict.next_step
 
 
+def test_a_link_to_nowhere_in_the_store_s_folder_is_told_and_hides_nothing(shown, include):
+    """Editors lock a file with such a link."""
+    shown.passed("night")
+    shown.settings = replace(shown.settings, include_dir=include.directory)
+    lock = include.directory / ".#thresholds.toml"
+    lock.symlink_to("nobody@nowhere.1234")
+    standing, words = _verdict(shown)
+    assert standing is Standing.FAILED
+    assert f"{lock} cannot be read: " in words
+    lock.unlink()
+    assert _verdict(shown)[0] is Standing.CERTIFIED
+
+
 def test_without_a_stamp_a_contract_says_how_to_get_one(scratch, settings, files):
     contracts = read_now(scratch.connection, settings, files).contracts
     assert [(c.holds, c.stamped_hash) for c in contracts] == [(False, None)] * 2

@@ -100,19 +100,21 @@ def test_a_unique_index_over_columns_is_a_key_however_it_is_said(empty_db, writt
 def test_names_with_capitals_and_columns_with_blanks_and_quotes_are_spelled(written):
     folder, _ = written(
         'CREATE SCHEMA "City"',
-        'CREATE TABLE "City"."Counts" ("a b" int, "c""d" text, "order" int)',
+        'CREATE TABLE "City"."Counts" ("a b" int, "c""d" text, "order" int, "50%" int)',
         'CREATE MATERIALIZED VIEW public."M" AS SELECT * FROM "City"."Counts"',
         'CREATE UNIQUE INDEX "U" ON public."M" ("a b")',
         """COMMENT ON COLUMN public."M"."c""d" IS E'it''s\n\\ here: DECIDE it'""",
         "COMMENT ON MATERIALIZED VIEW public.\"M\" IS E'first\n-- second;\rDROP'",
-        'CREATE MATERIALIZED VIEW public.n AS SELECT x."a b" FROM public."M" AS x',
+        'CREATE MATERIALIZED VIEW public.n AS SELECT x."a b", x."50%" FROM public."M" AS x',
     )
     file = read_sql_file(folder / "sql/base/public.M.sql")
     assert file.unique_indexes == {"U": ("a b",)}
     assert file.described == {'c"d'}
     assert len(file.comments) == 2
     (source,) = read_sources(folder / "sources.toml")
-    assert source.columns == {"a b": "int", 'c"d': "text", "order": "int"}
+    assert source.columns == {"a b": "int", 'c"d': "text", "order": "int", "50%": "int"}
+    contract = read_feature_set(folder / "contracts/n.toml", "public")
+    assert contract.other_columns == ("50%",)  # no feature may have this name
     assert "first -- second; DROP" in (folder / "sql/base/public.M.sql").read_text().splitlines()[0]
 
 

@@ -159,6 +159,20 @@ def test_words_of_the_file_are_new_and_words_of_others_stay(adopted, include):
     assert adopted.value(words, E_AI, "price") == "In kroner."
 
 
+def test_two_schemas_may_have_indexes_of_one_name(store_db, include):
+    """First they are built under one name, then they also go under one."""
+    device = "feature_store.listing_device_features_clean_mv"
+    before = ("listing_device_features_clean_uq", "tfeat_enr_ai_clean_uq")
+    for new in ("one_name_uq", "another_uq"):
+        include.edit(f"sql/read/{device}.sql", f"INDEX {before[0]}", f"INDEX {new}")
+        include.edit(_AI_FILE, f"INDEX {before[1]}", f"INDEX {new}")
+        before = (new, new)
+        _apply_as_superuser(store_db, include, device, E_AI)
+        found = f"SELECT schemaname FROM pg_indexes WHERE indexname = '{new}' ORDER BY 1"
+        assert store_db.rows(found) == [("feature_store",), ("ml",)]
+    assert store_db.rows("SELECT nspname FROM pg_namespace WHERE nspname ~ '_(beside|gone)'") == []
+
+
 def test_what_was_put_on_an_index_of_the_file_stays_on_it(store_db, include):
     store_db.run(
         "COMMENT ON INDEX ml.tfeat_enr_v1_uq IS 'For the dashboard.'",
@@ -208,8 +222,8 @@ def test_a_table_in_the_place_of_a_relation_is_never_replaced(sources_db, includ
 
 
 def test_a_schema_that_has_our_name_is_not_used(store_db, include):
-    store_db.run("CREATE SCHEMA feature_store_beside")
-    with pytest.raises(NotReady, match='"feature_store_beside" already exists'):
+    store_db.run("CREATE SCHEMA feature_store_beside_ml")
+    with pytest.raises(NotReady, match='"feature_store_beside_ml" already exists'):
         _apply_as_superuser(store_db, include, E)
 
 

@@ -91,6 +91,13 @@ def test_a_fingerprint_is_the_same_on_every_server_and_client(store):
         assert _fingerprint(other, values, types) == plain
 
 
+def test_columns_of_every_name_are_compared(scratch):
+    """A ``%`` in a name is no placeholder, though the queries bind values."""
+    query = f'SELECT {DAY} AS day, 1 AS "id_%", 2 AS "share_%s", \'%\' AS words'
+    rows = LayerRows(scratch.connection, _layer(query, "id_%"))
+    assert rows.set_baseline() == rows.fingerprints()
+
+
 def test_rows_without_a_day_belong_to_no_day(scratch):
     query = (
         "SELECT v.day::date AS day, 1 AS n FROM "
