@@ -129,3 +129,13 @@ def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch)
         f"airflow tasks clear {DAG} --task-regex read.tom_features_v1_enriched_mv --downstream "
         "--start-date 2026-06-30T01:20:00+00:00 --end-date 2026-06-30T01:20:00+00:00"
     )
+
+
+def test_after_proofs_are_stamped_the_whole_runs_again():
+    """What was checked before the stamp counts no longer: to clear one task is too little."""
+    changed = Cause.of(ProofsChanged("x"))
+    for task in ("assert_contract", "expectations.uniqueness", "prepare"):
+        account = Account(failed=(FailedTask(task, changed),))
+        moment = datetime(2026, 6, 30, tzinfo=UTC)
+        steps = told(None, {task: "failed"}, account, logical_date=moment).steps
+        assert steps[-1].command == f"airflow dags trigger {DAG}"
