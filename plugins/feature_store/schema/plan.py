@@ -208,7 +208,11 @@ def make_plan(
 def _logs(connection: Connection, include_dir: Path) -> tuple[str, ...]:
     if not has_logs(connection):
         return ()
-    return tuple(log_problems(connection, read_feature_sets(include_dir), only=True))
+    try:
+        with connection.transaction():
+            return tuple(log_problems(connection, read_feature_sets(include_dir), only=True))
+    except psycopg.errors.InsufficientPrivilege:
+        return ()  # a run names what its role may not read
 
 
 def _check_names(things: tuple[StoreObject, ...], replace: Collection[str]) -> None:

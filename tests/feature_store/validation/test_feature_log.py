@@ -609,6 +609,13 @@ class TestTheLogFollowsTheContract:
         )
 
 
+def test_a_training_view_is_as_the_stamp_makes_it_on_every_version(store, settings):
+    sets = logged_sets(settings.include_dir).values()
+    for one in sets:
+        stamp(store.connection, one, replace=False)
+    assert log_problems(store.connection, sets, only=True) == []
+
+
 def test_replacing_what_the_training_view_reads_keeps_view_and_rows(nights, settings):
     lease = certify_monday(nights)
     before = everything(nights)
