@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 Value = int | Decimal | bool | str | datetime
@@ -17,6 +17,8 @@ _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
 )
+# PostgreSQL has none from here on.
+_OFFSETS_END = timedelta(hours=16)
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "1", "yes"), True),
     **dict.fromkeys(("f", "false", "0", "no"), False),
@@ -68,10 +70,12 @@ def _timestamp(field: str) -> datetime:
     """Return a time; one without an offset stays naive, for the session's zone to interpret."""
     if _TIMESTAMP.fullmatch(field):
         try:
-            return datetime.fromisoformat(field)
+            value = datetime.fromisoformat(field)
+            if abs(value.utcoffset() or timedelta(0)) < _OFFSETS_END:
+                return value
         except ValueError:
             pass
-    raise ValueError("a date as YYYY-MM-DD or an ISO timestamp")
+    raise ValueError("a date as YYYY-MM-DD or an ISO timestamp, its offset under 16 hours")
 
 
 def filler(field: str) -> str:

@@ -1,4 +1,4 @@
-"""What sets the stack up: bin/new-env, bin/new-tls, bin/pin-images."""
+"""What sets the stack up: bin/new-env, bin/new-tls, bin/pin-images; and bin/feature-store."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .rendering import ROOT, new_env, render, values
 
 PROGRAMS = ("base64", "cat", "chmod", "chown", "dirname", "grep", "head", "id", "ln", "mktemp",
             "mv", "openssl", "rm", "sh", "sort", "tr")  # fmt: skip
-ENV = (".env.example", "bin/new-env", "bin/new-tls", "bin/pin-images", "docker-compose.yaml",
-       "config/services.yaml")  # fmt: skip
+ENV = (".env.example", "bin/feature-store", "bin/new-env", "bin/new-tls", "bin/pin-images",
+       "docker-compose.yaml", "config/services.yaml")  # fmt: skip
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make certificates")
 
@@ -55,6 +55,26 @@ def drafts(checkout: Path) -> list[str]:
     """What a script left behind beside the files that were there."""
     known = {".env.example", "bin", "config", "docker-compose.yaml", "programs"}
     return sorted({path.name for path in checkout.iterdir()} - known)
+
+
+@pytest.mark.parametrize("name", ["feature-store", "new-env", "new-tls", "pin-images"])
+def test_each_works_in_its_own_folder_whatever_cdpath_a_person_has_exported(checkout, name):
+    """With it `cd` goes elsewhere, and says where."""
+    elsewhere = checkout / "elsewhere"
+    (elsewhere / "bin").mkdir(parents=True)
+    replace(checkout, "python3", 'echo "$PYTHONPATH"')
+    done = subprocess.run(
+        [f"bin/{name}", "one.example"],
+        cwd=checkout,
+        env={"PATH": str(checkout / "programs"), "CDPATH": str(elsewhere)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert str(elsewhere) not in done.stdout + done.stderr
+    assert list(elsewhere.iterdir()) == [elsewhere / "bin"]
+    if name == "feature-store":
+        assert done.stdout == f"{checkout}/plugins\n"
 
 
 def test_new_env_makes_another_secret_each_time_that_only_its_owner_reads(tmp_path):

@@ -51,6 +51,13 @@ def services(config: Config) -> Config:
     return config["services"]
 
 
+def test_a_volume_that_the_page_says_to_remove_is_one_of_the_stack(config):
+    page = (ROOT / "docs" / "install.md").read_text()
+    removed = set(re.findall(r"docker volume rm ([\w-]+)", page))
+    assert removed == {"feature-store_store", "feature-store_metadata"}
+    assert removed <= {volume["name"] for volume in config["volumes"].values()}
+
+
 @pytest.mark.parametrize("profiles", PROFILES.values(), ids=PROFILES.keys())
 def test_every_choice_of_profiles_is_clean_and_has_what_it_names(env, profiles):
     found = render(env, profiles)["services"].keys()

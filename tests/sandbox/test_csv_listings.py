@@ -109,11 +109,15 @@ def test_a_date_is_midnight_in_the_sessions_zone(
 def test_times_with_an_offset_do_not_depend_on_the_zone(
     empty_database: str, tmp_path: Path
 ) -> None:
-    path = write(tmp_path, b"listing_id,edited_date\n7,2024-07-05 01:00:00Z\n")
+    path = write(
+        tmp_path,
+        b"listing_id,edited_date\n7,2024-07-05 01:00:00Z\n8,2024-07-05 16:59+15:59\n",
+    )
     query: LiteralString = 'SELECT edited_date FROM "iPhone".iphone_listings'
-    assert loaded(empty_database, path, query, "Asia/Tokyo") == [
-        datetime(2024, 7, 5, 1, tzinfo=UTC)
-    ]
+    assert (
+        loaded(empty_database, path, query, "Asia/Tokyo")
+        == [datetime(2024, 7, 5, 1, tzinfo=UTC)] * 2
+    )
 
 
 # What is refused: the first line is good each time, so that loading has begun
@@ -141,6 +145,10 @@ MALFORMED = {
     "local date format": (
         b"2,05.01.2024,1,",
         f"line 3, column edited_date: got '05.01.2024', {TIME}",
+    ),
+    "an offset that the database has not": (
+        b"2,2024-01-05 01:00+16:00,1,",
+        f"line 3, column edited_date: got '2024-01-05 01:00+16:00', {TIME}",
     ),
     "too few fields": (b"2,2024-01-05", "line 3: 2 fields, expected 4 as in the header"),
     "too many fields": (b"2,2024-01-05,1,a,b", "line 3: 5 fields, expected 4 as in the header"),

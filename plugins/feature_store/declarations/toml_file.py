@@ -14,7 +14,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        BadInput: it is missing, or is not TOML, or the store's folder does not exist.
+        BadInput: it is missing, or is not TOML, or has an integer of more than 64 bits, or the
+            store's folder does not exist.
     """
     try:
         text = read_text(path)
@@ -27,8 +28,19 @@ def read_toml(path: Path) -> dict[str, Any]:
             ) from error
         raise
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+        _refuse_large(content)
+        return content
     except RecursionError:
         raise BadInput(f"{path} cannot be read: it is nested too deeply.") from None
     except ValueError as error:  # not only TOML errors: a number of 5,000 digits raises this, too
         raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+def _refuse_large(value: object) -> None:
+    """TOML has integers of 64 bits; Python reads larger ones, and cannot write the largest."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"an integer of {value.bit_length():,} bits; expected at most 64")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_large(inner)
