@@ -90,8 +90,9 @@ def read_features(
 
     Returns:
         The entity, ``t0`` and the features, ordered by entity. In pandas whole numbers are always
-        floats, with or without NULL. ``frame.attrs["feature_store"]``, or the metadata of Arrow's
-        schema, says which run certified each set.
+        floats, with or without NULL. An entity of type numeric is text: a float would not tell two
+        of them apart. ``frame.attrs["feature_store"]``, or the metadata of Arrow's schema, says
+        which run certified each set.
 
     Raises:
         BadInput: an argument cannot be used; pandas or pyarrow is not installed.
@@ -201,8 +202,8 @@ def _read(
         for s in wanted.sets
     }
     metadata = {"feature_sets": certified, "rows": "served" if served else "certified"}
-    rows = read_rows(connection, query, wanted.values, zone)
-    return make(rows, wanted.sets[0].entity, metadata)
+    entity = wanted.sets[0].entity
+    return make(read_rows(connection, query, wanted.values, zone, entity), entity, metadata)
 
 
 def _require_readable(connection: Connection, wanted: Wanted) -> None:

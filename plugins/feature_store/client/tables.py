@@ -67,12 +67,21 @@ def maker_of(to: str) -> Table:
 
 
 def read_rows(
-    connection: Connection, query: sql.Composed, values: dict[str, Any], zone: str
+    connection: Connection,
+    query: sql.Composed,
+    values: dict[str, Any],
+    zone: str,
+    entity: str | None,
 ) -> Rows:
-    """Run a query whose rows are fetched in pieces. Columns of other types come as text."""
+    """Run a query whose rows are fetched in pieces. Columns of other types come as text.
+
+    So does an entity of type numeric: as a float, two entities could become one.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT q.* FROM ({}) AS q LIMIT 0").format(query), values)
-        columns = [_column(connection, c.name, c.type_code) for c in cursor.description or ()]
+        columns = [
+            _column(connection, c.name, c.type_code, entity) for c in cursor.description or ()
+        ]
     names = [
         sql.SQL("q.{}::{} AS {}").format(
             sql.Identifier(c.name), sql.SQL(c.type_name), sql.Identifier(c.name)
@@ -83,10 +92,10 @@ def read_rows(
     return Rows(columns, _pieces(connection, typed, values), zone)
 
 
-def _column(connection: Connection, name: str, oid: int) -> Column:
+def _column(connection: Connection, name: str, oid: int, entity: str | None) -> Column:
     known = connection.adapters.types.get(oid)
     type_name = known.name if known else "text"
-    if type_name == "numeric":
+    if type_name == "numeric" and name != entity:
         return Column(name, "float8")
     return Column(name, type_name if type_name in _AS_IT_IS else "text")
 
