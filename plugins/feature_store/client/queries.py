@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from feature_store.client.certified_sets import ReadSet
+from feature_store.client.tables import is_held
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
@@ -68,7 +69,7 @@ def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, 
 
 
 def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
-    """The query of the sets as certified now; for training, only rows with a known t0."""
+    """The query of the sets as certified now; for training, only rows with a t0 that is held."""
     first = wanted.sets[0]
     columns: list[sql.Composable] = []
     sources: list[sql.Composable] = [sql.SQL("{} AS s0").format(first.relation.identifier)]
@@ -81,7 +82,7 @@ def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
             sources.append(_join(other.relation.identifier, f"s{place}", first.entity))
         conditions += _conditions(wanted, entity, t0)
         if training:
-            conditions.append(sql.SQL("{} IS NOT NULL").format(t0))
+            conditions.append(is_held(t0))
     columns += _features(wanted)
     if wanted.labels and first.entity:
         places: dict[Name, str] = {}
@@ -108,7 +109,7 @@ def as_served(wanted: Wanted) -> sql.Composed:
     labels = [_of("s0", label.name) for label in first.labels] if wanted.labels else []
     conditions = [
         *_conditions(wanted, entity, t0),
-        sql.SQL("{} IS NOT NULL").format(t0),
+        is_held(t0),
         *([_in_time("s0")] if wanted.most_lag else []),
         *([_has_any(labels)] if wanted.labels else []),
     ]

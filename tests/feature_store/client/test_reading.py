@@ -199,6 +199,23 @@ def test_a_row_without_t0_is_no_row_to_train_on(harmed, reader):
     assert len(rows) == len(read_features(reader, TOM)) - lost
 
 
+@pytest.mark.parametrize("t0", ["infinity", "20260-01-01", "0044-03-15 BC"])
+def test_a_row_of_a_far_day_keeps_no_other_row_from_readers(harmed, served, t0):
+    far = served.index[0]
+    conninfo = harmed(
+        f"UPDATE feature_log.{TOM} SET t0 = '{t0}' WHERE listing_id = {far}",
+        "DELETE FROM feature_store_audit.seal_log",
+        f"UPDATE feature_store_audit.feature_log SET t0_relation = 'feature_log.{TOM}', "
+        f"t0_column = 't0' WHERE feature_set = '{TOM}'",
+    )
+    whole = read_features(conninfo, TOM)
+    assert pd.isna(whole["t0"][far])
+    assert whole["t0"].notna().sum() > 200
+    for rebuilt in (False, True):
+        rows = read_training_set(conninfo, TOM, most_lag=None, rebuilt=rebuilt)
+        assert list(rows.index) == list(served.index[1:])
+
+
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_a_range_of_t0_begins_with_its_first_day_and_ends_before_its_last(reader, served, rebuilt):
     first, last = date(2026, 6, 18), date(2026, 6, 21)
