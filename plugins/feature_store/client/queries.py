@@ -61,7 +61,8 @@ def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, 
         return places
     if unknown := [column for column in columns if column not in places]:
         raise BadInput(
-            f"{' and '.join(s.name for s in sets)}has no feature called "
+            f"{' and '.join(s.name for s in sets)} {'has' if len(sets) == 1 else 'have'} "
+            f"no feature called "
             f"{', '.join(map(repr, unknown))}.",
             next_step="Name features of the contract. Entity, t0 and labels are always included.",
         )

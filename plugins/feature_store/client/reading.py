@@ -90,10 +90,10 @@ def read_features(
 
     Returns:
         The entity, ``t0`` and the features, ordered by entity. In pandas whole numbers are always
-        floats, with or without NULL. An entity of type numeric is text: a float would not tell two
-        of them apart. Infinite days and moments, and those outside the years 1 to 9999, are
-        missing. ``frame.attrs["feature_store"]``, or the metadata of Arrow's schema, says which run
-        certified each set.
+        floats, with or without NULL, and true or false is pandas' ``boolean``. An entity of type
+        numeric is text: a float would not tell two of them apart. Infinite days and moments, and
+        those outside the years 1 to 9999, are missing. ``frame.attrs["feature_store"]``, or the
+        metadata of Arrow's schema, says which run certified each set.
 
     Raises:
         BadInput: an argument cannot be used; pandas or pyarrow is not installed.

@@ -135,6 +135,8 @@ def _frame(pandas: Any, rows: Rows, entity: str | None, metadata: dict[str, Any]
         if column.type_name == "timestamptz":
             stamps = pandas.to_datetime(pandas.Series(values, dtype="object"), utc=True)
             return stamps.dt.as_unit("us").dt.tz_convert(rows.zone)
+        if column.type_name == "bool":
+            return pandas.Series(values, dtype="boolean")  # NumPy's own has no NULL
         if column.type_name in _TEXT:
             return pandas.Series(values, dtype="str")
         return pandas.Series(values, dtype=None if values else "object")

@@ -40,3 +40,10 @@ def test_days_that_python_cannot_hold_are_missing_and_all_else_is_read(read):
     for rows in (read(query), read(query, to="arrow").to_pandas()):
         for name in ("day", "moment"):
             assert list(rows[name].notna()) == [False, False, False, False, True, False]
+
+
+def test_true_and_false_are_of_one_type_whatever_values_came(read):
+    values = "(true), (false)", "(true), (NULL)", "(NULL::bool), (NULL)"
+    for some in (*(f"VALUES {v}" for v in values), "SELECT true WHERE false"):
+        frame = read(f"SELECT b FROM ({some}) AS t (b)")
+        assert str(frame["b"].dtype) == "boolean"
