@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formataddr, getaddresses
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,7 +19,7 @@ from feature_store.text_format import fault
 
 PREFIX = "FEATURE_STORE_"
 
-# Loose on purpose, to keep out only what would break a header or a link.
+# Loose on purpose, to keep out only what would break a header or a link; see `_is_reached`.
 _ADDRESS = r"[^\s@,<>]+@[^\s@,<>]+"
 _PERSON = rf"(?:{_ADDRESS}|[^\r\n@,<>]*<{_ADDRESS}>)"
 _NAME = re.compile(r"\S+")
@@ -148,6 +151,8 @@ class Settings:
         _require("notify_conn_id", self.notify_conn_id, _NAME_OR_NONE, "a connection's name")
         _require("mail_to", self.mail_to, _ADDRESSES, "addresses separated by commas")
         _require("mail_from", self.mail_from, _SENDER, "one address")
+        _require_reached("mail_to", self.mail_to)
+        _require_reached("mail_from", self.mail_from)
         _require("links_base", self.links_base, _WEB, "an address that begins with https://")
 
 
@@ -197,6 +202,30 @@ def _airflow_home() -> Path:
 def _require(name: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
     if not pattern.fullmatch(value):
         raise BadInput(f"{PREFIX}{name.upper()} is {value!r}; expected {expected}.")
+
+
+def _require_reached(name: str, people: str) -> None:
+    for person in filter(None, people.split(",")):
+        if not _is_reached(person.strip()):
+            raise BadInput(
+                f"{PREFIX}{name.upper()} is {people!r}; no mail reaches {person.strip()!r}.",
+                next_step='Write an address of ASCII characters, or a name and <address>. Put "" '
+                "around a name with brackets or signs.",
+            )
+
+
+def _is_reached(person: str) -> bool:
+    """Whether a mail's header takes a text for the one address that a person sees in it."""
+    address = person.rpartition("<")[2].removesuffix(">")
+    pairs = getaddresses([person])
+    if not address.isascii() or [found for _, found in pairs] != [address]:
+        return False
+    for text in (person, formataddr(pairs[0])):
+        message = EmailMessage(SMTP)
+        message["To"] = text
+        if [found.addr_spec for found in message["To"].addresses] != [address]:
+            return False
+    return True
 
 
 def _require_cron(name: str, expression: str) -> None:

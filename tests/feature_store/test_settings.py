@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from inspect import cleandoc
 from pathlib import Path
@@ -223,6 +224,21 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
         ("FEATURE_STORE_NOTIFY_CONN_ID", "https://hooks.example.org/services/T B"),
         ("FEATURE_STORE_MAIL_TO", "a@example.org\nBcc: c@example.org"),
         ("FEATURE_STORE_MAIL_FROM", "a@example.org, b@example.org"),
+        *itertools.product(
+            ("FEATURE_STORE_MAIL_TO", "FEATURE_STORE_MAIL_FROM"),
+            (
+                "bjørn@finn.no",
+                "ops@bjørn.no",
+                "Ops [night] <ops@example.org>",
+                "Ann (dev <ann@example.org>",
+                "Ann; <ann@example.org>",
+                '"Ann <ann@example.org>',
+                "Ann\\ <ann@example.org>",
+                "(ann)@example.org",
+                "ann@example.",
+            ),
+        ),
+        ("FEATURE_STORE_MAIL_TO", "ann@example.org, Ann (dev <ann@example.org>"),
         ("FEATURE_STORE_LINKS_BASE", "javascript:alert(1)"),
         ("FEATURE_STORE_SMTP_CONN_ID", ""),
         ("FEATURE_STORE_CONN_ID", ""),
@@ -231,6 +247,16 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
 def test_what_would_break_a_mail_or_a_connection_is_refused_by_name(variable, text):
     with pytest.raises(BadInput, match=f"^{variable} is "):
         read_settings({variable: text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Bjørn <ann@example.org>", '"Ops [night]" <ops@example.org>', "A. B (x) <ann@[10.0.0.1]>"],
+)
+def test_an_address_that_mails_reach_is_taken_as_it_is_written(text):
+    assert read_settings({"FEATURE_STORE_MAIL_FROM": text}).mail_from == text
+    several = f"{text}, bo@example.org" if text else text
+    assert read_settings({"FEATURE_STORE_MAIL_TO": several}).mail_to == several
 
 
 _DOCUMENTED = [

@@ -82,7 +82,7 @@ def told_to_people(role: str) -> Iterator[None]:
 
 @contextmanager
 def bad_input(what: str) -> Iterator[None]:
-    """Turn what the server cannot read within it into `BadInput`: the caller's mistake.
+    """Turn what cannot be sent or read within it into `BadInput`: the caller's mistake.
 
     Raises:
         BadInput: it was.
@@ -91,6 +91,8 @@ def bad_input(what: str) -> Iterator[None]:
         yield
     except psycopg.DataError as error:
         raise BadInput(f"{what} cannot be used: {_words(error)}.") from error
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{what} cannot be used: it is not UTF-8, {error.reason}.") from error
 
 
 def _refusal(error: psycopg.Error) -> StoreError:

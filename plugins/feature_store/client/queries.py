@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from feature_store.client.certified_sets import ReadSet
+from feature_store.client.tables import is_held
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
@@ -60,7 +61,8 @@ def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, 
         return places
     if unknown := [column for column in columns if column not in places]:
         raise BadInput(
-            f"{' and '.join(s.name for s in sets)}has no feature called "
+            f"{' and '.join(s.name for s in sets)} {'has' if len(sets) == 1 else 'have'} "
+            f"no feature called "
             f"{', '.join(map(repr, unknown))}.",
             next_step="Name features of the contract. Entity, t0 and labels are always included.",
         )
@@ -68,7 +70,7 @@ def choose(sets: Sequence[ReadSet], columns: Sequence[str] | None) -> dict[str, 
 
 
 def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
-    """The query of the sets as certified now; for training, only rows with a known t0."""
+    """The query of the sets as certified now; for training, only rows with a t0 that is held."""
     first = wanted.sets[0]
     columns: list[sql.Composable] = []
     sources: list[sql.Composable] = [sql.SQL("{} AS s0").format(first.relation.identifier)]
@@ -81,7 +83,7 @@ def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
             sources.append(_join(other.relation.identifier, f"s{place}", first.entity))
         conditions += _conditions(wanted, entity, t0)
         if training:
-            conditions.append(sql.SQL("{} IS NOT NULL").format(t0))
+            conditions.append(is_held(t0))
     columns += _features(wanted)
     if wanted.labels and first.entity:
         places: dict[Name, str] = {}
@@ -108,7 +110,7 @@ def as_served(wanted: Wanted) -> sql.Composed:
     labels = [_of("s0", label.name) for label in first.labels] if wanted.labels else []
     conditions = [
         *_conditions(wanted, entity, t0),
-        sql.SQL("{} IS NOT NULL").format(t0),
+        is_held(t0),
         *([_in_time("s0")] if wanted.most_lag else []),
         *([_has_any(labels)] if wanted.labels else []),
     ]

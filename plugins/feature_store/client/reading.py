@@ -90,8 +90,10 @@ def read_features(
 
     Returns:
         The entity, ``t0`` and the features, ordered by entity. In pandas whole numbers are always
-        floats, with or without NULL. ``frame.attrs["feature_store"]``, or the metadata of Arrow's
-        schema, says which run certified each set.
+        floats, with or without NULL, and true or false is pandas' ``boolean``. An entity of type
+        numeric is text: a float would not tell two of them apart. Infinite days and moments, and
+        those outside the years 1 to 9999, are missing. ``frame.attrs["feature_store"]``, or the
+        metadata of Arrow's schema, says which run certified each set.
 
     Raises:
         BadInput: an argument cannot be used; pandas or pyarrow is not installed.
@@ -159,7 +161,7 @@ def read_training_set(  # noqa: PLR0913  # the most by name, and they have defau
         to: ``pandas`` or ``arrow``.
 
     Returns:
-        The entity, ``t0`` (never NULL), the features and the labels; else as `read_features`.
+        The entity, ``t0`` (never missing), the features and the labels; else as `read_features`.
 
     Raises:
         BadInput: as `read_features`; or a set has no feature log.
@@ -201,8 +203,8 @@ def _read(
         for s in wanted.sets
     }
     metadata = {"feature_sets": certified, "rows": "served" if served else "certified"}
-    rows = read_rows(connection, query, wanted.values, zone)
-    return make(rows, wanted.sets[0].entity, metadata)
+    entity = wanted.sets[0].entity
+    return make(read_rows(connection, query, wanted.values, zone, entity), entity, metadata)
 
 
 def _require_readable(connection: Connection, wanted: Wanted) -> None:

@@ -74,7 +74,7 @@ def set_for_now(connection: Connection, name: str, value: str) -> None:
 def _connect(conninfo: str, timeout: float) -> Connection:
     try:
         given = conninfo_to_dict(conninfo)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeEncodeError):
         # libpq quotes what it did not understand, which may be part of a password.
         raise BadInput(
             "The connection string cannot be read.",

@@ -23,7 +23,10 @@ METADATA = "feature_store"
 _ROWS = 20_000
 _WHOLE, _REAL = ("int2", "int4", "int8"), ("float4", "float8")
 _TEXT = ("text", "varchar")
-_AS_IT_IS = (*_WHOLE, *_REAL, *_TEXT, "bool", "timestamptz", "date")
+# Days in the time zone of the server's session; every zone is less than a day from another.
+_FIRST, _LAST = sql.SQL("'0001-01-02'"), sql.SQL("'9999-12-30'")
+_MOMENTS = ("timestamptz", "date")
+_AS_IT_IS = (*_WHOLE, *_REAL, *_TEXT, *_MOMENTS, "bool")
 
 
 @dataclass(frozen=True)
@@ -67,28 +70,47 @@ def maker_of(to: str) -> Table:
 
 
 def read_rows(
-    connection: Connection, query: sql.Composed, values: dict[str, Any], zone: str
+    connection: Connection,
+    query: sql.Composed,
+    values: dict[str, Any],
+    zone: str,
+    entity: str | None,
 ) -> Rows:
-    """Run a query whose rows are fetched in pieces. Columns of other types come as text."""
+    """Run a query whose rows are fetched in pieces. Columns of other types come as text.
+
+    So does an entity of type numeric: as a float, two entities could become one. Days and moments
+    that Python cannot hold come as NULL.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT q.* FROM ({}) AS q LIMIT 0").format(query), values)
-        columns = [_column(connection, c.name, c.type_code) for c in cursor.description or ()]
-    names = [
-        sql.SQL("q.{}::{} AS {}").format(
-            sql.Identifier(c.name), sql.SQL(c.type_name), sql.Identifier(c.name)
-        )
-        for c in columns
-    ]
-    typed = sql.SQL("SELECT {} FROM ({}) AS q").format(sql.SQL(", ").join(names), query)
+        columns = [
+            _column(connection, c.name, c.type_code, entity) for c in cursor.description or ()
+        ]
+    typed = sql.SQL("SELECT {} FROM ({}) AS q").format(
+        sql.SQL(", ").join(map(_typed, columns)), query
+    )
     return Rows(columns, _pieces(connection, typed, values), zone)
 
 
-def _column(connection: Connection, name: str, oid: int) -> Column:
+def _column(connection: Connection, name: str, oid: int, entity: str | None) -> Column:
     known = connection.adapters.types.get(oid)
     type_name = known.name if known else "text"
-    if type_name == "numeric":
+    if type_name == "numeric" and name != entity:
         return Column(name, "float8")
     return Column(name, type_name if type_name in _AS_IT_IS else "text")
+
+
+def is_held(moment: sql.Composable) -> sql.Composed:
+    """Whether Python can hold a day or moment: not NULL, not infinite, of the years 1 to 9999."""
+    return sql.SQL("{} BETWEEN {} AND {}").format(moment, _FIRST, _LAST)
+
+
+def _typed(column: Column) -> sql.Composed:
+    """A column as it is read. One row's far day would else keep all rows from every reader."""
+    value, name = sql.Identifier("q", column.name), sql.Identifier(column.name)
+    if column.type_name in _MOMENTS:
+        return sql.SQL("CASE WHEN {} THEN {} END AS {}").format(is_held(value), value, name)
+    return sql.SQL("{}::{} AS {}").format(value, sql.SQL(column.type_name), name)
 
 
 def _pieces(
@@ -113,6 +135,8 @@ def _frame(pandas: Any, rows: Rows, entity: str | None, metadata: dict[str, Any]
         if column.type_name == "timestamptz":
             stamps = pandas.to_datetime(pandas.Series(values, dtype="object"), utc=True)
             return stamps.dt.as_unit("us").dt.tz_convert(rows.zone)
+        if column.type_name == "bool":
+            return pandas.Series(values, dtype="boolean")  # NumPy's own has no NULL
         if column.type_name in _TEXT:
             return pandas.Series(values, dtype="str")
         return pandas.Series(values, dtype=None if values else "object")

@@ -6,7 +6,7 @@ The answer comes from ``store_freshness`` in the database (``sql/governance``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import psycopg
@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from feature_store.connection import Connection
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import BadInput, NotReady
+from feature_store.validation.far_dates import read_far_dates
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Freshness:
         feature_set: the active one.
         readable: whether ``require_certified`` lets its readers through now.
         problem: why not.
-        sources_until: the newest day of the sources; None if no refresh has recorded it yet.
+        sources_until: the newest day of the sources; None if no refresh has recorded it yet, or one
+            outside the years 1 to 9999.
     """
 
     ok: bool
@@ -75,6 +77,8 @@ def read_freshness(
     try:
         return tuple(_ask(connection, schema, max_age) for schema in profile.governed_schemas)
     except psycopg.DataError as error:
+        if error.sqlstate is None:  # not the server's: it took the age
+            raise
         raise BadInput(
             f"The age {max_age!r} cannot be used: {error.diag.message_primary}.",
             next_step="Give an interval such as '30 hours'.",
@@ -105,5 +109,6 @@ def _ask(connection: Connection, schema: str, max_age: str) -> Freshness:
         query = sql.SQL("SELECT * FROM {}(%s::interval)").format(
             sql.Identifier(schema, "store_freshness")
         )
+        read_far_dates(cursor.adapters)  # a store's witness may have recorded any day
         (row,) = cursor.execute(query, (max_age,))
-    return row
+    return row if isinstance(row.sources_until, date) else replace(row, sources_until=None)

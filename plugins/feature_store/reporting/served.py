@@ -18,6 +18,7 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.schema.feature_log import has_logs, log_of
 from feature_store.text_format import plural, text_table
+from feature_store.validation.far_dates import read_far_dates
 from feature_store.validation.skew import AGES, ALL
 
 # Of the latest run that compared: the newest run of all may have stopped before it came to that.
@@ -204,8 +205,11 @@ def _row(
     )
     try:
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+            read_far_dates(cursor.adapters)
             return cursor.execute(query, (entity,)).fetchone()
-    except psycopg.DataError:
+    except psycopg.DataError as error:
+        if error.sqlstate is None:  # not the server's: it took the entity
+            raise
         raise BadInput(f"{entity!r} is not a {column}: in {log} it is of type {kind}.") from None
 
 

@@ -1,7 +1,7 @@
 """Days that Python cannot hold: infinite ones, and those outside the years 1 to 9999.
 
-A row that breaks an expectation must be named, whatever its values. So a session that reads such
-rows gets these days as text.
+A row that breaks an expectation must be named, whatever its values; so must one that was served.
+So whoever reads such rows gets these days as text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from psycopg import DataError
+from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 
 from feature_store.connection import Connection
@@ -39,14 +40,19 @@ class _Timestamptz(TimestamptzLoader):
             return bytes(data).decode()
 
 
+def read_far_dates(adapters: AdaptersMap) -> None:
+    """Let a session, or one cursor, return days that Python cannot hold as text."""
+    adapters.register_loader("date", _Date)
+    adapters.register_loader("timestamp", _Timestamp)
+    adapters.register_loader("timestamptz", _Timestamptz)
+
+
 def reading_far_dates(connect: Callable[[], Connection]) -> Callable[[], Connection]:
     """Let a function's sessions return days that Python cannot hold as text."""
 
     def opened() -> Connection:
         connection = connect()
-        connection.adapters.register_loader("date", _Date)
-        connection.adapters.register_loader("timestamp", _Timestamp)
-        connection.adapters.register_loader("timestamptz", _Timestamptz)
+        read_far_dates(connection.adapters)
         return connection
 
     return opened

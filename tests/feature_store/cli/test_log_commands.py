@@ -159,6 +159,17 @@ def test_what_was_served_of_a_listing_stands_beside_today(run, nights):
     assert (code, f"{_LOG} has no listing_id -7." in err) == (2, True)
 
 
+@pytest.mark.parametrize("t0", ["infinity", "20260-01-01", "0044-03-15 BC"])
+def test_what_was_served_of_a_far_day_is_told_in_the_database_s_words(run, nights, t0):
+    listing = nights.database.value(f"SELECT max(listing_id) FROM {_LOG}")
+    day = nights.database.value(f"SELECT t0::text FROM {_LOG} WHERE listing_id = {listing}")
+    nights.database.run(f"UPDATE {_LOG} SET t0 = '{t0}' WHERE listing_id = {listing}")
+    code, out, err = run(OWNER, "served", _TOM, str(listing))
+    nights.database.run(f"UPDATE {_LOG} SET t0 = '{day}' WHERE listing_id = {listing}")
+    assert (code, err) == (0, "")
+    assert f"listing_id {listing}, served by run monday at " in out
+
+
 def test_an_altered_log_is_sealed_by_the_owner_with_a_name_and_a_reason(run, nights):
     refused = run(REFRESHER, "seal-log", _TOM, "--reason", "x")
     assert (refused[0], "permission denied" in refused[2]) == (1, True)

@@ -167,7 +167,7 @@ def test_a_training_set_is_what_was_served_beside_labels(reader, served, contrac
     assert list(served.index) == [row[0] for row in logged]
     assert list(served["sold_event"]) == [row[2] for row in logged]
     np.testing.assert_array_equal(served["ptv_final"], np.array([r[1] for r in logged], float))
-    assert str(served["sold_event"].dtype) == "bool"
+    assert str(served["sold_event"].dtype) == "boolean"
 
 
 def test_rebuilt_history_is_the_same_right_after_the_first_night(reader, served):
@@ -197,6 +197,23 @@ def test_a_row_without_t0_is_no_row_to_train_on(harmed, reader):
         rows = read_training_set(conninfo, TOM, most_lag=None, rebuilt=rebuilt, labels=False)
         assert rows["t0"].notna().all()
     assert len(rows) == len(read_features(reader, TOM)) - lost
+
+
+@pytest.mark.parametrize("t0", ["infinity", "20260-01-01", "0044-03-15 BC"])
+def test_a_row_of_a_far_day_keeps_no_other_row_from_readers(harmed, served, t0):
+    far = served.index[0]
+    conninfo = harmed(
+        f"UPDATE feature_log.{TOM} SET t0 = '{t0}' WHERE listing_id = {far}",
+        "DELETE FROM feature_store_audit.seal_log",
+        f"UPDATE feature_store_audit.feature_log SET t0_relation = 'feature_log.{TOM}', "
+        f"t0_column = 't0' WHERE feature_set = '{TOM}'",
+    )
+    whole = read_features(conninfo, TOM)
+    assert pd.isna(whole["t0"][far])
+    assert whole["t0"].notna().sum() > 200
+    for rebuilt in (False, True):
+        rows = read_training_set(conninfo, TOM, most_lag=None, rebuilt=rebuilt)
+        assert list(rows.index) == list(served.index[1:])
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])
@@ -304,9 +321,19 @@ def test_a_feature_that_the_relation_lost_is_drift_and_no_error_of_sql(harmed):
             "There is no feature set called 'tom'.*\nNext: Use one of ",
         ),
         ({"feature_sets": []}, "expected a name, or several"),
-        ({"columns": ["prise"]}, "has no feature called 'prise'"),
-        ({"columns": ["edited_date"]}, "has no feature called 'edited_date'"),
+        ({"columns": ["prise"]}, f"{TOM} has no feature called 'prise'"),
+        ({"columns": ["edited_date"]}, f"{TOM} has no feature called 'edited_date'"),
+        (
+            {"feature_sets": BOTH, "columns": ["prise"]},
+            f"{TOM} and {DEVICE} have no feature called 'prise'",
+        ),
         ({"ids": "300000110"}, "expected several"),
+        ({"ids": ["\ud800"]}, "ids cannot be used: .* surrogates not allowed"),
+        ({"ids": ["\0"]}, "ids cannot be used: .* NUL"),
+        ({"feature_sets": ["\ud800"]}, r"There is no feature set called '\\ud800'"),
+        ({"columns": ["\ud800"]}, r"has no feature called '\\ud800'"),
+        ({"max_age": "\ud800"}, r"max_age '\\ud800' cannot be used: .* surrogates not allowed"),
+        ({"conninfo": "host=\ud800"}, "The connection string cannot be read"),
         ({"ids": ["x"]}, "ids cannot be used: invalid input syntax for type bigint"),
         ({"max_age": "soon"}, "max_age 'soon' cannot be used"),
         ({"max_age": "-1 hours"}, "max_age is -01:00:00"),
@@ -320,9 +347,13 @@ def test_bad_input_is_one_clear_error(reader, arguments, words):
         read_features(**{"conninfo": reader, "feature_sets": TOM} | arguments)
 
 
-@pytest.mark.parametrize("given", [{"since": "2026-13-01"}, {"until": "x"}, {"most_lag": "x"}])
+@pytest.mark.parametrize(
+    "given", [{"since": "2026-13-01"}, {"until": "x"}, {"most_lag": "x"}, {"since": "\ud800x"}]
+)
 def test_a_range_that_is_none_is_one_clear_error(reader, given):
-    with pytest.raises(BadInput, match=f"{next(iter(given))} cannot be used: .*x|2026-13-01"):
+    with pytest.raises(
+        BadInput, match=f"{next(iter(given))} cannot be used: .*(x|2026-13-01|surrogates)"
+    ):
         read_training_set(reader, TOM, **given)
 
 

@@ -11,6 +11,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable
+from http.client import InvalidURL
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
@@ -124,6 +125,11 @@ def _webhook(connection: Connection, text: str) -> Callable[[], None]:
                 raise
             # Nothing was sent. The address is left out: it may be the secret.
             raise Refused(f"it cannot be reached: {error.reason}") from None
+        except (InvalidURL, ValueError):
+            # Raised before anything is sent. The words are left out: they quote address or token.
+            raise Refused(
+                "its host, endpoint or password has characters that no request can carry"
+            ) from None
 
     return send
 

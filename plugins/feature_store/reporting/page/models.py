@@ -192,6 +192,7 @@ class Nights(Plain):
 
     zone: str
     since: date
+    until: date = Field(description="The newest day that a run answers for; at least since.")
     runs: list[RunLine] = Field(description="Oldest first.")
     relations: list[RelationNights]
     findings: list[FindingLine] = Field(description="Found in this span, open or closed.")

@@ -36,10 +36,13 @@ def read_nights(connection: Connection, settings: Settings, files: Files, days: 
     """
     require_store(connection)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    runs = latest_runs(connection, None, since=since)[::-1]
     return Nights(
         zone=settings.zone,
         since=since,
-        runs=latest_runs(connection, None, since=since)[::-1],
+        # A backfill's runs come last, and answer for older days.
+        until=max([since, *(run.as_of_day for run in runs)]),
+        runs=runs,
         relations=_relations(connection, files, since),
         findings=findings_since(connection, since),
     )

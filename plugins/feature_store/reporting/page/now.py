@@ -144,9 +144,11 @@ def _answered_for(connection: Connection, since: datetime) -> date | None:
 def _sources_until(connection: Connection, fact: str) -> date | None:
     until: date | None = one_value(
         connection,
-        "SELECT max((f.sample -> 0 ->> 'day')::date) FROM feature_store_audit.fact AS f "
+        "SELECT max(d.day) FROM feature_store_audit.fact AS f "
         "INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id "
-        "WHERE f.fact = %s",
+        "CROSS JOIN LATERAL (SELECT (f.sample -> 0 ->> 'day')::date AS day) AS d "
+        # As `read_freshness`: a far day is none.
+        "WHERE f.fact = %s AND d.day BETWEEN '0001-01-01' AND '9999-12-31'",
         (fact,),
     )
     return until

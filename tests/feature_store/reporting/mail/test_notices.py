@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -184,6 +185,30 @@ def test_where_nobody_listens_the_run_fails_as_it_would(db: Any, use: Any, caplo
     assert "could not be sent through the Airflow connection 'team'" in line
     assert "it cannot be reached" in line
     assert db.rows("SELECT sent FROM feature_store_audit.mail") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"extra": {"endpoint": f"/{SECRET} x"}},
+        {"extra": {"endpoint": f"/{SECRET}/ø"}},
+        {"password": f"{TOKEN}\n"},
+        {"password": f"{TOKEN}→"},
+        {"host": "http://team..example.org", "port": None},
+        {"host": "http://team.example.org:x", "port": None},
+    ],
+)
+def test_what_no_request_can_carry_was_not_sent_and_is_tried_again(
+    db: Any, use: Any, monkeypatch: Any, caplog: Any, odd: Any
+) -> None:
+    receiver = use()
+    connection = json.loads(os.environ["AIRFLOW_CONN_TEAM"]) | odd
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM", json.dumps(connection))
+    give_verdict()
+    assert recorded(db) == [("failure notice", 1, False)]
+    assert "characters that no request can carry" in caplog.text
+    assert "s3cr3t" not in caplog.text
+    assert receiver.taken == []
 
 
 @pytest.mark.parametrize(

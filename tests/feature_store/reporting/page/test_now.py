@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from feature_store.reporting.freshness import read_freshness
 from feature_store.reporting.page.models import RelationState, Standing
 from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.schedule import due
@@ -330,6 +331,19 @@ def test_that_nothing_new_comes_in_is_amber_and_names_the_newest_listing(shown, 
     assert told is standing
     assert (f"their newest day is {newest}" in words) == (standing is Standing.STALE)
     assert shown.database.value("SELECT sources_until FROM ml.store_freshness('1 day')") == newest
+
+
+@pytest.mark.parametrize("day", ["infinity", "20260-01-01", "0044-03-15 BC"])
+def test_a_far_day_of_the_sources_is_no_error_of_whoever_asks(shown, day):
+    shown.passed("night")
+    shown.database.run(
+        "INSERT INTO feature_store_audit.fact (refresh_id, fact, n, sample) "
+        f"SELECT refresh_id, 'listings of the newest day', 3, '[{{\"day\": \"{day}\"}}]' "
+        f"FROM feature_store_audit.latest_refresh WHERE relation = '{A}'"
+    )
+    assert _verdict(shown)[0] is Standing.CERTIFIED
+    found = read_freshness(shown.database.connection, "30 hours", shown.files.profile)
+    assert [(one.ok, one.sources_until) for one in found] == [(True, None)] * 2
 
 
 class TestARelation:

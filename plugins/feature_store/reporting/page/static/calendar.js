@@ -14,9 +14,8 @@ const SIGNS = { good: '', warn: '!', bad: '×', info: '…' };
 export function calendar(nights, signal) {
   if (!nights.runs.length) return el('p', { class: 'soft' }, 'No run in this span, so no night to show.');
   const days = byDay(nights.runs);
-  const last = nights.runs.at(-1).as_of_day;
-  const years = yearsOf(nights.since, last);
-  const summary = words(nights.runs, nights.since, last);
+  const years = yearsOf(nights.since, nights.until);
+  const summary = words(nights.runs, nights.since, nights.until);
   return [
     el('p', { class: 'soft' }, 'Each night by its latest run; choose one to open it. ', legend()),
     el('div', { class: 'calendars' }, years.map(([from, to]) => oneYear(from, to, days, signal))),

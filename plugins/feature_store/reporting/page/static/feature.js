@@ -4,7 +4,7 @@ import { read } from './api.js';
 import { chart, tooltip } from './charts.js';
 import { exceptionList } from './contracts.js';
 import { el } from './dom.js';
-import { count, percent, stamp, useZone } from './format.js';
+import { count, percent, plural, stamp, useZone } from './format.js';
 import { lineageGraph } from './lineage.js';
 import { facts, runLink, section, tableInstead } from './parts.js';
 import { profileSections } from './profile.js';
@@ -50,10 +50,11 @@ export async function show({ set, name }, signal) {
 function nullShare(feature, nulls, signal) {
   if (!nulls.length) return el('p', { class: 'soft' }, 'No run has counted them yet.');
   const points = nulls.filter((n) => n.rows > 0).map((n) => [Date.parse(n.prepared_at), n.nulls / n.rows, n]);
+  if (!points.length) return el('p', { class: 'soft' }, `${plural(nulls.length, 'run')} counted, and the set had no rows: there is no share.`);
   const shares = points.map(([, share]) => share);
   const most = Math.max(...shares, 0);
   const ceiling = CEILINGS.find((c) => most <= c * 0.98) ?? 1;
-  const summary = `${percent(shares.at(-1) ?? 0)} of the rows have no ${feature.name} in the latest run. Over ${count(points.length)} runs: at least ${percent(Math.min(...shares))}, at most ${percent(most)}.`;
+  const summary = `${percent(shares.at(-1))} of the rows have no ${feature.name} in the latest run${nulls.at(-1).rows ? '' : ' that found any'}. Over ${plural(points.length, 'run')}: at least ${percent(Math.min(...shares))}, at most ${percent(most)}.`;
   return [
     el('p', {}, summary),
     el('p', { class: 'soft' }, `The axis goes up to ${ceiling * 100} %.`),

@@ -29,11 +29,11 @@ export async function show(_, signal, again) {
   ];
 }
 
-function sentence({ runs, findings, since }) {
+function sentence({ runs, findings, since, until }) {
   if (!runs.length) return `No run since ${since}.`;
   const failed = runs.filter((run) => run.verdict === 'failed').length;
   const warned = runs.filter((run) => run.verdict === 'passed' && run.warnings > 0).length;
-  const days = dayNumber(runs.at(-1).as_of_day) - dayNumber(since) + 1;
+  const days = dayNumber(until) - dayNumber(since) + 1;
   const leaks = findings.filter((f) => f.kind === 'leak').length;
   const parts = [
     `${plural(runs.length, 'run')} in ${plural(days, 'night')}: ${failed || 'none'} failed, ${warned || 'none'} with a warning`,

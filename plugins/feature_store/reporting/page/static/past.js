@@ -55,8 +55,8 @@ function layersOf(relations, moves) {
   return [...new Map([...quiet, ...moving])].sort((a, b) => a[1] - b[1]).map(([name]) => name);
 }
 
-function field({ relations, runs, since }, moves, chosen, signal) {
-  const days = [...moves.map((f) => f.day), ...moves.map((f) => f.found_at.slice(0, 10)), ...runs.slice(-1).map((run) => run.as_of_day)];
+function field({ relations, since, until }, moves, chosen, signal) {
+  const days = [...moves.map((f) => f.day), ...moves.map((f) => f.found_at.slice(0, 10)), until];
   const layers = layersOf(relations, moves);
   const first = Math.min(...days.map(dayNumber), dayNumber(since));
   const last = Math.max(...days.map(dayNumber));

@@ -1,0 +1,27 @@
+"""The store over time, as the page shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from feature_store.reporting.page.nights import read_nights
+from tests.feature_store.refresh.certified import CertifiedNights
+
+_TODAY = datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize(
+    ("ages", "until"), [([], 90), ([1, 0], 0), ([1, 40], 1), ([0, 40, 39], 0), ([400], 90)]
+)
+def test_it_ends_with_the_newest_day_whichever_run_came_last(
+    scratch, store_files, settings, files, ages, until
+):
+    """A backfill's runs come after those of newer days."""
+    nights = CertifiedNights(scratch, store_files, settings)
+    for number, age in enumerate(ages):
+        nights.begin(f"run {number}", str(_TODAY - timedelta(days=age)))
+        scratch.run("UPDATE feature_store_audit.lease SET dag_id = NULL, run_id = NULL")
+    shown = read_nights(scratch.connection, settings, files, 90)
+    assert shown.until == _TODAY - timedelta(days=until)
