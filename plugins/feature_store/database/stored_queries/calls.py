@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from feature_store.database.stored_queries.node_tree import Node, Value, walk
+from feature_store.database.stored_queries.row_order import unsaid_orders
 
 FIRST_OF_USERS = 16384
 
@@ -171,6 +172,8 @@ def calls(tree: Value) -> Iterator[Call]:
         for node in nodes:
             for kind, oid, words in _of(node, id(node) in unread):
                 yield Call(kind, oid, words, columns)
+    for words in unsaid_orders(tree):
+        yield Call(CallKind.NOTHING, 0, words)
 
 
 def _by_output_column(tree: Value) -> Iterator[tuple[tuple[str, ...], Value]]:

@@ -106,6 +106,40 @@ _DISGUISES = {
         "jsonb_object_agg_transfn(",
     ),
     "a file of the server": ("pg_read_file('x') = l.title", "pg_read_file("),
+    "any number": (
+        "l.listing_id = (SELECT max(x.n) FROM "
+        f"(SELECT row_number() OVER () AS n FROM {LISTINGS}) AS x)",
+        "row_number without ORDER BY",
+    ),
+    "any neighbour": (
+        "l.price > (SELECT max(x.p) FROM "
+        "(SELECT lag(a.price) OVER (PARTITION BY a.generation) AS p "
+        f"FROM {LISTINGS} AS a) AS x)",
+        "lag without ORDER BY",
+    ),
+    "any rows before": (
+        "l.price > (SELECT max(x.p) FROM (SELECT sum(a.price) OVER (ROWS 3 PRECEDING) AS p "
+        f"FROM {LISTINGS} AS a) AS x)",
+        "a window of ROWS without ORDER BY",
+    ),
+    "texts in any order": (
+        f"l.title = (SELECT string_agg(x.title, ',') FROM {LISTINGS} AS x)",
+        "string_agg without ORDER BY",
+    ),
+    "any row": (
+        f"l.price = (SELECT x.price FROM {LISTINGS} AS x LIMIT 1)",
+        "LIMIT or OFFSET without ORDER BY, which takes any rows",
+    ),
+    "all but any row": (
+        f"l.price IN (SELECT x.price FROM {LISTINGS} AS x OFFSET 1)",
+        "LIMIT or OFFSET without ORDER BY",
+    ),
+    "any row of each": (
+        "l.price IN (SELECT y.price FROM "
+        f"(SELECT DISTINCT ON (x.listing_id) x.price FROM {LISTINGS} AS x "
+        "ORDER BY x.listing_id) AS y)",
+        "DISTINCT ON without ORDER BY of another column",
+    ),
     "a query in a text": (
         "query_to_xml('SELECT now()', TRUE, TRUE, '')::text = l.title",
         "query_to_xml(",
@@ -142,6 +176,31 @@ _HARMLESS = {
         "AND log(l.price) > 0 "
         "AND l.price IS DISTINCT FROM 1 AND l.price = ANY (ARRAY[1, 2]) AND l.title ~ 'x'",
         "",
+    ),
+    "an order that is said": (
+        "x.n = 1",
+        "(SELECT row_number() OVER (ORDER BY a.listing_id) AS n, lag(a.title) OVER w AS t, "
+        "sum(a.price) OVER (w ROWS 3 PRECEDING) AS s, rank() OVER () AS r, count(*) OVER () AS c "
+        f"FROM {LISTINGS} AS a WINDOW w AS (ORDER BY a.listing_id)",
+    ),
+    "an order that is said below": (
+        "x.t = 'x'",
+        "(SELECT string_agg(a.title, ',') AS t, string_agg(DISTINCT a.title, ',') AS u "
+        f"FROM (SELECT title FROM {LISTINGS} ORDER BY title) AS a",
+    ),
+    "rows of which all are alike": (
+        f"EXISTS (SELECT a.price FROM {LISTINGS} AS a LIMIT 1) AND x.one = 1",
+        f"(SELECT 1 AS one FROM {LISTINGS} AS a LIMIT 1",
+    ),
+    "a limit that takes nothing away": (
+        "x.price = 1",
+        f"(SELECT a.price, (SELECT max(b.price) FROM {LISTINGS} AS b LIMIT 1) "
+        f"FROM {LISTINGS} AS a LIMIT ALL OFFSET 0",
+    ),
+    "the first of each": (
+        "x.price = 1",
+        f"(SELECT DISTINCT ON (a.listing_id) a.price FROM {LISTINGS} AS a "
+        "ORDER BY a.listing_id, a.edited_date",
     ),
 }
 
