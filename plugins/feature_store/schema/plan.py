@@ -177,6 +177,8 @@ def make_plan(
         replacement = plan_replacement(connection, store, named, created)
     orphans = without_file(connection, [thing.label for thing in things])
     suites, suites_gone = suite_changes(connection, include_dir)
+    contracts = contract_effects(connection, include_dir, replacement, stamps)
+    told = {*stamps, *(effect.name for effect in contracts)}
     return Plan(
         carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
         schemas=_missing_schemas(connection, store.profile.governed_schemas),
@@ -186,7 +188,7 @@ def make_plan(
         adopts=tuple(c for c in rest if c.state is State.ADOPTABLE),
         replaces=tuple(relations[label].thing for label in named),
         replacement=replacement,
-        contracts=contract_effects(connection, include_dir, replacement, stamps),
+        contracts=contracts,
         reviews=reviews_on(connection, named),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
@@ -195,7 +197,7 @@ def make_plan(
         without_file=orphans,
         removal=plan_removal(connection, store, include_dir, orphans, drop, named),
         unstamped=unstamped(connection, store, include_dir),
-        logs=_logs(connection, include_dir),
+        logs=_logs(connection, include_dir, told),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),
@@ -205,12 +207,14 @@ def make_plan(
     )
 
 
-def _logs(connection: Connection, include_dir: Path) -> tuple[str, ...]:
+def _logs(connection: Connection, include_dir: Path, told: Collection[str]) -> tuple[str, ...]:
+    """What is wrong with the logs, besides those of sets that a plan stamps or tells to stamp."""
     if not has_logs(connection):
         return ()
+    sets = [one for one in read_feature_sets(include_dir) if one.name not in told]
     try:
         with connection.transaction():
-            return tuple(log_problems(connection, read_feature_sets(include_dir), only=True))
+            return tuple(log_problems(connection, sets, only=True))
     except psycopg.errors.InsufficientPrivilege:
         return ()  # a run names what its role may not read
 

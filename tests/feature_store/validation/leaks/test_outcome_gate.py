@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from feature_store.validation.leaks.gate_context import EXCEPTIONS, FAILURE, OUTCOMES, TIME_OF_QUERY
 from tests.feature_store.validation.leaks.variants import (
     LISTINGS,
+    RULES,
     SPAM,
     flag_by,
     found,
@@ -290,6 +293,13 @@ def test_the_embargo_is_proven_for_declared_columns_and_no_other_may_use_the_sal
     assert _outcomes(found(scratch, store_files)) == [
         (E, "hint", f"ml.sold_prices_v1_mv.sold_price → {E}.hint")
     ]
+
+
+def test_a_column_that_is_named_has_its_own_readers_whatever_stands_first(scratch, store_files):
+    """E may read the sales, but not whose they are."""
+    _enrich(scratch, store_files, "", f"(SELECT max(d.listing_id) FROM {D1} AS d)")
+    for rules in (RULES, replace(RULES, outcomes=RULES.outcomes[::-1])):
+        assert "listing_id" in _columns(found(scratch, store_files, rules))
 
 
 @pytest.mark.parametrize("sales", [D1, D3])
