@@ -31,6 +31,8 @@ from feature_store.validation.leaks.query_shape import (
 Column = tuple[int, int]
 Columns = frozenset[Column]
 NOTHING: Columns = frozenset()
+# Not a column, but that the relation has rows, whatever is in them.
+ROWS = -8
 
 # Sets of columns start at the lowest system column, so bit 8 is column 1.
 _FIRST_BIT = 7
@@ -232,7 +234,13 @@ class Query(Scope):
         kind = table.number("rtekind")
         if kind in (_SUBQUERY, _CTE):
             return self._inner(table).rows if often else self._inner(table).presence
-        return NOTHING if kind in (_RELATION, _JOIN, _GROUP) else self._made(table)
+        if kind == _RELATION:
+            return self.has_rows(table.number("relid"))
+        return NOTHING if kind in (_JOIN, _GROUP) else self._made(table)
+
+    def has_rows(self, relation: int) -> Columns:
+        """That a relation has rows."""
+        return frozenset({(relation, ROWS)})
 
     def entry_column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of its tables, however its row was found."""

@@ -39,6 +39,10 @@ class _Values(Query):
         """The scope of a query inside this one."""
         return _Values(node, (*self.outer, self))
 
+    def has_rows(self, relation: int) -> Columns:  # noqa: ARG002  # it is a value of none
+        """Nothing: only columns are shown."""
+        return NOTHING
+
     def column(self, table: int, number: int) -> Columns:
         """What the value of a column of one of its tables is made of."""
         return self.entry_column(table, number)
