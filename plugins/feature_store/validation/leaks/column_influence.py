@@ -62,7 +62,7 @@ class Scope:
         return NOTHING
 
     @property
-    def order(self) -> Columns:
+    def arrival(self) -> Columns:
         """What decides the order in which an aggregate gets its rows, if it has none of its own."""
         return NOTHING
 
@@ -90,9 +90,9 @@ class Scope:
         found = NOTHING.union(*(self.influences(part) for part in value.fields.values()))
         if value.tag == "AGGREF":
             scope = self.up(value.number("agglevelsup"))
-            found |= scope.inputs | scope.order
+            found |= scope.inputs | scope.arrival
         if value.tag == "WINDOWFUNC":
-            found |= self.inputs | self.order | self.window
+            found |= self.inputs | self.arrival | self.window
         return found
 
     def inside(self, node: Node) -> Query:
@@ -102,17 +102,6 @@ class Scope:
     def up(self, levels: int) -> Scope:
         """The scope so many levels further out."""
         return self.outer[-levels] if levels else self
-
-
-class Row(Scope):
-    """One row of a table, as policies and generated columns see it."""
-
-    def __init__(self, relation: int) -> None:
-        self._relation = relation
-
-    def column(self, table: int, number: int) -> Columns:  # noqa: ARG002  # there is one table
-        """The column itself."""
-        return frozenset({(self._relation, number)})
 
 
 class _Everything:
@@ -199,11 +188,15 @@ class Query(Scope):
         return found.union(*(self._rows_of(table, often=True) for table in self._tables))
 
     @cached_property
-    def order(self) -> Columns:
-        """What decides the order of its rows: its own sorting, or that of a subquery."""
+    def arrival(self) -> Columns:
+        """What decides the order in which it gets its rows: that of its subqueries."""
         inner = [t for t in self._tables if t.number("rtekind") in (_SUBQUERY, _CTE)]
-        sorted_below = NOTHING.union(*(self._inner(table).order for table in inner))
-        return self._keys(self.node.nodes("sortClause")) | self.window | sorted_below
+        return NOTHING.union(*(self._inner(table).order for table in inner))
+
+    @cached_property
+    def order(self) -> Columns:
+        """What decides the order of its own rows."""
+        return self._keys(self.node.nodes("sortClause")) | self.window | self.arrival
 
     @cached_property
     def window(self) -> Columns:

@@ -12,7 +12,8 @@ from functools import cached_property
 
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.node_tree import Node, Value
-from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query, Row
+from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query
+from feature_store.validation.leaks.relation_influence import Row
 
 _EXISTS = 0  # SubLinkType of PostgreSQL 15 to 18
 

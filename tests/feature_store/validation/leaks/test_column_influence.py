@@ -61,6 +61,8 @@ _SILENT = {
     f"LEFT JOIN (ml.listing AS y LEFT JOIN {_SOLD} AS z USING (id)) ON l.city = y.city",
     "a sum, which always has a row": f"SELECT y.one AS x FROM {_L} "
     f"LEFT JOIN (SELECT 1 AS one, sum(s.hours) FROM {_S}) AS y ON TRUE",
+    "a sum that is sorted afterwards": f"SELECT count(*) AS x FROM {_S} GROUP BY s.city "
+    "ORDER BY max(s.hours), count(*), row_number() OVER (ORDER BY s.city)",
     "another join": f"SELECT y.city AS x FROM {_L} LEFT JOIN ml.listing AS y ON l.city = y.city "
     f"LEFT JOIN {_S} ON l.id = s.id AND s.hours < 9",
 }
