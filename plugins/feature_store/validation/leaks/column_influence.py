@@ -31,6 +31,8 @@ from feature_store.validation.leaks.query_shape import (
 Column = tuple[int, int]
 Columns = frozenset[Column]
 NOTHING: Columns = frozenset()
+# Not a column, but that the relation has rows, whatever is in them.
+ROWS = -8
 
 # Sets of columns start at the lowest system column, so bit 8 is column 1.
 _FIRST_BIT = 7
@@ -60,7 +62,7 @@ class Scope:
         return NOTHING
 
     @property
-    def order(self) -> Columns:
+    def arrival(self) -> Columns:
         """What decides the order in which an aggregate gets its rows, if it has none of its own."""
         return NOTHING
 
@@ -88,9 +90,9 @@ class Scope:
         found = NOTHING.union(*(self.influences(part) for part in value.fields.values()))
         if value.tag == "AGGREF":
             scope = self.up(value.number("agglevelsup"))
-            found |= scope.inputs | scope.order
+            found |= scope.inputs | scope.arrival
         if value.tag == "WINDOWFUNC":
-            found |= self.inputs | self.order | self.window
+            found |= self.inputs | self.arrival | self.window
         return found
 
     def inside(self, node: Node) -> Query:
@@ -100,17 +102,6 @@ class Scope:
     def up(self, levels: int) -> Scope:
         """The scope so many levels further out."""
         return self.outer[-levels] if levels else self
-
-
-class Row(Scope):
-    """One row of a table, as policies and generated columns see it."""
-
-    def __init__(self, relation: int) -> None:
-        self._relation = relation
-
-    def column(self, table: int, number: int) -> Columns:  # noqa: ARG002  # there is one table
-        """The column itself."""
-        return frozenset({(self._relation, number)})
 
 
 class _Everything:
@@ -197,11 +188,15 @@ class Query(Scope):
         return found.union(*(self._rows_of(table, often=True) for table in self._tables))
 
     @cached_property
-    def order(self) -> Columns:
-        """What decides the order of its rows: its own sorting, or that of a subquery."""
+    def arrival(self) -> Columns:
+        """What decides the order in which it gets its rows: that of its subqueries."""
         inner = [t for t in self._tables if t.number("rtekind") in (_SUBQUERY, _CTE)]
-        sorted_below = NOTHING.union(*(self._inner(table).order for table in inner))
-        return self._keys(self.node.nodes("sortClause")) | self.window | sorted_below
+        return NOTHING.union(*(self._inner(table).order for table in inner))
+
+    @cached_property
+    def order(self) -> Columns:
+        """What decides the order of its own rows."""
+        return self._keys(self.node.nodes("sortClause")) | self.window | self.arrival
 
     @cached_property
     def window(self) -> Columns:
@@ -232,7 +227,13 @@ class Query(Scope):
         kind = table.number("rtekind")
         if kind in (_SUBQUERY, _CTE):
             return self._inner(table).rows if often else self._inner(table).presence
-        return NOTHING if kind in (_RELATION, _JOIN, _GROUP) else self._made(table)
+        if kind == _RELATION:
+            return self.has_rows(table.number("relid"))
+        return NOTHING if kind in (_JOIN, _GROUP) else self._made(table)
+
+    def has_rows(self, relation: int) -> Columns:
+        """That a relation has rows."""
+        return frozenset({(relation, ROWS)})
 
     def entry_column(self, table: int, number: int) -> Columns:
         """What reaches a column of one of its tables, however its row was found."""

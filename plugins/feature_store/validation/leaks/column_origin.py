@@ -12,7 +12,8 @@ from functools import cached_property
 
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.node_tree import Node, Value
-from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query, Row
+from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query
+from feature_store.validation.leaks.relation_influence import Row
 
 _EXISTS = 0  # SubLinkType of PostgreSQL 15 to 18
 
@@ -38,6 +39,10 @@ class _Values(Query):
     def inside(self, node: Node) -> Query:
         """The scope of a query inside this one."""
         return _Values(node, (*self.outer, self))
+
+    def has_rows(self, relation: int) -> Columns:  # noqa: ARG002  # it is a value of none
+        """Nothing: only columns are shown."""
+        return NOTHING
 
     def column(self, table: int, number: int) -> Columns:
         """What the value of a column of one of its tables is made of."""

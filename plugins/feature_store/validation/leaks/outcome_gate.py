@@ -8,7 +8,7 @@ from functools import cached_property
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.declarations.leak_rules import EVERY_COLUMN, Outcome
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column, Columns
+from feature_store.validation.leaks.column_influence import ROWS, Column, Columns
 from feature_store.validation.leaks.gate_context import OUTCOMES, GateContext, LeakFinding
 
 # An outcome (its place in the rules, and its column), and its path, starting with itself.
@@ -50,9 +50,9 @@ class _Tracer:
     def _unlawful(self, member: Member) -> _Carried:
         """The outcomes that a relation reads without being declared."""
         reads = self._context.lineage[member.oid].reads
-        looked_at = {oid for oid, _ in reads}
+        looked_at = {oid for oid, number in reads if number != ROWS}
         # For some relations even the number of rows must not be known.
-        whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._is_closed(oid)}
+        whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._closed_by(oid)}
         return {
             key: way
             for key, way in self._through(reads | whole).items()
@@ -63,7 +63,8 @@ class _Tracer:
         """A declared reader may put an outcome only into its declared columns."""
         for number, influences in sorted(self._context.lineage[member.oid].columns.items()):
             column = member.columns.get(number, str(number))
-            for key, way in self._through(influences).items():
+            carried = self._through(influences)
+            for key, way in (self._counted(influences, carried) | carried).items():
                 lawful = self._outcome(key).read_by.get(member.name)
                 below = any(oid in self._context.nameable for oid, _ in way[1:])
                 if lawful is not None and column not in lawful and not below:
@@ -73,6 +74,16 @@ class _Tracer:
                     )
                     path = (*map(self._context.label, way), f"{member.name}.{column}")
                     yield self._context.finding(OUTCOMES, member, words, column=column, path=path)
+
+    def _counted(self, columns: Columns, carried: _Carried) -> _Carried:
+        """The closed relations of which only the rows are counted."""
+        known = {place for place, _ in carried}
+        return {
+            (place, EVERY_COLUMN): ((oid, 0),)
+            for oid, number in sorted(columns)
+            for place in (self._closed_by(oid) if number == ROWS else ())
+            if place not in known
+        }
 
     def _of_source(self, member: Member) -> Iterator[LeakFinding]:
         """A source may have outcomes, but must not choose its rows by one."""
@@ -143,9 +154,10 @@ class _Tracer:
                     found.setdefault(below, []).append(oid)
         return found
 
-    def _is_closed(self, oid: int) -> bool:
+    def _closed_by(self, oid: int) -> list[int]:
+        """The rules, by place, that close a relation: even how many rows it has is an outcome."""
         places = self._places.get(self._context.member(oid).name, ())
-        return any(EVERY_COLUMN in self._context.rules.outcomes[p].columns for p in places)
+        return [p for p in places if EVERY_COLUMN in self._context.rules.outcomes[p].columns]
 
     def _outcome(self, key: _Key) -> Outcome:
         return self._context.rules.outcomes[key[0]]

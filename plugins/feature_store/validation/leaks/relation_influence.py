@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.node_tree import Node
-from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query, Row, selected
+from feature_store.validation.leaks.column_influence import NOTHING, Columns, Query, Scope, selected
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,17 @@ class Lineage:
     columns: dict[int, Columns]
     rows: Columns
     reads: Columns
+
+
+class Row(Scope):
+    """One row of a table, as policies and generated columns see it."""
+
+    def __init__(self, relation: int) -> None:
+        self._relation = relation
+
+    def column(self, table: int, number: int) -> Columns:  # noqa: ARG002  # there is one table
+        """The column itself."""
+        return frozenset({(self._relation, number)})
 
 
 def trace(member: Member) -> Lineage:

@@ -16,7 +16,7 @@ from tests.feature_store.validation.leaks.variants import (
     make_source_a_view,
     remake,
 )
-from tests.relations import D1, D3, E_CLEAN, F1, F3, A, B, E
+from tests.relations import D1, D3, E_CLEAN, F1, F3, A, B, C, E
 
 _SOURCE = "iPhone.iphone_listings"
 _OUTCOMES = ("sold_date", "sold_price", "real_sold_price", "last_seen", "status")
@@ -277,6 +277,27 @@ def test_a_declared_reader_may_tell_of_an_outcome_in_no_other_column(scratch, st
         ("f.title_length,", "f.title_length + 0 * coalesce(late.one, 0) AS title_length,"),
     )
     assert (E, "title_length", f"{D1}.sold_day → {E}.title_length") in _outcomes(
+        found(scratch, store_files)
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        f"(SELECT count(*) FROM {B})",
+        f"(SELECT 1 FROM {B} AS b LIMIT 1)",
+        f"(SELECT x.one FROM (SELECT 1) AS y LEFT JOIN (SELECT 1 AS one FROM {B}) AS x ON TRUE "
+        "LIMIT 1)",
+    ],
+    ids=["a count", "a row", "a row that is looked up"],
+)
+def test_a_declared_reader_may_not_tell_elsewhere_even_how_many_there_are(
+    scratch, store_files, told
+):
+    remake(
+        scratch, store_files, C, ("f.title_length,", f"f.title_length + {told} AS title_length,")
+    )
+    assert (C, "title_length", f"{B}.* → {C}.title_length") in _outcomes(
         found(scratch, store_files)
     )
 
