@@ -449,6 +449,12 @@ class TestAPlainViewOfACertifiedSet:
             assert monday.required(_TOM)
         assert monday.required(_DEVICE)
 
+    def test_below_a_materialized_view_another_query_leaves_the_proven_rows_as_they_are(
+        self, monday
+    ):
+        with _another_query(monday, "ml.tom_speed_cohort_v1"):
+            assert monday.required(_TOM)
+
     def test_whoever_asks_and_whatever_their_session_says_the_query_is_the_same(self, monday):
         monday.database.run(
             "SET TimeZone = 'Asia/Tokyo'", "SET DateStyle = 'German'", "SET search_path = ml",

@@ -151,11 +151,29 @@ BEGIN
     WHERE c.relation = ANY(v_closure)
     ORDER BY v.event_id DESC
     LIMIT 1;
-    SELECT format('%s has another query than the one that was certified', w.relation) INTO v_problem
-    FROM unnest(v_closure) AS w (relation)
-    CROSS JOIN feature_store_audit.queries() AS q (live)
-    WHERE v_queries IS NOT NULL AND v_queries ->> w.relation IS DISTINCT FROM q.live ->> w.relation
-    ORDER BY w.relation
+    WITH RECURSIVE live (relation) AS (
+        -- What the set's query reads now: below a materialized view only its refresh does.
+        SELECT to_regclass(v_carrier)::oid
+        UNION
+        SELECT d.refobjid
+        FROM live AS l
+        INNER JOIN pg_class AS k ON l.relation = k.oid AND k.relkind = 'v'
+        INNER JOIN pg_rewrite AS r ON l.relation = r.ev_class
+        INNER JOIN pg_depend AS d
+            ON r.oid = d.objid
+            AND d.classid = 'pg_rewrite'::regclass
+            AND d.refclassid = 'pg_class'::regclass
+    )
+
+    SELECT format('%s.%s has another query than the one that was certified', n.nspname, k.relname) INTO v_problem
+    FROM live AS l
+    INNER JOIN pg_class AS k ON l.relation = k.oid AND k.relkind IN ('v', 'm')
+    INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+    CROSS JOIN feature_store_audit.queries() AS q (now)
+    WHERE
+        v_queries IS NOT NULL
+        AND v_queries ->> (n.nspname || '.' || k.relname) IS DISTINCT FROM q.now ->> (n.nspname || '.' || k.relname)
+    ORDER BY n.nspname, k.relname
     LIMIT 1;
     IF NOT FOUND THEN
         SELECT format('%s was found broken by run %s', e.relation, s.run_id) INTO v_problem
