@@ -125,7 +125,7 @@ def test_times_with_an_offset_do_not_depend_on_the_zone(
 GOOD = b"1,2024-01-05,4000,good\n"
 HEADER = b"listing_id,edited_date,price,title\n"
 INTEGER = "expected an integer from -2147483648 to 2147483647"
-TIME = "expected a date as YYYY-MM-DD or an ISO timestamp"
+TIME = "expected a date as YYYY-MM-DD or an ISO timestamp, its offset under 16 hours"
 
 MALFORMED = {
     "price of words": (b"2,2024-01-05,cheap,", f"line 3, column price: got 'cheap', {INTEGER}"),

@@ -139,7 +139,6 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sandbox.run.HOME", tmp_path)
     monkeypatch.setattr(home, "HOME", tmp_path)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

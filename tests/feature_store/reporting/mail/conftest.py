@@ -14,3 +14,11 @@ def mailbox(tmp_path, monkeypatch):
         monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "Ann <ann@example.org>, bo@example.org")
         monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
         yield running
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_other_tests_are_forgotten():
+    """Airflow hides what it once knew as secret for as long as the process lives."""
+    from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+
+    reset_secrets_masker()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +47,6 @@ def both(airflow, bikes, tmp_path_factory) -> Iterator[None]:
     """Airflow has the DAG of each, and the connection of each."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
 
     folder = tmp_path_factory.mktemp("dags")
     (folder / "own.py").write_text(_FILE.format(arguments=""))
@@ -59,12 +58,20 @@ def both(airflow, bikes, tmp_path_factory) -> Iterator[None]:
     sync_bag_to_db(bag, "dags-folder", None)
     airflow.use_store(bikes, conn_id="bikes")
     yield
-    with create_session() as session:
-        # The first store's DAG stays: other tests may have given it runs.
-        session.delete(session.get(DagModel, BIKES))
+    _forget_bikes()  # the first store's DAG stays: other tests may have given it runs
+
+
+def _forget_bikes() -> None:
+    """Make Airflow forget the second store's DAG and its runs, also those of other tests."""
+    from airflow.api.common.delete_dag import delete_dag
+    from airflow.exceptions import DagNotFound
+
+    with suppress(DagNotFound):
+        delete_dag(BIKES)
 
 
 def test_with_one_store_there_is_nothing_to_choose(airflow):
+    _forget_bikes()
     assert airflow.get("/api/stores").json() == {
         "stores": [{"dag_id": OWN, "title": "feature store", "path": "", "chosen": True}],
         "command": "bin/feature-store",
