@@ -14,7 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import open_run_once, zone_of
 from feature_store.connection import Connection
+from feature_store.declarations.store_definition import Store
 from feature_store.operators.tasks import RefreshOperator, SuiteOperator
+from feature_store.schema.proof_stamp import stamp_proofs
+from feature_store.settings import Settings
 
 _RUN = RunKey("feature_store_refresh", "a run")
 
@@ -45,7 +48,7 @@ def store(store_database: str, airflow_conn: Any) -> Any:
         yield connection
 
 
-@pytest.mark.parametrize(
+each_task = pytest.mark.parametrize(
     "task",
     [
         RefreshOperator(task_id="next", relation="ml.tom_features_v1_mv"),
@@ -53,6 +56,9 @@ def store(store_database: str, airflow_conn: Any) -> Any:
     ],
     ids=["a refresh", "a suite"],
 )
+
+
+@each_task
 def test_the_next_task_opens_the_record_that_prepare_did_not(
     task: Any, store: Connection, context: Any
 ) -> None:
@@ -96,3 +102,35 @@ def test_of_tasks_that_open_it_side_by_side_one_does(
         task.join()
     (count,) = store.execute("SELECT count(*) FROM feature_store_audit.run_log").fetchall()
     assert count == (1,)
+
+
+@each_task
+def test_a_task_in_another_time_zone_than_its_run_does_nothing(
+    task: Any, store: Connection, context: Any
+) -> None:
+    """One machine's settings were changed: its days would be others than the run's."""
+    open_run_once(store, _RUN, "scheduled", date(2026, 6, 30), "Asia/Tokyo")
+    with pytest.raises(AirflowFailException, match="answers for days in Asia/Tokyo, but here"):
+        task.execute(context)
+    _nothing_was_done(store)
+
+
+@each_task
+def test_a_task_whose_files_are_not_as_stamped_does_nothing(
+    task: Any, store: Connection, context: Any, store_files: Store, settings: Settings
+) -> None:
+    """A machine has an older folder than the one that `prepare` looked at."""
+    stamp_proofs(store, store_files, settings.include_dir)
+    store.execute(
+        "UPDATE feature_store_audit.proof_inventory_log "
+        "SET proofs = jsonb_set(proofs, '{0,digest}', '\"another\"')"
+    )
+    open_run_once(store, _RUN, "scheduled", date(2026, 6, 30), settings.zone)
+    with pytest.raises(AirflowFailException, match="not those that a person stamped"):
+        task.execute(context)
+    _nothing_was_done(store)
+
+
+def _nothing_was_done(store: Connection) -> None:
+    assert store.execute("SELECT FROM feature_store_audit.refresh").fetchall() == []
+    assert store.execute("SELECT FROM feature_store_audit.expectation_log").fetchall() == []
