@@ -128,7 +128,7 @@ def lock_reads(connection: Connection, reads: Reads) -> None:
             if not told:
                 log.info("Waiting: what %s reads is being reloaded; %s.", reads.of, _words(error))
             told = True
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # each wait for a lock is bounded; this is between two
 
 
 def lock_problems(connection: Connection, store: Store) -> list[str]:

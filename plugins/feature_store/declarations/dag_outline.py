@@ -42,10 +42,10 @@ class Layer(Protocol):
     """What the order of refreshes depends on: how a relation is refreshed, and what it reads."""
 
     @property
-    def refresh(self) -> Refresh: ...  # noqa: D102
+    def refresh(self) -> Refresh: ...  # noqa: D102  # the class says it
 
     @property
-    def reads(self) -> frozenset[Name]: ...  # noqa: D102
+    def reads(self) -> frozenset[Name]: ...  # noqa: D102  # the class says it
 
 
 @dataclass(frozen=True)
