@@ -12,7 +12,7 @@ from bench.reference import read_reference
 from bench.scratch import Scratch
 from bench.variants import SHIPPED, run_variant
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 
 # In one night one in 300 listings is new, one in 150 unsold listings is sold, one in 5,000 is
 # flagged. A hash of the listing chooses them, so that every night changes other listings.

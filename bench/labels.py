@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from feature_store.declarations.sql_header import read_header
+from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.store_definition import Relation
 
 # Left out of the whole "without the speed layer", which the documents do not define.

@@ -23,7 +23,7 @@ from feature_store.errors import StoreError
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
-from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.stamps.contract_stamp import stamp
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.leaks.gates import check_gates
 from feature_store.validation.profile import record_profile

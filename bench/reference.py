@@ -15,8 +15,8 @@ from pathlib import Path
 
 from bench.unordered import without_order
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.schema_rewrite import moved
-from feature_store.declarations.sql_file import read_sql_file
+from feature_store.declarations.files.schema_rewrite import moved
+from feature_store.declarations.files.sql_file import read_sql_file
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation, Store
 
 _TEMPORARY = "pg_temp"

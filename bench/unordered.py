@@ -11,8 +11,8 @@ from dataclasses import replace
 import sqlglot
 from sqlglot import TokenType, exp
 
-from feature_store.declarations.sql_file import SqlFile
-from feature_store.declarations.sql_statement import Statement
+from feature_store.declarations.files.sql_file import SqlFile
+from feature_store.declarations.files.sql_statement import Statement
 
 _OPEN, _CLOSE = TokenType.L_PAREN, TokenType.R_PAREN
 # With these the order may decide which rows there are, not only their sequence.

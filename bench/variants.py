@@ -19,7 +19,7 @@ from bench.scratch import SessionKind
 from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.connection import Connection
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation
 from feature_store.refresh.refresh import refresh
 

@@ -14,7 +14,7 @@ from feature_store.connection import Connection, one_row
 from feature_store.declarations.feature_sets import FeatureSet, logged_sets
 from feature_store.refresh.refresh import refresh
 from feature_store.relation_name import LOG_SCHEMA, Name
-from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.stamps.contract_stamp import stamp
 from feature_store.validation.skew import record_skew
 from feature_store.validation.suite_record import begin_suite
 

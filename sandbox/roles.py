@@ -8,7 +8,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from feature_store.declarations.store_profile import read_profile
-from feature_store.schema.grants import KEPT, read_grants
+from feature_store.schema.privileges.grants import KEPT, read_grants
 from sandbox.home import ROOT
 from sandbox.server import run_psql
 

@@ -27,13 +27,13 @@ from psycopg import sql
 from feature_store.connection import one_value
 from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.store_profile import read_profile
-from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import StoreError
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import stamp
-from feature_store.schema.proof_stamp import stamp_proofs
+from feature_store.schema.stamps.contract_stamp import stamp
+from feature_store.schema.stamps.proof_stamp import stamp_proofs
 from feature_store.settings import Settings, read_settings
 from sandbox.csv_listings import CsvError
 from sandbox.data import Data, find_data

@@ -13,9 +13,9 @@ from psycopg import sql
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_profile import read_profile
 from feature_store.reporting.page.now import read_now
-from feature_store.reporting.page.store_files import read_files
 from feature_store.reporting.run.facts import RunRecord
 from feature_store.reporting.run.read import last_run, read_record
+from feature_store.reporting.store.store_files import read_files
 from feature_store.settings import Settings
 from feature_store.text_format import plural, text_table
 from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT

@@ -17,7 +17,7 @@ import psycopg
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
-from feature_store.schema.proof_stamp import stamp_proofs
+from feature_store.schema.stamps.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag

@@ -45,7 +45,7 @@ from bench.variants import (
 )
 from bench.verify import RowsDiffer, verify
 from feature_store.connection import Connection, one_row
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.store_definition import Refresh, Store
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import Name

@@ -9,7 +9,7 @@ import sqlglot
 
 from bench.unordered import without_order
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
 

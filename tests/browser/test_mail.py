@@ -8,8 +8,8 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from feature_store.reporting.mail.compose import compose_review
-from feature_store.reporting.mail.next_steps import Step
 from feature_store.reporting.mail.run_facts import MailFacts
+from feature_store.reporting.run.next_steps import Step
 from feature_store.validation.history.acceptance import acceptance
 
 from .fit import assert_fit

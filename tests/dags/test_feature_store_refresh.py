@@ -20,7 +20,7 @@ from bench.side_by_side import order
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.declarations.suites import read_suites
-from feature_store.schema.proof_stamp import stamp_proofs
+from feature_store.schema.stamps.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
 from sandbox.roles import OWNER, REFRESHER, as_role
 

@@ -14,7 +14,7 @@ from feature_store.client import read_training_set
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import read_store
 from feature_store.schema.first_start import bootstrap
-from feature_store.schema.grants import read_grants
+from feature_store.schema.privileges.grants import read_grants
 from feature_store.settings import Settings
 from sandbox.roles import as_role
 from sandbox.server import Server, run_psql

@@ -13,7 +13,7 @@ import yaml
 
 from feature_store.cli.commands import main
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.schema.contract_stamp import stamp
+from feature_store.schema.stamps.contract_stamp import stamp
 from tests.conftest import LiveStore
 
 from .pages import PAGES, ROOT, lines_that_call

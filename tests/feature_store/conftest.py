@@ -17,10 +17,11 @@ from psycopg.conninfo import make_conninfo
 
 from feature_store.connection import Connection
 from feature_store.database.session import pin
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.declarations.store_definition import Store, read_store
-from feature_store.declarations.text_file import PACKAGE_SQL
-from feature_store.schema import audit_migrations, governance
+from feature_store.schema import audit_migrations
 from feature_store.schema.audit_migrations import Migration, read_migrations
+from feature_store.schema.governance import governance
 from feature_store.schema.object_states import store_objects
 from feature_store.settings import Settings
 from sandbox.load import load_sample

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from feature_store.declarations.text_file import PACKAGE_SQL
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from sandbox import home
 from sandbox import run as sandbox_run

@@ -47,10 +47,10 @@ from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_its_own
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
-from feature_store.schema.plan import make_plan
-from feature_store.schema.plan_words import without_file_words
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.planning.plan_words import without_file_words
+from feature_store.schema.stamps.contract_stamp import check
 from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings
 from feature_store.store_address import addressed, as_here

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from feature_store.cli.arguments import chosen_settings, folder
 from feature_store.declarations.folder_lint import folder_problems
-from feature_store.schema.grants import kept_problems, read_grants
+from feature_store.schema.privileges.grants import kept_problems, read_grants
 from feature_store.text_format import bounded, bullets, plural
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from feature_store.reporting.served import (
     skew_in_words,
     with_skew,
 )
-from feature_store.schema.feature_log import require_logs
+from feature_store.schema.feature_logs.feature_log import require_logs
 from feature_store.settings import Settings
 from feature_store.text_format import bullets, plural
 

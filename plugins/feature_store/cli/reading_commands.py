@@ -24,8 +24,8 @@ from feature_store.reporting.status import (
     relations_without_file,
 )
 from feature_store.schema.object_states import require_store
-from feature_store.schema.plan_words import without_file_words
-from feature_store.schema.proof_stamp import UNSTAMPED, unstamped
+from feature_store.schema.planning.plan_words import without_file_words
+from feature_store.schema.stamps.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from feature_store.cli.arguments import minutes, offer_stamps
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
-from feature_store.schema.rehearsal import rehearse
+from feature_store.schema.planning.rehearsal import rehearse
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
 

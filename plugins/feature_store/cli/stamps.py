@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from feature_store.cli.arguments import find_set, wanted_sets
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
-from feature_store.schema.contract_stamp import Check, check
-from feature_store.schema.proof_stamp import stamp_proofs, stamp_sets
+from feature_store.schema.stamps.contract_stamp import Check, check
+from feature_store.schema.stamps.proof_stamp import stamp_proofs, stamp_sets
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
 

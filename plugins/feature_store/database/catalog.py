@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feature_store.connection import Connection
+from feature_store.declarations.files.sql_file import SqlFile
 from feature_store.declarations.source_tables import live_columns
-from feature_store.declarations.sql_file import SqlFile
 from feature_store.relation_name import Name
 
 # Each major version of the server words a query differently, so the text is marked.

@@ -26,7 +26,7 @@ from psycopg import sql
 from sqlglot import exp
 
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.sql_statement import parse
+from feature_store.declarations.files.sql_statement import parse
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 

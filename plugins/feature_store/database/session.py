@@ -20,7 +20,7 @@ from psycopg.rows import tuple_row
 from feature_store.connection import Connection
 from feature_store.database.connection_fields import read_extra, unusable
 from feature_store.database.pooling import refuse_shared_sessions
-from feature_store.database.silence import client_options, server_settings
+from feature_store.database.silent_connections import client_options, server_settings
 from feature_store.errors import BadInput, CannotConnect
 from feature_store.settings import Settings
 

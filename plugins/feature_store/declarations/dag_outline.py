@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name, folded
 

@@ -9,7 +9,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from feature_store.declarations.toml_fields import Fields, Text, name_at, only_once, read_fields
+from feature_store.declarations.files.toml_fields import (
+    Fields,
+    Text,
+    name_at,
+    only_once,
+    read_fields,
+)
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.text_format import plural

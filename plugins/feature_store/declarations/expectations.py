@@ -16,11 +16,11 @@ from types import MappingProxyType
 
 from psycopg import sql
 
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.text_file import PACKAGE_SQL, files_in, read_text
 from feature_store.declarations.row_sets import RowSet
-from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.suites import Check, read_suites
-from feature_store.declarations.text_file import PACKAGE_SQL, files_in, read_text
 from feature_store.declarations.thresholds import filled_in, read_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feature_store.declarations.files.text_file import files_in
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.declarations.served import Served, read_served
 from feature_store.declarations.store_profile import read_profile
-from feature_store.declarations.text_file import files_in
-from feature_store.declarations.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.text_format import shown

@@ -15,6 +15,9 @@ from typing import TypeVar
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
+from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.known_columns import (
     Columns,
     known_columns,
@@ -29,13 +32,10 @@ from feature_store.declarations.specifications import (
     Specification,
     read_specification,
 )
-from feature_store.declarations.sql_file import SqlFile, read_sql_file
-from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_checks import check_reads, ordered
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
-from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.declarations.undecided import undecided
 from feature_store.declarations.whole_folder import checks, unspecified

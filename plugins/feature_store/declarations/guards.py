@@ -17,8 +17,8 @@ from pathlib import Path
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.text_file import files_in, read_text
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.thresholds import filled_in, read_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

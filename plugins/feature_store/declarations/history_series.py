@@ -16,10 +16,10 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.sql_statement import parse, read_query
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.sql_statement import parse, read_query
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.store_definition import Relation, Store
-from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 

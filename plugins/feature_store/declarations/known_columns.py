@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from feature_store.declarations.sql_file import SqlFile
-from feature_store.declarations.sql_statement import parse
+from feature_store.declarations.files.sql_file import SqlFile
+from feature_store.declarations.files.sql_statement import parse
 from feature_store.relation_name import Name
 
 # PostgreSQL's own, which every table has.

@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 
 from sqlglot.errors import SqlglotError
 
-from feature_store.declarations.sql_statement import tokens_of
+from feature_store.declarations.files.sql_statement import tokens_of
 
 _MOMENTS = frozenset({"now", "today", "tomorrow", "yesterday"})
 # What may come next to such a word in a date, a range or an array of dates.

@@ -16,12 +16,12 @@ from typing import Any
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.sql_statement import split_statements
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.sql_statement import split_statements
+from feature_store.declarations.files.text_file import PACKAGE_SQL, files_in, read_text
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.suites import read_suites
-from feature_store.declarations.text_file import PACKAGE_SQL, files_in, read_text
-from feature_store.declarations.toml_file import read_toml
 
 CONTRACTS = "contracts/"
 GONE, NEW = "is gone", "is new"

@@ -10,8 +10,8 @@ from psycopg import sql
 from pydantic import ConfigDict, TypeAdapter
 
 from feature_store.connection import Connection
-from feature_store.declarations.toml_fields import held_to
-from feature_store.declarations.toml_file import read_toml
+from feature_store.declarations.files.toml_fields import held_to
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 

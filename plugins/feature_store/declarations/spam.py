@@ -10,8 +10,8 @@ from typing import Annotated
 from psycopg import sql
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from feature_store.declarations.toml_fields import held_to
-from feature_store.declarations.toml_file import read_toml
+from feature_store.declarations.files.toml_fields import held_to
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.text_format import in_words

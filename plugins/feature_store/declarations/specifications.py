@@ -13,11 +13,11 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from feature_store.declarations.files.sql_file import query_reads
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.sql_statement import parse, read_query
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.spam import Spam
-from feature_store.declarations.sql_file import query_reads
-from feature_store.declarations.sql_header import read_header
-from feature_store.declarations.sql_statement import parse, read_query
-from feature_store.declarations.text_file import files_in, read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 

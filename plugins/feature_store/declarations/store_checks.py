@@ -7,8 +7,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh, read_outlines
+from feature_store.declarations.files.sql_file import WITHOUT_QUOTES, SqlFile
 from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
-from feature_store.declarations.sql_file import WITHOUT_QUOTES, SqlFile
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name, folded
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh, refreshed_before
+from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
+from feature_store.declarations.files.sql_header import read_header
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.guards import Guard, read_guards
 from feature_store.declarations.row_sets import RowSet, read_key, read_rows
 from feature_store.declarations.source_tables import Source, read_sources
 from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import Specification, read_specifications
-from feature_store.declarations.sql_file import SqlFile, read_sql_file
-from feature_store.declarations.sql_header import read_header
 from feature_store.declarations.store_checks import (
     check_kind,
     check_nothing_is_ignored,
@@ -23,7 +24,6 @@ from feature_store.declarations.store_checks import (
 )
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
-from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.undecided import require_decided
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from feature_store.declarations.toml_fields import held_to
-from feature_store.declarations.toml_file import read_toml
+from feature_store.declarations.files.toml_fields import held_to
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name
 from feature_store.text_format import fault

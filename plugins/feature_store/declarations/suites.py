@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from feature_store.declarations.toml_fields import held_to
-from feature_store.declarations.toml_file import read_toml
+from feature_store.declarations.files.toml_fields import held_to
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
 from feature_store.text_format import in_words
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AllowInfNan, ConfigDict, TypeAdapter
 
-from feature_store.declarations.text_file import PACKAGE_SQL, read_text
-from feature_store.declarations.toml_fields import held_to
-from feature_store.declarations.toml_file import read_toml
+from feature_store.declarations.files.text_file import PACKAGE_SQL, read_text
+from feature_store.declarations.files.toml_fields import held_to
+from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
 
 _THRESHOLDS = TypeAdapter(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_store.declarations.text_file import read_text
+from feature_store.declarations.files.text_file import read_text
 from feature_store.errors import BadInput
 from feature_store.text_format import plural
 

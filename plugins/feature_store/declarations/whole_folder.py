@@ -15,14 +15,18 @@ from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import DeclaredException, read_exceptions
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
+from feature_store.declarations.files.sql_file import SqlFile
+from feature_store.declarations.files.sql_statement import (
+    read_query,
+    read_statement,
+    split_statements,
+)
+from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import LeakRules, read_rules
 from feature_store.declarations.moments import named_moments
-from feature_store.declarations.sql_file import SqlFile
-from feature_store.declarations.sql_statement import read_query, read_statement, split_statements
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.declarations.suites import read_suites
-from feature_store.declarations.text_file import files_in, read_text
 from feature_store.declarations.thresholds import read_thresholds, unused_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name

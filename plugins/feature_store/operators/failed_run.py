@@ -10,7 +10,7 @@ from feature_store.audit.runs import fail_run
 from feature_store.errors import BadInput, RunFailed, StoreError
 from feature_store.operators.airflow_run import run_key_of
 from feature_store.operators.run_opening import open_record
-from feature_store.reporting.mail.task_causes import ask_airflow, told_by_airflow
+from feature_store.reporting.run.task_causes import ask_airflow, told_by_airflow
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
 from feature_store.schema.store_record import another_store

@@ -11,8 +11,8 @@ from feature_store.operators.run_opening import limits_of, require_record
 from feature_store.refresh.lost_rows import guard_of
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
-from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.schema.readiness import check_code
+from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 
 if TYPE_CHECKING:

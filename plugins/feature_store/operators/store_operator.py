@@ -23,7 +23,7 @@ from airflow.sdk.exceptions import (
 
 from feature_store.database.session import connect
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
-from feature_store.reporting.mail.task_causes import leave_cause
+from feature_store.reporting.run.task_causes import leave_cause
 from feature_store.settings import Settings, read_settings
 from feature_store.store_address import addressed, of_store
 

@@ -18,8 +18,8 @@ from feature_store.operators.airflow_run import take_run_lease
 from feature_store.operators.run_opening import require_record
 from feature_store.proof.proving import compared_rows, prove
 from feature_store.schema.adoption import read_other_keys
-from feature_store.schema.proof_stamp import refuse_changed
 from feature_store.schema.readiness import check_code
+from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 from feature_store.validation.profile import record_profile
 from feature_store.validation.skew import record_skew

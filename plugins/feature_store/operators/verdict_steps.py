@@ -37,10 +37,10 @@ from feature_store.operators.failed_run import failed_before, record_failure
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.reporting.mail.send import mail_failure
 from feature_store.reporting.report.render import write_report
-from feature_store.schema.contract_stamp import assert_contract
 from feature_store.schema.object_states import require_store
-from feature_store.schema.proof_stamp import assert_proofs
 from feature_store.schema.readiness import check_access
+from feature_store.schema.stamps.contract_stamp import assert_contract
+from feature_store.schema.stamps.proof_stamp import assert_proofs
 from feature_store.settings import Settings
 from feature_store.validation.certification import certify, read_certified, read_logged
 from feature_store.validation.history.acceptance import accept_backfill_day

@@ -16,7 +16,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import column_types
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.schema.feature_log import has_logs, log_of
+from feature_store.schema.feature_logs.feature_log import has_logs, log_of
 from feature_store.text_format import plural, text_table
 from feature_store.validation.far_dates import read_far_dates
 from feature_store.validation.skew import AGES, ALL

@@ -10,12 +10,12 @@ from typing import Any
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_definition import Store
-from feature_store.reporting.page.models import RelationNow, RelationState
-from feature_store.reporting.page.relation_states import NOT_PROVEN, read_relations, standing_on
-from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.store.models import RelationNow, RelationState
+from feature_store.reporting.store.relation_states import NOT_PROVEN, read_relations, standing_on
+from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import State, examine, has_audit, store_objects
-from feature_store.schema.without_file import WithoutFile, without_file
+from feature_store.schema.planning.without_file import WithoutFile, without_file
 from feature_store.text_format import in_words, text_table
 from feature_store.validation.certification import certified_in_words
 

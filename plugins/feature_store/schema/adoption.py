@@ -17,8 +17,8 @@ from feature_store.database.query_columns import query_columns
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput, passes_on_its_own

@@ -27,22 +27,22 @@ from feature_store.schema.applied_definitions import (
     write_words,
 )
 from feature_store.schema.audit_migrations import migrate
-from feature_store.schema.live_function import replace_code
+from feature_store.schema.governance.live_function import replace_code
+from feature_store.schema.governance.registry import join_registry
 from feature_store.schema.object_states import (
     Condition,
     State,
     StoreObject,
     has_audit,
 )
-from feature_store.schema.plan import Plan, make_plan
-from feature_store.schema.proof_stamp import stamp_first, stamp_sets
+from feature_store.schema.planning.plan import Plan, make_plan
+from feature_store.schema.planning.removal import remove
+from feature_store.schema.privileges.schema_owner import as_the_owner, schema_problems
 from feature_store.schema.readiness import server_problems
-from feature_store.schema.registry import join_registry
-from feature_store.schema.removal import remove
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
-from feature_store.schema.schema_owner import as_the_owner, schema_problems
+from feature_store.schema.stamps.proof_stamp import stamp_first, stamp_sets
 from feature_store.schema.store_record import record_of, record_store, require_suites
 from feature_store.settings import Settings
 

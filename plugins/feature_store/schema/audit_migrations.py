@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.text_file import PACKAGE_SQL
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from feature_store.schema.object_states import has_audit
 

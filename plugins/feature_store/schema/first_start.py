@@ -7,7 +7,7 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.schema.apply import apply
 from feature_store.schema.object_states import has_audit
-from feature_store.schema.proof_stamp import stamp_sets
+from feature_store.schema.stamps.proof_stamp import stamp_sets
 from feature_store.settings import Settings
 
 

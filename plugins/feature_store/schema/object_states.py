@@ -21,8 +21,8 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.adoption import collisions, misfits
-from feature_store.schema.governance import Governance, read_governance
-from feature_store.schema.governance_difference import GovernanceDifference, compare
+from feature_store.schema.governance.governance import Governance, read_governance
+from feature_store.schema.governance.governance_difference import GovernanceDifference, compare
 from feature_store.text_format import difference
 
 

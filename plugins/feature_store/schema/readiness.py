@@ -16,18 +16,18 @@ from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import NotReady
 from feature_store.proof.proving import specification_problems
 from feature_store.relation_name import Name
-from feature_store.schema.audit_privileges import access_problems
-from feature_store.schema.carried_code import carried_code
-from feature_store.schema.feature_log import log_problems
-from feature_store.schema.plan import make_plan
-from feature_store.schema.plan_words import (
+from feature_store.schema.feature_logs.feature_log import log_problems
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.planning.plan_words import (
     blockages,
     gone_suites,
     in_the_record,
     without_file_words,
 )
-from feature_store.schema.privileges import contract_problems, refresh_problems
-from feature_store.schema.proof_stamp import refuse_changed
+from feature_store.schema.privileges.audit_privileges import access_problems
+from feature_store.schema.privileges.foreign_code import carried_code
+from feature_store.schema.privileges.privileges import contract_problems, refresh_problems
+from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -29,10 +29,10 @@ from feature_store.cli.commands import main
 from feature_store.database.connection_fields import read_extra
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_set
+from feature_store.declarations.files.sql_file import read_sql_file
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import read_sources
-from feature_store.declarations.sql_file import read_sql_file
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import StoreError

@@ -28,7 +28,7 @@ from feature_store.client import (
     read_training_set,
 )
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.reporting.page.reading_lines import python_lines, sql_lines
+from feature_store.reporting.page.features.reading_lines import python_lines, sql_lines
 from sandbox.roles import PAGE, READER, as_role
 from tests.feature_store.refresh.certified import certify_store
 from tests.pooler import Pooler

@@ -6,7 +6,7 @@ import pytest
 
 from feature_store.declarations.source_tables import FAMILIES, read_sources, source_problems
 from feature_store.errors import BadInput
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
 
 _LISTINGS = '"iPhone".iphone_listings'
 

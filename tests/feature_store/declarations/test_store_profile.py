@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.declarations.store_profile import StoreProfile, read_profile
-from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.errors import BadInput
 from feature_store.settings import Settings
 

@@ -18,7 +18,7 @@ from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput
 from feature_store.schema.apply import apply
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.readiness import check_ready
 from tests.relations import E as _E
 

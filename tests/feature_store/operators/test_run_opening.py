@@ -16,7 +16,7 @@ from feature_store.audit.runs import open_run_once, zone_of
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
 from feature_store.operators.tasks import RefreshOperator, SuiteOperator
-from feature_store.schema.proof_stamp import stamp_proofs
+from feature_store.schema.stamps.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
 
 _RUN = RunKey("feature_store_refresh", "a run")

@@ -14,7 +14,7 @@ from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
 from feature_store.declarations.suites import read_suites
 from feature_store.refresh.refresh import refresh
-from feature_store.schema.proof_stamp import stamp_sets
+from feature_store.schema.stamps.proof_stamp import stamp_sets
 from feature_store.validation.certification import certify
 from feature_store.validation.suite_record import begin_suite
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_store.connection import Connection
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.store_definition import Relation, Store, closure
 from tests.relations import E_AI, E_CLEAN, F0, E
 

@@ -15,10 +15,10 @@ from feature_store.proof.proving import compare_stored
 from feature_store.reporting.status import read_status
 from feature_store.schema.adoption import read_other_keys
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import stamp
 from feature_store.schema.object_states import State
-from feature_store.schema.plan import Plan, make_plan
+from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.readiness import check_ready
+from feature_store.schema.stamps.contract_stamp import stamp
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
 from tests.conftest import LiveStore

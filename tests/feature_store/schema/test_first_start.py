@@ -6,8 +6,8 @@ import pytest
 
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.errors import ContractBroken, NotReady
-from feature_store.schema.contract_stamp import check
 from feature_store.schema.first_start import bootstrap
+from feature_store.schema.stamps.contract_stamp import check
 
 
 def _bootstrap(database, include) -> bool:

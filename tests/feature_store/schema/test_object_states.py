@@ -6,7 +6,7 @@ import pytest
 
 from feature_store.schema.apply import apply
 from feature_store.schema.object_states import Condition, State, examine, has_audit, store_objects
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
 from tests.relations import D1 as _D1
 from tests.relations import F0 as _F0
 from tests.relations import F3 as _F3

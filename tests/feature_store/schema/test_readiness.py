@@ -14,8 +14,8 @@ from feature_store.declarations.suites import read_suites
 from feature_store.errors import BadInput, NotReady
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
-from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.privileges.audit_privileges import AUDIT_FUNCTIONS, AUDIT_LOGS
 from feature_store.schema.readiness import check_ready, server_problems
 from sandbox.roles import grant_roles
 from tests.feature_store.refresh.certified import CertifiedNights

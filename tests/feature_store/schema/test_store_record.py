@@ -6,7 +6,7 @@ import pytest
 
 from feature_store.errors import BadInput, NotReady
 from feature_store.schema.apply import apply
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.readiness import check_ready
 from feature_store.schema.store_record import recorded
 

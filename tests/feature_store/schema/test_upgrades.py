@@ -15,9 +15,9 @@ from feature_store.errors import NotReady
 from feature_store.reporting.status import read_status
 from feature_store.schema.apply import apply
 from feature_store.schema.audit_migrations import migrate
-from feature_store.schema.contract_stamp import check
 from feature_store.schema.object_states import State
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.stamps.contract_stamp import check
 from feature_store.validation.certification import read_certified
 from feature_store.validation.history.definition_changes import BaselineState, begin_if_redefined
 from tests.conftest import LiveStore

@@ -16,9 +16,9 @@ from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import Name
 from feature_store.reporting.served import read_entity
 from feature_store.schema.apply import apply
-from feature_store.schema.contract_stamp import stamp
-from feature_store.schema.feature_log import log_problems
-from feature_store.schema.plan import make_plan
+from feature_store.schema.feature_logs.feature_log import log_problems
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.stamps.contract_stamp import stamp
 from sandbox.roles import OWNER, PAGE, READER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights

@@ -13,8 +13,8 @@ from feature_store.as_of_day import as_of_day
 from feature_store.declarations.dag_outline import VERDICT
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.run_facts import FailedRun
-from feature_store.reporting.mail.task_causes import told_by_airflow
 from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.task_causes import told_by_airflow
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

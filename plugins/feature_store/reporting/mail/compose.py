@@ -15,10 +15,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from feature_store.errors import RunFailed
-from feature_store.reporting.mail.next_steps import Step
 from feature_store.reporting.mail.run_facts import MailFacts
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.headline import what_broke
+from feature_store.reporting.run.next_steps import Step
 
 # Rows shown of the first finding, and of each later one. The report has all of them.
 _MOST_ROWS, _MOST_OF_OTHERS = 20, 3

@@ -14,10 +14,10 @@ from feature_store.reporting.mail.compose import compose_review, compose_warning
 from feature_store.reporting.mail.delivery import reason
 from feature_store.reporting.mail.mail_book import About, Book
 from feature_store.reporting.mail.mail_record import Mailed, told_warnings
-from feature_store.reporting.mail.next_steps import Step
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
 from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
+from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.read import read_findings
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings

@@ -11,9 +11,9 @@ from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
-from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, Readable
+from feature_store.reporting.run.next_steps import Step, next_steps, section
 from feature_store.reporting.run.read import read_findings, read_readable
 from feature_store.schema.store_record import leading_column
 from feature_store.validation.certification import certified_in_words

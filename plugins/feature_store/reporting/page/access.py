@@ -18,7 +18,7 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
-from feature_store.reporting.page.asked import asked
+from feature_store.reporting.page.requested_store import asked
 from feature_store.reporting.page.stores import asked_dag, asked_store, readable
 
 

@@ -21,30 +21,30 @@ from feature_store.reporting.page.access import (
     User,
     may_read_the_dag,
 )
-from feature_store.reporting.page.asked import StorePaths
 from feature_store.reporting.page.database import Sessions
-from feature_store.reporting.page.feature_models import FeatureDetail, Features
-from feature_store.reporting.page.feature_profile import read_feature_profile
-from feature_store.reporting.page.features import read_feature, read_features
-from feature_store.reporting.page.models import Nights, Now, Problem
-from feature_store.reporting.page.nights import read_nights
-from feature_store.reporting.page.now import read_now
-from feature_store.reporting.page.problems import NotFound, add_handlers
-from feature_store.reporting.page.profile_models import (
+from feature_store.reporting.page.features.feature_models import FeatureDetail, Features
+from feature_store.reporting.page.features.feature_profile import read_feature_profile
+from feature_store.reporting.page.features.features import read_feature, read_features
+from feature_store.reporting.page.features.profile_models import (
     FeatureProfile,
     Profiles,
     RelationSource,
     ServedBesideToday,
 )
-from feature_store.reporting.page.profiles import read_profiles
+from feature_store.reporting.page.features.profiles import read_profiles
+from feature_store.reporting.page.features.served import read_served
+from feature_store.reporting.page.nights import read_nights
+from feature_store.reporting.page.now import read_now
+from feature_store.reporting.page.problems import NotFound, add_handlers
 from feature_store.reporting.page.relation_source import read_relation_source
 from feature_store.reporting.page.reports import Reports, drawable
+from feature_store.reporting.page.requested_store import StorePaths
 from feature_store.reporting.page.run_models import RunDetail, Runs
 from feature_store.reporting.page.runs import read_run, read_runs
-from feature_store.reporting.page.served import read_served
-from feature_store.reporting.page.store_files import read_files
 from feature_store.reporting.page.stores import Stores, asked_store, read_stores
 from feature_store.reporting.page.tasks import read_tasks
+from feature_store.reporting.store.models import Nights, Now, Problem
+from feature_store.reporting.store.store_files import read_files
 
 _ABOUT = """What the page shows, as JSON: the store now, over time, feature by feature and
 run by run. Everything is read from the store's audit tables, in a session that can only read. Log

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from feature_store.connection import Connection
 from feature_store.database.session import connect
 from feature_store.reporting.page.problems import Busy
-from feature_store.reporting.page.store_files import Files, read_files
 from feature_store.reporting.page.stores import asked_store
+from feature_store.reporting.store.store_files import Files, read_files
 from feature_store.settings import Settings
 from feature_store.store_address import addressed, is_as_told
 

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
-from feature_store.reporting.page.models import FindingLine, ReviewDay
+from feature_store.reporting.store.models import FindingLine, ReviewDay
 from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import words_by_day
 from feature_store.validation.history.findings import find

@@ -9,9 +9,9 @@ from psycopg.rows import dict_row
 
 from feature_store.connection import Connection
 from feature_store.reporting.page.findings import findings_since
-from feature_store.reporting.page.models import Nights, RelationNights
 from feature_store.reporting.page.runs import latest_runs
-from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.store.models import Nights, RelationNights
+from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
 

@@ -12,7 +12,12 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
 from feature_store.reporting.page.findings import open_findings, review_days
-from feature_store.reporting.page.models import (
+from feature_store.reporting.page.proofs import unstamped_proofs
+from feature_store.reporting.page.runs import run_line
+from feature_store.reporting.page.schedule import due
+from feature_store.reporting.page.store_verdict import Facts, Turn, judge
+from feature_store.reporting.run.read import last_run, read_record
+from feature_store.reporting.store.models import (
     ContractNow,
     FindingLine,
     Now,
@@ -20,22 +25,17 @@ from feature_store.reporting.page.models import (
     ReviewDay,
     RunLine,
 )
-from feature_store.reporting.page.proofs import unstamped_proofs
-from feature_store.reporting.page.relation_states import (
+from feature_store.reporting.store.relation_states import (
     not_proven,
     read_relations,
     standing_on,
     undescribed,
 )
-from feature_store.reporting.page.replaced_views import replaced_views, tell
-from feature_store.reporting.page.runs import run_line
-from feature_store.reporting.page.schedule import due
-from feature_store.reporting.page.store_files import Files
-from feature_store.reporting.page.store_verdict import Facts, Turn, judge
-from feature_store.reporting.run.read import last_run, read_record
-from feature_store.schema.contract_stamp import check
+from feature_store.reporting.store.replaced_views import replaced_views, tell
+from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import has_audit
-from feature_store.schema.without_file import WithoutFile, way_out_of, without_file
+from feature_store.schema.planning.without_file import WithoutFile, way_out_of, without_file
+from feature_store.schema.stamps.contract_stamp import check
 from feature_store.settings import Settings
 from feature_store.validation.certification import certified_in_words
 

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from feature_store.errors import BadInput, CannotConnect, NotReady, StoreError
 from feature_store.reporting.page import headers as safe
-from feature_store.reporting.page.asked import asked
-from feature_store.reporting.page.models import Problem
+from feature_store.reporting.page.requested_store import asked
+from feature_store.reporting.store.models import Problem
 from feature_store.store_address import addressed
 
 log = logging.getLogger(__name__)

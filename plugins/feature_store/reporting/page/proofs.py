@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from feature_store.connection import Connection
+from feature_store.declarations.files.text_file import FileState, states_of
 from feature_store.declarations.proof_inventory import Proof, read_inventory
 from feature_store.declarations.store_definition import read_store
-from feature_store.declarations.text_file import FileState, states_of
 from feature_store.errors import BadInput
-from feature_store.schema.proof_stamp import unstamped_of
+from feature_store.schema.stamps.proof_stamp import unstamped_of
 
 _known: dict[Path, tuple[tuple[FileState, ...], tuple[Proof, ...]]] = {}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
-from feature_store.declarations.text_file import read_text
+from feature_store.declarations.files.text_file import read_text
 from feature_store.relation_name import Name
+from feature_store.reporting.page.features.profile_models import RelationColumn, RelationSource
 from feature_store.reporting.page.problems import NotFound
-from feature_store.reporting.page.profile_models import RelationColumn, RelationSource
-from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.store.store_files import Files
 from feature_store.settings import Settings
 
 # From the catalog only: it needs no right to read the relation, and does not wait for a refresh.

@@ -14,8 +14,8 @@ from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.reporting.page.problems import Busy
 from feature_store.reporting.page.runs import read_facts
-from feature_store.reporting.page.store_files import Files
 from feature_store.reporting.run.facts import RunRecord
+from feature_store.reporting.store.store_files import Files
 from feature_store.settings import Settings
 
 KEPT_BYTES = 32 * 2**20

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from feature_store.reporting.page.models import FindingLine, Plain, RunLine
+from feature_store.reporting.store.models import FindingLine, Plain, RunLine
 
 
 class Runs(Plain):

@@ -9,9 +9,7 @@ from psycopg.rows import class_row
 
 from feature_store.connection import Connection
 from feature_store.errors import BadInput
-from feature_store.reporting.mail.next_steps import next_steps
 from feature_store.reporting.page.findings import findings_of_run
-from feature_store.reporting.page.models import RunLine
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.page.run_models import (
     ExpectationLine,
@@ -20,11 +18,13 @@ from feature_store.reporting.page.run_models import (
     Runs,
     StepLine,
 )
-from feature_store.reporting.page.store_files import Files
 from feature_store.reporting.page.tasks import RunTasks
 from feature_store.reporting.run.facts import RunRecord
 from feature_store.reporting.run.headline import what_broke
+from feature_store.reporting.run.next_steps import next_steps
 from feature_store.reporting.run.read import read_record
+from feature_store.reporting.store.models import RunLine
+from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from feature_store.reporting.page.models import (
+from feature_store.reporting.page.schedule import due
+from feature_store.reporting.store.models import (
     ContractNow,
     FindingLine,
     RelationNow,
@@ -15,8 +16,7 @@ from feature_store.reporting.page.models import (
     Standing,
     StoreVerdict,
 )
-from feature_store.reporting.page.relation_states import NOT_PROVEN
-from feature_store.reporting.page.schedule import due
+from feature_store.reporting.store.relation_states import NOT_PROVEN
 from feature_store.settings import Settings
 from feature_store.text_format import in_words, plural
 

@@ -16,10 +16,10 @@ from pydantic import Field
 from sqlalchemy import select  # noqa: TID253  # only the API server comes here
 
 from feature_store.errors import BadInput
-from feature_store.reporting.page.asked import PageStore, asked
-from feature_store.reporting.page.models import Plain
 from feature_store.reporting.page.problems import NotFound
-from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.page.requested_store import PageStore, asked
+from feature_store.reporting.store.models import Plain
+from feature_store.reporting.store.store_files import read_files
 from feature_store.settings import Settings, read_settings
 from feature_store.store_address import command_of, of_store
 

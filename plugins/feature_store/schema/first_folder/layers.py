@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.sql_statement import parse
+from feature_store.declarations.files.sql_statement import parse
 from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

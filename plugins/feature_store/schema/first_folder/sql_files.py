@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from feature_store.declarations.files.sql_file import read_sql_text
 from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.specifications import FOLDER
-from feature_store.declarations.sql_file import read_sql_text
 from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
 from feature_store.schema.first_folder.found_store import FoundRelation

@@ -16,11 +16,11 @@ import psycopg
 from psycopg import sql
 
 from feature_store.connection import Connection
+from feature_store.database.kept_privileges import given_by_default
 from feature_store.database.read_locks import find_reads, lock_reads
-from feature_store.declarations.schema_rewrite import moved
+from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.errors import NotReady, passes_on_its_own
 from feature_store.relation_name import Name
-from feature_store.schema.kept_privileges import given_by_default
 from feature_store.schema.replacement.carry_over import keep
 from feature_store.schema.replacement.dependents import Rebuilt, Replacement
 

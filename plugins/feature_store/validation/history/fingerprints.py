@@ -22,7 +22,7 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import beside_values
 from feature_store.validation.history.recounts import essences
 from feature_store.validation.history.row_changes import Difference, differences, drop_changes
-from feature_store.validation.history.said import said
+from feature_store.validation.history.shown_values import said
 
 # Raise it when digests are computed differently: then every baseline is set again.
 DIGEST_VERSION = 2

@@ -9,7 +9,7 @@ from typing import Any
 
 from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
-from feature_store.validation.history.said import change
+from feature_store.validation.history.shown_values import change
 
 # Bytes of each column's digest: enough to say in which columns a differing row differs.
 BYTES_PER_COLUMN = 4

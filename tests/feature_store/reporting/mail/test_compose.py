@@ -14,10 +14,10 @@ from feature_store.errors import (
     StoreError,
 )
 from feature_store.reporting.mail.compose import compose
-from feature_store.reporting.mail.next_steps import Step
 from feature_store.reporting.mail.run_facts import title_of
 from feature_store.reporting.mail.send import of_its_store
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
+from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.short_cause import cause_of
 from feature_store.settings import Settings
 from feature_store.store_address import of_store

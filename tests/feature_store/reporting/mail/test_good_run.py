@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 
 from feature_store.reporting.mail.compose import compose_review
 from feature_store.reporting.mail.good_run import mail_warnings
-from feature_store.reporting.mail.next_steps import Step
+from feature_store.reporting.run.next_steps import Step
 from tests.feature_store.reporting.mail.mails import (
     E_VIEW,
     NOBODY,

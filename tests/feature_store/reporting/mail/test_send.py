@@ -16,7 +16,7 @@ from feature_store.errors import (
     RunFailed,
 )
 from feature_store.reporting.mail.good_run import mail_reviews
-from feature_store.reporting.mail.task_causes import CAUSE, leave_cause
+from feature_store.reporting.run.task_causes import CAUSE, leave_cause
 from sandbox.mailbox import Mailbox
 from tests.feature_store.reporting.mail.mails import (
     DAG,

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-from feature_store.reporting.page.store_files import Files, read_files
+from feature_store.reporting.store.store_files import Files, read_files
 from feature_store.validation.leaks.feature_lineage import record_lineage, trace_features
 from feature_store.validation.leaks.gates import read_gate_context
 from sandbox.components import Components, on_postgres

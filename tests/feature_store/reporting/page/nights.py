@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feature_store.connection import Connection
-from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.store.store_files import Files
 
 # More than the store has today, as there will be more; five proofs come on top.
 EXPECTATIONS = 54

@@ -15,7 +15,7 @@ from feature_store.connection import Connection
 from feature_store.errors import CannotConnect
 from feature_store.reporting.page.database import Sessions, read_only
 from feature_store.reporting.page.problems import Busy
-from feature_store.reporting.page.store_files import Files
+from feature_store.reporting.store.store_files import Files
 from feature_store.settings import Settings
 from sandbox.roles import PAGE, as_role
 from tests.feature_store.reporting.page.conftest import ANN, BEN

@@ -12,10 +12,10 @@ import pytest
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from feature_store.reporting.freshness import read_freshness
-from feature_store.reporting.page.models import RelationState, Standing
 from feature_store.reporting.page.now import read_now
 from feature_store.reporting.page.schedule import due
-from feature_store.reporting.page.store_files import read_files
+from feature_store.reporting.store.models import RelationState, Standing
+from feature_store.reporting.store.store_files import read_files
 from feature_store.settings import Settings
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews

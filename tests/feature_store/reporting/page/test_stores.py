@@ -143,7 +143,7 @@ def test_whoever_may_read_neither_dag_is_told_nothing(airflow, both):
 
 def test_whoever_may_read_the_other_dag_alone_is_led_to_it(airflow, both):
     from feature_store.reporting.page.access import path_of_page
-    from feature_store.reporting.page.asked import Asked, request
+    from feature_store.reporting.page.requested_store import Asked, request
 
     token = request.set(Asked(None, by_address=False, is_page=True, root=""))
     try:

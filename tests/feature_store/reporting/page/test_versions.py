@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from feature_store.reporting.page.feature_profile import read_feature_profile
-from feature_store.reporting.page.features import read_feature
-from feature_store.reporting.page.models import Standing
+from feature_store.reporting.page.features.feature_profile import read_feature_profile
+from feature_store.reporting.page.features.features import read_feature
+from feature_store.reporting.page.features.profiles import read_profiles
 from feature_store.reporting.page.nights import read_nights
 from feature_store.reporting.page.now import read_now
-from feature_store.reporting.page.profiles import read_profiles
 from feature_store.reporting.page.reports import draw, drawable
 from feature_store.reporting.page.runs import read_run, read_runs
 from feature_store.reporting.page.tasks import RunTasks
+from feature_store.reporting.store.models import Standing
 from tests.feature_store.reporting.page.nights import write_nights
 
 _RUN = ("feature_store_refresh", "scheduled__3")

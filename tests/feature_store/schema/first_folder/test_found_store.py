@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from feature_store.declarations.feature_sets import read_feature_set
+from feature_store.declarations.files.sql_file import read_sql_file
 from feature_store.declarations.folder_lint import folder_problems
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import read_sources
-from feature_store.declarations.sql_file import read_sql_file
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.undecided import MARK
 

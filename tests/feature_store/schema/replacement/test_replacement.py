@@ -16,7 +16,7 @@ from feature_store.audit.lease import RunKey, take_lease
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema import apply as applying
 from feature_store.schema.apply import apply
-from feature_store.schema.plan import Plan, make_plan
+from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.replacement.build_beside import build
 from feature_store.schema.replacement.dependents import plan_replacement
 from feature_store.schema.replacement.swap import swap

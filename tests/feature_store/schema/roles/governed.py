@@ -22,9 +22,9 @@ from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.errors import NotReady
 from feature_store.proof.proving import prove
 from feature_store.refresh.refresh import refresh
-from feature_store.schema.audit_privileges import AUDIT_LOGS
-from feature_store.schema.contract_stamp import assert_contract
+from feature_store.schema.privileges.audit_privileges import AUDIT_LOGS
 from feature_store.schema.readiness import check_ready
+from feature_store.schema.stamps.contract_stamp import assert_contract
 from feature_store.settings import Settings
 from feature_store.validation.certification import certify
 from feature_store.validation.history.judgement import judge_history

@@ -22,7 +22,7 @@ from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.relation_name import Name
 from feature_store.schema.first_start import bootstrap
-from feature_store.schema.grants import grants
+from feature_store.schema.privileges.grants import grants
 from feature_store.settings import Settings
 from sandbox.roles import as_role
 from sandbox.server import Server, run_psql

@@ -13,7 +13,7 @@ import pytest
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.errors import NotReady
 from feature_store.schema.apply import apply
-from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS
+from feature_store.schema.privileges.audit_privileges import AUDIT_FUNCTIONS
 from sandbox.roles import OWNER, READER, REFRESHER, grant_roles
 from tests.feature_store.schema.roles.governed import (
     Governed,

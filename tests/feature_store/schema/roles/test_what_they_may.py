@@ -15,8 +15,8 @@ from feature_store.connection import one_value
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Refresh
 from feature_store.schema.apply import apply
-from feature_store.schema.audit_privileges import AUDIT_FUNCTIONS
-from feature_store.schema.contract_stamp import check
+from feature_store.schema.privileges.audit_privileges import AUDIT_FUNCTIONS
+from feature_store.schema.stamps.contract_stamp import check
 from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role, grant_roles
 from tests.conftest import Servers
 from tests.feature_store.schema.roles.governed import (

@@ -11,7 +11,7 @@ import pytest
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.cli.commands import main
 from feature_store.connection import one_value
-from feature_store.schema.audit_privileges import AUDIT_LOGS
+from feature_store.schema.privileges.audit_privileges import AUDIT_LOGS
 from sandbox.roles import OWNER, PAGE, READER, REFRESHER, REVIEWER, as_role
 from tests.feature_store.schema.roles.governed import (
     CONTRACT,

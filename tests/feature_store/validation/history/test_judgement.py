@@ -18,8 +18,8 @@ import pytest
 from feature_store.audit.lease import Lease, RunKey
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.reporting.history_text import history_text
-from feature_store.schema.audit_privileges import access_problems
-from feature_store.schema.plan import make_plan
+from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.privileges.audit_privileges import access_problems
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews

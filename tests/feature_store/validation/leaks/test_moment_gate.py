@@ -120,7 +120,7 @@ def test_it_is_found_on_every_version(store, store_files):
 
 def test_a_file_that_names_a_moment_is_refused_before_any_work(scratch, include):
     from feature_store.errors import BadInput
-    from feature_store.schema.plan import make_plan
+    from feature_store.schema.planning.plan import make_plan
 
     path = include.edit(f"sql/base/{A}.sql", "l.spam IS NULL", "l.edited_date < 'today'")
     with pytest.raises(BadInput, match="has 'today'") as caught:

@@ -1,0 +1,160 @@
+"""What the values of one feature look like: in all rows, by month of t0, night by night."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import sql
+from psycopg.rows import class_row, dict_row
+
+from feature_store.connection import Connection
+from feature_store.declarations.feature_sets import Feature, FeatureSet
+from feature_store.reporting.page.features.profile_models import (
+    Bin,
+    DriftLine,
+    FeatureProfile,
+    MonthLine,
+    Sampled,
+)
+from feature_store.reporting.page.features.profiles import may_read, profiled_sets
+from feature_store.reporting.page.features.reading_lines import python_lines, sql_lines
+from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.store.store_files import Files
+from feature_store.schema.feature_logs.feature_log import log_of
+from feature_store.schema.object_states import require_store
+from feature_store.settings import Settings
+from feature_store.validation.certification import certified_in_words
+from feature_store.validation.profile_query import QUANTILES
+
+SAMPLES = 5
+
+_PROFILE = """
+SELECT p.* FROM feature_store_audit.feature_profile AS p
+WHERE p.feature_set = %(set)s AND p.feature = %(feature)s
+ORDER BY p.suite_event DESC LIMIT 1
+"""
+_MONTHS = """
+SELECT
+    m.month, m.row_count AS rows, m.null_count AS nulls, m.zero_count AS zeros, m.least, m.most,
+    m.mean, m.deviation
+FROM feature_store_audit.feature_month AS m
+WHERE m.feature_set = %(set)s AND m.feature = %(feature)s AND m.suite_event = %(event)s
+ORDER BY m.month
+"""
+_NIGHTS = """
+SELECT p.dag_id, p.run_id, r.as_of_day, r.prepared_at, p.drift_month, p.drift_stamp
+FROM feature_store_audit.run AS r
+INNER JOIN feature_store_audit.feature_profile AS p ON r.dag_id = p.dag_id AND r.run_id = p.run_id
+WHERE r.prepared_at >= %(since)s AND p.feature_set = %(set)s AND p.feature = %(feature)s
+ORDER BY r.prepared_at, r.run_id
+"""
+
+
+def read_feature_profile(
+    connection: Connection,
+    settings: Settings,
+    files: Files,
+    feature_set: str,
+    name: str,
+    days: int,
+) -> FeatureProfile:
+    """One feature's profile.
+
+    Raises:
+        NotFound: no contract file has it.
+        NotReady: the store has not been created.
+    """
+    found = next((s for s in files.feature_sets if s.name == feature_set), None)
+    feature = next((f for f in found.features if f.name == name), None) if found else None
+    if found is None or feature is None:
+        raise NotFound(
+            f"No contract has the feature {name!r} of {feature_set!r}.",
+            "Choose a feature of the list.",
+        )
+    require_store(connection)
+    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    asked = {"set": feature_set, "feature": name, "since": since}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        told = cursor.execute(_PROFILE, asked).fetchone() or {}
+    with connection.cursor(row_factory=class_row(MonthLine)) as cursor:
+        months = cursor.execute(_MONTHS, {**asked, "event": told.get("suite_event")}).fetchall()
+    with connection.cursor(row_factory=class_row(DriftLine)) as cursor:
+        nights = cursor.execute(_NIGHTS, asked).fetchall()
+    quantiles = told.get("quantiles") or []
+    return FeatureProfile(
+        of=next(iter(profiled_sets(connection, feature_set)), None),
+        rows=told.get("row_count"),
+        nulls=told.get("null_count"),
+        zeros=told.get("zero_count"),
+        distinct=told.get("distinct_count"),
+        least=told.get("least"),
+        most=told.get("most"),
+        mean=told.get("mean"),
+        deviation=told.get("deviation"),
+        quantiles={f"{q:.0%}": v for q, v in zip(QUANTILES, quantiles, strict=False)},
+        bins=_bins(feature, told) if told else [],
+        then=told["stamp_seen_at"].date() if told else None,
+        months=months,
+        nights=nights,
+        usual=told.get("usual_drift"),
+        drift_month=told.get("drift_month"),
+        drift_stamp=told.get("drift_stamp"),
+        certified=certified_in_words(connection),
+        lines=sql_lines(found, feature),
+        python=python_lines(found, feature),
+        samples=_samples(connection, found, feature),
+    )
+
+
+def _bins(feature: Feature, told: dict[str, Any]) -> list[Bin]:
+    rows, then_rows = told["row_count"], told["stamp_row_count"]
+    counts, then = told["counts"], told["stamp_counts"]
+    if told["levels"] is not None:
+        labels = [*told["levels"], "all others"]
+    else:
+        labels = _intervals(told["edges"], feature.dtype.startswith("int"))
+    labels.append("no value")
+    counts, then = [*counts, rows - sum(counts)], [*then, then_rows - sum(then)]
+    return [
+        Bin(label=label, now=n / rows if rows else 0, then=m / then_rows if then_rows else 0)
+        for label, n, m in zip(labels, counts, then, strict=True)
+        if n or m
+    ]
+
+
+def _intervals(edges: list[float], whole: bool) -> list[str]:
+    """What each bin has: below the first edge, between edges, from the last edge on."""
+    if not edges:
+        return ["any"]
+    between = [
+        _shown(low)
+        if whole and high - low == 1
+        else f"{_shown(low)} to {_shown(high - 1)}"
+        if whole
+        else f"{_shown(low)} to under {_shown(high)}"
+        for low, high in pairwise(edges)
+    ]
+    return [f"under {_shown(edges[0])}", *between, f"{_shown(edges[-1])} and more"]
+
+
+def _shown(edge: float) -> str:
+    return f"{edge:,.0f}" if 1000 <= abs(edge) < 1e15 else f"{edge:.4g}"
+
+
+def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
+    """A few values as they were served: the first rows of the log, without a full scan."""
+    served, log = feature_set.served, log_of(feature_set)
+    if served is None or not may_read(connection, log):
+        return []
+    rows = connection.execute(
+        sql.SQL("SELECT l.{}::text, l.{}::text FROM ONLY {} AS l LIMIT {}").format(
+            sql.Identifier(served.entity),
+            sql.Identifier(feature.name),
+            log.identifier,
+            sql.Literal(SAMPLES),
+        )
+    ).fetchall()
+    return [Sampled(entity=entity, value=value) for entity, value in rows]

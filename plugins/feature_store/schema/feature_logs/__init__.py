@@ -1,0 +1,1 @@
+"""Feature logs and training views in the database."""

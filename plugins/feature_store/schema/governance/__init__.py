@@ -1,0 +1,1 @@
+"""The tables and functions of each governed schema: compared with their files, and created."""
