@@ -96,7 +96,7 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) served --render --out bench/results
 	@$(BENCH) years --render --out bench/results
 
-test-fast: $(READY) ## Run the tests that start no server
+test-fast: $(READY) ## Run the tests that start no server and install nothing
 	$(BIN)/python $(FAST)
 
 test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
@@ -115,7 +115,7 @@ test-pythons: $(READY) ## Run the tests that start no server on every Python tha
 		$$found -m venv .run/python-$$version; \
 		$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode \
 			--python .run/python-$$version/bin/python requirements.lock; \
-		.run/python-$$version/bin/python $(FAST); \
+		.run/python-$$version/bin/python $(FAST) tests/wheel; \
 	done
 
 browser: $(READY) ## Look at the page inside Airflow with this machine's Chromium
