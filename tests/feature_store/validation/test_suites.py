@@ -666,6 +666,7 @@ def test_findings_are_kept_and_a_second_try_replaces_the_first(night: Night) -> 
     assert kept[2] == "met"
 
 
+@pytest.mark.slow  # imports Great Expectations anew
 def test_a_suites_log_holds_nothing_that_great_expectations_says_of_its_own_functions() -> None:
     told = subprocess.run(
         [
