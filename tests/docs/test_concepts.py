@@ -69,8 +69,11 @@ def test_each_feature_set_is_drawn_at_the_relation_that_carries_it(settings: Set
     assert {name: _relation(box) for box, name in drawn} == {s.name: str(s.relation) for s in sets}
 
 
-def test_every_relation_is_in_the_table(store_files: Store):
-    assert {name for _, name, _ in _table()} == {str(r.name) for r in store_files.relations}
+def test_every_relation_is_in_the_table_with_its_kind_of_refresh(store_files: Store):
+    words = {"blocking": "base", "concurrent": "read", "plain view": "views"}
+    assert sorted((name, words[refresh]) for _, name, refresh in _table()) == sorted(
+        (str(r.name), str(r.refresh)) for r in store_files.relations
+    )
 
 
 def test_the_glossary_has_at_most_thirty_words_of_one_sentence_each():
