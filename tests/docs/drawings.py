@@ -12,10 +12,9 @@ from pathlib import Path
 
 import grimp
 
-from feature_store.schema.audit_migrations import FOLDER
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
+_STEPS = ROOT / "plugins" / "feature_store" / "sql" / "audit"
 _TEXT = re.compile(
     r"^(CREATE|ALTER)(?: OR REPLACE)? (?:FUNCTION|VIEW) feature_store_audit\.(\w+)", re.M
 )
@@ -64,7 +63,7 @@ def _box(graph: grimp.ImportGraph, module: str) -> str:
 def todays_texts() -> str:
     """In which step the text of today stands, of what more than one step says something about."""
     steps: dict[str, list[tuple[str, str]]] = {}
-    for path in sorted(FOLDER.glob("*.sql")):
+    for path in sorted(_STEPS.glob("*.sql")):
         for does, name in _TEXT.findall(path.read_text()):
             steps.setdefault(name, []).append((does, path.name))
     lines = ["| Function or view | Its text of today |", "|---|---|"]
