@@ -49,7 +49,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser lint drawings format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,9 @@ lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/mypy plugins sandbox dags config bench bin
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar include/sql examples plugins sandbox bench
+
+drawings: $(READY) ## Draw docs/architecture.md anew: the floors, and which file has a function's text of today
+	$(BIN)/python -m tests.docs.drawings
 
 format: $(READY) ## Format Python
 	$(BIN)/ruff check --fix .

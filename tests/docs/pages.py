@@ -30,3 +30,13 @@ def lines_that_call(program: str) -> list[str]:
         joined = text.replace("\\\n", " ")
         found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
     return sorted({" ".join(line.split()) for line in found})
+
+
+def changed(text: str, diff: str) -> str:
+    """A file's text after a page's diff; `@@` is between two places."""
+    for hunk in diff.split("@@\n"):
+        lines = hunk.splitlines(keepends=True)
+        old = "".join(line[1:] for line in lines if line[0] != "+")
+        assert text.count(old) == 1, f"once there: {old}"
+        text = text.replace(old, "".join(line[1:] for line in lines if line[0] != "-"))
+    return text

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
+from feature_store.settings import Settings
 from tests.docs.pages import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,33 +28,52 @@ _NAMED = {
 }
 
 
-def _relations() -> dict[str, str]:
-    """The relation of each letter, from the page's table."""
-    rows = re.findall(r"^\|\s*([\w-]*)\s*\| `([\w.]+)` \|", CONCEPTS, flags=re.MULTILINE)
-    return {letter or name: name for letter, name in rows}
+_CHART = re.search(r"^flowchart LR\n(.*?)^```$", CONCEPTS, flags=re.MULTILINE | re.DOTALL)[1]
 
 
-def _arrows() -> list[tuple[str, str]]:
-    (chart,) = re.findall(r"^flowchart LR\n(.*?)^```$", CONCEPTS, flags=re.MULTILINE | re.DOTALL)
-    plain = re.sub(r"[\[({]+\"[^\"]*\"[\])}]+", "", chart)
-    found = []
+def _table() -> list[tuple[str, str, str]]:
+    """Letter, relation and kind of refresh in each row of the page's table."""
+    return re.findall(r"^\|\s*([\w-]*)\s*\| `([\w.]+)` \|.*\| ([\w ]+) \|$", CONCEPTS, re.MULTILINE)
+
+
+def _relation(box: str) -> str:
+    relations = {letter or name: name for letter, name, _ in _table()}
+    return _SOURCES.get(box) or relations[_NAMED.get(box, box)]
+
+
+def _arrows() -> set[tuple[str, str]]:
+    plain = re.sub(r"[\[({]+\"[^\"]*\"[\])}]+", "", _CHART)
+    found = set()
     for line in plain.splitlines():
         steps = [[one.strip() for one in step.split("&")] for step in line.split("-->")]
-        found += [(a, b) for left, right in pairwise(steps)
-                  for a in left for b in right]  # fmt: skip
-    return [(a, b) for a, b in found if not b.startswith("M")]
+        found |= {(a, b) for left, right in pairwise(steps)
+                  for a in left for b in right if not b.startswith("M")}  # fmt: skip
+    return {(_relation(below), _relation(above)) for below, above in found}
 
 
-@pytest.mark.parametrize(("below", "above"), _arrows())
-def test_an_arrow_of_the_layers_is_read_so(store_files: Store, below: str, above: str):
-    relations = _relations()
-    wanted = _SOURCES.get(below) or relations[_NAMED.get(below, below)]
-    relation = store_files.find(relations[_NAMED.get(above, above)])
-    assert wanted in {str(name) for name in relation.reads}
+def test_the_arrows_of_the_layers_are_what_each_of_them_reads(store_files: Store):
+    arrows = _arrows()
+    drawn = {name for arrow in arrows for name in arrow}
+    reads = {(str(below), str(r.name)) for r in store_files.relations for below in r.reads}
+
+    assert arrows == {read for read in reads if drawn.issuperset(read)}
+    assert {str(r.name) for r in store_files.relations} - drawn == {
+        name for letter, name, refresh in _table() if not letter and refresh == "plain view"
+    }
 
 
-def test_every_relation_is_in_the_table(store_files: Store):
-    assert set(_relations().values()) == {str(r.name) for r in store_files.relations}
+def test_each_feature_set_is_drawn_at_the_relation_that_carries_it(settings: Settings):
+    drawn = re.findall(r"(\w+) --> M\d\{\{\"(\w+)\"\}\}", _CHART)
+    sets = read_feature_sets(settings.include_dir)
+
+    assert {name: _relation(box) for box, name in drawn} == {s.name: str(s.relation) for s in sets}
+
+
+def test_every_relation_is_in_the_table_with_its_kind_of_refresh(store_files: Store):
+    words = {"blocking": "base", "concurrent": "read", "plain view": "views"}
+    assert sorted((name, words[refresh]) for _, name, refresh in _table()) == sorted(
+        (str(r.name), str(r.refresh)) for r in store_files.relations
+    )
 
 
 def test_the_glossary_has_at_most_thirty_words_of_one_sentence_each():

@@ -26,6 +26,8 @@ from tests.conftest import create_store
 from tests.feature_store.refresh.certified import certify_store, refresh_all
 from tests.relations import E_AI as _E_AI
 
+from .pages import changed
+
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
 
 
@@ -134,12 +136,7 @@ def test_the_time_guard_of_the_page_holds_and_its_witness_agrees(
     assert len(edits) == 3
     for path, diff in edits:
         file = tmp_path / "include" / path
-        old, new = (
-            "\n".join(line[1:] for line in diff.splitlines() if line[0] == sign) for sign in "-+"
-        )
-        text = file.read_text()
-        assert text.count(old) == 1, path
-        file.write_text(text.replace(old, new))
+        file.write_text(changed(file.read_text(), diff))
     edited = replace(settings, include_dir=tmp_path / "include")
     store = read_store(edited.include_dir)
     with psycopg.connect(sources_database, autocommit=True) as connection:
