@@ -49,7 +49,7 @@ SELECT
         WHEN e.price > 0 AND ai.opening_offer_nok > 0 THEN ai.opening_offer_nok::float8 / e.price
         WHEN e.price > 0 THEN 0
     END AS ai_opening_offer_ratio,
-    ai.storage_gb_fixed_ai AS ai_storage_gb_fixed
+    ai.storage_gb_fixed_ai::int AS ai_storage_gb_fixed
 FROM ml.tom_features_v1_enriched_speed_mv AS e
 LEFT JOIN "iPhone".iphone_ai_enrich AS ai ON e.listing_id = ai.listing_id
 LEFT JOIN mode ON lower(ai.sale_mode) = mode.word

@@ -7,6 +7,7 @@ WITH repeated AS (
         u.listing_id,
         count(*) AS source_rows
     FROM feature_store.device_image_features_unified_v1 AS u
+    WHERE u.generation IS NOT NULL AND u.listing_id IS NOT NULL -- other rows join no listing
     GROUP BY u.generation, u.listing_id
     HAVING count(*) > 1
 ),

@@ -8,6 +8,7 @@ WITH repeated AS (
         u.listing_id,
         count(*) AS source_rows
     FROM "iPhone".iphone_ai_enrich AS u
+    WHERE u.listing_id IS NOT NULL -- other rows join no listing
     GROUP BY u.listing_id
     HAVING count(*) > 1
 ),

@@ -154,6 +154,11 @@ def _row_sets(
             told += f" without those flagged as spam when {relation.name} was refreshed"
         query = _row_query(relation.name, rows, key, partly=partly)
         yield _critical(suite, f"rows_of_{relation.name.relation}", relation, told, query)
+        if partly and relation.specification and relation.specification.not_by_owner:
+            columns = relation.specification.not_by_owner
+            told = f"the same {', '.join(columns)} as in {of.name}"
+            query = _value_query(relation.name, rows.of, key, columns)
+            yield _critical(suite, f"values_of_{relation.name.relation}", relation, told, query)
 
 
 def _row_query(relation: Name, rows: RowSet, key: tuple[str, ...], *, partly: bool) -> sql.Composed:
@@ -174,6 +179,22 @@ def _row_query(relation: Name, rows: RowSet, key: tuple[str, ...], *, partly: bo
         others=rows.of.identifier,
         left_out=left_out,
         wrong=only_here if partly else sql.SQL("{} = bool_or(k.is_here)").format(only_here),
+    )
+
+
+def _value_query(
+    relation: Name, of: Name, key: tuple[str, ...], columns: tuple[str, ...]
+) -> sql.Composed:
+    mine, others = (sql.SQL(", ").join(sql.Identifier(t, c) for c in columns) for t in "mo")
+    return sql.SQL(
+        "SELECT {key}, {mine} FROM {relation} AS m INNER JOIN {of} AS o USING ({key}) "
+        "WHERE ROW({mine}) IS DISTINCT FROM ROW({others}) ORDER BY {key}"
+    ).format(
+        key=_columns(key),
+        mine=mine,
+        others=others,
+        relation=relation.identifier,
+        of=of.identifier,
     )
 
 

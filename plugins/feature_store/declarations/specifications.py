@@ -23,7 +23,7 @@ from feature_store.relation_name import Name
 
 FOLDER = "specifications"
 _ANY_ROW = "none"
-_BY_OWNER = "as its owner defines it"
+_BY_OWNER = re.compile(r"as its owner defines it(?:, but for (?P<columns>\w+(?:, *\w+)*))?")
 _WITHIN = re.compile(r"(?P<columns>\w+(?:, *\w+)*) within (?P<bound>\d+(?:\.\d+)?e-\d+)")
 
 
@@ -42,6 +42,8 @@ class Specification:
         digest: of the query and how it is compared; equal if PostgreSQL reads two as the same.
         reads: every relation and source that the query names.
         by_owner: whether an adopted relation is compared with its owner's own definition instead.
+        not_by_owner: the columns that even then must have the values of the relation whose rows it
+            has, such as t0.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Specification:
     digest: str
     reads: frozenset[Name]
     by_owner: bool
+    not_by_owner: tuple[str, ...]
 
 
 def read_specifications(sql_dir: Path, spam: Spam | None = None) -> dict[Name, Specification]:
@@ -90,8 +93,12 @@ def _read(path: Path, text: str) -> Specification:
     statement = read_query(path, text)
     key = () if header["Key"] == _ANY_ROW else tuple(c.strip() for c in header["Key"].split(","))
     told = header.get("Tolerance", "")
-    if header.get("Adopted", _BY_OWNER) != _BY_OWNER:
-        raise BadInput(f"{path}: Adopted: expected {_BY_OWNER!r}, or no such line.")
+    owner = _BY_OWNER.fullmatch(header.get("Adopted", "as its owner defines it"))
+    if not owner:
+        raise BadInput(
+            f"{path}: Adopted: expected 'as its owner defines it', 'as its owner defines it, but "
+            "for COLUMN, COLUMN', or no such line."
+        )
     how = f"{statement.normal}\nby {', '.join(key)}\n{told}"
     return Specification(
         path=path,
@@ -103,6 +110,7 @@ def _read(path: Path, text: str) -> Specification:
         digest=sha256(how.encode()).hexdigest(),
         reads=frozenset(query_reads(path, parse(path, statement.text), relation)),
         by_owner="Adopted" in header,
+        not_by_owner=tuple(re.split(r", *", owner["columns"])) if owner["columns"] else (),
     )
 
 

@@ -7,6 +7,7 @@ like all others. It is never altered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -243,21 +244,47 @@ def _owner_misfits(connection: Connection, oid: int) -> list[str]:
 
 
 def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: int) -> list[str]:
-    """Say if its query gives rows that it may not have; it may leave some out."""
+    """Say if its query gives rows that it may not have, or another t0; it may leave some out."""
     specification = relation.specification
     if relation.rows is None or specification is None or not specification.by_owner:
         return []
     whole = store.find(str(relation.rows.of))
     key = next(iter(whole.keys.values()))
-    wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
+    held = specification.not_by_owner
     query = one_value(connection, "SELECT pg_get_viewdef(%s::oid)", (oid,)) or ""
+    wrong: dict[tuple[str, ...], str] = {(): f"that {whole.name} does not have"}
+    if held:
+        wrong[held] = f"with another {in_words(held)} than in {whole.name}"
+    for columns, words in wrong.items():
+        if found := _rows_beside(connection, query, whole, key, columns):
+            n, example = found
+            return [
+                f"its query gives {n:,} rows {words} ({example}, for example); "
+                "it may have fewer rows, but no others"
+            ]
+    return []
+
+
+def _rows_beside(
+    connection: Connection,
+    query: str,
+    whole: Relation,
+    key: Sequence[str],
+    columns: Sequence[str],
+) -> tuple[int, str] | None:
+    """How many rows of a query a relation lacks by key and columns, and one of them."""
+    wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
+    same = sql.SQL("").join(
+        sql.SQL(" AND w.{0} IS NOT DISTINCT FROM t.{0}").format(sql.Identifier(c)) for c in columns
+    )
     others = sql.SQL(
         "SELECT count(*), (array_agg(concat_ws(', ', {theirs}) ORDER BY {theirs}))[1] "
         "FROM ({query}) AS t "
-        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE ({wholes}) = ({theirs}))"
+        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE ({wholes}) = ({theirs}){same})"
     ).format(
         theirs=theirs,
         wholes=wholes,
+        same=same,
         query=sql.SQL(query.rstrip().removesuffix(";")),
         whole=whole.name.identifier,
     )
@@ -265,13 +292,8 @@ def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: 
         with connection.transaction():
             n, example = one_row(connection, others)
     except _CANNOT_LOOK:
-        return []
-    if not n:
-        return []
-    return [
-        f"its query gives {n:,} rows that {whole.name} does not have ({example}, for example); "
-        "it may have fewer rows, but no others"
-    ]
+        return None
+    return (n, example) if n else None
 
 
 def _quoted(name: str) -> str:

@@ -7,6 +7,7 @@ by a hash of the entity: the same entities every night.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -77,8 +78,10 @@ class Column:
     def measured(self) -> sql.Composable:
         """Whether its value can be measured."""
         if self.can_be_nan:
+            # A real's square always fits, and its type holds no larger bound.
+            most = math.inf if self.type_name == "real" else _MOST_MEASURED
             return sql.SQL("{x} > {least} AND {x} < {most}").format(
-                x=self.plain, least=self.literal(-_MOST_MEASURED), most=self.literal(_MOST_MEASURED)
+                x=self.plain, least=self.literal(-most), most=self.literal(most)
             )
         return self.filled
 

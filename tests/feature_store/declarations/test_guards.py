@@ -49,10 +49,21 @@ def test_a_moment_that_is_none_is_named_before_any_work(store_db, include, colum
         f"INSERT INTO {LISTINGS} (listing_id, {column}) VALUES (7, '{moment}')",
     )
     problem = _problem(store_db, include)
-    assert "iPhone.iphone_listings: expected every edited_date, sold_date and last_seen" in problem
+    assert "edited_date, sold_date and last_seen to be of a year from 1 to 9999" in problem
     assert f"\n    listing_id 7, source_column {column}, moment " in problem
     assert "listing_id 6" not in problem
-    assert "Next: correct the rows, set what is not known to NULL, or flag the rows" in problem
+    assert "Next: correct the rows, set a moment that is not known to NULL, or flag" in problem
+
+
+def test_a_row_of_no_listing_is_named_before_any_work(store_db, include):
+    store_db.run(
+        f"ALTER TABLE {LISTINGS} ALTER listing_id DROP NOT NULL",
+        f"INSERT INTO {LISTINGS} (edited_date, price) VALUES ('2026-03-01', 5000)",
+        f"INSERT INTO {LISTINGS} (edited_date, spam) VALUES ('2026-03-01', 'spam')",
+    )
+    problem = _problem(store_db, include)
+    assert "iPhone.iphone_listings: expected every unflagged row to have a listing_id" in problem
+    assert problem.count("source_column listing_id") == 1
 
 
 def test_flagged_as_spam_it_stops_nothing(store_db, include):

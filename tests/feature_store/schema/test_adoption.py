@@ -319,6 +319,32 @@ def test_an_f0_with_listings_that_are_not_clean_is_refused(hand_built, include):
         _apply(hand_built, include, E_AI)
 
 
+_LATER = "SELECT generation, listing_id, edited_date + interval '30 days' AS edited_date, model"
+
+
+def test_an_f0_with_another_t0_is_refused(hand_built, include):
+    _their_f0(hand_built, f"{_LATER} FROM {E_CLEAN}")
+    state, details = _state(_plan(hand_built, include), F0)
+    assert state is State.FOREIGN
+    assert f"rows with another edited_date than in {E_CLEAN} (" in details
+
+
+def test_an_adopted_f0_whose_rows_get_another_t0_later_breaks_an_expectation(hand_built, include):
+    moved = f"{_LATER} FROM {E_CLEAN} WHERE EXISTS (SELECT FROM public.later) UNION ALL "
+    kept = f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN}"
+    hand_built.run("CREATE TABLE public.later ()", f"ALTER TABLE public.later OWNER TO {OWNER}")
+    _their_f0(hand_built, f"{moved}{kept} WHERE NOT EXISTS (SELECT FROM public.later)")
+    found = read_expectations(
+        include.directory, include.store, "uniqueness", adopted=frozenset({F0})
+    )
+    (t0,) = [e for e in found if e.name == "values_of_listing_device_features_clean_mv"]
+    hand_built.run(f"REFRESH MATERIALIZED VIEW {F0}")
+    assert not hand_built.rows(t0.query)
+    hand_built.run("INSERT INTO public.later DEFAULT VALUES", f"REFRESH MATERIALIZED VIEW {F0}")
+    assert t0.expected == f"the same edited_date as in {E_CLEAN}"
+    assert len(hand_built.rows(t0.query)) == hand_built.rows(f"SELECT count(*) FROM {F0}")[0][0]
+
+
 @pytest.mark.parametrize("applied", [False, True], ids=["at first", "when it has changed"])
 def test_an_f0_of_somebody_whom_we_are_not_is_refused(hand_built, include, new_role, applied):
     other = new_role()

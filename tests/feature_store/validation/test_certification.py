@@ -27,6 +27,17 @@ _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats_t0_v1_mv"
 
 
+_LABELS = "ml.tom_labels_v1_mv"
+# An earlier row of a listing: its t0 moves.
+_EARLIER = """
+INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price, edited_date)
+SELECT a.listing_id, a.generation, a.storage_gb, a.price, a.edited_date - interval '1 day'
+FROM ml.tom_features_v1_mv AS a
+ORDER BY a.listing_id
+LIMIT 1
+"""
+
+
 @pytest.fixture
 def refreshed(server, filled_template, store_files, settings):
     """Nights over a store with rows in its sources."""
@@ -415,6 +426,26 @@ class TestWhatARunMayCertify:
         problem = self.refusal(refreshed, monday)
         assert f"{_COUNTS} was refreshed while {_F1} had another query than now." in problem
         assert len(problem.splitlines()) == 2
+
+    def test_not_rows_that_were_made_before_those_that_they_read(self, refreshed):
+        """The labels have the t0s of an earlier A, and no history of theirs would show it."""
+        monday = refreshed.begin("monday")
+        names = [str(relation.name) for relation in refreshed.store.refreshed]
+        refreshed.refresh(monday, *names)
+        refreshed.database.run(_EARLIER)
+        refreshed.refresh(monday, *(name for name in names if name != _LABELS))
+        refreshed.checked(monday)
+        assert self.refusal(refreshed, monday).splitlines()[1:] == [
+            f"  - {_LABELS} was refreshed before {_A}, which it reads."
+        ]
+
+    def test_rows_that_a_later_refresh_left_as_they_were_need_not_be_read_again(self, refreshed):
+        monday = refreshed.begin("monday")
+        refreshed.refresh(monday, *(str(r.name) for r in refreshed.store.refreshed))
+        refreshed.refresh(monday, _E)
+        refreshed.checked(monday)
+        refreshed.certify(monday)
+        assert read_certified(refreshed.database.connection)
 
     def test_not_columns_that_changed_places(self, nights):
         monday = nights.begin("monday")

@@ -36,6 +36,7 @@ NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
 NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
 RUN = RunKey("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
+IMAGES = "feature_store.device_image_features_unified_v1"
 
 
 class Night:
@@ -240,6 +241,24 @@ def test_two_alike_ai_rows_that_a_concurrent_refresh_hides_are_found(night: Nigh
     night.refresh(E_AI)
 
     assert list(night.broken("uniqueness")) == ["one_ai_row_per_listing"]
+
+
+def test_rows_of_no_listing_are_not_two_of_one(night: Night) -> None:
+    """Sources without a key may have them; they join nothing."""
+    night.session.execute(
+        'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey;'
+        'ALTER TABLE "iPhone".iphone_ai_enrich ALTER listing_id DROP NOT NULL;'
+        f"ALTER TABLE {IMAGES} DROP CONSTRAINT device_image_features_unified_v1_pkey;"
+        f"ALTER TABLE {IMAGES} ALTER generation DROP NOT NULL, ALTER listing_id DROP NOT NULL"
+    )
+    night.session.execute(
+        'INSERT INTO "iPhone".iphone_ai_enrich (sale_mode) VALUES (NULL), (NULL);'
+        f"INSERT INTO {IMAGES} (generation, listing_id) VALUES (14, NULL), (14, NULL);"
+        f"INSERT INTO {IMAGES} (generation, listing_id) VALUES (NULL, 7), (NULL, 7)"
+    )
+    night.refresh()
+
+    assert night.broken("uniqueness") == {}
 
 
 @pytest.mark.parametrize("token", ["wtb", "  WTB ", "Duplicate-JUNK"])
