@@ -11,7 +11,7 @@ from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.proof_inventory import (
     CONTRACTS,
@@ -29,6 +29,7 @@ from feature_store.schema.stamps.contract_stamp import check, stamp
 _STAMP = "bin/feature-store stamp-proofs"
 UNSTAMPED = f"Changed since the proofs were stamped, so no run is certified ({_STAMP})"
 """The words before a list of such proofs."""
+_ZONE = "FEATURE_STORE_ZONE"
 _NEVER = f"the proofs have never been stamped: {_STAMP}"
 
 
@@ -45,7 +46,7 @@ def unstamped_of(connection: Connection, proofs: Iterable[Proof]) -> tuple[str, 
     if not _has_table(connection):
         return ()
     stamped = _stamped(connection)
-    return () if stamped is None else _lines(changes(stamped, proofs))
+    return () if stamped is None else _lines(changes(stamped, _with_zone(connection, proofs)))
 
 
 def assert_proofs(connection: Connection, store: Store, include_dir: Path) -> None:
@@ -106,7 +107,8 @@ def stamp_proofs(
             "The audit schema has no inventory of proofs.",
             next_step="Run `bin/feature-store apply`.",
         )
-    before, now = _stamped(connection), read_inventory(include_dir, store)
+    before = _stamped(connection)
+    now = _with_zone(connection, read_inventory(include_dir, store))
     differing = {} if before is None else changes(before, now)
     others = {name: how for name, how in differing.items() if not _adds(name, how)}
     if others and not replace:
@@ -162,9 +164,17 @@ def _stamped(connection: Connection) -> tuple[Proof, ...] | None:
     return None if row is None else tuple(Proof(**proof) for proof in row[0])
 
 
+def _with_zone(connection: Connection, proofs: Iterable[Proof]) -> tuple[Proof, ...]:
+    """With the session's time zone: it decides which sales are of an earlier day than t0."""
+    zone: str = one_value(connection, "SELECT current_setting('TimeZone')")
+    return (*proofs, Proof(_ZONE, "", zone, zone))
+
+
 def _adds(name: str, how: str) -> bool:
     """Whether a difference weakens nothing: a new query, or a contract with its own stamp."""
-    return (how == NEW and name.startswith("sql/")) or (how != GONE and name.startswith(CONTRACTS))
+    if how == NEW:
+        return name.startswith(("sql/", CONTRACTS)) or name == _ZONE
+    return how != GONE and name.startswith(CONTRACTS)
 
 
 def _lines(differing: dict[str, str]) -> tuple[str, ...]:

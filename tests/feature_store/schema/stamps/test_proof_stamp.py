@@ -67,6 +67,18 @@ def test_proofs_switched_off_fail_with_all_that_a_person_needs(scratch, include)
     assert _unstamped(scratch, include) == ()
 
 
+def test_another_time_zone_is_named_until_a_person_stamps_it(scratch, include):
+    """It decides which sales are of an earlier day than t0."""
+    _stamped(scratch, include)
+    scratch.run("SET TimeZone = 'America/New_York'")
+    with pytest.raises(ProofsChanged) as caught:
+        assert_proofs(scratch.connection, include.store, include.directory)
+    told = "FEATURE_STORE_ZONE was UTC, is America/New_York"
+    assert caught.value.problem.splitlines()[1:] == [f"  - {told}"]
+    assert stamp_proofs(scratch.connection, include.store, include.directory) == (told,)
+    assert _unstamped(scratch, include) == ()
+
+
 def test_a_stamp_of_what_is_stamped_is_none(scratch, include):
     _stamped(scratch, include)
     assert stamp_proofs(scratch.connection, include.store, include.directory) == ()
