@@ -100,7 +100,7 @@ def require_record(connection: Connection, settings: Settings, context: Context)
 
 
 def _refuse_other_zone(zone: str, settings: Settings) -> None:
-    """Days of two zones in one run would give a feature sales of its own day.
+    """Days of two zones in one run would let a feature see its own day.
 
     Raises:
         NotReady: the settings of this task name another zone than those that began the run.

@@ -124,7 +124,7 @@ class FindingLine(Plain):
     """A day of a layer that changed after it was settled."""
 
     finding_id: int
-    kind: str = Field(description="review, leak, definition or ai.")
+    kind: str = Field(description="review, leak, definition or exception.")
     layer: str
     relation: str
     day: date | None = Field(description="The t0 day, sold day or ask day that changed.")

@@ -33,8 +33,9 @@ from feature_store.validation.history.definition_changes import (
     check_refreshed_in_order,
 )
 from feature_store.validation.history.findings import (
+    FindingKind,
     close_undone,
-    find,
+    found_in,
     lock_history,
     open_leaks,
     pending_reviews,
@@ -273,7 +274,6 @@ class _Judgement:
         days: int,
         started: float,
     ) -> HistoryResult:
-        of_run = "kind = %s AND dag_id = %s AND run_id = %s"
         run = (self._run.dag_id, self._run.run_id)
         seconds = time.monotonic() - started
         self._connection.execute(
@@ -286,8 +286,8 @@ class _Judgement:
             settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
-            definition_changes=find(self._connection, of_run, "definition", *run),
-            exception_changes=find(self._connection, of_run, "ai", *run),
+            definition_changes=found_in(self._connection, self._run, FindingKind.DEFINITION),
+            exception_changes=found_in(self._connection, self._run, FindingKind.EXCEPTION),
             first=first,
         )
         log.info(

@@ -21,7 +21,7 @@ from feature_store.validation.history.row_changes import BYTES_PER_COLUMN
 
 @dataclass(frozen=True)
 class Known:
-    """Which listings are behind a layer's days: digests of them by day.
+    """Which entities are behind a layer's days: digests of them by day.
 
     Attributes:
         asked: whether they must be asked for, because the layer's rows do not name them.

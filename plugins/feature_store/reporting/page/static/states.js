@@ -44,7 +44,7 @@ const KINDS = {
   leak: ['bad', 'Moved without cause'],
   review: ['warn', 'Review'],
   definition: ['info', 'New definition'],
-  ai: ['info', 'declared columns'],
+  exception: ['info', 'declared columns'],
 };
 
 const known = (states, word) => states[word] ?? ['quiet', word ?? 'none'];
