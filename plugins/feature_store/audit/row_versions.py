@@ -181,8 +181,8 @@ def _place_and_shape(connection: Connection, found: Found) -> str:
                 (SELECT shape.hash FROM ({shape}) AS shape)
             )
             FROM (VALUES (1)) AS one
-            -- To name it locks it: nobody may write it anew until this transaction ends, so what is
-            -- told here is what it will read.
+            -- To read from it locks it: nobody may rewrite it until this transaction ends. So the
+            -- file that is told here is the one that the refresh reads.
             LEFT JOIN (SELECT FROM ONLY {table} LIMIT 0) AS locked ON TRUE
             """
         ).format(shape=sql.SQL(_SHAPE), table=found.identifier),
