@@ -15,7 +15,7 @@ from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
 from feature_store.schema.store_record import another_store
 from feature_store.text_format import in_words, plural
-from feature_store.validation.certification import withdraw
+from feature_store.validation.certification import revoke
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +42,7 @@ def record_failure(
     account = tasks.raised(error).record()
     with connection.transaction():
         verdict = fail_run(connection, holder, problem, account, context["ti"].max_tries)
-        withdraw(connection, holder)
+        revoke(connection, holder)
     return verdict
 
 

@@ -86,7 +86,7 @@ def _require_written(connection: Connection, lease: Lease, store: Store) -> None
         )
 
 
-def withdraw(connection: Connection, holder: RunKey) -> None:
+def revoke(connection: Connection, holder: RunKey) -> None:
     """Revoke the certification of relations that this run found broken or leaking.
 
     This matters for relations that the run did not refresh: its own rows are not certified anyway.

@@ -89,15 +89,15 @@ def judge_history(
         NotChecked: a layer was not refreshed after what it reads, or somebody refreshed it since.
         psycopg.Error: the check failed.
     """
-    verdict = under_lease(
+    result = under_lease(
         connection,
         lease,
         lambda: _Judgement(connection, layers, lease, settings).give(as_of_day, today),
         first=lambda: lock_history(connection),
     )
-    if verdict.first or verdict.definition_changes:
+    if result.first or result.definition_changes:
         connection.execute("ANALYZE feature_store_audit.history_row")
-    return verdict
+    return result
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ class _Judgement:
             "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
-        verdict = HistoryResult(
+        result = HistoryResult(
             settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
@@ -293,8 +293,8 @@ class _Judgement:
         log.info(
             "History: %s days, %s leaks, %s reviews pending, %.2f s.",
             f"{days:,}",
-            len(verdict.leaks),
-            len(verdict.reviews),
+            len(result.leaks),
+            len(result.reviews),
             seconds,
         )
-        return verdict
+        return result
