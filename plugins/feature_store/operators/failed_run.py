@@ -28,21 +28,21 @@ def record_failure(
     connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
     """Record that the run failed, and why. Returns the verdict's number; None if not recorded."""
-    holder = run_key_of(context)
+    run = run_key_of(context)
     if another_store(connection, settings.include_dir):
         return None  # whose record says nothing of this one
     if not audit_is_current(connection):
         if has_audit(connection):
-            release_lease(connection, holder)  # prepare stopped the run and has reported it
+            release_lease(connection, run)  # prepare stopped the run and has reported it
         return None
     with suppress(BadInput):  # a run for no day leaves no record
         open_record(connection, settings, context, once=True)
     problem = error.problem if isinstance(error, StoreError) else str(error).strip()
-    tasks, _ = told_by_airflow(context["ti"], holder.dag_id, holder.run_id, context["ti"].task_id)
+    tasks, _ = told_by_airflow(context["ti"], run.dag_id, run.run_id, context["ti"].task_id)
     account = tasks.raised(error).record()
     with connection.transaction():
-        verdict = fail_run(connection, holder, problem, account, context["ti"].max_tries)
-        revoke(connection, holder)
+        verdict = fail_run(connection, run, problem, account, context["ti"].max_tries)
+        revoke(connection, run)
     return verdict
 
 
