@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.declarations.text_file import PACKAGE_SQL
 from feature_store.reporting.page import feature_models, models, profile_models, run_models
 from feature_store.reporting.page.models import Plain
 from tests.docs.pages import ROOT
 
-_PACKAGE = PACKAGE_SQL.parent
+_PACKAGE = ROOT / "plugins" / "feature_store"
 _REPORTING = _PACKAGE / "reporting"
 _STATIC = _REPORTING / "page" / "static"
 
