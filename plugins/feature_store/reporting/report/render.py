@@ -141,7 +141,7 @@ def _template() -> Template:
 
 
 def _said(expectation: Finding) -> str:
-    """The result in one word or two."""
+    """The outcome in one word or two."""
     if expectation.outcome == "broken":
         return "warning" if expectation.severity == "warning" else "BROKEN"
     return {"error": "NOT CHECKED"}.get(expectation.outcome, expectation.outcome)
