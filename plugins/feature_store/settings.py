@@ -64,7 +64,7 @@ class Settings:
     Attributes:
         conn_id: the Airflow connection to the database that holds the store.
         zone: the time zone in which ``timestamptz::date`` is taken, everywhere and always. Days,
-            cohorts and the embargo depend on it, so changing it changes history.
+            features and the embargo depend on it, so changing it changes history.
         schedule: when the nightly run starts, as cron.
         schedule_zone: the time zone of ``schedule``.
         lock_timeout: seconds that a refresh waits for a lock. Readers who arrive while a blocking
@@ -83,7 +83,7 @@ class Settings:
         lease_grace: seconds without a sign of life after which a lease whose holder nobody can
             ask about counts as abandoned.
         lease_poll: seconds between two looks at a lease that another run holds.
-        settling_days: days before a run's as-of day in which sales, flags and edits still arrive.
+        settling_days: days before a run's as-of day in which changes still arrive.
             What changes on an older day is reviewed by a person.
         skew_days: days of t0, up to a run's as-of day, whose served values are compared with the
             store's values of today.

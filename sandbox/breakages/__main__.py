@@ -20,7 +20,7 @@ from feature_store.errors import StoreError
 from feature_store.text_format import text_table
 from sandbox.breakages.breakage import Breakage
 from sandbox.breakages.catalogue import BREAKAGES
-from sandbox.breakages.outcome import Outcome, differences
+from sandbox.breakages.run_result import RunResult, differences
 from sandbox.home import HOME, ROOT, airflow_settings, make_home
 from sandbox.server import folder_for_servers, start_server, stop_server
 
@@ -55,9 +55,9 @@ def _break(chosen: Sequence[Breakage]) -> int:
                 for breakage in chosen:
                     print(f"  {breakage.name}: {breakage.title}", flush=True)
                     with _output_to(file):
-                        outcome = lab.run(breakage)
-                    wrong[breakage.name] = differences(breakage.expected, outcome)
-                    rows.append(_row(breakage, outcome, wrong[breakage.name]))
+                        result = lab.run(breakage)
+                    wrong[breakage.name] = differences(breakage.expected, result)
+                    rows.append(_row(breakage, result, wrong[breakage.name]))
             finally:
                 with _output_to(file):
                     stop_server(place / "postgres")
@@ -111,14 +111,14 @@ def _chosen(arguments: Sequence[str] | None) -> list[Breakage]:
     return [breakage for breakage in BREAKAGES if not given or breakage.name in given]
 
 
-def _row(breakage: Breakage, outcome: Outcome, wrong: list[str]) -> tuple[str, ...]:
+def _row(breakage: Breakage, result: RunResult, wrong: list[str]) -> tuple[str, ...]:
     return (
         breakage.name,
         "failed" if breakage.expected.failed else "passed",
-        "passed" if outcome.state == "success" else outcome.state,
-        ", ".join(task.rpartition(".")[2] for task in outcome.failed) or "none",
-        str(len(outcome.mails)),
-        outcome.subject or "",
+        "passed" if result.state == "success" else result.state,
+        ", ".join(task.rpartition(".")[2] for task in result.failed) or "none",
+        str(len(result.mails)),
+        result.subject or "",
         "NOT" if wrong else "OK",
     )
 

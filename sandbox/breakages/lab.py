@@ -21,7 +21,7 @@ from feature_store.schema.stamps.proof_stamp import stamp_proofs
 from feature_store.settings import Settings
 from sandbox.breakages.breakage import Breakage, Scene
 from sandbox.breakages.one_run import run_dag
-from sandbox.breakages.outcome import Outcome, read_outcome
+from sandbox.breakages.run_result import RunResult, read_result
 from sandbox.data import Data
 from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.server import Server, airflow_connection, start_server, stop_server
@@ -48,7 +48,7 @@ class Lab:
         self._place = place
         self._templates: dict[Data, str] = {}
 
-    def run(self, breakage: Breakage) -> Outcome:
+    def run(self, breakage: Breakage) -> RunResult:
         """Break a store, run the DAG on it, and return the result."""
         home = self._home / breakage.name
         shutil.rmtree(home, ignore_errors=True)
@@ -123,7 +123,7 @@ def _stamp(conninfo: str, include: Path) -> None:
 
 def _break_and_run(
     breakage: Breakage, conninfo: str, home: Path, include: Path, own: Path | None = None
-) -> Outcome:
+) -> RunResult:
     mailbox = Mailbox(home / "mails")
     settings = _settings(conninfo, home, include) | mail_settings(mailbox)
     with ExitStack() as stack:
@@ -141,7 +141,7 @@ def _break_and_run(
         afterwards.close()
         if own:
             start_server(own)
-        return read_outcome(ended, conninfo, mailbox.alarms(), home / "reports", breakage)
+        return read_result(ended, conninfo, mailbox.alarms(), home / "reports", breakage)
 
 
 def _stop(own: Path | None) -> None:

@@ -61,7 +61,7 @@ SELECT 'review', 'D1', 'ml.sold_durations_v1_mv', n.day - 60 - k, 4 * k, k % 3, 
     'the archive of that month, loaded late'
 FROM night AS n CROSS JOIN generate_series(1, 12) AS k WHERE n.n = 150
 UNION ALL
-SELECT 'ai', 'E-AI', 'ml.tom_features_v1_enriched_ai_clean_mv', n.day - 31, 0, 0, 7, ARRAY['damage_severity_ai'], '',
+SELECT 'exception', 'E-AI', 'ml.tom_features_v1_enriched_ai_clean_mv', n.day - 31, 0, 0, 7, ARRAY['damage_severity_ai'], '',
     'feature_store_refresh', n.run_id, n.at, 'feature_store_refresh', n.run_id, 'reported', n.at, NULL, NULL
 FROM night AS n WHERE n.n % 6 = 0;
 

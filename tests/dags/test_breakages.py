@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.breakages.catalogue import BREAKAGES
-from sandbox.breakages.outcome import differences
+from sandbox.breakages.run_result import differences
 from sandbox.server import folder_for_servers
 
 from .breakages_of_bikes import OF_BIKES

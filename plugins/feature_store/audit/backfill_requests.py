@@ -22,12 +22,12 @@ def go_of(context: Context) -> str:
     return f"{run.clear_number}/{run.start_date}"
 
 
-def ask(connection: Connection, holder: RunKey, go: str) -> str:
+def ask(connection: Connection, run: RunKey, go: str) -> str:
     """Note that a backfill's run is there, unless this attempt of it has done so already.
 
     Args:
         connection: a session in autocommit mode.
-        holder: the run.
+        run: the backfill's.
         go: of the run, see `go_of`.
 
     Returns:
@@ -36,12 +36,12 @@ def ask(connection: Connection, holder: RunKey, go: str) -> str:
     connection.execute(
         "INSERT INTO feature_store_audit.asking_log (dag_id, run_id, go) VALUES (%s, %s, %s) "
         "ON CONFLICT DO NOTHING",
-        (holder.dag_id, holder.run_id, go),
+        (run.dag_id, run.run_id, go),
     )
     found: str = one_value(
         connection,
         "SELECT transaction::text FROM feature_store_audit.asking_log "
         "WHERE dag_id = %s AND run_id = %s AND go = %s",
-        (holder.dag_id, holder.run_id, go),
+        (run.dag_id, run.run_id, go),
     )
     return found

@@ -32,11 +32,11 @@ def check_untouched(connection: Connection, names: Iterable[Name], what: str) ->
         psycopg.Error: what may pass by itself, such as a layer that is being rewritten.
     """
     latest = read_latest(connection)
-    left = last_states_of(latest)
+    last_states = last_states_of(latest)
     touched = [
         name
         for name in sorted(set(names))
-        if (last := latest.get(str(name))) and _is_touched(connection, name, last, left)
+        if (last := latest.get(str(name))) and _is_touched(connection, name, last, last_states)
     ]
     if not touched:
         return
@@ -56,7 +56,7 @@ def check_untouched(connection: Connection, names: Iterable[Name], what: str) ->
     )
 
 
-def _is_touched(connection: Connection, name: Name, last: Latest, left: LastStates) -> bool:
+def _is_touched(connection: Connection, name: Name, last: Latest, last_states: LastStates) -> bool:
     if last.outcome is None:
         return False
     try:
@@ -64,6 +64,8 @@ def _is_touched(connection: Connection, name: Name, last: Latest, left: LastStat
             (found,) = find_named(connection, name)
             if found.doubt:
                 return False
-            return versions_of(row_state(connection, found, left)) != versions_of(last.outcome)
+            return versions_of(row_state(connection, found, last_states)) != versions_of(
+                last.outcome
+            )
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return True

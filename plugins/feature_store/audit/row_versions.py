@@ -137,18 +137,18 @@ def with_children(connection: Connection, oids: Iterable[int]) -> list[int]:
     return [oid for (oid,) in rows]
 
 
-def row_state(connection: Connection, found: Found, left: LastStates = _NOTHING) -> str:
+def row_state(connection: Connection, found: Found, last_states: LastStates = _NOTHING) -> str:
     """Read the state of a table's or materialized view's own rows, as the transaction sees them.
 
     Args:
         connection: a pinned session.
         found: the relation.
-        left: what refreshes left. A materialized view that is unchanged since is not read.
+        last_states: what refreshes left. A materialized view that is unchanged since is not read.
 
     Raises:
         psycopg.Error: it cannot be read.
     """
-    before = left.get(found.oid)
+    before = last_states.get(found.oid)
     place_and_shape = _place_and_shape(connection, found)
     untouched = found.kind == "m" and before and before.version == found.version
     if untouched and before and before.state.startswith(f"{place_and_shape}/"):
@@ -181,8 +181,8 @@ def _place_and_shape(connection: Connection, found: Found) -> str:
                 (SELECT shape.hash FROM ({shape}) AS shape)
             )
             FROM (VALUES (1)) AS one
-            -- To name it locks it: nobody may write it anew until this transaction ends, so what is
-            -- told here is what it will read.
+            -- To read from it locks it: nobody may rewrite it until this transaction ends. So the
+            -- file that is told here is the one that the refresh reads.
             LEFT JOIN (SELECT FROM ONLY {table} LIMIT 0) AS locked ON TRUE
             """
         ).format(shape=sql.SQL(_SHAPE), table=found.identifier),

@@ -12,38 +12,38 @@ from feature_store.connection import Connection, one_row, one_value
 
 
 def open_run(
-    connection: Connection, holder: RunKey, run_type: str, as_of_day: date, zone: str
+    connection: Connection, run: RunKey, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """Record that a run has begun. A run that is cleared and run again gets a new record."""
     connection.execute(
         "INSERT INTO feature_store_audit.run_log (dag_id, run_id, run_type, as_of_day, zone) "
         "VALUES (%s, %s, %s, %s, %s)",
-        (holder.dag_id, holder.run_id, run_type, as_of_day, zone),
+        (run.dag_id, run.run_id, run_type, as_of_day, zone),
     )
 
 
-def zone_of(connection: Connection, holder: RunKey) -> str | None:
+def zone_of(connection: Connection, run: RunKey) -> str | None:
     """The time zone in whose days a run answers; None if it has no record."""
     row = connection.execute(
         "SELECT zone FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
-        (holder.dag_id, holder.run_id),
+        (run.dag_id, run.run_id),
     ).fetchone()
     return row[0] if row else None
 
 
 def open_run_once(
-    connection: Connection, holder: RunKey, run_type: str, as_of_day: date, zone: str
+    connection: Connection, run: RunKey, run_type: str, as_of_day: date, zone: str
 ) -> None:
     """As `open_run`, unless the run has a record; several of its tasks may try this."""
     with connection.transaction():
         # One task at a time. This does not wait for a refresh under the lease, and changes nothing.
         connection.execute("SELECT FROM feature_store_audit.lease FOR NO KEY UPDATE")
-        if zone_of(connection, holder) is None:
-            open_run(connection, holder, run_type, as_of_day, zone)
+        if zone_of(connection, run) is None:
+            open_run(connection, run, run_type, as_of_day, zone)
 
 
 def fail_run(
-    connection: Connection, holder: RunKey, problem: str, account: dict[str, Any], go: int
+    connection: Connection, run: RunKey, problem: str, account: dict[str, Any], go: int
 ) -> int:
     """Record that a run failed, and why; only once, even if Airflow tries the task again.
 
@@ -51,7 +51,7 @@ def fail_run(
 
     Args:
         connection: a session on the record.
-        holder: the run.
+        run: which one.
         problem: why, in words.
         account: why, as data.
         go: Airflow's ``max_tries`` of the task, which changes when somebody clears it.
@@ -59,7 +59,7 @@ def fail_run(
     Returns:
         The verdict's number.
     """
-    run = (holder.dag_id, holder.run_id)
+    ids = (run.dag_id, run.run_id)
     spoken = connection.execute(
         "SELECT v.event_id FROM feature_store_audit.verdict_log AS v "
         "WHERE v.dag_id = %s AND v.run_id = %s AND v.verdict = 'failed' AND v.go = %s "
@@ -68,34 +68,34 @@ def fail_run(
         "WHERE g.dag_id = v.dag_id AND g.run_id = v.run_id "
         "UNION ALL SELECT o.event_id FROM feature_store_audit.run_log AS o "
         "WHERE o.dag_id = v.dag_id AND o.run_id = v.run_id) AS n)",
-        (*run, go),
+        (*ids, go),
     ).fetchone() or one_row(
         connection,
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, account, go) "
         "VALUES (%s, %s, %s, %s, %s) RETURNING event_id",
-        (*run, problem, Jsonb(account), go),
+        (*ids, problem, Jsonb(account), go),
     )
     event: int = spoken[0]
     return event
 
 
-def verdict_of(connection: Connection, holder: RunKey) -> int | None:
+def verdict_of(connection: Connection, run: RunKey) -> int | None:
     """The latest verdict of a run."""
     latest: int | None = one_value(
         connection,
         "SELECT max(v.event_id) FROM feature_store_audit.verdict_log AS v "
         "WHERE v.dag_id = %s AND v.run_id = %s",
-        (holder.dag_id, holder.run_id),
+        (run.dag_id, run.run_id),
     )
     return latest
 
 
-def passed_since(connection: Connection, holder: RunKey, verdict: int) -> bool:
+def passed_since(connection: Connection, run: RunKey, verdict: int) -> bool:
     """Whether a run was certified after this verdict; another run may have closed its record."""
     passed: bool = one_value(
         connection,
         "SELECT EXISTS (SELECT FROM feature_store_audit.verdict_log AS v WHERE v.dag_id = %s "
         "AND v.run_id = %s AND v.verdict = 'passed' AND v.event_id > %s)",
-        (holder.dag_id, holder.run_id, verdict),
+        (run.dag_id, run.run_id, verdict),
     )
     return passed

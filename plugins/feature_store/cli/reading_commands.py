@@ -81,15 +81,15 @@ def _report(
     connection: Connection, _: Store, settings: Settings, options: argparse.Namespace
 ) -> Answer:
     dag_id, run_id = latest_run(connection)
-    holder = RunKey(options.dag or dag_id, options.run_id or run_id)
+    run = RunKey(options.dag or dag_id, options.run_id or run_id)
     if options.json:
-        return Answer([], [summary(read_record(connection, holder.dag_id, holder.run_id))])
+        return Answer([], [summary(read_record(connection, run.dag_id, run.run_id))])
     # Imports what renders pages, which no other command needs.
     from feature_store.reporting.report.render import write_report
 
     exceptions, suites = read_exceptions(settings.include_dir), read_suites(settings.include_dir)
     to = options.to or settings.report_dir
-    return Answer([str(write_report(connection, holder, to, exceptions, suites))], [])
+    return Answer([str(write_report(connection, run, to, exceptions, suites))], [])
 
 
 def _history(connection: Connection, store: Store, *_: object) -> Answer:

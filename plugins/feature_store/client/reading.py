@@ -81,7 +81,7 @@ def read_features(
         conninfo: the database, as libpq reads it; ``""`` takes ``PGHOST`` and the others.
         feature_sets: the name of a set, or of several. The first says which rows there are. The
             others are joined to it by their entity and add the features that it lacks.
-        ids: the entities to read, such as listing ids; None: all. An entity that the set does not
+        ids: the entities to read, by their keys; None: all. An entity that the set does not
             have gives no row.
         columns: the features to read, in this order; None: all, in the contract's order.
         max_age: how long ago the rows may have been certified, at most.

@@ -47,13 +47,13 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
         LeaseTaken: another run has it.
         RunOver: this run has ended, according to Airflow.
     """
-    holder, state_of = run_key_of(context), _asks_airflow(context)
-    lease = confirm_lease(connection, holder)
+    run, state_of = run_key_of(context), _asks_airflow(context)
+    lease = confirm_lease(connection, run)
     if lease:
         return lease
-    if state_of(holder) in _ENDED:
+    if state_of(run) in _ENDED:
         raise RunOver(
-            f"{holder} has ended, so this task of it may not work any more.",
+            f"{run} has ended, so this task of it may not work any more.",
             readers="what they had before; this task changed nothing.",
             next_step="Clear the task if its work is still wanted.",
         )
@@ -63,7 +63,7 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
         # A queued run (one that was cleared) does no work. Its tasks take the lease again.
         return None if state is None else state in (*_ENDED, "queued")
 
-    return take_lease(connection, holder, is_over, timedelta(seconds=settings.lease_grace))
+    return take_lease(connection, run, is_over, timedelta(seconds=settings.lease_grace))
 
 
 def asked_by(connection: Connection, context: Context) -> str | None:
@@ -82,7 +82,7 @@ def is_last_try(context: Context) -> bool:
 def has_failed(context: Context) -> Callable[[RunKey], bool]:
     """Whether another run is over and has failed. A run that Airflow has forgotten is over."""
     state_of = _asks_airflow(context)
-    return lambda holder: state_of(holder) in (None, "failed")
+    return lambda run: state_of(run) in (None, "failed")
 
 
 def check_parameters(context: Context, settings: Settings) -> None:
@@ -138,19 +138,19 @@ def today_of(context: Context, settings: Settings) -> date:
 
 
 def _asks_airflow(context: Context) -> Callable[[RunKey], str | None]:
-    def state_of(holder: RunKey) -> str | None:
+    def state_of(run: RunKey) -> str | None:
         try:
             # The members of this enumeration are texts, but do not print as such everywhere.
-            state: str = context["ti"].get_dagrun_state(holder.dag_id, holder.run_id)
+            state: str = context["ti"].get_dagrun_state(run.dag_id, run.run_id)
         except (AirflowRuntimeError, HTTPStatusError) as error:
             if isinstance(error, HTTPStatusError):  # dag.test has no supervisor in between
                 told: int | None = error.response.status_code
             else:
                 told = (error.error.detail or {}).get("status_code")
             if told != _NOT_FOUND:
-                raise  # no answer: the holder may well be at work
+                raise  # no answer: the run may well be at work
             # Airflow has forgotten the run, or it belongs to another Airflow.
-            log.info("Airflow does not know %s.", holder)
+            log.info("Airflow does not know %s.", run)
             return None
         return state
 

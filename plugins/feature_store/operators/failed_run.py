@@ -15,7 +15,7 @@ from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
 from feature_store.schema.store_record import another_store
 from feature_store.text_format import in_words, plural
-from feature_store.validation.certification import withdraw
+from feature_store.validation.certification import revoke
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,21 +28,21 @@ def record_failure(
     connection: Connection, settings: Settings, context: Context, error: BaseException
 ) -> int | None:
     """Record that the run failed, and why. Returns the verdict's number; None if not recorded."""
-    holder = run_key_of(context)
+    run = run_key_of(context)
     if another_store(connection, settings.include_dir):
         return None  # whose record says nothing of this one
     if not audit_is_current(connection):
         if has_audit(connection):
-            release_lease(connection, holder)  # prepare stopped the run and has reported it
+            release_lease(connection, run)  # prepare stopped the run and has reported it
         return None
     with suppress(BadInput):  # a run for no day leaves no record
         open_record(connection, settings, context, once=True)
     problem = error.problem if isinstance(error, StoreError) else str(error).strip()
-    tasks, _ = told_by_airflow(context["ti"], holder.dag_id, holder.run_id, context["ti"].task_id)
+    tasks, _ = told_by_airflow(context["ti"], run.dag_id, run.run_id, context["ti"].task_id)
     account = tasks.raised(error).record()
     with connection.transaction():
-        verdict = fail_run(connection, holder, problem, account, context["ti"].max_tries)
-        withdraw(connection, holder)
+        verdict = fail_run(connection, run, problem, account, context["ti"].max_tries)
+        revoke(connection, run)
     return verdict
 
 

@@ -90,17 +90,17 @@ def require_record(connection: Connection, settings: Settings, context: Context)
         NotReady: the run was begun in another time zone; or as `look_and_open`.
         RowsLost, BadInput: as `look_and_open`.
     """
-    holder = run_key_of(context)
-    zone = zone_of(connection, holder)
+    run = run_key_of(context)
+    zone = zone_of(connection, run)
     if zone is not None:
         _refuse_other_zone(zone, settings)
         return
-    log.warning("%s has no record: prepare did not do its work, so this task does it.", holder)
+    log.warning("%s has no record: prepare did not do its work, so this task does it.", run)
     look_and_open(connection, settings, context, once=True)
 
 
 def _refuse_other_zone(zone: str, settings: Settings) -> None:
-    """Days of two zones in one run would give a feature sales of its own day.
+    """Days of two zones in one run would let a feature see its own day.
 
     Raises:
         NotReady: the settings of this task name another zone than those that began the run.

@@ -255,11 +255,11 @@ def _assert_history(
     layers = read_history(settings.include_dir, store)
     day = as_of_day_of(context, settings)
     today = today_of(context, settings)
-    verdict = judge_history(connection, layers, lease, day, settings, today)
+    result = judge_history(connection, layers, lease, day, settings, today)
     if context["dag_run"].run_type.value == "backfill":
         # The backfill of a day accepts late data of that day only.
         for accepted in accept_backfill_day(connection, lease):
             log.info("Accepted by this backfill: %s", accepted)
-    assert_history(verdict)
-    for change in verdict.definition_changes:
+    assert_history(result)
+    for change in result.definition_changes:
         log.warning("History starts again: %s", change)

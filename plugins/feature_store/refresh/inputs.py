@@ -71,7 +71,7 @@ class Inputs:
 
 
 def read_inputs(
-    connection: Connection, relation: Relation, zone: str, left: LastStates
+    connection: Connection, relation: Relation, zone: str, last_states: LastStates
 ) -> Inputs | None:
     """Read the inputs of a relation as the open transaction sees them.
 
@@ -81,7 +81,7 @@ def read_inputs(
         connection: a pinned session, in a REPEATABLE READ transaction.
         relation: of the store.
         zone: the session's time zone.
-        left: what refreshes left; such materialized views need not be read.
+        last_states: what refreshes left; such materialized views need not be read.
 
     Returns:
         None if they could not be read; the log says why.
@@ -91,19 +91,19 @@ def read_inputs(
     """
     try:
         with connection.transaction():
-            found = _walk(connection, relation, left)
+            found = _walk(connection, relation, last_states)
     except (psycopg.ProgrammingError, psycopg.errors.ObjectNotInPrerequisiteState) as error:
         log.info("Cannot tell what %s reads: %s", relation.name, error.diag.message_primary)
         return None
     return Inputs((*_settings(connection, relation, zone), *found))
 
 
-def read_outcome(connection: Connection, relation: Relation, left: LastStates) -> str | None:
+def read_outcome(connection: Connection, relation: Relation, last_states: LastStates) -> str | None:
     """Read the state of a relation's own rows; None if it cannot be read."""
     found = find_named(connection, relation.name)
     if not found or found[0].doubt:
         return None
-    return row_state(connection, found[0], left)
+    return row_state(connection, found[0], last_states)
 
 
 def read_version(connection: Connection, relation: Relation) -> str | None:
@@ -133,7 +133,7 @@ def _settings(connection: Connection, relation: Relation, zone: str) -> list[Inp
     ]
 
 
-def _walk(connection: Connection, relation: Relation, left: LastStates) -> list[Input]:
+def _walk(connection: Connection, relation: Relation, last_states: LastStates) -> list[Input]:
     pending = find_named(connection, relation.name)
     views, tables = {one.oid for one in pending}, set[int]()
     readers = {one.owner for one in pending}
@@ -151,16 +151,16 @@ def _walk(connection: Connection, relation: Relation, left: LastStates) -> list[
             else:
                 tables.add(read.oid)
     family = find_relations(connection, with_children(connection, tables), readers)
-    return inputs + [_rows(connection, table, left) for table in family]
+    return inputs + [_rows(connection, table, last_states) for table in family]
 
 
 def _query_of(view: Found) -> str:
     return f"the query of {view.name}"
 
 
-def _rows(connection: Connection, table: Found, left: LastStates) -> Input:
+def _rows(connection: Connection, table: Found, last_states: LastStates) -> Input:
     if table.doubt:
         return Input(table.name, InputKind.ROWS, None, table.doubt)
     if table.kind == "p":  # its rows are in its partitions
         return Input(table.name, InputKind.ROWS, str(table.oid))
-    return Input(table.name, InputKind.ROWS, row_state(connection, table, left))
+    return Input(table.name, InputKind.ROWS, row_state(connection, table, last_states))

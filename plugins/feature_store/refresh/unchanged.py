@@ -71,11 +71,11 @@ def reusable(
         if last is None or last.inputs is None or last.outcome is None:
             log.info("%s: no earlier refresh that could be compared with.", relation.name)
             return None
-        left = last_states_of(latest)
-        if read_outcome(connection, relation, left) != last.outcome:
+        last_states = last_states_of(latest)
+        if read_outcome(connection, relation, last_states) != last.outcome:
             log.info("%s: its rows are not those of run %s.", relation.name, last.run_id)
             return None
-        inputs = read_inputs(connection, relation, zone, left)
+        inputs = read_inputs(connection, relation, zone, last_states)
     if inputs is None:
         return None
     changes = _changes(inputs, last.inputs)

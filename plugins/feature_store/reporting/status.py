@@ -54,7 +54,7 @@ class Line:
         """The same as plain values."""
         return {
             "relation": self.relation,
-            "layer": self.refresh,
+            "refresh": self.refresh,
             "rows": self.rows,
             "bytes": self.bytes,
             "refreshed_at": self.refreshed_at,
@@ -80,7 +80,7 @@ def read_status(connection: Connection, store: Store, include_dir: Path) -> list
     known = [(r.name, r.refresh.value, states[str(r.name)]) for r in store.relations]
     left = relations_without_file(connection, store)
     lines = []
-    for relation, layer, state in [*known, *((one.name, "", State.WITHOUT_FILE) for one in left)]:
+    for relation, refresh, state in [*known, *((one.name, "", State.WITHOUT_FILE) for one in left)]:
         name = str(relation)
         rows, finished_at, seconds = latest.get(name, (None, None, None))
         size = one_value(
@@ -91,7 +91,7 @@ def read_status(connection: Connection, store: Store, include_dir: Path) -> list
         lines.append(
             Line(
                 relation=name,
-                refresh=layer,
+                refresh=refresh,
                 rows=rows,
                 bytes=size,
                 refreshed_at=finished_at,
@@ -110,7 +110,7 @@ def relations_without_file(connection: Connection, store: Store) -> tuple[Withou
 
 def as_table(lines: Sequence[Line]) -> str:
     """The status as text, one line a relation."""
-    header = ("relation", "layer", "rows", "MB", "last refresh", "seconds", "certified", "state")
+    header = ("relation", "refresh", "rows", "MB", "last refresh", "seconds", "certified", "state")
     cells = [
         (
             line.relation,

@@ -86,14 +86,14 @@ def _require_written(connection: Connection, lease: Lease, store: Store) -> None
         )
 
 
-def withdraw(connection: Connection, holder: RunKey) -> None:
+def revoke(connection: Connection, run: RunKey) -> None:
     """Revoke the certification of relations that this run found broken or leaking.
 
     This matters for relations that the run did not refresh: its own rows are not certified anyway.
     A feature set is certified only if every relation below it is.
     """
     connection.execute(
-        "SELECT feature_store_audit.withdraw_broken(%s, %s)", (holder.dag_id, holder.run_id)
+        "SELECT feature_store_audit.withdraw_broken(%s, %s)", (run.dag_id, run.run_id)
     )
 
 
@@ -110,7 +110,7 @@ def read_certified(connection: Connection) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_logged(connection: Connection, holder: RunKey) -> dict[str, dict[str, Any]]:
+def read_logged(connection: Connection, run: RunKey) -> dict[str, dict[str, Any]]:
     """How many rows each feature log got, from this run and in all, as plain values."""
     return {
         f"{LOG_SCHEMA}.{name}": {"rows_added": added, "rows": rows}
@@ -123,7 +123,7 @@ def read_logged(connection: Connection, holder: RunKey) -> dict[str, dict[str, A
             "LEFT JOIN feature_store_audit.seal_log AS g ON s.feature_set = g.feature_set "
             "AND s.serving = g.serving AND g.dag_id = %s AND g.run_id = %s "
             "GROUP BY l.feature_set",
-            (holder.dag_id, holder.run_id),
+            (run.dag_id, run.run_id),
         )
     }
 

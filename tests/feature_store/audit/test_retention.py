@@ -64,7 +64,7 @@ def past(scratch, settings, tmp_path):
         def finding(self, layer, outcome, days_ago):
             closed = f"now() - interval '{days_ago} days'" if outcome else "NULL"
             said = f"'{outcome}'" if outcome else "NULL"
-            kind = "ai" if outcome == "reported" else "review"
+            kind = "exception" if outcome == "reported" else "review"
             scratch.run(
                 f"INSERT INTO {_AUDIT}.history_finding (kind, layer, relation, day, dag_id, "
                 f"run_id, found_at, latest_dag_id, latest_run_id, outcome, closed_at, closed_by, "

@@ -125,7 +125,7 @@ def test_status_shows_every_relation(store_db, run, store_files):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].split() == [
-        "relation", "layer", "rows", "MB", "last", "refresh", "seconds", "certified", "state",
+        "relation", "refresh", "rows", "MB", "last", "refresh", "seconds", "certified", "state",
     ]  # fmt: skip
     relations = lines[2 : lines.index("")]
     assert [line.split()[0] for line in relations] == [str(r.name) for r in store_files.relations]

@@ -103,7 +103,7 @@ def test_status_says_what_is_certified_and_of_the_rest_why_not(run, nights):
     ("role", "arguments", "fields"),
     [
         (REFRESHER, ["status"], {"relation", "rows", "refreshed_at", "certified", "state"}),
-        (REFRESHER, ["status", _E_AI], {"relation", "layer", "bytes", "seconds"}),
+        (REFRESHER, ["status", _E_AI], {"relation", "refresh", "bytes", "seconds"}),
         (REFRESHER, ["skew"], {"feature_set", "feature", "age", "share", "compared", "gone"}),
         (REFRESHER, ["report"], {"run_id", "verdict", "cause", "expectations", "broken"}),
         (READER, ["freshness"], {"ok", "certified_at", "age", "readable", "sources_until"}),

@@ -87,7 +87,7 @@ def test_bad_input_is_one_error_that_names_the_file_and_the_place(read, tmp_path
 # audit schema, which are never edited, and how psql makes a governance file for that store.
 _OF_ONE_STORE = re.compile(
     r"listing_id|iphone|tom_features|\"ml\"|\bml\.(?!sql)|feature_store_refresh(?!\.py)|"
-    r"\b(?:uniqueness|spam_absence|as_of_counts)\b",
+    r"\b(?:uniqueness|spam_absence|as_of_counts|listings?|cohorts?)\b|['\"]ai['\"]",
     re.IGNORECASE,
 )
 

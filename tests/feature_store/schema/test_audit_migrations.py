@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from psycopg.errors import CheckViolation
 
 from feature_store.errors import BadInput
 from feature_store.schema.audit_migrations import (
     audit_is_current,
+    migrate,
     pending_migrations,
     read_migrations,
 )
@@ -60,3 +62,21 @@ def test_the_history_of_the_device_counts_keeps_its_baseline_under_its_own_name(
         for table in tables:
             assert scratch.value(f"SELECT layer FROM feature_store_audit.{table}") == name
             scratch.run(f"DELETE FROM feature_store_audit.{table}")
+
+
+def test_a_finding_of_declared_columns_is_of_the_kind_exception_after_an_upgrade(sources_db):
+    """It was called ``ai``, after the one exception of one store. No row of it is lost."""
+    steps = read_migrations()
+    sources_db.run("CREATE SCHEMA feature_store_audit", "CREATE SCHEMA feature_log")
+    migrate(sources_db.connection, steps[:10])
+    for kind in ("ai", "review"):
+        sources_db.run(
+            "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+            "run_id, latest_dag_id, latest_run_id, outcome, closed_at) VALUES "
+            f"('{kind}', 'A', 'x', '2026-01-09', 'd', 'r', 'd', 'r', 'reported', now())"
+        )
+    migrate(sources_db.connection, steps[10:])
+    found = "SELECT kind, outcome FROM feature_store_audit.history_finding ORDER BY finding_id"
+    assert sources_db.rows(found) == [("exception", "reported"), ("review", None)]
+    with pytest.raises(CheckViolation):
+        sources_db.run("UPDATE feature_store_audit.history_finding_log SET kind = 'ai'")

@@ -14,7 +14,7 @@ from feature_store.errors import LeaseTaken, NotReady
 from feature_store.refresh.lost_rows import check_sources, read_limits
 from feature_store.schema.apply import apply
 from feature_store.schema.readiness import check_ready
-from feature_store.validation.certification import certified_in_words, read_certified, withdraw
+from feature_store.validation.certification import certified_in_words, read_certified, revoke
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
 from tests.relations import COUNTS as _COUNTS
@@ -112,7 +112,7 @@ def test_rows_found_broken_later_lose_their_certification(nights):
     tuesday = nights.begin("tuesday")
     nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
     nights.checked(tuesday, "spam_absence", outcome="error", relation=_E)
-    withdraw(nights.database.connection, tuesday.holder)
+    revoke(nights.database.connection, tuesday.holder)
     assert nights.refusal(_DEVICE) == f"NOT CERTIFIED: {_F2} was found broken by run tuesday"
     assert nights.required(_TOM)  # a suite that could not check is no proof of broken rows
     nights.good("wednesday")
@@ -278,7 +278,7 @@ def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(n
     nights.refreshed(monday)
     nights.checked(monday, "uniqueness", outcome="broken", relation=_F2)
     nights.good("tuesday")
-    withdraw(nights.database.connection, monday.holder)
+    revoke(nights.database.connection, monday.holder)
     assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
 
 
@@ -287,7 +287,7 @@ def test_what_a_run_found_before_it_began_anew_is_not_held_against_it(nights):
     tuesday = nights.begin("tuesday")
     nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
     nights.begin("tuesday")
-    withdraw(nights.database.connection, tuesday.holder)
+    revoke(nights.database.connection, tuesday.holder)
     assert nights.required(_DEVICE) == ("2026-06-30", "monday")
 
 

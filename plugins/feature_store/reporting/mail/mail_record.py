@@ -77,7 +77,7 @@ def begin(
         "(kind, verdict_event, nth, sightings, subject, warnings) "
         "SELECT %(kind)s, %(verdict)s, %(nth)s, %(sightings)s::bigint[], %(subject)s, "
         "%(warnings)s::text[] "
-        # Each channel tells a sighting once. Mailed ones have a log of their own.
+        # What a run saw of a review is told once in each channel; for mails another log says so.
         "WHERE CASE WHEN %(kind)s = 'review' THEN NOT EXISTS ("
         "SELECT FROM feature_store_audit.history_mail_log AS h "
         "WHERE h.sighting_event = ANY(%(sightings)s::bigint[])) "

@@ -1,4 +1,4 @@
-"""Waits for something, but only for a given time."""
+"""Waits for something, but no longer than a given time."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ outcome IS NULL AND kind = 'review' AND day IN (
 
 _FINDINGS = """
 SELECT finding_id, kind, layer, relation, day, rows_came AS came, rows_went AS went,
-    rows_changed AS changed, changed_columns AS columns, details, found_at, dag_id, run_id, outcome,
-    closed_by, reason
+    rows_changed AS changed, changed_columns AS columns, details, found_at, dag_id, run_id,
+    outcome AS resolution, closed_by, reason
 FROM feature_store_audit.history_finding
 WHERE {} ORDER BY day NULLS FIRST, layer COLLATE "C", finding_id
 """

@@ -52,7 +52,7 @@ def _relations(connection: Connection, files: Files, since: date) -> list[Relati
     with connection.cursor(row_factory=dict_row) as cursor:
         found = {row["name"]: row for row in cursor.execute(_REFRESHES, (since,))}
     return [
-        RelationNights(label=relation.label, layer=relation.refresh.value, **found[name])
+        RelationNights(label=relation.label, refresh=relation.refresh.value, **found[name])
         for name, relation in files.relations.items()
         if name in found
     ]

@@ -37,7 +37,7 @@ class ExpectationLine(Plain):
     expectation: str
     relation: str
     severity: str
-    outcome: str = Field(description="met, broken or error (could not be checked).")
+    result: str = Field(description="met, broken or error (could not be checked).")
     expected: str
     observed: str
     sample: list[dict[str, Any]] = Field(description="Up to 20 offending rows.")

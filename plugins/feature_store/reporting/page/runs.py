@@ -108,7 +108,7 @@ def read_run(
                 expectation=e.expectation,
                 relation=e.relation,
                 severity=e.severity,
-                outcome=e.outcome,
+                result=e.outcome,
                 expected=e.expected,
                 observed=e.found,
                 sample=list(e.sample),

@@ -283,7 +283,7 @@ def _proven(facts: Facts) -> str:
 
 def _meanwhile(facts: Facts) -> str:
     """What readers have, whatever the latest run did."""
-    gone = facts.in_state(RelationState.UNPROVEN, RelationState.WITHDRAWN, RelationState.REWRITTEN)
+    gone = facts.in_state(RelationState.UNPROVEN, RelationState.REVOKED, RelationState.REWRITTEN)
     if facts.certified_at is None:
         return "Nothing has been certified yet."
     if gone:

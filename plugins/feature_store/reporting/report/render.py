@@ -55,7 +55,7 @@ class _Line:
 
 def write_report(
     connection: Connection,
-    holder: RunKey,
+    run: RunKey,
     directory: Path,
     exceptions: Sequence[DeclaredException],
     suites: Iterable[str],
@@ -66,7 +66,7 @@ def write_report(
 
     Args:
         connection: only read from.
-        holder: the run.
+        run: whose report it is.
         directory: created if missing, for that account only.
         exceptions: the declared exceptions.
         suites: the suites that a run checks, by name.
@@ -75,9 +75,9 @@ def write_report(
         BadInput: no such run is recorded, or the directory cannot be written to.
         NotReady: the store has not been created.
     """
-    facts = read_record(connection, holder.dag_id, holder.run_id)
+    facts = read_record(connection, run.dag_id, run.run_id)
     html = render_report(facts, exceptions, suites)
-    path = directory / file_name(holder)
+    path = directory / file_name(run)
     unfinished = directory / f".{secrets.token_hex(8)}.tmp"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,10 +95,10 @@ def write_report(
     return path
 
 
-def file_name(holder: RunKey) -> str:
+def file_name(run: RunKey) -> str:
     """A file name for a run's report: safe everywhere, and of this run only."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{holder.dag_id}-{holder.run_id}")
-    own = hashlib.sha256(f"{holder.dag_id}\0{holder.run_id}".encode()).hexdigest()
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{run.dag_id}-{run.run_id}")
+    own = hashlib.sha256(f"{run.dag_id}\0{run.run_id}".encode()).hexdigest()
     return f"report-{readable[:_NAME].strip('-')}-{own[:10]}.html"
 
 

@@ -32,7 +32,7 @@ class RelationState(StrEnum):
 
     CERTIFIED = "certified"
     UNPROVEN = "unproven"
-    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
     REWRITTEN = "rewritten"
     NEVER = "never refreshed"
     LIVE = "live view"
@@ -76,7 +76,7 @@ class RelationNow(Plain):
     label: str = Field(description="Its short name in the documents, such as E-clean.")
     what: str = Field(description="What it is in a few words, from its SQL file.")
     grain: str = Field(description="What one row of it is, from its SQL file.")
-    layer: str = Field(description="base, read or views: how it is refreshed.")
+    refresh: str = Field(description="base, read or views: how it is refreshed.")
     level: int = Field(description="Steps from the sources; 0 if it reads only sources.")
     reads: list[str] = Field(description="Relations and sources that its SQL file reads.")
     state: RelationState
@@ -124,8 +124,8 @@ class FindingLine(Plain):
     """A day of a layer that changed after it was settled."""
 
     finding_id: int
-    kind: str = Field(description="review, leak, definition or ai.")
-    layer: str
+    kind: str = Field(description="review, leak, definition or exception.")
+    layer: str = Field(description="Its short name, as history calls it.")
     relation: str
     day: date | None = Field(description="The t0 day, sold day or ask day that changed.")
     came: int
@@ -136,7 +136,7 @@ class FindingLine(Plain):
     found_at: datetime
     dag_id: str
     run_id: str
-    outcome: str | None = Field(description="null while it is open.")
+    resolution: str | None = Field(description="How it was closed; null while it is open.")
     closed_by: str | None
     reason: str | None
 
@@ -144,7 +144,7 @@ class FindingLine(Plain):
     @property
     def accept(self) -> str:
         """The command that accepts it alone; empty if there is nothing to accept."""
-        return acceptance(self.day, self.layer) if self.day and self.outcome is None else ""
+        return acceptance(self.day, self.layer) if self.day and self.resolution is None else ""
 
 
 class ReviewDay(Plain):
@@ -180,7 +180,7 @@ class RelationNights(Plain):
 
     name: str
     label: str
-    layer: str
+    refresh: str
     finished_at: list[datetime]
     rows: list[int]
     bytes: list[int]

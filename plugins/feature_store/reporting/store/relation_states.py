@@ -97,7 +97,7 @@ NOT_PROVEN = (
     RelationState.MISSING,
     RelationState.NEVER,
     RelationState.UNPROVEN,
-    RelationState.WITHDRAWN,
+    RelationState.REVOKED,
     RelationState.REWRITTEN,
 )
 """States that ``require_certified`` refuses, or would refuse if it checked for them."""
@@ -135,7 +135,7 @@ def _now(relation: Described, row: _Row) -> RelationNow:
         label=relation.label,
         what=relation.what,
         grain=relation.grain,
-        layer=relation.refresh.value,
+        refresh=relation.refresh.value,
         level=relation.level,
         reads=list(relation.reads),
         state=state,
@@ -168,7 +168,7 @@ def _state(relation: Described, row: _Row) -> tuple[RelationState, str]:
             "and has not been certified.",
         )
     if row.withdrawn_by is not None:
-        return RelationState.WITHDRAWN, f"Run {row.withdrawn_by} found its rows broken."
+        return RelationState.REVOKED, f"Run {row.withdrawn_by} found its rows broken."
     if not row.is_same_file:
         return (
             RelationState.REWRITTEN,

@@ -99,7 +99,7 @@ def contract_files(found: FoundStore, known: Sequence[RegisteredSet]) -> dict[st
     }
     if files:
         return files
-    # One at least: without a contract any store would pass.
+    # At least one: a store without a contract would pass every check of contracts.
     for relation in [r for r in found.tops if _features(r)] or found.tops[:1]:
         name = relation.name.relation
         files[f"contracts/{name}.toml"] = _sketch(relation, name)
@@ -129,7 +129,7 @@ def _called(known: Sequence[RegisteredSet]) -> Iterator[tuple[str, RegisteredSet
 def _of_registry(found: FoundStore, one: RegisteredSet, called: str) -> str:
     names = [row[1] for row in one.rows]
     fitting = [r for r in found.relations.values() if not set(names) - r.columns.keys()]
-    # Of several the last: what the others are made into.
+    # If several fit, the one that reads the others.
     under = {name for r in fitting for name in found.below(r.name)}
     tops = [r for r in fitting if r.name not in under]
     carrier = (tops or fitting or list(found.relations.values()))[0]

@@ -1,4 +1,4 @@
-"""What of a store that was found a person must vouch for: no catalog tells whether it is safe."""
+"""What a person must say is safe in a store that was found, because the catalog cannot tell."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def foreign_constants(
     Args:
         connection: a pinned session of any role.
         closure: all that the store reads.
-        kept: what of it has a file.
+        kept: those of its members that have a file.
     """
     found = {
         (member.name, constant.words)

@@ -1,7 +1,7 @@
 -- Expectation: every feature has values, about as often as in the last certified run
 -- Relation:    feature_store_audit.feature_nulls
 -- Severity:    warning
--- Anchors that go missing show here first: a cohort without sales has none.
+-- What goes missing from a source shows here first: the features made of it have no values.
 WITH certified_run AS (
     SELECT
         c.dag_id,

@@ -36,7 +36,7 @@ BEGIN
     LIMIT 1;
     age := statement_timestamp() - certified_at;
 
-    -- A feed that has died leaves the store as fresh as its runs, and its listings older every day.
+    -- A feed that has died leaves the store as fresh as its runs, and its rows older every day.
     SELECT max((f.sample -> 0 ->> 'day')::date) INTO sources_until
     FROM feature_store_audit.fact AS f
     INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id
@@ -63,4 +63,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".store_freshness(interval) IS
-'ok: certified at most max_age ago. readable: require_certified lets readers through; problem: why not. sources_until: the newest listing''s day.';
+'ok: certified at most max_age ago. readable: require_certified lets readers through; problem: why not. sources_until: the newest day of the sources.';

@@ -22,8 +22,8 @@ class FindingKind(StrEnum):
 
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
-    DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    EXCEPTION = "ai"  # columns of a declared exception changed on a past day; an old word
+    DEFINITION = "definition"  # a baseline was made anew, as its definition changed
+    EXCEPTION = "exception"  # columns of a declared exception changed on a past day
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,12 @@ def find(connection: Connection, condition: str, *values: Any) -> tuple[HistoryF
     """The findings that match a condition, by day and layer."""
     rows = connection.execute(f"{_FINDINGS} WHERE {condition} {_ORDER}".encode(), values).fetchall()
     return tuple(_finding(row) for row in rows)
+
+
+def found_in(connection: Connection, run: RunKey, kind: FindingKind) -> tuple[HistoryFinding, ...]:
+    """The findings of one kind that a run found first."""
+    condition = "kind = %s AND dag_id = %s AND run_id = %s"
+    return find(connection, condition, kind.value, run.dag_id, run.run_id)
 
 
 def pending_reviews(connection: Connection) -> tuple[HistoryFinding, ...]:

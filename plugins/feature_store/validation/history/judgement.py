@@ -33,8 +33,9 @@ from feature_store.validation.history.definition_changes import (
     check_refreshed_in_order,
 )
 from feature_store.validation.history.findings import (
+    FindingKind,
     close_undone,
-    find,
+    found_in,
     lock_history,
     open_leaks,
     pending_reviews,
@@ -88,15 +89,15 @@ def judge_history(
         NotChecked: a layer was not refreshed after what it reads, or somebody refreshed it since.
         psycopg.Error: the check failed.
     """
-    verdict = under_lease(
+    result = under_lease(
         connection,
         lease,
-        lambda: _Judgement(connection, layers, lease, settings).give(as_of_day, today),
+        lambda: _HistoryCheck(connection, layers, lease, settings).give(as_of_day, today),
         first=lambda: lock_history(connection),
     )
-    if verdict.first or verdict.definition_changes:
+    if result.first or result.definition_changes:
         connection.execute("ANALYZE feature_store_audit.history_row")
-    return verdict
+    return result
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,17 @@ class _Old:
     """The old days of an input that have changed since they were last checked.
 
     Attributes:
-        look: the input.
+        series: the input.
         days: the days.
         recounted: those that were only recounted.
     """
 
-    look: ComparedSeries
+    series: ComparedSeries
     days: frozenset[date]
     recounted: frozenset[date]
 
 
-class _Judgement:
+class _HistoryCheck:
     """One history check, within its transaction."""
 
     def __init__(
@@ -129,7 +130,7 @@ class _Judgement:
         self._lease = lease
         self._run = lease.holder
         self._settings = settings
-        self._moves: dict[str, ChangedDays] = {}
+        self._changes: dict[str, ChangedDays] = {}
         self._old: list[_Old] = []
         # Recounted days, with their layers, that also moved other values.
         self._weighty: set[tuple[str, date]] = set()
@@ -146,13 +147,13 @@ class _Judgement:
         for layer in self._layers:
             state = begin_if_redefined(self._connection, layer, self._settings.zone, self._lease)
             if state is not BaselineState.KEPT:
-                self._moves[layer.name] = ChangedDays(layer, None)
+                self._changes[layer.name] = ChangedDays(layer, None)
                 days += self._start_anew(layer)
                 first += [layer.name] if state is BaselineState.FIRST else []
                 continue
-            look = self._look(layer)
-            days += len(look.seen)
-            self._judge(look, settled_before)
+            series = self._compare(layer)
+            days += len(series.seen)
+            self._judge(series, settled_before)
         for old in self._old:
             self._settle(old)
         return self._record(as_of_day, settled_before, tuple(first), days, started)
@@ -162,7 +163,7 @@ class _Judgement:
         latest = one_value(self._connection, _LATEST, (today,))
         return max(as_of_day, latest or as_of_day) - timedelta(days=self._settings.settling_days)
 
-    def _look(self, layer: HistorySeries) -> ComparedSeries:
+    def _compare(self, layer: HistorySeries) -> ComparedSeries:
         rows = LayerRows(self._connection, layer)
         rows.keep_said(self._lease)
         baseline = {
@@ -200,70 +201,70 @@ class _Judgement:
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 
-    def _judge(self, look: ComparedSeries, settled_before: date) -> None:
+    def _judge(self, series: ComparedSeries, settled_before: date) -> None:
         """Move the baseline where allowed, and open leaks; old days of inputs are handled last."""
-        close_undone(self._connection, self._lease, look.layer.name, look.undone)
-        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved)
-        if look.layer.role is Role.LINK:
-            self._moves[look.layer.name] = moved_link(look, self._moves)
-            self._move_days(look, look.differs)
+        close_undone(self._connection, self._lease, series.layer.name, series.undone)
+        self._changes[series.layer.name] = ChangedDays(series.layer, series.moved)
+        if series.layer.role is Role.LINK:
+            self._changes[series.layer.name] = moved_link(series, self._changes)
+            self._move_days(series, series.differs)
             return
         # An open finding without a change has been reported already.
-        news = look.differs - look.said
-        then = look.rows.essences(look.opened.keys() & news, look.layer.counted)
-        look.rows.find_changes(sorted(news), self._lease)
-        if look.layer.role is Role.INPUT:
-            self._judge_input(look, settled_before, then)
-        elif look.layer.role is Role.OUTPUT:
-            self._judge_output(look)
+        news = series.differs - series.reported
+        then = series.rows.essences(series.opened.keys() & news, series.layer.counted)
+        series.rows.find_changes(sorted(news), self._lease)
+        if series.layer.role is Role.INPUT:
+            self._judge_input(series, settled_before, then)
+        elif series.layer.role is Role.OUTPUT:
+            self._judge_output(series)
         else:
-            opened_findings.record_exceptions(self._connection, self._run, look, sorted(news))
-            self._move_days(look, look.differs)
+            opened_findings.record_exceptions(self._connection, self._run, series, sorted(news))
+            self._move_days(series, series.differs)
 
     def _judge_input(
-        self, look: ComparedSeries, settled_before: date, then: dict[date, bytes]
+        self, series: ComparedSeries, settled_before: date, then: dict[date, bytes]
     ) -> None:
-        held = {d for d in look.differs if d in look.opened or d < settled_before}
-        days = frozenset(held - look.said)
-        now = look.rows.essences(days, look.layer.counted)
-        recounted = frozenset(d for d in days if now.get(d) == then.get(d) and look.known.same(d))
-        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved - recounted, recounted)
-        self._old.append(_Old(look, days, recounted))
-        self._move_days(look, look.differs - held)
+        held = {d for d in series.differs if d in series.opened or d < settled_before}
+        days = frozenset(held - series.reported)
+        now = series.rows.essences(days, series.layer.counted)
+        recounted = frozenset(d for d in days if now.get(d) == then.get(d) and series.known.same(d))
+        moved = series.moved - recounted
+        self._changes[series.layer.name] = ChangedDays(series.layer, moved, recounted)
+        self._old.append(_Old(series, days, recounted))
+        self._move_days(series, series.differs - held)
 
-    def _judge_output(self, look: ComparedSeries) -> None:
+    def _judge_output(self, series: ComparedSeries) -> None:
         odd = {
             d
-            for d in look.differs
-            if d in look.opened or explained_by(look, d, self._moves) is None
+            for d in series.differs
+            if d in series.opened or explained_by(series, d, self._changes) is None
         }
-        weighed = weigh(look, odd - look.opened.keys(), self._moves)
+        weighed = weigh(series, odd - series.opened.keys(), self._changes)
         for day in weighed.weighty:
             self._weighty |= weighed.behind[day]
         counted = weighed.behind.keys() - weighed.weighty - weighed.leaks
-        self._moves[look.layer.name] = ChangedDays(look.layer, look.moved - counted)
+        self._changes[series.layer.name] = ChangedDays(series.layer, series.moved - counted)
         held = odd - counted - weighed.weighty
-        opened_findings.record_leaks(self._connection, self._run, look, sorted(held - look.said))
-        self._move_days(look, look.differs - held)
+        news = sorted(held - series.reported)
+        opened_findings.record_leaks(self._connection, self._run, series, news)
+        self._move_days(series, series.differs - held)
 
     def _settle(self, old: _Old) -> None:
         """Open reviews of an input's old days; accept those that were only recounted."""
-        name = old.look.layer.name
+        layer, name = old.series.layer, old.series.layer.name
         recounted = {d for d in old.recounted if (name, d) not in self._weighty}
-        reviewed = recounted & old.look.opened.keys()
+        reviewed = recounted & old.series.opened.keys()
         for days, recount in ((old.days - recounted, False), (reviewed, True)):
-            reached = {
-                day: affected_days(self._layers, old.look.layer, day, self._moves) for day in days
-            }
+            reached = {day: affected_days(self._layers, layer, day, self._changes) for day in days}
             opened_findings.record_reviews(
-                self._connection, self._run, old.look, reached, recount=recount
+                self._connection, self._run, old.series, reached, recount=recount
             )
         self._recounts[name] = recounted - reviewed
-        self._move_days(old.look, self._recounts[name])
+        self._move_days(old.series, self._recounts[name])
 
-    def _move_days(self, look: ComparedSeries, days: set[date]) -> None:
-        seen = {day: look.seen_on(day) for day in sorted(days)}
-        move_days(self._connection, self._lease, look.layer.name, seen)
+    def _move_days(self, series: ComparedSeries, days: set[date]) -> None:
+        seen = {day: series.seen_on(day) for day in sorted(days)}
+        move_days(self._connection, self._lease, series.layer.name, seen)
 
     def _record(
         self,
@@ -273,7 +274,6 @@ class _Judgement:
         days: int,
         started: float,
     ) -> HistoryResult:
-        of_run = "kind = %s AND dag_id = %s AND run_id = %s"
         run = (self._run.dag_id, self._run.run_id)
         seconds = time.monotonic() - started
         self._connection.execute(
@@ -282,19 +282,19 @@ class _Judgement:
             "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
-        verdict = HistoryResult(
+        result = HistoryResult(
             settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
-            definition_changes=find(self._connection, of_run, "definition", *run),
-            exception_changes=find(self._connection, of_run, "ai", *run),
+            definition_changes=found_in(self._connection, self._run, FindingKind.DEFINITION),
+            exception_changes=found_in(self._connection, self._run, FindingKind.EXCEPTION),
             first=first,
         )
         log.info(
             "History: %s days, %s leaks, %s reviews pending, %.2f s.",
             f"{days:,}",
-            len(verdict.leaks),
-            len(verdict.reviews),
+            len(result.leaks),
+            len(result.reviews),
             seconds,
         )
-        return verdict
+        return result

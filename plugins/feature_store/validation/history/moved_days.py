@@ -46,7 +46,7 @@ class ComparedSeries:
         return {d for d in days if self.seen.get(d) != self.baseline.get(d)}
 
     @property
-    def said(self) -> set[date]:
+    def reported(self) -> set[date]:
         """The days with an open finding that have not changed since."""
         return {d for d, then in self.opened.items() if self.seen_on(d) == then}
 
@@ -58,7 +58,7 @@ class ComparedSeries:
     @property
     def moved(self) -> frozenset[date]:
         """The days that have changed since the last check."""
-        return frozenset((self.differs | set(self.undone)) - self.said)
+        return frozenset((self.differs | set(self.undone)) - self.reported)
 
     def appeared_or_went(self, day: date) -> bool:
         """Whether the day has rows now and had none before, or the other way round."""
@@ -96,29 +96,31 @@ def _within(window: Window, day: date, days: Iterable[date]) -> Iterator[date]:
     return (moved for moved in days if first <= moved.toordinal() <= last)
 
 
-def explained_by(look: ComparedSeries, day: date, moves: Mapping[str, ChangedDays]) -> str | None:
+def explained_by(
+    series: ComparedSeries, day: date, changes: Mapping[str, ChangedDays]
+) -> str | None:
     """The layer whose change may explain an output day's change; None: no layer."""
-    for window in look.layer.depends:
-        if moves[window.layer].within(window, day):
+    for window in series.layer.depends:
+        if changes[window.layer].within(window, day):
             return window.layer
-    own = look.layer.appears
-    if own and look.appeared_or_went(day) and moves[own].within(Window(own, 0, 0), day):
+    own = series.layer.appears
+    if own and series.appeared_or_went(day) and changes[own].within(Window(own, 0, 0), day):
         return own
     return None
 
 
 def recounts_behind(
-    layer: HistorySeries, day: date, moves: Mapping[str, ChangedDays]
+    layer: HistorySeries, day: date, changes: Mapping[str, ChangedDays]
 ) -> set[tuple[str, date]]:
     """The recounted input days, each with its layer's name, that may explain a day's change."""
     found = set()
     for window in layer.depends:
-        below = moves[window.layer]
+        below = changes[window.layer]
         for recounted in below.recounted_within(window, day):
             if below.layer.role is Role.INPUT:
                 found.add((below.layer.name, recounted))
             else:
-                found |= recounts_behind(below.layer, recounted, moves)
+                found |= recounts_behind(below.layer, recounted, changes)
     return found
 
 
@@ -137,39 +139,42 @@ class Weighed:
     leaks: frozenset[date]
 
 
-def weigh(look: ComparedSeries, days: Iterable[date], moves: Mapping[str, ChangedDays]) -> Weighed:
+def weigh(
+    series: ComparedSeries, days: Iterable[date], changes: Mapping[str, ChangedDays]
+) -> Weighed:
     """Check days that only recounts may explain against what recounts can move."""
-    layer = look.layer
+    layer = series.layer
     behind, by = {}, defaultdict[frozenset[str], list[date]](list)
     for day in days:
-        if found := recounts_behind(layer, day, moves):
+        if found := recounts_behind(layer, day, changes):
             behind[day] = found
-            told = (w.layer for w in layer.depends if moves[w.layer].recounted_within(w, day))
+            told = (w.layer for w in layer.depends if changes[w.layer].recounted_within(w, day))
             by[frozenset(told)].append(day)
     more, leaks = set[date](), set[date]()
     for names, alike in by.items():
         counts = {column for name in names for column in layer.counts.get(name, ())}
         weighs = {column for name in names for column in layer.weighs.get(name, ())}
-        more |= look.rows.essences(alike, counts).keys()
-        leaks |= look.rows.essences(alike, counts | weighs).keys()
+        more |= series.rows.essences(alike, counts).keys()
+        leaks |= series.rows.essences(alike, counts | weighs).keys()
     return Weighed(behind, frozenset(more - leaks), frozenset(leaks))
 
 
-def moved_link(look: ComparedSeries, moves: Mapping[str, ChangedDays]) -> ChangedDays:
+def moved_link(series: ComparedSeries, changes: Mapping[str, ChangedDays]) -> ChangedDays:
     """Where a link changed, and where recounts below it explain that."""
     recounted = frozenset(
         day
-        for day in look.moved
-        if explained_by(look, day, moves) is None and recounts_behind(look.layer, day, moves)
+        for day in series.moved
+        if explained_by(series, day, changes) is None
+        and recounts_behind(series.layer, day, changes)
     )
-    return ChangedDays(look.layer, look.moved - recounted, recounted)
+    return ChangedDays(series.layer, series.moved - recounted, recounted)
 
 
 def affected_days(
     layers: Sequence[HistorySeries],
     changed: HistorySeries,
     day: date,
-    moves: Mapping[str, ChangedDays],
+    changes: Mapping[str, ChangedDays],
 ) -> tuple[AffectedDays, ...]:
     """The output days that a changed input day can move, and how many of them changed."""
     found = []
@@ -177,7 +182,7 @@ def affected_days(
         since = _shifted(day, first)
         until = None if last is None else _shifted(day, last)
         moved = [
-            d for d in moves[output].days or () if since <= d and (until is None or d <= until)
+            d for d in changes[output].days or () if since <= d and (until is None or d <= until)
         ]
         found.append(AffectedDays(output, since, until, len(moved)))
     return tuple(found)

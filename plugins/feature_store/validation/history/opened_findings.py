@@ -17,20 +17,20 @@ from feature_store.validation.history.moved_days import ComparedSeries
 
 
 def record_leaks(
-    connection: Connection, run: RunKey, look: ComparedSeries, days: Sequence[date]
+    connection: Connection, run: RunKey, series: ComparedSeries, days: Sequence[date]
 ) -> None:
     """Record leaks: days of an output that moved without cause."""
-    differences = look.rows.differences(days)
+    differences = series.rows.differences(days)
     for day in days:
-        windows = "; ".join(map(str, look.layer.depends))
+        windows = "; ".join(map(str, series.layer.depends))
         open_finding(
             connection,
             run,
             FindingKind.LEAK,
-            look.layer,
+            series.layer,
             day,
             Sighting(
-                look.seen_on(day),
+                series.seen_on(day),
                 differences[day],
                 details=f"Nothing that it may depend on had changed ({windows}, in days from "
                 "its own day).",
@@ -41,7 +41,7 @@ def record_leaks(
 def record_reviews(
     connection: Connection,
     run: RunKey,
-    look: ComparedSeries,
+    series: ComparedSeries,
     reached: Mapping[date, tuple[AffectedDays, ...]],
     *,
     recount: bool,
@@ -49,35 +49,35 @@ def record_reviews(
     """Record reviews of days of an input, or update open ones.
 
     Args:
-        connection: in the judgement's transaction.
-        run: the run that judges.
-        look: the input.
+        connection: in the check's transaction.
+        run: the run that checks.
+        series: the input.
         reached: what each of the days can move.
         recount: the days were only recounted since they were last seen.
     """
-    differences = look.rows.differences(sorted(reached))
+    differences = series.rows.differences(sorted(reached))
     for day, reaches in sorted(reached.items()):
         open_finding(
             connection,
             run,
             FindingKind.REVIEW,
-            look.layer,
+            series.layer,
             day,
-            Sighting(look.seen_on(day), differences[day], reaches, recount=recount),
+            Sighting(series.seen_on(day), differences[day], reaches, recount=recount),
         )
 
 
 def record_exceptions(
-    connection: Connection, run: RunKey, look: ComparedSeries, days: Sequence[date]
+    connection: Connection, run: RunKey, series: ComparedSeries, days: Sequence[date]
 ) -> None:
     """Record days whose declared columns changed; nobody needs to answer."""
-    for day, difference in sorted(look.rows.differences(days).items()):
+    for day, difference in sorted(series.rows.differences(days).items()):
         if difference.changed:
             open_finding(
                 connection,
                 run,
                 FindingKind.EXCEPTION,
-                look.layer,
+                series.layer,
                 day,
-                Sighting(look.seen_on(day), difference),
+                Sighting(series.seen_on(day), difference),
             )

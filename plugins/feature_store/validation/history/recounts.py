@@ -21,7 +21,7 @@ from feature_store.validation.history.row_changes import BYTES_PER_COLUMN
 
 @dataclass(frozen=True)
 class Known:
-    """Which listings are behind a layer's days: digests of them by day.
+    """Which entities are behind a layer's days: digests of them by day.
 
     Attributes:
         asked: whether they must be asked for, because the layer's rows do not name them.
@@ -48,7 +48,7 @@ def read_known(
     """The entities behind a layer's days, as the latest refresh of its relation recorded them.
 
     Args:
-        connection: in the judgement's transaction.
+        connection: in the check's transaction.
         layer: the layer.
         then: what was recorded at the layer's last check.
     """
@@ -69,7 +69,7 @@ def essences(
     """Digests of the changes found on some days of a layer, without copies and some columns.
 
     Args:
-        connection: in the judgement's transaction.
+        connection: in the check's transaction.
         layer: the layer.
         days: the days.
         kept: the positions, from 1, of the columns that count besides the key.

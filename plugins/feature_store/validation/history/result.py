@@ -30,18 +30,18 @@ class HistoryResult:
     first: tuple[str, ...]
 
 
-def assert_history(verdict: HistoryResult) -> None:
+def assert_history(result: HistoryResult) -> None:
     """Pass unless an output moved without cause. Reviews wait for a person and do not fail.
 
     Raises:
         HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
-    if not verdict.leaks:
+    if not result.leaks:
         return
-    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in verdict.leaks}))
+    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in result.leaks}))
     raise HistoryLeak(
         f"The past moved without cause: {days}.",
-        items=list(map(str, verdict.leaks)),
+        items=list(map(str, result.leaks)),
         readers="the changed rows: do not train on them.",
         next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
         "cause is known and harmless, accept the day with a reason instead.",

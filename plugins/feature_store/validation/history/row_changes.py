@@ -49,7 +49,7 @@ def differences(
     """The changes found on some days of a layer, counted.
 
     Args:
-        connection: in the judgement's transaction.
+        connection: in the check's transaction.
         layer: the layer's name.
         days: the days.
         names: the names of the parts of a row's key.

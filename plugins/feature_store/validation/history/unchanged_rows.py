@@ -32,7 +32,7 @@ class SeenRows:
         self._connection = connection
         self._lease = lease
         self._states: dict[int, str | None] = {}
-        self._left = read_last_states(connection)
+        self._last_states = read_last_states(connection)
         self._transaction: int = one_value(
             connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         )
@@ -92,7 +92,9 @@ class SeenRows:
         if oid not in self._states:
             found = find_relations(self._connection, [oid])
             told = found and not found[0].doubt and found[0].kind == "m"
-            self._states[oid] = row_state(self._connection, found[0], self._left) if told else None
+            self._states[oid] = (
+                row_state(self._connection, found[0], self._last_states) if told else None
+            )
         return self._states[oid]
 
 

@@ -2,8 +2,8 @@
 
 `column_influence` errs on the safe side: it includes what a row is looked up by, what filters the
 rows of an aggregate, what a CASE tests. That is right for a gate, but of little use to a person,
-because then most columns reach most features. Here a median of prices is made of prices; the cohort
-and the days that choose them only decide.
+because then most columns reach most features. Here a median of numbers is made of numbers; the
+group and the days that choose them only decide.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class _Declared:
     def _ids_of_value(self, column: Column) -> frozenset[str]:
         """The exceptions about columns that a column's value is made of.
 
-        What only breaks a tie between rows of one listing and one moment does not count: it would
+        What only breaks a tie between rows of one entity and one moment does not count: it would
         name every column.
         """
         if column not in self._known_values:

@@ -102,8 +102,8 @@ FROM night CROSS JOIN generate_series(1, 5) AS p ORDER BY n DESC;
 INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, rows_came, rows_went,
     rows_changed, changed_columns, examples, dag_id, run_id, found_at, latest_dag_id,
     latest_run_id, outcome, closed_at, closed_by, reason)
-SELECT (ARRAY['review', 'ai', 'ai', 'definition'])[k], 'sales', 'ml.sold_prices_v1_mv',
-    day - 40 - k, 3, 1, 2, ARRAY['sold_price'],
+SELECT (ARRAY['review', 'exception', 'exception', 'definition'])[k], 'sales',
+    'ml.sold_prices_v1_mv', day - 40 - k, 3, 1, 2, ARRAY['sold_price'],
     (SELECT json_agg(json_build_object('listing_id', i)) FROM generate_series(1, 20) AS i),
     'feature_store_refresh', run_id, at, 'feature_store_refresh', run_id,
     CASE WHEN k = 1 THEN 'accepted' ELSE 'reported' END, at, 'ann', 'late data'

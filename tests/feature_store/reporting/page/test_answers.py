@@ -189,7 +189,7 @@ def test_a_feature(airflow):
     ]
     columns = {c["id"]: c for c in one["lineage"]["columns"]}
     assert one["lineage"]["columns"][-1]["id"] == f"{one['relation']}.sold_median_price_30d"
-    assert {c["column"] for c in columns.values() if c["layer"] == "source"} == {
+    assert {c["column"] for c in columns.values() if c["refresh"] == "source"} == {
         "sold_price",
         "real_sold_price",
     }
@@ -219,7 +219,7 @@ def test_a_run(airflow):
     run = _json(airflow, "/api/run?dag_id=feature_store_refresh&run_id=scheduled__5")
     assert (run["run"]["verdict"], run["run"]["broken"]) == ("failed", 1)
     assert run["steps"][-1]["command"] == "airflow dags trigger feature_store_refresh"
-    assert run["expectations"][0]["outcome"] == "broken"
+    assert run["expectations"][0]["result"] == "broken"
     assert len(run["expectations"]) == EXPECTATIONS
     assert len(run["refreshes"]) == 14
     assert len(run["findings"]) == 4
@@ -231,7 +231,7 @@ def test_a_run(airflow):
 def test_what_to_do_of_a_failed_run_clears_the_task_that_the_mail_clears(airflow, known_run):
     """By the run's logical date, and from the broken layer on, although its own task went well."""
     run = _json(airflow, f"/api/run?dag_id=feature_store_refresh&run_id={known_run}")
-    (broken,) = (e for e in run["expectations"] if e["outcome"] == "broken")
+    (broken,) = (e for e in run["expectations"] if e["result"] == "broken")
     layer = broken["relation"].rpartition(".")[2]
     (task,) = (t["task_id"] for t in run["tasks"] if t["task_id"].endswith(f".{layer}"))
     moment = "2026-06-05T03:00:00+00:00"

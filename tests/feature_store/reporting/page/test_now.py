@@ -357,13 +357,13 @@ class TestARelation:
         assert words.startswith("Run night 2 refreshed it at ")
         assert "NOT CERTIFIED" in shown.refusal("tom_features_v1")
 
-    def test_that_a_run_found_broken_is_withdrawn(self, shown):
+    def test_that_a_run_found_broken_is_revoked(self, shown):
         shown.passed("night")
         shown.database.run(
             "INSERT INTO feature_store_audit.withdrawal_log (certification_event, dag_id, run_id) "
             f"SELECT event_id, 'x', 'x' FROM feature_store_audit.certified WHERE relation = '{E}'"
         )
-        assert shown.state() == (RelationState.WITHDRAWN, "Run x found its rows broken.")
+        assert shown.state() == (RelationState.REVOKED, "Run x found its rows broken.")
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
         assert "are not proven now: E. Readers who ask are refused." in words

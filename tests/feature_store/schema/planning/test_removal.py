@@ -304,7 +304,7 @@ def test_the_command_line_takes_it(store_db, before, files, airflow_conn, capsys
     )
     assert main(["status", "--json"]) == 0
     (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["relation"] == _NEW]
-    assert (row["state"], row["layer"], row["certified"]) == ("no file any more", "", "")
+    assert (row["state"], row["refresh"], row["certified"]) == ("no file any more", "", "")
     assert main(_DROP.split()[1:]) == 0, capsys.readouterr().err
     assert "Dropped, as named: 1" in capsys.readouterr().out
     assert store_db.value(f"SELECT to_regclass('{_NEW}')") is None

@@ -173,16 +173,30 @@ def test_two_schemas_may_have_indexes_of_one_name(store_db, include):
     assert store_db.rows("SELECT nspname FROM pg_namespace WHERE nspname ~ '_(beside|gone)'") == []
 
 
-def test_what_was_put_on_an_index_of_the_file_stays_on_it(store_db, include):
+def test_what_an_administrator_put_on_it_and_on_an_index_of_the_file_stays(store_db, include):
     store_db.run(
         "COMMENT ON INDEX ml.tfeat_enr_v1_uq IS 'For the dashboard.'",
         f"ALTER MATERIALIZED VIEW {E} CLUSTER ON tfeat_enr_v1_uq",
+        "SET allow_in_place_tablespaces = on",
+        "CREATE TABLESPACE another_disk LOCATION ''",
+        f"ALTER MATERIALIZED VIEW {E} SET TABLESPACE another_disk",
+        "ALTER INDEX ml.tfeat_enr_v1_uq SET TABLESPACE another_disk",
     )
     _apply_as_superuser(store_db, include, E)
     assert store_db.rows(
         "SELECT obj_description(indexrelid, 'pg_class'), indisclustered FROM pg_index "
         "WHERE indexrelid = 'ml.tfeat_enr_v1_uq'::regclass"
     ) == [("For the dashboard.", True)]
+    assert store_db.rows(
+        "SELECT c.oid::regclass::text FROM pg_class AS c "
+        "INNER JOIN pg_tablespace AS s ON c.reltablespace = s.oid "
+        "WHERE s.spcname = 'another_disk' AND c.relnamespace = 'ml'::regnamespace ORDER BY 1"
+    ) == [("ml.tfeat_enr_v1_uq",), (E,)]
+    store_db.run(
+        f"ALTER MATERIALIZED VIEW {E} SET TABLESPACE pg_default",
+        "ALTER INDEX ml.tfeat_enr_v1_uq SET TABLESPACE pg_default",
+        "DROP TABLESPACE another_disk",
+    )
 
 
 def test_a_plain_view_gives_way_to_a_materialized_view_with_what_was_put_on_it(sources_db, include):

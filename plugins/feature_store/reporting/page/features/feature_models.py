@@ -52,7 +52,7 @@ class ColumnStep(Plain):
     relation: str
     label: str = Field(description="The relation's short name; a source's whole name.")
     column: str
-    layer: str = Field(description="source, base, read or views.")
+    refresh: str = Field(description="base, read or views; source for a source's column.")
     level: int = Field(description="0 for a source; the same for all columns of a relation.")
 
 

@@ -43,6 +43,6 @@ def _step(files: Files, relation: str, column: str) -> ColumnStep:
         relation=relation,
         label=ours.label if ours else relation,
         column=column,
-        layer=ours.refresh.value if ours else "source",
+        refresh=ours.refresh.value if ours else "source",
         level=ours.level + 1 if ours else 0,
     )

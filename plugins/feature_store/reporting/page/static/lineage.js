@@ -16,7 +16,7 @@ export function lineageGraph(lineage, feature, relation, signal) {
     const reads = (read.get(step.id) ?? []).map(([from]) => from);
     return { id: step.id, column: step.level, group: step.relation, reads, card: card(step, reads, names, feature, relation) };
   });
-  const sources = lineage.columns.filter((step) => step.layer === 'source').length;
+  const sources = lineage.columns.filter((step) => step.refresh === 'source').length;
   return [
     el(
       'p',
@@ -46,9 +46,9 @@ function card(step, reads, names, feature, relation) {
   const itself = step.relation === relation && step.column === feature.name;
   return el(
     'div',
-    { class: `card column ${step.layer === 'source' ? 'source' : ''} ${itself ? 'itself' : ''}`, title: step.id, tabindex: '0', role: 'group', 'aria-label': `${step.column} of ${step.relation}` },
+    { class: `card column ${step.refresh === 'source' ? 'source' : ''} ${itself ? 'itself' : ''}`, title: step.id, tabindex: '0', role: 'group', 'aria-label': `${step.column} of ${step.relation}` },
     el('span', { class: 'name strong' }, breakable(step.column)),
-    el('span', { class: 'kind' }, breakable(step.layer === 'source' ? shortName(step.label) : step.label)),
+    el('span', { class: 'kind' }, breakable(step.refresh === 'source' ? shortName(step.label) : step.label)),
     reads.length > 0 && el('span', { class: 'reads' }, `reads: ${reads.map((id) => names.get(id) ?? id).join(', ')}`),
   );
 }

@@ -108,7 +108,7 @@ export function moved(finding) {
   return parts.filter(([n]) => n > 0).map(([n, word]) => `${plural(n, 'row')} ${word}`).join(', ') || 'no rows';
 }
 
-export const isOpen = (finding) => finding.outcome === null;
+export const isOpen = (finding) => finding.resolution === null;
 
 // Changes of settled days, as columns of a table.
 export const FINDING_COLUMNS = [
@@ -117,13 +117,13 @@ export const FINDING_COLUMNS = [
   ['Layer', (f) => el('span', { title: f.relation }, f.layer)],
   ['What moved', (f) => [moved(f), f.columns.length ? ` in ${f.columns.join(', ')}` : '']],
   ['Found', (f) => runLink(f.dag_id, f.run_id, time(f.found_at)), 'still'],
-  ['Outcome', (f) => outcome(f)],
+  ['Resolution', (f) => resolution(f)],
 ];
 
 export const findingTable = (caption, findings) => table(caption, FINDING_COLUMNS, findings);
 
-function outcome(finding) {
+function resolution(finding) {
   if (isOpen(finding)) return 'open';
   const by = finding.closed_by ? ` by ${finding.closed_by}` : '';
-  return `${finding.outcome}${by}${finding.reason ? `: ${finding.reason}` : ''}`;
+  return `${finding.resolution}${by}${finding.reason ? `: ${finding.reason}` : ''}`;
 }

@@ -108,7 +108,7 @@ function details(relation, now, labels, signal) {
       ['One row', relation.grain],
       ['State', relation.state_words],
       ['Reads unproven', relation.stands_on.length ? relation.stands_on.join(', ') : ''],
-      ['Refresh', relation.mode ?? (relation.layer === 'views' ? 'none: a plain view' : relation.layer)],
+      ['Refresh', relation.mode ?? (relation.refresh === 'views' ? 'none: a plain view' : relation.refresh)],
       ['Rows', relation.rows === null ? '' : count(relation.rows)],
       ['Size', relation.bytes === null ? '' : bytes(relation.bytes)],
       ['Last refresh', relation.refreshed_at && [time(relation.refreshed_at), ` in ${seconds(relation.seconds)}`]],

@@ -23,7 +23,7 @@ const STANDINGS = {
 const RELATIONS = {
   certified: ['good', 'Certified'],
   unproven: ['warn', 'Not proven'],
-  withdrawn: ['bad', 'Withdrawn'],
+  revoked: ['bad', 'Revoked'],
   rewritten: ['bad', 'Rewritten'],
   'never refreshed': ['quiet', 'Not filled'],
   'live view': ['live', 'Live view'],
@@ -44,7 +44,7 @@ const KINDS = {
   leak: ['bad', 'Moved without cause'],
   review: ['warn', 'Review'],
   definition: ['info', 'New definition'],
-  ai: ['info', 'declared columns'],
+  exception: ['info', 'declared columns'],
 };
 
 const known = (states, word) => states[word] ?? ['quiet', word ?? 'none'];
@@ -80,8 +80,8 @@ export function runState(run) {
 }
 
 export function expectationState(expectation) {
-  if (expectation.outcome === 'met') return ['good', 'Met'];
-  if (expectation.outcome === 'error') return ['bad', 'Not checked'];
+  if (expectation.result === 'met') return ['good', 'Met'];
+  if (expectation.result === 'error') return ['bad', 'Not checked'];
   return expectation.severity === 'warning' ? ['warn', 'Warning'] : ['bad', 'Broken'];
 }
 

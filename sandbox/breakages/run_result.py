@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """The result of a run; the fields are those of `breakage.Expected`.
 
     Attributes:
@@ -53,13 +53,13 @@ class Outcome:
         return str(self.mails[0]["Subject"]).partition(": ")[2]
 
 
-def read_outcome(
+def read_result(
     ended: Ended,
     conninfo: str,
     mails: Sequence[Path],
     reports: Path,
     breakage: Breakage,
-) -> Outcome:
+) -> RunResult:
     """Gather what a run left behind."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         verdict = connection.execute(
@@ -72,7 +72,7 @@ def read_outcome(
         ).fetchall()
         held = connection.execute(breakage.expected.holds.encode()).fetchone()
         refused = _refused(connection, breakage.data.include_dir)
-    return Outcome(
+    return RunResult(
         state=ended.state,
         failed=tuple(sorted(task for task, state in ended.tasks.items() if state == "failed")),
         broken=tuple(name for (name,) in broken),
@@ -99,22 +99,22 @@ def _refused(connection: Connection, include_dir: Path) -> str | None:
     return None
 
 
-def differences(expected: Expected, outcome: Outcome) -> list[str]:
+def differences(expected: Expected, result: RunResult) -> list[str]:
     """How a result differs from what was expected, in words; empty if it does not."""
     told = [
-        ("state", "failed" if expected.failed else "success", outcome.state),
-        ("failed tasks", expected.failed, outcome.failed),
-        ("broken expectations", expected.broken, outcome.broken),
-        ("recorded verdict", expected.verdict, outcome.verdict),
-        ("mails", 0 if expected.subject is None else 1, len(outcome.mails)),
-        ("subject", expected.subject, _begins(expected.subject, outcome.subject)),
-        ("certified", expected.certified, outcome.refused is None),
-        ("what must hold", True, outcome.holds),
-        ("report", expected.report, bool(outcome.reports)),
-        *((f"tries of {task}", n, outcome.tries.get(task)) for task, n in expected.tries),
+        ("state", "failed" if expected.failed else "success", result.state),
+        ("failed tasks", expected.failed, result.failed),
+        ("broken expectations", expected.broken, result.broken),
+        ("recorded verdict", expected.verdict, result.verdict),
+        ("mails", 0 if expected.subject is None else 1, len(result.mails)),
+        ("subject", expected.subject, _begins(expected.subject, result.subject)),
+        ("certified", expected.certified, result.refused is None),
+        ("what must hold", True, result.holds),
+        ("report", expected.report, bool(result.reports)),
+        *((f"tries of {task}", n, result.tries.get(task)) for task, n in expected.tries),
     ]
     found = [f"{what}: expected {want}, got {got}" for what, want, got in told if want != got]
-    return [*found, *_words(expected, outcome), *_log(expected, outcome)]
+    return [*found, *_words(expected, result), *_log(expected, result)]
 
 
 def _begins(expected: str | None, subject: str | None) -> str | None:
@@ -124,13 +124,13 @@ def _begins(expected: str | None, subject: str | None) -> str | None:
     return subject
 
 
-def _words(expected: Expected, outcome: Outcome) -> Iterator[str]:
-    for mail in outcome.mails:
+def _words(expected: Expected, result: RunResult) -> Iterator[str]:
+    for mail in result.mails:
         text, html = (body(mail, kind) for kind in ("plain", "html"))
         for words in expected.mail_says:
             if words not in text:
                 yield f"the mail does not say {words!r}"
-        for part in (html, *(path.read_text(encoding="utf-8") for path in outcome.reports)):
+        for part in (html, *(path.read_text(encoding="utf-8") for path in result.reports)):
             for words in expected.mail_hides:
                 if words in part:
                     yield f"{words!r} is not escaped"
@@ -138,8 +138,8 @@ def _words(expected: Expected, outcome: Outcome) -> Iterator[str]:
             yield "the mail shows a traceback"
 
 
-def _log(expected: Expected, outcome: Outcome) -> Iterator[str]:
-    lines = outcome.mail_errors
+def _log(expected: Expected, result: RunResult) -> Iterator[str]:
+    lines = result.mail_errors
     if expected.log_says is None:
         yield from (f"the log says: {line}" for line in lines)
     elif len(lines) != 1 or expected.log_says not in lines[0]:
