@@ -123,7 +123,10 @@ def test_what_the_values_of_a_feature_look_like(airflow):
     assert [m["month"] for m in found["months"]] == ["2026-01-01", "2026-02-01"]
     assert len(found["nights"]) == 40
     assert found["samples"] == []
-    assert found["lines"].splitlines()[-1] == f"SELECT listing_id, price FROM {_E_AI};"
+    assert found["lines"].splitlines()[-2:] == [
+        f"SELECT listing_id, price FROM {_E_AI};",
+        "COMMIT;",
+    ]
     assert airflow.get(f"/api/features/{_TOM}/nothing/profile").status_code == 404
 
 

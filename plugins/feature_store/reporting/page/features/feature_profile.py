@@ -103,7 +103,7 @@ def read_feature_profile(
         drift_month=told.get("drift_month"),
         drift_stamp=told.get("drift_stamp"),
         certified=certified_in_words(connection),
-        lines=sql_lines(found, feature),
+        lines=sql_lines(found, feature, settings.zone),
         python=python_lines(found, feature),
         samples=_samples(connection, found, feature),
     )

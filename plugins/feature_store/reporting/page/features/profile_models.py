@@ -106,7 +106,7 @@ class FeatureProfile(Plain):
     drift_month: float | None
     drift_stamp: float | None
     certified: str = Field(description="As of when its rows are certified, in words.")
-    lines: str = Field(description="The SQL that reads it.")
+    lines: str = Field(description="The SQL that reads it, one transaction.")
     python: str = Field(description="The Python that reads it.")
     samples: list[Sampled] = Field(description="Empty where the page's role may not read them.")
 

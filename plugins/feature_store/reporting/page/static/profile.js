@@ -17,6 +17,7 @@ export function profileSections(feature, profile) {
     profile.bins.length > 0 && section('Drift', drift(profile)),
     section(
       'To read it',
+      el('p', { class: 'soft' }, 'In SQL, as one transaction: no refresh can come between the question and the rows.'),
       lines('SQL', profile.lines),
       el('p', { class: 'soft' }, 'In Python: as certified now, and as it was served beside its labels. "" takes the database of PGHOST and the like; a connection string works, too.'),
       lines('Python', profile.python),
