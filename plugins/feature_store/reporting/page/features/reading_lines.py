@@ -8,6 +8,7 @@ import re
 from psycopg import sql
 
 from feature_store.declarations.feature_sets import Feature, FeatureSet
+from feature_store.relation_name import Name
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -50,6 +51,15 @@ def python_lines(feature_set: FeatureSet, feature: Feature) -> str:
     if served:
         lines.append(f"served = read_training_set({wanted})")
     return "\n".join(lines)
+
+
+def grant_lines(log: Name, role_prefix: str) -> str:
+    """What lets the page's role show values as they were served; for the administrator."""
+    role = _quoted(f"{role_prefix}_page")
+    return (
+        f"GRANT USAGE ON SCHEMA {_quoted(log.schema)} TO {role};\n"
+        f"GRANT SELECT ON {_quoted(log.schema)}.{_quoted(log.relation)} TO {role};"
+    )
 
 
 def _quoted(name: str) -> str:

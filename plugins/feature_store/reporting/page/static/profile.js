@@ -23,6 +23,11 @@ export function profileSections(feature, profile) {
       lines('Python', profile.python),
     ),
     profile.samples.length > 0 && section('Values as they were served', samples(feature, profile.samples)),
+    profile.samples_grant && section(
+      'Values as they were served',
+      el('p', { class: 'soft' }, 'The page\'s login may not read them. After this, by an administrator, all who may read the DAG can. include/roles.sql takes it back, so repeat it after each upgrade.'),
+      lines('GRANT', profile.samples_grant),
+    ),
   ];
 }
 
