@@ -155,8 +155,7 @@ def test_never_null_is_said_only_where_the_last_run_found_none(
     if null_rows != 0:
         expect(found).not_to_contain_text("never NULL")
     answers = {
-        "features/tom/price": _TOLD
-        | {"nulls": _counted(*counted), "feature": _FEATURE | required},
+        "features/tom/price": _TOLD | {"nulls": _counted(*counted), "feature": _FEATURE | required},
         "features/tom/price/profile": _PROFILE,
     }
     assert f"May be NULL{fact}" in text_of("feature", answers, set="tom", name="price")

@@ -217,13 +217,16 @@ def test_a_new_description_is_no_drift_and_the_next_stamp_writes_it(stamped, tom
     changed = replace(tom, features=(first, *tom.features[1:]))
     assert check(stamped.connection, changed).verdict == "OK"
     stamp(stamped.connection, changed, replace=False)
-    assert stamped.rows(
-        "SELECT description FROM ml.feature_contract AS c INNER JOIN ml.feature_set AS s "
-        "ON c.set_id = s.set_id WHERE s.name = %s AND c.ordinal = 1 UNION ALL "
-        "SELECT col_description(attrelid, attnum) FROM pg_attribute "
-        "WHERE attrelid = 'feature_log.tom_features_v1'::regclass AND attname = 'generation'",
-        tom.name,
-    ) == [("Which one",)] * 2
+    assert (
+        stamped.rows(
+            "SELECT description FROM ml.feature_contract AS c INNER JOIN ml.feature_set AS s "
+            "ON c.set_id = s.set_id WHERE s.name = %s AND c.ordinal = 1 UNION ALL "
+            "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+            "WHERE attrelid = 'feature_log.tom_features_v1'::regclass AND attname = 'generation'",
+            tom.name,
+        )
+        == [("Which one",)] * 2
+    )
 
 
 def _other_rows(tom: FeatureSet) -> FeatureSet:
