@@ -73,7 +73,7 @@ def day_of(context: Context, settings: Settings) -> date | None:
 def links(
     settings: Settings, dag_id: str, run_id: str, account: Account | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Where people find a run, its report, and the log of the task that failed first."""
+    """Where people find a run, its report, the log of the task that failed first, and the runbook."""
     base = settings.links_base or conf.get("api", "base_url", fallback="http://localhost:8080/")
     base = base.rstrip("/")
     run = f"{base}/dags/{_part(dag_id)}/runs/{_part(run_id)}"
@@ -84,6 +84,7 @@ def links(
         ("Run in Airflow", run),
         ("Report", f"{base}/feature-store/api/report?{asked}"),
         ("Run on the store's page", f"{base}/feature-store/?{asked}"),
+        *([("Runbook", settings.runbook)] if settings.runbook else []),
     )
 
 
