@@ -73,7 +73,7 @@ def day_of(context: Context, settings: Settings) -> date | None:
 def links(
     settings: Settings, dag_id: str, run_id: str, account: Account | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Where people find a run, its report, the log of the task that failed first, and the runbook."""
+    """Where people find a run, its report, and the log of the task that failed first."""
     base = settings.links_base or conf.get("api", "base_url", fallback="http://localhost:8080/")
     base = base.rstrip("/")
     run = f"{base}/dags/{_part(dag_id)}/runs/{_part(run_id)}"

@@ -23,7 +23,7 @@ class FindingKind(StrEnum):
     REVIEW = "review"  # an input's old day changed: a person must accept it
     LEAK = "leak"  # an output's day moved without cause
     DEFINITION = "definition"  # a layer's baseline was made anew, as its definition changed
-    EXCEPTION = "ai"  # columns of a declared exception changed on an old day; an old word
+    EXCEPTION = "ai"  # columns of a declared exception changed on a past day; an old word
 
 
 @dataclass(frozen=True)
