@@ -353,9 +353,7 @@ def test_a_failed_night_is_told_first(sight: Sight, failed_night: str) -> None:
     sight.open()
     sight.settle()
     assert verdict(sight) == "Failed"
-    expect(
-        sight.frame.get_by_role("heading", name="1 old day moved without cause")
-    ).to_be_visible()
+    expect(sight.frame.get_by_role("heading", name="1 old day moved without cause")).to_be_visible()
     accept = sight.frame.get_by_text("bin/feature-store accept-history").first
     expect(accept).to_contain_text("--layer E")
     sight.take("failed")
