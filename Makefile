@@ -55,6 +55,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Options of make run: LISTINGS=$(or $(LISTINGS),10000) DAYS=$(DAYS) LAST_DAY=$(or $(LAST_DAY),yesterday), or CSV=path;"
 	@echo "  and STORE=$(STORE), or STORE=examples/bike_stations"
+	@echo "  Of make breakages: NAMES=median-off, or several in quotes; NAMES=--help lists them"
 
 run: $(READY) ## Refresh a complete store through the real DAG, on an embedded PostgreSQL
 	@$(BIN)/python -m sandbox.run $(DATA)

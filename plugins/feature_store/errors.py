@@ -112,7 +112,7 @@ class ExpectationsBroken(StoreError):
 
 
 class HistoryLeak(StoreError):
-    """A past day of an output changed although nothing that it may depend on did."""
+    """An old day of an output changed although nothing that it may depend on did."""
 
 
 class NotChecked(StoreError):

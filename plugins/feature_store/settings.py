@@ -96,6 +96,7 @@ class Settings:
             first lines: of type ``http``, ``slackwebhook`` or ``apprise``; empty: none.
         links_base: where people find Airflow, such as ``https://airflow.example``, for the links of
             a mail; empty: Airflow's own ``[api] base_url``.
+        runbook: where people read docs/operations.md, for a link of each mail; empty: no link.
         report_dir: the folder in which each run leaves its report, made if it is missing.
         keep_days: days after which a run's audit rows are deleted, except what is still needed (see
             `retention`); 0 keeps all.
@@ -127,6 +128,7 @@ class Settings:
     mail_timeout: int = 120
     notify_conn_id: str = ""
     links_base: str = ""
+    runbook: str = ""
     report_dir: Path = field(default_factory=lambda: _airflow_home() / "feature_store_reports")
     keep_days: int = 750
     keep_report_days: int = 90
@@ -154,6 +156,7 @@ class Settings:
         _require_reached("mail_to", self.mail_to)
         _require_reached("mail_from", self.mail_from)
         _require("links_base", self.links_base, _WEB, "an address that begins with https://")
+        _require("runbook", self.runbook, _WEB, "an address that begins with https://")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

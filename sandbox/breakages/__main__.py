@@ -101,9 +101,15 @@ def _lab(place: Path, home: Path) -> Lab:
 
 
 def _chosen(arguments: Sequence[str] | None) -> list[Breakage]:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.breakages", description=__doc__)
     names = [breakage.name for breakage in BREAKAGES]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    width = max(map(len, names))
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.breakages",
+        description=__doc__,
+        epilog="\n".join(f"  {b.name:<{width}}  {b.title}" for b in BREAKAGES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="one of those below; all if none")
     given = parser.parse_args(arguments).names
     unknown = [name for name in given if name not in names]
     if unknown:

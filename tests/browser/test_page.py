@@ -55,7 +55,7 @@ def test_an_empty_store_says_so_and_what_to_do(sight: Sight) -> None:
     sight.settle()
 
     sight.go(VIEWS["nights"], "Over time")
-    expect(sight.frame.get_by_text("No settled day has changed in this span.")).to_be_visible()
+    expect(sight.frame.get_by_text("No old day has changed in this span.")).to_be_visible()
     expect(sight.frame.get_by_text("No refresh in this span, so no line to draw.")).to_be_visible()
     sight.go(VIEWS["feature"], "ptv_final")
     expect(sight.frame.get_by_text("No run has counted them yet.")).to_be_visible()
@@ -318,7 +318,7 @@ def test_a_review_can_be_decided_on_the_page(sight: Sight, reviewed: None) -> No
     sight.settle()
     assert verdict(sight) == "For review"
     frame = sight.frame
-    expect(frame.get_by_role("heading", name="For review: 2 settled days changed")).to_be_visible()
+    expect(frame.get_by_role("heading", name="For review: 2 old days changed")).to_be_visible()
     expect(
         frame.get_by_text("1 listing changed in price, 300001216 (price 6200 → 5900)")
     ).to_be_visible()
@@ -353,9 +353,7 @@ def test_a_failed_night_is_told_first(sight: Sight, failed_night: str) -> None:
     sight.open()
     sight.settle()
     assert verdict(sight) == "Failed"
-    expect(
-        sight.frame.get_by_role("heading", name="1 settled day moved without cause")
-    ).to_be_visible()
+    expect(sight.frame.get_by_role("heading", name="1 old day moved without cause")).to_be_visible()
     accept = sight.frame.get_by_text("bin/feature-store accept-history").first
     expect(accept).to_contain_text("--layer E")
     sight.take("failed")
@@ -372,7 +370,7 @@ def test_a_failed_night_is_told_first(sight: Sight, failed_night: str) -> None:
     sight.settle()
     sight.go(VIEWS["nights"], "Over time")
     sight.settle()
-    expect(sight.frame.get_by_text("1 without cause, 2 changes wait for a person")).to_be_visible()
+    expect(sight.frame.get_by_text("1 leak, 2 changes wait for a person")).to_be_visible()
     sight.take("past")
 
 

@@ -45,6 +45,7 @@ def test_every_setting_is_read_from_its_variable():
         "FEATURE_STORE_MAIL_FROM": "store@example.org",
         "FEATURE_STORE_MAIL_TIMEOUT": "7",
         "FEATURE_STORE_LINKS_BASE": "https://airflow.example",
+        "FEATURE_STORE_RUNBOOK": "https://git.example/operations.md",
         "FEATURE_STORE_REPORT_DIR": "/reports",
         "FEATURE_STORE_SETTLING_DAYS": "4",
         "FEATURE_STORE_SKEW_DAYS": "8",
@@ -77,6 +78,7 @@ def test_every_setting_is_read_from_its_variable():
         mail_from="store@example.org",
         mail_timeout=7,
         links_base="https://airflow.example",
+        runbook="https://git.example/operations.md",
         report_dir=Path("/reports"),
         include_dir=Path("/elsewhere"),
     )
@@ -240,6 +242,7 @@ def test_a_zone_that_does_not_exist_is_named(variable, zone):
         ),
         ("FEATURE_STORE_MAIL_TO", "ann@example.org, Ann (dev <ann@example.org>"),
         ("FEATURE_STORE_LINKS_BASE", "javascript:alert(1)"),
+        ("FEATURE_STORE_RUNBOOK", "docs/operations.md"),
         ("FEATURE_STORE_SMTP_CONN_ID", ""),
         ("FEATURE_STORE_CONN_ID", ""),
     ],
@@ -282,11 +285,12 @@ class TestTheDocumentedTable:
             "notify_conn_id": "none",
             "mail_from": "the connection's",
             "links_base": "Airflow's own",
+            "runbook": "no link",
         }
         shown = {f.name: row[1] for f, row in zip(fields(Settings), _DOCUMENTED, strict=True)}
         assert shown == {f.name: elsewhere.get(f.name, f"`{f.default}`") for f in fields(Settings)}
         empty = {f.name for f in fields(Settings) if f.default == ""}
-        assert empty == {"mail_to", "mail_from", "notify_conn_id", "links_base"}
+        assert empty == {"mail_to", "mail_from", "notify_conn_id", "links_base", "runbook"}
 
     def test_its_bounds_are_those_of_the_code(self):
         shown = {row[0].strip("`"): row[2] for row in _DOCUMENTED}

@@ -42,7 +42,7 @@ def add_reading_commands(add: Add) -> None:
     report.add_argument(
         "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
     )
-    history = add("history", _history, "Show past days that changed and wait for a person.")
+    history = add("history", _history, "Show old days that changed and wait for a person.")
     fresh = add("freshness", _freshness, "Fail unless a run has certified the store recently.")
     fresh.add_argument(
         "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"

@@ -86,7 +86,7 @@ def _latest(connection: Connection) -> str:
         return "No run has checked history yet."
     told = (
         f"History was last checked by {row[0]}, run {row[1]}, for {row[2]}: "
-        f"{plural(row[4], 'day')} of all layers together. Input days before {row[3]} are settled."
+        f"{plural(row[4], 'day')} of all layers together. Input days before {row[3]} are old."
     )
     recounts = [
         f"{layer}: {plural(of['days'], 'day')} from {of['first']} to {of['last']}"
@@ -103,9 +103,9 @@ def _latest(connection: Connection) -> str:
 def _by_day(reviews: tuple[HistoryFinding, ...], key: str) -> str:
     days = by_day(reviews, key)
     if not days:
-        return "Pending reviews (settled input days that changed): none."
+        return "Pending reviews (old input days that changed): none."
     return (
-        f"Pending reviews (settled input days that changed): {plural(len(days), 'day')}\n"
+        f"Pending reviews (old input days that changed): {plural(len(days), 'day')}\n"
         f"{bullets(days.values())}"
     )
 

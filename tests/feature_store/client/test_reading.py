@@ -83,6 +83,13 @@ def _ask(conninfo, query, *values):
         return connection.execute(query, values).fetchall()
 
 
+def _pasted(conninfo, lines):
+    """The rows that psql shows last, for a person who pastes these lines."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        results = [connection.execute(line) for line in lines.splitlines()]
+        return [one for one in results if one.description][-1].fetchall()
+
+
 def _one_of_each_type(settings):
     for feature_set in read_feature_sets(settings.include_dir):
         for feature in {
@@ -98,14 +105,32 @@ def test_what_the_page_prints_of_a_feature_reads_it_as_printed(reader, settings,
         printed, names = python_lines(feature_set, feature), {}
         assert len(printed.splitlines()) == 3
         exec(printed, names)  # as for a person who pastes it
-        with psycopg.connect("") as connection:
-            (*_, rows) = list(connection.execute(sql_lines(feature_set, feature)).results())
-            rows = rows.fetchall()
+        rows = _pasted("", sql_lines(feature_set, feature, settings.zone))
         assert len(names["now"]) == len(rows) > 200
         assert {str(row[0]) for row in rows} == set(map(str, names["now"].index))
         read = [] if feature.name == "listing_id" else [feature.name]
         assert list(names["now"].columns) == ["t0", *read]
         assert list(names["served"].columns) == ["t0", *read, *LABELS]
+
+
+def test_the_lines_that_the_page_prints_read_the_rows_that_they_asked_about(harmed, settings):
+    """No refresh comes between the question and the rows, of either kind."""
+    tom = next(s for s in read_feature_sets(settings.include_dir) if s.name == TOM)
+    owner = next(f for f in tom.features if f.name == "ai_owner_unknown")
+    printed = sql_lines(tom, owner, settings.zone)
+    *asked, read, end = printed.splitlines()
+    conninfo = harmed('DELETE FROM "iPhone".iphone_ai_enrich')
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for line in asked:
+            connection.execute(line)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            harmed("SET lock_timeout = '100ms'", f"REFRESH MATERIALIZED VIEW {E_AI}")
+        harmed(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {E_AI}")
+        rows = connection.execute(read).fetchall()
+        connection.execute(end)
+    assert sorted(rows) != sorted(_ask(conninfo, read)), "the refresh changed nothing"
+    with pytest.raises(psycopg.errors.RaiseException, match="NOT CERTIFIED"):
+        _pasted(conninfo, printed)
 
 
 def test_features_are_the_contracts_columns_in_its_order_as_certified_now(reader, contracts):

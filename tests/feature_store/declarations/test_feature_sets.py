@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import (
     DTYPES,
     FeatureSet,
@@ -15,6 +16,7 @@ from feature_store.declarations.feature_sets import (
     read_feature_sets,
 )
 from feature_store.errors import BadInput
+from tests.conftest import ROOT
 
 _TOM = "tom_features_v1"
 _DEVICE = "iphone_device_meta_encoded_v2_model"
@@ -103,13 +105,17 @@ def test_no_key_text_or_outcome_is_a_feature(sets):
     assert not any(name.startswith("speed_") for name in names)
 
 
-def test_ai_and_same_day_rows_say_that_their_leakage_rule_is_not_true_of_them(sets):
-    features = {f.name: f for f in sets[_TOM].features}
-    for name, feature in features.items():
-        if name.startswith("ai_"):
-            assert feature.description.startswith("AI, not as of t0: ")
-        if "ask" in name:
-            assert "same-day source: a declared exception" in feature.description
+@pytest.mark.parametrize("folder", ["include", "examples/bike_stations"])
+def test_a_feature_under_an_exception_says_so_in_its_description(folder):
+    """Its leakage rule is not true of it, and readers of feature_contract see only these words."""
+    for declared in read_exceptions(ROOT / folder):
+        for feature_set in read_feature_sets(ROOT / folder):
+            for feature in feature_set.features:
+                if feature.name in declared.taints.get(feature_set.name, ()):
+                    said = feature.description
+                    assert declared.says.lower() in said.lower() or said.startswith(
+                        "AI, not as of t0: "
+                    ), feature.name
 
 
 def test_the_device_set_is_the_61_columns_of_f3_in_order(sets, scratch):

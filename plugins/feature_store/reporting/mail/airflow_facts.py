@@ -84,6 +84,7 @@ def links(
         ("Run in Airflow", run),
         ("Report", f"{base}/feature-store/api/report?{asked}"),
         ("Run on the store's page", f"{base}/feature-store/?{asked}"),
+        *([("Runbook", settings.runbook)] if settings.runbook else []),
     )
 
 

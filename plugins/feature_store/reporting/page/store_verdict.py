@@ -158,7 +158,7 @@ def _leaking(facts: Facts) -> StoreVerdict | None:
     relations = in_words(sorted({leak.relation for leak in leaks}))
     return StoreVerdict(
         standing=Standing.FAILED,
-        words=f"{plural(len(leaks), 'settled day')} of {relations} moved without cause.",
+        words=f"{plural(len(leaks), 'old day')} of {relations} moved without cause.",
         next_step="bin/feature-store history",
     )
 

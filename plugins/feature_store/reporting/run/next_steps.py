@@ -43,7 +43,7 @@ _OF_KIND = {
         "bin/feature-store check-contract",
     ),
     "HistoryLeak": Step(
-        "Do not train on these rows. To see which past days changed, and how:",
+        "Do not train on these rows. To see which old days changed, and how:",
         "bin/feature-store history",
     ),
     "LeakFound": Step(

@@ -121,7 +121,7 @@ class ContractNow(Plain):
 
 
 class FindingLine(Plain):
-    """A day of a layer that changed after it was settled."""
+    """An old day of a layer that changed."""
 
     finding_id: int
     kind: str = Field(description="review, leak, definition or exception.")

@@ -1,1 +1,1 @@
-"""The history check: which past days changed, and whether they may."""
+"""The history check: which old days changed, and whether they may."""

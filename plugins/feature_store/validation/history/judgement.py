@@ -1,4 +1,4 @@
-"""The history check: have past days changed, and may they?
+"""The history check: have old days changed, and may they?
 
 What happened on a day is an input; what the store makes of it is an output. Inputs are judged by
 age: a changed day within the settling window is accepted, an older one is reviewed. Outputs are
@@ -159,7 +159,7 @@ class _HistoryCheck:
         return self._record(as_of_day, settled_before, tuple(first), days, started)
 
     def _settled_before(self, as_of_day: date, today: date) -> date:
-        # A backfill runs for a past day; that does not make later days young again.
+        # A backfill runs for an old day; that does not make later days young again.
         latest = one_value(self._connection, _LATEST, (today,))
         return max(as_of_day, latest or as_of_day) - timedelta(days=self._settings.settling_days)
 

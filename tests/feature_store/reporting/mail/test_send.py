@@ -169,12 +169,14 @@ def test_a_cause_that_cannot_be_left_changes_nothing():
 
 def test_the_links_lead_to_the_address_of_the_settings(mailbox, monkeypatch):
     monkeypatch.setenv("FEATURE_STORE_LINKS_BASE", "https://airflow.example/")
+    monkeypatch.setenv("FEATURE_STORE_RUNBOOK", "https://git.example/operations.md")
     fail(context(RunFailed("x")))
     text, html = parts(only_mail(mailbox))
     page = f"https://airflow.example/dags/{DAG}/runs/{RUN}"
     assert f"Log of expectations.as_of_counts: {page}/tasks/expectations.as_of_counts" in text
     assert f'<a href="{page}">Run in Airflow</a>' in html
     assert f"https://airflow.example/feature-store/?dag_id={DAG}&amp;run_id={RUN}" in html
+    assert '<a href="https://git.example/operations.md">Runbook</a>' in html
 
 
 def test_a_subject_that_was_cut_arrives_as_it_was_written(mailbox):

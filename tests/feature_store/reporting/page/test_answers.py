@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -89,6 +90,7 @@ def test_nights(airflow, files):
 def test_features(airflow):
     found = _json(airflow, "/api/features")
     assert len(found["features"]) == 112
+    assert [f["name"] for f in found["features"] if not f["tags"]] == ["generation", "listing_id"]
     tainted = {i for f in found["features"] for i in f["exceptions"]}
     assert tainted == {e["id"] for e in found["exceptions"]}
 
@@ -106,6 +108,8 @@ def test_how_full_features_are_and_how_far_they_drift_night_by_night(airflow):
     assert len(of) == 112
     price = of[_TOM, "price"]
     assert (len(price["nulls"]), price["drift"][-1], price["drift_stamp"]) == (40, 0.6, 0.3)
+    last = _json(airflow, f"/api/features/{_TOM}/price")["nulls"][-1]
+    assert price["null_rows"] == last["nulls"] > 0
     assert {name for (_, name), f in of.items() if f["drifted"]} == {"price"}
     assert [s["before"] for s in found["sets"]] == ["2026-01-01"] * 2
     assert found["served"] == []  # the page's role reads no rows
@@ -123,7 +127,10 @@ def test_what_the_values_of_a_feature_look_like(airflow):
     assert [m["month"] for m in found["months"]] == ["2026-01-01", "2026-02-01"]
     assert len(found["nights"]) == 40
     assert found["samples"] == []
-    assert found["lines"].splitlines()[-1] == f"SELECT listing_id, price FROM {_E_AI};"
+    assert found["lines"].splitlines()[-2:] == [
+        f"SELECT listing_id, price FROM {_E_AI};",
+        "COMMIT;",
+    ]
     assert airflow.get(f"/api/features/{_TOM}/nothing/profile").status_code == 404
 
 
@@ -158,9 +165,19 @@ def readable(server, settings, store_files):
 def test_what_was_served_is_looked_up_where_the_page_s_role_may_read_it(
     airflow, readable, elsewhere
 ):
-    served = f"/api/served/{_TOM}?entity="
+    served, profile = f"/api/served/{_TOM}?entity=", f"/api/features/{_TOM}/price/profile"
     refused = airflow.get(served + "-5")
     assert (refused.status_code, "may not read" in refused.json()["problem"]) == (404, True)
+
+    values = [{"entity": "-5", "value": "123"}]
+    grant_roles(readable, owner="postgres")
+    elsewhere(as_role(readable, PAGE))
+    found = _json(airflow, profile)
+    assert found["samples"] == []
+    with psycopg.connect(readable, autocommit=True) as administrator:
+        administrator.execute(found["samples_grant"])
+    found = _json(airflow, profile)
+    assert (found["samples"], found["samples_grant"]) == (values, "")
 
     elsewhere(readable)
     assert _json(airflow, "/api/profiles")["served"] == [_DEVICE, _TOM]
@@ -168,9 +185,7 @@ def test_what_was_served_is_looked_up_where_the_page_s_role_may_read_it(
     assert "The set no longer has it." in found["words"]
     price = next(v for v in found["values"] if v["feature"] == "price")
     assert price == {"feature": "price", "served": "123", "today": None, "differs": True}
-    assert _json(airflow, f"/api/features/{_TOM}/price/profile")["samples"] == [
-        {"entity": "-5", "value": "123"}
-    ]
+    assert _json(airflow, profile)["samples"] == values
     for entity in ("0", "x", "1;2", "99999999999999999999", "1' OR '1'='1"):
         answer = airflow.get(served + quote(entity))
         assert answer.status_code == 404, answer.text

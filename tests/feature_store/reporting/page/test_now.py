@@ -154,7 +154,7 @@ def test_an_open_leak_is_a_failure_and_a_review_is_not(shown):
     shown.find("leak")
     standing, words = _verdict(shown)
     assert standing is Standing.FAILED
-    assert words == f"1 settled day of {E} moved without cause."
+    assert words == f"1 old day of {E} moved without cause."
 
 
 def test_a_review_is_told_by_day_with_old_and_new_values_as_its_mail_tells_it(shown):

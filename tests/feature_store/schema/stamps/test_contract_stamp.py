@@ -212,6 +212,23 @@ def test_stamping_the_same_mends_rows_that_were_edited(stamped, tom):
     assert stamp(stamped.connection, tom, replace=False).verdict == "OK"
 
 
+def test_a_new_description_is_no_drift_and_the_next_stamp_writes_it(stamped, tom):
+    first = replace(tom.features[0], description="Which one", owner="ann", tags=("x",))
+    changed = replace(tom, features=(first, *tom.features[1:]))
+    assert check(stamped.connection, changed).verdict == "OK"
+    stamp(stamped.connection, changed, replace=False)
+    assert (
+        stamped.rows(
+            "SELECT description FROM ml.feature_contract AS c INNER JOIN ml.feature_set AS s "
+            "ON c.set_id = s.set_id WHERE s.name = %s AND c.ordinal = 1 UNION ALL "
+            "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+            "WHERE attrelid = 'feature_log.tom_features_v1'::regclass AND attname = 'generation'",
+            tom.name,
+        )
+        == [("Which one",)] * 2
+    )
+
+
 def _other_rows(tom: FeatureSet) -> FeatureSet:
     return replace(tom, features=(replace(tom.features[0], is_nullable=True), *tom.features[1:]))
 

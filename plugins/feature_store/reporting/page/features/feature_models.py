@@ -16,7 +16,9 @@ class FeatureLine(Plain):
     ordinal: int
     name: str
     dtype: str
-    is_nullable: bool
+    is_nullable: bool = Field(
+        description="As in the stamped contract. No run checks it: see the counted NULLs."
+    )
     description: str
     leakage_rule: str = Field(
         description="As in the stamped contract. If the badge says otherwise, the badge is right."

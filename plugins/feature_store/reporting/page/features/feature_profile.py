@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import Feature, FeatureSet
 from feature_store.reporting.page.features.profile_models import (
     Bin,
@@ -20,7 +20,11 @@ from feature_store.reporting.page.features.profile_models import (
     Sampled,
 )
 from feature_store.reporting.page.features.profiles import may_read, profiled_sets
-from feature_store.reporting.page.features.reading_lines import python_lines, sql_lines
+from feature_store.reporting.page.features.reading_lines import (
+    grant_lines,
+    python_lines,
+    sql_lines,
+)
 from feature_store.reporting.page.problems import NotFound
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.feature_logs.feature_log import log_of
@@ -84,6 +88,7 @@ def read_feature_profile(
     with connection.cursor(row_factory=class_row(DriftLine)) as cursor:
         nights = cursor.execute(_NIGHTS, asked).fetchall()
     quantiles = told.get("quantiles") or []
+    may_sample = found.served is None or may_read(connection, log_of(found))
     return FeatureProfile(
         of=next(iter(profiled_sets(connection, feature_set)), None),
         rows=told.get("row_count"),
@@ -103,10 +108,23 @@ def read_feature_profile(
         drift_month=told.get("drift_month"),
         drift_stamp=told.get("drift_stamp"),
         certified=certified_in_words(connection),
-        lines=sql_lines(found, feature),
+        lines=sql_lines(found, feature, settings.zone),
         python=python_lines(found, feature),
-        samples=_samples(connection, found, feature),
+        samples=_samples(connection, found, feature) if may_sample else [],
+        samples_grant="" if may_sample else _grant(connection, files, found),
     )
+
+
+def _grant(connection: Connection, files: Files, feature_set: FeatureSet) -> str:
+    """The SQL that would let the page's role read the log; empty before there is one."""
+    log = log_of(feature_set)
+    there = one_value(
+        connection,
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace "
+        "AS n ON c.relnamespace = n.oid WHERE n.nspname = %s AND c.relname = %s)",
+        (log.schema, log.relation),
+    )
+    return grant_lines(log, files.profile.role_prefix) if there else ""
 
 
 def _bins(feature: Feature, told: dict[str, Any]) -> list[Bin]:
@@ -147,7 +165,7 @@ def _shown(edge: float) -> str:
 def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
     """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
-    if served is None or not may_read(connection, log):
+    if served is None:
         return []
     rows = connection.execute(
         sql.SQL("SELECT l.{}::text, l.{}::text FROM ONLY {} AS l LIMIT {}").format(

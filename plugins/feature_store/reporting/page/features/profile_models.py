@@ -29,6 +29,9 @@ class FeatureTrend(Plain):
     feature_set: str
     name: str
     nulls: list[float] = Field(description="Share of rows without a value, night by night.")
+    null_rows: int | None = Field(
+        description="Rows without a value in the last of these nights; null if none has counted."
+    )
     drift: list[float | None] = Field(
         description="Of the newest month to the one before it, 0 to 1, night by night."
     )
@@ -106,9 +109,12 @@ class FeatureProfile(Plain):
     drift_month: float | None
     drift_stamp: float | None
     certified: str = Field(description="As of when its rows are certified, in words.")
-    lines: str = Field(description="The SQL that reads it.")
+    lines: str = Field(description="The SQL that reads it, one transaction.")
     python: str = Field(description="The Python that reads it.")
     samples: list[Sampled] = Field(description="Empty where the page's role may not read them.")
+    samples_grant: str = Field(
+        description="The SQL that would let it, where it may not; empty where it may."
+    )
 
 
 class RelationColumn(Plain):

@@ -34,7 +34,8 @@ ORDER BY p.feature_set ASC, p.suite_event DESC
 _NULLS = """
 SELECT
     n.feature_set, n.feature,
-    array_agg(round(n.null_count::numeric / n.row_count, 4)::float8 ORDER BY r.prepared_at)
+    array_agg(round(n.null_count::numeric / n.row_count, 4)::float8 ORDER BY r.prepared_at),
+    (array_agg(n.null_count ORDER BY r.prepared_at DESC))[1]
 FROM feature_store_audit.run AS r
 INNER JOIN feature_store_audit.feature_nulls AS n ON r.dag_id = n.dag_id AND r.run_id = n.run_id
 WHERE r.prepared_at >= %(since)s AND n.row_count > 0
@@ -61,7 +62,7 @@ def read_profiles(connection: Connection, settings: Settings, files: Files) -> P
     """
     require_store(connection)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=NIGHTS)
-    nulls = {(s, f): shares for s, f, shares in connection.execute(_NULLS, {"since": since})}
+    nulls = {(s, f): told for s, f, *told in connection.execute(_NULLS, {"since": since})}
     drift = {(s, f): told for s, f, *told in connection.execute(_DRIFT, {"since": since})}
     thresholds = read_thresholds(settings.include_dir)
     return Profiles(
@@ -75,7 +76,7 @@ def read_profiles(connection: Connection, settings: Settings, files: Files) -> P
         features=[
             _trend(
                 (s.name, f.name),
-                nulls.get((s.name, f.name), []),
+                nulls.get((s.name, f.name)),
                 drift.get((s.name, f.name)),
                 thresholds,
             )
@@ -93,10 +94,11 @@ def profiled_sets(connection: Connection, name: str | None = None) -> list[Profi
 
 def _trend(
     feature: tuple[str, str],
-    nulls: list[float],
+    nulls: Sequence[Any] | None,
     drift: Sequence[Any] | None,
     thresholds: Mapping[str, float],
 ) -> FeatureTrend:
+    shares, null_rows = nulls or ([], None)
     by_night, usual, stamp = drift or ([], None, None)
     # As in the expectation no_feature_has_drifted; a store without it has no such thresholds.
     most = thresholds.get("most_drift", math.inf)
@@ -105,7 +107,8 @@ def _trend(
     return FeatureTrend(
         feature_set=feature[0],
         name=feature[1],
-        nulls=nulls,
+        nulls=shares,
+        null_rows=null_rows,
         drift=by_night,
         usual=usual,
         drift_stamp=stamp,

@@ -8,22 +8,32 @@ import re
 from psycopg import sql
 
 from feature_store.declarations.feature_sets import Feature, FeatureSet
+from feature_store.relation_name import Name
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def sql_lines(feature_set: FeatureSet, feature: Feature) -> str:
-    """The contract, the certificate, the rows."""
-    schema, relation = _quoted(feature_set.schema), feature_set.relation
-    name = sql.Literal(feature_set.name).as_string()
+def sql_lines(feature_set: FeatureSet, feature: Feature, zone: str) -> str:
+    """Contract, certificate and rows, in one transaction: docs/training.md says why each is needed.
+
+    Args:
+        feature_set: whose feature it is.
+        feature: what to read.
+        zone: the store's time zone, in which live views take the days of t0, too.
+    """
+    schema, name = _quoted(feature_set.schema), sql.Literal(feature_set.name).as_string()
+    relation = f"{_quoted(feature_set.relation.schema)}.{_quoted(feature_set.relation.relation)}"
     columns = [feature.name]
     if feature_set.served and feature_set.served.entity != feature.name:
         columns.insert(0, feature_set.served.entity)
     return (  # text for people: nothing here is run
-        f"SELECT {schema}.assert_feature_contract({name});\n"  # noqa: S608
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+        f"SET LOCAL TIME ZONE {sql.Literal(zone).as_string()};\n"
+        f"SELECT FROM {relation} LIMIT 0;\n"
+        f"SELECT {schema}.assert_feature_contract({name});\n"
         f"SELECT * FROM {schema}.require_certified({name}, interval '30 hours');\n"
-        f"SELECT {', '.join(map(_quoted, columns))} "
-        f"FROM {_quoted(relation.schema)}.{_quoted(relation.relation)};"
+        f"SELECT {', '.join(map(_quoted, columns))} FROM {relation};\n"
+        "COMMIT;"
     )
 
 
@@ -41,6 +51,15 @@ def python_lines(feature_set: FeatureSet, feature: Feature) -> str:
     if served:
         lines.append(f"served = read_training_set({wanted})")
     return "\n".join(lines)
+
+
+def grant_lines(log: Name, role_prefix: str) -> str:
+    """What lets the page's role show values as they were served; for the administrator."""
+    role = _quoted(f"{role_prefix}_page")
+    return (
+        f"GRANT USAGE ON SCHEMA {_quoted(log.schema)} TO {role};\n"
+        f"GRANT SELECT ON {_quoted(log.schema)}.{_quoted(log.relation)} TO {role};"
+    )
 
 
 def _quoted(name: str) -> str:

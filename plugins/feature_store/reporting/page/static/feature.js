@@ -34,7 +34,7 @@ export async function show({ set, name }, signal) {
       ['Type', feature.dtype],
       ['Owner', feature.owner],
       ['Tags', feature.tags.join(', ')],
-      ['May be NULL', feature.is_nullable ? 'yes' : 'no'],
+      ['May be NULL', mayBeNull(feature, nulls)],
       ['What it knows', [featureBadge(feature), ' ', badgeWords]],
       ['Column', comment],
       ['Rule in the contract', exceptions.length ? `${feature.leakage_rule}: not true of this feature; kept because it is part of the stamped hash` : feature.leakage_rule],
@@ -45,6 +45,15 @@ export async function show({ set, name }, signal) {
     section('Skew since it was served', skewTable(feature, skew)),
     section('Share of NULLs', nullShare(feature, nulls, signal)),
   ];
+}
+
+// What the contract says is not checked: what the last run counted is said beside it.
+function mayBeNull(feature, nulls) {
+  if (feature.is_nullable) return 'yes';
+  const last = nulls.findLast((n) => n.rows > 0);
+  if (!last) return 'no, says the contract; no run has counted yet';
+  if (!last.nulls) return 'no: the latest run found none';
+  return `yes: in ${plural(last.nulls, 'row')} of the latest run. The contract says no: kept because it is part of the stamped hash`;
 }
 
 function nullShare(feature, nulls, signal) {

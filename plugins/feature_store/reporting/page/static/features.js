@@ -122,9 +122,9 @@ function rows(caption, features, set, titles, trendOf) {
     ['#', (f) => String(f.ordinal), 'number'],
     ['Feature', (f) => el('a', { href: featureHash(f.feature_set, f.name), class: 'strong' }, f.name), 'still'],
     ['What it knows', (f) => [featureBadge(f), f.exceptions.length > 0 && el('p', { class: 'soft' }, f.exceptions.map((id) => titles.get(id) ?? id).join(', '))], 'words'],
-    ['What it is', (f) => f.description, 'words'],
+    ['What it is', (f) => [f.description, contradicted(f, trend(f)) && el('p', { class: 'soft' }, `NULL in ${plural(trend(f).null_rows, 'row')}, though the contract says never.`)], 'words'],
     set === EVERY && ['Set', (f) => f.feature_set, 'words'],
-    ['Type', (f) => `${f.dtype}${f.is_nullable ? '' : ', never NULL'}`, 'still'],
+    ['Type', (f) => `${f.dtype}${!f.is_nullable && trend(f)?.null_rows === 0 ? ', never NULL' : ''}`, 'still'],
     ['Without a value', (f) => fullness(f, trend(f)), 'still'],
     ['Drift', (f) => drift(f, trend(f)), 'still'],
     features.some((f) => f.owner) && ['Owner', (f) => f.owner || '–', 'words'],
@@ -132,6 +132,9 @@ function rows(caption, features, set, titles, trendOf) {
   ];
   return table(caption, columns.filter(Boolean), features);
 }
+
+// Nothing checks what the contract says of NULLs, so it is shown as a fact only where the last night found none.
+const contradicted = (feature, trend) => !feature.is_nullable && trend?.null_rows > 0;
 
 function fullness(feature, trend) {
   const share = trend?.nulls.at(-1);
@@ -148,5 +151,7 @@ function drift(feature, trend) {
 }
 
 function asServed(set, { served }, signal) {
-  return set?.entity && served.includes(set.name) ? [servedForm(set, signal)] : [];
+  if (!set?.entity) return [];
+  if (served.includes(set.name)) return [servedForm(set, signal)];
+  return [section('As served, and today', el('p', { class: 'soft' }, addressed(`The page's login may not read rows, or nothing has been served yet. As the refresher, bin/feature-store served ${set.name} shows the same.`)))];
 }

@@ -91,7 +91,7 @@ function curve(stops, origin) {
 }
 
 // Everything that can be reached from a card along the edges, in one direction.
-function reached(start, edges, here, there) {
+export function reached(start, edges, here, there) {
   const found = new Set([start]);
   const waiting = [start];
   while (waiting.length) {
@@ -106,22 +106,31 @@ function reached(start, edges, here, there) {
   return found;
 }
 
-// Pointing at a card, or focusing it, shows what it is made of and what is made of it.
+// Pointing at a card, or focusing it, shows what it is made of and what is made of it: all others fade.
+// The card that is open keeps its own lit, and nothing fades.
 function highlight(inner, edges, places) {
-  const clear = () => inner.classList.remove('choosing');
-  const show = (id) => {
+  const light = (id) => {
     const up = reached(id, edges, 'to', 'from');
     const down = reached(id, edges, 'from', 'to');
-    inner.classList.add('choosing');
     for (const [other, place] of places) place.classList.toggle('lit', up.has(other) || down.has(other));
     for (const { from, to, path } of edges) {
       path.classList.toggle('lit', (up.has(from) && up.has(to)) || (down.has(from) && down.has(to)));
     }
   };
+  const show = (id) => {
+    inner.classList.add('choosing');
+    light(id);
+  };
+  const rest = () => {
+    inner.classList.remove('choosing');
+    const open = [...places].find(([, place]) => place.querySelector('.card[aria-expanded="true"]'));
+    inner.classList.toggle('chosen', Boolean(open));
+    if (open) light(open[0]);
+  };
   for (const [id, place] of places) {
     place.addEventListener('pointerenter', () => show(id));
-    place.addEventListener('pointerleave', clear);
+    place.addEventListener('pointerleave', rest);
     place.addEventListener('focusin', () => show(id));
-    place.addEventListener('focusout', clear);
+    place.addEventListener('focusout', rest);
   }
 }

@@ -23,7 +23,7 @@ export async function show(_, signal, again) {
   return [
     el('div', { class: 'head' }, el('h2', { tabindex: '-1' }, 'Over time'), spans),
     el('p', { class: 'lead' }, sentence(nights)),
-    section('Settled days that changed', pastMap(nights, signal)),
+    section('Old days that changed', pastMap(nights, signal)),
     section('Nights', calendar(nights, signal)),
     section('Rows and seconds', growth(nights, signal)),
   ];

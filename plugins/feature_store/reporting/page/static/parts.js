@@ -110,7 +110,7 @@ export function moved(finding) {
 
 export const isOpen = (finding) => finding.resolution === null;
 
-// Changes of settled days, as columns of a table.
+// Changes of old days, as columns of a table.
 export const FINDING_COLUMNS = [
   ['Kind', (f) => badge(findingKind(f.kind))],
   ['Day', (f) => f.day ?? 'all days', 'still'],

@@ -1,4 +1,4 @@
-// Settled days that changed, by day and layer. If all is well the chart is empty, so that anything in
+// Old days that changed, by day and layer. If all is well the chart is empty, so that anything in
 // it is noticed.
 
 import { chart, tooltip } from './charts.js';
@@ -26,9 +26,9 @@ export function pastMap(nights, signal) {
       field(nights, moves, chosen, signal),
       chosen,
     ],
-    moves.length === 0 && el('p', { class: 'calm' }, 'No settled day has changed in this span.'),
+    moves.length === 0 && el('p', { class: 'calm' }, 'No old day has changed in this span.'),
     rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition), shown only in the table.`),
-    findings.length > 0 && tableInstead('Changes of settled days', FINDING_COLUMNS, [...findings].reverse()),
+    findings.length > 0 && tableInstead('Changes of old days', FINDING_COLUMNS, [...findings].reverse()),
   ];
 }
 
@@ -38,12 +38,12 @@ function sentence(moves) {
   const leaks = moves.filter((f) => f.kind === 'leak').length;
   const open = moves.filter((f) => isOpen(f) && f.kind !== 'leak').length;
   const waits = open === 1 ? '1 change waits' : `${open || 'no'} changes wait`;
-  const leaked = leaks === 0 ? 'none without cause' : `${leaks} without cause`;
-  return `${plural(days, 'settled day')} changed, in ${plural(layers, 'layer')}: ${leaked}, ${waits} for a person.`;
+  const leaked = leaks === 0 ? 'no leak' : plural(leaks, 'leak');
+  return `${plural(days, 'old day')} changed, in ${plural(layers, 'layer')}: ${leaked}, ${waits} for a person.`;
 }
 
 function legend() {
-  return el('span', { class: 'legend' }, [['closed', '', 'accepted or reported'], ['open', '', 'waits for a person'], ['leak', '×', 'moved without cause']]
+  return el('span', { class: 'legend' }, [['closed', '', 'accepted or reported'], ['open', '', 'waits for a person'], ['leak', '×', 'a leak: moved without cause']]
     .map(([kind, sign, word]) => el('span', {}, el('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }, sign), word)));
 }
 

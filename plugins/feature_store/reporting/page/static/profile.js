@@ -17,11 +17,17 @@ export function profileSections(feature, profile) {
     profile.bins.length > 0 && section('Drift', drift(profile)),
     section(
       'To read it',
+      el('p', { class: 'soft' }, 'In SQL, as one transaction: no refresh can come between the question and the rows.'),
       lines('SQL', profile.lines),
       el('p', { class: 'soft' }, 'In Python: as certified now, and as it was served beside its labels. "" takes the database of PGHOST and the like; a connection string works, too.'),
       lines('Python', profile.python),
     ),
     profile.samples.length > 0 && section('Values as they were served', samples(feature, profile.samples)),
+    profile.samples_grant && section(
+      'Values as they were served',
+      el('p', { class: 'soft' }, 'The page\'s login may not read them. After this, by an administrator, all who may read the DAG can. include/roles.sql takes it back, so repeat it after each upgrade.'),
+      lines('GRANT', profile.samples_grant),
+    ),
   ];
 }
 

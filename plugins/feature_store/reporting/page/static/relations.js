@@ -2,7 +2,7 @@
 
 import { el } from './dom.js';
 import { bytes, count, plural, seconds, time } from './format.js';
-import { graph } from './graph.js';
+import { graph, reached } from './graph.js';
 import { facts, runLink } from './parts.js';
 import { sourceOf } from './source.js';
 import { badge, relationState, setState, standsOn } from './states.js';
@@ -99,6 +99,11 @@ function choose(card, relation, now, labels, detail, signal) {
 
 function details(relation, now, labels, signal) {
   const readers = now.relations.filter((r) => r.reads.includes(relation.name)).map((r) => r.label);
+  const edges = [
+    ...now.relations.flatMap((r) => r.reads.map((from) => ({ from, to: r.name }))),
+    ...now.contracts.map((c) => ({ from: c.relation, to: c.name })),
+  ];
+  const all = (here, there) => [...reached(relation.name, edges, here, there)].slice(1).map((name) => labels.get(name) ?? name).join(', ');
   return el(
     'div',
     { class: 'box' },
@@ -116,6 +121,8 @@ function details(relation, now, labels, signal) {
       ['Reused', relation.reused],
       ['Reads', relation.reads.map((name) => labels.get(name) ?? name).join(', ')],
       ['Is read by', readers.join(', ')],
+      ['Is made of, down to the sources', all('to', 'from')],
+      ['All that is made of it', all('from', 'to')],
     ]),
     sourceOf(relation.name, signal),
   );

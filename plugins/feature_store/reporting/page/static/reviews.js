@@ -1,4 +1,4 @@
-// Changes of past days that wait for a person, with the command that accepts them.
+// Changes of old days that wait for a person, with the command that accepts them.
 
 import { el } from './dom.js';
 import { plural, time } from './format.js';
@@ -9,14 +9,14 @@ import { badge, findingKind } from './states.js';
 export function pastList({ leaks, reviews, review_days: days }) {
   const parts = [];
   if (leaks.length) {
-    parts.push(section(`${plural(leaks.length, 'settled day')} moved without cause`, cards(leaks.map((f) => ['leak', leak(f)]))));
+    parts.push(section(`${plural(leaks.length, 'old day')} moved without cause`, cards(leaks.map((f) => ['leak', leak(f)]))));
   }
   if (reviews.length) {
     const told = new Map(days.map((day) => [day.day, day]));
     const all = new Set(reviews.map((f) => f.day));
     const undated = reviews.filter((f) => !f.day).map((f) => ['review', head(f)]);
     parts.push(section(
-      `For review: ${plural(all.size, 'settled day')} changed`,
+      `For review: ${plural(all.size, 'old day')} changed`,
       cards([...undated, ...days.map((day) => ['review', review(day, reviews.filter((f) => f.day === day.day))])]),
       all.size > told.size + undated.length && nextStep('the rest of these days: bin/feature-store history'),
     ));

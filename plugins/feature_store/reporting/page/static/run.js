@@ -21,7 +21,7 @@ export async function show({ dag_id: dagId, run_id: runId }, signal) {
     head(run, wrong),
     told.steps.length > 0 && section('What to do', told.steps.map(step)),
     section('What was wrong', wrong.length ? wrong.map(offence) : el('p', { class: 'calm' }, nothingWrong(run, met))),
-    told.findings.length > 0 && section('Settled days that changed', findingTable('Changes that this run found', told.findings)),
+    told.findings.length > 0 && section('Old days that changed', findingTable('Changes that this run found', told.findings)),
     section('Relations', refreshes(told.refreshes)),
     section('Tasks', tasks(told)),
     met.length > 0 && section('What was met', metTable(met)),
