@@ -302,8 +302,8 @@ INSERT INTO pg_temp.audit_log (relation, columns) VALUES
 CREATE TEMPORARY TABLE page_relation (relation text) ON COMMIT DROP;
 INSERT INTO pg_temp.page_relation (relation) VALUES
 ('certified'), ('definition'), ('expectation'), ('fact'), ('feature_lineage'), ('feature_nulls'),
-('feature_month'), ('feature_profile'), ('feature_skew'), ('finding'), ('history_finding'),
-('latest_refresh'), ('lease'), ('profile'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run'), ('store');
+('feature_month'), ('feature_profile'), ('feature_skew'), ('finding'), ('history_finding'), ('last_certified'),
+('latest_refresh'), ('layer_now'), ('lease'), ('profile'), ('proof'), ('proof_inventory'), ('refresh'), ('reuse'), ('run'), ('store');
 
 -- What of the record changes or goes does so by these functions of the owner's.
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
@@ -311,6 +311,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_backfill_day(bigint)', :'refresher'),
 ('analyze_view(text)', :'refresher'),
 ('begin_baseline(bigint,text,text,jsonb,text)', :'refresher'),
+('certificates(text[])', :'refresher'),
 ('certified_profile(text)', :'refresher'),
 ('certify_and_log(bigint,text[],text[])', :'refresher'),
 ('confirm_lease(text,text)', :'refresher'),
@@ -324,9 +325,12 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('queries()', :'refresher'),
 ('refresh_view(bigint,text,boolean)', :'refresher'),
 ('release_lease(text,text)', :'refresher'),
+('sources_until(text)', :'refresher'),
 ('take_lease(text,text,bigint)', :'refresher'),
 ('withdraw_broken(text,text)', :'refresher'),
-('accept_history(date, text, text, text)', :'reviewer');
+('accept_history(date, text, text, text)', :'reviewer'),
+('certificates(text[])', :'page'),
+('sources_until(text)', :'page');
 
 -- First of all they lose what an earlier version of this file gave them here.
 REVOKE ALL ON ALL TABLES IN SCHEMA feature_store_audit, feature_log FROM :"refresher", :"reader", :"reviewer", :"page";

@@ -26,7 +26,7 @@ OF_RUNS = (
             failed=(GATE, "prepare"),
             subject="prepare failed: The source column iPhone.iphone_ai_enrich.sale_mode "
             "is missing, and 1 more",
-            mail_says=(f"require_certified raises for feature sets that read them: {E_AI}.",),
+            mail_says=(f"require_certified raises for tom_features_v1: {E_AI} does not exist.",),
         ),
         before=sql('ALTER TABLE "iPhone".iphone_ai_enrich DROP COLUMN sale_mode CASCADE'),
     ),

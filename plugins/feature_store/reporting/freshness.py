@@ -6,7 +6,7 @@ The answer comes from ``store_freshness`` in the database (``sql/governance``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import psycopg
@@ -16,7 +16,6 @@ from psycopg.rows import class_row
 from feature_store.connection import Connection
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import BadInput, NotReady
-from feature_store.validation.far_dates import read_far_dates
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,5 @@ def _ask(connection: Connection, schema: str, max_age: str) -> Freshness:
         query = sql.SQL("SELECT * FROM {}(%s::interval)").format(
             sql.Identifier(schema, "store_freshness")
         )
-        read_far_dates(cursor.adapters)  # a store's witness may have recorded any day
         (row,) = cursor.execute(query, (max_age,))
-    return row if isinstance(row.sources_until, date) else replace(row, sources_until=None)
+    return row

@@ -10,13 +10,20 @@ from typing import Any
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_definition import Store
+from feature_store.relation_name import Name
 from feature_store.reporting.store.models import RelationNow, RelationState
-from feature_store.reporting.store.relation_states import NOT_PROVEN, read_relations, standing_on
+from feature_store.reporting.store.relation_states import (
+    NOT_PROVEN,
+    answered,
+    read_relations,
+    standing_on,
+)
 from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import State, examine, has_audit, store_objects
 from feature_store.schema.planning.without_file import WithoutFile, without_file
 from feature_store.text_format import in_words, text_table
+from feature_store.validation.certificates import Certificate, read_certificates
 from feature_store.validation.certification import certified_in_words
 
 
@@ -33,7 +40,8 @@ class Line:
         seconds: how long the last refresh took.
         state: how it compares with its file.
         certified: ``yes``, or ``no`` and why; ``live view`` for a view that reads only sources and
-            has no rows to certify; empty if there is no record of runs.
+            has no rows to certify; ``not known at the moment`` and why; empty if there is no
+            record of runs.
     """
 
     relation: str
@@ -48,7 +56,7 @@ class Line:
     @property
     def is_well(self) -> bool:
         """It is as its file or adopted, and nothing about it is unproven."""
-        return self.state in (State.AS_FILE, State.ADOPTED) and not self.certified.startswith("no")
+        return self.state in (State.AS_FILE, State.ADOPTED) and not self.certified.startswith("no:")
 
     def as_row(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -138,16 +146,19 @@ def _certified(connection: Connection, include_dir: Path) -> dict[str, str]:
     """Whether readers who ask are let through to a relation, as on the page in Airflow."""
     if not audit_is_current(connection):
         return {}
-    relations = standing_on(read_relations(connection, read_files(include_dir), None))
-    ours = {relation.name for relation in relations}
-    return {relation.name: _in_a_word(relation, ours) for relation in relations}
+    files = read_files(include_dir)
+    known = read_certificates(connection, [Name.parse(name).quoted for name in files.relations])
+    relations = answered(standing_on(read_relations(connection, files, None)), known)
+    return {r.name: _in_a_word(r, known[Name.parse(r.name).quoted]) for r in relations}
 
 
-def _in_a_word(relation: RelationNow, ours: set[str]) -> str:
+def _in_a_word(relation: RelationNow, certificate: Certificate) -> str:
+    if relation.state is RelationState.REFUSED:
+        return f"no: {certificate.refusal}"
     if relation.state in NOT_PROVEN:
         return f"no: {relation.state.value}"
     if relation.stands_on:
         return f"no: reads {in_words(relation.stands_on)}"
-    if relation.state is RelationState.LIVE and not ours & set(relation.reads):
-        return relation.state.value
-    return "yes"
+    if not certificate.is_known:
+        return f"not known at the moment: {certificate.refusal}"
+    return "yes" if certificate.has_layers else relation.state.value

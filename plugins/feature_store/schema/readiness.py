@@ -125,7 +125,9 @@ def _definition_problems(connection: Connection, store: Store, settings: Setting
         log.warning("%s", words)
     problems = [*plan.unsafe, *plan.carried, *blockages(plan), *gone_suites(plan)]
     missing = [f"schema {name}" for name in plan.schemas]
-    missing += [f"step {m.version} of the audit schema" for m in plan.migrations]
+    if steps := [m.version for m in plan.migrations]:
+        some = f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"
+        missing.append(f"{some} of the audit schema")
     missing += in_the_record(plan)
     missing += [thing.label for thing in plan.creates]
     for words, waiting in (("Not adopted yet", plan.adopts), ("Not complete", plan.completes)):

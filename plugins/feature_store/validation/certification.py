@@ -5,13 +5,21 @@ Readers ask through ``require_certified``, in the database (``sql/governance``).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from feature_store.audit.lease import Lease, RunKey, hold_lease
 from feature_store.connection import Connection
 from feature_store.errors import NotReady
 from feature_store.relation_name import LOG_SCHEMA
+from feature_store.text_format import in_words
+from feature_store.validation.certificates import (
+    Certificate,
+    may_ask,
+    read_certificates,
+    read_stamped_sets,
+)
 
 if TYPE_CHECKING:
     from feature_store.declarations.store_definition import (
@@ -128,44 +136,69 @@ def read_logged(connection: Connection, run: RunKey) -> dict[str, dict[str, Any]
     }
 
 
-def certified_in_words(connection: Connection) -> str:
-    """What was certified last, and whether readers still have it, for mails and reports."""
+def certified_in_words(
+    connection: Connection, known: Mapping[str, Certificate] | None = None
+) -> str:
+    """What was certified last, and whether readers still have it, for mails and reports.
+
+    Args:
+        connection: a session that reads the record.
+        known: the certificates of the sets' relations, where they were read already.
+    """
+    if not may_ask(connection):
+        return (
+            "not known: the record is older than this package, or this login may not ask. As the "
+            "owner: bin/feature-store apply; then the SQL of bin/feature-store grants."
+        )
+    last = connection.execute(
+        "SELECT c.as_of_day, c.run_id, c.certified_at FROM feature_store_audit.last_certified AS c"
+    ).fetchone()
+    if last is None:
+        return "nothing yet: no run has certified the store. require_certified raises."
+    day, run_id, moment = last
+    told = [
+        f"the last run that certified the store answers for {day}: {run_id}, "
+        f"{moment:%Y-%m-%d %H:%M %Z}."
+    ]
+    gone, refused = _gone(connection), _refused(connection, known)
+    if not gone and not refused:
+        return f"{told[0]} All that it certified is still in place."
+    return " ".join([*told, *gone, *(refused or ["require_certified refuses no feature set."])])
+
+
+def _gone(connection: Connection) -> list[str]:
+    """Which relations no longer have the certified rows, in at most one sentence."""
     rows = connection.execute(
-        "SELECT c.relation, c.run_id, c.as_of_day, c.certified_at, "
-        "c.refresh_id = l.refresh_id AND c.withdrawn_by IS NULL "
-        # Another file or none: it was rewritten by hand, or dropped.
-        "AND c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(c.relation)), "
-        "c.version = k.xmin::text "
+        "SELECT c.relation, l.relation IS NOT NULL AND l.problem IS NULL "
         "FROM feature_store_audit.certified AS c "
         # What was dropped by name is no longer a relation of the store.
         "INNER JOIN feature_store_audit.definition AS d ON c.relation = d.object "
-        "LEFT JOIN pg_catalog.pg_class AS k ON k.oid = to_regclass(c.relation) "
-        "INNER JOIN feature_store_audit.latest_refresh AS l ON c.relation = l.relation "
-        "ORDER BY c.event_id DESC"
+        "LEFT JOIN feature_store_audit.layer_now AS l ON c.relation = l.relation "
+        "ORDER BY c.relation"
     ).fetchall()
-    if not rows:
-        return "nothing yet: no run has certified the store. require_certified raises."
-    _, run_id, day, moment, *_ = rows[0]
-    last = (
-        f"the last run that certified the store answers for {day}: {run_id}, "
-        f"{moment:%Y-%m-%d %H:%M %Z}."
-    )
-    gone = sorted(relation for relation, *_, holds, _ in rows if not holds)
-    altered = sorted(relation for relation, *_, holds, same in rows if holds and same is False)
-    if not gone and altered:
-        return (
-            f"{last} All that it certified is still in place. These were altered or refreshed by "
-            f"hand since, so require_certified compares their rows: {', '.join(altered)}."
-        )
+    gone = [relation for relation, holds in rows if not holds]
     if not gone:
-        return f"{last} All that it certified is still in place."
+        return []
     if len(gone) == len(rows):
-        return (
-            f"{last} None of its {len(rows)} relations still has those rows, so "
-            "require_certified raises for every feature set."
-        )
-    return (
-        f"{last} Of its {len(rows)} relations {len(gone)} no longer "
-        f"{'has' if len(gone) == 1 else 'have'} those rows, so "
-        f"require_certified raises for feature sets that read them: {', '.join(gone)}."
-    )
+        return [f"None of its {len(rows)} relations still has those rows."]
+    has = "has" if len(gone) == 1 else "have"
+    return [
+        f"Of its {len(rows)} relations {len(gone)} no longer {has} those rows: {', '.join(gone)}."
+    ]
+
+
+def _refused(connection: Connection, known: Mapping[str, Certificate] | None) -> list[str]:
+    """The feature sets that may not be read now, and why; a sentence for each reason."""
+    sets = read_stamped_sets(connection)
+    if known is None or not known.keys() >= set(sets.values()):
+        known = read_certificates(connection, set(sets.values()))
+    reasons: dict[Certificate, list[str]] = {}
+    for name, relation in sets.items():
+        if known[relation].refusal is not None:
+            reasons.setdefault(replace(known[relation], relation=""), []).append(name)
+    return [
+        f"require_certified raises for {in_words(names)}: {why.refusal}."
+        if why.is_known
+        else f"For {in_words(names)} nobody can tell at the moment: {why.refusal}."
+        for why, names in reasons.items()
+    ]

@@ -116,8 +116,8 @@ def test_a_database_without_an_encoding_stops_the_run_and_apply(server, include)
 def test_a_database_without_the_store_names_all_that_is_missing_and_apply(sources_db, include):
     (problem,) = _problems(_not_ready(sources_db, include))
     assert problem.startswith(
-        "Missing: schema ml, schema feature_store_audit, schema feature_log, step 1 of the audit "
-        "schema, "
+        "Missing: schema ml, schema feature_store_audit, schema feature_log, steps 1 to "
+        f"{len(include.migrations)} of the audit schema, "
     )
     for relation in include.store.relations:
         assert str(relation.name) in problem

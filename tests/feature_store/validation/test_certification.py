@@ -201,11 +201,11 @@ class TestAConcurrentRefreshByHand:
             "FROM feature_store_audit.latest_refresh"
         )
         monday.checked(tuesday)
-        assert "altered or refreshed by hand since" in certified_in_words(
-            monday.database.connection
-        )
-        monday.certify(tuesday)
+        altered = "SELECT is_altered FROM feature_store_audit.layer_now WHERE relation = %s"
+        assert monday.database.value(altered, _E_AI)
         assert "is still in place." in certified_in_words(monday.database.connection)
+        monday.certify(tuesday)
+        assert not monday.database.value(altered, _E_AI)
         assert monday.required(_TOM) == ("2026-06-30", "tuesday")
 
     def test_what_leaves_the_rows_as_they_are_hinders_no_verdict(self, refreshed, new_role):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from psycopg.rows import class_row
-
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
+from feature_store.relation_name import Name
 from feature_store.reporting.page.findings import open_findings, review_days
 from feature_store.reporting.page.proofs import unstamped_proofs
 from feature_store.reporting.page.runs import run_line
 from feature_store.reporting.page.schedule import due
-from feature_store.reporting.page.store_verdict import Facts, Turn, judge
+from feature_store.reporting.page.store_verdict import Facts, judge
+from feature_store.reporting.page.turn import read_turn
 from feature_store.reporting.run.read import last_run, read_record
 from feature_store.reporting.store.models import (
     ContractNow,
@@ -26,6 +26,7 @@ from feature_store.reporting.store.models import (
     RunLine,
 )
 from feature_store.reporting.store.relation_states import (
+    answered,
     not_proven,
     read_relations,
     standing_on,
@@ -37,15 +38,8 @@ from feature_store.schema.object_states import has_audit
 from feature_store.schema.planning.without_file import WithoutFile, way_out_of, without_file
 from feature_store.schema.stamps.contract_stamp import check
 from feature_store.settings import Settings
+from feature_store.validation.certificates import Certificate, read_certificates
 from feature_store.validation.certification import certified_in_words
-
-# The store's own threshold for its warning. Without it, there is no such verdict.
-_TURN = """
-SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
-FROM feature_store_audit.lease AS l
-LEFT JOIN feature_store_audit.run AS r ON l.dag_id = r.dag_id AND l.run_id = r.run_id
-WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
-"""
 
 
 def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
@@ -58,30 +52,40 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         return _now(facts, files, "nothing: the store has not been created.", [], ())
     latest = _latest(connection)
     replaced, newest = replaced_views(connection, files), files.profile.newest
-    relations = standing_on(tell(read_relations(connection, files, latest), replaced))
+    contracts = [_contract(connection, feature_set) for feature_set in files.feature_sets]
+    certificates = read_certificates(
+        connection,
+        {*(Name.parse(name).quoted for name in files.relations), *(c.relation for c in contracts)},
+    )
+    standing = standing_on(read_relations(connection, files, latest))
+    relations = tell(answered(standing, certificates), replaced)
+    certified_at, is_to_come = _last_certified(connection)
     facts = Facts(
         at=at,
         settings=settings,
         dag_id=files.profile.dag_id,
-        turn=_turn(connection),
+        turn=read_turn(connection),
         latest=latest,
         relations=relations,
         replaced=[files.label(name) for name in sorted(replaced)],
         unstamped=unstamped_proofs(connection, settings.include_dir),
         contracts=[
-            _readable(_contract(connection, feature_set), relations)
-            for feature_set in files.feature_sets
+            _readable(contract, relations, certificates[contract.relation])
+            for contract in contracts
         ],
         open_findings=open_findings(connection),
-        certified_at=_certified_at(connection),
+        certified_at=certified_at,
+        is_to_come=is_to_come,
         answered_for=_answered_for(connection, due(settings, at)),
-        sources_until=_sources_until(connection, newest.fact),
+        sources_until=one_value(
+            connection, "SELECT feature_store_audit.sources_until(%s)", (newest.fact,)
+        ),
         most_days_old=read_thresholds(settings.include_dir).get(newest.threshold),
     )
     return _now(
         facts,
         files,
-        certified_in_words(connection),
+        certified_in_words(connection, certificates),
         review_days(connection, files.profile.key),
         without_file(connection, files.relations),
     )
@@ -121,11 +125,6 @@ def _latest(connection: Connection) -> RunLine | None:
     return run and run_line(read_record(connection, *run))
 
 
-def _turn(connection: Connection) -> Turn | None:
-    with connection.cursor(row_factory=class_row(Turn)) as cursor:
-        return cursor.execute(_TURN).fetchone()
-
-
 def _clock(connection: Connection) -> datetime:
     now: datetime = one_value(connection, "SELECT now()")
     return now
@@ -141,32 +140,27 @@ def _answered_for(connection: Connection, since: datetime) -> date | None:
     return day
 
 
-def _sources_until(connection: Connection, fact: str) -> date | None:
-    until: date | None = one_value(
-        connection,
-        "SELECT max(d.day) FROM feature_store_audit.fact AS f "
-        "INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id "
-        "CROSS JOIN LATERAL (SELECT (f.sample -> 0 ->> 'day')::date AS day) AS d "
-        # As `read_freshness`: a far day is none.
-        "WHERE f.fact = %s AND d.day BETWEEN '0001-01-01' AND '9999-12-31'",
-        (fact,),
-    )
-    return until
-
-
-def _certified_at(connection: Connection) -> datetime | None:
+def _last_certified(connection: Connection) -> tuple[datetime | None, bool]:
     row = connection.execute(
-        "SELECT certified_at FROM feature_store_audit.certified ORDER BY event_id DESC LIMIT 1"
+        "SELECT certified_at, is_to_come FROM feature_store_audit.last_certified"
     ).fetchone()
-    return row[0] if row else None
+    return (row[0], row[1]) if row else (None, False)
 
 
-def _readable(contract: ContractNow, relations: list[RelationNow]) -> ContractNow:
+def _readable(
+    contract: ContractNow, relations: list[RelationNow], certificate: Certificate
+) -> ContractNow:
     """Add the answer to "may I read it now?", as require_certified gives it."""
-    carrier = [r for r in relations if r.name == contract.relation]
-    doubts = [doubt for r in carrier for doubt in not_proven(r)]
-    readable = bool(carrier) and not doubts and contract.stamped_hash is not None
-    return contract.model_copy(update={"readable": readable, "refused_for": doubts})
+    if contract.stamped_hash is None:
+        return contract
+    doubts = [d for r in relations if r.name == contract.relation for d in not_proven(r)]
+    return contract.model_copy(
+        update={
+            "readable": certificate.is_readable,
+            "refusal": certificate.refusal or "",
+            "refused_for": doubts if certificate.is_readable is False else [],
+        }
+    )
 
 
 def _contract(connection: Connection, feature_set: FeatureSet) -> ContractNow:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from feature_store.reporting.page.readers_told import readers_told, refused_sets
 from feature_store.reporting.page.schedule import due
+from feature_store.reporting.page.turn import Turn
 from feature_store.reporting.store.models import (
     ContractNow,
     FindingLine,
@@ -22,20 +24,8 @@ from feature_store.text_format import in_words, plural
 
 # A run takes minutes to hours; a holder of the lease that was silent for longer is dead.
 _SILENT = timedelta(hours=6)
-# The same tolerance as in `require_certified`.
-_CLOCK_SET_RIGHT = timedelta(minutes=1)
 _RUN = "Open the latest run, linked below: it says what to do, with the commands."
 _LOG = "Read the log of the failed task, fix the cause, then clear that task with what follows it."
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Who has the lease, and when it was taken and last confirmed."""
-
-    dag_id: str
-    run_id: str
-    taken_at: datetime
-    seen_at: datetime
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,7 @@ class Facts:
         contracts: every feature set.
         open_findings: open findings of history.
         certified_at: when a run certified the store last.
+        is_to_come: whether that is yet to come, so that a clock was wrong.
         replaced: short names of plain views whose query differs from what apply recorded.
         unstamped: proofs that differ from their stamp, each with how it differs.
         answered_for: the latest as-of day of the runs that passed since the last due start.
@@ -68,6 +59,7 @@ class Facts:
     contracts: list[ContractNow]
     open_findings: list[FindingLine]
     certified_at: datetime | None
+    is_to_come: bool = False
     answered_for: date | None = None
     sources_until: date | None = None
     most_days_old: float | None = None
@@ -90,6 +82,7 @@ def judge(facts: Facts) -> StoreVerdict:
         _running,
         _failed,
         _leaking,
+        _yet_to_come,
         _changed,
         _replaced,
         _broken,
@@ -101,7 +94,9 @@ def judge(facts: Facts) -> StoreVerdict:
         verdict = rule(facts)
         if verdict:
             return verdict
-    return StoreVerdict(standing=Standing.CERTIFIED, words=f"Fresh and certified: {_proven(facts)}")
+    unknown = f" {readers_told(facts.contracts)}" if refused_sets(facts.contracts) else ""
+    words = f"Fresh and certified: {_proven(facts)}{unknown}"
+    return StoreVerdict(standing=Standing.CERTIFIED, words=words)
 
 
 def _due_day(facts: Facts) -> date:
@@ -171,19 +166,19 @@ def _changed(facts: Facts) -> StoreVerdict | None:
     return StoreVerdict(
         standing=Standing.FAILED,
         words=f"The last run passed, but some relations are not proven now: {in_words(wrong)}. "
-        "Readers who ask are refused.",
+        f"{readers_told(facts.contracts)}".strip(),
         next_step="bin/feature-store plan; then trigger a new run of the DAG",
     )
 
 
 def _replaced(facts: Facts) -> StoreVerdict | None:
-    """A view has no rows of its own to certify, so readers are not refused."""
+    """Where it changes what readers of a set get, that is told before this."""
     if not facts.replaced:
         return None
     return StoreVerdict(
         standing=Standing.FAILED,
         words="The last run passed, but somebody has replaced the query of "
-        f"{in_words(facts.replaced)} since apply. Readers who ask are not refused.",
+        f"{in_words(facts.replaced)} since apply. {readers_told(facts.contracts)}".strip(),
         next_step="bin/feature-store plan",
     )
 
@@ -210,18 +205,22 @@ def _unstamped(facts: Facts) -> StoreVerdict | None:
     )
 
 
+def _yet_to_come(facts: Facts) -> StoreVerdict | None:
+    if facts.certified_at is None or not facts.is_to_come:
+        return None
+    return StoreVerdict(
+        standing=Standing.STALE,
+        words=f"Certified {_clock(facts, facts.certified_at)}, a time in the future: the server's "
+        "clock was ahead then or is behind now. So nobody can tell whether the store is fresh. "
+        f"{readers_told(facts.contracts)}".strip(),
+        next_step="Correct the server's clock, then trigger a run of the DAG",
+    )
+
+
 def _stale(facts: Facts) -> StoreVerdict | None:
     expected = due(facts.settings, facts.at)
     if facts.certified_at is None:
         return None
-    if facts.certified_at > facts.at + _CLOCK_SET_RIGHT:
-        return StoreVerdict(
-            standing=Standing.STALE,
-            words=f"Certified {_clock(facts, facts.certified_at)}, a time in the future: the "
-            "server's clock was ahead then or is behind now. So nobody can tell whether the store "
-            "is fresh. Readers who ask are refused.",
-            next_step="Correct the server's clock, then trigger a run of the DAG",
-        )
     if facts.certified_at >= expected:
         return _outdated(facts)
     return StoreVerdict(
@@ -283,11 +282,12 @@ def _proven(facts: Facts) -> str:
 
 def _meanwhile(facts: Facts) -> str:
     """What readers have, whatever the latest run did."""
-    gone = facts.in_state(RelationState.UNPROVEN, RelationState.REVOKED, RelationState.REWRITTEN)
+    gone = facts.in_state(*NOT_PROVEN)
     if facts.certified_at is None:
         return "Nothing has been certified yet."
-    if gone:
-        return f"Readers who ask are refused everything that reads {in_words(gone)}."
+    if gone or refused_sets(facts.contracts):
+        words = f"Not proven now: {in_words(gone)}. " if gone else ""
+        return f"{words}{readers_told(facts.contracts)}".strip()
     return f"What was certified {_clock(facts, facts.certified_at)} is still in place."
 
 

@@ -34,6 +34,7 @@ class RelationState(StrEnum):
     UNPROVEN = "unproven"
     REVOKED = "revoked"
     REWRITTEN = "rewritten"
+    REFUSED = "refused"
     NEVER = "never refreshed"
     LIVE = "live view"
     MISSING = "missing"
@@ -116,7 +117,11 @@ class ContractNow(Plain):
     live_hash: str | None
     holds: bool
     problems: list[str]
-    readable: bool = Field(default=False, description="require_certified lets its readers through.")
+    readable: bool | None = Field(
+        default=False,
+        description="require_certified lets its readers through; null: not known at the moment.",
+    )
+    refusal: str = Field(default="", description="Why not, as require_certified raises it.")
     refused_for: list[str] = Field(default=[], description="Short names of what is not proven.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from feature_store.connection import Connection
 from feature_store.relation_name import Name
 from feature_store.reporting.store.models import RelationNow, RelationState, RunLine
 from feature_store.reporting.store.store_files import Described, Files
+from feature_store.validation.certificates import Certificate
 
 # From the catalog only, so that this does not wait for a refresh that locks its relation.
 _RELATIONS = """
@@ -25,11 +27,11 @@ SELECT
     r.finished_at,
     r.dag_id,
     r.run_id,
-    c.refresh_id AS certified_id,
     c.run_id AS certified_by,
     c.certified_at,
     c.withdrawn_by,
-    c.file_node IS NOT DISTINCT FROM pg_relation_filenode(to_regclass(w.quoted)) AS is_same_file,
+    -- Nor does it have its rows if it is no materialized view any more.
+    CASE WHEN l.relation IS NULL THEN 'rewritten' ELSE l.problem END AS problem,
     u.reason AS reused
 FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS w (relation, quoted)
 LEFT JOIN LATERAL (
@@ -37,6 +39,7 @@ LEFT JOIN LATERAL (
     WHERE r.relation = w.relation ORDER BY r.refresh_id DESC LIMIT 1
 ) AS r ON TRUE
 LEFT JOIN feature_store_audit.certified AS c ON w.relation = c.relation
+LEFT JOIN feature_store_audit.layer_now AS l ON w.relation = l.relation
 LEFT JOIN feature_store_audit.reuse AS u
     ON w.relation = u.relation AND r.refresh_id = u.refresh_id
     AND u.dag_id = %(dag)s AND u.run_id = %(run)s AND u.event_id > (
@@ -60,11 +63,10 @@ class _Row:
     finished_at: datetime | None = None
     dag_id: str | None = None
     run_id: str | None = None
-    certified_id: int | None = None
     certified_by: str | None = None
     certified_at: datetime | None = None
     withdrawn_by: str | None = None
-    is_same_file: bool = False
+    problem: str | None = None
     reused: str | None = None
 
 
@@ -99,8 +101,9 @@ NOT_PROVEN = (
     RelationState.UNPROVEN,
     RelationState.REVOKED,
     RelationState.REWRITTEN,
+    RelationState.REFUSED,
 )
-"""States that ``require_certified`` refuses, or would refuse if it checked for them."""
+"""States of relations of which the rows are not the certified ones."""
 
 
 def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
@@ -115,6 +118,28 @@ def standing_on(relations: list[RelationNow]) -> list[RelationNow]:
         r.model_copy(update={"stands_on": sorted(labels[n] for n in doubts[r.name] - {r.name})})
         for r in relations
     ]
+
+
+def answered(
+    relations: list[RelationNow], certificates: Mapping[str, Certificate]
+) -> list[RelationNow]:
+    """Each relation as whoever asks the database for it is answered.
+
+    The database looks at rows and queries, too, and goes by what its views read, not the files.
+    What it cannot tell at the moment stays as the record has it.
+    """
+    return [_answered(r, certificates[Name.parse(r.name).quoted]) for r in relations]
+
+
+def _answered(relation: RelationNow, certificate: Certificate) -> RelationNow:
+    if not certificate.is_known or not certificate.has_layers:
+        return relation
+    if certificate.refusal is None:
+        return relation.model_copy(update={"stands_on": []})
+    if relation.state in NOT_PROVEN or relation.stands_on:
+        return relation
+    words = f"Readers who ask are refused: {certificate.refusal}."
+    return relation.model_copy(update={"state": RelationState.REFUSED, "state_words": words})
 
 
 def not_proven(relation: RelationNow) -> list[str]:
@@ -152,24 +177,24 @@ def _now(relation: Described, row: _Row) -> RelationNow:
 
 
 def _state(relation: Described, row: _Row) -> tuple[RelationState, str]:
-    """A relation's state, by the rules and in the order of ``require_certified``."""
+    """A relation's state, by the record and the catalog (``layer_now``)."""
     if not row.is_there:
         return RelationState.MISSING, "It is not in the database: bin/feature-store apply."
     if not relation.is_refreshed:
         return RelationState.LIVE, "A plain view: it shows what it reads, at the moment of asking."
     if row.refresh_id is None:
         return RelationState.NEVER, "No run has refreshed it yet."
-    if row.certified_id is None:
+    if row.problem == "never certified":
         return RelationState.UNPROVEN, "It has never been certified."
-    if row.certified_id != row.refresh_id:
+    if row.problem == "refreshed":
         return (
             RelationState.UNPROVEN,
             f"Run {row.run_id} refreshed it at {row.finished_at:%Y-%m-%d %H:%M %Z} "
             "and has not been certified.",
         )
-    if row.withdrawn_by is not None:
+    if row.problem == "withdrawn":
         return RelationState.REVOKED, f"Run {row.withdrawn_by} found its rows broken."
-    if not row.is_same_file:
+    if row.problem == "rewritten":
         return (
             RelationState.REWRITTEN,
             "It was rewritten after it was certified: replaced by apply, refreshed by hand, "

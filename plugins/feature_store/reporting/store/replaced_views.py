@@ -35,9 +35,10 @@ def replaced_views(connection: Connection, files: Files) -> frozenset[str]:
 
 def tell(relations: list[RelationNow], replaced: frozenset[str]) -> list[RelationNow]:
     """The relations, with a note on the views that were replaced."""
-    return [
-        relation.model_copy(update={"state_words": _WORDS})
-        if relation.name in replaced and relation.state is RelationState.LIVE
-        else relation
-        for relation in relations
-    ]
+    return [_told(r) if r.name in replaced else r for r in relations]
+
+
+def _told(relation: RelationNow) -> RelationNow:
+    if relation.state is RelationState.LIVE:
+        return relation.model_copy(update={"state_words": _WORDS})
+    return relation.model_copy(update={"state_words": f"{relation.state_words} {_WORDS}"})

@@ -46,6 +46,7 @@ AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
     "analyze_view(text)",
     "begin_baseline(bigint,text,text,jsonb,text)",
+    "certificates(text[])",
     "certified_profile(text)",
     "certify_and_log(bigint,text[],text[])",
     "confirm_lease(text,text)",
@@ -59,6 +60,7 @@ AUDIT_FUNCTIONS = (
     "queries()",
     "refresh_view(bigint,text,boolean)",
     "release_lease(text,text)",
+    "sources_until(text)",
     "take_lease(text,text,bigint)",
     "withdraw_broken(text,text)",
 )

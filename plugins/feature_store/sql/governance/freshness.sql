@@ -20,27 +20,24 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    v_is_to_come boolean;
 BEGIN
     SELECT s.name INTO feature_set
     FROM :"schema".feature_set_current AS a
     INNER JOIN :"schema".feature_set AS s ON a.set_id = s.set_id;
 
-    -- The DAG certifies all relations or none.
     SELECT
         c.certified_at,
         c.as_of_day,
-        c.run_id
-    INTO certified_at, as_of_day, run_id
-    FROM feature_store_audit.certified AS c
-    ORDER BY c.event_id DESC
-    LIMIT 1;
+        c.run_id,
+        c.is_to_come
+    INTO certified_at, as_of_day, run_id, v_is_to_come
+    FROM feature_store_audit.last_certified AS c;
     age := statement_timestamp() - certified_at;
 
     -- A feed that has died leaves the store as fresh as its runs, and its rows older every day.
-    SELECT max((f.sample -> 0 ->> 'day')::date) INTO sources_until
-    FROM feature_store_audit.fact AS f
-    INNER JOIN feature_store_audit.latest_refresh AS r ON f.refresh_id = r.refresh_id
-    WHERE f.fact = :'newest_fact';
+    sources_until := feature_store_audit.sources_until(:'newest_fact');
 
     -- While a run is under way its rows are not certified yet. That is no reason for an alarm, so ok
     -- goes by the age alone.
@@ -57,7 +54,7 @@ BEGIN
     END IF;
     -- Certified at a moment that is yet to come: a clock was wrong, so that nobody can tell its age.
     ok := coalesce(
-        feature_set IS NOT NULL AND age <= p_max_age AND age >= interval '-1 minute', FALSE
+        feature_set IS NOT NULL AND age <= p_max_age AND NOT v_is_to_come, FALSE
     );
     RETURN NEXT;
 END;

@@ -17,6 +17,7 @@ from feature_store.reporting.page.schedule import due
 from feature_store.reporting.store.models import RelationState, Standing
 from feature_store.reporting.store.store_files import read_files
 from feature_store.settings import Settings
+from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -122,7 +123,10 @@ def test_while_a_run_has_its_turn_it_is_running_and_says_what_readers_have(shown
     assert words.endswith("is still in place.")
     assert shown.now().under_way == "night 2"
     shown.refreshed(lease, E)
-    assert _verdict(shown)[1].endswith("Readers who ask are refused everything that reads E.")
+    refused = (
+        "Readers who ask for iphone_device_meta_encoded_v2_model, tom_features_v1 are refused."
+    )
+    assert _verdict(shown)[1].endswith(f" Not proven now: E. {refused}")
 
 
 def test_a_run_that_was_silent_for_hours_has_died(shown):
@@ -366,7 +370,7 @@ class TestARelation:
         assert shown.state() == (RelationState.REVOKED, "Run x found its rows broken.")
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
-        assert "are not proven now: E. Readers who ask are refused." in words
+        assert "are not proven now: E. Readers who ask for " in words
         # E-AI is made from E, so the page says that it stands on E; other sets may be read.
         now = shown.now()
         by_name = {r.name: r.stands_on for r in now.relations}
@@ -425,6 +429,7 @@ class TestARelation:
         standing, words = _verdict(shown)
         assert standing is Standing.FAILED
         assert "somebody has replaced the query of spam_token_v1 since apply" in words
+        assert "Readers who ask are not refused." in words
         assert "bin/feature-store plan" in shown.state(TOKEN)[1]
         shown.database.run(f"CREATE OR REPLACE VIEW {TOKEN} AS {query}")
         assert _verdict(shown)[0] is Standing.CERTIFIED
@@ -437,8 +442,16 @@ class TestARelation:
             with nightly.session() as page:
                 page.execute("SET lock_timeout = '400ms'")
                 now = read_now(page, Settings(), files)
+                told = certified_in_words(page)
                 assert page.execute("SHOW lock_timeout").fetchone() == ("400ms",)
         assert now.verdict.standing is Standing.CERTIFIED
+        device, tom = (contract.readable for contract in now.contracts)
+        assert tom is True
+        # The first relation is below what the set's views read, so only refreshes look at it.
+        unknown = locked != A
+        assert device is (None if unknown else True)
+        assert ("is not known at the moment" in now.verdict.words) is unknown
+        assert ("nobody can tell at the moment: somebody holds a lock" in told) is unknown
 
 
 class TestTheFiles:

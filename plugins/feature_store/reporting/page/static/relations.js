@@ -62,10 +62,13 @@ function setCard(contract, labels) {
     el('span', { class: 'kind' }, 'Feature set'),
     el('span', { class: 'name' }, breakable(contract.name)),
     badge(setState(contract)),
-    contract.refused_for.length > 0 && el('span', { class: 'kind' }, `not proven: ${some(contract.refused_for)}`),
+    contract.refusal && el('span', { class: 'kind' }, why(contract)),
     el('span', { class: 'reads' }, `reads: ${labels.get(contract.relation) ?? contract.relation}`),
   );
 }
+
+// Short names where there are such; else as require_certified words it.
+const why = ({ refused_for: names, refusal }) => (names.length > 0 ? `not proven: ${some(names)}` : refusal);
 
 const some = (names) => (names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', '));
 

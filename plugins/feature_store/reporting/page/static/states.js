@@ -25,6 +25,7 @@ const RELATIONS = {
   unproven: ['warn', 'Not proven'],
   revoked: ['bad', 'Revoked'],
   rewritten: ['bad', 'Rewritten'],
+  refused: ['bad', 'Refused'],
   'never refreshed': ['quiet', 'Not filled'],
   'live view': ['live', 'Live view'],
   missing: ['bad', 'Missing'],
@@ -62,6 +63,7 @@ export function contractState(contract) {
 // May it be read now? As require_certified answers, and then by its contract.
 export function setState(contract) {
   if (contract.stamped_hash === null) return ['quiet', 'Not stamped'];
+  if (contract.readable === null) return ['quiet', 'Not known at the moment'];
   if (!contract.readable) return ['bad', 'May not be read now'];
   return contract.holds ? ['good', 'May be read'] : contractState(contract);
 }
