@@ -84,6 +84,16 @@ def _refusals(shown, feature_set: str) -> str:
     return ""
 
 
+def _reader_of_devices(session) -> str:
+    """What a reader of the device set is told; empty where let through."""
+    query = "SELECT feature_store.require_certified('iphone_device_meta_encoded_v2_model', '1 day')"
+    try:
+        session.execute(query)
+    except psycopg.errors.RaiseException as refused:
+        return str(refused)
+    return ""
+
+
 def _verdict(shown) -> tuple[Standing, str]:
     verdict = shown.now().verdict
     return verdict.standing, verdict.words
@@ -443,6 +453,7 @@ class TestARelation:
                 page.execute("SET lock_timeout = '400ms'")
                 now = read_now(page, Settings(), files)
                 told = certified_in_words(page)
+                reader = _reader_of_devices(page)
                 assert page.execute("SHOW lock_timeout").fetchone() == ("400ms",)
         assert now.verdict.standing is Standing.CERTIFIED
         device, tom = (contract.readable for contract in now.contracts)
@@ -452,6 +463,7 @@ class TestARelation:
         assert device is (None if unknown else True)
         assert ("is not known at the moment" in now.verdict.words) is unknown
         assert ("nobody can tell at the moment: somebody holds a lock" in told) is unknown
+        assert ("Try again in a moment." in reader) is unknown
 
 
 class TestTheFiles:
