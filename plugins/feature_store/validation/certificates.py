@@ -6,7 +6,7 @@ says, and the page, status, mails and reports tell it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -14,6 +14,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection, one_value
+from feature_store.declarations.served import TRAINING
+from feature_store.relation_name import LOG_SCHEMA, Name
 
 # Of layers that were altered all rows are looked at, which takes seconds if there are many.
 _PATIENCE = "5s"
@@ -76,6 +78,31 @@ def read_certificates(connection: Connection, relations: Collection[str]) -> dic
             return {certificate.relation: certificate for certificate in cursor}
     except psycopg.errors.QueryCanceled:
         return {name: Certificate(name, _NO_TIME, is_known=False) for name in relations}
+
+
+def asked_for(connection: Connection, sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What a set's readers read: its relation, and what its training view has the labels from.
+
+    Args:
+        connection: a session of any role.
+        sets: the relation of each feature set, by the set's name.
+    """
+    there = connection.execute(
+        "SELECT c.relname FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relkind = 'v' AND c.relname = ANY(%s)",
+        (LOG_SCHEMA, [name + TRAINING for name in sets]),
+    ).fetchall()
+    views = {view: Name(LOG_SCHEMA, view).quoted for (view,) in there}
+    return {
+        name: (relation, *(views[v] for v in (name + TRAINING,) if v in views))
+        for name, relation in sets.items()
+    }
+
+
+def refused_first(certificates: Iterable[Certificate]) -> Certificate:
+    """Of what a set's readers read, the answer that they get; at least one is given."""
+    return min(certificates, key=lambda c: (c.refusal is None, not c.is_known))
 
 
 def read_stamped_sets(connection: Connection) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from feature_store.audit.lease import Lease, RunKey, hold_lease
@@ -16,9 +17,11 @@ from feature_store.relation_name import LOG_SCHEMA
 from feature_store.text_format import in_words
 from feature_store.validation.certificates import (
     Certificate,
+    asked_for,
     may_ask,
     read_certificates,
     read_stamped_sets,
+    refused_first,
 )
 
 if TYPE_CHECKING:
@@ -189,13 +192,15 @@ def _gone(connection: Connection) -> list[str]:
 
 def _refused(connection: Connection, known: Mapping[str, Certificate] | None) -> list[str]:
     """The feature sets that may not be read now, and why; a sentence for each reason."""
-    sets = read_stamped_sets(connection)
-    if known is None or not known.keys() >= set(sets.values()):
-        known = read_certificates(connection, set(sets.values()))
+    sets = asked_for(connection, read_stamped_sets(connection))
+    asked = set(chain.from_iterable(sets.values()))
+    if known is None or not known.keys() >= asked:
+        known = read_certificates(connection, asked)
     reasons: dict[Certificate, list[str]] = {}
-    for name, relation in sets.items():
-        if known[relation].refusal is not None:
-            reasons.setdefault(replace(known[relation], relation=""), []).append(name)
+    for name, relations in sets.items():
+        answer = refused_first(known[relation] for relation in relations)
+        if answer.refusal is not None:
+            reasons.setdefault(replace(answer, relation=""), []).append(name)
     return [
         f"require_certified raises for {in_words(names)}: {why.refusal}."
         if why.is_known

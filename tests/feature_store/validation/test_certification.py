@@ -466,6 +466,17 @@ class TestWhatARunMayCertify:
         assert problem.count("The proofs were stamped anew after the suite") == 3
 
 
+@pytest.mark.parametrize("layer", ["ml.tom_train_base_v1_mv", _LABELS])
+def test_labels_that_no_run_has_proven_are_refused_with_their_set(nights, layer):
+    """A model is trained on both."""
+    nights.good("monday")
+    assert nights.required(_TOM)
+    nights.database.run(f"REFRESH MATERIALIZED VIEW {layer} WITH NO DATA")
+    assert f"NOT CERTIFIED: {layer} was rewritten" in nights.refusal(_TOM)
+    told = certified_in_words(nights.database.connection)
+    assert f"require_certified raises for {_DEVICE}, {_TOM}: {layer} was rewritten" in told
+
+
 class TestAPlainViewOfACertifiedSet:
     @pytest.fixture
     def monday(self, nights):

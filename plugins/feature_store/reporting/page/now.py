@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import chain
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
@@ -38,7 +39,12 @@ from feature_store.schema.object_states import has_audit
 from feature_store.schema.planning.without_file import WithoutFile, way_out_of, without_file
 from feature_store.schema.stamps.contract_stamp import check
 from feature_store.settings import Settings
-from feature_store.validation.certificates import Certificate, read_certificates
+from feature_store.validation.certificates import (
+    Certificate,
+    asked_for,
+    read_certificates,
+    refused_first,
+)
 from feature_store.validation.certification import certified_in_words
 
 
@@ -53,9 +59,13 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
     latest = _latest(connection)
     replaced, newest = replaced_views(connection, files), files.profile.newest
     contracts = [_contract(connection, feature_set) for feature_set in files.feature_sets]
+    asked = asked_for(connection, {c.name: c.relation for c in contracts})
     certificates = read_certificates(
         connection,
-        {*(Name.parse(name).quoted for name in files.relations), *(c.relation for c in contracts)},
+        {
+            *(Name.parse(name).quoted for name in files.relations),
+            *chain.from_iterable(asked.values()),
+        },
     )
     standing = standing_on(read_relations(connection, files, latest))
     relations = tell(answered(standing, certificates), replaced)
@@ -70,7 +80,9 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         replaced=[files.label(name) for name in sorted(replaced)],
         unstamped=unstamped_proofs(connection, settings.include_dir),
         contracts=[
-            _readable(contract, relations, certificates[contract.relation])
+            _readable(
+                contract, relations, refused_first(certificates[n] for n in asked[contract.name])
+            )
             for contract in contracts
         ],
         open_findings=open_findings(connection),

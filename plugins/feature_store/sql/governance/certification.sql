@@ -26,7 +26,13 @@ BEGIN
         RAISE EXCEPTION 'feature_set % not found', p_set;
     END IF;
 
-    SELECT c.* INTO v_certificate FROM feature_store_audit.certificates(ARRAY[v_carrier]) AS c;
+    -- And the labels, which the set's training view reads: a model is made of both.
+    SELECT c.* INTO v_certificate
+    FROM feature_store_audit.certificates(
+        array_remove(ARRAY[v_carrier, to_regclass(format('feature_log.%I', p_set || '_training'))::text], NULL)
+    ) AS c
+    ORDER BY c.refusal IS NULL, NOT c.is_known, c.certified_at
+    LIMIT 1;
     IF v_certificate.refusal IS NOT NULL THEN
         RAISE EXCEPTION 'NOT CERTIFIED: %', v_certificate.refusal
         USING HINT = v_certificate.advice || ' Its DAG is :dag_id.';
@@ -43,4 +49,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".require_certified(text, interval) IS
-'Raises unless the feature set''s rows were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';
+'Raises unless the feature set''s rows, and its labels, were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';

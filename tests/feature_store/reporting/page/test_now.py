@@ -446,7 +446,7 @@ class TestARelation:
 
     @pytest.mark.parametrize("locked", [A, "feature_store.listing_device_features_clean_mv"])
     def test_is_asked_about_without_waiting_for_whoever_refreshes_it(self, nightly, files, locked):
-        """For the second relation the server has to word the query of a view that reads it."""
+        """The server has to word the query of what reads it: of the labels, and of F1."""
         with nightly.session() as refreshing, refreshing.transaction(force_rollback=True):
             refreshing.execute(f"REFRESH MATERIALIZED VIEW {locked} WITH NO DATA".encode())
             with nightly.session() as page:
@@ -457,13 +457,10 @@ class TestARelation:
                 assert page.execute("SHOW lock_timeout").fetchone() == ("400ms",)
         assert now.verdict.standing is Standing.CERTIFIED
         device, tom = (contract.readable for contract in now.contracts)
-        assert tom is True
-        # The first relation is below what the set's views read, so only refreshes look at it.
-        unknown = locked != A
-        assert device is (None if unknown else True)
-        assert ("is not known at the moment" in now.verdict.words) is unknown
-        assert ("nobody can tell at the moment: somebody holds a lock" in told) is unknown
-        assert ("Try again in a moment." in reader) is unknown
+        assert (device, tom) == ((None, None) if locked == A else (None, True))
+        assert "is not known at the moment" in now.verdict.words
+        assert "nobody can tell at the moment: somebody holds a lock" in told
+        assert "Try again in a moment." in reader
 
 
 class TestTheFiles:
