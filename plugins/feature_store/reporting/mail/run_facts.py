@@ -13,8 +13,9 @@ from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.next_steps import Step, next_steps, section
 from feature_store.reporting.run.account import Account
-from feature_store.reporting.run.facts import Finding, Readable
-from feature_store.reporting.run.read import read_findings, read_readable
+from feature_store.reporting.run.facts import Finding, RefreshFacts
+from feature_store.reporting.run.read import read_findings
+from feature_store.reporting.run.refreshes import read_readable
 from feature_store.schema.store_record import leading_column
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
@@ -143,22 +144,22 @@ def title_of(include_dir: Path) -> str:
         return MailFacts.title
 
 
-def readers_have(readable: Sequence[Readable]) -> str:
+def readers_have(readable: Sequence[RefreshFacts]) -> str:
     """What readers see now, in words."""
-    new = [one.relation for one in readable if one.of_run]
-    old = [one for one in readable if not one.of_run]
+    new = [one.relation for one in readable if one.refreshed]
+    old = [one for one in readable if not one.refreshed]
     if not readable:
         return "nothing: no relation has ever been refreshed."
     if not new:
         newest = max(one.finished_at for one in old)
         return (
-            f"the same rows as before: this run refreshed nothing. The newest of {len(old)} "
-            f"relations was refreshed at {_moment(newest)}."
+            "no rows that this run has refreshed since it was prepared. The newest of "
+            f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {', '.join(new)}."]
     if old:
         kept = ", ".join(f"{one.relation} ({_moment(one.finished_at)})" for one in old)
-        lines.append(f"rows of earlier runs: {kept}.")
+        lines.append(f"rows of earlier refreshes: {kept}.")
     return "\n".join(lines)
 
 

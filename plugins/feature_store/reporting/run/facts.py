@@ -103,8 +103,8 @@ class RefreshFacts:
     """One refresh of a relation.
 
     Attributes:
-        of_run: whether this run did it, or found it still good.
-        reuse: why it was still good; empty if it was refreshed.
+        refreshed: whether this run did it, since it was last prepared.
+        reuse: why this run found it still good, since it was last prepared; empty if it did not.
     """
 
     relation: str
@@ -113,17 +113,13 @@ class RefreshFacts:
     bytes: int
     seconds: float
     finished_at: datetime
-    of_run: bool
+    refreshed: bool
     reuse: str
 
-
-@dataclass(frozen=True)
-class Readable:
-    """The rows of a relation that readers have now."""
-
-    relation: str
-    of_run: bool
-    finished_at: datetime
+    @property
+    def of_run(self) -> bool:
+        """Whether this run did it, or found it still good."""
+        return self.refreshed or bool(self.reuse)
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,6 @@ class RunRecord:
         certified: what is certified when the report is written, in words.
         leaks: output days that moved without cause and are neither corrected nor accepted.
         reviews: old input days that changed and are not accepted.
-        readable: the rows that readers have of each relation, and of which refresh.
         title: how people call the store.
     """
 
@@ -180,7 +175,6 @@ class RunRecord:
     certified: str
     leaks: tuple[HistoryFinding, ...]
     reviews: tuple[HistoryFinding, ...]
-    readable: tuple[Readable, ...]
     title: str = "feature store"
 
     @property

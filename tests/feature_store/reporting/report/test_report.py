@@ -16,7 +16,8 @@ from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.render import file_name, render_report, write_report
-from feature_store.reporting.run.read import HISTORY, latest_run, read_record
+from feature_store.reporting.run.read import latest_run, read_record
+from feature_store.reporting.run.refreshes import HISTORY
 from feature_store.settings import Settings
 
 _EXCEPTIONS = read_exceptions(Settings().include_dir)
@@ -312,6 +313,10 @@ def test_the_history_is_of_the_last_thirty_refreshes_until_the_run(store):
 
 
 def test_a_relation_that_the_run_did_not_refresh_is_named(store):
+    store.connection.execute(
+        "INSERT INTO feature_store_audit.definition "
+        "(object, file_definition, live_definition, dictionary) VALUES ('ml.left', '', '', '')"
+    )
     store.refreshed("ml.left", "before", at="2026-06-29 01:20")
     store.run_row(verdict="failed")
     store.refreshed("ml.done")
