@@ -34,6 +34,7 @@ class FailedRun:
         logical_date: of the run, if it has one.
         tasks: all of the run; empty if Airflow could not say.
         links: pairs of a label and an address.
+        recorded: whether the record has this account, and so knows itself which findings count.
     """
 
     dag_id: str
@@ -43,6 +44,7 @@ class FailedRun:
     logical_date: datetime | None = None
     tasks: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,9 @@ def read_facts(
         readers = account.readers if len(worked) <= 1 else ""
         readers = f"{readers or 'not known.'} The store could not be asked: {why_not}."
     else:
-        unchecked = {task.rpartition(".")[2] for task in account.never_ran}
-        found = read_findings(connection, run.dag_id, run.run_id)
-        findings = tuple(f for f in found if f.suite not in unchecked)
+        findings = read_findings(connection, run.dag_id, run.run_id)
+        if not run.recorded:
+            findings = tuple(f for f in findings if f.suite not in account.suites_not_reached)
         key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)

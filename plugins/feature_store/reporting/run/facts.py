@@ -34,6 +34,11 @@ class RunFacts:
     account: Account
 
 
+def weight(outcome: str, severity: str) -> str:
+    """What a result means for its run: met, warning, broken (which fails it) or error."""
+    return "warning" if outcome == "broken" and severity == "warning" else outcome
+
+
 @dataclass(frozen=True)
 class Finding:
     """The result of one expectation.
@@ -61,12 +66,12 @@ class Finding:
     @property
     def is_critical(self) -> bool:
         """It fails the run."""
-        return self.outcome == "broken" and self.severity == "critical"
+        return weight(self.outcome, self.severity) == "broken"
 
     @property
     def is_warning(self) -> bool:
         """It is broken and fails nothing."""
-        return self.outcome == "broken" and self.severity == "warning"
+        return weight(self.outcome, self.severity) == "warning"
 
     @property
     def amount(self) -> str:

@@ -158,14 +158,16 @@ def _outdated(connection: Connection, run: RunFacts) -> int:
 
 
 def _proofs(connection: Connection, run: RunFacts) -> tuple[ProofFacts, ...]:
+    # A proof counts if what its suite made of it counts.
     with connection.cursor(row_factory=class_row(ProofFacts)) as cursor:
         return tuple(
             cursor.execute(
                 "SELECT p.proof, p.compared, p.broken, p.seconds "
                 "FROM feature_store_audit.proof AS p "
-                "WHERE p.dag_id = %s AND p.run_id = %s AND p.suite_event >= coalesce((SELECT "
-                "max(f.refresh_id) FROM feature_store_audit.refresh AS f "
-                "WHERE f.dag_id = p.dag_id AND f.run_id = p.run_id), 0) ORDER BY p.proof",
+                "INNER JOIN feature_store_audit.finding AS f ON p.dag_id = f.dag_id "
+                "AND p.run_id = f.run_id AND p.suite_event = f.suite_event "
+                "AND p.proof = f.expectation "
+                "WHERE p.dag_id = %s AND p.run_id = %s AND f.counts ORDER BY p.proof",
                 (run.dag_id, run.run_id),
             )
         )
