@@ -273,7 +273,7 @@ class _Judgement:
         days: int,
         started: float,
     ) -> HistoryResult:
-        of_run = "kind = %s AND dag_id = %s AND run_id = %s"
+        of_run = "kind = 'definition' AND dag_id = %s AND run_id = %s"
         run = (self._run.dag_id, self._run.run_id)
         seconds = time.monotonic() - started
         self._connection.execute(
@@ -283,11 +283,9 @@ class _Judgement:
             (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
         verdict = HistoryResult(
-            settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
-            definition_changes=find(self._connection, of_run, "definition", *run),
-            exception_changes=find(self._connection, of_run, "ai", *run),
+            definition_changes=find(self._connection, of_run, *run),
             first=first,
         )
         log.info(
