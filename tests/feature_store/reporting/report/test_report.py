@@ -297,6 +297,26 @@ def test_the_same_facts_give_the_same_file(store):
     assert store.html() == store.html()
 
 
+def test_file_and_page_say_the_same_of_the_run_and_when_the_rest_is_from(store, tmp_path):
+    store.run_row(verdict="passed")
+    store.refreshed()
+    store.all_met()
+    path = write_report(store.connection, RunKey(_DAG, _RUN), tmp_path, _EXCEPTIONS, _SUITES)
+    store.connection.execute(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id) VALUES ('review', 'A', 'ml.a', '2026-01-02', "
+        "'x', 'later', 'x', 'later')"
+    )
+    file, page = Page(path.read_text(encoding="utf-8")), store.page()
+    assert file.section("History") != page.section("History")
+    of_run = ("What failed", "What could not be checked", "Every expectation", "Proofs")
+    for heading in (*of_run, "Relations", "Warnings"):
+        assert file.section(heading) == page.section(heading)
+    for shown in (file, page):
+        top = shown.text.partition("What failed")[0]
+        assert "as of when this was written; the page writes it when you open it" in top
+
+
 def test_the_history_is_of_the_last_thirty_refreshes_until_the_run(store):
     for night in range(1, 41):
         store.refreshed(rows=night, run=f"night {night}", at=f"2026-05-01 {night // 2}:{night % 2}")
