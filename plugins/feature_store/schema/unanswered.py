@@ -9,7 +9,9 @@ from feature_store.validation.history.findings import FindingKind
 
 
 def unanswered(
-    connection: Connection, series: Collection[str], kinds: Collection[FindingKind] = FindingKind
+    connection: Connection,
+    series: Collection[str],
+    kinds: Collection[FindingKind] = tuple(FindingKind),
 ) -> tuple[str, ...]:
     """What is open about some history series, in words."""
     rows = connection.execute(

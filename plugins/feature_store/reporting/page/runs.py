@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from psycopg.rows import dict_row
@@ -66,7 +67,7 @@ def latest_runs(
     return [RunLine(**_counts(row.pop("results")), **row) for row in rows]
 
 
-def _counts(results: list[tuple[str, str, int]]) -> dict[str, int]:
+def _counts(results: list[tuple[str, str, int]]) -> dict[str, Any]:
     times: Counter[str] = Counter()
     for outcome, severity, n in results:
         times[weight(outcome, severity)] += n
