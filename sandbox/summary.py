@@ -27,7 +27,6 @@ WHERE r.started_at >= %s
 ORDER BY r.refresh_id
 """
 _CONTRACTS = "SELECT name, n_features, features_hash FROM {} ORDER BY set_id"
-_REUSED = "SELECT count(*) FROM feature_store_audit.reuse WHERE reused_at >= %s"
 
 
 def print_summary(
@@ -50,7 +49,6 @@ def print_summary(
     print()
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute(_LAST_RUN, (started,)).fetchall()
-        reused = connection.execute(_REUSED, (started,)).fetchone()
         run = last_run(connection)
         told = read_record(connection, *run) if run else None
         verdict = read_now(connection, settings, read_files(settings.include_dir)).verdict
@@ -64,7 +62,7 @@ def print_summary(
         print(text_table([("refreshed", "mode", "rows", "MB", "seconds"), *table], right=(2, 3, 4)))
     print()
     if told:
-        print(summary_line(told, len(rows), reused[0] if reused else 0))
+        print(summary_line(told))
         for warning in told.warnings:
             print(f"Warning: {warning.relation}: expected {warning.expected}; {warning.found}")
         print()
@@ -87,8 +85,10 @@ def print_summary(
     print("  make airflow   the same DAG in Airflow's own pages;  make stop   stops PostgreSQL")
 
 
-def summary_line(run: RunRecord, refreshed: int, reused: int) -> str:
+def summary_line(run: RunRecord) -> str:
     """What a run came to, in one line."""
+    last = [history[-1] for history in run.refreshes]
+    refreshed, reused = sum(one.refreshed for one in last), sum(bool(one.reuse) for one in last)
     took = run.run.verdict_at - run.run.prepared_at if run.run.verdict_at else None
     return (
         f"{plural(run.met, 'expectation')} met, {plural(len(run.warnings), 'warning')}, "

@@ -87,6 +87,10 @@ class NotReady(StoreError):
     """The database is not in the state that was asked for. Nothing was changed."""
 
 
+class LogBroken(NotReady):
+    """The rows are proven, but a feature log is not as it was sealed, or cannot take them."""
+
+
 class RunOver(NotReady):
     """The task's run ended before the task began to work."""
 

@@ -53,7 +53,9 @@ def report(tmp_path: Path) -> str:
         "as_of_counts", _E, _E, "critical", "broken", "every row as specified", "", 1.0, 3, 1865,
         ({"listing_id": 300000001, **_WIDE_ROW},),
     )  # fmt: skip
-    refreshed = RefreshFacts(_E, "concurrent", 28_000, 2_500_000, 1.5, _NOON, of_run=True, reuse="")
+    refreshed = RefreshFacts(
+        _E, "concurrent", 28_000, 2_500_000, 1.5, _NOON, refreshed=True, reuse=""
+    )
     record = RunRecord(
         run=run,
         findings=(
@@ -70,7 +72,6 @@ def report(tmp_path: Path) -> str:
         certified="nothing yet",
         leaks=(),
         reviews=(),
-        readable=(),
         key="listing_id",
     )
     path = tmp_path / "report.html"

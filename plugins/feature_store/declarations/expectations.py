@@ -26,6 +26,8 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 SEVERITIES = ("critical", "warning")
+KEY = "key_"
+"""What the name of an expectation begins with that finds a key which is there twice."""
 _REFRESHED = "refreshed_relations"
 """The names of relations that replace ``:name`` in the package's own files."""
 
@@ -130,7 +132,7 @@ def _keys(
                 "SELECT {0}, count(*) AS found FROM {1} GROUP BY {0} HAVING count(*) > 1"
             ).format(_columns(columns), relation.name.identifier)
             told = f"one row per {', '.join(columns)}"
-            yield _critical(suite, f"key_{called}", relation, told, query)
+            yield _critical(suite, f"{KEY}{called}", relation, told, query)
 
 
 def _row_sets(

@@ -28,6 +28,12 @@ from feature_store.declarations.store_definition import Relation
 
 log = logging.getLogger(__name__)
 
+QUERY_OF = "the query of "
+"""How a view's query is called in the record, before the view's name.
+
+It must never change: the database takes the name from it before it certifies (``unproven``).
+"""
+
 
 class InputKind(StrEnum):
     """What sort of input it is."""
@@ -155,7 +161,7 @@ def _walk(connection: Connection, relation: Relation, last_states: LastStates) -
 
 
 def _query_of(view: Found) -> str:
-    return f"the query of {view.name}"
+    return f"{QUERY_OF}{view.name}"
 
 
 def _rows(connection: Connection, table: Found, last_states: LastStates) -> Input:

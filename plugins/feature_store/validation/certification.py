@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_store.audit.lease import Lease, RunKey, hold_lease
 from feature_store.connection import Connection
-from feature_store.errors import NotReady
+from feature_store.errors import LogBroken, NotReady
 from feature_store.relation_name import LOG_SCHEMA
 from feature_store.text_format import in_words
 from feature_store.validation.certificates import (
@@ -49,23 +49,35 @@ def certify(connection: Connection, lease: Lease, store: Store, logged: Collecti
 
     Raises:
         LeaseTaken: the lease has changed hands.
-        NotReady: something was refreshed by another run, by hand, or since it was checked; or a log
-            is not as it was sealed.
+        LogBroken: a log is not as it was sealed, or cannot take the rows.
+        NotReady: something was refreshed by another run, by hand, or since it was checked.
     """
     hold_lease(connection, lease)
-    problems = connection.execute(
+    if problems := _problems(connection, lease, store, logged):
+        # Without the logs, nothing is against it: so they are.
+        with connection.transaction(force_rollback=True):
+            only_logs = not _problems(connection, lease, store, [])
+        raise (LogBroken if only_logs else NotReady)(
+            "This run cannot certify the store:",
+            items=problems,
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
+            next_step="If a log is named above, mend it first. Then trigger a new run of the DAG."
+            if only_logs
+            else "Trigger a new run of the DAG.",
+        )
+    _require_written(connection, lease, store)
+
+
+def _problems(
+    connection: Connection, lease: Lease, store: Store, logged: Collection[str]
+) -> list[str]:
+    """Certify, or give what is against it, in words."""
+    rows = connection.execute(
         "SELECT * FROM feature_store_audit.certify_and_log(%s, %s, %s)",
         (lease.token, [str(relation.name) for relation in store.refreshed], list(logged)),
     ).fetchall()
-    if problems:
-        raise NotReady(
-            "This run cannot certify the store:",
-            items=[problem for (problem,) in problems],
-            readers="the rows that the views have now; require_certified refuses rows not proven "
-            "yet.",
-            next_step="Trigger a new run of the DAG.",
-        )
-    _require_written(connection, lease, store)
+    return [problem for (problem,) in rows]
 
 
 def _require_written(connection: Connection, lease: Lease, store: Store) -> None:

@@ -22,13 +22,14 @@ from feature_store.database.session import pin
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, passes_on_its_own
-from feature_store.refresh.inputs import Inputs, read_inputs
+from feature_store.refresh.inputs import QUERY_OF, Inputs, read_inputs
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import Reuse, record_reuse, reusable
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from sandbox.server import Server
+from tests.feature_store.conftest import Database
 from tests.feature_store.waiting import wait_for_lock
 from tests.relations import COUNTS, D1, D2, D3, D4, E_AI, E_CLEAN, E_SPEED, F0, F2, A, B, C, E
 
@@ -573,6 +574,15 @@ def test_a_run_that_has_lost_the_lease_records_nothing(live: Live) -> None:
     with pytest.raises(LeaseTaken):
         record_reuse(live.session, old, live.files.find(A), live.reusable(A))
     assert live.reasons("tuesday") == set()
+
+
+def test_the_database_finds_the_queries_of_a_refresh_by_the_words_of_the_record(
+    store_db: Database,
+) -> None:
+    """They are part of the key, and the key is all that the record has."""
+    source = store_db.value("SELECT prosrc FROM pg_proc WHERE proname = 'unproven'")
+    assert f"substr(i.key, length('{QUERY_OF}') + 1) AS name" in source
+    assert f"WHERE i.key LIKE '{QUERY_OF}%'" in source
 
 
 def _latest(live: Live, relation: str) -> int:

@@ -12,7 +12,7 @@ from feature_store.audit.lease import release_lease
 from feature_store.client import read_features
 from feature_store.declarations.feature_sets import logged_sets
 from feature_store.declarations.served import Column, Served
-from feature_store.errors import BadInput, NotReady
+from feature_store.errors import BadInput, LogBroken, NotReady
 from feature_store.relation_name import Name
 from feature_store.reporting.served import read_entity
 from feature_store.schema.apply import apply
@@ -147,8 +147,9 @@ def test_a_run_that_fails_after_it_logged_leaves_nothing(nights):
 def test_what_cannot_be_certified_is_not_logged(nights):
     lease = nights.begin("monday")
     nights.checked(lease, outcome="broken", relation=_E_AI)
-    with pytest.raises(NotReady, match="critical findings"):
+    with pytest.raises(NotReady, match="critical findings") as refused:
         nights.certify(lease, *_SETS)
+    assert not isinstance(refused.value, LogBroken)
     assert everything(nights) == []
 
 
@@ -206,10 +207,13 @@ def test_a_log_altered_by_hand_certifies_nothing_until_somebody_seals_it(nights,
     nights.database.run(by_hand)
     altered = everything(nights)
     lease = night(nights, "tuesday", certify=False, unchanged=True)
-    with pytest.raises(NotReady, match=says) as refused:
+    with pytest.raises(LogBroken, match=says) as refused:
         nights.certify(lease, *_SETS)
     assert f"bin/feature-store seal-log {_TOM} --reason REASON" in str(refused.value)
     assert everything(nights) == altered
+    assert nights.database.value("SELECT count(*) FROM feature_store_audit.certification_log") == (
+        len(nights.store.refreshed)
+    ), "those of monday, and none by asking whether the log alone is against it"
     nights.database.run(
         f"SELECT * FROM feature_store_audit.seal_anew('{_TOM}', 'ann', 'restored from a dump')"
     )

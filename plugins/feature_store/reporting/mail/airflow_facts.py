@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from feature_store.settings import Settings
 
 
-def failed_run(context: Context, error: BaseException | None, settings: Settings) -> FailedRun:
+def failed_run(
+    context: Context, error: BaseException | None, settings: Settings, recorded: bool
+) -> FailedRun:
     """What Airflow knows of this run, which is failing."""
     run, ti = context["dag_run"], context["ti"]
     account, tasks = told_by_airflow(ti, run.dag_id, run.run_id, ti.task_id)
@@ -36,6 +38,7 @@ def failed_run(context: Context, error: BaseException | None, settings: Settings
         logical_date=run.logical_date,
         tasks=tasks,
         links=links(settings, run.dag_id, run.run_id, account),
+        recorded=recorded,
     )
 
 
@@ -53,6 +56,7 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
         as_of_day=untold.as_of_day,
         tasks=tasks,
         links=links(settings, dag_id, run_id, account),
+        recorded=account is untold.account,
     )
 
 

@@ -12,9 +12,10 @@ from feature_store.connection import Connection
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.reporting.run.account import Account
-from feature_store.reporting.run.facts import Finding, Readable
+from feature_store.reporting.run.facts import Finding, RefreshFacts
 from feature_store.reporting.run.next_steps import Step, next_steps, section
-from feature_store.reporting.run.read import read_findings, read_readable
+from feature_store.reporting.run.read import read_findings
+from feature_store.reporting.run.refreshes import read_readable
 from feature_store.schema.store_record import leading_column
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
@@ -33,6 +34,7 @@ class FailedRun:
         logical_date: of the run, if it has one.
         tasks: all of the run; empty if Airflow could not say.
         links: pairs of a label and an address.
+        recorded: whether the record has this account, and so knows itself which findings count.
     """
 
     dag_id: str
@@ -42,6 +44,7 @@ class FailedRun:
     logical_date: datetime | None = None
     tasks: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,9 @@ def read_facts(
         readers = account.readers if len(worked) <= 1 else ""
         readers = f"{readers or 'not known.'} The store could not be asked: {why_not}."
     else:
-        unchecked = {task.rpartition(".")[2] for task in account.never_ran}
-        found = read_findings(connection, run.dag_id, run.run_id)
-        findings = tuple(f for f in found if f.suite not in unchecked)
+        findings = read_findings(connection, run.dag_id, run.run_id)
+        if not run.recorded:
+            findings = tuple(f for f in findings if f.suite not in account.suites_not_reached)
         key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
@@ -143,22 +146,22 @@ def title_of(include_dir: Path) -> str:
         return MailFacts.title
 
 
-def readers_have(readable: Sequence[Readable]) -> str:
+def readers_have(readable: Sequence[RefreshFacts]) -> str:
     """What readers see now, in words."""
-    new = [one.relation for one in readable if one.of_run]
-    old = [one for one in readable if not one.of_run]
+    new = [one.relation for one in readable if one.refreshed]
+    old = [one for one in readable if not one.refreshed]
     if not readable:
         return "nothing: no relation has ever been refreshed."
     if not new:
         newest = max(one.finished_at for one in old)
         return (
-            f"the same rows as before: this run refreshed nothing. The newest of {len(old)} "
-            f"relations was refreshed at {_moment(newest)}."
+            "no rows that this run has refreshed since it was prepared. The newest of "
+            f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {', '.join(new)}."]
     if old:
         kept = ", ".join(f"{one.relation} ({_moment(one.finished_at)})" for one in old)
-        lines.append(f"rows of earlier runs: {kept}.")
+        lines.append(f"rows of earlier refreshes: {kept}.")
     return "\n".join(lines)
 
 

@@ -104,7 +104,8 @@ def _mail_failure(
                 connection = stack.enter_context(open_session(_hurried(settings), "mail"))
             except Exception as problem:
                 log.warning("Cannot tell whether it was mailed before: %s", hide(reason(problem)))
-        facts = cache(lambda: _facts(failed_run(context, error, settings), settings))
+        recorded = verdict is not None
+        facts = cache(lambda: _facts(failed_run(context, error, settings, recorded), settings))
         for channel in channels(settings):
             known = Mailed()
             if connection is not None and verdict is not None:

@@ -265,7 +265,7 @@ def _add_report(app: FastAPI, sessions: Sessions) -> None:
         responses={**_NOT_FOUND, **_INVALID},
     )
     async def report(user: User, dag_id: DagId, run_id: _RunId) -> HTMLResponse:
-        """The same HTML as the run's report file, which its mail links."""
+        """The run's report, as its file has it, but with what is certified and pending now."""
         told = await sessions.ask(user, drawable(dag_id, run_id))
         return HTMLResponse(
             await reports.get(user, told), headers={"Content-Security-Policy": headers.REPORT}

@@ -25,7 +25,6 @@ class TaskLine(Plain):
     state: str | None
     tries: int
     started_at: datetime | None
-    ended_at: datetime | None
     seconds: float | None
     link: str = Field(description="Its page in Airflow, relative to Airflow's address.")
 

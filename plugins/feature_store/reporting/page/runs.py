@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, datetime
+from typing import Any
 from urllib.parse import urlencode
 
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
 from feature_store.connection import Connection
 from feature_store.errors import BadInput
@@ -19,7 +21,7 @@ from feature_store.reporting.page.run_models import (
     StepLine,
 )
 from feature_store.reporting.page.tasks import RunTasks
-from feature_store.reporting.run.facts import RunRecord
+from feature_store.reporting.run.facts import RunRecord, weight
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import next_steps
 from feature_store.reporting.run.read import read_record
@@ -30,7 +32,7 @@ from feature_store.settings import Settings
 
 _RUNS = """
 SELECT r.dag_id, r.run_id, r.run_type, r.as_of_day, r.prepared_at, r.verdict, r.verdict_at,
-    r.problem, e.met, e.warnings, e.broken, e.errors
+    r.problem, e.results
 FROM (
     SELECT * FROM feature_store_audit.run
     WHERE prepared_at >= coalesce(%(since)s::timestamptz, '-infinity')
@@ -39,13 +41,13 @@ FROM (
     LIMIT %(most)s
 ) AS r
 CROSS JOIN LATERAL (
-    SELECT
-        count(*) FILTER (WHERE x.outcome = 'met') AS met,
-        count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'warning') AS warnings,
-        count(*) FILTER (WHERE x.outcome = 'broken' AND x.severity = 'critical') AS broken,
-        count(*) FILTER (WHERE x.outcome = 'error') AS errors
-    FROM feature_store_audit.finding AS x
-    WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.counts
+    SELECT coalesce(jsonb_agg(jsonb_build_array(n.outcome, n.severity, n.times)), '[]') AS results
+    FROM (
+        SELECT x.outcome, x.severity, count(*) AS times
+        FROM feature_store_audit.finding AS x
+        WHERE x.dag_id = r.dag_id AND x.run_id = r.run_id AND x.counts
+        GROUP BY x.outcome, x.severity
+    ) AS n
 ) AS e
 ORDER BY r.event_id DESC
 """
@@ -59,8 +61,22 @@ def latest_runs(
     since: date | None = None,
 ) -> list[RunLine]:
     """Runs in a span of time, latest first; all of them if ``most`` is None."""
-    with connection.cursor(row_factory=class_row(RunLine)) as cursor:
-        return cursor.execute(_RUNS, {"since": since, "before": before, "most": most}).fetchall()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        asked = {"since": since, "before": before, "most": most}
+        rows = cursor.execute(_RUNS, asked).fetchall()
+    return [RunLine(**_counts(row.pop("results")), **row) for row in rows]
+
+
+def _counts(results: list[tuple[str, str, int]]) -> dict[str, Any]:
+    times: Counter[str] = Counter()
+    for outcome, severity, n in results:
+        times[weight(outcome, severity)] += n
+    return {
+        "met": times["met"],
+        "warnings": times["warning"],
+        "broken": times["broken"],
+        "errors": times["error"],
+    }
 
 
 def read_runs(
@@ -140,11 +156,14 @@ def _steps(facts: RunRecord, settings: Settings, in_airflow: RunTasks) -> list[S
     run = facts.run
     if run.verdict != "failed":
         return []
-    never_ran = run.account.never_ran
-    found = [f for f in facts.findings if f"expectations.{f.suite}" not in never_ran]
     tasks = [task.task_id for task in in_airflow.tasks]
     steps = next_steps(
-        run.dag_id, in_airflow.logical_date, tasks, run.account, found, settings.include_dir
+        run.dag_id,
+        in_airflow.logical_date,
+        tasks,
+        run.account,
+        facts.findings,
+        settings.include_dir,
     )
     return [StepLine(words=step.words, command=step.command) for step in steps]
 

@@ -52,7 +52,6 @@ def _line(task: TaskInstance) -> TaskLine:
         state=None if task.state is None else str(task.state),
         tries=task.try_number,
         started_at=task.start_date,
-        ended_at=task.end_date,
         seconds=task.duration,
         link=f"dags/{dag}/runs/{run}/tasks/{name}",
     )

@@ -26,7 +26,7 @@ from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.sparkline import sparkline
-from feature_store.reporting.run.facts import Finding, ProofFacts, RefreshFacts, RunRecord
+from feature_store.reporting.run.facts import Finding, ProofFacts, RefreshFacts, RunRecord, weight
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.read import read_record
 from feature_store.reporting.run.samples import sample_rows
@@ -122,7 +122,7 @@ def render_report(
         exceptions=exceptions,
         lines=lines,
         said=_said,
-        judged=lambda proof: _judged(proof, facts),
+        judged=_judged,
         rows_of=lambda rows: _sample(sample_rows(rows), facts.key),
     )
 
@@ -141,21 +141,16 @@ def _template() -> Template:
 
 
 def _said(expectation: Finding) -> str:
-    """The outcome in one word or two."""
-    if expectation.outcome == "broken":
-        return "warning" if expectation.severity == "warning" else "BROKEN"
-    return {"error": "NOT CHECKED"}.get(expectation.outcome, expectation.outcome)
+    """The result in one word or two."""
+    result = weight(expectation.outcome, expectation.severity)
+    return {"broken": "BROKEN", "error": "NOT CHECKED"}.get(result, result)
 
 
-def _judged(proof: ProofFacts, facts: RunRecord) -> str:
+def _judged(proof: ProofFacts) -> str:
     """What a proof's numbers mean."""
-    if not proof.broken:
-        return "all agree" if proof.compared else NOTHING_TO_COMPARE
-    # A proof for information has no expectation.
-    judged = {e.expectation for e in facts.findings} & {p.proof for p in facts.proofs}
-    if judged and proof.proof not in judged:
-        return "counted for information; fails nothing"
-    return "DIFFERS"
+    if proof.broken:
+        return "DIFFERS"
+    return "all agree" if proof.compared else NOTHING_TO_COMPARE
 
 
 def _sample(rows: Sequence[dict[str, Any]], key: str) -> _Sample:

@@ -68,8 +68,7 @@ class FailedTask:
     @property
     def suite(self) -> str | None:
         """The suite that it checks, if it checks one."""
-        group, _, name = self.task_id.rpartition(".")
-        return name if group == EXPECTATIONS else None
+        return _suite(self.task_id)
 
     def __str__(self) -> str:
         return f"{self.task_id} failed" + (f": {self.cause.text}" if self.cause.text else "")
@@ -101,6 +100,11 @@ class Account:
     def brief(self) -> str:
         """What was raised, in one line."""
         return brief(self.head, self.items)
+
+    @property
+    def suites_not_reached(self) -> set[str | None]:
+        """The suites whose tasks came to no end of their own."""
+        return {_suite(task) for task in self.never_ran}
 
     def raised(self, error: BaseException | None) -> Account:
         """The same, with what the verdict's task raised."""
@@ -137,6 +141,11 @@ class Account:
                 "never_ran": tuple(recorded["never_ran"]),
             }
         )
+
+
+def _suite(task_id: str) -> str | None:
+    group, _, name = task_id.rpartition(".")
+    return name if group == EXPECTATIONS else None
 
 
 def account_of_tasks(

@@ -34,6 +34,11 @@ class RunFacts:
     account: Account
 
 
+def weight(outcome: str, severity: str) -> str:
+    """What a result means for its run: met, warning, broken (which fails it) or error."""
+    return "warning" if outcome == "broken" and severity == "warning" else outcome
+
+
 @dataclass(frozen=True)
 class Finding:
     """The result of one expectation.
@@ -61,12 +66,12 @@ class Finding:
     @property
     def is_critical(self) -> bool:
         """It fails the run."""
-        return self.outcome == "broken" and self.severity == "critical"
+        return weight(self.outcome, self.severity) == "broken"
 
     @property
     def is_warning(self) -> bool:
         """It is broken and fails nothing."""
-        return self.outcome == "broken" and self.severity == "warning"
+        return weight(self.outcome, self.severity) == "warning"
 
     @property
     def amount(self) -> str:
@@ -103,8 +108,8 @@ class RefreshFacts:
     """One refresh of a relation.
 
     Attributes:
-        of_run: whether this run did it, or found it still good.
-        reuse: why it was still good; empty if it was refreshed.
+        refreshed: whether this run did it, since it was last prepared.
+        reuse: why this run found it still good, since it was last prepared; empty if it did not.
     """
 
     relation: str
@@ -113,17 +118,13 @@ class RefreshFacts:
     bytes: int
     seconds: float
     finished_at: datetime
-    of_run: bool
+    refreshed: bool
     reuse: str
 
-
-@dataclass(frozen=True)
-class Readable:
-    """The rows of a relation that readers have now."""
-
-    relation: str
-    of_run: bool
-    finished_at: datetime
+    @property
+    def of_run(self) -> bool:
+        """Whether this run did it, or found it still good."""
+        return self.refreshed or bool(self.reuse)
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,6 @@ class RunRecord:
         certified: what is certified when the report is written, in words.
         leaks: output days that moved without cause and are neither corrected nor accepted.
         reviews: old input days that changed and are not accepted.
-        readable: the rows that readers have of each relation, and of which refresh.
         title: how people call the store.
     """
 
@@ -180,7 +180,6 @@ class RunRecord:
     certified: str
     leaks: tuple[HistoryFinding, ...]
     reviews: tuple[HistoryFinding, ...]
-    readable: tuple[Readable, ...]
     title: str = "feature store"
 
     @property

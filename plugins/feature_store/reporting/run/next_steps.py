@@ -11,6 +11,7 @@ from pathlib import Path
 from psycopg import sql
 
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.expectations import KEY
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
 from feature_store.errors import StoreError
@@ -62,6 +63,7 @@ _SECTIONS = {
     "ContractBroken": "The contract drifted",
     "HistoryLeak": "A leak",
     "LeakFound": "A leak",
+    "LogBroken": "A feature log is not as it was sealed",
     "ProofsChanged": "The proofs changed",
     "RowsLost": "Rows are lost",
 }
@@ -78,8 +80,6 @@ def section(account: Account, findings: Sequence[Finding]) -> str:
         return "An expectation is broken"
     if any(finding.outcome == "error" for finding in findings) or account.failed:
         return "An expectation could not be checked"
-    if any(item.lower().startswith("the log of ") for item in account.items):
-        return "A feature log is not as it was sealed"
     return _SECTIONS.get(account.kind, "The mails")
 
 
@@ -209,7 +209,7 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
 
 
 def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
-    """Findings of a key that is there twice. The same suite may also find missing rows."""
+    """Findings of a key that is there twice. The same suite may also check other things."""
     try:
         keys_in = suite_of(include_dir, Check.KEYS)
     except StoreError:
@@ -217,7 +217,7 @@ def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
     return [
         finding
         for finding in critical
-        if finding.suite == keys_in and not finding.expectation.startswith("rows_of_")
+        if finding.suite == keys_in and finding.expectation.startswith(KEY)
     ]
 
 

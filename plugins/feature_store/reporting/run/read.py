@@ -14,20 +14,17 @@ from feature_store.reporting.run.facts import (
     ContractFacts,
     Finding,
     ProofFacts,
-    Readable,
-    RefreshFacts,
     RunFacts,
     RunRecord,
     SeenFacts,
 )
+from feature_store.reporting.run.refreshes import read_refreshes
 from feature_store.reporting.run.samples import sample_rows, unfold
 from feature_store.reporting.run.skew import moved_features
 from feature_store.schema.object_states import require_store
 from feature_store.schema.store_record import recorded
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.findings import open_leaks, pending_reviews
-
-HISTORY = 30
 
 
 def latest_run(connection: Connection) -> tuple[str, str]:
@@ -64,7 +61,7 @@ def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
         findings=read_findings(connection, dag_id, run_id),
         proofs=_proofs(connection, run),
         outdated=_outdated(connection, run),
-        refreshes=_refreshes(connection, run),
+        refreshes=read_refreshes(connection, dag_id, run_id),
         seen=_seen(connection, run),
         skew=moved_features(connection, dag_id, run_id),
         contracts=_contracts(connection, store.registry if store else None),
@@ -72,7 +69,6 @@ def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
         certified=certified_in_words(connection),
         leaks=open_leaks(connection),
         reviews=pending_reviews(connection),
-        readable=read_readable(connection, dag_id, run_id),
         title=store.title if store else RunRecord.title,
     )
 
@@ -91,20 +87,6 @@ def _finding(row: dict[str, Any]) -> Finding:
         row["breaching"] = first if isinstance(first, int) and first > 0 else None
         row["observed"] = ", ".join(f"{name}: {n:,}" for name, n in counted.items())
     return Finding(**row, sample=sample_rows(sample))
-
-
-def read_readable(connection: Connection, dag_id: str, run_id: str) -> tuple[Readable, ...]:
-    """What readers have of each relation now."""
-    with connection.cursor(row_factory=class_row(Readable)) as cursor:
-        return tuple(
-            cursor.execute(
-                "SELECT l.relation, l.dag_id = %s AND l.run_id = %s AS of_run, l.finished_at "
-                "FROM feature_store_audit.latest_refresh AS l "
-                "INNER JOIN feature_store_audit.definition AS d ON l.relation = d.object "
-                "ORDER BY l.relation",
-                (dag_id, run_id),
-            )
-        )
 
 
 # Of a specification its expectation has one row, and the proof has those that differ.
@@ -176,56 +158,19 @@ def _outdated(connection: Connection, run: RunFacts) -> int:
 
 
 def _proofs(connection: Connection, run: RunFacts) -> tuple[ProofFacts, ...]:
+    # A proof counts if what its suite made of it counts.
     with connection.cursor(row_factory=class_row(ProofFacts)) as cursor:
         return tuple(
             cursor.execute(
                 "SELECT p.proof, p.compared, p.broken, p.seconds "
                 "FROM feature_store_audit.proof AS p "
-                "WHERE p.dag_id = %s AND p.run_id = %s AND p.suite_event >= coalesce((SELECT "
-                "max(f.refresh_id) FROM feature_store_audit.refresh AS f "
-                "WHERE f.dag_id = p.dag_id AND f.run_id = p.run_id), 0) ORDER BY p.proof",
+                "INNER JOIN feature_store_audit.finding AS f ON p.dag_id = f.dag_id "
+                "AND p.run_id = f.run_id AND p.suite_event = f.suite_event "
+                "AND p.proof = f.expectation "
+                "WHERE p.dag_id = %s AND p.run_id = %s AND f.counts ORDER BY p.proof",
                 (run.dag_id, run.run_id),
             )
         )
-
-
-def _refreshes(connection: Connection, run: RunFacts) -> tuple[tuple[RefreshFacts, ...], ...]:
-    # A report of an older run shows the history that it stood in, not what came later. What this
-    # run refreshed before it was cleared and prepared anew does not count as its own.
-    with connection.cursor(row_factory=class_row(RefreshFacts)) as cursor:
-        rows = cursor.execute(
-            """
-            WITH known AS (
-                SELECT r.*, coalesce(u.reason, '') AS reuse,
-                    u.relation IS NOT NULL OR (
-                        r.dag_id = %(dag)s AND r.run_id = %(run)s AND r.refresh_id > %(from)s
-                    ) AS of_run
-                FROM feature_store_audit.refresh AS r
-                LEFT JOIN feature_store_audit.reuse AS u
-                    ON r.refresh_id = u.refresh_id AND u.dag_id = %(dag)s AND u.run_id = %(run)s
-                    AND u.event_id > %(from)s
-            ),
-            numbered AS (
-                SELECT *, row_number() OVER (PARTITION BY relation ORDER BY refresh_id DESC) AS age,
-                    max(refresh_id) OVER (PARTITION BY relation) AS latest
-                FROM known
-                WHERE of_run OR refresh_id < coalesce(%(until)s, 9223372036854775807)
-            )
-            SELECT relation, mode, row_count, bytes, seconds, finished_at, of_run, reuse
-            FROM numbered WHERE age <= %(most)s ORDER BY latest, refresh_id
-            """,
-            {
-                "dag": run.dag_id,
-                "run": run.run_id,
-                "from": run.event_id,
-                "until": run.verdict_event,
-                "most": HISTORY,
-            },
-        ).fetchall()
-    histories: dict[str, list[RefreshFacts]] = {}
-    for row in rows:
-        histories.setdefault(row.relation, []).append(row)
-    return tuple(tuple(history) for history in histories.values())
 
 
 def _seen(connection: Connection, run: RunFacts) -> tuple[SeenFacts, ...]:

@@ -11,6 +11,7 @@ from feature_store.reporting.run.headline import what_broke
 def summary(record: RunRecord) -> dict[str, Any]:
     """A run's summary: which run, for which day, its verdict, and the counts."""
     run = record.run
+    last = [history[-1] for history in record.refreshes]
     return {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -25,8 +26,9 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "broken": len(record.broken),
         "not_checked": len(record.errors),
         "warnings": len(record.warnings),
-        "relations": len(record.readable),
-        "relations_of_run": sum(one.of_run for one in record.readable),
+        "relations": len(last),
+        "relations_of_run": sum(one.of_run for one in last),
+        "relations_reused": sum(bool(one.reuse) for one in last),
         "leaks": len(record.leaks),
         "reviews": len(record.reviews),
     }

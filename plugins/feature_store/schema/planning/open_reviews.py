@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from feature_store.connection import Connection, one_value
+from feature_store.validation.history.findings import FindingKind
 
 
-def unanswered(connection: Connection, series: Collection[str]) -> tuple[str, ...]:
+def unanswered(
+    connection: Connection,
+    series: Collection[str],
+    kinds: Collection[FindingKind] = tuple(FindingKind),
+) -> tuple[str, ...]:
     """What is open about some history series, in words."""
     rows = connection.execute(
         "SELECT kind, layer, day FROM feature_store_audit.history_finding "
-        "WHERE layer = ANY(%s) AND outcome IS NULL ORDER BY day, layer",
-        (list(series),),
+        "WHERE layer = ANY(%s) AND kind = ANY(%s) AND outcome IS NULL ORDER BY day, layer",
+        (list(series), [kind.value for kind in kinds]),
     )
     return tuple(f"{kind} of {layer}, {day}" for kind, layer, day in rows.fetchall())
 
@@ -31,5 +36,4 @@ def reviews_on(connection: Connection, changed: Collection[str]) -> tuple[str, .
         "SELECT layer FROM feature_store_audit.history_layer WHERE definitions ?| %s",
         (list(changed),),
     ).fetchall()
-    found = unanswered(connection, [layer for (layer,) in series])
-    return tuple(words for words in found if words.startswith("review"))
+    return unanswered(connection, [layer for (layer,) in series], [FindingKind.REVIEW])

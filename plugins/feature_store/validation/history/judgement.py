@@ -283,11 +283,9 @@ class _HistoryCheck:
             (*run, as_of_day, settled_before, days, seconds, told_apart(self._recounts)),
         )
         result = HistoryResult(
-            settled_before=settled_before,
             leaks=open_leaks(self._connection),
             reviews=pending_reviews(self._connection),
             definition_changes=found_in(self._connection, self._run, FindingKind.DEFINITION),
-            exception_changes=found_in(self._connection, self._run, FindingKind.EXCEPTION),
             first=first,
         )
         log.info(

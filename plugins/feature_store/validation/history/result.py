@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 from feature_store.errors import HistoryLeak
 from feature_store.validation.history.findings import HistoryFinding
@@ -14,19 +13,15 @@ class HistoryResult:
     """What a history check found.
 
     Attributes:
-        settled_before: input days before this one are reviewed when they change.
         leaks: every output day that moved without cause and is neither corrected nor accepted.
         reviews: every changed old input day that is not accepted.
         definition_changes: layers whose baseline this run set again for a new definition.
-        exception_changes: days whose columns of declared exceptions changed since the run before.
         first: layers of which this run made the first baseline.
     """
 
-    settled_before: date
     leaks: tuple[HistoryFinding, ...]
     reviews: tuple[HistoryFinding, ...]
     definition_changes: tuple[HistoryFinding, ...]
-    exception_changes: tuple[HistoryFinding, ...]
     first: tuple[str, ...]
 
 

@@ -16,7 +16,8 @@ from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.errors import BadInput, NotReady
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.render import file_name, render_report, write_report
-from feature_store.reporting.run.read import HISTORY, latest_run, read_record
+from feature_store.reporting.run.read import latest_run, read_record
+from feature_store.reporting.run.refreshes import HISTORY
 from feature_store.settings import Settings
 
 _EXCEPTIONS = read_exceptions(Settings().include_dir)
@@ -202,7 +203,7 @@ def test_a_broken_proof_shows_what_the_proof_found(store):
     name = "ml.a"
     row = {"key": {"listing_id": 7}, "expected": {"n": 1}, "observed": {"n": None}}
     store.proven(name, 1865, 37, [row])
-    store.proven("ml.a.for_information", 1865, 5)
+    store.proven("ml.a.of_no_expectation", 1865, 5)
     store.proven("ml.a.empty", 0)
     store.found(name, "broken", suite="as_of_counts", sample=[{"broken": 37, "compared": 1865}])
     store.found("ml.a.empty", "met", suite="as_of_counts")
@@ -212,7 +213,7 @@ def test_a_broken_proof_shows_what_the_proof_found(store):
     assert "listing_id n 7 NULL, not 1" in failed
     proofs = page.section("Proofs").replace(". ", ".").replace("_ ", "_")
     assert f"{name} DIFFERS 1,865 37 0.50" in proofs
-    assert "ml.a.for_information counted for information; fails nothing 1,865 5" in proofs
+    assert "of_no_expectation" not in proofs, "no result, as the suite did not come to its end"
     assert f"ml.a.empty {NOTHING_TO_COMPARE} 0 0" in proofs
 
 
@@ -296,6 +297,26 @@ def test_the_same_facts_give_the_same_file(store):
     assert store.html() == store.html()
 
 
+def test_file_and_page_say_the_same_of_the_run_and_when_the_rest_is_from(store, tmp_path):
+    store.run_row(verdict="passed")
+    store.refreshed()
+    store.all_met()
+    path = write_report(store.connection, RunKey(_DAG, _RUN), tmp_path, _EXCEPTIONS, _SUITES)
+    store.connection.execute(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id) VALUES ('review', 'A', 'ml.a', '2026-01-02', "
+        "'x', 'later', 'x', 'later')"
+    )
+    file, page = Page(path.read_text(encoding="utf-8")), store.page()
+    assert file.section("History") != page.section("History")
+    of_run = ("What failed", "What could not be checked", "Every expectation", "Proofs")
+    for heading in (*of_run, "Relations", "Warnings"):
+        assert file.section(heading) == page.section(heading)
+    for shown in (file, page):
+        top = shown.text.partition("What failed")[0]
+        assert "as of when this was written; the page writes it when you open it" in top
+
+
 def test_the_history_is_of_the_last_thirty_refreshes_until_the_run(store):
     for night in range(1, 41):
         store.refreshed(rows=night, run=f"night {night}", at=f"2026-05-01 {night // 2}:{night % 2}")
@@ -312,6 +333,10 @@ def test_the_history_is_of_the_last_thirty_refreshes_until_the_run(store):
 
 
 def test_a_relation_that_the_run_did_not_refresh_is_named(store):
+    store.connection.execute(
+        "INSERT INTO feature_store_audit.definition "
+        "(object, file_definition, live_definition, dictionary) VALUES ('ml.left', '', '', '')"
+    )
     store.refreshed("ml.left", "before", at="2026-06-29 01:20")
     store.run_row(verdict="failed")
     store.refreshed("ml.done")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from feature_store.declarations.suites import Check
 from feature_store.errors import (
     CannotConnect,
     ContractBroken,
     HistoryLeak,
     LeakFound,
+    LogBroken,
     NotReady,
     ProofsChanged,
     RowsLost,
@@ -34,6 +38,7 @@ from tests.feature_store.reporting.mail.mails import (
     refreshed,
     told,
 )
+from tests.relations import E_AI
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,10 @@ def test_a_certificate_that_was_refused_is_not_told_as_a_refusal_by_prepare():
     refused = NotReady("This run cannot certify the store:", items=["e was refreshed by hand"])
     (again,) = told(None, {"base.x": "success"}, Account().raised(refused)).steps
     assert "dags trigger" in again.command
+    by_log = LogBroken("This run cannot certify the store:", next_step="Mend it first.")
+    mend, again = told(None, {"base.x": "success"}, Account().raised(by_log)).steps
+    assert (mend.words, mend.command) == ("Mend it first.", "")
+    assert "dags trigger" in again.command
 
 
 def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisements():
@@ -81,14 +90,34 @@ def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisem
         assert not any("SELECT" in step.command or " log " in step.words for step in steps)
 
 
+def test_spam_in_the_suite_that_checks_keys_is_no_key_that_is_there_twice(tmp_path):
+    """A store may have all checks in one suite."""
+    include = tmp_path / "include"
+    shutil.copytree(Settings().include_dir, include)
+    shutil.rmtree(include / "sql" / "expectations")
+    checks = ", ".join(f'"{check}"' for check in Check)
+    (include / "suites.toml").write_text(f'[all]\ntitle = "All."\nchecks = [{checks}]\n')
+    found = [
+        finding(
+            suite="all", expectation=f"{name}tom_features_v1_enriched_ai_clean_mv", relation=E_AI
+        )
+        for name in ("no_spam_in_", "rows_of_", "")
+    ]
+    for one in found:
+        steps = next_steps(DAG, None, [], failed("expectations.all"), [one], include)
+        assert not any("SELECT" in step.command for step in steps)
+    key = replace(found[0], expectation="key_tom_features_v1_enriched_ai_clean_mv_uq")
+    steps = next_steps(DAG, None, [], failed("expectations.all"), [key], include)
+    assert "SELECT" in steps[0].command
+
+
 def test_the_runbook_has_the_section_that_a_mail_names():
     page = (Path(__file__).resolve().parents[4] / "docs" / "operations.md").read_text()
     headings = re.findall(r"^##+ (.*)$", page, flags=re.MULTILINE)
     causes = [CannotConnect("x"), NotReady("x"), RowsLost("x"), StoreError("x")]
     tasks = ["prepare", "base.x", "expectations.uniqueness"]
-    raised = (HistoryLeak, ContractBroken, ProofsChanged)
+    raised = (HistoryLeak, ContractBroken, LogBroken, ProofsChanged)
     accounts = [Account(), *(Account().raised(kind("x")) for kind in raised)]
-    accounts.append(Account().raised(NotReady("x", items=["the log of x has 1 rows"])))
     accounts += [Account(failed=(FailedTask(t, Cause.of(c)),)) for t in tasks for c in causes]
     named = {section(account, found) for account in accounts for found in ([], [finding()])}
     assert len(named) == 10

@@ -13,7 +13,7 @@ from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.cli.commands import main
 from feature_store.declarations.expectations import read_expectations
 from feature_store.errors import BadInput, NotReady, ProofsChanged
-from feature_store.reporting.run.read import read_readable
+from feature_store.reporting.run.refreshes import read_readable
 from feature_store.schema.apply import apply
 from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.readiness import check_ready

@@ -18,7 +18,7 @@ from feature_store.refresh.refresh import refresh
 from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from feature_store.validation.history.acceptance import accept_backfill_day
-from feature_store.validation.history.findings import HistoryFinding
+from feature_store.validation.history.findings import FindingKind, HistoryFinding, find
 from feature_store.validation.history.fingerprints import LayerRows
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
@@ -98,6 +98,19 @@ class Nights:
         verdict = self.judge(lease, as_of)
         release_lease(self.connection, lease.holder)
         return verdict
+
+    def exceptions(self) -> tuple[HistoryFinding, ...]:
+        """The days whose columns of declared exceptions changed, as the last night recorded."""
+        last = (FindingKind.EXCEPTION.value, f"night {self.runs}")
+        return find(self.connection, "kind = %s AND run_id = %s", *last)
+
+    def settled_before(self) -> date:
+        """The day before which input days are reviewed, as the last check recorded."""
+        ((day,),) = self.rows(
+            "SELECT settled_before FROM feature_store_audit.history_judgement_log "
+            "ORDER BY event_id DESC LIMIT 1"
+        )
+        return day
 
     def mail_what_is_pending(self) -> None:
         """Record the mail of all pending reviews, as if it had come."""
