@@ -41,6 +41,7 @@ export DSN
 # Three at once on two cores: tests of a real Airflow mostly wait.
 TESTS := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 FAST := -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
+WITH_PROVIDERS := tests/dags/test_open_lineage.py tests/feature_store/reporting/mail/test_notices.py
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
@@ -49,7 +50,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser providers lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,7 +103,7 @@ test-fast: $(READY) ## Run the tests that start no server
 test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
 	$(TESTS) -k "not pg15 and not pg16" -m "not slow"
 
-test-all: $(READY) ## Run the slow tests, too, on every PostgreSQL that is to be had here
+test-all: $(READY) providers ## Run the slow tests, too, on every PostgreSQL that is to be had here
 	$(TESTS)
 
 test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here
@@ -122,6 +123,12 @@ browser: $(READY) ## Look at the page inside Airflow with this machine's Chromiu
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
 	$(BIN)/python -m pytest -n 0 tests/browser
 
+providers: $(READY) ## Test what goes through Airflow's own providers: OpenLineage, Slack, and Teams by apprise
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .run/providers
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode \
+		--python .run/providers/bin/python requirements.lock requirements-providers.lock
+	.run/providers/bin/python -m pytest -n 0 $(WITH_PROVIDERS)
+
 lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -137,6 +144,7 @@ lock: $(READY) ## Renew the locks from the direct requirements
 	$(LOCK) requirements-dev.txt -o requirements.lock
 	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
 	$(LOCK) requirements-browser.txt --constraint requirements.lock -o requirements-browser.lock
+	$(LOCK) requirements-providers.txt --constraint requirements.lock -o requirements-providers.lock
 
 airflow: $(READY) ## Start Airflow itself on the store of the last make run, for this machine only
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }
