@@ -30,3 +30,19 @@ def lines_that_call(program: str) -> list[str]:
         joined = text.replace("\\\n", " ")
         found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
     return sorted({" ".join(line.split()) for line in found})
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under a heading of a page, up to the next heading of its rank or above."""
+    (rank, body), *others = re.findall(
+        rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,2}} |\Z)",
+        PAGES[page],
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert (rank, others) == ("##", [])
+    return body
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of that language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)

@@ -35,14 +35,6 @@ def _example(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def certified(server, filled_template, settings, store_files):
-    conninfo = server.create_database("training", filled_template)
-    certify_store(conninfo, settings, store_files)
-    yield conninfo
-    server.drop_database("training")
-
-
-@pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for example in ("client", "split", "model"):
@@ -111,7 +103,7 @@ def test_on_the_sample_the_pages_model_beats_its_baseline(page, server, settings
 
 def test_a_snapshot_alone_does_not_protect_from_a_blocking_refresh(server, certified, page):
     """As the page says: the reader sees the new rows, and require_certified finds the new file."""
-    conninfo = server.create_database("swapped", "training")
+    conninfo = server.create_database("swapped", "scrapes")
     with psycopg.connect(conninfo) as reader, psycopg.connect(conninfo, autocommit=True) as other:
         reader.isolation_level = IsolationLevel.REPEATABLE_READ
         reader.execute("SELECT 1")
