@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -36,12 +37,18 @@ def assert_history(verdict: HistoryResult) -> None:
     Raises:
         HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
-    if not verdict.leaks:
-        return
-    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in verdict.leaks}))
-    raise HistoryLeak(
+    if leak := leak_of(verdict.leaks):
+        raise leak
+
+
+def leak_of(leaks: Sequence[HistoryFinding]) -> HistoryLeak | None:
+    """The problem, if there are leaks: layer, day, rows, columns and keys of each."""
+    if not leaks:
+        return None
+    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in leaks}))
+    return HistoryLeak(
         f"The past moved without cause: {days}.",
-        items=list(map(str, verdict.leaks)),
+        items=list(map(str, leaks)),
         readers="the changed rows: do not train on them.",
         next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
         "cause is known and harmless, accept the day with a reason instead.",
