@@ -15,7 +15,13 @@ from feature_store.validation.history.findings import open_leaks, pending_review
 from sandbox.load import load_sample
 from sandbox.roles import OWNER, READER, REFRESHER, as_role
 from sandbox.sample.options import SampleOptions
-from sandbox.server import available_versions, folder_for_servers, start_server, stop_server
+from sandbox.server import (
+    available_versions,
+    folder_for_servers,
+    run_psql,
+    start_server,
+    stop_server,
+)
 from tests.conftest import create_store
 from tests.docs.pages import ROOT, blocks, section
 from tests.docs.shell import Shell
@@ -163,3 +169,31 @@ def test_on_another_server_of_a_new_major_version_it_goes_on_and_history_does_no
         finally:
             stop_server(home / "new")
     servers[oldest].drop_database("moved")
+
+
+@pytest.mark.slow
+def test_what_compose_dumps_it_restores_on_a_volume_that_its_image_has_set_up(
+    servers, certified, folder, airflow_conn, capsys
+):
+    dump, restore = blocks(section("install.md", "As a nightly service: Docker Compose"), "sh")
+    inside = "docker compose exec -T store "
+    dump, restore = (
+        "\n".join(line.removeprefix(inside) for line in lines.splitlines() if inside in line)
+        for lines in (dump, restore)
+    )
+    newest = available_versions()[0]
+    Shell(servers[newest], newest, folder).type(dump)
+    with folder_for_servers("feature-store-volume-") as home:
+        server = start_server(home / "new", newest)
+        try:
+            new = server.create_database("scrapes")
+            run_psql(new, ROOT / "sandbox" / "sources.sql")
+            run_psql(new, ROOT / "include" / "roles.sql")
+            Shell(server, newest, folder).type(restore)
+            _refused(new)
+            assert _logged(new) == _logged(certified)
+            airflow_conn(as_role(new, OWNER))
+            assert main(["apply"]) == 0
+            assert "Nothing to do" in capsys.readouterr().out
+        finally:
+            stop_server(home / "new")
