@@ -17,6 +17,7 @@ from feature_store.schema.stamps.contract_stamp import stamp
 from sandbox.roles import REFRESHER, as_role
 from sandbox.server import run_psql
 from tests.conftest import LiveStore
+from tests.feature_store.test_told_commands import AIRFLOWS, told
 
 from .pages import PAGES, ROOT, lines_that_call
 
@@ -67,6 +68,15 @@ def test_airflow_takes_what_the_pages_type(line):
     get_parser().parse_args(shlex.split(line, comments=True)[1:])
 
 
+def test_airflow_takes_what_the_packages_own_words_type():
+    from airflow.cli.cli_parser import get_parser
+
+    commands = told(AIRFLOWS)
+    assert len(commands) > 5
+    for text in commands:
+        get_parser().parse_args(shlex.split(text.rstrip(".")))
+
+
 @pytest.mark.parametrize("line", lines_that_call("make"))
 def test_make_has_what_the_pages_type(line):
     words = shlex.split(line, comments=True)
@@ -103,9 +113,9 @@ def test_the_pages_import_takes_times_in_the_zone_that_it_is_told(sources_databa
     row = {"listing_id": "1", "edited_date": "2026-03-01 00:30"}
     csv = f"{','.join(columns)}\n{','.join(row.get(c, '') for c in columns)}\n"
     days = []
-    for told in ("SET TimeZone = 'UTC'", zone):
+    for setting in ("SET TimeZone = 'UTC'", zone):
         file = tmp_path / "import.sql"
-        file.write_text(f"{told};\n{copy}\n{csv}\\.\n")
+        file.write_text(f"{setting};\n{copy}\n{csv}\\.\n")
         run_psql(sources_database, file, ON_ERROR_STOP="on")
         with psycopg.connect(sources_database, options="-c TimeZone=UTC") as connection:
             days += connection.execute(
