@@ -111,6 +111,7 @@ def test_a_restored_store_is_as_its_files_refuses_until_a_night_and_goes_on(
         server.drop_database("restored")
 
 
+@pytest.mark.slow
 def test_without_the_record_a_restored_store_counts_as_built_by_hand(
     certified, server, folder, airflow_conn, capsys
 ):
