@@ -41,7 +41,6 @@ export DSN
 # Three at once on two cores: tests of a real Airflow mostly wait.
 TESTS := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 FAST := -m pytest -n 2 -m "not server" tests/feature_store tests/config tests/oracle
-WITH_PROVIDERS := tests/dags/test_open_lineage.py tests/feature_store/reporting/mail/test_notices.py
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
@@ -50,7 +49,7 @@ export PYTHONPATH := plugins:.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser providers lint format lock airflow stop clean
+.PHONY: help run breakages faults mutation sixty-nights bench bench-readers bench-bloat bench-plans bench-served bench-years bench-tables test-fast test test-all test-pythons browser lint format lock airflow stop clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,11 +122,13 @@ browser: $(READY) ## Look at the page inside Airflow with this machine's Chromiu
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
 	$(BIN)/python -m pytest -n 0 tests/browser
 
+.PHONY: providers
 providers: $(READY) ## Test what goes through Airflow's own providers: OpenLineage, Slack, and Teams by apprise
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .run/providers
 	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode \
 		--python .run/providers/bin/python requirements.lock requirements-providers.lock
-	.run/providers/bin/python -m pytest -n 0 $(WITH_PROVIDERS)
+	.run/providers/bin/python -m pytest -n 0 \
+		tests/dags/test_open_lineage.py tests/feature_store/reporting/mail/test_notices.py
 
 lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/ruff check .

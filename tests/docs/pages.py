@@ -21,17 +21,6 @@ WALK = "your-own-store.md"
 last part, which tests/dags/test_store_by_hand.py types."""
 
 
-def lines_that_call(program: str) -> list[str]:
-    """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
-    found = []
-    for name, text in PAGES.items():
-        if name == WALK:
-            continue
-        joined = text.replace("\\\n", " ")
-        found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
-    return sorted({" ".join(line.split()) for line in found})
-
-
 def section(page: str, heading: str) -> str:
     """What stands under a heading of a page, up to the next heading of its rank or above."""
     (rank, body), *others = re.findall(
@@ -46,3 +35,14 @@ def section(page: str, heading: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """The code blocks of that language, in their order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def lines_that_call(program: str) -> list[str]:
+    """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
+    found = []
+    for name, text in PAGES.items():
+        if name == WALK:
+            continue
+        joined = text.replace("\\\n", " ")
+        found += re.findall(rf"^ *{program} \S.*$", joined, flags=re.MULTILINE)
+    return sorted({" ".join(line.split()) for line in found})
