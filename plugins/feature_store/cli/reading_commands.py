@@ -22,8 +22,8 @@ from feature_store.reporting.status import (
     certified_last,
     read_status,
     relations_without_file,
-    unwell,
 )
+from feature_store.reporting.status_problem import unwell
 from feature_store.schema.object_states import require_store
 from feature_store.schema.planning.plan_words import without_file_words
 from feature_store.schema.stamps.proof_stamp import UNSTAMPED, unstamped

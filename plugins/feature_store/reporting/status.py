@@ -10,17 +10,14 @@ from typing import Any
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.store_definition import Store
-from feature_store.errors import NotReady, StoreError
 from feature_store.reporting.store.models import RelationNow, RelationState
 from feature_store.reporting.store.relation_states import NOT_PROVEN, read_relations, standing_on
 from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import State, examine, has_audit, store_objects
 from feature_store.schema.planning.without_file import WithoutFile, without_file
-from feature_store.text_format import in_words, plural, text_table
+from feature_store.text_format import in_words, text_table
 from feature_store.validation.certification import certified_in_words
-
-_AS_APPLIED = (State.AS_FILE, State.ADOPTED)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Line:
     @property
     def is_well(self) -> bool:
         """It is as its file or adopted, and nothing about it is unproven."""
-        return self.state in _AS_APPLIED and not self.certified.startswith("no")
+        return self.state in (State.AS_FILE, State.ADOPTED) and not self.certified.startswith("no")
 
     def as_row(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -128,38 +125,6 @@ def as_table(lines: Sequence[Line]) -> str:
         for line in lines
     ]
     return text_table([header, *cells], right=(2, 3, 5))
-
-
-def unwell(lines: Sequence[Line], unstamped: Sequence[str]) -> StoreError | None:
-    """The problem, if readers who ask are refused, or the next run would be; None if all is well.
-
-    A relation without a file is no problem: runs and readers do without it.
-
-    Args:
-        lines: the relations.
-        unstamped: proofs that changed since a person stamped them, in words.
-    """
-    ours = [line for line in lines if line.state is not State.WITHOUT_FILE]
-    altered = [line.relation for line in ours if line.state not in _AS_APPLIED]
-    unproven = [line.relation for line in ours if line.certified.startswith("no")]
-    problems, steps = [], []
-    if altered:
-        problems.append(f"not as its file: {in_words(altered)}")
-        steps.append("`bin/feature-store plan` says what to do about files")
-    if unproven:
-        problems.append(f"not certified: {in_words(unproven)}")
-        steps.append("what is not certified waits for a run of the DAG to pass")
-    if unstamped:
-        problems.append(f"changed since they were stamped: {plural(len(unstamped), 'proof')}")
-        steps.append("`bin/feature-store stamp-proofs` stamps proofs, once you have read them")
-    if not problems:
-        return None
-    return NotReady(
-        "The store is not as it should be:",
-        items=problems,
-        readers="what they read before; require_certified refuses what is not certified.",
-        next_step=f"{'; '.join(steps)[:1].upper()}{'; '.join(steps)[1:]}.",
-    )
 
 
 def certified_last(connection: Connection) -> str:

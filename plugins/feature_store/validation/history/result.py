@@ -31,13 +31,13 @@ class HistoryResult:
     first: tuple[str, ...]
 
 
-def assert_history(verdict: HistoryResult) -> None:
+def assert_history(result: HistoryResult) -> None:
     """Pass unless an output moved without cause. Reviews wait for a person and do not fail.
 
     Raises:
         HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
-    if leak := leak_of(verdict.leaks):
+    if leak := leak_of(result.leaks):
         raise leak
 
 
