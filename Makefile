@@ -103,7 +103,7 @@ test-fast: $(READY) ## Run the tests that start no server and install nothing
 test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
 	$(TESTS) -k "not pg15 and not pg16" -m "not slow"
 
-test-all: $(READY) ## Run the slow tests, too, on every PostgreSQL that is to be had here
+test-all: $(READY) providers ## Run the slow tests, too, on every PostgreSQL that is to be had here
 	$(TESTS)
 
 test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here
@@ -123,6 +123,14 @@ browser: $(READY) ## Look at the page inside Airflow with this machine's Chromiu
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-browser.lock
 	$(BIN)/python -m pytest -n 0 tests/browser
 
+.PHONY: providers
+providers: $(READY) ## Test what goes through Airflow's own providers: OpenLineage, Slack, and Teams by apprise
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .run/providers
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode \
+		--python .run/providers/bin/python requirements.lock requirements-providers.lock
+	.run/providers/bin/python -m pytest -n 0 \
+		tests/dags/test_open_lineage.py tests/feature_store/reporting/mail/test_notices.py
+
 lint: $(READY) ## Check style, types, floors and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -141,6 +149,7 @@ lock: $(READY) ## Renew the locks from the direct requirements
 	$(LOCK) requirements-dev.txt -o requirements.lock
 	$(LOCK) requirements-image.txt --constraint requirements.lock -o requirements-image.lock
 	$(LOCK) requirements-browser.txt --constraint requirements.lock -o requirements-browser.lock
+	$(LOCK) requirements-providers.txt --constraint requirements.lock -o requirements-providers.lock
 
 airflow: $(READY) ## Start Airflow itself on the store of the last make run, for this machine only
 	@test -f .run/environment || { echo "Run make run first."; exit 1; }

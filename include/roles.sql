@@ -567,6 +567,7 @@ FROM (
         ('assert_feature_contract(text)', :'reader'),
         ('require_certified(text, interval)', :'reader'),
         ('store_freshness(interval)', :'reader'),
+        ('store_freshness(interval)', :'refresher'),
         ('check_feature_contract(text)', :'refresher'),
         ('check_feature_contract(text)', :'page')
     ) AS f (name, role)

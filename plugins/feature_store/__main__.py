@@ -17,7 +17,7 @@ def run() -> int:
             raise
         print(
             f"Error: {error.name} is missing: the client alone is installed, with which models "
-            "read.\nNext: pip install 'feature-store-refresh[airflow]'",
+            "read.\nNext: Install the wheel with its extra, '….whl[airflow]' (docs/install.md).",
             file=sys.stderr,
         )
         return 2

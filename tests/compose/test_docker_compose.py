@@ -51,6 +51,14 @@ def services(config: Config) -> Config:
     return config["services"]
 
 
+def test_a_service_that_the_pages_name_is_one_of_the_stack(services):
+    page = (ROOT / "docs" / "install.md").read_text()
+    named = re.findall(
+        r"docker compose (?:exec|run|up)(?: --?[\w-]+)* ([a-z][\w-]+)(?=[ \n`])", page
+    )
+    assert {"store", "store-roles", "store-init", "scheduler"} <= set(named) <= services.keys()
+
+
 def test_a_volume_that_the_page_says_to_remove_is_one_of_the_stack(config):
     page = (ROOT / "docs" / "install.md").read_text()
     removed = set(re.findall(r"docker volume rm ([\w-]+)", page))

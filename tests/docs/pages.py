@@ -21,6 +21,22 @@ WALK = "your-own-store.md"
 last part, which tests/dags/test_store_by_hand.py types."""
 
 
+def section(page: str, heading: str) -> str:
+    """What stands under a heading of a page, up to the next heading of its rank or above."""
+    (rank, body), *others = re.findall(
+        rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,2}} |\Z)",
+        PAGES[page],
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert (rank, others) == ("##", [])
+    return body
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of that language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def lines_that_call(program: str) -> list[str]:
     """The lines of code blocks that call the program, without their comments; `\\` joins lines."""
     found = []

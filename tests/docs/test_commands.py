@@ -14,7 +14,10 @@ import yaml
 from feature_store.cli.commands import main
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.schema.stamps.contract_stamp import stamp
+from sandbox.roles import REFRESHER, as_role
+from sandbox.server import run_psql
 from tests.conftest import LiveStore
+from tests.feature_store.test_told_commands import AIRFLOWS, told
 
 from .pages import PAGES, ROOT, lines_that_call
 
@@ -65,6 +68,15 @@ def test_airflow_takes_what_the_pages_type(line):
     get_parser().parse_args(shlex.split(line, comments=True)[1:])
 
 
+def test_airflow_takes_what_the_packages_own_words_type():
+    from airflow.cli.cli_parser import get_parser
+
+    commands = told(AIRFLOWS)
+    assert len(commands) > 5
+    for text in commands:
+        get_parser().parse_args(shlex.split(text.rstrip(".")))
+
+
 @pytest.mark.parametrize("line", lines_that_call("make"))
 def test_make_has_what_the_pages_type(line):
     words = shlex.split(line, comments=True)
@@ -87,6 +99,68 @@ def test_the_server_takes_the_sql_of_the_pages(store_database, store_files, sett
         store.close()
         for statement in statements:
             connection.execute(statement.encode())
+
+
+def test_the_pages_import_takes_times_in_the_zone_that_it_is_told(sources_database, tmp_path):
+    page = PAGES["install.md"]
+    (copy,) = re.findall(r"-c '(\\copy [^']+ FROM STDIN CSV HEADER)'", page)
+    (zone,) = re.findall(r'`-c "(SET TimeZone = [^"]+)" -c \'\\copy …\'`', page)
+    with psycopg.connect(sources_database) as connection:
+        columns = [
+            column.name
+            for column in connection.execute('SELECT * FROM "iPhone".iphone_listings').description
+        ]
+    row = {"listing_id": "1", "edited_date": "2026-03-01 00:30"}
+    csv = f"{','.join(columns)}\n{','.join(row.get(c, '') for c in columns)}\n"
+    days = []
+    for setting in ("SET TimeZone = 'UTC'", zone):
+        file = tmp_path / "import.sql"
+        file.write_text(f"{setting};\n{copy}\n{csv}\\.\n")
+        run_psql(sources_database, file, ON_ERROR_STOP="on")
+        with psycopg.connect(sources_database, options="-c TimeZone=UTC") as connection:
+            days += connection.execute(
+                'DELETE FROM "iPhone".iphone_listings RETURNING edited_date::date::text'
+            ).fetchall()
+    assert days == [("2026-03-01",), ("2026-02-28",)]
+
+
+_READS = {
+    "check-contract": "tom_features_v1: OK",
+    "check-leaks": "Leaks: 0. Declared exceptions: 5.",
+    "freshness": "tom_features_v1: certified ",
+    "freshness --json": '"ok": true',
+    "freshness --max-age '30 hours'": "tom_features_v1: certified ",
+    "history": "Pending reviews",
+    "plan": "In place, as their file: ",
+    "report": ".html",
+    "report --json": '"run_id": "night 1"',
+    "served tom_features_v1 300000110": "price",
+    "skew": "the first run only starts the logs",
+    "status": "Certified: the last run that certified the store answers for ",
+}
+# Of a relation whose file is gone, or has changed: tests/feature_store/schema types these.
+_ELSEWHERE = {
+    "plan --drop ml.listings_by_day_v1_mv",
+    "plan --replace ml.tom_features_v1_enriched_ai_clean_mv",
+}
+
+
+def test_what_the_pages_type_to_look_at_a_store_finds_it_well(
+    certified, airflow_conn, monkeypatch, tmp_path, capsys
+):
+    """What changes it is typed where its effect is looked at."""
+    airflow_conn(as_role(certified, REFRESHER))
+    monkeypatch.setenv("FEATURE_STORE_REPORT_DIR", str(tmp_path))
+    lines = {line.partition("#")[0].strip() for line in lines_that_call("bin/feature-store")}
+    typed = {line.removeprefix("bin/feature-store ") for line in lines}
+    reading = {line for line in typed if line.split()[0] in {r.split()[0] for r in _READS}}
+    assert reading - _ELSEWHERE == _READS.keys()
+    for line, word in _READS.items():
+        capsys.readouterr()
+        code = main(shlex.split(line))
+        out, err = capsys.readouterr()
+        assert (code, err) == (0, ""), line
+        assert word in out, line
 
 
 def test_the_metrics_of_the_pages_are_airflows():

@@ -21,7 +21,9 @@ from feature_store.declarations.store_definition import read_store
 from feature_store.schema.apply import apply
 from feature_store.validation.leaks.gates import check_gates
 from sandbox.load import load_sample
+from sandbox.roles import as_role
 from sandbox.sample.options import SampleOptions
+from sandbox.server import run_psql
 from tests.conftest import create_store
 from tests.feature_store.refresh.certified import certify_store, refresh_all
 from tests.relations import E_AI as _E_AI
@@ -34,14 +36,6 @@ _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text
 def _example(name: str) -> str:
     (code,) = re.findall(rf"<!-- example: {name} -->\n```python\n(.*?)```", _PAGE, re.DOTALL)
     return code
-
-
-@pytest.fixture(scope="module")
-def certified(server, filled_template, settings, store_files):
-    conninfo = server.create_database("training", filled_template)
-    certify_store(conninfo, settings, store_files)
-    yield conninfo
-    server.drop_database("training")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +63,26 @@ def test_the_example_reads_single_listings_without_labels(rows, page, certified)
     found = page["for_inference"](certified, some)
     assert sorted(found.index) == sorted(some)
     assert list(found.columns) == list(rows.columns[:-2])
+
+
+def test_a_colleague_reads_what_the_reader_reads_and_nothing_is_left_open(
+    page, certified, server, tmp_path
+):
+    (lines,) = re.findall(r"^```psql\n(.*?)^```$", _PAGE, re.DOTALL | re.MULTILINE)
+    typed = tmp_path / "ann.sql"
+    typed.write_text(lines.replace("\\password ann\n", ""))  # asks a person
+    run_psql(certified, typed, ON_ERROR_STOP="on")
+    try:
+        hers = as_role(certified, "ann")
+        assert len(page["training_set_of_before"](hers)) > 200
+        with psycopg.connect(hers) as connection:
+            patience = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+            assert patience == ("1h",)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("SELECT FROM ml.tom_features_v1_mv")
+    finally:
+        with psycopg.connect(server.conninfo, autocommit=True) as connection:
+            connection.execute("DROP ROLE ann")
 
 
 def test_training_labels_know_nothing_from_after_the_embargo(rows, page):
@@ -113,7 +127,7 @@ def test_on_the_sample_the_pages_model_beats_its_baseline(page, server, settings
 
 def test_a_snapshot_alone_does_not_protect_from_a_blocking_refresh(server, certified, page):
     """As the page says: the reader sees the new rows, and require_certified finds the new file."""
-    conninfo = server.create_database("swapped", "training")
+    conninfo = server.create_database("swapped", "scrapes")
     with psycopg.connect(conninfo) as reader, psycopg.connect(conninfo, autocommit=True) as other:
         reader.isolation_level = IsolationLevel.REPEATABLE_READ
         reader.execute("SELECT 1")

@@ -214,4 +214,4 @@ def test_the_client_alone_says_what_its_command_lacks(installed):
     command = "from feature_store.__main__ import run; run()"
     done = installed.type(f'venv/bin/python -c "{hidden}; {command}"')
     assert "Error: pydantic is missing: the client alone is installed" in done.stderr
-    assert "Next: pip install 'feature-store-refresh[airflow]'" in done.stderr
+    assert "Next: Install the wheel with its extra, '….whl[airflow]'" in done.stderr

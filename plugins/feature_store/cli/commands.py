@@ -187,7 +187,7 @@ def _told(result: Answer | int, options: argparse.Namespace) -> int:
         return result
     if options.json:
         print(as_json(options.command, result.rows, result.error))
-    elif result.error is None:
+    else:
         say(*result.lines)
     if result.error is None:
         return 0

@@ -23,11 +23,14 @@ from feature_store.reporting.status import (
     read_status,
     relations_without_file,
 )
+from feature_store.reporting.status_problem import unwell
 from feature_store.schema.object_states import require_store
 from feature_store.schema.planning.plan_words import without_file_words
 from feature_store.schema.stamps.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
+from feature_store.validation.history.findings import open_leaks
+from feature_store.validation.history.result import leak_of
 
 
 def add_reading_commands(add: Add) -> None:
@@ -67,14 +70,16 @@ def _status(
         rule,
         *(row if line.is_well else Alarm(row) for line, row in zip(lines, rows, strict=True)),
     ]
+    changed: tuple[str, ...] = ()
     if not wanted:
         if left := without_file_words(relations_without_file(connection, store)):
             told += ["", Alarm(left)]
         told.append(f"\nCertified: {certified_last(connection)}")
-        if changed := unstamped(connection, store, settings.include_dir):
+        changed = unstamped(connection, store, settings.include_dir)
+        if changed:
             told += [Alarm(f"\n{UNSTAMPED}:"), bullets(list(changed))]
         told += logs_and_exceptions(connection, settings)
-    return Answer(told, [line.as_row() for line in lines])
+    return Answer(told, [line.as_row() for line in lines], unwell(lines, changed))
 
 
 def _report(
@@ -94,12 +99,13 @@ def _report(
 
 def _history(connection: Connection, store: Store, *_: object) -> Answer:
     require_store(connection)
-    return Answer([history_text(connection, store.profile.key)], history_rows(connection))
+    told = [history_text(connection, store.profile.key)]
+    return Answer(told, history_rows(connection), leak_of(open_leaks(connection)))
 
 
 def _freshness(
     connection: Connection, store: Store, _: Settings, options: argparse.Namespace
 ) -> Answer:
     found = read_freshness(connection, options.max_age, store.profile)
-    rows = [vars(one) for one in found]
-    return Answer([str(one) for one in found], rows, staleness(found, options.max_age))
+    stale = staleness(found, options.max_age)  # which says the same lines
+    return Answer([] if stale else [str(one) for one in found], [vars(one) for one in found], stale)

@@ -25,6 +25,9 @@ from feature_store.schema.governance.governance import Governance, read_governan
 from feature_store.schema.governance.governance_difference import GovernanceDifference, compare
 from feature_store.text_format import difference
 
+# A relation's query is marked; those of the views that show the registry are not.
+_QUERIES = re.compile(f"{QUERY_BEGINS}\n.*?\n{QUERY_ENDS}|^ SELECT .*?;$", re.DOTALL | re.MULTILINE)
+
 
 class State(StrEnum):
     """How an object compares with its file."""
@@ -224,7 +227,10 @@ def _governance_condition(
             differs = not recorded.adopted and thing.dictionary != recorded.dictionary
             reworded = recorded.server_major != server_major(connection)
             return Condition(thing, state, "", differs, reworded)
-        then = (file_then, recorded.live_definition)
+        said = recorded.live_definition
+        if recorded.server_major != server_major(connection):
+            said = _reworded(live, said)
+        then = (file_then, said)
     stays = recorded is None or recorded.adopted
     parts = compare(connection, governance, named, then, may_stay=stays)
     if not parts.misfits:
@@ -252,8 +258,12 @@ def _change(connection: Connection, live: str, recorded: _Recorded) -> str | Non
 
 def _alike(live: str, live_then: str) -> bool:
     """Whether two descriptions by different major versions agree in all but a query's wording."""
-    queries = re.compile(f"{QUERY_BEGINS}\n.*?\n{QUERY_ENDS}", re.DOTALL)
-    return queries.sub("", live) == queries.sub("", live_then)
+    return _QUERIES.sub("", live) == _QUERIES.sub("", live_then)
+
+
+def _reworded(live: str, live_then: str) -> str:
+    """What another major version said then, with its queries as this one words them now."""
+    return "\n".join([_QUERIES.sub("", live_then), *_QUERIES.findall(live)])
 
 
 def _relation(store: Store, relation: Relation, include_dir: Path) -> StoreObject:

@@ -122,7 +122,9 @@ def test_changed_words_are_written_without_the_hint_of_empty_relations(
 
 def test_status_shows_every_relation(store_db, run, store_files):
     code, out, err = run(store_db, "status")
-    assert (code, err) == (0, "")
+    assert code == 1
+    assert "Error: The store is not as it should be:\n  - not certified: " in err
+    assert "waits for a run of the DAG to pass" in err
     lines = out.splitlines()
     assert lines[0].split() == [
         "relation", "refresh", "rows", "MB", "last", "refresh", "seconds", "certified", "state",
@@ -133,14 +135,15 @@ def test_status_shows_every_relation(store_db, run, store_files):
 
 def test_status_of_one_relation_shows_it_alone(store_db, run):
     code, out, _ = run(store_db, "status", _F3)
-    assert code == 0
+    assert code == 1
     assert [line.split()[0] for line in out.splitlines()[2:]] == [_F3]
 
 
-def test_status_before_apply_says_missing_and_returns_0(sources_db, run):
-    code, out, _ = run(sources_db, "status")
-    assert code == 0
+def test_status_before_apply_says_missing_and_returns_1(sources_db, run):
+    code, out, err = run(sources_db, "status")
+    assert code == 1
     assert out.count("  missing") == 20
+    assert "not as its file: ml.ask_daily_median_v1, " in err
 
 
 def test_an_unknown_relation_is_bad_input(store_db, run):

@@ -52,12 +52,20 @@ def run(nights, capsys, airflow_conn):
 
 
 def _rows(run, role: str, *arguments: str) -> list[dict[str, Any]]:
+    rows, problem = _judged(run, role, *arguments)
+    assert problem is None
+    return rows
+
+
+def _judged(run, role: str, *arguments: str) -> tuple[list[dict[str, Any]], str | None]:
+    """A command's rows, and the problem that it finds with them; all that judges says the same."""
     code, out, err = run(role, *arguments, "--json")
     answer = json.loads(out)
-    assert (code, err) == (0, "")
     assert list(answer) == ["command", "ok", "error", "rows"]
-    assert (answer["command"], answer["ok"], answer["error"]) == (arguments[0], True, None)
-    return answer["rows"]
+    problem = answer["error"] and answer["error"]["problem"]
+    assert (answer["command"], answer["ok"]) == (arguments[0], problem is None)
+    assert (code, bool(err)) == ((0, False) if problem is None else (1, True))
+    return answer["rows"], problem
 
 
 def test_skew_is_shown_by_feature_the_largest_first(run):
@@ -90,7 +98,10 @@ def test_status_says_what_is_certified_and_of_the_rest_why_not(run, nights):
     assert {word for name, word in told.items() if name not in views} == {"yes"}
 
     nights.database.run("BEGIN; REFRESH MATERIALIZED VIEW ml.sold_prices_v1_mv; COMMIT")
-    rewritten = {line["relation"]: line["certified"] for line in _rows(run, REFRESHER, "status")}
+    lines, problem = _judged(run, REFRESHER, "status")
+    assert problem.startswith("The store is not as it should be:\n  - not certified: ")
+    assert _judged(run, REFRESHER, "status", "ml.tom_labels_v1_mv")[1] is None
+    rewritten = {line["relation"]: line["certified"] for line in lines}
     assert rewritten["ml.sold_prices_v1_mv"] == "no: rewritten"
     assert rewritten[_E_AI] == "no: reads D3"
     assert rewritten["ml.tom_labels_v1_mv"] == "yes"
@@ -131,6 +142,10 @@ def test_a_day_that_waits_for_a_person_is_a_row(run, nights):
         "SELECT finding_id, 1, 0, 2, '{price}', '[]', '[]', '', 3, 'd', 'r' FROM found"
     )
     (row,) = _rows(run, REFRESHER, "history")
+    nights.database.run("UPDATE feature_store_audit.history_finding_log SET kind = 'leak'")
+    leaks, problem = _judged(run, REFRESHER, "history")
+    assert [leak["kind"] for leak in leaks] == ["leak"]
+    assert problem.startswith("The past moved without cause: D1 of 2026-05-01.")
     nights.database.run("DELETE FROM feature_store_audit.history_finding_log")
     assert (row["kind"], row["layer"], row["day"]) == ("review", "D1", "2026-05-01")
     assert (row["came"], row["went"], row["changed"], row["columns"]) == (1, 0, 2, ["price"])

@@ -179,7 +179,7 @@ class TestColours:
             reader.start()
             with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as now:
                 now.setattr(sys, "stdout", terminal)
-                assert main(["status"]) == 0
+                assert main(["status"]) == 1
             reader.join()
             os.close(ours)
             return text.decode().replace("\r\n", "\n")
@@ -191,7 +191,7 @@ class TestColours:
         assert coloured.startswith("\x1b[1mrelation ")
         assert "\x1b[31mml.tom_features_v1_mv " in coloured, "it was never refreshed"
         assert "\x1b[31mml.spam_token_v1 " not in coloured
-        assert main(["status"]) == 0
+        assert main(["status"]) == 1
         plain_text = capsys.readouterr().out
         assert "\x1b" not in plain_text
         assert shown(NO_COLOR="1") == shown(TERM="dumb") == plain_text

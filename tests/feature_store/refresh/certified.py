@@ -41,11 +41,11 @@ def refresh_all(connection: Connection, store, run_id: str = "night 1") -> Lease
     return lease
 
 
-def certify_store(conninfo: str, settings, store) -> None:
+def certify_store(conninfo: str, settings, store, run_id: str = "night 1") -> None:
     """Refresh a real store and certify it; that its suites were met is only recorded."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         pin(connection, settings, "tests")
-        lease = refresh_all(connection, store)
+        lease = refresh_all(connection, store, run_id)
         for suite in read_suites(settings.include_dir):
             connection.execute(
                 "INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, "

@@ -374,6 +374,11 @@ def test_after_a_new_major_version_apply_records_the_new_wording(scratch, includ
         "UPDATE feature_store_audit.definition SET server_major = 14, live_definition = "
         "regexp_replace(live_definition, 'query:.*end of query', E'query:\\nelse\\nend of query')"
     )
+    scratch.run(
+        "UPDATE feature_store_audit.definition SET live_definition = "
+        "replace(live_definition, ' SELECT set_id,', E' SELECT s.set_id,') "
+        "WHERE object = 'the contract registry of feature_store'"
+    )
     plan = make_plan(scratch.connection, include.store, include.directory)
     assert "Descriptions by this server to record: " in str(plan)
     assert not plan.blocked

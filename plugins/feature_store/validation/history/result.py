@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from feature_store.errors import HistoryLeak
@@ -31,12 +32,18 @@ def assert_history(result: HistoryResult) -> None:
     Raises:
         HistoryLeak: one did; the error names layer, day, rows, columns and keys.
     """
-    if not result.leaks:
-        return
-    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in result.leaks}))
-    raise HistoryLeak(
+    if leak := leak_of(result.leaks):
+        raise leak
+
+
+def leak_of(leaks: Sequence[HistoryFinding]) -> HistoryLeak | None:
+    """The problem, if there are leaks: layer, day, rows, columns and keys of each."""
+    if not leaks:
+        return None
+    days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in leaks}))
+    return HistoryLeak(
         f"The past moved without cause: {days}.",
-        items=list(map(str, result.leaks)),
+        items=list(map(str, leaks)),
         readers="the changed rows: do not train on them.",
         next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
         "cause is known and harmless, accept the day with a reason instead.",

@@ -124,9 +124,9 @@ def assert_no_leak(connection: Connection, context: GateContext) -> tuple[LeakFi
             "A feature may see what was not known at t0:",
             items=leaks,
             readers="the rows that the views have now; do not train on them.",
-            next_step="Fix the named file and run `bin/feature-store apply --replace` with its "
-            "relation. If it is intended, declare it with its reason in include/leak_rules.toml "
-            "or include/exceptions.toml. In both cases then stamp the proofs: `bin/feature-store "
+            next_step="Fix the named file and run `bin/feature-store apply --replace RELATION`. If "
+            "it is intended, declare it with its reason in include/leak_rules.toml or "
+            "include/exceptions.toml. In both cases then stamp the proofs: `bin/feature-store "
             "stamp-proofs`.",
         )
     return findings

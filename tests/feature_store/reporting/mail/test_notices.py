@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import ssl
+import subprocess
 import time
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -316,6 +318,32 @@ def test_through_airflows_own_providers_too(
     give_verdict(try_number=8, max_tries=7)
     assert len(refusing.taken) == 1
     assert "s3cr3t" not in caplog.text
+
+
+def test_through_apprise_to_teams(db: Any, monkeypatch: Any, tmp_path: Any) -> None:
+    """The address is of the kind that Teams gives: a workflow and its signature, by TLS."""
+    pytest.importorskip(
+        "airflow.providers.apprise", reason="its provider is an extra, and not in the lock"
+    )
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {key} -out {certificate}"
+    subprocess.run(make.split(), check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    receiver = Receiver()
+    receiver.socket = tls.wrap_socket(receiver.socket, server_side=True)
+    address = f"workflows://127.0.0.1:{receiver.server_port}/WORKFLOW/s3cr3t?verify=no"
+    team = {"conn_type": "apprise", "extra": {"config": {"path": address}}}
+    monkeypatch.setenv("FEATURE_STORE_NOTIFY_CONN_ID", "team")
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM", json.dumps(team))
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "60")
+    give_verdict()
+    receiver.close()
+    ((path, _, body),) = receiver.taken
+    assert "/workflows/WORKFLOW/" in path
+    assert body["attachments"][0]["content"]["type"] == "AdaptiveCard"
+    assert "feature store 2026-06-30: base.x failed" in json.dumps(body)
+    assert recorded(db) == [("failure notice", 1, True)]
 
 
 def test_a_provider_that_is_not_installed_is_named(

@@ -296,13 +296,13 @@ def test_the_command_line_takes_it(store_db, before, files, airflow_conn, capsys
     airflow_conn(store_db.conninfo)
     assert main(["apply"]) == 0
     assert f"  - {_NEW}, a materialized view\n" in capsys.readouterr().out
-    assert main(["status"]) == 0
+    assert main(["status"]) == 1, "nothing is certified yet"
     told = capsys.readouterr().out
     assert re.search(rf"\n{_NEW} .* no file any more\n", told)
     assert (
         f"  - {_NEW}, a materialized view\nNext: restore the file; or remove it: {_DROP}\n" in told
     )
-    assert main(["status", "--json"]) == 0
+    assert main(["status", "--json"]) == 1
     (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["relation"] == _NEW]
     assert (row["state"], row["refresh"], row["certified"]) == ("no file any more", "", "")
     assert main(_DROP.split()[1:]) == 0, capsys.readouterr().err

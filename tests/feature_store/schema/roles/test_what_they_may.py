@@ -103,8 +103,11 @@ def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(governed
         *((f"feature_store_audit.{function}", "EXECUTE") for function in AUDIT_FUNCTIONS),
         *((schema, "USAGE") for schema in ("ml", "feature_store", '"iPhone"', "feature_log")),
         ("feature_store_audit", "USAGE"),
-        ("ml.check_feature_contract(text)", "EXECUTE"),
-        ("feature_store.check_feature_contract(text)", "EXECUTE"),
+        *(
+            (f"{schema}.{function}", "EXECUTE")
+            for schema in ("ml", "feature_store")
+            for function in ("check_feature_contract(text)", "store_freshness(interval)")
+        ),
     }
     reader = {
         *((view, "SELECT") for view in (*read, B, C, F3, *CONTRACT, *LOGS)),
@@ -145,7 +148,8 @@ def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(governed
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "status", "history", "check-contract", "check-leaks", "report"]
+    "command",
+    ["plan", "status", "history", "check-contract", "check-leaks", "report", "freshness"],
 )
 def test_the_refresher_may_look_at_everything_from_the_command_line(
     certified: Governed, command: str, airflow_conn: Callable[..., None], tmp_path: Path
