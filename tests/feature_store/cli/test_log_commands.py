@@ -107,7 +107,8 @@ def test_status_says_what_is_certified_and_of_the_rest_why_not(run, nights):
     assert rewritten["ml.tom_labels_v1_mv"] == "yes"
     nights.database.run(
         "UPDATE feature_store_audit.certification_log SET file_node = "
-        "pg_relation_filenode('ml.sold_prices_v1_mv') WHERE relation = 'ml.sold_prices_v1_mv'"
+        "pg_relation_filenode(k.oid), version = k.xmin::text FROM pg_class AS k "
+        "WHERE k.oid = relation::regclass AND relation = 'ml.sold_prices_v1_mv'"
     )
 
 
