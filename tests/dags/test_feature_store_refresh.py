@@ -420,7 +420,7 @@ class TestABadRun:
         (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert (
-            "as_of_counts broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
+            "uniqueness broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
             in message["Subject"]
         )
         (report,) = _reports(run.run_id)

@@ -11,12 +11,14 @@ from pathlib import Path
 from psycopg import sql
 
 from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding
+from feature_store.text_format import plural
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,9 @@ def next_steps(
         steps += _both_rows(task, twice, include_dir)
     elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's has its own next step
         steps.append(_OF_KIND[kind])
-    if differing and not own:
+    # Rows that differ where a key is twice follow from that; to refresh them again would not help.
+    follows = steps and differing and differing[0].relation in {f.relation for f in twice}
+    if differing and not own and not follows:
         relation = differing[0].relation
         return (
             *steps,
@@ -193,19 +197,39 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
         store = read_store(include_dir)
     except StoreError:
         return  # prepare reports a folder that cannot be read
-    names = {finding.relation for finding in twice}
     # What base layers read has a row for each edit, so a repeated key is normal there.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
-        if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
+        found = [finding for finding in twice if finding.relation == str(relation.name)]
+        if not found and _relation_of(task) != relation.name.relation:
             continue
-        keys = list(relation.file.unique_indexes.values())
-        keys += [tuple(f.sample[0]) for f in twice if f.relation == str(relation.name) and f.sample]
+        keys = [*relation.file.unique_indexes.values(), *(_columns(f) for f in found)]
         for source in store.sources:
-            for key in keys if source.name in relation.sources else ():
-                if source.name not in edits and source.columns.keys() >= set(key):
+            if source.name not in relation.sources:
+                continue
+            if seen := [step for finding in found for step in _seen_twice(finding, source)]:
+                yield from seen
+                continue
+            for key in dict.fromkeys(keys) if source.name not in edits else ():
+                if key and source.columns.keys() >= set(key):
                     words = f"To see the rows of {source.name} that share a key, if there are any:"
                     yield Step(words, _twice(source.name, key))
+
+
+def _columns(finding: Finding) -> tuple[str, ...]:
+    return tuple(finding.sample[0]) if finding.sample else ()
+
+
+def _seen_twice(finding: Finding, source: Source) -> Iterator[Step]:
+    """The rows to delete, if the finding names the source and, in its sample, the key."""
+    key = [column for column in _columns(finding) if column in source.columns]
+    if str(source.name) not in finding.expected.replace('"', "") or not key:
+        return
+    named = ", ".join(f"{column} {finding.sample[0][column]}" for column in key)
+    others = (finding.breaching or len(finding.sample)) - 1
+    more = f" and {plural(others, 'more key')}" if others else ""
+    words = f"{source.name} has several rows for {named}{more}. Delete all but one:"
+    yield Step(words, _twice(source.name, key))
 
 
 def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:

@@ -115,6 +115,50 @@ def test_of_a_duplicate_key_the_query_for_both_rows_is_told(scratch):
     assert "airflow " in again.command
 
 
+@pytest.mark.parametrize(
+    ("layer", "source", "key"),
+    [
+        ("ml.tom_features_v1_enriched_ai_clean_mv", '"iPhone".iphone_ai_enrich', {"listing_id": 5}),
+        (
+            "feature_store.device_count_day_v1_mv",
+            "feature_store.device_image_features_unified_v1",
+            {"generation": 15, "listing_id": 5},
+        ),
+    ],
+)
+def test_a_key_that_is_twice_leads_over_the_proof_and_its_rows_are_to_be_deleted(
+    scratch, layer, source, key
+):
+    """That rows differ follows from it: to refresh them all again would fail again."""
+    columns, values = ", ".join(key), ", ".join(map(str, key.values()))
+    table = source.partition(".")[2]
+    scratch.run(
+        f"ALTER TABLE {source} DROP CONSTRAINT {table}_pkey; "
+        f"INSERT INTO {source} ({columns}) VALUES ({values}), ({values})"
+    )
+    opened(scratch, RUN)
+    refreshed(scratch, layer, RUN)
+    differs(scratch, [], relation=layer)
+    record(
+        scratch,
+        suite="uniqueness",
+        relation=layer,
+        expected=f"{source} had one row per listing when it was read",
+        sample=[{"repeated": 3, "sample": [{**key, "source_rows": 2}]}],
+        breaching=1,
+    )
+    read = told(scratch, logical_date=datetime(2026, 6, 30, tzinfo=UTC))
+    assert [f.suite for f in read.findings] == ["uniqueness", "as_of_counts"]
+    rows, again = read.steps
+    named = ", ".join(f"{column} {value}" for column, value in key.items())
+    name = source.replace('"', "")
+    assert rows.words == (
+        f"{name} has several rows for {named} and 2 more keys. Delete all but one:"
+    )
+    assert len(scratch.rows(rows.command)) == 2
+    assert "airflow tasks clear" in again.command
+
+
 def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):
     later = "feature_store.listing_device_features_clean_mv"
     opened(scratch, RUN)
