@@ -632,7 +632,7 @@ class TestHistory:
         text = message.get_body(("plain",)).get_content()
         assert "bin/feature-store accept-history --day 2026-06-" in text
         assert re.search(
-            r"^2026-06-\d\d: 1 listing changed in price, \d+ \(price \d+ → \d+\); it moves ",
+            r"^2026-06-\d\d: 1 listing changed in price, \d+ \(price \d+ → \d+\); this moves ",
             text,
             re.M,
         )

@@ -12,7 +12,7 @@ from airflow.sdk.configuration import conf
 from feature_store.as_of_day import as_of_day
 from feature_store.declarations.dag_outline import VERDICT
 from feature_store.errors import BadInput
-from feature_store.reporting.mail.run_facts import FailedRun
+from feature_store.reporting.mail.run_facts import RUN_LINK, FailedRun
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.task_causes import told_by_airflow
 
@@ -81,7 +81,7 @@ def links(
     asked = urlencode({"dag_id": dag_id, "run_id": run_id}, errors="replace")
     return (
         (f"Log of {task}", f"{run}/tasks/{_part(task)}"),
-        ("Run in Airflow", run),
+        (RUN_LINK, run),
         ("Report", f"{base}/feature-store/api/report?{asked}"),
         ("Run on the store's page", f"{base}/feature-store/?{asked}"),
     )

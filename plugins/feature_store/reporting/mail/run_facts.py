@@ -16,9 +16,15 @@ from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.next_steps import Step, next_steps, section
 from feature_store.reporting.run.read import read_findings, read_readable
 from feature_store.schema.store_record import leading_column
+from feature_store.text_format import plural
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
+
+RUN_LINK = "Run in Airflow"
+"""The label of the run's address."""
+# Names of relations in a mail. The report has all of them.
+_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -155,10 +161,12 @@ def readers_have(readable: Sequence[Readable]) -> str:
             f"the same rows as before: this run refreshed nothing. The newest of {len(old)} "
             f"relations was refreshed at {_moment(newest)}."
         )
-    lines = [f"new rows of this run, not certified: {', '.join(new)}."]
+    more = f" and {len(new) - _MOST} more" if len(new) > _MOST else ""
+    lines = [f"new rows of this run, not certified: {', '.join(new[:_MOST])}{more}."]
     if old:
-        kept = ", ".join(f"{one.relation} ({_moment(one.finished_at)})" for one in old)
-        lines.append(f"rows of earlier runs: {kept}.")
+        newest = max(one.finished_at for one in old)
+        kept = plural(len(old), "relation")
+        lines.append(f"rows of earlier runs: {kept}, the newest of {_moment(newest)}.")
     return "\n".join(lines)
 
 
