@@ -66,7 +66,7 @@ OF_DATA = (
             failed=(GATE, _AS_OF, _UNIQUENESS),
             broken=(f"as_of_counts/{E_AI}", "uniqueness/one_ai_row_per_listing"),
             subject=f"uniqueness broken, 1 row of {E_AI} and 1 more",
-            mail_says=("iPhone.iphone_ai_enrich has several rows for listing_id", "SELECT *"),
+            mail_says=("iPhone.iphone_ai_enrich has 2 rows for listing_id", "SELECT *"),
         ),
         before=sql(_DROP_AI_KEY, _TWICE),
     ),

@@ -16,12 +16,13 @@ from feature_store.reporting.mail.compose import Mail, compose
 from feature_store.reporting.mail.good_run import review_mail
 from feature_store.reporting.mail.run_facts import MailFacts, readers_have
 from feature_store.reporting.run.account import Account
-from feature_store.reporting.run.facts import Finding, Readable
+from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.next_steps import next_steps
 from feature_store.settings import Settings
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import AffectedDays, FindingKind, HistoryFinding
 from feature_store.validation.history.row_changes import CHANGE, Difference
+from tests.feature_store.reporting.mail.mails import readable
 
 from .fit import assert_fit
 from .sight import take
@@ -100,7 +101,7 @@ def test_the_mail_of_a_night_in_which_all_broke_can_be_read_by_everybody(
         _DAY,
         account=account,
         findings=findings,
-        readers=readers_have([Readable(name, n < 7, _MOMENT) for n, name in enumerate(names)]),
+        readers=readers_have([readable(name, n < 7, _MOMENT) for n, name in enumerate(names)]),
         certified="nothing yet: no run has certified the store. require_certified raises.",
         reviews=tuple(
             f"2026-03-{n:02}: 2 listings came late, 300001187, 300001204; this moves "

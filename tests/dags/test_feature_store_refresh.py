@@ -423,6 +423,10 @@ class TestABadRun:
             "uniqueness broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
             in message["Subject"]
         )
+        text = message.get_body(("plain",)).get_content()
+        assert "iPhone.iphone_ai_enrich has 2 rows for listing_id" in text
+        assert "refresh_unchanged" not in text
+        assert "Log of expectations.uniqueness" in text
         (report,) = _reports(run.run_id)
         assert "<h1>FAILED: feature store" in report.read_text()
         with pytest.raises(psycopg.errors.RaiseException, match="has not been certified"):

@@ -16,15 +16,16 @@ from feature_store.reporting.run.facts import Finding, Readable
 from feature_store.reporting.run.next_steps import Step, next_steps, section
 from feature_store.reporting.run.read import read_findings, read_readable
 from feature_store.schema.store_record import leading_column
-from feature_store.text_format import plural
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 
+LOG_LINK = "Log of "
+"""What the label of a task's log begins with."""
 RUN_LINK = "Run in Airflow"
 """The label of the run's address."""
 # Names of relations in a mail. The report has all of them.
-_MOST = 3
+_MOST = 2
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,21 @@ def read_facts(
         reviews=reviews,
         steps=next_steps(run.dag_id, run.logical_date, run.tasks, account, findings, include_dir),
         section=section(account, findings),
-        links=run.links,
+        links=_with_one_log(run.links, account, findings),
+    )
+
+
+def _with_one_log(
+    links: Sequence[tuple[str, str]], account: Account, findings: Sequence[Finding]
+) -> tuple[tuple[str, str], ...]:
+    """The links without all logs but one: that of the task, or of the suite, which leads."""
+    suites = {task.suite: task.task_id for task in account.failed if task.suite}
+    told = [task.task_id for task in account.failed if not task.suite]
+    told += [suites[finding.suite] for finding in findings if finding.suite in suites]
+    told += suites.values()
+    lead = next((f"{LOG_LINK}{task}" for task in told), None)
+    return tuple(
+        link for link in links if not link[0].startswith(LOG_LINK) or lead in (None, link[0])
     )
 
 
@@ -161,13 +176,17 @@ def readers_have(readable: Sequence[Readable]) -> str:
             f"the same rows as before: this run refreshed nothing. The newest of {len(old)} "
             f"relations was refreshed at {_moment(newest)}."
         )
-    more = f" and {len(new) - _MOST} more" if len(new) > _MOST else ""
-    lines = [f"new rows of this run, not certified: {', '.join(new[:_MOST])}{more}."]
+    lines = [f"new rows of this run, not certified: {_some(new)}."]
     if old:
         newest = max(one.finished_at for one in old)
-        kept = plural(len(old), "relation")
-        lines.append(f"rows of earlier runs: {kept}, the newest of {_moment(newest)}.")
+        kept = _some([one.relation for one in old])
+        lines.append(f"rows of earlier refreshes: {kept}, the newest of {_moment(newest)}.")
     return "\n".join(lines)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"{', '.join(names[:_MOST])}{more}"
 
 
 def _moment(moment: datetime) -> str:

@@ -110,6 +110,7 @@ def next_steps(
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
     twice = _repeated(critical, include_dir)
+    seen = _seen_twice(critical, include_dir)
     steps = []
     # If tasks failed, the verdict says only that. What to clear comes last.
     silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
@@ -123,12 +124,14 @@ def next_steps(
                 "bin/feature-store status",
             )
         )
-    elif kind in _DUPLICATE or twice:
-        steps += _both_rows(task, twice, include_dir)
+    elif kind in _DUPLICATE or twice or seen:
+        rows = {step.command: step for step in _both_rows(task, twice, include_dir)}
+        steps += (rows | {step.command: step for _, step in seen}).values()
     elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's has its own next step
         steps.append(_OF_KIND[kind])
     # Rows that differ where a key is twice follow from that; to refresh them again would not help.
-    follows = steps and differing and differing[0].relation in {f.relation for f in twice}
+    doubled = {finding.relation for finding in (*twice, *(finding for finding, _ in seen))}
+    follows = steps and differing and differing[0].relation in doubled
     if differing and not own and not follows:
         relation = differing[0].relation
         return (
@@ -197,38 +200,51 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
         store = read_store(include_dir)
     except StoreError:
         return  # prepare reports a folder that cannot be read
+    names = {finding.relation for finding in twice}
     # What base layers read has a row for each edit, so a repeated key is normal there.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
-        found = [finding for finding in twice if finding.relation == str(relation.name)]
-        if not found and _relation_of(task) != relation.name.relation:
+        if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
             continue
-        keys = [*relation.file.unique_indexes.values(), *(_columns(f) for f in found)]
+        keys = list(relation.file.unique_indexes.values())
+        keys += [tuple(f.sample[0]) for f in twice if f.relation == str(relation.name) and f.sample]
         for source in store.sources:
-            if source.name not in relation.sources:
-                continue
-            if seen := [step for finding in found for step in _seen_twice(finding, source)]:
-                yield from seen
-                continue
-            for key in dict.fromkeys(keys) if source.name not in edits else ():
-                if key and source.columns.keys() >= set(key):
+            for key in keys if source.name in relation.sources else ():
+                if source.name not in edits and source.columns.keys() >= set(key):
                     words = f"To see the rows of {source.name} that share a key, if there are any:"
                     yield Step(words, _twice(source.name, key))
 
 
-def _columns(finding: Finding) -> tuple[str, ...]:
-    return tuple(finding.sample[0]) if finding.sample else ()
+def _seen_twice(critical: Sequence[Finding], include_dir: Path) -> list[tuple[Finding, Step]]:
+    """What the store's own queries say of keys that a source has twice: the rows to delete.
+
+    Such a query is in the suite that checks keys, says which source it is about, and counts.
+    """
+    try:
+        keys_in = suite_of(include_dir, Check.KEYS)
+        found = [f for f in critical if f.suite == keys_in and f.compared is None and f.sample]
+        sources = read_store(include_dir).sources if found else ()
+    except StoreError:
+        return []  # prepare reports a folder that cannot be read
+    return [
+        (finding, step)
+        for finding in found
+        for source in sources
+        if str(source.name) in finding.expected.replace('"', "")
+        for step in _to_delete(finding, source)
+    ]
 
 
-def _seen_twice(finding: Finding, source: Source) -> Iterator[Step]:
-    """The rows to delete, if the finding names the source and, in its sample, the key."""
-    key = [column for column in _columns(finding) if column in source.columns]
-    if str(source.name) not in finding.expected.replace('"', "") or not key:
+def _to_delete(finding: Finding, source: Source) -> Iterator[Step]:
+    row = finding.sample[0]
+    key = [column for column in row if column in source.columns]
+    counts = [value for column, value in row.items() if column not in source.columns]
+    if not key or [isinstance(n, int) and n > 1 for n in counts] != [True]:
         return
-    named = ", ".join(f"{column} {finding.sample[0][column]}" for column in key)
+    named = ", ".join(f"{column} {row[column]}" for column in key)
     others = (finding.breaching or len(finding.sample)) - 1
-    more = f" and {plural(others, 'more key')}" if others else ""
-    words = f"{source.name} has several rows for {named}{more}. Delete all but one:"
+    more = f", and so on for {plural(others, 'more key')}" if others else ""
+    words = f"{source.name} has {counts[0]} rows for {named}{more}. Delete all but one:"
     yield Step(words, _twice(source.name, key))
 
 

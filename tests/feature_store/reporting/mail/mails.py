@@ -57,6 +57,11 @@ def finding(**given):
     return Finding(**{**values, **given})
 
 
+def readable(relation, of_run, moment):
+    """The rows that readers have of a relation."""
+    return SimpleNamespace(relation=relation, of_run=of_run, refreshed=of_run, finished_at=moment)
+
+
 def told(db, states=None, account=None, **given):
     """What a mail is made of, for this run: what its record and Airflow say."""
     states = STATES if states is None else states

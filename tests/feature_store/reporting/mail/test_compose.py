@@ -18,7 +18,6 @@ from feature_store.reporting.mail.compose import compose
 from feature_store.reporting.mail.run_facts import readers_have, title_of
 from feature_store.reporting.mail.send import of_its_store
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
-from feature_store.reporting.run.facts import Readable
 from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.short_cause import cause_of
 from feature_store.settings import Settings
@@ -28,6 +27,7 @@ from tests.feature_store.reporting.mail.mails import (
     facts,
     failed,
     finding,
+    readable,
 )
 
 
@@ -154,11 +154,11 @@ def test_what_a_failure_s_mail_is_not_about_is_told_in_a_line_each_without_table
 
 def test_of_relations_that_readers_have_a_few_are_named_and_all_are_counted():
     moment = datetime(2026, 6, 29, 3, 21, tzinfo=UTC)
-    new = [Readable(f"ml.n{n}", True, moment) for n in range(5)]
-    old = [Readable(f"ml.o{n}", False, moment - timedelta(days=n)) for n in range(9)]
+    new = [readable(f"ml.n{n}", True, moment) for n in range(5)]
+    old = [readable(f"ml.o{n}", False, moment - timedelta(days=n)) for n in range(9)]
     assert readers_have([*old, *new]) == (
-        "new rows of this run, not certified: ml.n0, ml.n1, ml.n2 and 2 more.\n"
-        "rows of earlier runs: 9 relations, the newest of 2026-06-29 03:21 UTC."
+        "new rows of this run, not certified: ml.n0, ml.n1 and 3 more.\n"
+        "rows of earlier refreshes: ml.o0, ml.o1 and 7 more, the newest of 2026-06-29 03:21 UTC."
     )
 
 

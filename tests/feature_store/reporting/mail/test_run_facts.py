@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from feature_store.errors import (
     CannotConnect,
 )
+from feature_store.reporting.mail.airflow_facts import links
 from feature_store.reporting.mail.compose import compose
-from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.account import Account, account_of_tasks
+from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
+    DAG,
     E_VIEW,
     RUN,
     differs,
@@ -70,6 +73,18 @@ def test_a_plain_view_comes_last_and_a_source_first(scratch):
     record(scratch, suite="spam_absence", relation=E_VIEW)
     record(scratch, suite="uniqueness", relation=source)
     assert [f.relation for f in told(scratch).findings] == [source, E_VIEW, view]
+
+
+def test_the_log_is_that_of_the_suite_that_leads(scratch):
+    refused = dict.fromkeys(["expectations.as_of_counts", "expectations.uniqueness"], "failed")
+    account = account_of_tasks(refused, "assert_contract")
+    differs(scratch, [])
+    record(scratch, suite="uniqueness")
+    read = told(scratch, refused, links=links(Settings(), DAG, RUN, account))
+    assert [label for label, _ in read.links][:2] == [
+        "Log of expectations.uniqueness",
+        "Run in Airflow",
+    ]
 
 
 def test_rows_that_name_a_layer_put_it_into_the_subject_and_the_command(scratch):

@@ -74,7 +74,13 @@ def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisem
     lost = finding(suite="uniqueness", expectation="rows_of_tom_features_v1_enriched_clean_mv")
     spam = finding(suite="spam_absence", relation="ml.tom_features_v1_enriched_clean_mv")
     twice = finding(suite="uniqueness", expectation="key_x", sample=({"listing_id": 1},))
-    for found in ([spam, lost], [spam], [twice]):
+    # It names a source and a key, but nobody counted rows.
+    odd = finding(
+        suite="uniqueness",
+        expected="no odd row in iPhone.iphone_ai_enrich",
+        sample=({"listing_id": 1, "share": 3.5},),
+    )
+    for found in ([spam, lost], [spam], [twice], [odd]):
         steps = next_steps(DAG, None, [], account, found, Settings().include_dir)
         assert [step.command for step in steps] == ["", f"airflow dags trigger {DAG}"]
         assert "What is broken is listed below" in steps[0].words
@@ -153,7 +159,7 @@ def test_a_key_that_is_twice_leads_over_the_proof_and_its_rows_are_to_be_deleted
     named = ", ".join(f"{column} {value}" for column, value in key.items())
     name = source.replace('"', "")
     assert rows.words == (
-        f"{name} has several rows for {named} and 2 more keys. Delete all but one:"
+        f"{name} has 2 rows for {named}, and so on for 2 more keys. Delete all but one:"
     )
     assert len(scratch.rows(rows.command)) == 2
     assert "airflow tasks clear" in again.command
