@@ -25,11 +25,11 @@ from feature_store.reporting.run.next_steps import Step
 _MOST_ROWS, _MOST_OF_OTHERS = 20, 3
 _MOST_COLUMNS = 8
 # Findings in full, and by name: of what broke, and of a warning in the mail about warnings.
-_MOST_FINDINGS, _MOST_NAMED = 2, 6
+_MOST_FINDINGS, _MOST_NAMED = 2, 5
 _MOST_REVIEWS = 10
 # Warnings and reviews in the mail of a failure, where they are not what it is about.
 _MOST_WARNINGS, _MOST_BESIDE = 2, 1
-_MOST_LINES = 8
+_MOST_LINES, _MOST_TEXT = 8, 800
 _SUBJECT = 120
 _CELL = 48
 _VALUE = 1200
@@ -178,7 +178,7 @@ def compose_warnings(
         "it lasts.",
         "steps": steps,
         "sections": list(_section(run, "Warnings", run.findings, clean, named=_MOST_NAMED)),
-        "over": over,
+        "over": _capped(over, _MOST_BESIDE if first else _MOST_NAMED, ""),
     }
     return _render("warning", run, f"{headline}: {(first or over)[0]}", values, clean)
 
@@ -218,14 +218,14 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
         lines += [str(task), *task.cause.items]
     if account.kind != RunFailed.__name__:
         lines += [account.head, *account.items]
-    shown = 0
+    shown, length = 0, 0
     for item in lines:
         told = [_one_line(clean(line)) for line in item.split("\n")]
         if all(text.rstrip(".:") in headline for text in told):
             continue
         for text in told:
-            shown += 1
-            if shown > _MOST_LINES:
+            shown, length = shown + 1, length + len(text)
+            if shown > _MOST_LINES or (shown > 1 and length > _MOST_TEXT):
                 yield "The log has the rest."
                 return
             yield text
