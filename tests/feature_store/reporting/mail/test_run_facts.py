@@ -17,6 +17,7 @@ from tests.feature_store.reporting.mail.mails import (
     RUN,
     differs,
     facts,
+    finding,
     opened,
     record,
     refreshed,
@@ -63,6 +64,9 @@ def test_one_row_that_sums_up_is_told_by_its_counts_and_rows(scratch):
     record(scratch, sample=[{"repeated": 3, "sample": [{"listing_id": 7}]}], breaching=1)
     (found,) = told(scratch).findings
     assert (found.amount, found.sample) == ("3 rows", ({"listing_id": 7},))
+    # Beside "one row per listing", "1 row" alone would read as if all were well.
+    assert found.found == "3 rows that break it"
+    assert finding(breaching=1).found == "1 row that breaks it"
 
 
 def test_a_plain_view_comes_last_and_a_source_first(scratch):
