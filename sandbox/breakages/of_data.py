@@ -65,7 +65,8 @@ OF_DATA = (
         Expected(
             failed=(GATE, _AS_OF, _UNIQUENESS),
             broken=(f"as_of_counts/{E_AI}", "uniqueness/one_ai_row_per_listing"),
-            subject=f"as_of_counts broken, 1 row of {E_AI} and 1 more",
+            subject=f"uniqueness broken, 1 row of {E_AI} and 1 more",
+            mail_says=("iPhone.iphone_ai_enrich has 2 rows for listing_id", "SELECT *"),
         ),
         before=sql(_DROP_AI_KEY, _TWICE),
     ),
@@ -136,7 +137,7 @@ OF_DATA = (
         Expected(
             failed=(GATE, _AS_OF, _SPAM, _UNIQUENESS),
             broken=(f"as_of_counts/{E_CLEAN}", *_NO_SPAM, _TOO_MANY),
-            subject=f"as_of_counts broken, 1 row of {E_CLEAN} and 5 more",
+            subject=f"spam_absence broken, 1 row of {E_CLEAN} and 5 more",
         ),
         before=sql(_FLAG.format("spam")),
         edit=edit(

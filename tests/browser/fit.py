@@ -12,7 +12,10 @@ _OF_MAILS = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main"
 
 
 def assert_fit(page: Page, *, mail: bool = False) -> None:
-    """Check a page in dark and light colours, wide and on a phone; it stays light, on a phone."""
+    """Check a page in dark and light colours, wide and on a phone; it stays light, on a phone.
+
+    A mail has at most two screens of a phone.
+    """
     page.mouse.move(0, 0)  # an entry under the pointer dims the others
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
@@ -25,5 +28,8 @@ def assert_fit(page: Page, *, mail: bool = False) -> None:
             where = f"{theme}, {width} px"
             assert page.evaluate("document.documentElement.scrollWidth") <= width, where
             found = Axe().run(page, options=_OF_MAILS if mail else {}).response["violations"]
+            if mail and width == PHONE[0]:
+                tall = page.evaluate("document.documentElement.scrollHeight")
+                assert tall <= 2 * height, f"{where}: {tall} px, more than two screens"
             told = [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
             assert told == [], f"{where}: {told}"

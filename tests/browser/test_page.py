@@ -322,7 +322,7 @@ def test_a_review_can_be_decided_on_the_page(sight: Sight, reviewed: None) -> No
     expect(
         frame.get_by_text("1 listing changed in price, 300001216 (price 6200 → 5900)")
     ).to_be_visible()
-    expect(frame.get_by_text("it moves E on 30 days")).to_be_visible()
+    expect(frame.get_by_text("this moves E on 30 days")).to_be_visible()
     command = frame.locator(".command code", has_text="accept-history").first
     assert command.inner_text().endswith("--reason '…'"), "refused until somebody has said why"
     sight.take("review")

@@ -188,7 +188,7 @@ def test_a_run_that_fails_sends_one_mail_and_tells_no_asset(
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert mail["To"] == values(env)["FEATURE_STORE_MAIL_TO"]
     assert mail["From"] == values(env)["FEATURE_STORE_MAIL_FROM"]
-    assert "as_of_counts broken" in mail["Subject"]
+    assert "uniqueness broken" in mail["Subject"]
     body = mail.get_body(("plain",))
     assert body is not None
     assert f"{ADDRESS}/dags/{api.dag_id}/runs/broken/" in body.get_content()

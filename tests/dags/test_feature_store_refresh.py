@@ -420,9 +420,13 @@ class TestABadRun:
         (mail,) = mailbox.alarms()
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
         assert (
-            "as_of_counts broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
+            "uniqueness broken, 1 row of ml.tom_features_v1_enriched_ai_clean_mv and 1"
             in message["Subject"]
         )
+        text = message.get_body(("plain",)).get_content()
+        assert "iPhone.iphone_ai_enrich has 2 rows for listing_id" in text
+        assert "refresh_unchanged" not in text
+        assert "Log of expectations.uniqueness" in text
         (report,) = _reports(run.run_id)
         assert "<h1>FAILED: feature store" in report.read_text()
         with pytest.raises(psycopg.errors.RaiseException, match="has not been certified"):
@@ -632,7 +636,7 @@ class TestHistory:
         text = message.get_body(("plain",)).get_content()
         assert "bin/feature-store accept-history --day 2026-06-" in text
         assert re.search(
-            r"^2026-06-\d\d: 1 listing changed in price, \d+ \(price \d+ → \d+\); it moves ",
+            r"^2026-06-\d\d: 1 listing changed in price, \d+ \(price \d+ → \d+\); this moves ",
             text,
             re.M,
         )

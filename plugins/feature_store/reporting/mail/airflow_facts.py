@@ -12,7 +12,7 @@ from airflow.sdk.configuration import conf
 from feature_store.as_of_day import as_of_day
 from feature_store.declarations.dag_outline import VERDICT
 from feature_store.errors import BadInput
-from feature_store.reporting.mail.run_facts import FailedRun
+from feature_store.reporting.mail.run_facts import LOG_LINK, RUN_LINK, FailedRun
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.task_causes import told_by_airflow
 
@@ -77,15 +77,18 @@ def day_of(context: Context, settings: Settings) -> date | None:
 def links(
     settings: Settings, dag_id: str, run_id: str, account: Account | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Where people find a run, its report, and the log of the task that failed first."""
+    """Where people find a run, its report, and the log of each task that failed."""
     base = settings.links_base or conf.get("api", "base_url", fallback="http://localhost:8080/")
     base = base.rstrip("/")
     run = f"{base}/dags/{_part(dag_id)}/runs/{_part(run_id)}"
-    task = account.failed[0].task_id if account and account.failed else VERDICT
+    failed = account.failed if account else ()
     asked = urlencode({"dag_id": dag_id, "run_id": run_id}, errors="replace")
     return (
-        (f"Log of {task}", f"{run}/tasks/{_part(task)}"),
-        ("Run in Airflow", run),
+        *(
+            (f"{LOG_LINK}{task}", f"{run}/tasks/{_part(task)}")
+            for task in [one.task_id for one in failed] or [VERDICT]
+        ),
+        (RUN_LINK, run),
         ("Report", f"{base}/feature-store/api/report?{asked}"),
         ("Run on the store's page", f"{base}/feature-store/?{asked}"),
         *([("Runbook", settings.runbook)] if settings.runbook else []),

@@ -15,17 +15,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from feature_store.errors import RunFailed
-from feature_store.reporting.mail.run_facts import MailFacts
+from feature_store.reporting.mail.run_facts import RUN_LINK, MailFacts
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import Step
 
-# Rows shown of the first finding, and of each later one. The report has all of them.
+# A mail has at most two screens, on a phone too. The report, the log and `history` have the rest.
+# Rows shown of the first finding, and of each later one.
 _MOST_ROWS, _MOST_OF_OTHERS = 20, 3
 _MOST_COLUMNS = 8
-_MOST_FINDINGS = 5
-_MOST_REVIEWS = 25
-_MOST_LINES = 12
+# Findings in full, and by name: of what broke, and of a warning in the mail about warnings.
+_MOST_FINDINGS, _MOST_NAMED = 2, 5
+_MOST_REVIEWS = 10
+# Warnings and reviews in the mail of a failure, where they are not what it is about.
+_MOST_WARNINGS, _MOST_BESIDE = 2, 1
+_MOST_LINES, _MOST_TEXT = 8, 800
 _SUBJECT = 120
 _CELL = 48
 _VALUE = 1200
@@ -34,11 +38,25 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail ready to be sent: a subject of one line, a plain text and an HTML page."""
+    """A mail ready to be sent: a subject of one line, a plain text and an HTML page.
+
+    ``link`` is the line of its text that leads to the run; empty: there is none.
+    """
 
     subject: str
     text: str
     html: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Findings under a heading: in full, by name, and how many are left out."""
+
+    heading: str
+    in_full: tuple[tuple[Finding, Table | None], ...]
+    named: tuple[str, ...]
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,8 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
     headline = what_broke(facts.account, facts.findings)
     clean = partial(_clean, hide=hide)
     critical = [finding for finding in facts.findings if finding.is_critical]
+    errors = [finding for finding in facts.findings if finding.outcome == "error"]
+    warnings = [finding for finding in facts.findings if finding.is_warning]
     detail = f" ({critical[0].expected})" if len(critical) == 1 else ""
     if any(not task.suite for task in facts.account.failed):
         detail = ""
@@ -77,7 +97,12 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
         "facts": facts,
         "headline": _one_line(clean(headline)),
         "account": list(_untold(facts, _one_line(clean(headline)), clean)),
-        "sections": _sections(facts, clean),
+        "sections": [
+            *_section(facts, "Broken", critical, clean),
+            *_section(facts, "Could not be checked (says nothing about the data)", errors, clean),
+            *_section(facts, "Warnings", warnings, clean, full=0, named=_MOST_WARNINGS),
+        ],
+        "reviews": _capped(facts.reviews, _MOST_BESIDE),
         "steps": facts.steps,
     }
     return _render("mail", facts, headline + detail, values, clean)
@@ -121,21 +146,23 @@ def compose_review(
         "facts": run,
         "headline": headline,
         "meaning": _REVIEW if days else "The run passed.",
-        "reviews": reviews[:_MOST_REVIEWS],
-        "left_out": max(0, len(reviews) - _MOST_REVIEWS),
+        "reviews": _capped(reviews, _MOST_REVIEWS),
         "closed": _UNANSWERED,
-        "unanswered": unanswered[:_MOST_REVIEWS],
+        "unanswered": _capped(unanswered, _MOST_BESIDE if reviews else _MOST_REVIEWS, ""),
         "steps": steps,
     }
     return _render("review", run, headline, values, partial(_clean, hide=hide))
 
 
-def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], str] = str) -> Mail:
+def compose_warnings(
+    run: MailFacts, over: Sequence[str], steps: Sequence[Step], hide: Callable[[str], str] = str
+) -> Mail:
     """Write the mail of a good run in which warnings are new, or over.
 
     Args:
         run: the run; its findings are the new warnings.
         over: the warnings of before that no longer hold.
+        steps: what to do about the new ones.
         hide: as in `compose`.
     """
     first = [f"{finding.relation}: {finding.expected}" for finding in run.findings]
@@ -147,10 +174,11 @@ def compose_warnings(run: MailFacts, over: Sequence[str], hide: Callable[[str], 
     values = {
         "facts": run,
         "headline": headline,
-        "meaning": "The run passed. A warning does not fail a run. Some warnings have a threshold "
-        "in include/thresholds.toml. A warning is not mailed again while it lasts.",
-        "sections": _sections(run, clean),
-        "over": over,
+        "meaning": "The run passed. A warning does not fail a run, and is not mailed again while "
+        "it lasts.",
+        "steps": steps,
+        "sections": list(_section(run, "Warnings", run.findings, clean, named=_MOST_NAMED)),
+        "over": _capped(over, _MOST_BESIDE if first else _MOST_NAMED, ""),
     }
     return _render("warning", run, f"{headline}: {(first or over)[0]}", values, clean)
 
@@ -176,6 +204,7 @@ def _render(
         subject=_cut(_one_line(clean(f"{run.title}{of_day}: {headline}")), _SUBJECT, "..."),
         text=environment.get_template(f"{template}.txt.jinja").render(values),
         html=environment.get_template(f"{template}.html.jinja").render(values),
+        link=next((f"{name}: {clean(at)}" for name, at in run.links if name == RUN_LINK), ""),
     )
 
 
@@ -189,43 +218,46 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
         lines += [str(task), *task.cause.items]
     if account.kind != RunFailed.__name__:
         lines += [account.head, *account.items]
-    shown = 0
+    shown, length = 0, 0
     for item in lines:
         told = [_one_line(clean(line)) for line in item.split("\n")]
         if all(text.rstrip(".:") in headline for text in told):
             continue
         for text in told:
-            shown += 1
-            if shown > _MOST_LINES:
+            shown, length = shown + 1, length + len(text)
+            if shown > _MOST_LINES or (shown > 1 and length > _MOST_TEXT):
                 yield "The log has the rest."
                 return
             yield text
 
 
-def _sections(
-    facts: MailFacts, clean: Callable[[Any], str]
-) -> list[tuple[str, list[tuple[Finding, Table | None]], int]]:
-    """Findings under their headings, each with its table, and how many are left out."""
-    groups = (
-        ("Broken", [f for f in facts.findings if f.is_critical]),
-        (
-            "Could not be checked (says nothing about the data)",
-            [f for f in facts.findings if f.outcome == "error"],
-        ),
-        ("Warnings", [f for f in facts.findings if f.is_warning]),
-    )
-    return [
-        (
+def _section(
+    facts: MailFacts,
+    heading: str,
+    found: Sequence[Finding],
+    clean: Callable[[Any], str],
+    full: int = _MOST_FINDINGS,
+    named: int = 0,
+) -> Iterator[Section]:
+    """Findings under a heading: the first few in full, some more by name, the rest counted."""
+    if found:
+        yield Section(
             heading,
-            [
+            tuple(
                 (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
-                for n, f in enumerate(found[:_MOST_FINDINGS])
-            ],
-            max(0, len(found) - _MOST_FINDINGS),
+                for n, f in enumerate(found[:full])
+            ),
+            tuple(f"{f.relation}: {f.expected}" for f in found[full : full + named]),
+            max(0, len(found) - full - named),
         )
-        for heading, found in groups
-        if found
-    ]
+
+
+def _capped(
+    lines: Sequence[str], most: int, rest: str = ": bin/feature-store history"
+) -> Sequence[str]:
+    """The first lines, and how many more there are, and where."""
+    left_out = len(lines) - most
+    return lines if left_out <= 0 else [*lines[:most], f"and {left_out} more{rest}"]
 
 
 def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]) -> Table | None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import verdict_of
+from feature_store.declarations.store_profile import read_profile
+from feature_store.errors import BadInput
 from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
-from feature_store.reporting.mail.compose import compose_review, compose_warnings
+from feature_store.reporting.mail.compose import Mail, compose_review, compose_warnings
 from feature_store.reporting.mail.delivery import reason
 from feature_store.reporting.mail.mail_book import About, Book
 from feature_store.reporting.mail.mail_record import Mailed, told_warnings
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
 from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
+from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.read import read_findings
 from feature_store.schema.store_record import leading_column
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
     from feature_store.validation.history.mailed_reviews import Unmailed
 
 log = logging.getLogger(__name__)
+
+# Commands that accept a day. One more line tells of the others.
+_MOST_COMMANDS = 3
 
 
 def mail_reviews(
@@ -66,30 +74,15 @@ def _mail_reviews(
     if settings is None:
         return False
     run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
-    facts = MailFacts(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        as_of_day=day_of(context, settings),
-        title=title_of(settings.include_dir),
-        section="Old days changed, for review",
-        links=links(settings, run.dag_id, run.run_id),
-        notes=(MAYBE_SECOND,) if found.doubtful else (),
-    )
     key = leading_column(connection)
-    days = by_day(found.reviews, key)
-    steps = [
-        Step("To see what is pending, layer by layer:", "bin/feature-store history"),
-        *(
-            Step(
-                f"If {day} is right as it is now, accept it as the reviewer or the owner, and say "
-                "why:",
-                acceptance(day),
-            )
-            for day in list(days)[:5]
-        ),
-    ]
-    unanswered = list(by_day(found.unanswered, key).values())
-    mail = compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
+    mail = review_mail(
+        run,
+        day_of(context, settings),
+        settings,
+        by_day(found.reviews, key),
+        list(by_day(found.unanswered, key).values()),
+        (MAYBE_SECOND,) if found.doubtful else (),
+    )
     known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
     sent = True
@@ -97,6 +90,51 @@ def _mail_reviews(
         book = Book(connection, channel, About("review", verdict, found.sightings), known)
         sent = send(mail, settings, book) and sent
     return sent
+
+
+def review_mail(
+    run: RunKey,
+    as_of_day: date | None,
+    settings: Settings,
+    days: Mapping[date, str],
+    unanswered: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Mail:
+    """The mail about old days that changed: what changed, how to accept it, and links.
+
+    Args:
+        run: the run that found them.
+        as_of_day: the day that it answers for, if known.
+        settings: of the store.
+        days: what changed, one line a day, in order.
+        unanswered: reviews that a changed definition closed, one line a day.
+        notes: on the mail itself.
+    """
+    facts = MailFacts(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        as_of_day=as_of_day,
+        title=title_of(settings.include_dir),
+        section="Old days changed, for review",
+        links=links(settings, run.dag_id, run.run_id),
+        notes=tuple(notes),
+    )
+    steps = list(_accept(list(days)))
+    return compose_review(facts, list(days), list(days.values()), steps, hide, unanswered)
+
+
+def _accept(days: Sequence[date]) -> Iterator[Step]:
+    yield Step("To see what is pending, layer by layer:", "bin/feature-store history")
+    for day in days[:_MOST_COMMANDS]:
+        yield Step(
+            f"If {day} is right as it is now, accept it as the reviewer or the owner, and say why:",
+            acceptance(day),
+        )
+    if others := len(days[_MOST_COMMANDS:]):
+        yield Step(
+            f"For {'the other day' if others == 1 else f'the other {others} days'}: the same "
+            "command with that day. Or a backfill, which accepts each day of its range."
+        )
 
 
 def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
@@ -119,10 +157,34 @@ def _mail_warnings(connection: Connection, context: Context, read: Callable[[], 
             title=title_of(settings.include_dir),
             findings=tuple(now[name] for name in sorted(new)),
             key=leading_column(connection),
-            section="An expectation is broken",
+            section="A warning",
             links=links(settings, run.dag_id, run.run_id),
         )
         verdict = verdict_of(connection, run)
         about = About("warning", verdict, warnings=tuple(sorted(now)))
         book = Book(connection, channel, about, Mailed())
-        send(compose_warnings(facts, sorted(over), hide), settings, book)
+        steps = list(_look_into(facts.findings, settings.include_dir))
+        send(compose_warnings(facts, sorted(over), steps, hide), settings, book)
+
+
+def _look_into(new: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
+    """What to do about new warnings."""
+    if any(_is_of_old_sources(finding, include_dir) for finding in new):
+        yield Step("The sources are old. See whether what loads them still runs.")
+    if new:
+        yield Step("To see all that the run found:", "bin/feature-store report")
+        yield Step(
+            "If it is right as it is, change its number in include/thresholds.toml, if it has one. "
+            "Then, as the owner:",
+            "bin/feature-store stamp-proofs",
+        )
+
+
+def _is_of_old_sources(finding: Finding, include_dir: Path) -> bool:
+    """Whether the finding's query uses the number that says how old the sources may be."""
+    try:
+        number = read_profile(include_dir).newest.threshold
+        path = include_dir / "sql" / "expectations" / finding.suite / f"{finding.expectation}.sql"
+        return bool(number) and f":{number}" in path.read_text(encoding="utf-8")
+    except (BadInput, OSError, UnicodeDecodeError):
+        return False  # of what every store has there is no file

@@ -38,7 +38,7 @@ def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool])
     """Send what a mail says first through the connection of `Settings.notify_conn_id`.
 
     Args:
-        mail: of which its subject and first lines are sent.
+        mail: of which its subject, its first lines and its link are sent.
         settings: names the connection, and how long it may take in all.
         about_to: called before the receiver is asked; if it says False, nothing is sent.
     """
@@ -55,11 +55,14 @@ def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool])
 
 
 def short_text(mail: Mail) -> str:
-    """A mail's subject and its first lines."""
-    lines = [line for line in mail.text.splitlines() if line.strip()][
-        1:
-    ]  # the first is the subject
-    return "\n".join([mail.subject, "", *lines[:_MOST_LINES]])[:_MOST_CHARACTERS].rstrip()
+    """A mail's subject, its first lines and the run's address; half a command would be none."""
+    lines = [line for line in mail.text.splitlines() if line.strip()]
+    shown = [mail.subject, ""]
+    for line in lines[1 : 1 + _MOST_LINES]:  # the first is the subject
+        if len("\n".join([*shown, line, mail.link])) > _MOST_CHARACTERS:
+            break
+        shown.append(line)
+    return "\n".join([*shown, mail.link]).rstrip()
 
 
 class _Handover:

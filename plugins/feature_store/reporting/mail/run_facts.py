@@ -21,6 +21,13 @@ from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
 
+LOG_LINK = "Log of "
+"""What the label of a task's log begins with."""
+RUN_LINK = "Run in Airflow"
+"""The label of the run's address."""
+# Names of relations in a mail. The report has all of them.
+_MOST = 2
+
 
 @dataclass(frozen=True)
 class FailedRun:
@@ -134,7 +141,21 @@ def read_facts(
         reviews=reviews,
         steps=next_steps(run.dag_id, run.logical_date, run.tasks, account, findings, include_dir),
         section=section(account, findings),
-        links=run.links,
+        links=_with_one_log(run.links, account, findings),
+    )
+
+
+def _with_one_log(
+    links: Sequence[tuple[str, str]], account: Account, findings: Sequence[Finding]
+) -> tuple[tuple[str, str], ...]:
+    """The links without all logs but one: that of the task, or of the suite, which leads."""
+    suites = {task.suite: task.task_id for task in account.failed if task.suite}
+    told = [task.task_id for task in account.failed if not task.suite]
+    told += [suites[finding.suite] for finding in findings if finding.suite in suites]
+    told += suites.values()
+    lead = next((f"{LOG_LINK}{task}" for task in told), None)
+    return tuple(
+        link for link in links if not link[0].startswith(LOG_LINK) or lead in (None, link[0])
     )
 
 
@@ -158,11 +179,17 @@ def readers_have(readable: Sequence[RefreshFacts]) -> str:
             "no rows that this run has refreshed since it was prepared. The newest of "
             f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
-    lines = [f"new rows of this run, not certified: {', '.join(new)}."]
+    lines = [f"new rows of this run, not certified: {_some(new)}."]
     if old:
-        kept = ", ".join(f"{one.relation} ({_moment(one.finished_at)})" for one in old)
-        lines.append(f"rows of earlier refreshes: {kept}.")
+        newest = max(one.finished_at for one in old)
+        kept = _some([one.relation for one in old])
+        lines.append(f"rows of earlier refreshes: {kept}, the newest of {_moment(newest)}.")
     return "\n".join(lines)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"{', '.join(names[:_MOST])}{more}"
 
 
 def _moment(moment: datetime) -> str:

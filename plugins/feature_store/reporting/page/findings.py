@@ -13,7 +13,7 @@ from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import words_by_day
 from feature_store.validation.history.findings import find
 
-_MOST_DAYS = 25  # as in the mail
+_MOST_DAYS = 25
 _FIRST_REVIEWS = """
 outcome IS NULL AND kind = 'review' AND day IN (
     SELECT DISTINCT f.day FROM feature_store_audit.history_finding AS f

@@ -85,7 +85,10 @@ class Finding:
         """What was observed, in words."""
         if self.outcome == "broken" and self.compared:
             return f"{self.breaching:,} of {self.compared:,} rows compared differ"
-        return self.amount if self.outcome == "broken" and self.amount else self.observed
+        if self.outcome == "broken" and self.amount:
+            one = self.breaching == 1
+            return self.amount + ("" if self.compared == 0 else f" that break{'s' * one} it")
+        return self.observed
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -12,12 +12,14 @@ from psycopg import sql
 
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.expectations import KEY
+from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding
+from feature_store.text_format import plural
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def next_steps(
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
     twice = _repeated(critical, include_dir)
+    seen = _seen_twice(critical, include_dir)
     steps = []
     # If tasks failed, the verdict says only that. What to clear comes last.
     silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
@@ -121,11 +124,15 @@ def next_steps(
                 "bin/feature-store status",
             )
         )
-    elif kind in _DUPLICATE or twice:
-        steps += _both_rows(task, twice, include_dir)
+    elif kind in _DUPLICATE or twice or seen:
+        rows = {step.command: step for step in _both_rows(task, twice, include_dir)}
+        steps += (rows | {step.command: step for _, step in seen}).values()
     elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's has its own next step
         steps.append(_OF_KIND[kind])
-    if differing and not own:
+    # Rows that differ where a key is twice follow from that; to refresh them again would not help.
+    doubled = {finding.relation for finding in (*twice, *(finding for finding, _ in seen))}
+    follows = steps and differing and differing[0].relation in doubled
+    if differing and not own and not follows:
         relation = differing[0].relation
         return (
             *steps,
@@ -206,6 +213,39 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
                 if source.name not in edits and source.columns.keys() >= set(key):
                     words = f"To see the rows of {source.name} that share a key, if there are any:"
                     yield Step(words, _twice(source.name, key))
+
+
+def _seen_twice(critical: Sequence[Finding], include_dir: Path) -> list[tuple[Finding, Step]]:
+    """What the store's own queries say of keys that a source has twice: the rows to delete.
+
+    Such a query is in the suite that checks keys, says which source it is about, and counts.
+    """
+    try:
+        keys_in = suite_of(include_dir, Check.KEYS)
+        found = [f for f in critical if f.suite == keys_in and f.compared is None and f.sample]
+        sources = read_store(include_dir).sources if found else ()
+    except StoreError:
+        return []  # prepare reports a folder that cannot be read
+    return [
+        (finding, step)
+        for finding in found
+        for source in sources
+        if str(source.name) in finding.expected.replace('"', "")
+        for step in _to_delete(finding, source)
+    ]
+
+
+def _to_delete(finding: Finding, source: Source) -> Iterator[Step]:
+    row = finding.sample[0]
+    key = [column for column in row if column in source.columns]
+    counts = [value for column, value in row.items() if column not in source.columns]
+    if not key or [isinstance(n, int) and n > 1 for n in counts] != [True]:
+        return
+    named = ", ".join(f"{column} {row[column]}" for column in key)
+    others = (finding.breaching or len(finding.sample)) - 1
+    more = f", and so on for {plural(others, 'more key')}" if others else ""
+    words = f"{source.name} has {counts[0]} rows for {named}{more}. Delete all but one:"
+    yield Step(words, _twice(source.name, key))
 
 
 def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:

@@ -114,7 +114,8 @@ ORDER BY
         (SELECT 9223372036854775807 FROM feature_store_audit.definition AS d
             WHERE d.object = f.relation)
     ) END NULLS FIRST,
-    f.suite, f.relation, f.expectation
+    -- Of one relation, what names its fault leads over the proof that its rows differ.
+    f.outcome <> 'met' AND s.is_specification, f.suite, f.relation, f.expectation
 """
 
 

@@ -43,9 +43,9 @@ def _words(findings: list[HistoryFinding], key: str) -> str:
             moved[reach.output] = max(reach.moved, moved.get(reach.output, 0))
     moves = [f"{output} on {plural(n, 'day')}" for output, n in sorted(moved.items()) if n]
     if moves:
-        told.append(f"it moves {', '.join(moves)}")
+        told.append(f"this moves {', '.join(moves)}")
     elif moved:
-        told.append("it moves nothing")
+        told.append("this moves nothing")
     return "; ".join(told)
 
 

@@ -57,6 +57,11 @@ def finding(**given):
     return Finding(**{**values, **given})
 
 
+def readable(relation, of_run, moment):
+    """The rows that readers have of a relation."""
+    return SimpleNamespace(relation=relation, of_run=of_run, refreshed=of_run, finished_at=moment)
+
+
 def told(db, states=None, account=None, **given):
     """What a mail is made of, for this run: what its record and Airflow say."""
     states = STATES if states is None else states
@@ -133,13 +138,13 @@ def record(db, outcome="broken", sample=None, observed="1 row that breach it", *
     )
 
 
-def differs(db, sample, compared=100_000, broken=23):
-    """Record what E's specification found wrong with it."""
-    record(db, expectation=E_VIEW)
+def differs(db, sample, compared=100_000, broken=23, relation=E_VIEW):
+    """Record what a relation's specification found wrong with it."""
+    record(db, expectation=relation, relation=relation)
     db.connection.execute(
         "INSERT INTO feature_store_audit.proof (dag_id, run_id, proof, compared, broken, sample, "
         "seconds) VALUES (%s, %s, %s, %s, %s, %s, 1)",
-        (DAG, RUN, E_VIEW, compared, broken, json.dumps(sample)),
+        (DAG, RUN, relation, compared, broken, json.dumps(sample)),
     )
 
 

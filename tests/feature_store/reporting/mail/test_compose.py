@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -14,7 +15,7 @@ from feature_store.errors import (
     StoreError,
 )
 from feature_store.reporting.mail.compose import compose
-from feature_store.reporting.mail.run_facts import title_of
+from feature_store.reporting.mail.run_facts import readers_have, title_of
 from feature_store.reporting.mail.send import of_its_store
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.next_steps import Step
@@ -26,6 +27,7 @@ from tests.feature_store.reporting.mail.mails import (
     facts,
     failed,
     finding,
+    readable,
 )
 
 
@@ -132,13 +134,32 @@ def test_long_inputs_are_shortened():
     assert "and 199 more" in mail.subject
     assert max(len(mail.text), len(mail.html)) < 60_000
     assert "(24 more columns)" in mail.text
-    # All rows of the first finding, three of each that follows; the rest is only counted.
+    # All rows of the first finding, three of the second; more are named, the rest is counted.
     shown = [line.split()[0] for line in mail.text.splitlines() if "ttt" in line]
-    assert shown == [*map(str, range(20)), *["0", "1", "2"] * 4]
-    assert "and 195 more, in the report" in mail.text
+    assert shown == [*map(str, range(20)), "0", "1", "2"]
+    assert "and 198 more, in the report" in mail.text
     one = compose(facts(findings=(long,)))
     assert len(one.subject) <= 120
     assert one.subject.endswith("...")
+
+
+def test_what_a_failure_s_mail_is_not_about_is_told_in_a_line_each_without_tables():
+    beside = [finding(severity="warning", expected=f"w{n}", sample=({"a": 1},)) for n in range(4)]
+    days = tuple(f"2026-03-0{n}: 1 listing came late" for n in range(1, 4))
+    mail = compose(facts(findings=tuple(beside), reviews=days))
+    assert f"  - {E_VIEW}: w0\n  - {E_VIEW}: w1\n  and 2 more, in the report\n" in mail.text
+    assert f"{days[0]}\nand 2 more: bin/feature-store history\n" in mail.text
+    assert "<table>" not in mail.html
+
+
+def test_of_relations_that_readers_have_a_few_are_named_and_all_are_counted():
+    moment = datetime(2026, 6, 29, 3, 21, tzinfo=UTC)
+    new = [readable(f"ml.n{n}", True, moment) for n in range(5)]
+    old = [readable(f"ml.o{n}", False, moment - timedelta(days=n)) for n in range(9)]
+    assert readers_have([*old, *new]) == (
+        "new rows of this run, not certified: ml.n0, ml.n1 and 3 more.\n"
+        "rows of earlier refreshes: ml.o0, ml.o1 and 7 more, the newest of 2026-06-29 03:21 UTC."
+    )
 
 
 def test_the_same_text_stands_in_a_mail_once():

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import replace
 from datetime import date
 from email import message_from_bytes, policy
+from pathlib import Path
 
+import pytest
+
+from feature_store.audit.lease import RunKey
 from feature_store.reporting.mail.compose import compose_review
-from feature_store.reporting.mail.good_run import mail_warnings
+from feature_store.reporting.mail.good_run import mail_warnings, review_mail
 from feature_store.reporting.run.next_steps import Step
+from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
+    DAG,
     E_VIEW,
     NOBODY,
+    RUN,
     context,
     facts,
     lines,
@@ -20,6 +29,18 @@ from tests.feature_store.reporting.mail.mails import (
     parts,
     record,
 )
+
+
+@pytest.fixture(scope="module")
+def headings():
+    """The sections of the runbook, and what each begins with."""
+    page = (Path(__file__).resolve().parents[4] / "docs" / "operations.md").read_text()
+    return dict(re.findall(r"^##+ (.*)\n\n(.*)$", page, flags=re.MULTILINE))
+
+
+def runbook(text):
+    """The section that a mail names."""
+    return re.search(r'^Runbook: docs/operations.md, "(.*)"$', text, flags=re.MULTILINE)[1]
 
 
 def warned(db, run, *expectations):
@@ -60,13 +81,46 @@ def test_a_review_mail_says_that_the_run_passed_and_how_to_accept():
         assert accept in part
 
 
+def test_the_mail_of_a_review_has_its_commands_links_and_section_of_the_runbook(headings):
+    settings = replace(Settings(), links_base="https://airflow.example.org/")
+    days = {date(2026, 1, n): f"2026-01-{n:02}: 1 listing came late" for n in range(1, 13)}
+    mail = review_mail(RunKey(DAG, RUN), date(2026, 6, 30), settings, days)
+    accept = "bin/feature-store accept-history --day 2026-01-"
+    commands = [line for line in mail.text.splitlines() if line.startswith("bin/")]
+    assert commands[0] == "bin/feature-store history"
+    assert commands[1:] == [f"{accept}{n:02} --reason '…'" for n in (1, 2, 3)]
+    assert "For the other 9 days: the same command with that day. Or a backfill" in mail.text
+    assert mail.link in mail.text.splitlines()
+    assert mail.link == f"Run in Airflow: https://airflow.example.org/dags/{DAG}/runs/{RUN}"
+    assert runbook(mail.text) in headings
+    few = review_mail(RunKey(DAG, RUN), None, settings, dict(list(days.items())[:4]))
+    assert "For the other day: the same command" in few.text
+
+
+def test_the_mail_of_a_warning_says_what_to_do_and_its_runbook_does_not_call_the_run_failed(
+    mailbox, store_db, headings
+):
+    warned(store_db, "1", "the_newest_listing_is_fresh")
+    warned(store_db, "2")
+    told = [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
+    new, over = (parts(message)[0] for message in told)
+    assert "The sources are old. See whether what loads them still runs.\n" in new
+    assert "\nbin/feature-store report\n" in new
+    assert "\nbin/feature-store stamp-proofs\n" in new
+    assert new.index("bin/feature-store") < new.index("WARNINGS")
+    assert "bin/feature-store" not in over
+    for text in (new, over):
+        assert runbook(text) in headings
+        assert headings[runbook(text)].startswith("The run passed and is certified.")
+
+
 def test_a_long_review_mail_leaves_the_rest_to_the_command_line():
     days = [date(2026, 1, 1), date(2026, 2, 9)]
     mail = compose_review(facts(), days, [f"day {n}" for n in range(40)], [])
     assert mail.subject.endswith(
         "2 old days (2026-01-01 to 2026-02-09) have changed: please review"
     )
-    assert "and 15 more: bin/feature-store history" in mail.text
+    assert "day 9\n\nand 30 more: bin/feature-store history" in mail.text
 
 
 def test_a_day_that_changed_in_two_layers_is_one_day_in_the_subject_of_the_review():

@@ -17,7 +17,9 @@ import pytest
 
 from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import open_run
+from feature_store.reporting.mail.compose import Mail
 from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
+from feature_store.reporting.mail.notice import short_text
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
 from sandbox.mailbox import Mailbox, mail_settings
 from tests.feature_store.reporting.mail.verdicts import (
@@ -121,11 +123,21 @@ def test_a_failed_run_is_told_once_with_the_mails_subject_and_first_lines(
     subject, blank, *lines = body["text"].splitlines()
     assert subject.startswith("feature store 2026-06-30: base.x failed")
     assert blank == ""
-    assert 1 < len(lines) <= 10
+    assert 1 < len(lines) <= 11
+    assert lines[-1].startswith(f"Run in Airflow: http://localhost:8080/dags/{DAG}/runs/")
     assert recorded(db) == [("failure notice", 1, True)]
     give_verdict()
     prepare_next()
     assert len(receiver.taken) == 1
+
+
+def test_a_long_notice_ends_with_the_link_and_cuts_no_line_in_two() -> None:
+    """Half a command would be none."""
+    link = "Run in Airflow: https://airflow.example.org"
+    text = "\n".join(["the subject", "x" * 700, "y" * 700, "z" * 700, link])
+    lines = short_text(Mail("The subject", text, "", link)).splitlines()
+    assert lines == ["The subject", "", "x" * 700, "y" * 700, link]
+    assert short_text(Mail("The subject", "the subject\na\nb", "")).splitlines()[-1] == "b"
 
 
 def test_mail_and_notice_go_side_by_side_and_neither_waits_for_the_other(

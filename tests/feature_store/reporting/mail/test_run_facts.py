@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from feature_store.errors import (
     CannotConnect,
 )
+from feature_store.reporting.mail.airflow_facts import links
 from feature_store.reporting.mail.compose import compose
-from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.account import Account, account_of_tasks
+from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
+    DAG,
     E_VIEW,
     RUN,
     differs,
     facts,
+    finding,
     opened,
     record,
     refreshed,
@@ -60,6 +64,9 @@ def test_one_row_that_sums_up_is_told_by_its_counts_and_rows(scratch):
     record(scratch, sample=[{"repeated": 3, "sample": [{"listing_id": 7}]}], breaching=1)
     (found,) = told(scratch).findings
     assert (found.amount, found.sample) == ("3 rows", ({"listing_id": 7},))
+    # Beside "one row per listing", "1 row" alone would read as if all were well.
+    assert found.found == "3 rows that break it"
+    assert finding(breaching=1).found == "1 row that breaks it"
 
 
 def test_a_plain_view_comes_last_and_a_source_first(scratch):
@@ -70,6 +77,18 @@ def test_a_plain_view_comes_last_and_a_source_first(scratch):
     record(scratch, suite="spam_absence", relation=E_VIEW)
     record(scratch, suite="uniqueness", relation=source)
     assert [f.relation for f in told(scratch).findings] == [source, E_VIEW, view]
+
+
+def test_the_log_is_that_of_the_suite_that_leads(scratch):
+    refused = dict.fromkeys(["expectations.as_of_counts", "expectations.uniqueness"], "failed")
+    account = account_of_tasks(refused, "assert_contract")
+    differs(scratch, [])
+    record(scratch, suite="uniqueness")
+    read = told(scratch, refused, links=links(Settings(), DAG, RUN, account))
+    assert [label for label, _ in read.links][:2] == [
+        "Log of expectations.uniqueness",
+        "Run in Airflow",
+    ]
 
 
 def test_rows_that_name_a_layer_put_it_into_the_subject_and_the_command(scratch):

@@ -189,7 +189,7 @@ def test_a_review_is_told_by_day_with_old_and_new_values_as_its_mail_tells_it(sh
     assert [f.layer for f in now.reviews] == ["A", "D2"]
     assert day.words == (
         "1 listing came late, 7; 1 listing changed in price, 6 (price 10000 → 8000); "
-        "it moves E on 3 days"
+        "this moves E on 3 days"
     )
     assert day.accept == "bin/feature-store accept-history --day 2020-01-01 --reason '…'"
     assert now.reviews[0].accept == day.accept.replace(" --reason", " --layer A --reason")

@@ -83,7 +83,13 @@ def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisem
     lost = finding(suite="uniqueness", expectation="rows_of_tom_features_v1_enriched_clean_mv")
     spam = finding(suite="spam_absence", relation="ml.tom_features_v1_enriched_clean_mv")
     twice = finding(suite="uniqueness", expectation="key_x", sample=({"listing_id": 1},))
-    for found in ([spam, lost], [spam], [twice]):
+    # It names a source and a key, but nobody counted rows.
+    odd = finding(
+        suite="uniqueness",
+        expected="no odd row in iPhone.iphone_ai_enrich",
+        sample=({"listing_id": 1, "share": 3.5},),
+    )
+    for found in ([spam, lost], [spam], [twice], [odd]):
         steps = next_steps(DAG, None, [], account, found, Settings().include_dir)
         assert [step.command for step in steps] == ["", f"airflow dags trigger {DAG}"]
         assert "What is broken is listed below" in steps[0].words
@@ -142,6 +148,50 @@ def test_of_a_duplicate_key_the_query_for_both_rows_is_told(scratch):
     step, again = told(None, {task: "failed"}, Account(failed=(FailedTask(task, cause),))).steps
     assert [row[0] for row in scratch.rows(step.command)] == [5, 5]
     assert "airflow " in again.command
+
+
+@pytest.mark.parametrize(
+    ("layer", "source", "key"),
+    [
+        ("ml.tom_features_v1_enriched_ai_clean_mv", '"iPhone".iphone_ai_enrich', {"listing_id": 5}),
+        (
+            "feature_store.device_count_day_v1_mv",
+            "feature_store.device_image_features_unified_v1",
+            {"generation": 15, "listing_id": 5},
+        ),
+    ],
+)
+def test_a_key_that_is_twice_leads_over_the_proof_and_its_rows_are_to_be_deleted(
+    scratch, layer, source, key
+):
+    """That rows differ follows from it: to refresh them all again would fail again."""
+    columns, values = ", ".join(key), ", ".join(map(str, key.values()))
+    table = source.partition(".")[2]
+    scratch.run(
+        f"ALTER TABLE {source} DROP CONSTRAINT {table}_pkey; "
+        f"INSERT INTO {source} ({columns}) VALUES ({values}), ({values})"
+    )
+    opened(scratch, RUN)
+    refreshed(scratch, layer, RUN)
+    differs(scratch, [], relation=layer)
+    record(
+        scratch,
+        suite="uniqueness",
+        relation=layer,
+        expected=f"{source} had one row per listing when it was read",
+        sample=[{"repeated": 3, "sample": [{**key, "source_rows": 2}]}],
+        breaching=1,
+    )
+    read = told(scratch, logical_date=datetime(2026, 6, 30, tzinfo=UTC))
+    assert [f.suite for f in read.findings] == ["uniqueness", "as_of_counts"]
+    rows, again = read.steps
+    named = ", ".join(f"{column} {value}" for column, value in key.items())
+    name = source.replace('"', "")
+    assert rows.words == (
+        f"{name} has 2 rows for {named}, and so on for 2 more keys. Delete all but one:"
+    )
+    assert len(scratch.rows(rows.command)) == 2
+    assert "airflow tasks clear" in again.command
 
 
 def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):

@@ -435,7 +435,7 @@ def test_a_review_that_a_new_definition_closes_is_told_once(nights, settings):
     found = unmailed_reviews(nights.connection)
     assert found.reviews == ()
     assert {(f.layer, f.day) for f in found.unanswered} == {("A", MARCH_10), ("D2", MARCH_10)}
-    line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); it moves E on 1 day"
+    line = "2026-03-10: 1 listing changed in price, 6 (price 10000 → 8000); this moves E on 1 day"
     assert list(by_day(found.unanswered, "listing_id").values()) == [line]
     assert (
         f"Closed without an answer, because a definition changed: 2\n  - {line}"
@@ -476,9 +476,9 @@ def test_a_day_is_told_in_one_line(nights):
     nights.listings.remove(nights.find(2))
     nights.night(AS_OF)
     assert by_day(pending_reviews(nights.connection), "listing_id") == {
-        MARCH_1: "2026-03-01: 1 listing went, 2; it moves D4 on 1 day, E on 1 day, F2 on 1 day",
+        MARCH_1: "2026-03-01: 1 listing went, 2; this moves D4 on 1 day, E on 1 day, F2 on 1 day",
         MARCH_10: "2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6 "
-        "(price 10000 → 8000); it moves E on 1 day",
+        "(price 10000 → 8000); this moves E on 1 day",
     }
     text = history_text(nights.connection, "listing_id")
     assert "  - 2026-03-10: 1 listing came late, 8; 1 listing changed in price, 6" in text
