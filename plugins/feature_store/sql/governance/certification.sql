@@ -49,4 +49,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".require_certified(text, interval) IS
-'Raises unless the feature set''s rows, and its labels, were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';
+'Raises unless a set''s rows and labels were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';
