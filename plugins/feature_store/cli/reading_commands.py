@@ -24,7 +24,8 @@ from feature_store.reporting.status import (
     relations_without_file,
 )
 from feature_store.reporting.status_problem import unwell
-from feature_store.schema.object_states import require_store
+from feature_store.schema.audit_migrations import audit_is_current
+from feature_store.schema.object_states import has_audit, require_store
 from feature_store.schema.planning.plan_words import without_file_words
 from feature_store.schema.stamps.proof_stamp import UNSTAMPED, unstamped
 from feature_store.settings import Settings
@@ -35,7 +36,9 @@ from feature_store.validation.history.result import leak_of
 
 def add_reading_commands(add: Add) -> None:
     """Add them to the command line."""
-    status = add("status", _status, "Show every relation: rows, size, last refresh, state.")
+    status = add(
+        "status", _status, "Show every relation; fail if one is not as its file, or not certified."
+    )
     status.add_argument("relations", nargs="*", metavar="RELATION", help="only these")
     report = add("report", _report, "Write a run's report, an HTML file, and print where it is.")
     report.add_argument(
@@ -45,7 +48,9 @@ def add_reading_commands(add: Add) -> None:
     report.add_argument(
         "--to", type=folder, metavar="FOLDER", help="default: FEATURE_STORE_REPORT_DIR"
     )
-    history = add("history", _history, "Show old days that changed and wait for a person.")
+    history = add(
+        "history", _history, "Show old days that changed and wait for a person; fail if one leaks."
+    )
     fresh = add("freshness", _freshness, "Fail unless a run has certified the store recently.")
     fresh.add_argument(
         "--max-age", default="30 hours", metavar="INTERVAL", help="default: 30 hours"
@@ -79,7 +84,9 @@ def _status(
         if changed:
             told += [Alarm(f"\n{UNSTAMPED}:"), bullets(list(changed))]
         told += logs_and_exceptions(connection, settings)
-    return Answer(told, [line.as_row() for line in lines], unwell(lines, changed))
+    is_old = has_audit(connection) and not audit_is_current(connection)
+    problem = unwell(lines, changed, is_old=is_old)
+    return Answer(told, [line.as_row() for line in lines], problem)
 
 
 def _report(
@@ -97,10 +104,14 @@ def _report(
     return Answer([str(write_report(connection, run, to, exceptions, suites))], [])
 
 
-def _history(connection: Connection, store: Store, *_: object) -> Answer:
+def _history(
+    connection: Connection, store: Store, _: Settings, options: argparse.Namespace
+) -> Answer:
     require_store(connection)
     told = [history_text(connection, store.profile.key)]
-    return Answer(told, history_rows(connection), leak_of(open_leaks(connection)))
+    # The text has said which they are.
+    problem = leak_of(open_leaks(connection), in_full=options.json)
+    return Answer(told, history_rows(connection), problem)
 
 
 def _freshness(

@@ -10,19 +10,24 @@ from feature_store.schema.object_states import State
 from feature_store.text_format import in_words, plural
 
 
-def unwell(lines: Sequence[Line], unstamped: Sequence[str]) -> StoreError | None:
-    """The problem, if readers who ask are refused, or the next run would be; None if all is well.
+def unwell(lines: Sequence[Line], unstamped: Sequence[str], *, is_old: bool) -> StoreError | None:
+    """The problem, if what status shows stops readers or the next run; None if nothing does.
 
-    A relation without a file is no problem: runs and readers do without it.
+    A relation without a file is no problem: runs and readers do without it. Prepare looks at more,
+    such as contracts and privileges.
 
     Args:
         lines: the relations.
         unstamped: proofs that changed since a person stamped them, in words.
+        is_old: the record is older than this package.
     """
     ours = [line for line in lines if line.state is not State.WITHOUT_FILE]
     altered = [line.relation for line in ours if line.state not in (State.AS_FILE, State.ADOPTED)]
     unproven = [line.relation for line in ours if line.certified.startswith("no:")]
     problems, steps = [], []
+    if is_old:
+        problems.append("the record is older than this package")
+        steps.append("`bin/feature-store apply` brings it up to date.")
     if altered:
         problems.append(f"not as its file: {in_words(altered)}")
         steps.append("`bin/feature-store plan` says what to do about files.")

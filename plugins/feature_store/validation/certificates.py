@@ -19,7 +19,7 @@ from feature_store.relation_name import LOG_SCHEMA, Name
 
 # Of layers that were altered all rows are looked at, which takes seconds if there are many.
 _PATIENCE = "5s"
-_NO_TIME = "it was altered, and there was no time to look at all its rows"
+_NO_TIME = "what was altered has too many rows to look at in time"
 
 
 @dataclass(frozen=True)

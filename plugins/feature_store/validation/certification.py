@@ -62,7 +62,7 @@ def certify(connection: Connection, lease: Lease, store: Store, logged: Collecti
             items=problems,
             readers="the rows that the views have now; require_certified refuses rows not proven "
             "yet.",
-            next_step="If a log is named above, mend it first. Then trigger a new run of the DAG."
+            next_step="If a log is named here, mend it first, then trigger a new run of the DAG."
             if only_logs
             else "Trigger a new run of the DAG.",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from feature_store.reporting.mail.delivery import Delivery, deliver
 from feature_store.reporting.mail.notice import deliver_notice
-from feature_store.reporting.mail.secrets import know_all_secrets
+from feature_store.reporting.secrets import know_all_secrets
 
 if TYPE_CHECKING:
     from feature_store.reporting.mail.compose import Mail

@@ -20,8 +20,8 @@ from email.utils import format_datetime, formataddr, getaddresses, make_msgid
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from feature_store.reporting.mail.secrets import hide
 from feature_store.reporting.mail.time_limit import within
+from feature_store.reporting.secrets import hide
 
 if TYPE_CHECKING:
     from airflow.providers.smtp.hooks.smtp import SmtpHook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -19,11 +20,11 @@ from feature_store.reporting.mail.delivery import reason
 from feature_store.reporting.mail.mail_book import About, Book
 from feature_store.reporting.mail.mail_record import Mailed, told_warnings
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
-from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.read import read_findings
+from feature_store.reporting.secrets import hide, know_all_secrets
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings
 from feature_store.validation.history.acceptance import acceptance
@@ -185,6 +186,7 @@ def _is_of_old_sources(finding: Finding, include_dir: Path) -> bool:
     try:
         number = read_profile(include_dir).newest.threshold
         path = include_dir / "sql" / "expectations" / finding.suite / f"{finding.expectation}.sql"
-        return bool(number) and f":{number}" in path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        return bool(number) and re.search(rf":{number}\b", text) is not None
     except (BadInput, OSError, UnicodeDecodeError):
         return False  # of what every store has there is no file

@@ -19,8 +19,8 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
 from feature_store.reporting.mail.delivery import Delivery, DeliveryState, GivenUp, reason
-from feature_store.reporting.mail.secrets import hide, know_secrets
 from feature_store.reporting.mail.time_limit import within
+from feature_store.reporting.secrets import hide, know_secrets
 
 if TYPE_CHECKING:
     from feature_store.reporting.mail.compose import Mail

@@ -27,9 +27,9 @@ from feature_store.reporting.mail.delivery import DeliveryState, reason
 from feature_store.reporting.mail.mail_book import About, Book, mailed_of_run
 from feature_store.reporting.mail.mail_record import Mailed, mailed, untold_failures
 from feature_store.reporting.mail.run_facts import FailedRun, MailFacts, read_facts
-from feature_store.reporting.mail.secrets import hide, know_all_secrets
 from feature_store.reporting.mail.time_limit import within
 from feature_store.reporting.run.short_cause import cause_of
+from feature_store.reporting.secrets import hide, know_all_secrets
 from feature_store.schema.store_record import another_store
 from feature_store.settings import Settings, read_settings
 from feature_store.store_address import addressed

@@ -12,11 +12,11 @@ from feature_store.declarations.thresholds import read_thresholds
 from feature_store.errors import NotReady
 from feature_store.relation_name import Name
 from feature_store.reporting.page.findings import open_findings, review_days
+from feature_store.reporting.page.lease_now import read_lease
 from feature_store.reporting.page.proofs import unstamped_proofs
 from feature_store.reporting.page.runs import run_line
 from feature_store.reporting.page.schedule import due
 from feature_store.reporting.page.store_verdict import Facts, judge
-from feature_store.reporting.page.turn import read_turn
 from feature_store.reporting.run.read import last_run, read_record
 from feature_store.reporting.store.models import (
     ContractNow,
@@ -74,7 +74,7 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         at=at,
         settings=settings,
         dag_id=files.profile.dag_id,
-        turn=read_turn(connection),
+        lease=read_lease(connection),
         latest=latest,
         relations=relations,
         replaced=[files.label(name) for name in sorted(replaced)],
@@ -118,7 +118,7 @@ def _now(
         zone=facts.settings.zone,
         verdict=judge(facts),
         certified_words=certified,
-        under_way=facts.turn.run_id if facts.turn else None,
+        under_way=facts.lease.run_id if facts.lease else None,
         latest=facts.latest,
         sources=list(files.sources),
         relations=facts.relations,
@@ -134,7 +134,7 @@ def _now(
 
 def _latest(connection: Connection) -> RunLine | None:
     run = last_run(connection)
-    return run and run_line(read_record(connection, *run))
+    return run and run_line(read_record(connection, *run, certified=""))
 
 
 def _clock(connection: Connection) -> datetime:

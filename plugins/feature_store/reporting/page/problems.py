@@ -132,6 +132,13 @@ def _store(request: Request, error: Exception) -> Response:
     return _unavailable(request, "The store cannot be asked.", "See the API server's log.")
 
 
+_OLDER_RECORD = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+)
+
+
 def _database(request: Request, error: Exception) -> Response:
     log.warning("The page has no answer from the database: %s", error)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
@@ -141,7 +148,7 @@ def _database(request: Request, error: Exception) -> Response:
             "Run what `bin/feature-store grants` prints, and give the API server the role of the "
             "page: docs/page.md.",
         )
-    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+    if isinstance(error, _OLDER_RECORD):
         return _unavailable(
             request,
             "The record of the feature store's runs is older than this page.",

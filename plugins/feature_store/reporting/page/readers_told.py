@@ -13,6 +13,12 @@ def refused_sets(contracts: Sequence[ContractNow]) -> list[str]:
     return [c.name for c in contracts if c.stamped_hash is not None and not c.readable]
 
 
+def why_refused(contracts: Sequence[ContractNow]) -> str:
+    """Why readers of stamped sets are refused, set by set; empty if none is."""
+    refused = [c for c in contracts if c.stamped_hash is not None and c.readable is False]
+    return " ".join(f"{c.name}: {c.refusal}." for c in refused)
+
+
 def readers_told(contracts: Sequence[ContractNow]) -> str:
     """Whether readers who ask are refused; empty if there is no set that they could ask for."""
     stamped = [c for c in contracts if c.stamped_hash is not None]

@@ -21,7 +21,7 @@ from feature_store.reporting.page.run_models import (
     StepLine,
 )
 from feature_store.reporting.page.tasks import RunTasks
-from feature_store.reporting.run.facts import RunRecord, weight
+from feature_store.reporting.run.facts import RunRecord, result_of
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import next_steps
 from feature_store.reporting.run.read import read_record
@@ -70,7 +70,7 @@ def latest_runs(
 def _counts(results: list[tuple[str, str, int]]) -> dict[str, Any]:
     times: Counter[str] = Counter()
     for outcome, severity, n in results:
-        times[weight(outcome, severity)] += n
+        times[result_of(outcome, severity)] += n
     return {
         "met": times["met"],
         "warnings": times["warning"],

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from feature_store.reporting.page.readers_told import readers_told, refused_sets
+from feature_store.reporting.page.lease_now import LeaseNow
+from feature_store.reporting.page.readers_told import readers_told, refused_sets, why_refused
 from feature_store.reporting.page.schedule import due
-from feature_store.reporting.page.turn import Turn
 from feature_store.reporting.store.models import (
     ContractNow,
     FindingLine,
@@ -36,7 +36,7 @@ class Facts:
         at: now by the database's clock, which also stamps the record, in the store's zone.
         settings: with the schedule, which decides what counts as fresh.
         dag_id: the store's DAG.
-        turn: the run that has the lease and no verdict yet.
+        lease: the run that has the lease and no verdict yet.
         latest: the run that held the lease last.
         relations: every relation.
         contracts: every feature set.
@@ -53,7 +53,7 @@ class Facts:
     at: datetime
     settings: Settings
     dag_id: str
-    turn: Turn | None
+    lease: LeaseNow | None
     latest: RunLine | None
     relations: list[RelationNow]
     contracts: list[ContractNow]
@@ -91,10 +91,11 @@ def judge(facts: Facts) -> StoreVerdict:
         _old_sources,
         _review,
     ):
-        verdict = rule(facts)
-        if verdict:
+        if verdict := rule(facts):
             return verdict
     unknown = f" {readers_told(facts.contracts)}" if refused_sets(facts.contracts) else ""
+    if refused := why_refused(facts.contracts):
+        return StoreVerdict(standing=Standing.FAILED, words=f"{refused}{unknown}")
     words = f"Fresh and certified: {_proven(facts)}{unknown}"
     return StoreVerdict(standing=Standing.CERTIFIED, words=words)
 
@@ -111,7 +112,7 @@ def _empty(facts: Facts) -> StoreVerdict | None:
             words="The store has not been created yet.",
             next_step="bin/feature-store plan, then bin/feature-store apply",
         )
-    if facts.latest is None and facts.turn is None:
+    if facts.latest is None and facts.lease is None:
         return StoreVerdict(
             standing=Standing.EMPTY,
             words="The store has been created and is empty: no run has filled it yet.",
@@ -121,12 +122,12 @@ def _empty(facts: Facts) -> StoreVerdict | None:
 
 
 def _running(facts: Facts) -> StoreVerdict | None:
-    turn = facts.turn
-    if turn is None or abs(facts.at - turn.seen_at) > _SILENT:
+    lease = facts.lease
+    if lease is None or abs(facts.at - lease.seen_at) > _SILENT:
         return None
     return StoreVerdict(
         standing=Standing.RUNNING,
-        words=f"Run {turn.run_id} is under way since {_clock(facts, turn.taken_at)}. "
+        words=f"Run {lease.run_id} is under way since {_clock(facts, lease.taken_at)}. "
         + _meanwhile(facts),
     )
 
@@ -137,7 +138,7 @@ def _failed(facts: Facts) -> StoreVerdict | None:
         return None
     if latest is None or latest.verdict is None:
         # A run that died before it was recorded has only the lease.
-        silent = latest or facts.turn
+        silent = latest or facts.lease
         assert silent is not None  # else the store is empty
         words, step = f"Run {silent.run_id} has stopped without a verdict.", _LOG
     else:
@@ -272,8 +273,7 @@ def _review(facts: Facts) -> StoreVerdict | None:
 
 def _proven(facts: Facts) -> str:
     n = len(facts.in_state(RelationState.CERTIFIED))
-    assert facts.latest is not None  # else the store is empty
-    assert facts.certified_at is not None  # else something is unproven
+    assert facts.latest and facts.certified_at  # else it is empty, or something is unproven
     return (
         f"the run of {facts.latest.as_of_day} proved {plural(n, 'relation')}, "
         f"{_clock(facts, facts.certified_at)}."

@@ -26,7 +26,13 @@ from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.errors import BadInput
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.reporting.report.sparkline import sparkline
-from feature_store.reporting.run.facts import Finding, ProofFacts, RefreshFacts, RunRecord, weight
+from feature_store.reporting.run.facts import (
+    Finding,
+    ProofFacts,
+    RefreshFacts,
+    RunRecord,
+    result_of,
+)
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.read import read_record
 from feature_store.reporting.run.samples import sample_rows
@@ -142,7 +148,7 @@ def _template() -> Template:
 
 def _said(expectation: Finding) -> str:
     """The result in one word or two."""
-    result = weight(expectation.outcome, expectation.severity)
+    result = result_of(expectation.outcome, expectation.severity)
     return {"broken": "BROKEN", "error": "NOT CHECKED"}.get(result, result)
 
 

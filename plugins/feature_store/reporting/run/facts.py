@@ -34,7 +34,7 @@ class RunFacts:
     account: Account
 
 
-def weight(outcome: str, severity: str) -> str:
+def result_of(outcome: str, severity: str) -> str:
     """What a result means for its run: met, warning, broken (which fails it) or error."""
     return "warning" if outcome == "broken" and severity == "warning" else outcome
 
@@ -66,12 +66,12 @@ class Finding:
     @property
     def is_critical(self) -> bool:
         """It fails the run."""
-        return weight(self.outcome, self.severity) == "broken"
+        return result_of(self.outcome, self.severity) == "broken"
 
     @property
     def is_warning(self) -> bool:
         """It is broken and fails nothing."""
-        return weight(self.outcome, self.severity) == "warning"
+        return result_of(self.outcome, self.severity) == "warning"
 
     @property
     def amount(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -206,8 +207,9 @@ def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) ->
     for relation in store.refreshed:
         if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
             continue
-        keys = list(relation.file.unique_indexes.values())
-        keys += [tuple(f.sample[0]) for f in twice if f.relation == str(relation.name) and f.sample]
+        keys = [tuple(sorted(key)) for key in relation.file.unique_indexes.values()]
+        mine = [f for f in twice if f.relation == str(relation.name) and f.sample]
+        keys += [tuple(sorted(f.sample[0])) for f in mine]
         for source in store.sources:
             for key in keys if source.name in relation.sources else ():
                 if source.name not in edits and source.columns.keys() >= set(key):
@@ -230,14 +232,21 @@ def _seen_twice(critical: Sequence[Finding], include_dir: Path) -> list[tuple[Fi
         (finding, step)
         for finding in found
         for source in sources
-        if str(source.name) in finding.expected.replace('"', "")
+        if _names(finding.expected, source)
         for step in _to_delete(finding, source)
     ]
 
 
+def _names(expected: str, source: Source) -> bool:
+    """Whether a sentence names a source, and not one whose name begins or ends alike."""
+    name = re.escape(str(source.name))
+    return re.search(rf"(?<![\w.]){name}(?!\.?\w)", expected.replace('"', "")) is not None
+
+
 def _to_delete(finding: Finding, source: Source) -> Iterator[Step]:
     row = finding.sample[0]
-    key = [column for column in row if column in source.columns]
+    # Sorted, as the record keeps no order of columns.
+    key = sorted(column for column in row if column in source.columns)
     counts = [value for column, value in row.items() if column not in source.columns]
     if not key or [isinstance(n, int) and n > 1 for n in counts] != [True]:
         return

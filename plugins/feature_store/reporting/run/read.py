@@ -47,8 +47,16 @@ def last_run(connection: Connection) -> tuple[str, str] | None:
     return next(iter(_latest_runs(connection, 1)), None)
 
 
-def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
+def read_record(
+    connection: Connection, dag_id: str, run_id: str, *, certified: str | None = None
+) -> RunRecord:
     """Read what is known of a run. Reads only.
+
+    Args:
+        connection: a session that reads the record.
+        dag_id: of the run's DAG.
+        run_id: of the run.
+        certified: what `certified_in_words` says, where that is known or of no interest.
 
     Raises:
         BadInput: no such run is recorded; the message names the latest that are.
@@ -66,7 +74,7 @@ def read_record(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
         skew=moved_features(connection, dag_id, run_id),
         contracts=_contracts(connection, store.registry if store else None),
         key=store.key if store else "",
-        certified=certified_in_words(connection),
+        certified=certified_in_words(connection) if certified is None else certified,
         leaks=open_leaks(connection),
         reviews=pending_reviews(connection),
         title=store.title if store else RunRecord.title,
@@ -85,8 +93,13 @@ def _finding(row: dict[str, Any]) -> Finding:
     if counted and row["compared"] is None:
         first = next(iter(counted.values()))
         row["breaching"] = first if isinstance(first, int) and first > 0 else None
-        row["observed"] = ", ".join(f"{name}: {n:,}" for name, n in counted.items())
+        row["observed"] = ", ".join(f"{name}: {_counted(n)}" for name, n in counted.items())
     return Finding(**row, sample=sample_rows(sample))
+
+
+def _counted(value: object) -> str:
+    """A store's own query may also give a text, or NULL."""
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 # Of a specification its expectation has one row, and the proof has those that differ.

@@ -6,8 +6,8 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from feature_store.reporting.mail.secrets import hide
 from feature_store.reporting.run.account import Account, Cause, account_of_tasks
+from feature_store.reporting.secrets import hide
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

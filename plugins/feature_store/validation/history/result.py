@@ -36,14 +36,14 @@ def assert_history(result: HistoryResult) -> None:
         raise leak
 
 
-def leak_of(leaks: Sequence[HistoryFinding]) -> HistoryLeak | None:
-    """The problem, if there are leaks: layer, day, rows, columns and keys of each."""
+def leak_of(leaks: Sequence[HistoryFinding], *, in_full: bool = True) -> HistoryLeak | None:
+    """The problem, if there are leaks; in full with rows, columns and keys of each."""
     if not leaks:
         return None
     days = ", ".join(sorted({f"{leak.layer} of {leak.day}" for leak in leaks}))
     return HistoryLeak(
         f"The past moved without cause: {days}.",
-        items=list(map(str, leaks)),
+        items=list(map(str, leaks)) if in_full else [],
         readers="the changed rows: do not train on them.",
         next_step="Find out what the layer reads of later days, fix its SQL and apply it. If the "
         "cause is known and harmless, accept the day with a reason instead.",

@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from feature_store.connection import Connection
 
-_TURN = """
+_LEASE = """
 SELECT l.dag_id, l.run_id, l.taken_at, l.seen_at
 FROM feature_store_audit.lease AS l
 LEFT JOIN feature_store_audit.run AS r ON l.dag_id = r.dag_id AND l.run_id = r.run_id
@@ -18,7 +18,7 @@ WHERE l.run_id IS NOT NULL AND r.verdict IS NULL
 
 
 @dataclass(frozen=True)
-class Turn:
+class LeaseNow:
     """Who has the lease, and when it was taken and last confirmed."""
 
     dag_id: str
@@ -27,7 +27,7 @@ class Turn:
     seen_at: datetime
 
 
-def read_turn(connection: Connection) -> Turn | None:
+def read_lease(connection: Connection) -> LeaseNow | None:
     """Read it; None if nobody has it, or its run has a verdict."""
-    with connection.cursor(row_factory=class_row(Turn)) as cursor:
-        return cursor.execute(_TURN).fetchone()
+    with connection.cursor(row_factory=class_row(LeaseNow)) as cursor:
+        return cursor.execute(_LEASE).fetchone()
