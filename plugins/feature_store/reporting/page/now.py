@@ -16,7 +16,8 @@ from feature_store.reporting.page.lease_now import read_lease
 from feature_store.reporting.page.proofs import unstamped_proofs
 from feature_store.reporting.page.runs import run_line
 from feature_store.reporting.page.schedule import due
-from feature_store.reporting.page.store_verdict import Facts, judge
+from feature_store.reporting.page.store_facts import Facts
+from feature_store.reporting.page.store_verdict import judge
 from feature_store.reporting.run.read import last_run, read_record
 from feature_store.reporting.store.models import (
     ContractNow,
