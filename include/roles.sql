@@ -323,6 +323,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('latest_refreshes()', :'refresher'),
 ('move_baseline(bigint,text,date[],bigint[],bytea[])', :'refresher'),
 ('queries()', :'refresher'),
+('read_with(text[])', :'refresher'),
 ('refresh_view(bigint,text,boolean)', :'refresher'),
 ('release_lease(text,text)', :'refresher'),
 ('sources_until(text)', :'refresher'),
@@ -330,6 +331,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('withdraw_broken(text,text)', :'refresher'),
 ('accept_history(date, text, text, text)', :'reviewer'),
 ('certificates(text[])', :'page'),
+('read_with(text[])', :'page'),
 ('sources_until(text)', :'page');
 
 -- First of all they lose what an earlier version of this file gave them here.

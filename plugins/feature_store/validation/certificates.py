@@ -14,8 +14,6 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection, one_value
-from feature_store.declarations.served import TRAINING
-from feature_store.relation_name import LOG_SCHEMA, Name
 
 # Of layers that were altered all rows are looked at, which takes seconds if there are many.
 _PATIENCE = "5s"
@@ -81,23 +79,20 @@ def read_certificates(connection: Connection, relations: Collection[str]) -> dic
 
 
 def asked_for(connection: Connection, sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """What a set's readers read: its relation, and what its training view has the labels from.
+    """What a set's readers read: its relation, where its t0 stands, and what has its labels.
 
     Args:
-        connection: a session of any role.
+        connection: a session that `may_ask`.
         sets: the relation of each feature set, by the set's name.
     """
-    there = connection.execute(
-        "SELECT c.relname FROM pg_catalog.pg_class AS c "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
-        "WHERE n.nspname = %s AND c.relkind = 'v' AND c.relname = ANY(%s)",
-        (LOG_SCHEMA, [name + TRAINING for name in sets]),
-    ).fetchall()
-    views = {view: Name(LOG_SCHEMA, view).quoted for (view,) in there}
-    return {
-        name: (relation, *(views[v] for v in (name + TRAINING,) if v in views))
-        for name, relation in sets.items()
-    }
+    asked = {name: [relation] for name, relation in sets.items()}
+    for name, relation in connection.execute(
+        "SELECT w.feature_set, w.relation FROM feature_store_audit.read_with(%s) AS w "
+        "ORDER BY w.feature_set, w.relation",
+        (list(sets),),
+    ):
+        asked[name].append(relation)
+    return {name: tuple(relations) for name, relations in asked.items()}
 
 
 def refused_first(certificates: Iterable[Certificate]) -> Certificate:

@@ -28,6 +28,10 @@ _E, _F2 = "ml.tom_features_v1_enriched_mv", "feature_store.device_meta_gmc_stats
 
 
 _LABELS = "ml.tom_labels_v1_mv"
+_READ_BY_LABELS = (
+    f"SELECT r.inputs ->> '{_A}' FROM feature_store_audit.refresh AS r "
+    f"WHERE r.relation = '{_LABELS}' ORDER BY r.refresh_id DESC LIMIT 1"
+)
 # An earlier row of a listing: its t0 moves.
 _EARLIER = """
 INSERT INTO "iPhone".iphone_listings (listing_id, generation, storage_gb, price, edited_date)
@@ -168,7 +172,7 @@ class TestAConcurrentRefreshByHand:
         assert monday.refusal(_TOM) == (
             f"NOT CERTIFIED: {_E_AI} was refreshed by hand since it was certified"
         )
-        assert monday.required(_DEVICE)
+        assert monday.refusal(_DEVICE) == monday.refusal(_TOM), "its t0 stands there"
 
     def test_one_that_changed_nothing_and_a_grant_are_let_pass(self, monday, new_role):
         monday.database.run(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {_E_AI}")
@@ -436,8 +440,35 @@ class TestWhatARunMayCertify:
         refreshed.refresh(monday, *(name for name in names if name != _LABELS))
         refreshed.checked(monday)
         assert self.refusal(refreshed, monday).splitlines()[1:] == [
-            f"  - {_LABELS} was refreshed before {_A}, which it reads."
+            f"  - {_LABELS} has not read the latest rows of {_A}."
         ]
+
+    @pytest.mark.parametrize("unknown", ["inputs = NULL", "outcome = NULL"])
+    def test_not_rows_of_which_nobody_knows_what_they_read_if_that_was_refreshed_since(
+        self, refreshed, unknown
+    ):
+        monday = refreshed.begin("monday")
+        names = [str(relation.name) for relation in refreshed.store.refreshed]
+        refreshed.refresh(monday, *names)
+        refreshed.refresh(monday, *(name for name in names if name != _LABELS))
+        refreshed.database.run(f"UPDATE feature_store_audit.refresh SET {unknown}")
+        refreshed.checked(monday)
+        assert f"{_LABELS} has not read the latest" in self.refusal(refreshed, monday)
+
+    def test_not_rows_of_another_refresh_that_ended_at_the_same_time(self, refreshed):
+        """Two tasks of a run may work at once: the later number has the earlier rows."""
+        monday = refreshed.begin("monday")
+        names = [str(relation.name) for relation in refreshed.store.refreshed]
+        refreshed.refresh(monday, *names)
+        (before,) = refreshed.database.rows(_READ_BY_LABELS)[0]
+        refreshed.database.run(_EARLIER)
+        refreshed.refresh(monday, *names)
+        refreshed.database.run(
+            f"UPDATE feature_store_audit.refresh SET inputs = inputs || jsonb_build_object('{_A}', "
+            f"'{before}') WHERE relation = '{_LABELS}'"
+        )
+        refreshed.checked(monday)
+        assert f"{_LABELS} has not read the latest" in self.refusal(refreshed, monday)
 
     def test_rows_that_a_later_refresh_left_as_they_were_need_not_be_read_again(self, refreshed):
         monday = refreshed.begin("monday")

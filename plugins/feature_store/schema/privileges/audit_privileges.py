@@ -58,6 +58,7 @@ AUDIT_FUNCTIONS = (
     "latest_refreshes()",
     "move_baseline(bigint,text,date[],bigint[],bytea[])",
     "queries()",
+    "read_with(text[])",
     "refresh_view(bigint,text,boolean)",
     "release_lease(text,text)",
     "sources_until(text)",

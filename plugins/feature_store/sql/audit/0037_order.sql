@@ -6,7 +6,7 @@ RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
-WITH run AS (
+WITH RECURSIVE run AS (
     SELECT r.zone
     FROM feature_store_audit.run AS r
     WHERE r.dag_id = p_lease.dag_id AND r.run_id = p_lease.run_id
@@ -36,6 +36,46 @@ latest AS (
     LEFT JOIN feature_store_audit.reuse AS u
         ON l.relation = u.relation AND l.refresh_id = u.refresh_id
         AND u.dag_id = p_lease.dag_id AND u.run_id = p_lease.run_id
+),
+
+-- What each relation reads, by the catalog: down to the next materialized view. What a function's body
+-- reads, no catalog knows.
+reads AS (
+    SELECT
+        l.relation AS reader,
+        d.refobjid AS object
+    FROM latest AS l
+    INNER JOIN pg_namespace AS n ON l.relation LIKE n.nspname || '.%'
+    INNER JOIN pg_class AS c ON n.oid = c.relnamespace AND l.relation = n.nspname || '.' || c.relname
+    INNER JOIN pg_rewrite AS r ON c.oid = r.ev_class
+    INNER JOIN pg_depend AS d
+        ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    UNION
+    SELECT
+        e.reader,
+        d.refobjid AS object
+    FROM reads AS e
+    INNER JOIN pg_class AS c ON e.object = c.oid AND c.relkind = 'v'
+    INNER JOIN pg_rewrite AS r ON c.oid = r.ev_class
+    INNER JOIN pg_depend AS d
+        ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+),
+
+-- The rows that it saw there, and those that are there now: by their versions, see row_versions.py.
+seen AS (
+    SELECT DISTINCT
+        l.relation,
+        l.place,
+        b.relation AS layer,
+        l.refresh_id < b.refresh_id AS is_older,
+        substring(l.inputs ->> b.relation FROM '^[^/]*/[^/]*/[^/]*/(.*)$') AS rows_seen,
+        substring(b.outcome FROM '^[^/]*/[^/]*/[^/]*/(.*)$') AS rows_now
+    FROM reads AS e
+    INNER JOIN latest AS l ON e.reader = l.relation
+    INNER JOIN pg_class AS c ON e.object = c.oid AND c.relkind = 'm'
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+    INNER JOIN latest AS b ON b.relation = n.nspname || '.' || c.relname AND b.relation <> l.relation
+    WHERE l.is_ours -- of others it is said already
 ),
 
 checked AS (
@@ -124,12 +164,10 @@ problem AS (
     SELECT
         2 AS kind,
         l.place,
-        format('%s was refreshed before %s, which it reads.', l.relation, b.relation) AS words
-    FROM latest AS l
-    CROSS JOIN LATERAL jsonb_each_text(l.inputs) AS i
-    INNER JOIN latest AS b ON i.key = b.relation
-    -- A later refresh that left the same rows does not count.
-    WHERE b.refresh_id > l.refresh_id AND i.value IS DISTINCT FROM b.outcome
+        format('%s has not read the latest rows of %s.', l.relation, l.layer) AS words
+    FROM seen AS l
+    -- Where one of the two is not known, the order tells. A refresh that left the same rows does not count.
+    WHERE coalesce(l.rows_seen <> l.rows_now, l.is_older)
     UNION ALL
     SELECT
         2 AS kind,

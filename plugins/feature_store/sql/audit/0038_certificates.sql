@@ -351,7 +351,7 @@ BEGIN
         LIMIT 1;
         is_known := TRUE;
         IF v_relation IS NULL THEN
-            refusal := relation || ' does not exist';
+            refusal := coalesce(relation, 'a relation without a name') || ' does not exist';
             advice := 'Ask whoever owns the store: bin/feature-store plan shows what is missing.';
         END IF;
 
@@ -392,7 +392,7 @@ BEGIN
         ELSIF refusal IS NULL AND (SELECT bool_or(a.is_to_come) FROM unnest(v_layers) AS a) THEN
             refusal := format(
                 '%s was certified at %s, which is yet to come: the clock of this server was ahead then or is behind now, so nobody can tell how long ago',
-                v_relation, certified_at
+                v_relation, (SELECT max(a.certified_at) FROM unnest(v_layers) AS a)
             );
             advice := 'Set the clock right, and wait for the next run.';
         END IF;
@@ -403,6 +403,28 @@ $function$;
 COMMENT ON FUNCTION feature_store_audit.certificates(text[]) IS
 'Of each relation why it may not be read now, as require_certified raises it; NULL if it may. is_known: not hidden by a lock.';
 
+CREATE FUNCTION feature_store_audit.read_with(p_sets text[]) RETURNS TABLE (feature_set text, relation text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+SELECT
+    l.feature_set,
+    r.relation
+FROM feature_store_audit.feature_log AS l
+LEFT JOIN (
+    pg_class AS c
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid AND n.nspname = 'feature_log' AND c.relkind = 'v'
+) ON c.relname = l.feature_set || '_training'
+CROSS JOIN LATERAL (VALUES (l.t0_relation), (format('%I.%I', n.nspname, c.relname))) AS r (relation)
+WHERE
+    l.feature_set = ANY(p_sets)
+    -- Tables of yours have no certificate.
+    AND EXISTS (SELECT FROM feature_store_audit.made_of(to_regclass(r.relation)) AS m WHERE m.is_layer)
+$function$;
+COMMENT ON FUNCTION feature_store_audit.read_with(text[]) IS
+'What readers of a feature set read beside its own relation: where its t0 stands, and the training view, which has the labels.';
+
 REVOKE ALL ON FUNCTION feature_store_audit.sources_until(text), feature_store_audit.query_of(oid),
 feature_store_audit.made_of(regclass), feature_store_audit.changed_rows(feature_store_audit.layer_now),
-feature_store_audit.changed_query(regclass), feature_store_audit.certificates(text[]) FROM public;
+feature_store_audit.changed_query(regclass), feature_store_audit.certificates(text[]),
+feature_store_audit.read_with(text[]) FROM public;

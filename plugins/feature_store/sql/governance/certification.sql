@@ -26,10 +26,10 @@ BEGIN
         RAISE EXCEPTION 'feature_set % not found', p_set;
     END IF;
 
-    -- And the labels, which the set's training view reads: a model is made of both.
+    -- And of what its readers read with it: a model is made of t0 and labels, too.
     SELECT c.* INTO v_certificate
     FROM feature_store_audit.certificates(
-        array_remove(ARRAY[v_carrier, to_regclass(format('feature_log.%I', p_set || '_training'))::text], NULL)
+        ARRAY[v_carrier] || ARRAY(SELECT w.relation FROM feature_store_audit.read_with(ARRAY[p_set]) AS w WHERE w.relation <> v_carrier)
     ) AS c
     ORDER BY c.refusal IS NULL, NOT c.is_known, c.certified_at
     LIMIT 1;
@@ -49,4 +49,4 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION :"schema".require_certified(text, interval) IS
-'Raises unless a set''s rows and labels were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';
+'Raises unless a set''s rows, t0 and labels were all proven by a whole run at most max_age ago; says which run. Call it after assert_feature_contract.';

@@ -127,6 +127,7 @@ def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(governed
         *((s, "USAGE") for s in ("ml", "feature_store", "feature_store_audit")),
         *((f"{s}.check_feature_contract(text)", "EXECUTE") for s in ("ml", "feature_store")),
         ("feature_store_audit.certificates(text[])", "EXECUTE"),
+        ("feature_store_audit.read_with(text[])", "EXECUTE"),
         ("feature_store_audit.sources_until(text)", "EXECUTE"),
     }
     reviewer = {
