@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from feature_store.client.errors import bad_input
@@ -44,6 +46,10 @@ LEFT JOIN pg_attribute AS e ON k.oid = e.attrelid AND l.entity = e.attname
 WHERE s.name = ANY(%s)
 GROUP BY s.set_id, n.nspname, k.relname, l.entity, e.atttypid, l.t0_relation, l.t0_column
 """
+
+# How the hint of `require_certified` begins where a lock hides what it must look at.
+_LOCKED = "Try again in a moment."
+_AGAIN_AFTER_SECONDS = 0.2
 
 # In a training view, every column that is neither the log's nor a feature is a label.
 _LABELS = """
@@ -168,15 +174,20 @@ def require_certified(connection: Connection, feature_set: ReadSet, max_age: str
         psycopg.errors.RaiseException: they are not; the text is the database's.
     """
     _assert_contract(connection, feature_set.registry, feature_set.name)
+    asked = sql.SQL(
+        "SELECT as_of_day, run_id, certified_at FROM {}.require_certified(%s, %s::interval)"
+    ).format(sql.Identifier(feature_set.registry))
     with bad_input(f"max_age {max_age!r}"):
-        row = one_row(
-            connection,
-            sql.SQL(
-                "SELECT as_of_day, run_id, certified_at FROM {}.require_certified(%s, %s::interval)"
-            ).format(sql.Identifier(feature_set.registry)),
-            (feature_set.name, max_age),
-        )
-    return Certified(*row)
+        while True:
+            try:
+                with connection.transaction():
+                    row = one_row(connection, asked, (feature_set.name, max_age))
+                return Certified(*row)
+            except psycopg.errors.RaiseException as error:
+                # Somebody holds a lock for the moment. The client's own limit ends this.
+                if not (error.diag.message_hint or "").startswith(_LOCKED):
+                    raise
+                time.sleep(_AGAIN_AFTER_SECONDS)
 
 
 def _registry(connection: Connection) -> str:

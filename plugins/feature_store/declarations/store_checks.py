@@ -8,7 +8,10 @@ from pathlib import Path
 
 from feature_store.declarations.dag_outline import Refresh, read_outlines
 from feature_store.declarations.files.sql_file import WITHOUT_QUOTES, SqlFile
+from feature_store.declarations.known_columns import query_columns
+from feature_store.declarations.row_sets import RowSet
 from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
+from feature_store.declarations.specifications import Specification
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name, folded
 
@@ -58,6 +61,25 @@ def check_kind(file: SqlFile, refresh: Refresh) -> None:
             next_step="Add a CREATE UNIQUE INDEX on columns, without WHERE; or move the file to "
             "base.",
         )
+
+
+def check_adopted(specification: Specification | None, file: SqlFile, rows: RowSet | None) -> None:
+    """Refuse a specification that keeps columns from an owner and could not compare them.
+
+    Raises:
+        BadInput: no line says which relation has the same rows, or the file has no such column.
+    """
+    if specification is None or not specification.not_by_owner:
+        return
+    if rows is None:
+        raise BadInput(
+            f"{specification.path}: Adopted: {file.path} has no line 'Rows: those of RELATION', so "
+            f"nothing says which {', '.join(specification.not_by_owner)} is right."
+        )
+    known = query_columns(file.path, file.query, {})
+    unknown = [c for c in specification.not_by_owner if known is not None and c not in known]
+    if unknown:
+        raise BadInput(f"{specification.path}: Adopted: {file.path} has no {', '.join(unknown)}.")
 
 
 def check_reads(file: SqlFile, known: Set[Name]) -> None:

@@ -16,6 +16,7 @@ from feature_store.declarations.source_tables import Source, read_sources
 from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import Specification, read_specifications
 from feature_store.declarations.store_checks import (
+    check_adopted,
     check_kind,
     check_nothing_is_ignored,
     check_outlines,
@@ -181,14 +182,16 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
             header = read_header(path, read_text(path), ())
+            specification, rows = specifications.get(file.name), read_rows(path, header, spam)
+            check_adopted(specification, file, rows)
             yield Relation(
                 file,
                 refresh,
                 read_text(witness) if witness else None,
-                specifications.get(file.name),
+                specification,
                 key=read_key(header, "Key"),
                 other_key=read_key(header, "Other key"),
-                rows=read_rows(path, header, spam),
+                rows=rows,
             )
     if not seen:
         raise BadInput(

@@ -252,16 +252,16 @@ def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: 
     key = next(iter(whole.keys.values()))
     held = specification.not_by_owner
     query = one_value(connection, "SELECT pg_get_viewdef(%s::oid)", (oid,)) or ""
-    wrong: dict[tuple[str, ...], str] = {(): f"that {whole.name} does not have"}
+    fewer = "; it may have fewer rows, but no others"
+    wrong: dict[tuple[str, ...], tuple[str, str]] = {
+        (): (f"that {whole.name} does not have", fewer)
+    }
     if held:
-        wrong[held] = f"with another {in_words(held)} than in {whole.name}"
-    for columns, words in wrong.items():
+        wrong[held] = (f"with another {in_words(held)} than in {whole.name}", "")
+    for columns, (words, more) in wrong.items():
         if found := _rows_beside(connection, query, whole, key, columns):
             n, example = found
-            return [
-                f"its query gives {n:,} rows {words} ({example}, for example); "
-                "it may have fewer rows, but no others"
-            ]
+            return [f"its query gives {n:,} rows {words} ({example}, for example){more}"]
     return []
 
 

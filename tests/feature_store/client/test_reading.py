@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from threading import Thread
+from threading import Thread, Timer
 
 import numpy as np
 import pandas as pd  # noqa: TID253, a frame is what is tested here
@@ -506,3 +506,14 @@ class _Relay:
                 if self.falls_silent and b"SET LOCAL" in data:
                     return  # both ends stay open
                 sink.sendall(data)
+
+
+def test_a_lock_on_a_source_that_hides_a_query_for_a_moment_is_waited_for(harmed):
+    """As a reload of a source holds it."""
+    conninfo = harmed()
+    with psycopg.connect(as_role(conninfo, "postgres")) as other:
+        other.execute('LOCK TABLE "iPhone".iphone_ai_enrich IN ACCESS EXCLUSIVE MODE')
+        soon = Timer(0.5, other.rollback)
+        soon.start()
+        assert len(read_features(conninfo, TOM, timeout=30)) > 200
+        soon.join()

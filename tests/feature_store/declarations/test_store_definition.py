@@ -276,3 +276,31 @@ def test_a_file_in_a_folder_that_nobody_reads_is_refused(include):
     include.write("sql/raed/ml.lost.sql", "SELECT 1;")
     with pytest.raises(BadInput, match="is not in a folder that is read"):
         _ = include.store
+
+
+_F0_FILE = "feature_store.listing_device_features_clean_mv.sql"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "told"),
+    [
+        (
+            f"read/{_F0_FILE}",
+            "-- Rows:       those of",
+            "-- Of:         those of",
+            "has no line 'Rows:",
+        ),
+        (
+            f"specifications/{_F0_FILE}",
+            "but for edited_date",
+            "but for edited_day",
+            "no edited_day",
+        ),
+    ],
+)
+def test_a_column_that_is_kept_from_an_owner_must_be_one_that_can_be_compared(
+    include, path, old, new, told
+):
+    include.edit(f"sql/{path}", old, new)
+    with pytest.raises(BadInput, match=told):
+        read_store(include.directory)
