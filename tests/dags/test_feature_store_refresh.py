@@ -690,6 +690,7 @@ def test_what_nobody_stamped_stops_the_run_before_any_work_and_what_is_stamped_a
     assert body is not None
     assert "bin/feature-store stamp-proofs" in body.get_content()
     with psycopg.connect(as_role(database, OWNER), autocommit=True) as owner:
+        pin(owner, settings, "stamp-proofs")
         stamp_proofs(owner, read_store(include), include)
 
     run = run_dag(database)

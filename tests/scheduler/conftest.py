@@ -59,6 +59,11 @@ class RealAirflow(Components):
         found = self.call("GET", path)["task_instances"]
         return {task["task_id"]: task["state"] for task in found}
 
+    def running_tasks(self) -> int:
+        path = f"dags/{self.dag_id}/dagRuns/~/taskInstances?state=running&limit=1"
+        found: int = self.call("GET", path)["total_entries"]
+        return found
+
     def mark_failed(self, run_id: str, task: str) -> None:
         path = f"dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/{task}"
         self.call("PATCH", path, {"new_state": "failed"})

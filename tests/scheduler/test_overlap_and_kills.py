@@ -40,6 +40,19 @@ for line in sys.argv[1:]:
 """
 
 
+def _typed(airflow: RealAirflow, *lines: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _TYPE, *lines],
+        env=airflow.environment,
+        input="y\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def refreshes_by_run(session: Session) -> list[str]:
     """Which runs refreshed, in order; a run that refreshes several times in a row is there once."""
     rows = session.execute("SELECT run_id FROM feature_store_audit.refresh ORDER BY refresh_id")
@@ -191,23 +204,27 @@ def test_a_run_that_was_deleted_does_not_keep_the_lease(
 def test_what_the_pages_type_into_airflow_has_the_effect_that_they_name(
     real_airflow: RealAirflow,
 ) -> None:
-    lines = lines_that_call("airflow")
+    all_lines = lines_that_call("airflow")
+    (removed,) = [line for line in all_lines if " dags delete " in line]  # has a test of its own
+    lines = [line for line in all_lines if line != removed]
     before = real_airflow.runs()
-    typed = subprocess.run(
-        [sys.executable, "-c", _TYPE, *lines],
-        env=real_airflow.environment,
-        input="y\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert typed.returncode == 0, typed.stderr
+    typed = _typed(real_airflow, *lines)
     new = [run for run in real_airflow.runs() if run not in before]
     assert sum(run.startswith("manual") for run in new) == sum("trigger" in line for line in lines)
     for day in ("2026-06-12", "2026-06-13", "2026-06-14"):
         assert any(run.startswith(f"backfill__{day}") for run in real_airflow.runs())
     assert not real_airflow.call("GET", f"dags/{real_airflow.dag_id}")["is_paused"]
     after_d4 = {"read.tom_speed_anchor_v1_mv", "read.tom_features_v1_enriched_speed_mv", GATE}
-    cleared = cleared_of(real_airflow, STOPPED, typed.stdout)
+    cleared = cleared_of(real_airflow, STOPPED, typed)
     assert after_d4 <= cleared
     assert E not in cleared
+
+
+def test_airflow_forgets_the_dag_of_a_store_that_is_removed(real_airflow: RealAirflow) -> None:
+    (line,) = [line for line in lines_that_call("airflow") if " dags delete " in line]
+    for run, state in real_airflow.runs().items():
+        if state not in ("success", "failed"):
+            path = f"dags/{real_airflow.dag_id}/dagRuns/{run}"
+            real_airflow.call("PATCH", path, {"state": "failed"})
+    wait_until(lambda: not real_airflow.running_tasks(), 120, real_airflow.logs)
+    assert re.search(r"Removed [1-9]\d* record", _typed(real_airflow, line))
