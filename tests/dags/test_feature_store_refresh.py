@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from bench.side_by_side import order
+from feature_store.database.session import pin
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.declarations.suites import read_suites
