@@ -38,7 +38,7 @@ SELECT s.event_id, e.expectation, e.relation, e.severity,
         THEN 'broken' ELSE 'met' END,
     e.expected, e.observed, '[]', e.seconds, n.at + interval '6 minutes'
 FROM (
-    SELECT x.*, row_number() OVER (ORDER BY x.severity, x.expectation) AS place
+    SELECT x.*, row_number() OVER (ORDER BY x.severity, x.suite = 'uniqueness' DESC, x.expectation) AS place
     FROM feature_store_audit.expectation AS x WHERE x.run_id NOT IN (SELECT y.run_id FROM night AS y)
 ) AS e
 CROSS JOIN night AS n
