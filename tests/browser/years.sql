@@ -34,11 +34,11 @@ FROM (SELECT DISTINCT l.dag_id, l.suite FROM feature_store_audit.suite_log AS l)
 INSERT INTO feature_store_audit.expectation_log (suite_event, expectation, relation, severity,
     outcome, expected, observed, sample, seconds, checked_at)
 SELECT s.event_id, e.expectation, e.relation, e.severity,
-    CASE WHEN n.failed AND e.place = 3 OR n.warned AND e.severity = 'warning' AND e.place % 2 = 0
+    CASE WHEN n.failed AND e.severity = 'critical' AND e.relation = 'ml.ask_daily_median_v1' OR n.warned AND e.severity = 'warning' AND e.place % 2 = 0
         THEN 'broken' ELSE 'met' END,
     e.expected, e.observed, '[]', e.seconds, n.at + interval '6 minutes'
 FROM (
-    SELECT x.*, row_number() OVER (ORDER BY x.severity, x.suite = 'uniqueness' DESC, x.expectation) AS place
+    SELECT x.*, row_number() OVER (ORDER BY x.severity, x.expectation) AS place
     FROM feature_store_audit.expectation AS x WHERE x.run_id NOT IN (SELECT y.run_id FROM night AS y)
 ) AS e
 CROSS JOIN night AS n
