@@ -415,7 +415,7 @@ LEFT JOIN (
     pg_class AS c
     INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid AND n.nspname = 'feature_log' AND c.relkind = 'v'
 ) ON c.relname = l.feature_set || '_training'
-CROSS JOIN LATERAL (VALUES (l.t0_relation), (format('%I.%I', n.nspname, c.relname))) AS r (relation)
+CROSS JOIN LATERAL (VALUES (l.t0_relation), (n.nspname || '.' || quote_ident(c.relname))) AS r (relation)
 WHERE
     l.feature_set = ANY(p_sets)
     -- Tables of yours have no certificate.
