@@ -13,7 +13,7 @@ from feature_store.reporting.run.read import read_record
 from feature_store.reporting.status import read_status
 from feature_store.reporting.store.models import Standing
 from feature_store.text_format import in_words
-from feature_store.validation.certificates import read_certificates
+from feature_store.validation.certificates import asked_for, read_certificates, refused_first
 from feature_store.validation.certification import certified_in_words
 from tests.feature_store.refresh.certified import CertifiedNights
 from tests.relations import E_AI, F1, F2, F3, A
@@ -108,10 +108,13 @@ def test_a_set_that_is_refused_is_told_so_everywhere_and_no_other_is(
     assert any(reason in words for words in told.values())
     for contract in now.contracts:
         refusal = told[contract.name]
-        answered = read_certificates(monday.database.connection, [contract.relation])
-        assert answered[contract.relation].refusal == (refusal or None)
+        asked = asked_for(monday.database.connection, {contract.name: contract.relation})
+        answered = read_certificates(monday.database.connection, asked[contract.name])
+        assert refused_first(answered.values()).refusal == (refusal or None)
         assert (contract.readable, contract.refusal) == (not refusal, refusal)
-        assert (status.get(contract.relation) == "yes") is not bool(refusal)
+        # The status is of the relation alone, without what is read with it.
+        is_proven = answered[contract.relation].refusal is None
+        assert (status.get(contract.relation) == "yes") is is_proven
         if refusal:
             assert f"{contract.name}: {refusal}." in now.certified_words.replace(
                 in_words(refused), contract.name
