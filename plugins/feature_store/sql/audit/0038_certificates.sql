@@ -92,9 +92,9 @@ SELECT
         WHEN 'never certified' THEN 'has never been certified'
         WHEN 'refreshed'
             THEN format(
-                    'was refreshed at %s by run %s, which has not been certified',
-                    date_trunc('second', l.refreshed_at), l.refreshed_by
-                )
+                'was refreshed at %s by run %s, which has not been certified',
+                date_trunc('second', l.refreshed_at), l.refreshed_by
+            )
         WHEN 'withdrawn' THEN format('was found broken by run %s', l.withdrawn_by)
         WHEN 'rewritten'
             THEN 'was rewritten since it was certified: replaced by apply, refreshed by hand, or by VACUUM FULL'
