@@ -28,7 +28,7 @@ ended AS (
         f.edited_date,
         s.sold_date,
         v.last_seen,
-        coalesce(s.sold_date, v.last_seen) - f.edited_date AS took
+        CASE WHEN s.listing_id IS NULL THEN v.last_seen ELSE s.sold_date END - f.edited_date AS took
     FROM ml.tom_features_v1_mv AS f
     LEFT JOIN first_sale AS s ON f.listing_id = s.listing_id
     LEFT JOIN last_sight AS v ON f.listing_id = v.listing_id

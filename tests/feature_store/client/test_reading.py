@@ -429,6 +429,17 @@ def test_a_lock_is_waited_for_no_longer_than_asked(harmed):
         assert time.monotonic() - began < 5
 
 
+def test_a_lock_on_a_source_that_hides_a_query_for_a_moment_is_waited_for(harmed):
+    """As a reload of a source holds it."""
+    conninfo = harmed()
+    with psycopg.connect(as_role(conninfo, "postgres")) as other:
+        other.execute('LOCK TABLE "iPhone".iphone_ai_enrich IN ACCESS EXCLUSIVE MODE')
+        soon = Timer(0.5, other.rollback)
+        soon.start()
+        assert len(read_features(conninfo, TOM, timeout=30)) > 200
+        soon.join()
+
+
 def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):
     """It takes the connection and a question, and never answers."""
     address = conninfo_to_dict(reader)
@@ -506,14 +517,3 @@ class _Relay:
                 if self.falls_silent and b"SET LOCAL" in data:
                     return  # both ends stay open
                 sink.sendall(data)
-
-
-def test_a_lock_on_a_source_that_hides_a_query_for_a_moment_is_waited_for(harmed):
-    """As a reload of a source holds it."""
-    conninfo = harmed()
-    with psycopg.connect(as_role(conninfo, "postgres")) as other:
-        other.execute('LOCK TABLE "iPhone".iphone_ai_enrich IN ACCESS EXCLUSIVE MODE')
-        soon = Timer(0.5, other.rollback)
-        soon.start()
-        assert len(read_features(conninfo, TOM, timeout=30)) > 200
-        soon.join()
