@@ -40,7 +40,8 @@ BENCHED = $(if $(SIZES),--sizes "$(SIZES)") --runs $(RUNS) --patience $(PATIENCE
 export DSN
 # Three at once on two cores: tests of a real Airflow mostly wait.
 TESTS := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-FAST := -m pytest -n 2 -m "not server and not slow" tests/feature_store tests/config tests/oracle
+# Some of these take ten seconds, most none: whoever is done takes over.
+FAST := -m pytest -n 2 --dist worksteal -m "not server and not slow" tests/feature_store tests/config tests/oracle
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 
