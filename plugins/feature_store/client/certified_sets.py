@@ -169,6 +169,8 @@ def hold(connection: Connection, relations: Sequence[sql.Composable]) -> None:
 def require_certified(connection: Connection, feature_set: ReadSet, max_age: str) -> Certified:
     """Assert a set's contract, then that its rows are certified.
 
+    Asks again while a lock hides what must be looked at, until the client's timeout ends it.
+
     Raises:
         BadInput: ``max_age`` is not an interval, or is negative.
         psycopg.errors.RaiseException: they are not; the text is the database's.
@@ -184,10 +186,9 @@ def require_certified(connection: Connection, feature_set: ReadSet, max_age: str
                     row = one_row(connection, asked, (feature_set.name, max_age))
                 return Certified(*row)
             except psycopg.errors.RaiseException as error:
-                # Somebody holds a lock for the moment. The client's own limit ends this.
                 if not (error.diag.message_hint or "").startswith(_LOCKED):
                     raise
-                time.sleep(_AGAIN_AFTER_SECONDS)
+                time.sleep(_AGAIN_AFTER_SECONDS)  # the server tells nobody that a lock is gone
 
 
 def _registry(connection: Connection) -> str:
