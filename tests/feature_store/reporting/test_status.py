@@ -9,6 +9,7 @@ import pytest
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.refresh.refresh import refresh
 from feature_store.reporting.status import Line, as_table, read_status
+from feature_store.reporting.status_problem import unwell
 from feature_store.schema.object_states import State
 from tests.relations import D1 as _D1
 
@@ -80,3 +81,11 @@ def test_no_rows_and_never_refreshed_are_told_apart(count, shown):
     place = len("  ".join(start[:2])) + 2
     assert cells[2][place : place + len(start[2])].strip() == shown
     assert "2.5" in cells[2]
+
+
+def test_a_record_older_than_the_package_is_a_problem():
+    problem = unwell([], [], is_old=True)
+    assert problem is not None
+    assert "the record is older than this package" in problem.problem
+    assert "bin/feature-store apply" in (problem.next_step or "")
+    assert unwell([], [], is_old=False) is None

@@ -87,3 +87,11 @@ def test_the_list_of_runs_counts_as_the_run_itself(scratch, settings):
     assert page == line
     assert (line.met, line.warnings, line.broken, line.errors) == (2, 2, 1, 2)
     assert (read.met, len(read.warnings), len(read.broken), len(read.errors)) == (2, 2, 1, 2)
+
+
+def test_a_sum_up_that_holds_more_than_numbers_is_read(scratch):
+    """A store's own query may select a text and a NULL beside its sample."""
+    record(scratch, sample=[{"n": 1234, "what": "late", "of": None, "sample": [{"id": 7}]}])
+    (found,) = read_record(scratch.connection, DAG, RUN).findings
+    assert set(found.observed.split(", ")) == {"n: 1,234", "what: late", "of: None"}
+    assert list(found.sample) == [{"id": 7}]

@@ -194,6 +194,22 @@ def test_a_key_that_is_twice_leads_over_the_proof_and_its_rows_are_to_be_deleted
     assert "airflow tasks clear" in again.command
 
 
+@pytest.mark.parametrize("other", ["iPhone.iphone_ai_enrich_old", "an_iPhone.iphone_ai_enrich"])
+def test_rows_of_a_source_whose_name_only_begins_or_ends_alike_are_not_to_be_deleted(other):
+    twice = finding(
+        suite="uniqueness",
+        relation=E_AI,
+        expected=f"{other} had one row per listing.",
+        sample=[{"listing_id": 7, "source_rows": 2}],
+    )
+    for expected, named in ((twice.expected, False), ("iPhone.iphone_ai_enrich.", True)):
+        one = replace(twice, expected=expected)
+        steps = next_steps(
+            DAG, None, [], failed("expectations.uniqueness"), [one], Settings().include_dir
+        )
+        assert any("Delete all but one" in step.words for step in steps) is named
+
+
 def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):
     later = "feature_store.listing_device_features_clean_mv"
     opened(scratch, RUN)
