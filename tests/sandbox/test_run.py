@@ -118,7 +118,9 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
                 ["sh", "-c", command], cwd=clone, env=environment, capture_output=True, text=True,
                 check=False,
             )  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
+            said = done.stdout + done.stderr
+            assert done.returncode == 0, said
+            assert not re.search("Running commandline|handling connection", said), "in between"
             return done.stdout
 
         try:
