@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
+from bench.checks_in_the_dag import time_checks_in_the_dag
 from bench.machine import describe_server, describe_session
 from bench.nights import time_checks, time_unchanged_night
 from bench.options import Size
@@ -73,6 +74,7 @@ def measure_size(
     found["given_up"] = {main.name: passes.given_up}
     found["unchanged"] = time_unchanged_night(scratch, size.runs)
     found["checks"] = time_checks(scratch, size.runs)
+    found["checks_in_the_dag"] = time_checks_in_the_dag(scratch, size.runs)
     for profile in others:
         server.use(profile)
         passes = measure_variants(scratch, UNDER_DEFAULTS, size.runs, reference, patience)

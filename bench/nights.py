@@ -10,8 +10,10 @@ import psycopg
 
 from bench.scratch import Scratch
 from bench.variants import HOLDER, Stopwatch, take_the_lease
+from feature_store.audit.lease import Lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
+from feature_store.database.side_by_side import side_by_side
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
@@ -20,7 +22,7 @@ from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.declarations.thresholds import least_rows_for_drift
 from feature_store.errors import StoreError
-from feature_store.proof.proving import prove
+from feature_store.proof.proving import proofs
 from feature_store.refresh.refresh import refresh
 from feature_store.refresh.unchanged import record_reuse, reusable
 from feature_store.schema.stamps.contract_stamp import stamp
@@ -60,7 +62,7 @@ def time_unchanged_night(scratch: Scratch, runs: int) -> list[dict[str, float]]:
         NotMeasured: a relation would have been refreshed.
     """
     with scratch.session() as connection:
-        _refresh_all(connection, scratch)
+        refresh_all(connection, scratch)
         return [_unchanged_night(connection, scratch) for _ in range(runs)]
 
 
@@ -82,12 +84,13 @@ def time_checks(scratch: Scratch, runs: int) -> dict[str, list[dict[str, float]]
         for feature_set in read_feature_sets(scratch.settings.include_dir):
             stamp(connection, feature_set, replace=False)  # what is not stamped has no profile
         for _ in range(runs + 1):
-            _refresh_all(connection, scratch)
+            refresh_all(connection, scratch)
             nights.append(_check_all(connection, scratch))
     return {"first": nights[:1], "later": nights[1:]}
 
 
-def _refresh_all(connection: Connection, scratch: Scratch) -> None:
+def refresh_all(connection: Connection, scratch: Scratch) -> None:
+    """Refresh every relation, one after another, in a run of its own."""
     lease = take_the_lease(connection)
     day = scratch.newest_day(connection)
     open_run(connection, HOLDER, "manual", day, scratch.settings.zone)
@@ -117,14 +120,23 @@ def _check_all(connection: Connection, scratch: Scratch) -> dict[str, float]:
     for feature_set in read_feature_sets(settings.include_dir):
         with watch.time(PROFILES):
             record_profile(connection, lease, feature_set, event, least_rows)
-    prove(connection, store, lease, event)
+    side_by_side(proofs(connection, store, lease, event), [connection])
     for proven, seconds, by_suite in connection.execute(_PROOFS, (event,)):
         watch.seconds[f"proof {proven}{'' if by_suite else IN_ITS_REFRESH}"] = seconds
 
     for suite in read_suites(settings.include_dir):
         expectations = read_expectations(settings.include_dir, store, suite)
         with watch.time(f"suite {suite}"):
-            _run_suite(scratch, expectations)
+            check_expectations(scratch, expectations)
+    judge(connection, scratch, lease, watch)
+    return _rounded(watch)
+
+
+def judge(
+    connection: Connection, scratch: Scratch, lease: Lease, watch: Stopwatch | None = None
+) -> None:
+    """Run the leak gates and history, timing each."""
+    settings, store, watch = scratch.settings, scratch.store, watch or Stopwatch()
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)
     with watch.time("leak gates"):
         check_gates(connection, store, read_feature_sets(settings.include_dir), rules, exceptions)
@@ -133,10 +145,14 @@ def _check_all(connection: Connection, scratch: Scratch) -> dict[str, float]:
         judge_history(
             connection, layers, lease, scratch.newest_day(connection) + timedelta(1), settings
         )
-    return _rounded(watch)
 
 
-def _run_suite(scratch: Scratch, expectations: Sequence[Expectation]) -> None:
+def check_expectations(scratch: Scratch, expectations: Sequence[Expectation]) -> None:
+    """Check expectations as a suite.
+
+    Raises:
+        NotMeasured: a critical one is not met, or one could not be checked.
+    """
     with ExitStack() as opened:
 
         def connect() -> Connection:

@@ -121,7 +121,10 @@ def _nights(size: SizeSummary) -> str:
     first = Figure(sum(size.found["checks"]["first"][0].values()))
     later = size.found["checks"]["later"][-1]
     rows = [
-        ("the whole night: refreshes side by side, then proofs and checks", size.whole_night()),
+        (
+            "the whole night as the DAG runs it: refreshes, then proofs and checks",
+            size.whole_night(),
+        ),
         ("a full refresh, as shipped, with the proofs that are made in it", refresh),
         ("the same without those proofs", size.refreshes()),
         *(
@@ -129,7 +132,8 @@ def _nights(size: SizeSummary) -> str:
             for profile in size.profiles[1:]
         ),
         ("finding that nothing changed", size.unchanged()),
-        ("proofs, suites, leak gates and history", size.checks()),
+        ("proofs, suites, leak gates and history, one after another", size.checks()),
+        ("the same with profiles, as the DAG runs them", size.checks_in_the_dag()),
         ("profiles of the features", size.feature_profiles()),
         ("the same on the very first night", first),
     ]

@@ -165,6 +165,12 @@ def _within(size: SizeSummary) -> Iterator[Judged]:
         ratio(size.checks(), size.refreshes()),
         at_least=False,
     )
+    yield Judged(
+        f"the same with profiles {at}, as the DAG runs them / refreshes alone",
+        CHECKS if size.listings >= LARGE else CHECKS_OF_A_SMALL_STORE,
+        ratio(size.checks_in_the_dag(), size.refreshes()),
+        at_least=False,
+    )
     if size.listings >= LARGE:
         yield Judged(
             f"profiles of the features {at} / refreshes alone",

@@ -13,13 +13,14 @@ from feature_store.audit.lease import Lease, RunKey, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
+from feature_store.database.side_by_side import side_by_side
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.store_definition import Store, read_store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotChecked
-from feature_store.proof.proving import prove
+from feature_store.proof.proving import proofs
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.first_start import bootstrap
 from feature_store.settings import Settings
@@ -103,7 +104,7 @@ class Nights:
         if suite == "as_of_counts":
             for feature_set in logged_sets(include).values():
                 record_skew(connection, lease, feature_set, event, self._settings.skew_days)
-            prove(connection, self._store, lease, event)
+            side_by_side(proofs(connection, self._store, lease, event), [connection])
         with ExitStack() as opened:
 
             def connect() -> Connection:

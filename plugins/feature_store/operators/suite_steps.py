@@ -9,20 +9,18 @@ from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.interference import check_untouched
 from feature_store.audit.lease import hold_lease
 from feature_store.connection import Connection
+from feature_store.database.side_by_side import side_by_side
 from feature_store.declarations.expectations import read_expectations
-from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, read_suites
-from feature_store.declarations.thresholds import least_rows_for_drift
 from feature_store.operators.airflow_run import take_run_lease
 from feature_store.operators.run_opening import require_record
-from feature_store.proof.proving import compared_rows, prove
+from feature_store.proof.proving import compared_rows
 from feature_store.schema.adoption import read_other_keys
 from feature_store.schema.readiness import check_code
 from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
-from feature_store.validation.profile import record_profile
-from feature_store.validation.skew import record_skew
+from feature_store.validation.suite_jobs import suite_jobs
 from feature_store.validation.suite_record import begin_suite, record
 from feature_store.validation.suite_result import in_short, sum_up, tell_empty
 from feature_store.validation.suites import run_suite
@@ -48,7 +46,7 @@ def check_suite(
         settings: the store's.
         context: of the task.
         suite: its name, one of `suites.toml`.
-        connect: opens another session, not in autocommit mode, for Great Expectations.
+        connect: opens another session like it.
 
     Raises:
         LeaseTaken: another run has the lease.
@@ -67,18 +65,19 @@ def check_suite(
         settings.include_dir, store, suite, other_keys, adopted_relations(connection)
     )
     checks = read_suites(settings.include_dir)[suite].checks
-    compared: dict[str, int] = {}
-    if Check.REFRESHES in checks:
-        enough = least_rows_for_drift(settings.include_dir)
-        for feature_set in read_feature_sets(settings.include_dir):
-            record_profile(connection, lease, feature_set, event, enough)
-            record_skew(connection, lease, feature_set, event, settings.skew_days)
-    if Check.SPECIFICATIONS in checks:
-        prove(connection, store, lease, event)
-        compared = compared_rows(connection, event)
+    jobs = suite_jobs(connection, store, settings, lease, suite, event)
+    if jobs:
+        with connect() as another:
+            side_by_side(jobs, [connection, another])
+    compared = compared_rows(connection, event) if Check.SPECIFICATIONS in checks else {}
+
+    def connect_for_suite() -> Connection:
+        session = connect()
+        session.autocommit = False  # what Great Expectations counts on
+        return session
 
     # It takes its time, and sees by its fence in the end whether the lease is still this run's.
-    findings = tell_empty(run_suite(expectations, connect), compared)
+    findings = tell_empty(run_suite(expectations, connect_for_suite), compared)
     check_untouched(connection, layers, f"The suite {suite}")
     with connection.transaction():
         hold_lease(connection, lease)

@@ -7,6 +7,7 @@ the store's lease (`store_operator`). What it does there is in a module of its o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from feature_store.operators.store_operator import StoreOperator
@@ -95,9 +96,6 @@ class SuiteOperator(StoreOperator):
         # Slow to import: a DAG file, which imports this, is parsed again and again.
         from feature_store.operators.suite_steps import check_suite
 
-        def connect() -> Connection:
-            another = self.connect(settings)
-            another.autocommit = False  # what Great Expectations counts on
-            return another
-
-        return check_suite(connection, settings, context, self.suite, connect)
+        return check_suite(
+            connection, settings, context, self.suite, partial(self.connect, settings)
+        )

@@ -10,6 +10,7 @@ refresh: it is recorded with it, and breaks the suite of every run that uses the
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,7 @@ from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.connection import Connection, one_value
 from feature_store.database.query_columns import query_columns
+from feature_store.database.side_by_side import Job
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
@@ -76,25 +78,28 @@ def record_with_refresh(
     _record(connection, relation, done.held_to(rows), refresh_id=refresh_id)
 
 
-def prove(connection: Connection, store: Store, lease: Lease, event: int) -> None:
-    """Compare every relation that its refresh has not compared, and keep what is found.
+def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> list[Job]:
+    """The comparisons of all relations that their refreshes have not compared.
+
+    Each keeps what it finds. It takes a session in autocommit mode, and raises:
+
+    - LeaseTaken: the lease has changed hands.
+    - StoreError: a specification does not fit its relation or could not be run.
+    - psycopg.Error: an error that may pass by itself.
 
     Args:
-        connection: a session in autocommit mode.
+        connection: any session.
         store: what the files say.
         lease: held until each result is recorded.
-        event: the number of the try of the suite that it belongs to.
-
-    Raises:
-        LeaseTaken: the lease has changed hands.
-        StoreError: a specification does not fit its relation or could not be run.
-        psycopg.Error: an error that may pass by itself.
+        event: the number of the try of the suite that they belong to.
     """
-    for relation in store.relations:
-        specification = relation.specification
-        by_refresh = relation.specified_by_refresh or follows_its_owner(connection, relation)
-        if specification is not None and not by_refresh:
-            under_lease(connection, lease, lambda r=relation: _prove(connection, r, event))  # type: ignore[misc]
+    return [
+        partial(_prove, relation=relation, lease=lease, event=event)
+        for relation in store.relations
+        if relation.specification is not None
+        and not relation.specified_by_refresh
+        and not follows_its_owner(connection, relation)
+    ]
 
 
 def compared_rows(connection: Connection, event: int) -> dict[str, int]:
@@ -126,8 +131,11 @@ def compare_stored(connection: Connection, relation: Relation) -> Comparison:
     return done.held_to(one_value(connection, counted))
 
 
-def _prove(connection: Connection, relation: Relation, event: int) -> None:
-    _record(connection, relation, compare_stored(connection, relation), suite_event=event)
+def _prove(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:
+    def record() -> None:
+        _record(connection, relation, compare_stored(connection, relation), suite_event=event)
+
+    under_lease(connection, lease, record)
 
 
 def _compare(

@@ -17,11 +17,12 @@ from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
+from feature_store.database.side_by_side import side_by_side
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import ExpectationsBroken, NotChecked
-from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, prove
+from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, proofs
 from feature_store.refresh.refresh import refresh
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
@@ -64,7 +65,7 @@ class Night:
         event = begin_suite(self.session, self.lease, suite)
         compared = {}
         if suite == "as_of_counts":
-            prove(self.session, self._files, self.lease, event)
+            side_by_side(proofs(self.session, self._files, self.lease, event), [self.session])
             compared = compared_rows(self.session, event)
         expectations = read_expectations(self._settings.include_dir, self._files, suite)
         findings = tell_empty(self.check(*expectations), compared)

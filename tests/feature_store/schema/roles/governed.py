@@ -12,6 +12,7 @@ from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection, one_value
 from feature_store.database.session import pin
+from feature_store.database.side_by_side import side_by_side
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
@@ -20,7 +21,7 @@ from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.suites import Check, read_suites, suite_of
 from feature_store.errors import NotReady
-from feature_store.proof.proving import prove
+from feature_store.proof.proving import proofs
 from feature_store.refresh.refresh import refresh
 from feature_store.schema.privileges.audit_privileges import AUDIT_LOGS
 from feature_store.schema.readiness import check_ready
@@ -199,7 +200,7 @@ def nightly_run(store: Governed, run_id: str, refresher: str = REFRESHER) -> Non
             if suite == suite_of(include, Check.SPECIFICATIONS):
                 for feature_set in sets:
                     record_profile(connection, lease, feature_set, event, least_rows=10)
-                prove(connection, files, lease, event)
+                side_by_side(proofs(connection, files, lease, event), [connection])
             expectations = read_expectations(include, files, suite)
             findings = run_suite(expectations, connect)
             assert [f.observed for f in findings if f.outcome == "error"] == []
