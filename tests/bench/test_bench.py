@@ -17,6 +17,7 @@ from psycopg.errors import QueryCanceled
 from bench import cli
 from bench.bloat import measure_bloat
 from bench.bloat_command import bloat_table
+from bench.checks_in_the_dag import time_checks_in_the_dag
 from bench.figure import Figure
 from bench.labels import label
 from bench.lock_watch import LockWatch
@@ -177,6 +178,7 @@ def test_what_was_given_up_is_a_lower_bound_in_the_tables(
         "given_up": {"tuned": passes.given_up},
         "unchanged": [{"all": 1.0}],
         "checks": {"first": [{"all": 1.0}], "later": [{"all": 1.0}]},
+        "checks_in_the_dag": [1.0],
     }
     result = {
         **_ABOUT,
@@ -251,6 +253,15 @@ def test_suites_and_history_are_timed_step_by_step(scratch: Scratch) -> None:
     (first,), (later,) = nights["first"], nights["later"]
     assert first.keys() == later.keys()
     assert {"suite uniqueness", "suite spam_absence", "suite as_of_counts", "history"} <= set(later)
+    (seconds,) = time_checks_in_the_dag(scratch, 1)
+    assert seconds > 0
+    with scratch.session() as connection:
+        made = connection.execute(
+            "SELECT array_agg(l.proof ORDER BY l.proof) FROM feature_store_audit.proof_log AS l "
+            "WHERE l.suite_event IS NOT NULL GROUP BY l.suite_event"
+        ).fetchall()
+    assert len(made) == 3, "two nights step by step, one as the DAG runs it"
+    assert made[0] == made[1] == made[2], "the same proofs in each"
 
 
 def test_readers_of_read_layers_never_wait_in_a_refresh(scratch: Scratch) -> None:

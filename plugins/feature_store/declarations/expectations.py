@@ -169,19 +169,17 @@ def _row_query(relation: Name, rows: RowSet, key: tuple[str, ...], *, partly: bo
         left_out = sql.SQL(
             " WHERE NOT EXISTS (SELECT FROM feature_store_audit.spam_seen AS s WHERE s.key = o.{})"
         ).format(sql.Identifier(rows.without.key))
-    only_here = sql.SQL("bool_and(k.is_here)")
-    return sql.SQL(
-        "SELECT {key}, NOT bool_and(k.is_here) AS is_missing FROM ("
-        "SELECT {key}, TRUE AS is_here FROM {mine} "
-        "UNION ALL SELECT {key}, FALSE AS is_here FROM {others} AS o{left_out}"
-        ") AS k GROUP BY {key} HAVING {wrong} ORDER BY {key}"
-    ).format(
-        key=_columns(key),
-        mine=relation.identifier,
-        others=rows.of.identifier,
-        left_out=left_out,
-        wrong=only_here if partly else sql.SQL("{} = bool_or(k.is_here)").format(only_here),
-    )
+    mine = sql.SQL("SELECT {} FROM {}").format(_columns(key), relation.identifier)
+    others = sql.SQL("SELECT {} FROM {} AS o{}").format(_columns(key), rows.of.identifier, left_out)
+    # EXCEPT, because NULL counts as a value.
+    wrong = [
+        sql.SQL("SELECT k.*, FALSE AS is_missing FROM ({} EXCEPT {}) AS k").format(mine, others)
+    ]
+    if not partly:
+        wrong.append(
+            sql.SQL("SELECT k.*, TRUE AS is_missing FROM ({} EXCEPT {}) AS k").format(others, mine)
+        )
+    return sql.SQL("{} ORDER BY {}").format(sql.SQL(" UNION ALL ").join(wrong), _columns(key))
 
 
 def _value_query(

@@ -33,7 +33,6 @@ _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
 # that the queries do not use.
 _BATCH = "SELECT 1 AS one"
 _COLON = re.compile(r"(?<![:\w]):(?=\w)")
-_QUERY = "SELECT unexpected.* FROM (\n{}\n) AS unexpected CROSS JOIN {{batch}} AS batch"
 
 
 @dataclass(frozen=True)
@@ -99,16 +98,15 @@ def run_suite(
 
 def _as_gx(expectation: Expectation) -> Any:
     # Slow to import, so only when a suite runs.
-    from great_expectations.expectations.core.unexpected_rows_expectation import (
-        UnexpectedRowsExpectation,
-    )
     from great_expectations.expectations.metadata_types import FailureSeverity
+
+    from feature_store.validation.counted_rows import NoUnexpectedRows, counted
 
     # Great Expectations replaces names in braces, and SQLAlchemy names after a colon.
     query = expectation.query.replace("{", "{{").replace("}", "}}")
     query = _COLON.sub(r"\\:", query)
-    return UnexpectedRowsExpectation(
-        unexpected_rows_query=_QUERY.format(query),
+    return NoUnexpectedRows(
+        unexpected_rows_query=counted(query),
         description=expectation.expected,
         severity=FailureSeverity(expectation.severity),
         meta={"name": expectation.name},

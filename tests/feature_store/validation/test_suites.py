@@ -490,6 +490,16 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
     assert finding.seconds > 0
 
 
+def test_a_query_runs_once_and_all_its_rows_are_counted(night: Night) -> None:
+    night.session.execute("CREATE SEQUENCE public.rows_read")
+    query = "SELECT g.n FROM generate_series(1, 5000) AS g (n) WHERE nextval('public.rows_read') > 0"
+    (finding,) = night.check(Expectation("rows", "many", "ml.x", "critical", "nothing", query))
+    assert (finding.breaching, finding.observed) == (5000, "5,000 rows that breach it")
+    assert finding.sample == [{"n": n} for n in range(1, 21)]
+    read = night.session.execute("SELECT last_value FROM public.rows_read").fetchone()
+    assert read == (5000,), "Great Expectations' own runs a query once more for the count"
+
+
 def test_a_sample_row_may_have_what_json_has_not(night: Night) -> None:
     """A row without numbers that JSON knows is recorded, and so fails its expectation alone."""
     query = (
