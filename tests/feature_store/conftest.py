@@ -26,7 +26,8 @@ from feature_store.schema.object_states import store_objects
 from feature_store.settings import Settings
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
-from sandbox.server import Server
+from sandbox.server import Server, available_versions
+from tests.conftest import Servers
 from tests.feature_store.schema.hand_built import OWNER, READER, build_by_hand, stand_on_it
 
 _numbers = itertools.count(1)
@@ -185,6 +186,25 @@ def scratch(_scratch_stores: dict[str, Database]) -> Iterator[Database]:
 def scratch_sources(_scratch_stores: dict[str, Database]) -> Iterator[Database]:
     """Like ``sources_db``, in one transaction that is rolled back."""
     yield from _rolled_back(_scratch_stores["sources_only"])
+
+
+@pytest.fixture(params=available_versions(), ids=lambda version: f"pg{version}")
+def any_case(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Connection]:
+    """A session on the sources, with a collation, any_case, under which A and a are equal.
+
+    Not every server can have one.
+    """
+    conninfo = make_conninfo(servers[request.param].conninfo, dbname="sources_only")
+    with psycopg.connect(conninfo) as connection:
+        try:
+            connection.execute(
+                "CREATE COLLATION public.any_case "
+                "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+            )
+        except psycopg.errors.FeatureNotSupported as error:
+            pytest.skip(str(error))
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture

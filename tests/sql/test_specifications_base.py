@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from feature_store.connection import one_value
-from feature_store.proof.comparison import Comparison
 from feature_store.proof.proving import compare_before_refresh, compare_stored
+from feature_store.proof.result import Comparison
 from tests.oracle import Sources
 from tests.oracle.harness import Store, load_sources
 from tests.oracle.odd_cases import PROFILES, Profile, generate

@@ -73,9 +73,9 @@ def read_sources(path: Path) -> tuple[Source, ...]:
 
 
 def source_problems(connection: Connection, sources: tuple[Source, ...]) -> list[str]:
-    """Name every source column that the database lacks or has with another type family.
+    """Name every source column that is not there, of another type, or of a loose collation.
 
-    Whoever cannot change a table's type can put a view in its place.
+    Whoever cannot change a table can put a view in its place.
     """
     problems: list[str] = []
     for source in sources:
@@ -99,7 +99,32 @@ def source_problems(connection: Connection, sources: tuple[Source, ...]) -> list
                     "TYPE …; or rename the table and create a view in its place that casts the "
                     "column (docs/install.md, your own database)"
                 )
+        problems += [
+            f"The source column {source.name}.{column} has the collation {collation}, under which "
+            f"different texts are equal.\nNext: ALTER TABLE {source.name.quoted} ALTER COLUMN "
+            f'{sql.Identifier(column).as_string()} TYPE {live[column]} COLLATE "C"; or rename the '
+            "table and create a view in its place that says so (docs/install.md, your own database)"
+            for column, collation in _loose_collations(connection, source.name).items()
+            if column in source.columns
+        ]
     return problems
+
+
+def _loose_collations(connection: Connection, name: Name) -> dict[str, str]:
+    """The columns whose collation takes some texts as equal that differ, such as A and a."""
+    rows = connection.execute(
+        """
+        SELECT a.attname, o.collname
+        FROM pg_catalog.pg_attribute AS a
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        INNER JOIN pg_catalog.pg_collation AS o ON a.attcollation = o.oid
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT o.collisdeterministic
+        ORDER BY a.attnum
+        """,
+        (name.schema, name.relation),
+    ).fetchall()
+    return dict(rows)
 
 
 def _is_filled(connection: Connection, name: Name) -> bool:

@@ -6,93 +6,31 @@ equal, the comparison counts how often each row is there on either side.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from decimal import Decimal
 
 from psycopg import sql
 from psycopg.sql import Composable, Composed, Identifier, Literal
 
 from feature_store.connection import Connection, one_row
+from feature_store.proof.digest import hash_of_a_row
+from feature_store.proof.result import SAMPLE, Comparison
+from feature_store.proof.terms import AS_TEXT, Terms
 
-_SAMPLE = 20
-_FLOATS = ("real", "double precision")
-_EQUAL_ARE_THE_SAME = frozenset(
-    {
-        *("boolean", "smallint", "integer", "bigint", "oid", "numeric", "uuid", "bytea"),
-        *("text", "character varying", "character", "bpchar"),
-        *("date", "timestamp without time zone", "timestamp with time zone"),
-    }
-)
 # Names that no column of a relation has.
 _THERE = Identifier("is there")
+_HASH = Identifier("hash of the row")
 _FOUND, _EXPECTED = Identifier("times found"), Identifier("times expected")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The result of a comparison.
-
-    Attributes:
-        found: rows that were found.
-        compared: rows of both sides together; a row on both counts once.
-        broken: how many of them differ, are missing, or should not be there.
-        sample: up to 20 of those as JSON, each with its key, what was observed and expected.
-        seconds: how long it took.
-    """
-
-    found: int
-    compared: int
-    broken: int
-    sample: tuple[str, ...]
-    seconds: float
-
-    def held_to(self, rows: int) -> Comparison:
-        """The same, but rows of the relation that were not compared count as different."""
-        missed = abs(self.found - rows)
-        if not missed:
-            return self
-        return self._with({"compared": self.found}, {"compared": rows}, missed)
-
-    def _with(
-        self, observed: Mapping[str, int], expected: Mapping[str, int], more: int
-    ) -> Comparison:
-        told = json.dumps({"key": {}, "observed": observed, "expected": expected})
-        sample = (told, *self.sample)[:_SAMPLE]
-        return Comparison(self.found, self.compared, self.broken + more, sample, self.seconds)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How rows are compared.
-
-    Attributes:
-        columns: all of them, with their types as the server names them.
-        key: the columns that tell rows apart; none if rows may be equal.
-        tolerance: by column, how far a value may be off, as a share of the expected value.
-    """
-
-    columns: Mapping[str, str]
-    key: Sequence[str]
-    tolerance: Mapping[str, float] = field(default_factory=dict)
-
-    def is_float(self, column: str) -> bool:
-        """Whether SQL takes two of its values as equal that are not: 0 and -0."""
-        return self.columns[column] in _FLOATS
-
-    def is_by_text(self, column: str) -> bool:
-        """Whether values are compared as text.
-
-        For other types equal values may differ (an interval of a month and one of 30 days), or
-        there is no equality at all (``json``).
-        """
-        kind = self.columns[column]
-        return kind not in _FLOATS and kind.partition("(")[0] not in _EQUAL_ARE_THE_SAME
-
-
 def compare(
-    connection: Connection, found: Composable, expected: Composable, terms: Terms
+    connection: Connection,
+    found: Composable,
+    expected: Composable,
+    terms: Terms,
+    *,
+    digested: bool = False,
 ) -> Comparison:
     """Compare the rows of two queries.
 
@@ -102,27 +40,32 @@ def compare(
         found: a relation's name, or a query in parentheses.
         expected: a query in parentheses.
         terms: how.
+        digested: whether to give the digest of the rows found, too.
 
     Raises:
         psycopg.Error: a query could not be run.
     """
     started = time.monotonic()
-    counted, shown = (_by_key if terms.key else _by_content)(found, expected, terms)
-    n_found, n_expected, compared, broken, twice = map(int, one_row(connection, counted))
+    hashed = hash_of_a_row(terms) if digested else sql.SQL("0")
+    counted, shown = (_by_key if terms.key else _by_content)(found, expected, terms, hashed)
+    *counts, digest = one_row(connection, counted)
+    n_found, n_expected, compared, broken, twice = map(int, counts)
     sample: tuple[str, ...] = ()
     if broken:
         sample = tuple(told for (told,) in connection.execute(shown).fetchall())
-    done = Comparison(n_found, compared, broken, sample, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    done = Comparison(
+        n_found, compared, broken, sample, seconds, Decimal(digest) if digested else None
+    )
     return done._with({"rows": n_found}, {"rows": n_expected}, twice) if twice else done
 
 
-def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+def _by_content(
+    found: Composable, expected: Composable, terms: Terms, hashed: Composable
+) -> tuple[Composed, Composed]:
     """Two queries: how many rows differ, and some of them."""
     columns = _list(Identifier(c) for c in terms.columns)
-    values = _list(
-        sql.SQL("{0}::text AS {0}" if terms.is_by_text(c) else "{}").format(Identifier(c))
-        for c in terms.columns
-    )
+    values = _list(sql.SQL("{} AS {}").format(terms.exact(c), Identifier(c)) for c in terms.columns)
     below_zero = [  # only of zero: it is quick
         sql.SQL("({0} = 0 AND {0}::text = '-0')").format(Identifier(c))
         for c in terms.columns
@@ -134,24 +77,27 @@ def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[
             SELECT
                 {columns},
                 count(*) FILTER (WHERE b.{there}) AS {found},
-                count(*) FILTER (WHERE NOT b.{there}) AS {expected}
+                count(*) FILTER (WHERE NOT b.{there}) AS {expected},
+                sum(b.{hash}) AS {hash}
             FROM (
-                SELECT TRUE AS {there}, {values} FROM {found_rows} AS f
+                SELECT TRUE AS {there}, {hashed} AS {hash}, {values} FROM {found_rows} AS f
                 UNION ALL
-                SELECT FALSE AS {there}, {values} FROM {expected_rows} AS s
+                SELECT FALSE AS {there}, 0 AS {hash}, {values} FROM {expected_rows} AS s
             ) AS b
             GROUP BY {alike}
         )
         """
     ).format(
         columns=columns, values=values, alike=sql.SQL(", ").join([columns, *below_zero]),
-        there=_THERE, found=_FOUND, expected=_EXPECTED, found_rows=found, expected_rows=expected,
+        there=_THERE, hash=_HASH, hashed=hashed, found=_FOUND, expected=_EXPECTED,
+        found_rows=found, expected_rows=expected,
     )  # fmt: skip
     counted = sql.SQL(
         "{alike} SELECT coalesce(sum(a.{found}), 0), coalesce(sum(a.{expected}), 0), "
         "coalesce(sum(greatest(a.{found}, a.{expected})), 0), "
-        "coalesce(sum(abs(a.{found} - a.{expected})), 0), 0 FROM alike AS a"
-    ).format(alike=alike, found=_FOUND, expected=_EXPECTED)
+        "coalesce(sum(abs(a.{found} - a.{expected})), 0), 0, "
+        "coalesce(sum(a.{hash}), 0) FROM alike AS a"
+    ).format(alike=alike, found=_FOUND, expected=_EXPECTED, hash=_HASH)
     shown = sql.SQL(
         """
         {alike}
@@ -167,24 +113,27 @@ def _by_content(found: Composable, expected: Composable, terms: Terms) -> tuple[
         """
     ).format(
         alike=alike, columns=_list(sql.SQL("a.{}").format(Identifier(c)) for c in terms.columns),
-        found=_FOUND, expected=_EXPECTED, most=Literal(_SAMPLE),
+        found=_FOUND, expected=_EXPECTED, most=Literal(SAMPLE),
     )  # fmt: skip
     return counted, shown
 
 
-def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Composed, Composed]:
+def _by_key(
+    found: Composable, expected: Composable, terms: Terms, hashed: Composable
+) -> tuple[Composed, Composed]:
     """Two queries: how many rows differ, and some of them."""
     # Numbering the rows, in any order, shows whether a row is there, and how often.
     both = sql.SQL(
-        "WITH found AS (SELECT row_number() OVER () AS {there}, {columns} FROM {found} AS f), "
+        "WITH found AS (SELECT row_number() OVER () AS {there}, {hashed} AS {hash}, {columns} "
+        "FROM {found} AS f), "
         "expected AS (SELECT row_number() OVER () AS {there}, {columns} FROM {expected} AS s)"
     ).format(
-        there=_THERE, columns=_list(Identifier(c) for c in terms.columns),
-        found=found, expected=expected,
+        there=_THERE, hash=_HASH, hashed=hashed, found=found, expected=expected,
+        columns=_list(Identifier(c) for c in terms.columns),
     )  # fmt: skip
     # As text, because NULL equals nothing. Comparing the columns shows whether it was NULL.
     alike = (
-        sql.SQL("coalesce(f.{0}::text, 'NULL') = coalesce(s.{0}::text, 'NULL')").format(
+        sql.SQL(f"coalesce(f.{AS_TEXT}, 'NULL') = coalesce(s.{AS_TEXT}, 'NULL')").format(
             Identifier(c)
         )
         for c in terms.key
@@ -199,33 +148,33 @@ def _by_key(found: Composable, expected: Composable, terms: Terms) -> tuple[Comp
     counted = sql.SQL(
         """
         {both}
-        SELECT n.found, n.expected, n.compared, n.broken, n.met - n.found - n.expected
+        SELECT n.found, n.expected, n.compared, n.broken, n.met - n.found - n.expected, n.digest
         FROM (
             SELECT
                 coalesce(max(f.{there}), 0) AS found, coalesce(max(s.{there}), 0) AS expected,
                 count(*) AS compared, count(*) FILTER (WHERE {differs}) AS broken,
-                count(f.{there}) + count(s.{there}) AS met
+                count(f.{there}) + count(s.{there}) AS met,
+                coalesce(sum(f.{hash}), 0) AS digest
             FROM {joined}
         ) AS n
         """
-    ).format(both=both, differs=differs, there=_THERE, joined=joined)
+    ).format(both=both, differs=differs, there=_THERE, hash=_HASH, joined=joined)
     return counted, sql.SQL("{} {}").format(both, _sample(joined, differs, terms))
 
 
 def _value_differs(column: str, terms: Terms) -> Composed:
-    names = {"c": Identifier(column), "bound": Literal(terms.tolerance.get(column))}
-    if column not in terms.tolerance:
-        differs = "f.{c} IS DISTINCT FROM s.{c}"
-        if terms.is_by_text(column):
-            differs = "f.{c}::text IS DISTINCT FROM s.{c}::text"
-        if terms.is_float(column):
-            differs = f"({differs} OR (f.{{c}} = 0 AND f.{{c}}::text <> s.{{c}}::text))"
-        return sql.SQL(differs).format(**names)
-    # NaN is above every number, and infinity has no nearby values.
-    return sql.SQL(
-        "(f.{c} IS DISTINCT FROM s.{c} AND (abs(f.{c} - s.{c}) <= {bound} * abs(s.{c}) "
-        "AND abs(s.{c}) < 'Infinity') IS NOT TRUE)"
-    ).format(**names)
+    differs = "f.{0} IS DISTINCT FROM s.{0}"
+    if column in terms.tolerance:
+        # NaN is above every number, and infinity has no nearby values.
+        differs += (
+            " AND (abs(f.{0} - s.{0}) <= {1} * abs(s.{0}) AND abs(s.{0}) < 'Infinity') IS NOT TRUE"
+        )
+    elif terms.is_by_text(column):
+        differs = f"f.{AS_TEXT} IS DISTINCT FROM s.{AS_TEXT}"
+    if terms.is_float(column):
+        differs += " OR (f.{0} = 0 AND f.{0}::text <> s.{0}::text)"
+    bound = Literal(terms.tolerance.get(column))
+    return sql.SQL(f"({differs})").format(Identifier(column), bound)
 
 
 def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
@@ -270,7 +219,7 @@ def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
         values=_list(values),
         differs=differs,
         order=_list(sql.SQL("coalesce(f.{0}, s.{0})").format(Identifier(c)) for c in terms.key),
-        most=Literal(_SAMPLE),
+        most=Literal(SAMPLE),
     )
 
 

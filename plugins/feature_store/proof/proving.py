@@ -10,6 +10,7 @@ refresh: it is recorded with it, and breaks the suite of every run that uses the
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -24,7 +25,10 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
-from feature_store.proof.comparison import Comparison, Terms, compare
+from feature_store.proof.comparison import compare
+from feature_store.proof.digest import other_than_compared
+from feature_store.proof.result import Comparison
+from feature_store.proof.terms import Terms
 from feature_store.text_format import in_words
 
 log = logging.getLogger(__name__)
@@ -50,7 +54,8 @@ def compare_before_refresh(connection: Connection, relation: Relation) -> Compar
     specification = relation.specified_by_refresh
     if specification is None or follows_its_owner(connection, relation):
         return None
-    return _compare(connection, relation, specification, _definition(connection, relation))
+    query = _definition(connection, relation)
+    return _compare(connection, relation, specification, query, digested=True)
 
 
 def compare_after_refresh(connection: Connection, relation: Relation) -> Comparison | None:
@@ -79,9 +84,12 @@ def record_with_refresh(
 
 
 def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> list[Job]:
-    """The comparisons of all relations that their refreshes have not compared.
+    """What is left to prove after the refreshes, each as work for one session.
 
-    Each keeps what it finds. It takes a session in autocommit mode, and raises:
+    A relation that its refresh has not compared is compared. If the refresh compared its rows
+    before they were stored, the stored ones are held to them by their digest.
+
+    Each job keeps what it finds. It takes a session in autocommit mode, and raises:
 
     - LeaseTaken: the lease has changed hands.
     - StoreError: a specification does not fit its relation or could not be run.
@@ -94,11 +102,14 @@ def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> li
         event: the number of the try of the suite that they belong to.
     """
     return [
-        partial(_prove, relation=relation, lease=lease, event=event)
+        partial(
+            _hold_to_compared if relation.specified_by_refresh else _prove,
+            relation=relation,
+            lease=lease,
+            event=event,
+        )
         for relation in store.relations
-        if relation.specification is not None
-        and not relation.specified_by_refresh
-        and not follows_its_owner(connection, relation)
+        if relation.specification is not None and not follows_its_owner(connection, relation)
     ]
 
 
@@ -138,12 +149,27 @@ def _prove(connection: Connection, relation: Relation, lease: Lease, event: int)
     under_lease(connection, lease, record)
 
 
+def _hold_to_compared(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:
+    """Record it if other rows are stored than the refresh compared before it stored them."""
+
+    def hold() -> None:
+        specification = relation.specified_by_refresh
+        assert specification is not None  # the caller has looked
+        terms = _terms(connection, specification)
+        if done := other_than_compared(connection, relation.name, terms):
+            _record(connection, relation, done, suite_event=event)
+
+    under_lease(connection, lease, hold)
+
+
 def _compare(
     connection: Connection,
     relation: Relation,
     specification: Specification,
     found: sql.Composable,
     expected: sql.Composable | None = None,
+    *,
+    digested: bool = False,
 ) -> Comparison:
     problems = _misfits(connection, relation, specification, adopted_relations(connection))
     if problems:
@@ -153,17 +179,16 @@ def _compare(
             readers="the rows of the last refresh.",
             next_step="Restore or fix the file, then clear this task.",
         )
-    columns = _described(connection, specification)
-    terms = Terms(columns, specification.key, specification.tolerance)
+    terms = _terms(connection, specification)
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
-        terms = Terms(columns, ())  # the key of somebody else's relation is not known
+        terms = replace(terms, key=(), tolerance={})  # somebody else's relation, of unknown key
     try:
         with connection.transaction():
             # The planner has no statistics of intermediate results, and would sort them.
             connection.execute("SET LOCAL enable_mergejoin = off")
-            done = compare(connection, found, expected, terms)
+            done = compare(connection, found, expected, terms, digested=digested)
             connection.execute("SET LOCAL enable_mergejoin TO DEFAULT")
             return done
     except psycopg.Error as error:
@@ -177,6 +202,11 @@ def _compare(
         ) from error
 
 
+def _terms(connection: Connection, specification: Specification) -> Terms:
+    columns = _described(connection, specification)
+    return Terms(columns, specification.key, specification.tolerance)
+
+
 def _record(
     connection: Connection,
     relation: Relation,
@@ -187,8 +217,8 @@ def _record(
 ) -> None:
     connection.execute(
         "INSERT INTO feature_store_audit.proof_log "
-        "(suite_event, refresh_id, proof, compared, broken, sample, seconds) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "(suite_event, refresh_id, proof, compared, broken, sample, seconds, digest) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         (
             suite_event,
             refresh_id,
@@ -197,6 +227,7 @@ def _record(
             done.broken,
             f"[{', '.join(done.sample)}]",
             done.seconds,
+            done.digest,
         ),
     )
     told = f"{done.compared:,} rows compared with its specification, {done.broken:,} differ"

@@ -139,6 +139,20 @@ def test_a_materialized_view_that_was_never_filled_is_named(scratch_sources, sto
     assert source_problems(scratch_sources.connection, store_files.sources) == []
 
 
+def test_a_collation_that_takes_different_texts_as_equal_is_named(any_case, store_files):
+    """With it a query takes Blue for blue, and so does its specification."""
+    alter = f"ALTER TABLE {_LISTINGS} ALTER COLUMN location_city TYPE text COLLATE "
+    any_case.execute(f"{alter} public.any_case")
+    (problem,) = source_problems(any_case, store_files.sources)
+    told, _, mend = problem.partition("\nNext: ")
+    assert told == (
+        "The source column iPhone.iphone_listings.location_city has the collation any_case, under "
+        "which different texts are equal."
+    )
+    any_case.execute(mend.partition(";")[0])
+    assert source_problems(any_case, store_files.sources) == []
+
+
 def test_looking_at_the_sources_alters_nothing(scratch_sources, store_files):
     before = scratch_sources.snapshot()
     source_problems(scratch_sources.connection, store_files.sources)

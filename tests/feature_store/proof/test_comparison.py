@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from feature_store.proof.comparison import Comparison, Terms, compare
+from feature_store.proof.comparison import compare
+from feature_store.proof.result import Comparison
+from feature_store.proof.terms import Terms
 
 _COLUMNS = {
     "day": "date",
@@ -182,6 +184,7 @@ def test_rows_that_were_not_compared_differ(compared, rows):
     [
         ("half", "0", "0", False),
         ("half", "0", "-0", True),
+        ("share", "0", "-0", True),
         ("span", "1 day", "24:00:00", True),
         ("span", "1 mon", "30 days", True),
         ("span", "30 days", "30 days", False),
@@ -194,6 +197,21 @@ def test_two_values_that_the_server_takes_as_equal_are_two(
 ):
     """With a key and without one; and what the server cannot compare at all is compared, too."""
     rows = ([f"('2026-01-01', '{value}')"] for value in (found, expected))
-    done = compared(*rows, _terms(f"day {column}", key))
+    tolerance = {"share": 1e-12} if key and column == "share" else {}
+    done = compared(*rows, _terms(f"day {column}", key, tolerance))
     assert bool(done.broken) == differ
     assert bool(done.sample) == differ
+
+
+@pytest.mark.parametrize("key", ["n", "told", ""], ids=["a value", "the key", "whole rows"])
+@pytest.mark.parametrize("kind", ["text", "character varying(9)", "text[]"])
+def test_texts_that_a_collation_takes_as_equal_differ(any_case: Any, key: str, kind: str) -> None:
+    """A store's texts have the collation of its sources, and a model reads their letters."""
+    value = "'{{{}}}'" if kind.endswith("[]") else "'{}'"
+    bergen, as_source, same = (
+        sql.SQL(f"(SELECT 1 AS n, {value.format(told)}::{kind} COLLATE any_case AS told)")
+        for told in ("Bergen", "bergen", "bergen")
+    )
+    terms = Terms({"n": "integer", "told": kind}, [key] if key else [])
+    assert compare(any_case, same, as_source, terms).broken == 0
+    assert compare(any_case, bergen, as_source, terms).broken > 0

@@ -109,6 +109,33 @@ class Night:
         self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_kept")
         self.session.execute(f"CREATE TABLE {relation} AS TABLE {schema}.{name}_kept")
 
+    def answer_otherwise(self, relation: str, change: str) -> None:
+        """Let a relation's query give other rows the second time that it is run."""
+        name = relation.partition(".")[2]
+        rows, query, owner = self.session.execute(
+            f"SELECT (SELECT count(*) FROM {relation}), pg_get_viewdef(oid), relowner::regrole "
+            f"FROM pg_class WHERE oid = '{relation}'::regclass"
+        ).fetchone()
+        self.session.execute("CREATE SEQUENCE public.rows_given")
+        self.session.execute("GRANT USAGE ON SEQUENCE public.rows_given TO PUBLIC")
+        columns = ", ".join(
+            f"{change} AS {column}" if f"q.{column}" in change else f"q.{column}"
+            for (column,) in self.session.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
+                "ORDER BY attnum",
+                (relation,),
+            )
+        )
+        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_before")
+        self.session.execute(
+            f"CREATE MATERIALIZED VIEW {relation} AS SELECT {columns} "
+            f"FROM ({query.rstrip(';')}) AS q "
+            # It names q, so that it is asked once for each row.
+            "CROSS JOIN LATERAL (SELECT nextval('public.rows_given') > "
+            f"CASE WHEN q IS NULL THEN 0 ELSE {rows} END AS is_second) AS answer WITH NO DATA"
+        )
+        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} OWNER TO {owner}")
+
 
 @pytest.fixture(scope="module")
 def refreshed_template(
@@ -490,9 +517,38 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
     assert finding.seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("relation", "change"),
+    [
+        (B, "q.duration_hours + CASE WHEN answer.is_second THEN 1 ELSE 0 END"),
+        (D1, "q.duration_hours + CASE WHEN answer.is_second THEN 1 ELSE 0 END"),
+        (D3, "CASE WHEN answer.is_second THEN -q.sold_price ELSE q.sold_price END"),
+    ],
+)
+def test_the_rows_that_are_stored_are_those_that_were_compared(
+    night: Night, relation: str, change: str
+) -> None:
+    """A query that leaves a choice open gives one answer to the proof, and stores another."""
+    night.answer_otherwise(relation, change)
+    night.refresh(relation)
+    by_refresh = night.session.execute(
+        "SELECT p.broken FROM feature_store_audit.proof_log AS p "
+        "JOIN feature_store_audit.latest_refresh AS r USING (refresh_id) WHERE p.proof = %s",
+        (relation,),
+    ).fetchall()
+    assert by_refresh == [(0,)], "what the refresh compared was right"
+    (found,) = [f for f in night.run("as_of_counts") if f.expectation.name == relation]
+    assert found.outcome == "broken"
+    assert found.sample[0]["sample"][0]["observed"] == {
+        "stored": "other rows than those compared: the query leaves a choice open"
+    }
+
+
 def test_a_query_runs_once_and_all_its_rows_are_counted(night: Night) -> None:
     night.session.execute("CREATE SEQUENCE public.rows_read")
-    query = "SELECT g.n FROM generate_series(1, 5000) AS g (n) WHERE nextval('public.rows_read') > 0"
+    query = (
+        "SELECT g.n FROM generate_series(1, 5000) AS g (n) WHERE nextval('public.rows_read') > 0"
+    )
     (finding,) = night.check(Expectation("rows", "many", "ml.x", "critical", "nothing", query))
     assert (finding.breaching, finding.observed) == (5000, "5,000 rows that breach it")
     assert finding.sample == [{"n": n} for n in range(1, 21)]

@@ -23,8 +23,10 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady, StoreError
-from feature_store.proof.comparison import Comparison, Terms, compare
+from feature_store.proof.comparison import compare
 from feature_store.proof.proving import compare_stored
+from feature_store.proof.result import Comparison
+from feature_store.proof.terms import Terms
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 from feature_store.schema.applied_definitions import words_of_files
 from feature_store.schema.object_states import require_store
