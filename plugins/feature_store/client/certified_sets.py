@@ -47,6 +47,17 @@ WHERE s.name = ANY(%s)
 GROUP BY s.set_id, n.nspname, k.relname, l.entity, e.atttypid, l.t0_relation, l.t0_column
 """
 
+_VIEWS = """
+SELECT
+    n.nspname,
+    k.relname
+FROM {registry}.feature_set AS s
+INNER JOIN {registry}.feature_set_binding AS b ON s.set_id = b.set_id
+INNER JOIN pg_class AS k ON k.oid = to_regclass(b.relation_name) AND k.relkind = 'v'
+INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
+WHERE s.name = ANY(%s)
+"""
+
 # How the hint of `require_certified` begins where a lock hides what it must look at.
 _LOCKED = "Try again in a moment."
 _AGAIN_AFTER_SECONDS = 0.2
@@ -149,6 +160,12 @@ def find_sets(connection: Connection, names: Sequence[str]) -> list[ReadSet]:
             _assert_contract(connection, registry, name)
             raise NotReady(f"The feature set {name!r} cannot be read: it has no live relation.")
     return [found[name] for name in names]
+
+
+def views_of(connection: Connection, names: Sequence[str]) -> list[sql.Identifier]:
+    """The plain views that carry some of these sets; see `find_sets` for what is not known."""
+    views = sql.SQL(_VIEWS).format(registry=sql.Identifier(_registry(connection)))
+    return [sql.Identifier(*name) for name in connection.execute(views, (list(names),))]
 
 
 def zone_of_the_store(connection: Connection) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from feature_store.client.certified_sets import (
     find_sets,
     hold,
     require_certified,
+    views_of,
     zone_of_the_store,
 )
 from feature_store.client.errors import bad_input
@@ -105,7 +107,7 @@ def read_features(
     """
     make, names = maker_of(to), _names(feature_sets)
     wanted_ids = _ids(ids)
-    with one_snapshot(conninfo, timeout) as connection:
+    with one_snapshot(conninfo, timeout, partial(views_of, names=names)) as connection:
         sets = find_sets(connection, names)
         _require_one_entity(sets, needed=ids is not None or len(sets) > 1)
         wanted = Wanted(sets, choose(sets, columns), ids=wanted_ids)
@@ -168,7 +170,7 @@ def read_training_set(  # noqa: PLR0913  # the most by name, and they have defau
         StoreError: as `read_features`.
     """
     make, names = maker_of(to), _names(feature_sets)
-    with one_snapshot(conninfo, timeout) as connection:
+    with one_snapshot(conninfo, timeout, partial(views_of, names=names)) as connection:
         sets = find_sets(connection, names)
         _require_one_entity(sets, needed=True)
         wanted = Wanted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from threading import Event, Timer
 from typing import Any
@@ -35,12 +35,16 @@ _PINNED = {
 
 
 @contextmanager
-def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection]:
+def one_snapshot(
+    conninfo: str, timeout: float, views: Callable[[Connection], Sequence[sql.Identifier]]
+) -> Iterator[Connection]:
     """Open a transaction, and end it.
 
     Args:
         conninfo: as libpq reads it; what it leaves out comes from ``PG…`` and the password file.
         timeout: the most seconds for all of it.
+        views: names the plain views that are going to be read. They are locked before the
+            snapshot: one that was taken before a table below them was reloaded sees it empty.
 
     Raises:
         BadInput: the string or the time cannot be used.
@@ -55,13 +59,23 @@ def one_snapshot(conninfo: str, timeout: float) -> Iterator[Connection]:
         _ended_after(connection, timeout),
         told_to_people(connection.info.user),
     ):
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.prepare_threshold = None
-        settings = _PINNED | {"statement_timeout": f"{timeout * 1000:.0f}ms"}
-        for name, value in settings.items():
-            set_for_now(connection, name, value)
+        _pin(connection, timeout)
+        locked = views(connection)
+        connection.rollback()
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        _pin(connection, timeout)
+        if locked:
+            names = sql.SQL(", ").join(locked)
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
         yield connection
+
+
+def _pin(connection: Connection, timeout: float) -> None:
+    settings = _PINNED | {"statement_timeout": f"{timeout * 1000:.0f}ms"}
+    for name, value in settings.items():
+        set_for_now(connection, name, value)
 
 
 def set_for_now(connection: Connection, name: str, value: str) -> None:

@@ -20,6 +20,7 @@ from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.connection import Connection, one_value
 from feature_store.database.query_columns import query_columns
+from feature_store.database.read_locks import find_reads, lock_reads
 from feature_store.database.side_by_side import Job
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
@@ -143,10 +144,14 @@ def compare_stored(connection: Connection, relation: Relation) -> Comparison:
 
 
 def _prove(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:
+    specification = relation.specification
+    reads = find_reads(connection, relation.name, specification.reads if specification else ())
+
     def record() -> None:
         _record(connection, relation, compare_stored(connection, relation), suite_event=event)
 
-    under_lease(connection, lease, record)
+    # A plain view and its specification would both see a source empty that is being reloaded.
+    under_lease(connection, lease, record, first=lambda: lock_reads(connection, reads))
 
 
 def _hold_to_compared(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread, Timer
@@ -31,6 +32,7 @@ from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.reporting.page.features.reading_lines import python_lines, sql_lines
 from sandbox.roles import PAGE, READER, as_role
 from tests.feature_store.refresh.certified import certify_store
+from tests.feature_store.waiting import wait_for_lock
 from tests.pooler import Pooler
 from tests.relations import E_AI, C
 
@@ -438,6 +440,27 @@ def test_a_lock_on_a_source_that_hides_a_query_for_a_moment_is_waited_for(harmed
         soon.start()
         assert len(read_features(conninfo, TOM, timeout=30)) > 200
         soon.join()
+
+
+def test_a_source_that_is_reloaded_just_then_is_read_whole(harmed):
+    """A snapshot of before a reload sees an empty table: the device set is a view on images."""
+    conninfo = harmed()
+    images = "feature_store.device_image_features_unified_v1"
+    known = read_features(conninfo, DEVICE)["dev_has_images"].sum()
+    assert known > 0
+    administrator = as_role(conninfo, "postgres")
+    with (
+        psycopg.connect(administrator) as other,
+        psycopg.connect(administrator, autocommit=True) as watch,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute(f"CREATE TEMPORARY TABLE kept AS TABLE {images}")
+        other.execute(f"TRUNCATE {images}")
+        other.execute(f"INSERT INTO {images} TABLE kept")
+        reading = pool.submit(read_features, conninfo, DEVICE)
+        wait_for_lock(watch)
+        other.commit()
+        assert reading.result()["dev_has_images"].sum() == known
 
 
 def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
 from feature_store.connection import Connection
 from feature_store.database.session import pin
-from feature_store.database.side_by_side import side_by_side
+from feature_store.database.side_by_side import Job, side_by_side
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
@@ -31,12 +33,13 @@ from feature_store.validation.suite_result import sum_up, tell_empty
 from feature_store.validation.suites import SuiteFinding, run_suite
 from sandbox.roles import OWNER
 from sandbox.server import Server
-from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, F2, A, B, C, E
+from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, F1, F2, A, B, C, E
 
 NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
 NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
 RUN = RunKey("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
+_WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 IMAGES = "feature_store.device_image_features_unified_v1"
 
 
@@ -71,6 +74,13 @@ class Night:
         findings = tell_empty(self.check(*expectations), compared)
         record(self.session, event, findings)
         return findings
+
+    def proof_of(self, relation: str) -> tuple[int, Job]:
+        """The number of a suite's try, and the one proof of it that is about a relation."""
+        event = begin_suite(self.session, self.lease, "as_of_counts")
+        jobs = proofs(self.session, self._files, self.lease, event)
+        (job,) = [j for j in jobs if str(j.keywords["relation"].name) == relation]  # type: ignore[attr-defined]
+        return event, job
 
     def check(self, *expectations: Expectation) -> list[SuiteFinding]:
         def connect() -> Connection:
@@ -542,6 +552,35 @@ def test_the_rows_that_are_stored_are_those_that_were_compared(
     assert found.sample[0]["sample"][0]["observed"] == {
         "stored": "other rows than those compared: the query leaves a choice open"
     }
+
+
+def test_a_view_is_not_proven_on_a_source_that_is_empty_while_it_is_reloaded(
+    night: Night, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The view and its specification would agree, and its rows be others a moment later."""
+    (right,) = night.session.execute(f"SELECT pg_get_viewdef('{F1}'::regclass)").fetchone()
+    wrong = right.replace("u.n_color_votes", "u.image_count")
+    assert wrong != right
+    night.session.execute(f"CREATE OR REPLACE VIEW {F1} AS {wrong}")
+    event, job = night.proof_of(F1)
+    caplog.set_level("INFO")
+    with night.open() as other, ThreadPoolExecutor(1) as pool, night.open() as watch:
+        other.autocommit = False
+        other.execute(f"CREATE TEMPORARY TABLE kept AS TABLE {IMAGES}")
+        other.execute(f"TRUNCATE {IMAGES}")
+        other.execute(f"INSERT INTO {IMAGES} TABLE kept")
+        proving = pool.submit(job, night.session)
+        until = time.monotonic() + 30
+        while not proving.done() and time.monotonic() < until:
+            if "being reloaded" in caplog.text or watch.execute(_WAITING).rowcount:
+                break
+            time.sleep(0.05)
+        other.commit()
+        proving.result()
+    (broken,) = night.session.execute(
+        "SELECT broken FROM feature_store_audit.proof_log WHERE suite_event = %s", (event,)
+    ).fetchone()
+    assert broken > 0
 
 
 def test_a_query_runs_once_and_all_its_rows_are_counted(night: Night) -> None:
