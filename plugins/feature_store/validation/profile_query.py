@@ -27,7 +27,8 @@ QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantiles that are kept."""
 _CUTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _WITH_NAN = ("real", "double precision", "numeric")
-_NUMBERS = ("smallint", "integer", "bigint", *_WITH_NAN)
+_MOST_WHOLE = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+_NUMBERS = (*_MOST_WHOLE, *_WITH_NAN)
 # Squares of larger values do not fit into a float.
 _MOST_MEASURED = 1e150
 # For texts: a level needs at least this many rows, so that no single entity is shown.
@@ -87,7 +88,10 @@ class Column:
 
     def literal(self, value: float) -> sql.Composable:
         """A number of the column's own type, to avoid a cast in every row."""
-        return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(self.type_name))
+        most = _MOST_WHOLE.get(self.type_name)
+        if most is not None:  # a large bigint may be rounded up beyond its type
+            value = int(min(max(value, -most - 1), most))
+        return sql.SQL("({})::{}").format(sql.Literal(value), sql.SQL(self.type_name))
 
 
 @dataclass(frozen=True)

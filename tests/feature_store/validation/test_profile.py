@@ -202,6 +202,29 @@ def test_values_that_are_no_numbers_or_beyond_all_measure_stop_nothing(nights, s
         assert (whole.mean, whole.zeros) == (1.5, 1)
 
 
+@pytest.mark.parametrize(("type_name", "bits"), [("smallint", 15), ("integer", 31), ("bigint", 63)])
+def test_the_least_and_the_largest_whole_numbers_have_a_profile(
+    nights, settings, type_name: str, bits: int
+):
+    values = f"('-{2**bits}'), ('0'), ('{2**bits - 1}')"
+    nights.database.run(
+        "CREATE TABLE ml.odd AS SELECT 1 AS listing_id, '2026-06-01'::timestamptz AS edited_date, "
+        f"v::{type_name} AS whole FROM (VALUES {values}) AS x (v)"
+    )
+    (odd, *_) = logged_sets(settings.include_dir).values()
+    assert odd.served is not None
+    served = replace(odd.served, t0=Column.parse(_ODD))
+    odd = replace(odd, relation=Name("ml", "odd"), served=served)
+    columns = [profile_query.Column("whole", type_name)]
+    _, _, told = profile_query.sample(nights.database.connection, odd, served, columns)
+    cuts = told["whole"].cuts
+    assert (cuts[0], cuts[-1]) == (-(2.0**bits), float(2**bits - 1))
+    (parts,) = profile_query.months(
+        nights.database.connection, odd, served, columns, {"whole": Bins(cuts)}
+    ).values()
+    assert (parts["whole"].filled, parts["whole"].counts) == (3, (0, 1, 1, 1))
+
+
 def test_more_features_than_one_query_can_ask_of_are_asked_in_two(nights, settings):
     names = [f"c{n}" for n in range(205)]
     nights.database.run(
