@@ -98,6 +98,11 @@ def test_the_first_and_the_last_year_are_moments(store_db, include):
             f"INSERT INTO {_AI} (listing_id, urgency_ai) VALUES (7, 'Infinity'), (8, 'NaN')",
             None,
         ),
+        (
+            f"INSERT INTO {_AI} (listing_id, storage_gb_fixed_ai, urgency_ai, lqs_textonly) VALUES "
+            "(7, -2147483648, 'Infinity', 1.7e308), (8, 0, -1.7e308, 5e-324)",
+            None,
+        ),
     ],
 )
 def test_a_number_that_cannot_be_cast_is_named(store_db, include, statement, told):
@@ -108,10 +113,11 @@ def test_a_number_that_cannot_be_cast_is_named(store_db, include, statement, tol
         check_ready(store_db.connection, include.store, include.settings)
 
 
-def test_a_score_that_no_double_holds_is_named(sources_db, include):
+@pytest.mark.parametrize("score", ["1e309", "-1e309", "1e-400"])
+def test_a_score_that_no_double_holds_is_named(sources_db, include, score):
     sources_db.run(
         f"ALTER TABLE {_AI} ALTER urgency_ai TYPE numeric",
-        f"INSERT INTO {_AI} (listing_id, urgency_ai) VALUES (7, 1e309)",
+        f"INSERT INTO {_AI} (listing_id, urgency_ai) VALUES (7, {score}), (8, 0), (9, 1e-300)",
     )
     apply(sources_db.connection, include.store, include.settings)
     assert "listing_id 7, source_column urgency_ai" in _problem(sources_db, include)
