@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from feature_store.database.session import pin
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_profile import read_profile
 from feature_store.reporting.page.now import read_now
@@ -47,7 +48,8 @@ def print_summary(
         succeeded: whether it did.
     """
     print()
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        pin(connection, settings, "make run")  # the store's zone, whatever the server's is
         rows = connection.execute(_LAST_RUN, (started,)).fetchall()
         run = last_run(connection)
         told = read_record(connection, *run) if run else None
