@@ -58,8 +58,8 @@ class Column:
     @property
     def plain(self) -> sql.Composable:
         """The column."""
-        text = sql.SQL("") if self.is_number else sql.SQL("::text")
-        return sql.SQL("f.{}{}").format(sql.Identifier(self.name), text)
+        plain = sql.SQL("f.{}" if self.is_number else "f.{}::text")
+        return plain.format(sql.Identifier(self.name))
 
     @property
     def filled(self) -> sql.Composable:
@@ -71,9 +71,8 @@ class Column:
     @property
     def number(self) -> sql.Composable:
         """Its value as a float, limited, because a numeric may be larger than any float."""
-        if self.type_name == "numeric":
-            return sql.SQL("least(greatest({}, -1e300), 1e300)::float8").format(self.plain)
-        return sql.SQL("{}::float8").format(self.plain)
+        limited = "least(greatest({}, -1e300), 1e300)" if self.type_name == "numeric" else "{}"
+        return sql.SQL(f"{limited}::float8").format(self.plain)
 
     @property
     def measured(self) -> sql.Composable:
@@ -89,7 +88,7 @@ class Column:
     def literal(self, value: float) -> sql.Composable:
         """A number of the column's own type, to avoid a cast in every row."""
         most = _MOST_WHOLE.get(self.type_name)
-        if most is not None:  # a large bigint may be rounded up beyond its type
+        if most:  # as a float, a large bigint may be rounded up beyond its type
             value = int(min(max(value, -most - 1), most))
         return sql.SQL("({})::{}").format(sql.Literal(value), sql.SQL(self.type_name))
 
@@ -144,8 +143,7 @@ def _sampled(column: Column, told: Any) -> Sampled:
     distinct = next(told)
     if not column.is_number:
         return Sampled(distinct)
-    values = next(told)
-    if values is None:
+    if (values := next(told)) is None:
         return Sampled(distinct)
     kept = len(QUANTILES)
     return Sampled(distinct, values[:kept], tuple(sorted(set(values[kept:]))))
@@ -242,9 +240,8 @@ def _asked(column: Column, bins: Bins) -> list[sql.Composable]:
     if not column.is_number:
         return [counted, _listed(column, bins)]
     filled, measured = (column.filled, column.measured) if some else (None, None)
-    zero: sql.Composable = sql.SQL(
-        "NULL::bigint"
-    )  # read from its bin, to save one condition per row
+    # Read from its bin, to save one condition per row.
+    zero: sql.Composable = sql.SQL("NULL::bigint")
     if _bin_of_zero(column, bins) is None:
         zero = _over("count(*)", x, sql.SQL("{} = 0").format(x))
     whole = x if not some else v
