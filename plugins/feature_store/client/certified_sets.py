@@ -49,13 +49,13 @@ GROUP BY s.set_id, n.nspname, k.relname, l.entity, e.atttypid, l.t0_relation, l.
 
 _VIEWS = """
 SELECT
+    s.name,
     n.nspname,
     k.relname
 FROM {registry}.feature_set AS s
 INNER JOIN {registry}.feature_set_binding AS b ON s.set_id = b.set_id
 INNER JOIN pg_class AS k ON k.oid = to_regclass(b.relation_name) AND k.relkind = 'v'
 INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
-WHERE s.name = ANY(%s)
 """
 
 # How the hint of `require_certified` begins where a lock hides what it must look at.
@@ -165,7 +165,7 @@ def find_sets(connection: Connection, names: Sequence[str]) -> list[ReadSet]:
 def views_of(connection: Connection, names: Sequence[str]) -> list[sql.Identifier]:
     """The plain views that carry some of these sets; see `find_sets` for what is not known."""
     views = sql.SQL(_VIEWS).format(registry=sql.Identifier(_registry(connection)))
-    return [sql.Identifier(*name) for name in connection.execute(views, (list(names),))]
+    return [sql.Identifier(*view) for name, *view in connection.execute(views) if name in names]
 
 
 def zone_of_the_store(connection: Connection) -> str | None:

@@ -107,7 +107,9 @@ def test_what_the_page_prints_of_a_feature_reads_it_as_printed(reader, settings,
         printed, names = python_lines(feature_set, feature), {}
         assert len(printed.splitlines()) == 3
         exec(printed, names)  # as for a person who pastes it
-        rows = _pasted("", sql_lines(feature_set, feature, settings.zone))
+        rows = _pasted(
+            "", sql_lines(feature_set, feature, settings.zone, is_view=feature_set.name == DEVICE)
+        )
         assert len(names["now"]) == len(rows) > 200
         assert {str(row[0]) for row in rows} == set(map(str, names["now"].index))
         read = [] if feature.name == "listing_id" else [feature.name]
@@ -119,7 +121,7 @@ def test_the_lines_that_the_page_prints_read_the_rows_that_they_asked_about(harm
     """No refresh comes between the question and the rows, of either kind."""
     tom = next(s for s in read_feature_sets(settings.include_dir) if s.name == TOM)
     owner = next(f for f in tom.features if f.name == "ai_owner_unknown")
-    printed = sql_lines(tom, owner, settings.zone)
+    printed = sql_lines(tom, owner, settings.zone, is_view=False)
     *asked, read, end = printed.splitlines()
     conninfo = harmed('DELETE FROM "iPhone".iphone_ai_enrich')
     with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -442,25 +444,29 @@ def test_a_lock_on_a_source_that_hides_a_query_for_a_moment_is_waited_for(harmed
         soon.join()
 
 
-def test_a_source_that_is_reloaded_just_then_is_read_whole(harmed):
+def test_a_source_that_is_reloaded_just_then_is_read_whole(harmed, settings):
     """A snapshot of before a reload sees an empty table: the device set is a view on images."""
     conninfo = harmed()
     images = "feature_store.device_image_features_unified_v1"
     known = read_features(conninfo, DEVICE)["dev_has_images"].sum()
     assert known > 0
+    device = next(s for s in read_feature_sets(settings.include_dir) if s.name == DEVICE)
+    has = next(f for f in device.features if f.name == "dev_has_images")
     administrator = as_role(conninfo, "postgres")
     with (
         psycopg.connect(administrator) as other,
         psycopg.connect(administrator, autocommit=True) as watch,
-        ThreadPoolExecutor(1) as pool,
+        ThreadPoolExecutor(2) as pool,
     ):
         other.execute(f"CREATE TEMPORARY TABLE kept AS TABLE {images}")
         other.execute(f"TRUNCATE {images}")
         other.execute(f"INSERT INTO {images} TABLE kept")
-        reading = pool.submit(read_features, conninfo, DEVICE)
-        wait_for_lock(watch)
+        by_client = pool.submit(read_features, conninfo, DEVICE)
+        by_sql = pool.submit(_pasted, conninfo, sql_lines(device, has, settings.zone, is_view=True))
+        wait_for_lock(watch, 2)
         other.commit()
-        assert reading.result()["dev_has_images"].sum() == known
+        assert by_client.result()["dev_has_images"].sum() == known
+        assert sum(value for _, value in by_sql.result()) == known
 
 
 def test_a_server_that_falls_silent_is_given_up(reader, monkeypatch):

@@ -13,22 +13,25 @@ from feature_store.relation_name import Name
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def sql_lines(feature_set: FeatureSet, feature: Feature, zone: str) -> str:
+def sql_lines(feature_set: FeatureSet, feature: Feature, zone: str, *, is_view: bool) -> str:
     """Contract, certificate and rows, in one transaction: docs/training.md says why each is needed.
 
     Args:
         feature_set: whose feature it is.
         feature: what to read.
         zone: the store's time zone, in which live views take the days of t0, too.
+        is_view: whether the set's relation is a plain view. It is locked before the snapshot.
     """
     schema, name = _quoted(feature_set.schema), sql.Literal(feature_set.name).as_string()
     relation = f"{_quoted(feature_set.relation.schema)}.{_quoted(feature_set.relation.relation)}"
     columns = [feature.name]
     if feature_set.served and feature_set.served.entity != feature.name:
         columns.insert(0, feature_set.served.entity)
+    lock = f"LOCK TABLE {relation} IN ACCESS SHARE MODE;\n" if is_view else ""
     return (  # text for people: nothing here is run
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"  # noqa: S608
         f"SET LOCAL TIME ZONE {sql.Literal(zone).as_string()};\n"
+        f"{lock}"
         f"SELECT FROM {relation} LIMIT 0;\n"
         f"SELECT {schema}.assert_feature_contract({name});\n"
         f"SELECT * FROM {schema}.require_certified({name}, interval '30 hours');\n"
