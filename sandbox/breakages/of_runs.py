@@ -16,6 +16,7 @@ from sandbox.breakages.of_proofs import E
 
 _SPAM = "expectations.spam_absence"
 _AS_OF = "expectations.as_of_counts"
+_TRAINING = "feature_log.tom_features_v1_training"
 _E_AI_TASK = "read.tom_features_v1_enriched_ai_clean_mv"
 
 OF_RUNS = (
@@ -48,6 +49,20 @@ OF_RUNS = (
             "its rows in the database have changed since the…",
         ),
         before=sql("DELETE FROM ml.feature_contract WHERE feature_name = 'price'"),
+    ),
+    Breakage(
+        "labels-inverted-in-the-training-view",
+        "somebody replaces the training view after prepare looked at it, before the suites",
+        Expected(
+            failed=(GATE,),
+            subject=f"The training view {_TRAINING} is not as a stamp makes it, so it may show…",
+            mail_says=("bin/feature-store stamp-contract tom_features_v1",),
+        ),
+        during=sql(
+            f"DO $$BEGIN EXECUTE 'CREATE OR REPLACE VIEW {_TRAINING} AS ' || replace("
+            f"pg_get_viewdef('{_TRAINING}'::regclass), 'label_0.sold_event', "
+            "'NOT label_0.sold_event AS sold_event'); END$$"
+        ),
     ),
     Breakage(
         "refresh-fails-half-way",

@@ -38,7 +38,7 @@ from feature_store.reporting.mail.good_run import mail_reviews, mail_warnings
 from feature_store.reporting.mail.send import mail_failure
 from feature_store.reporting.report.render import write_report
 from feature_store.schema.object_states import require_store
-from feature_store.schema.readiness import check_access
+from feature_store.schema.readiness import check_access, check_logs
 from feature_store.schema.stamps.contract_stamp import assert_contract
 from feature_store.schema.stamps.proof_stamp import assert_proofs
 from feature_store.settings import Settings
@@ -204,7 +204,7 @@ def _tell_of_reviews(
 def _assert_contracts(
     connection: Connection, store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
-    """Check the proofs' stamp, each feature set's contract, and the leak gates."""
+    """Check the proofs' stamp, each feature set's contract and training view, and the leak gates."""
     feature_sets = read_feature_sets(settings.include_dir)
     hashes = {}
     for feature_set in feature_sets:
@@ -217,6 +217,7 @@ def _assert_contracts(
             checked.relation,
         )
         hashes[checked.name] = checked.live_hash
+    check_logs(connection, feature_sets)
     assert_proofs(connection, store, settings.include_dir)
     log.info("The proofs are those that a person stamped.")
     rules, exceptions = read_rules(settings.include_dir), read_exceptions(settings.include_dir)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from feature_store.connection import Connection
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
-from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems, view_sources, views_words
@@ -73,6 +74,24 @@ def check_access(connection: Connection, profile: StoreProfile) -> None:
         NotReady: it may not; the message names every GRANT that is missing.
     """
     _refuse(access_problems(connection, profile.governed_schemas))
+
+
+def check_logs(connection: Connection, feature_sets: Collection[FeatureSet]) -> None:
+    """Check before a verdict that logs and training views are still as `prepare` found them.
+
+    Somebody may have replaced a training view before the suites recorded its query.
+
+    Raises:
+        NotReady: one is not as a stamp makes it; the message names it, and what to do.
+    """
+    if problems := log_problems(connection, feature_sets):
+        raise NotReady(
+            "This run cannot certify the store:",
+            items=problems,
+            readers="the rows that the views have now; require_certified refuses rows not proven "
+            "yet.",
+            next_step="Do what is said above, then trigger a new run of the DAG.",
+        )
 
 
 def check_code(

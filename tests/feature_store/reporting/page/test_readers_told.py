@@ -16,9 +16,12 @@ from feature_store.text_format import in_words
 from feature_store.validation.certificates import asked_for, read_certificates, refused_first
 from feature_store.validation.certification import certified_in_words
 from tests.feature_store.refresh.certified import CertifiedNights
-from tests.relations import E_AI, F1, F2, F3, A
+from tests.relations import E_AI, F1, F2, F3, A, C
 
 DEVICE = "iphone_device_meta_encoded_v2_model"
+_IMAGES = "feature_store.device_image_features_unified_v1"
+_MATERIALIZED = "MATERIALIZED VIEW"
+_TRAINING = "feature_log.tom_features_v1_training"
 _LOG = "feature_store_audit.certification_log"
 _NIGHT = ("feature_store_refresh", "monday")
 
@@ -58,6 +61,15 @@ def _another_query(view):
     return harm
 
 
+def _replaced_by_a_table(kind, relation):
+    """Its name is that of a table."""
+    schema, _, name = relation.partition(".")
+    return _run(
+        f"ALTER {kind} {relation} RENAME TO old_{name}",
+        f"CREATE TABLE {relation} (LIKE {schema}.old_{name})",
+    )
+
+
 def _run(*statements):
     return lambda nights: nights.database.run(*statements)
 
@@ -84,6 +96,16 @@ REASONS = {
         f"UPDATE ml.feature_set_binding SET relation_name = 'ml.spam_token_v1' "
         f"WHERE relation_name = '{F3}'"
     ),
+    f"{_TRAINING} has another query": _another_query(_TRAINING),
+    f"{_TRAINING} reads no materialized view": _replaced_by_a_table("VIEW", _TRAINING),
+    f"{E_AI} is not the materialized view that was": _replaced_by_a_table(_MATERIALIZED, E_AI),
+    f"{C} is not the materialized view that was": _replaced_by_a_table(_MATERIALIZED, C),
+    f"the heirs of {_IMAGES} changed": _run(f"CREATE TABLE ml.more () INHERITS ({_IMAGES})"),
+    f"the row-level security of {_IMAGES} changed": _run(
+        f"ALTER TABLE {_IMAGES} ENABLE ROW LEVEL SECURITY"
+    ),
+    f"the options of {F1} changed": _run(f"ALTER VIEW {F1} SET (security_invoker = true)"),
+    f"the owner of {F3} changed": _run(f"ALTER VIEW {F3} OWNER TO pg_monitor"),
     "which is yet to come": _run(f"UPDATE {_LOG} SET certified_at = now() + interval '1 day'"),
 }
 
