@@ -19,7 +19,7 @@ from feature_store.audit.retention import forget
 from feature_store.audit.runs import passed_since, verdict_of
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import read_exceptions
-from feature_store.declarations.feature_sets import logged_sets, read_feature_sets
+from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.store_definition import Store, read_store
@@ -42,7 +42,8 @@ from feature_store.schema.readiness import check_access, check_logs
 from feature_store.schema.stamps.contract_stamp import assert_contract
 from feature_store.schema.stamps.proof_stamp import assert_proofs
 from feature_store.settings import Settings
-from feature_store.validation.certification import certify, read_certified, read_logged
+from feature_store.validation.certification import read_certified, read_logged
+from feature_store.validation.certified_moment import certify_at_once
 from feature_store.validation.history.acceptance import accept_backfill_day
 from feature_store.validation.history.judgement import judge_history
 from feature_store.validation.history.mailed_reviews import unmailed_reviews
@@ -140,8 +141,7 @@ class Verdict:
         self.hashes = _assert_contracts(connection, store, lease, settings)
         _assert_history(connection, store, lease, settings, self._context)
         self._before = verdict_of(connection, lease.holder) or 0
-        with connection.transaction():
-            certify(connection, lease, store, list(logged_sets(settings.include_dir)))
+        certify_at_once(connection, lease, store, settings)
         log.info("Certified: the rows that readers have now are proven.")
 
     def _is_certified(self, connection: Connection) -> bool:

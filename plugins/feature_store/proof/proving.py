@@ -3,8 +3,10 @@
 A relation that reads the user's tables is compared by its refresh, because only its snapshot shows
 those tables as they were. A blocking refresh compares before it takes its lock, using the result of
 the relation's definition in that snapshot. A concurrent refresh, for which no reader waits,
-compares what it has stored. The suite compares everything else. A difference does not stop the
-refresh: it is recorded with it, and breaks the suite of every run that uses these rows.
+compares what it has stored. The suite compares everything else; plain views that read the user's
+tables are compared once more by the verdict if those have changed since (`live_views`). A
+difference does not stop the refresh: it is recorded with it, and breaks the suite of every run that
+uses these rows.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from functools import partial
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
@@ -28,6 +31,7 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.proof.comparison import compare
 from feature_store.proof.digest import other_than_compared
+from feature_store.proof.live_views import States, read_states
 from feature_store.proof.result import Comparison
 from feature_store.proof.terms import Terms
 from feature_store.text_format import in_words
@@ -143,15 +147,32 @@ def compare_stored(connection: Connection, relation: Relation) -> Comparison:
     return done.held_to(one_value(connection, counted))
 
 
+def prove_stored(connection: Connection, relation: Relation, event: int) -> None:
+    """Compare a relation's rows as they are now, and record that with a try of the suite.
+
+    Args:
+        connection: a pinned session, in a REPEATABLE READ transaction that holds the lease.
+        relation: with a specification.
+        event: the number of the try.
+
+    Raises:
+        StoreError: the specification does not fit the relation or could not be run.
+        psycopg.Error: an error that may pass by itself.
+    """
+    done, sources = compare_stored(connection, relation), read_states(connection, relation)
+    _record(connection, relation, done, suite_event=event, sources=sources)
+
+
 def _prove(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:
     specification = relation.specification
     reads = find_reads(connection, relation.name, specification.reads if specification else ())
-
-    def record() -> None:
-        _record(connection, relation, compare_stored(connection, relation), suite_event=event)
-
     # A plain view and its specification would both see a source empty that is being reloaded.
-    under_lease(connection, lease, record, first=lambda: lock_reads(connection, reads))
+    under_lease(
+        connection,
+        lease,
+        lambda: prove_stored(connection, relation, event),
+        first=lambda: lock_reads(connection, reads),
+    )
 
 
 def _hold_to_compared(connection: Connection, relation: Relation, lease: Lease, event: int) -> None:
@@ -219,11 +240,12 @@ def _record(
     *,
     suite_event: int | None = None,
     refresh_id: int | None = None,
+    sources: States | None = None,
 ) -> None:
     connection.execute(
         "INSERT INTO feature_store_audit.proof_log "
-        "(suite_event, refresh_id, proof, compared, broken, sample, seconds, digest) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "(suite_event, refresh_id, proof, compared, broken, sample, seconds, digest, sources) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             suite_event,
             refresh_id,
@@ -233,6 +255,7 @@ def _record(
             f"[{', '.join(done.sample)}]",
             done.seconds,
             done.digest,
+            Jsonb(sources) if sources is not None else None,
         ),
     )
     told = f"{done.compared:,} rows compared with its specification, {done.broken:,} differ"

@@ -34,11 +34,11 @@ def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
     errors = [f for f in findings if f.outcome == "error"]
     broken = [f for f in findings if f.outcome == "broken"]
     critical = [f for f in broken if f.expectation.severity == "critical"]
-    told = [_told(f) for f in (*critical, *errors)]
+    items = [told(f) for f in (*critical, *errors)]
     if critical:
         raise ExpectationsBroken(
             f"{suite}: {len(critical)} of {len(findings)} expectations are broken.",
-            items=told,
+            items=items,
             readers="the rows that break them: layers are refreshed before they are checked.",
             next_step="Fix the source or the SQL, then clear the layer's task with what follows.",
         )
@@ -47,7 +47,7 @@ def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
         raise unchecked(
             f"{suite}: {len(errors)} of {len(findings)} expectations could not be checked; this "
             "says nothing about the data.",
-            items=told,
+            items=items,
             next_step="Fix the cause, then clear this task with what follows.",
         )
     return {
@@ -71,7 +71,8 @@ def in_short(findings: Sequence[SuiteFinding]) -> list[dict[str, Any]]:
     ]
 
 
-def _told(finding: SuiteFinding) -> str:
+def told(finding: SuiteFinding) -> str:
+    """A finding that is not met, with one of its rows."""
     line = (
         f"{finding.expectation.relation}: expected {finding.expectation.expected}; "
         f"observed {finding.observed}"
