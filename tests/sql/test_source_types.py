@@ -11,7 +11,8 @@ from psycopg import sql
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.source_tables import live_columns, read_sources
 from feature_store.declarations.store_definition import Store
-from feature_store.proof.proving import compare_stored, specification_problems
+from feature_store.proof.fit import specification_problems
+from feature_store.proof.proving import compare_stored
 from feature_store.schema.apply import apply
 from feature_store.settings import Settings
 from feature_store.validation.profile_parts import Bins

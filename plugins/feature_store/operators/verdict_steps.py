@@ -204,7 +204,7 @@ def _tell_of_reviews(
 def _assert_contracts(
     connection: Connection, store: Store, lease: Lease, settings: Settings
 ) -> dict[str, str | None]:
-    """Check the proofs' stamp, each feature set's contract and training view, and the leak gates."""
+    """Check the proofs' stamp, each set's contract and training view, and the leak gates."""
     feature_sets = read_feature_sets(settings.include_dir)
     hashes = {}
     for feature_set in feature_sets:

@@ -22,19 +22,17 @@ from psycopg.types.json import Jsonb
 from feature_store.audit.adopted import adopted_relations
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.connection import Connection, one_value
-from feature_store.database.query_columns import query_columns
 from feature_store.database.read_locks import find_reads, lock_reads
 from feature_store.database.side_by_side import Job
-from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.proof.comparison import compare
 from feature_store.proof.digest import other_than_compared
+from feature_store.proof.fit import described, misfits
 from feature_store.proof.live_views import States, read_states
 from feature_store.proof.result import Comparison
 from feature_store.proof.terms import Terms
-from feature_store.text_format import in_words
 
 log = logging.getLogger(__name__)
 
@@ -127,17 +125,6 @@ def compared_rows(connection: Connection, event: int) -> dict[str, int]:
     )
 
 
-def specification_problems(connection: Connection, store: Store) -> list[str]:
-    """Name the specifications that lack their relations' columns. Every relation must exist."""
-    adopted = adopted_relations(connection)
-    return [
-        problem
-        for relation in store.relations
-        if relation.specification
-        for problem in _misfits(connection, relation, relation.specification, adopted)
-    ]
-
-
 def compare_stored(connection: Connection, relation: Relation) -> Comparison:
     """Compare a relation's rows as they are now; see `compare_before_refresh`."""
     assert relation.specification is not None  # the caller has looked
@@ -197,7 +184,7 @@ def _compare(
     *,
     digested: bool = False,
 ) -> Comparison:
-    problems = _misfits(connection, relation, specification, adopted_relations(connection))
+    problems = misfits(connection, relation, specification, adopted_relations(connection))
     if problems:
         raise NotReady(
             f"{relation.name} cannot be proven:",
@@ -229,7 +216,7 @@ def _compare(
 
 
 def _terms(connection: Connection, specification: Specification) -> Terms:
-    columns = _described(connection, specification)
+    columns = described(connection, specification)
     return Terms(columns, specification.key, specification.tolerance)
 
 
@@ -274,43 +261,3 @@ def _definition(connection: Connection, relation: Relation) -> sql.Composable:
 
 def _in_parentheses(query: str) -> sql.Composable:
     return sql.SQL("(\n{}\n)").format(sql.SQL(query))
-
-
-def _misfits(
-    connection: Connection,
-    relation: Relation,
-    specification: Specification,
-    adopted: frozenset[str],
-) -> list[str]:
-    """Why a specification does not cover all columns of its relation, in words."""
-    try:
-        given = _described(connection, specification)
-    except psycopg.Error as error:
-        if passes_on_its_own(error):
-            raise
-        return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
-    live = live_columns(connection, relation.name)
-    missing = [column for column in live if column not in given]
-    if str(relation.name) in adopted:  # extra columns of the owner do not matter
-        live = {column: live[column] for column in given if column in live}
-        missing = []
-    wrong = [
-        f"it lacks {in_words(missing)}" if missing else "",
-        *(f"{relation.name} has no column {c}" for c in given if c not in live),
-        *(
-            f"its {column} is {given[column]}, not {live[column]}"
-            for column in live
-            if column in given and given[column] != live[column]
-        ),
-    ]
-    if not any(wrong) and list(given) != list(live):
-        wrong = [f"its columns are not in the order of {relation.name}"]
-    unknown = [c for c in (*specification.key, *specification.tolerance) if c not in given]
-    wrong += (
-        [f"its header names {in_words(unknown)}, which its query does not give"] if unknown else []
-    )
-    return [f"{specification.path}: {words}." for words in wrong if words]
-
-
-def _described(connection: Connection, specification: Specification) -> dict[str, str]:
-    return query_columns(connection, f"SELECT * FROM (\n{specification.query}\n) AS s")  # noqa: S608

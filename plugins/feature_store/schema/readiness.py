@@ -15,7 +15,7 @@ from feature_store.declarations.source_tables import source_problems, view_sourc
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import NotReady
-from feature_store.proof.proving import specification_problems
+from feature_store.proof.fit import specification_problems
 from feature_store.relation_name import Name
 from feature_store.schema.feature_logs.feature_log import log_problems
 from feature_store.schema.planning.plan import make_plan

@@ -9,7 +9,7 @@ import pytest
 
 from feature_store.database.query_columns import query_columns
 from feature_store.errors import passes_on_its_own
-from feature_store.proof.proving import specification_problems
+from feature_store.proof.fit import specification_problems
 from feature_store.schema.adoption import expected_columns
 from tests.feature_store.waiting import wait_for_lock
 

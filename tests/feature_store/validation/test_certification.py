@@ -111,6 +111,29 @@ def test_a_certification_older_than_max_age_is_refused(nights):
     assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "30 hours")
 
 
+def test_a_certificate_is_as_old_as_the_oldest_refresh_of_its_run(nights):
+    """On Monday somebody clears the last tasks of Friday's run, which reads nothing anew."""
+    friday = nights.begin("friday")
+    nights.refreshed(friday)
+    nights.database.run(
+        "UPDATE feature_store_audit.refresh SET finished_at = finished_at - interval '3 days' "
+        f"WHERE relation = '{_LABELS}'"
+    )
+    nights.checked(friday)
+    nights.certify(friday)
+    assert nights.required(_TOM, "4 days")
+    assert "CERTIFICATION TOO OLD" in nights.refusal(_TOM, "2 days")
+    # What a later run found unchanged is as old as that look.
+    monday = nights.begin("monday")
+    nights.database.run(
+        "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
+        "SELECT dag_id, 'monday', relation, refresh_id, '' FROM feature_store_audit.latest_refresh"
+    )
+    nights.checked(monday)
+    nights.certify(monday)
+    assert nights.required(_TOM, "1 hour") == ("2026-06-30", "monday")
+
+
 def test_rows_found_broken_later_lose_their_certification(nights):
     nights.good("monday")
     tuesday = nights.begin("tuesday")

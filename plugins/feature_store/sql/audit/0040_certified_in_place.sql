@@ -367,6 +367,13 @@ BEGIN
         IF refusal IS NULL AND NOT has_layers THEN
             refusal := v_relation || ' reads no materialized view of the store';
             advice := 'No run certifies it.';
+        ELSIF
+            refusal IS NULL
+            AND NOT EXISTS (SELECT FROM feature_store_audit.store_view AS s WHERE s.object = v_relation)
+        THEN
+            -- It may read certified rows, but what its own query makes of them nobody has proven.
+            refusal := v_relation || ' is no relation of the store';
+            advice := 'No run certifies it.';
         ELSIF refusal IS NULL AND (SELECT bool_or(a.is_to_come) FROM unnest(v_layers) AS a) THEN
             refusal := format(
                 '%s was certified at %s, which is yet to come: the clock of this server was ahead then or is behind now, so nobody can tell how long ago',
