@@ -50,8 +50,8 @@ def _of_before(nights) -> None:
     """As if the last run had been certified, and its suites checked, before this was recorded."""
     for table in (_VERDICTS, "feature_store_audit.suite_log"):
         nights.database.run(
-            f"UPDATE {table} AS t SET queries = (SELECT {_AS_BEFORE} FROM jsonb_each(t.queries) AS q)"
-            " WHERE t.queries IS NOT NULL"
+            f"UPDATE {table} AS t SET queries = "
+            f"(SELECT {_AS_BEFORE} FROM jsonb_each(t.queries) AS q) WHERE t.queries IS NOT NULL"
         )
 
 
