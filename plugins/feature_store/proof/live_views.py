@@ -55,7 +55,7 @@ def reads_of_live(connection: Connection, live: Sequence[Relation]) -> Reads | N
     named = {relation.name for relation in live}
     for relation in live:
         assert relation.specification is not None  # it is live
-        named |= relation.sources | relation.specification.reads
+        named |= relation.specification.reads
     return find_reads(connection, live[0].name, named)
 
 

@@ -51,11 +51,9 @@ def certify_at_once(connection: Connection, lease: Lease, store: Store, settings
         psycopg.Error: an error that may pass by itself.
     """
     suite = suite_of(settings.include_dir, Check.SPECIFICATIONS)
-    served = [one.relation for one in read_feature_sets(settings.include_dir)]
     logged = list(logged_sets(settings.include_dir))
-    live = live_below(store, served)
-    wanted = _expectations(connection, store, settings, suite, live)
-    reads = reads_of_live(connection, live)
+    wanted = _live_views(connection, store, settings, suite)
+    reads = reads_of_live(connection, [relation for relation, _ in wanted])
 
     def first() -> None:
         # Two tries at once: the later one sees what the other has logged.
@@ -84,16 +82,15 @@ def certify_at_once(connection: Connection, lease: Lease, store: Store, settings
         )
 
 
-def _expectations(
-    connection: Connection, store: Store, settings: Settings, suite: str, live: tuple[Relation, ...]
+def _live_views(
+    connection: Connection, store: Store, settings: Settings, suite: str
 ) -> list[tuple[Relation, Expectation]]:
-    """Live views, each with the expectation that it is as its specification says."""
-    if not live:
-        return []
+    """The live views below feature sets, each with the expectation that it is as specified."""
+    served = [one.relation for one in read_feature_sets(settings.include_dir)]
     adopted = adopted_relations(connection)
     found = read_expectations(settings.include_dir, store, suite, adopted=adopted)
     by_name = {expectation.name: expectation for expectation in found}
-    return [(relation, by_name[str(relation.name)]) for relation in live]
+    return [(relation, by_name[str(relation.name)]) for relation in live_below(store, served)]
 
 
 def _latest_try(connection: Connection, run: RunKey, suite: str) -> int | None:
