@@ -166,6 +166,16 @@ class TestWhatLostItsName:
             assert f"{E_AI} does not exist" in monday.refusal(_DEVICE)
         assert monday.required(_DEVICE)
 
+    def test_a_view_of_yours_on_certified_rows_carries_no_set(self, monday):
+        """Nobody has proven what its query makes of them."""
+        monday.database.run(
+            f"CREATE VIEW ml.dearer AS SELECT e.*, e.price + 1000 AS dear FROM {E_AI} AS e",
+            "UPDATE ml.feature_set_binding SET relation_name = 'ml.dearer' "
+            f"WHERE set_id = (SELECT set_id FROM ml.feature_set WHERE name = '{_TOM}')",
+        )
+        assert monday.refusal(_TOM) == "NOT CERTIFIED: ml.dearer is no relation of the store"
+        assert monday.required(_DEVICE)
+
     def test_a_table_of_yours_with_t0_needs_no_certificate(self, monday):
         monday.database.run(
             "CREATE TABLE ml.mine (listing_id bigint, t0 timestamptz)",

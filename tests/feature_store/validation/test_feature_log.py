@@ -418,6 +418,10 @@ class TestTheLogFollowsTheContract:
             f"CREATE VIEW ml.coded AS SELECT e.listing_id::{request.param} AS code, e.* "
             f"FROM {_E_AI} AS e",
             f"GRANT SELECT ON ml.coded TO {OWNER}, {READER}",
+            # A set is carried by a relation of the store.
+            "INSERT INTO feature_store_audit.definition "
+            "(object, file_definition, live_definition, dictionary) "
+            "VALUES ('ml.coded', '', '', '')",
         )
         return replace(
             tom,
