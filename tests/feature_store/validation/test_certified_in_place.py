@@ -246,6 +246,17 @@ class TestWhatALiveViewReads:
         told = f"The suite as_of_counts was checked before the heirs of {_IMAGES} changed."
         assert told in refused.value.problem
 
+    def test_changed_where_only_a_refresh_reads_it_hinders_no_verdict(self, nights):
+        """A helper view of E-clean reads the listings; its readers have the rows that it left."""
+        lease = nights.begin("monday")
+        nights.refreshed(lease)
+        nights.checked(lease)
+        nights.database.run('CREATE TABLE ml.more () INHERITS ("iPhone".iphone_listings)')
+        nights.certify(lease)
+        nights.database.run("CREATE TABLE ml.most () INHERITS (ml.more)")
+        assert nights.required(_TOM)
+        assert nights.required(_DEVICE)
+
     def test_certified_with_an_heir_it_is_read_with_it(self, nights):
         nights.database.run(f"CREATE TABLE ml.more () INHERITS ({_IMAGES})")
         nights.good("monday")

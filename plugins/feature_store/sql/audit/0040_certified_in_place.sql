@@ -89,6 +89,23 @@ WITH RECURSIVE view (oid) AS (
     INNER JOIN pg_class AS c ON d.refobjid = c.oid AND c.relkind = 'v' AND c.oid >= 16384
 ),
 
+-- What only a refresh reads does not decide what readers get now.
+live AS (
+    SELECT o.object
+    FROM feature_store_audit.store_view AS o
+    WHERE NOT EXISTS (
+        SELECT
+        FROM pg_depend AS d
+        INNER JOIN pg_rewrite AS r ON d.objid = r.oid
+        INNER JOIN pg_class AS k ON r.ev_class = k.oid AND k.relkind = 'm'
+        WHERE
+            d.refobjid = o.object
+            AND d.classid = 'pg_rewrite'::regclass
+            AND d.refclassid = 'pg_class'::regclass
+            AND k.oid <> o.object
+    )
+),
+
 told AS (
     SELECT
         n.nspname || '.' || c.relname AS what,
@@ -100,7 +117,7 @@ told AS (
     SELECT
         f.what,
         f.form
-    FROM feature_store_audit.forms_below(ARRAY(SELECT o.object FROM feature_store_audit.store_view AS o)) AS f
+    FROM feature_store_audit.forms_below(ARRAY(SELECT l.object FROM live AS l)) AS f
 )
 
 SELECT coalesce(jsonb_object_agg(t.what, t.digest), '{}') FROM told AS t
@@ -114,7 +131,11 @@ RETURNS TABLE (object oid, name text, is_layer boolean, has_query boolean)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
-WITH RECURSIVE below (object, is_read, is_ours) AS (
+WITH RECURSIVE ours AS MATERIALIZED (
+    SELECT o.object FROM feature_store_audit.store_view AS o
+),
+
+below (object, is_read, is_ours) AS (
     SELECT
         p_relation::oid,
         TRUE,
@@ -126,7 +147,7 @@ WITH RECURSIVE below (object, is_read, is_ours) AS (
         b.is_ours OR o.object IS NOT NULL
     FROM below AS b
     INNER JOIN pg_class AS k ON b.object = k.oid
-    LEFT JOIN feature_store_audit.store_view AS o ON k.oid = o.object
+    LEFT JOIN ours AS o ON k.oid = o.object
     INNER JOIN pg_rewrite AS r ON k.oid = r.ev_class
     INNER JOIN pg_depend AS d
         ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
@@ -143,7 +164,7 @@ SELECT
 FROM below AS b
 INNER JOIN pg_class AS k ON b.object = k.oid AND k.relkind IN ('v', 'm')
 INNER JOIN pg_namespace AS n ON k.relnamespace = n.oid
-LEFT JOIN feature_store_audit.store_view AS o ON k.oid = o.object
+LEFT JOIN ours AS o ON k.oid = o.object
 GROUP BY k.oid, k.relname, k.relkind, n.nspname, o.object
 $function$;
 
@@ -252,13 +273,12 @@ BEGIN
         'Look at the latest run, and wait for the next one.'
     INTO refusal, advice
     FROM feature_store_audit.made_of(p_relation) AS m
-    LEFT JOIN feature_store_audit.store_view AS o ON m.object = o.object
     WHERE
         m.has_query
         AND v_queries ->> m.name IS DISTINCT FROM feature_store_audit.query_of(m.object)
         AND (v_queries ? m.name OR v_is_new IS NOT TRUE)
-    -- What was certified tells more than what came in between, and a label's view more than the training view.
-    ORDER BY NOT v_queries ? m.name, coalesce(o.is_training, FALSE), m.name
+    -- What was certified tells more than what came in between, and what a training view reads more than itself.
+    ORDER BY NOT v_queries ? m.name, m.name LIKE 'feature\_log.%', m.name
     LIMIT 1;
     IF FOUND THEN
         RETURN;
