@@ -2,7 +2,8 @@
 
 A relation that reads the user's tables is compared by its refresh, because only its snapshot shows
 those tables as they were. A blocking refresh compares before it takes its lock, using the result of
-the relation's definition in that snapshot. A concurrent refresh, for which no reader waits,
+the relation's definition in that snapshot; the suite then holds the stored rows to those compared,
+by their digest. A concurrent refresh, for which no reader waits,
 compares what it has stored. The suite compares everything else; plain views that read the user's
 tables are compared once more by the verdict if those have changed since (`live_views`). A
 difference does not stop the refresh: it is recorded with it, and breaks the suite of every run that

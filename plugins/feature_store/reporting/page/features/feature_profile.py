@@ -79,7 +79,7 @@ def read_feature_profile(
             "Choose a feature of the list.",
         )
     require_store(connection)
-    carrier = files.relations[str(found.relation)]
+    carrier = files.relations.get(str(found.relation))
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
     asked = {"set": feature_set, "feature": name, "since": since}
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -109,7 +109,9 @@ def read_feature_profile(
         drift_month=told.get("drift_month"),
         drift_stamp=told.get("drift_stamp"),
         certified=certified_in_words(connection),
-        lines=sql_lines(found, feature, settings.zone, is_view=not carrier.is_refreshed),
+        lines=sql_lines(
+            found, feature, settings.zone, is_view=bool(carrier and not carrier.is_refreshed)
+        ),
         python=python_lines(found, feature),
         samples=_samples(connection, found, feature) if may_sample else [],
         samples_grant="" if may_sample else _grant(connection, files, found),
