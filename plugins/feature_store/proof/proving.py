@@ -3,11 +3,10 @@
 A relation that reads the user's tables is compared by its refresh, because only its snapshot shows
 those tables as they were. A blocking refresh compares before it takes its lock, using the result of
 the relation's definition in that snapshot; the suite then holds the stored rows to those compared,
-by their digest. A concurrent refresh, for which no reader waits,
-compares what it has stored. The suite compares everything else; plain views that read the user's
-tables are compared once more by the verdict if those have changed since (`live_views`). A
-difference does not stop the refresh: it is recorded with it, and breaks the suite of every run that
-uses these rows.
+by their digest. A concurrent refresh, for which no reader waits, compares what it has stored. The
+suite compares everything else; plain views that read the user's tables are compared once more by
+the verdict if those have changed since (`live_views`). A difference does not stop the refresh: it
+is recorded with it, and breaks the suite of every run that uses these rows.
 """
 
 from __future__ import annotations
@@ -171,7 +170,8 @@ def _hold_to_compared(connection: Connection, relation: Relation, lease: Lease, 
         assert specification is not None  # the caller has looked
         terms = _terms(connection, specification)
         if done := other_than_compared(connection, relation.name, terms):
-            _record(connection, relation, done, suite_event=event)
+            told = "other rows are stored than were compared with its specification"
+            _record(connection, relation, done, suite_event=event, told=told)
 
     under_lease(connection, lease, hold)
 
@@ -229,6 +229,7 @@ def _record(
     suite_event: int | None = None,
     refresh_id: int | None = None,
     sources: States | None = None,
+    told: str = "",
 ) -> None:
     connection.execute(
         "INSERT INTO feature_store_audit.proof_log "
@@ -246,9 +247,9 @@ def _record(
             Jsonb(sources) if sources is not None else None,
         ),
     )
-    told = f"{done.compared:,} rows compared with its specification, {done.broken:,} differ"
     if not (done.compared or done.broken):
         told = NOTHING_TO_COMPARE
+    told = told or f"{done.compared:,} rows compared with its specification, {done.broken:,} differ"
     level = logging.ERROR if done.broken else logging.INFO
     log.log(level, "%s: %s, %.2f s.", relation.name, told, done.seconds)
 

@@ -536,7 +536,7 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
     ],
 )
 def test_the_rows_that_are_stored_are_those_that_were_compared(
-    night: Night, relation: str, change: str
+    night: Night, caplog: pytest.LogCaptureFixture, relation: str, change: str
 ) -> None:
     """A query that leaves a choice open gives one answer to the proof, and stores another."""
     night.answer_otherwise(relation, change)
@@ -552,6 +552,7 @@ def test_the_rows_that_are_stored_are_those_that_were_compared(
     assert found.sample[0]["sample"][0]["observed"] == {
         "stored": "other rows than those compared: the query leaves a choice open"
     }
+    assert f"{relation}: other rows are stored than were compared with its" in caplog.text
 
 
 def test_a_view_is_not_proven_on_a_source_that_is_empty_while_it_is_reloaded(
