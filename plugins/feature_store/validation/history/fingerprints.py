@@ -105,26 +105,45 @@ class LayerRows:
         # Rows without a key differ as a whole, so their columns are not compared.
         self._values = [c for c in self._columns if layer.key and c not in layer.key]
 
-    def fingerprints(self) -> dict[date, Fingerprint]:
-        """The fingerprint of every day, as the layer is now.
+    def sums(self) -> dict[date, str]:
+        """A quick hash of every day, as the layer is now: the sum of its rows' hashes.
 
-        Rows without a day, of infinite days, and of years outside 1 to 9999 are left out.
+        It tells, within one version of PostgreSQL, that a day has not changed. Rows without a day,
+        of infinite days, and of years outside 1 to 9999 are left out.
         """
+        found = self._connection.execute(
+            sql.SQL(
+                """
+                SELECT h.day, sum(hash_record_extended(ROW({values}), 0))::text FROM ({query}) AS h
+                WHERE h.day BETWEEN '0001-01-01' AND '9999-12-31'
+                GROUP BY h.day
+                """
+            ).format(
+                values=sql.SQL(", ").join(self._value(name) for name in self._columns),
+                query=self._query,
+            ),
+            {},
+        )
+        return dict(found.fetchall())
+
+    def fingerprints(self, days: Iterable[date]) -> dict[date, Fingerprint]:
+        """The fingerprints of some days, as the layer is now; a day without rows has none."""
         rows = sql.SQL(
             """
             (
                 SELECT h.day, {digest} AS digest FROM ({query}) AS h
-                WHERE h.day BETWEEN '0001-01-01' AND '9999-12-31'
+                WHERE h.day = ANY(%(days)s::date[])
             )
             """
         ).format(digest=self._digest(self._columns), query=self._query)
-        return _by_day(self._connection.execute(sql.SQL(_DAYS).format(rows=rows), {}).fetchall())
+        query, values = sql.SQL(_DAYS).format(rows=rows), {"days": list(days)}
+        return _by_day(self._connection.execute(query, values).fetchall())
 
     def set_baseline(self) -> dict[date, Fingerprint]:
         """Make the layer's current rows the baseline's, which has none yet.
 
         Returns:
-            Returns what `fingerprints` gives, without reading the rows twice.
+            Returns what `fingerprints` gives of all days, without reading the rows twice.
         """
         found = self._connection.execute(
             sql.SQL(

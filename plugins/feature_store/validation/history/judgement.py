@@ -188,16 +188,22 @@ class _HistoryCheck:
         if self._rows.are(layer, before):
             log.info("%s: the same rows as at the last check.", layer.name)
             return ComparedSeries(layer, rows, before, baseline, opened, known)
-        seen = rows.fingerprints()
-        self._rows.remember(layer, seen, known.now)
+        sums = rows.sums()
+        same = self._rows.same_days(layer, before, sums)
+        log.info("%s: %s of %s days rewritten alike.", layer.name, len(same), len(sums))
+        seen = {day: before[day] for day in same} | rows.fingerprints(sums.keys() - same)
+        self._rows.remember(layer, seen, sums, known.now)
         return ComparedSeries(layer, rows, seen, baseline, opened, known)
 
     def _start_anew(self, layer: HistorySeries) -> int:
         """Make a layer's current days its baseline; returns how many there are."""
         rows = LayerRows(self._connection, layer)
-        seen = rows.fingerprints() if layer.role is Role.LINK else rows.set_baseline()
+        sums = rows.sums()
+        is_link = layer.role is Role.LINK
+        seen = rows.fingerprints(sums) if is_link else rows.set_baseline()
         rows.has_said(self._lease)
-        self._rows.remember(layer, seen, read_known(self._connection, layer, None).now)
+        known = read_known(self._connection, layer, None)
+        self._rows.remember(layer, seen, sums, known.now)
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 

@@ -121,12 +121,12 @@ class Nights:
 
     def fingerprints(self, until: date) -> dict[tuple[str, date], Any]:
         """The fingerprints of every layer, for days up to this one."""
-        return {
-            (name, day): seen
-            for name, layer in self.layers.items()
-            for day, seen in LayerRows(self.connection, layer).fingerprints().items()
-            if day <= until
-        }
+        found = {}
+        for name, layer in self.layers.items():
+            rows = LayerRows(self.connection, layer)
+            days = [day for day in rows.sums() if day <= until]
+            found.update({(name, day): seen for day, seen in rows.fingerprints(days).items()})
+        return found
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query.encode(), values).fetchall()

@@ -1,9 +1,11 @@
-"""A fingerprint says whether rows are the same: exact, and the same whoever asks."""
+"""A fingerprint says whether rows are the same: exact, and the same whoever asks.
+
+A sum of hashes says the same, only within one version of PostgreSQL.
+"""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistorySeries, Role, reach, read_history
 from feature_store.errors import BadInput
-from feature_store.validation.history.fingerprints import LayerRows
+from feature_store.validation.history.fingerprints import Fingerprint, LayerRows
 
 EXPECTED = "c29d13275e24c184749bd35f499f13f06c79260a6f05560fda006b73b5d9590b"
 DAY = "date '2026-03-01'"
@@ -21,15 +23,16 @@ def _layer(query: str, *key: str) -> HistorySeries:
     return HistorySeries("X", "", Role.INPUT, "x.x", key, (), None, query, query, (), (), ())
 
 
-def _fingerprint(connection: Connection, values: str, types: str) -> Any:
-    """The fingerprint of one day with these rows."""
+def _seen(connection: Connection, values: str, types: str) -> tuple[Fingerprint, str]:
+    """The fingerprint and the sum of hashes of one day with these rows."""
     names = [f"c{n}" for n in range(len(types.split(",")))]
     casts = ", ".join(
         f"v.{n}::{t.strip()} AS {n}" for n, t in zip(names, types.split(","), strict=True)
     )
     query = f"SELECT {DAY} AS day, {casts} FROM (VALUES {values}) AS v ({', '.join(names)})"
-    (seen,) = LayerRows(connection, _layer(query)).fingerprints().values()
-    return seen
+    rows = LayerRows(connection, _layer(query))
+    ((day, total),) = rows.sums().items()
+    return rows.fingerprints([day])[day], total
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def _fingerprint(connection: Connection, values: str, types: str) -> Any:
 )
 def test_equal_rows_have_one_fingerprint(scratch, types, one, other):
     connection = scratch.connection
-    assert _fingerprint(connection, one, types) == _fingerprint(connection, other, types)
+    assert _seen(connection, one, types) == _seen(connection, other, types)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +68,17 @@ def test_equal_rows_have_one_fingerprint(scratch, types, one, other):
     ],
 )
 def test_different_rows_have_different_fingerprints(scratch, types, one, other):
-    assert _fingerprint(scratch.connection, one, types) != _fingerprint(
-        scratch.connection, other, types
-    )
+    seen = _seen(scratch.connection, one, types)
+    seen_then = _seen(scratch.connection, other, types)
+    assert seen[0] != seen_then[0]
+    assert seen[1] != seen_then[1]
 
 
 def test_a_fingerprint_is_the_same_on_every_server_and_client(store):
     """One literal for all server versions, settings and encodings of the client."""
     values = "(1, 0.1, 1.50, 'Åse', '2026-03-01 23:30+00', TRUE, '2026-03-01')"
     types = "int8, float8, numeric, text, timestamptz, bool, date"
-    plain = _fingerprint(store.connection, values, types)
+    plain, _ = _seen(store.connection, values, types)
     assert (plain.rows, plain.digest.hex()) == (1, EXPECTED)
     with psycopg.connect(store.conninfo, autocommit=True) as other:
         for setting in (
@@ -88,14 +92,14 @@ def test_a_fingerprint_is_the_same_on_every_server_and_client(store):
             other.execute(f"SET {setting}".encode())
         # The query gives the day itself; elsewhere the pinned zone decides it.
         values = values.replace("'2026-03-01')", "'2026-03-01'::date)")
-        assert _fingerprint(other, values, types) == plain
+        assert _seen(other, values, types)[0] == plain
 
 
 def test_columns_of_every_name_are_compared(scratch):
     """A ``%`` in a name is no placeholder, though the queries bind values."""
     query = f'SELECT {DAY} AS day, 1 AS "id_%", 2 AS "share_%s", \'%\' AS words'
     rows = LayerRows(scratch.connection, _layer(query, "id_%"))
-    assert rows.set_baseline() == rows.fingerprints()
+    assert rows.set_baseline() == rows.fingerprints(rows.sums())
 
 
 def test_rows_without_a_day_belong_to_no_day(scratch):
@@ -103,8 +107,11 @@ def test_rows_without_a_day_belong_to_no_day(scratch):
         "SELECT v.day::date AS day, 1 AS n FROM "
         "(VALUES ('2026-03-01'), (NULL), ('infinity'), ('-infinity'), ('20226-03-01')) AS v (day)"
     )
-    seen = LayerRows(scratch.connection, _layer(query)).fingerprints()
-    assert {day: fingerprint.rows for day, fingerprint in seen.items()} == {date(2026, 3, 1): 1}
+    rows = LayerRows(scratch.connection, _layer(query))
+    assert rows.sums().keys() == {date(2026, 3, 1)}
+    assert {day: seen.rows for day, seen in rows.fingerprints(rows.sums()).items()} == {
+        date(2026, 3, 1): 1
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.feature_store.validation.history.nights import TABLES, Nights, noon, 
 
 AS_OF = date(2026, 6, 30)
 MARCH_1 = date(2026, 3, 1)
+MARCH_2 = date(2026, 3, 2)
 LAYERS = {"A", "AI", "D1", "D1 by cohort", "D2", "D3", "D4", "E", "F0", "F2", "device counts"}
 _numbers = itertools.count(1)
 
@@ -71,12 +72,40 @@ def test_a_changed_row_is_seen_wherever_it_changed_a_row(nights, caplog):
     assert [(review.layer, review.day) for review in verdict.reviews] == [("D2", MARCH_1)]
 
 
-def test_the_same_rows_written_anew_are_looked_at_again(nights, caplog):
-    nights.connection.execute("REFRESH MATERIALIZED VIEW ml.tom_speed_anchor_v1_mv")
-    as_its_refresh_left_it(nights.connection, "ml.tom_speed_anchor_v1_mv")
-    verdict, same = judged(nights, caplog)
-    assert same == LAYERS - {"D4"}
-    assert quiet(verdict)
+def write_anew(nights: Nights, relation: str) -> None:
+    nights.connection.execute(f"REFRESH MATERIALIZED VIEW {relation}".encode())
+    as_its_refresh_left_it(nights.connection, relation)
+
+
+def test_of_rows_written_anew_only_changed_days_are_fingerprinted_again(nights, caplog):
+    nights.listings.append(phone(6, "03-02"))
+    nights.night(AS_OF)
+    nights.listings[5]["price"] = 11500
+    nights.load()
+    write_anew(nights, "ml.tom_features_v1_mv")
+
+    _, same = judged(nights, caplog)
+
+    assert same == LAYERS - {"A"}
+    assert "A: 1 of 2 days rewritten alike." in caplog.messages
+    days = nights.rows(
+        "SELECT day, fingerprint FROM feature_store_audit.history_finding "
+        "WHERE layer = 'A' AND outcome IS NULL"
+    )
+    assert days == [(MARCH_2, nights.fingerprints(MARCH_2)["A", MARCH_2].digest)]
+
+
+def test_a_baseline_that_somebody_wrote_into_is_held_to_rows_written_anew(nights, caplog):
+    nights.connection.execute(
+        "UPDATE feature_store_audit.history_day SET fingerprint = sha256('') WHERE layer = 'A'"
+    )
+    write_anew(nights, "ml.tom_features_v1_mv")
+
+    judged(nights, caplog)
+
+    assert "A: 0 of 1 days rewritten alike." in caplog.messages
+    days = nights.rows("SELECT fingerprint FROM feature_store_audit.history_day WHERE layer = 'A'")
+    assert days == [(nights.fingerprints(MARCH_1)["A", MARCH_1].digest,)]
 
 
 def test_what_is_pending_stays_pending_and_what_is_accepted_stays_accepted(nights, caplog):
