@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Protocol
 
@@ -82,6 +83,32 @@ def read_outlines(include_dir: Path) -> dict[Name, Outline]:
         header = read_header(path, text, ())
         outlines[name] = Outline(name, refresh, header, names & files.keys(), names, path)
     return outlines
+
+
+def in_order(outlines: Mapping[Name, Outline]) -> list[Name]:
+    """The relations, each after those that it reads.
+
+    Raises:
+        BadInput: files read each other in a cycle, or a base layer reads a read layer.
+    """
+    sorter = TopologicalSorter({name: sorted(one.reads) for name, one in outlines.items()})
+    try:
+        order = list(sorter.static_order())
+    except CycleError as error:
+        raise BadInput(
+            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
+        ) from None
+    for name in order:
+        if outlines[name].refresh is not Refresh.BLOCKING:
+            continue
+        for above in sorted(refreshed_before(name, outlines)):
+            if outlines[above].refresh is Refresh.CONCURRENT:
+                raise BadInput(
+                    f"{outlines[name].path} is a base layer but reads the read layer {above}. "
+                    "All base layers are refreshed before any read layer.",
+                    next_step="Move the file to the folder read.",
+                )
+    return order
 
 
 def refreshed_before(name: Name, layers: Mapping[Name, Layer]) -> frozenset[Name]:

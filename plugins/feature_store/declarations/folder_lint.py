@@ -6,13 +6,13 @@ file is read separately, so that one fault does not hide another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from feature_store.declarations.dag_outline import Refresh
+from feature_store.declarations.dag_outline import Outline, Refresh, in_order
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
 from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
@@ -32,7 +32,7 @@ from feature_store.declarations.specifications import (
     Specification,
     read_specification,
 )
-from feature_store.declarations.store_checks import check_reads, ordered
+from feature_store.declarations.store_checks import check_reads
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
@@ -89,7 +89,7 @@ def folder_problems(include_dir: Path) -> list[str]:
         known = files.keys() | {source.name for source in sources}
         for file in files.values():
             found.take(partial(check_reads, file, known))
-        found.take(partial(ordered, files))
+        found.take(partial(in_order, dict(_outlines(files))))
         columns |= {source.name: tuple(source.columns) for source in sources}
     for file in files.values():
         if file.materialized and not (include_dir / "sql" / FOLDER / f"{file.name}.sql").exists():
@@ -111,6 +111,12 @@ def _relations(include_dir: Path, found: _Found) -> Iterator[tuple[Name, SqlFile
             file = found.take(partial(read_sql_file, path))
             if file is not None:
                 yield file.name, file
+
+
+def _outlines(files: Mapping[Name, SqlFile]) -> Iterator[tuple[Name, Outline]]:
+    for name, file in files.items():
+        refresh = Refresh(file.path.parent.name)
+        yield name, Outline(name, refresh, {}, file.reads & files.keys(), file.reads, file.path)
 
 
 def _header(path: Path) -> dict[str, str]:

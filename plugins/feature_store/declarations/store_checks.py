@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from feature_store.declarations.dag_outline import Refresh, read_outlines
+from feature_store.declarations.dag_outline import Outline, Refresh
 from feature_store.declarations.files.sql_file import WITHOUT_QUOTES, SqlFile
 from feature_store.declarations.known_columns import query_columns
 from feature_store.declarations.row_sets import RowSet
@@ -101,13 +100,13 @@ def check_reads(file: SqlFile, known: Set[Name]) -> None:
         )
 
 
-def check_outlines(files: Mapping[Name, SqlFile], include_dir: Path) -> None:
+def check_outlines(files: Mapping[Name, SqlFile], outlines: Mapping[Name, Outline]) -> None:
     """Hold the DAG's edges, which come from the outlines, to what the SQL reads.
 
     Raises:
         BadInput: they differ.
     """
-    for name, outline in read_outlines(include_dir).items():
+    for name, outline in outlines.items():
         reads = files[name].reads & files.keys()
         for other in sorted(outline.reads - reads):
             raise BadInput(
@@ -120,20 +119,3 @@ def check_outlines(files: Mapping[Name, SqlFile], include_dir: Path) -> None:
                 next_step=f"Write {other} plainly: a quote escaped with a backslash hides the "
                 "text after it.",
             )
-
-
-def ordered(files: Mapping[Name, SqlFile]) -> list[Name]:
-    """The relations, each after those that it reads.
-
-    Raises:
-        BadInput: they read each other in a cycle.
-    """
-    sorter: TopologicalSorter[Name] = TopologicalSorter()
-    for name, file in files.items():
-        sorter.add(name, *sorted(file.reads & files.keys()))
-    try:
-        return list(sorter.static_order())
-    except CycleError as error:
-        raise BadInput(
-            "The SQL files read each other in a cycle: " + " → ".join(map(str, error.args[1])) + "."
-        ) from None

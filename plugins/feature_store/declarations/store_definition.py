@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from feature_store.declarations.dag_outline import Refresh, refreshed_before
+from feature_store.declarations.dag_outline import (
+    Refresh,
+    in_order,
+    read_outlines,
+    refreshed_before,
+)
 from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.text_file import files_in, read_text
@@ -21,7 +26,6 @@ from feature_store.declarations.store_checks import (
     check_nothing_is_ignored,
     check_outlines,
     check_reads,
-    ordered,
 )
 from feature_store.declarations.store_profile import StoreProfile, read_profile
 from feature_store.declarations.suites import read_suites
@@ -142,8 +146,8 @@ def read_store(include_dir: Path) -> Store:
 
     Raises:
         BadInput: a file that cannot be used, or in which a person has something to decide, a cycle
-            between files, a relation that reads what is neither a relation nor a source, or one
-            whose reads its outline does not show.
+            between files, a base layer that reads a read layer, a relation that reads what is
+            neither a relation nor a source, or one whose reads its outline does not show.
     """
     require_decided(include_dir)
     sources = read_sources(include_dir / "sources.toml")
@@ -151,18 +155,16 @@ def read_store(include_dir: Path) -> Store:
     known = relations.keys() | {source.name for source in sources}
     for relation in relations.values():
         check_reads(relation.file, known)
-    check_outlines({name: r.file for name, r in relations.items()}, include_dir)
-    order = ordered({name: r.file for name, r in relations.items()})
+    outlines = read_outlines(include_dir)
+    check_outlines({name: r.file for name, r in relations.items()}, outlines)
     refreshed = {name for name, r in relations.items() if r.refresh is not Refresh.NEVER}
     guards = read_guards(include_dir, refreshed | {source.name for source in sources})
-    store = Store(
+    return Store(
         read_profile(include_dir),
-        tuple(_guarded(relations[name], relations, guards) for name in order),
+        tuple(_guarded(relations[name], relations, guards) for name in in_order(outlines)),
         sources,
         tuple(guards[source.name] for source in sources if source.name in guards),
     )
-    _check_layers(store)
-    return store
 
 
 def _relations(include_dir: Path) -> Iterable[Relation]:
@@ -216,15 +218,3 @@ def _guarded(
             pending.extend(relations[name].reads)
     held = tuple(guards[n] for n in sorted({relation.name, *read}) if n in guards)
     return replace(relation, guards=held, sources=frozenset(read))
-
-
-def _check_layers(store: Store) -> None:
-    for relation in store.refreshed:
-        if relation.refresh is Refresh.BLOCKING:
-            above = [r for r in store.refreshed_before(relation) if r.refresh is Refresh.CONCURRENT]
-            if above:
-                raise BadInput(
-                    f"{relation.file.path} is a base layer but reads the read layer "
-                    f"{above[0].name}. All base layers are refreshed before any read layer.",
-                    next_step="Move the file to the folder read.",
-                )

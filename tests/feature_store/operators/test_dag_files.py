@@ -1,4 +1,7 @@
-"""Two DAG files may not make one DAG, or aim at one database: the second file is refused."""
+"""A DAG file that cannot be used is refused in words: Airflow shows them as its import error.
+
+Two files may not make one DAG, or aim at one database. The refreshes must have an order.
+"""
 
 from __future__ import annotations
 
@@ -130,3 +133,14 @@ def test_assets_of_a_second_store_have_names_of_their_own(dags, store):
     assert all(name.startswith("bikes/") for name in names["bike_stations_refresh"])
     task = bag.dags["bike_stations_refresh"].get_task("read.morning_features_clean_mv")
     assert f"{dags.parent}/bikes/sql/read/" in task.doc_md
+
+
+def test_a_base_layer_above_a_read_layer_is_named_not_only_that_there_is_a_cycle(errors, store):
+    sql = store("bikes") / "sql"
+    moved = sql / "base/bikes.morning_features_clean_mv.sql"
+    (sql / "read/bikes.morning_features_clean_mv.sql").rename(moved)
+
+    found = errors(a=_call(sql.parent, "a"))["a"]
+
+    assert f"{moved} is a base layer but reads the read layer bikes.morning_features_mv." in found
+    assert "Move the file to the folder read." in found
