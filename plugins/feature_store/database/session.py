@@ -45,6 +45,8 @@ _ALWAYS = {
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
+    # How rows are stored: their states are read from how a heap stores them (`row_versions`).
+    "default_table_access_method": "heap",
     # How long a session lives.
     "exit_on_error": "off",
     "idle_session_timeout": "0",

@@ -43,11 +43,13 @@ def test_a_hostile_database_cannot_change_what_decides_results_or_a_sessions_lif
         "default_transaction_deferrable": "on",
         "default_transaction_isolation": "serializable",
         "default_transaction_read_only": "on",
+        "default_table_access_method": "kept_elsewhere",
         "exit_on_error": "on",
         "idle_session_timeout": "1h",
         "transaction_timeout": "1h",
         "idle_in_transaction_session_timeout": "1h",
     }
+    store_db.run("CREATE ACCESS METHOD kept_elsewhere TYPE TABLE HANDLER heap_tableam_handler")
     known = {known for (known,) in store_db.rows("SELECT name FROM pg_settings")}
     hostile = {setting: value for setting, value in hostile.items() if setting in known}
     for setting, value in hostile.items():
@@ -85,6 +87,7 @@ def test_a_hostile_database_cannot_change_what_decides_results_or_a_sessions_lif
         "default_transaction_deferrable": "off",
         "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "off",
+        "default_table_access_method": "heap",
         "exit_on_error": "off",
         "idle_session_timeout": "0",
         "transaction_timeout": "0",
