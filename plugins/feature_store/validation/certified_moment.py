@@ -110,7 +110,7 @@ def _prove_changed(
     for relation, expectation in wanted:
         if not has_changed(connection, relation, event):
             continue
-        log.info("%s is compared again: what it reads has changed since.", relation.name)
+        log.info("%s is compared again: what it reads may have changed since.", relation.name)
         prove_stored(connection, relation, event)
         if finding := _check(connection, expectation):
             broken.append(finding)
