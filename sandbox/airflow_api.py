@@ -40,6 +40,7 @@ class AirflowApi:
         self._address = address
         self._explain = explain
         self._account = account
+        self._token: str | None = None
 
     def trigger(self, run_id: str, logical_date: str | None = None, **conf: Any) -> None:
         """Start a manual run of the DAG."""
@@ -51,13 +52,17 @@ class AirflowApi:
         found = self.call("GET", f"dags/{self.dag_id}/dagRuns?limit=100")["dag_runs"]
         return {run["dag_run_id"]: run["state"] for run in found}
 
-    def wait_for_run(self, run_id: str, seconds: int = 480) -> str:
+    def wait_for_run(self, run_id: str, seconds: int = 1200) -> str:
         """Wait for a run's end; its state.
 
         Raises:
             TimeoutError: it has not ended.
         """
-        wait_until(lambda: self.runs().get(run_id) in ("success", "failed"), seconds, self._explain)
+
+        def ended() -> bool:
+            return self.runs().get(run_id) in ("success", "failed")
+
+        wait_until(ended, seconds, self._explain, between_looks=2)
         return self.runs()[run_id]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -66,11 +71,12 @@ class AirflowApi:
         Raises:
             RuntimeError: it refused, and said why.
         """
+        self._token = self._token or self.token()
         request = urllib.request.Request(  # noqa: S310  # our own
             f"{self._address}/api/v2/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310
@@ -97,8 +103,19 @@ class AirflowApi:
         return token
 
 
-def wait_until(happened: Callable[[], bool], seconds: int, explain: Callable[[], str]) -> None:
+def wait_until(
+    happened: Callable[[], bool],
+    seconds: int,
+    explain: Callable[[], str],
+    between_looks: float = 0.3,
+) -> None:
     """Check again and again until something has happened.
+
+    Args:
+        happened: looks at another process.
+        seconds: a bound that only a machine much slower than usual, or a fault, reaches.
+        explain: what to say then.
+        between_looks: seconds to wait. A look through the API costs a tenth of a second of work.
 
     Raises:
         TimeoutError: it has not within that time; with the explanation.
@@ -107,4 +124,4 @@ def wait_until(happened: Callable[[], bool], seconds: int, explain: Callable[[],
     while not happened():
         if time.monotonic() > deadline:
             raise TimeoutError(f"It did not happen within {seconds} s.\n{explain()}")
-        time.sleep(0.3)  # between two looks at another process
+        time.sleep(between_looks)

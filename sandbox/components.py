@@ -24,7 +24,7 @@ from sandbox.home import airflow_settings
 from sandbox.port import LOCALHOST, free_port
 from sandbox.server import airflow_connection
 
-_STARTS_WITHIN = 120
+_STARTS_WITHIN = 300
 
 
 class Components(AirflowApi):
@@ -78,7 +78,7 @@ class Components(AirflowApi):
         """Start everything and wait until Airflow knows the DAG.
 
         Raises:
-            TimeoutError: it does not within two minutes.
+            TimeoutError: it does not within five minutes.
         """
         self.command("db", "migrate")
         for component in self.components:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ from sandbox.programs import (
 _PORT = "5432"
 _SOCKET = f".s.PGSQL.{_PORT}"
 _LONGEST_SOCKET = 103  # bytes: what every operating system takes
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux: files in memory, for everybody
+_ENOUGH_ROOM = 8 * 2**30  # bytes: several servers at once
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,21 @@ def stop_server(data_dir: Path) -> bool:
     return True
 
 
+def folder_in_memory() -> str | None:
+    """Where temporary files are quickest; None, the usual place, if that has too little room.
+
+    A database is made there in a tenth of the time.
+    """
+    if not _IN_MEMORY.is_dir() or not os.access(_IN_MEMORY, os.W_OK):
+        return None
+    room = min(shutil.disk_usage(_IN_MEMORY).free, psutil.virtual_memory().available)
+    return str(_IN_MEMORY) if room >= _ENOUGH_ROOM else None
+
+
 @contextmanager
 def folder_for_servers(prefix: str) -> Iterator[Path]:
     """A temporary folder for data directories, which the servers' system user may pass through."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as directory:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder_in_memory()) as directory:
         folder = Path(directory)
         require_passage(folder.parent)
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)

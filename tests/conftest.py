@@ -39,6 +39,7 @@ from sandbox.server import (
     airflow_connection,
     available_versions,
     folder_for_servers,
+    folder_in_memory,
     start_server,
     stop_server,
 )
@@ -47,7 +48,7 @@ from sandbox.server import (
 os.umask(0o077)
 
 # Airflow reads these once, when it is first imported, so they are set before any test can do that.
-_AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-")
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="feature-store-airflow-", dir=folder_in_memory())
 atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 os.environ.update(airflow_settings(Path(_AIRFLOW_HOME)))
 

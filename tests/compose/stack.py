@@ -21,7 +21,7 @@ from .rendering import ROOT, Config, runs_once
 
 _POSTGRES = ("metadata", "store")
 _PROGRAMS = (Path(sys.executable).parent, postgres.BINARIES)
-_HEALTHY_WITHIN = 120
+_HEALTHY_WITHIN = 400
 _IN_THE_IMAGE = ("dags", "plugins", "include", "config", "bin")
 _MADE_IN_THE_IMAGE = ("logs", "feature_store_reports")
 

@@ -35,7 +35,7 @@ from .secrecy import QUEUE
 from .stack import Stack
 from .test_bin import ROOT_ONLY
 
-pytestmark = [ROOT_ONLY, pytest.mark.timeout(600)]
+pytestmark = [ROOT_ONLY, pytest.mark.timeout(1800)]
 
 DEBIANS = [version for version in (17, 15) if binaries(version).is_dir()]
 # A task's own client asks for what it may not have. Any answer at all has come by TLS.

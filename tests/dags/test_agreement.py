@@ -32,6 +32,7 @@ def told(run: Any, connection: Session, mailbox: Mailbox) -> dict[str, bool | No
     return agreement.told(run.run_id, run.state, connection, mailbox.alarms(), reports)
 
 
+@pytest.mark.refreshed
 def test_they_agree_that_a_run_passed_and_that_it_did_not(
     run_dag: Callable[..., Any],
     database: str,

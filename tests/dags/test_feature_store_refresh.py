@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -179,12 +180,18 @@ def _run_python(code: str, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.fixture
+def looking(first_run: Any) -> Iterator[psycopg.Connection]:
+    """A session on the store of the first run, to look at it."""
+    with psycopg.connect(first_run.conninfo, autocommit=True) as session:
+        yield session
+
+
 class TestAGoodRun:
     def test_it_refreshes_everything_and_records_it(
-        self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
+        self, first_run: Any, looking: psycopg.Connection, store_files: Store
     ) -> None:
-        run = run_dag(database, as_of_day="2026-06-30")
-
+        run, connection = first_run, looking
         assert set(run.tasks.values()) == {"success"}
         refreshed = connection.execute(
             "SELECT relation, row_count, run_id, zone FROM feature_store_audit.refresh"
@@ -207,10 +214,10 @@ class TestAGoodRun:
         assert run.returned["prepare"] == "2026-06-30"
         assert run.returned[GATE]["tom_features_v1"].startswith("33d030da")
 
-    def test_the_first_run_is_blocking_and_later_ones_spare_the_readers_of_read_layers(
+    @pytest.mark.refreshed
+    def test_later_runs_spare_the_readers_of_read_layers_and_keep_the_spam_that_they_saw(
         self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
     ) -> None:
-        run_dag(database)
         again = run_dag(database, refresh_unchanged=True)
 
         modes = dict(
@@ -228,13 +235,6 @@ class TestAGoodRun:
             (again.run_id,),
         ).fetchall()
         assert first == [("blocking",)]
-
-    def test_the_refresh_of_e_clean_leaves_the_spam_that_it_saw(
-        self, run_dag: Any, database: str, connection: psycopg.Connection
-    ) -> None:
-        run_dag(database)
-        run_dag(database, refresh_unchanged=True)
-
         seen = connection.execute(
             "SELECT refresh_id, count(*) FROM feature_store_audit.spam_seen GROUP BY refresh_id"
         ).fetchall()
@@ -246,15 +246,20 @@ class TestAGoodRun:
         assert seen == [(latest[0], spam[0])]
         assert spam[0] > 0
 
+    @pytest.mark.refreshed
     def test_a_run_over_unchanged_sources_refreshes_nothing_and_is_proven_all_the_same(
-        self, run_dag: Any, database: str, connection: psycopg.Connection, store_files: Store
+        self,
+        run_dag: Any,
+        database: str,
+        connection: psycopg.Connection,
+        store_files: Store,
+        first_run: Any,
     ) -> None:
-        first = run_dag(database)
         again = run_dag(database)
 
         assert set(again.tasks.values()) == {"success"}
         reasons = {again.returned[task_name(r)]["reason"] for r in store_files.refreshed}
-        assert reasons == {f"unchanged since run {first.run_id}"}
+        assert reasons == {f"unchanged since run {first_run.run_id}"}
         assert connection.execute(
             "SELECT count(*) FROM feature_store_audit.refresh WHERE run_id = %s", (again.run_id,)
         ).fetchone() == (0,)
@@ -262,10 +267,10 @@ class TestAGoodRun:
             "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 hour')"
         ).fetchone() == (again.run_id,)
 
+    @pytest.mark.refreshed
     def test_only_what_a_change_reaches_is_refreshed(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
-        run_dag(database)
         connection.execute('UPDATE "iPhone".iphone_ai_enrich SET first_owner = NOT first_owner')
 
         again = run_dag(database)
@@ -274,57 +279,56 @@ class TestAGoodRun:
             "SELECT relation FROM feature_store_audit.refresh WHERE run_id = %s", (again.run_id,)
         ).fetchall() == [("ml.tom_features_v1_enriched_ai_clean_mv",)]
 
+    @pytest.mark.refreshed
     def test_a_run_answers_for_the_day_of_its_logical_date(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
-        run_dag(database, logical_date=datetime(2026, 6, 12, 23, 30, tzinfo=UTC))
+        run = run_dag(database, logical_date=datetime(2026, 6, 12, 23, 30, tzinfo=UTC))
 
-        day = connection.execute("SELECT as_of_day::text FROM feature_store_audit.run").fetchone()
+        day = connection.execute(
+            "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_id = %s", (run.run_id,)
+        ).fetchone()
         assert day == ("2026-06-12",)
 
     def test_it_certifies_the_store_and_reports_itself_without_a_mail(
-        self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
+        self, first_run: Any, looking: psycopg.Connection
     ) -> None:
-        run = run_dag(database, as_of_day="2026-06-30")
-
         for schema, feature_set in (
             ("ml", "tom_features_v1"),
             ("feature_store", "iphone_device_meta_encoded_v2_model"),
         ):
-            assert connection.execute(
-                f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, '1 hour')",
+            assert looking.execute(
+                f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, '1 day')",
                 (feature_set,),
-            ).fetchone() == ("2026-06-30", run.run_id)
-        (report,) = _reports(run.run_id)
-        assert "<h1>Passed: feature store, as of 2026-06-30</h1>" in report.read_text()
-        assert mailbox.alarms() == []
+            ).fetchone() == ("2026-06-30", first_run.run_id)
+        # Reports of later runs name this one, too, as the run since which nothing has changed.
+        told = [report.read_text() for report in _reports(first_run.run_id)]
+        assert sum("<h1>Passed: feature store, as of 2026-06-30</h1>" in one for one in told) == 1
+        assert first_run.alarms == 0
 
-    def test_each_suite_leaves_its_findings_in_short(self, run_dag: Any, database: str) -> None:
+    def test_each_suite_leaves_its_findings_in_short(self, first_run: Any) -> None:
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session
 
-        run = run_dag(database)
-
+        of_this_run = {"run_id": first_run.run_id, "key": "findings"}
         with create_session() as session:
-            found = session.query(XComModel).filter_by(run_id=run.run_id, key="findings").all()
+            found = session.query(XComModel).filter_by(**of_this_run).all()
         by_task = {x.task_id: XComModel.deserialize_value(x) for x in found}
         assert set(by_task) == {f"expectations.{suite}" for suite in SUITES}
         for findings in by_task.values():
             assert {f["outcome"] for f in findings if f["severity"] == "critical"} == {"met"}
 
     def test_only_the_verdict_sends_asset_events_one_for_each_relation_and_log_that_readers_read(
-        self, run_dag: Any, database: str, store_files: Store
+        self, first_run: Any, store_files: Store
     ) -> None:
         from airflow.models.asset import AssetEvent, AssetModel
         from airflow.utils.session import create_session
-
-        run = run_dag(database, as_of_day="2026-06-30")
 
         with create_session() as session:
             events = (
                 session.query(AssetModel.name, AssetEvent.source_task_id, AssetEvent.extra)
                 .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
-                .filter(AssetEvent.source_run_id == run.run_id)
+                .filter(AssetEvent.source_run_id == first_run.run_id)
                 .all()
             )
         read = {str(r.name) for r in store_files.refreshed if r.refresh is Refresh.CONCURRENT}
@@ -333,7 +337,7 @@ class TestAGoodRun:
             "feature_store.device_meta_encoded_t0_v1"
         }
         assert {task for _, task, _ in events} == {GATE}
-        assert {extra["run_id"] for _, _, extra in events} == {run.run_id}
+        assert {extra["run_id"] for _, _, extra in events} == {first_run.run_id}
         assert {extra["as_of_day"] for n, _, extra in events if n in read} == {"2026-06-30"}
         for name, _, extra in events:
             if name in logs:
@@ -341,18 +345,19 @@ class TestAGoodRun:
 
 
 class TestTheLease:
+    @pytest.mark.refreshed
     def test_a_run_that_ended_without_giving_the_lease_back_does_not_keep_it(
-        self, run_dag: Any, database: str, connection: psycopg.Connection
+        self, run_dag: Any, database: str, connection: psycopg.Connection, first_run: Any
     ) -> None:
-        crashed = run_dag(database)
         connection.execute(
             "UPDATE feature_store_audit.lease SET dag_id = 'feature_store_refresh', run_id = %s, "
             "taken_at = now(), seen_at = now()",
-            (crashed.run_id,),
+            (first_run.run_id,),
         )
 
         assert run_dag(database).state == "success"
 
+    @pytest.mark.refreshed
     def test_a_run_that_airflow_has_forgotten_keeps_it_until_it_has_been_silent_for_long(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
@@ -365,10 +370,10 @@ class TestTheLease:
 
 
 class TestABadRun:
+    @pytest.mark.refreshed
     def test_bad_data_fails_the_run_once_and_leaves_the_layer_readable(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
-        run_dag(database)
         target = "ml.tom_features_v1_enriched_ai_clean_mv"
         before = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
         connection.execute(
@@ -392,11 +397,11 @@ class TestABadRun:
         connection.execute('DELETE FROM "iPhone".iphone_ai_enrich WHERE opening_offer_nok = 987654')
         assert run_dag(database).state == "success"
 
+    @pytest.mark.refreshed
     def test_broken_expectations_fail_the_run_and_the_other_suites_still_run(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
         """A concurrent refresh silently drops one of two identical AI rows; the suite finds it."""
-        run_dag(database)
         connection.execute(
             'ALTER TABLE "iPhone".iphone_ai_enrich DROP CONSTRAINT iphone_ai_enrich_pkey'
         )
@@ -433,6 +438,7 @@ class TestABadRun:
         with pytest.raises(psycopg.errors.RaiseException, match="has not been certified"):
             connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
+    @pytest.mark.refreshed
     def test_a_contract_that_drifted_fails_the_run_at_its_end(
         self, run_dag: Any, database: str, connection: psycopg.Connection
     ) -> None:
@@ -483,6 +489,7 @@ class TestABadRun:
         assert len(mailbox.alarms()) == 1
         assert connection.execute("SELECT FROM feature_store_audit.certified").fetchall() == []
 
+    @pytest.mark.refreshed
     def test_a_suite_that_fails_before_it_has_checked_does_not_tell_what_it_once_found(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
@@ -619,11 +626,10 @@ class TestHistory:
 
     DAY = "2026-09-30"
 
+    @pytest.mark.refreshed
     def test_an_old_day_that_changed_passes_and_is_mailed_once(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
-        assert run_dag(database, as_of_day=self.DAY).state == "success"
-        assert mailbox.alarms() == []
         connection.execute(
             'UPDATE "iPhone".iphone_listings SET price = price + 1 WHERE listing_id = '
             "(SELECT min(listing_id) FROM ml.tom_features_v1_enriched_ai_clean_mv)"
@@ -645,10 +651,10 @@ class TestHistory:
         assert run_dag(database, as_of_day=self.DAY).state == "success"
         assert len(mailbox.alarms()) == 1
 
+    @pytest.mark.refreshed
     def test_a_feature_that_moved_without_cause_fails_the_run_and_loses_its_certification(
         self, run_dag: Any, database: str, connection: psycopg.Connection, mailbox: Any
     ) -> None:
-        run_dag(database, as_of_day=self.DAY)
         # As if the night before had seen other anchors on some day.
         connection.execute(
             "UPDATE feature_store_audit.history_day SET fingerprint = '\\x00' "
@@ -666,6 +672,7 @@ class TestHistory:
             connection.execute("SELECT ml.require_certified('tom_features_v1', '1 hour')")
 
 
+@pytest.mark.refreshed
 def test_what_nobody_stamped_stops_the_run_before_any_work_and_what_is_stamped_and_leaks_fails(
     run_dag: Any,
     database: str,

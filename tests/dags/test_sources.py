@@ -9,20 +9,23 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import psycopg
+import pytest
 
 from feature_store.connection import Connection
 from sandbox.mailbox import Mailbox
 from tests.relations import E_AI, E_SPEED, A
+
+from .conftest import Outcome
 
 AI = '"iPhone".iphone_ai_enrich'
 _SIGNALS = f"SELECT count(*) FROM {E_AI} WHERE ai_lqs_textonly_f > 0"
 Session = Connection
 
 
+@pytest.mark.refreshed
 def test_a_full_reload_in_the_middle_of_a_run_loses_no_signal(
     run_dag: Callable[..., Any], database: str, connection: Session
 ) -> None:
-    run_dag(database)
     before = connection.execute(_SIGNALS).fetchone()
 
     def reload() -> None:
@@ -57,10 +60,14 @@ def _wait(session: Session, relation: str) -> None:
     raise AssertionError(f"{relation} was not refreshed")
 
 
+@pytest.mark.refreshed
 def test_an_emptied_source_stops_the_run_until_a_person_says_that_it_is_meant(
-    run_dag: Callable[..., Any], database: str, connection: Session, mailbox: Mailbox
+    run_dag: Callable[..., Any],
+    database: str,
+    connection: Session,
+    mailbox: Mailbox,
+    first_run: Outcome,
 ) -> None:
-    first = run_dag(database)
     connection.execute(f"TRUNCATE {AI}")
 
     run = run_dag(database)
@@ -69,7 +76,7 @@ def test_an_emptied_source_stops_the_run_until_a_person_says_that_it_is_meant(
     assert connection.execute(_SIGNALS).fetchone() != (0,)
     assert connection.execute(
         "SELECT run_id FROM ml.require_certified('tom_features_v1', '1 day')"
-    ).fetchone() == (first.run_id,)
+    ).fetchone() == (first_run.run_id,)
     (path,) = mailbox.alarms()
     subject = message_from_bytes(path.read_bytes(), policy=policy.default)["subject"]
     assert "prepare failed: iPhone.iphone_ai_enrich has 0 rows, 100% fewer than the " in subject

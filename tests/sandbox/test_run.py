@@ -104,7 +104,7 @@ def test_a_folder_whose_tables_nothing_fills_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_path):
     with tempfile.TemporaryDirectory() as clone:
         for part in ("sandbox", "plugins", "config", "dags", "examples", "bin"):

@@ -18,7 +18,13 @@ import pytest
 from feature_store.errors import BadInput
 from sandbox import programs
 from sandbox.programs import SYSTEM_USER
-from sandbox.server import available_versions, folder_for_servers, start_server, stop_server
+from sandbox.server import (
+    available_versions,
+    folder_for_servers,
+    folder_in_memory,
+    start_server,
+    stop_server,
+)
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
@@ -193,3 +199,13 @@ def test_a_server_that_runs_is_joined_and_one_of_another_version_refused(folder)
     assert (folder / "data/postmaster.pid").read_text().split()[0] == started
     with pytest.raises(BadInput, match="is of PostgreSQL 18; expected 16"):
         start_server(folder / "data", 16)
+
+
+def test_servers_are_kept_in_memory_where_there_is_room(monkeypatch):
+    monkeypatch.setattr("sandbox.server._IN_MEMORY", Path(tempfile.gettempdir()))
+    monkeypatch.setattr("sandbox.server._ENOUGH_ROOM", 1)
+    assert folder_in_memory() == tempfile.gettempdir()
+    monkeypatch.setattr("sandbox.server._ENOUGH_ROOM", 2**60)
+    assert folder_in_memory() is None
+    monkeypatch.setattr("sandbox.server._IN_MEMORY", Path("/nowhere"))
+    assert folder_in_memory() is None

@@ -32,7 +32,7 @@ def listening(process: psutil.Process) -> set[tuple[str, int]]:
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database, tmp_path):
     port = free_port()
     environment = {
@@ -51,7 +51,7 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
         running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
     airflow = psutil.Process(running.pid)
     try:
-        wait_until(lambda: "Ctrl-C stops it" in out.read_text(), 200, lambda: told(tmp_path))
+        wait_until(lambda: "Ctrl-C stops it" in out.read_text(), 600, lambda: told(tmp_path))
         assert len(airflow.children()) == 4
         found = set()
         looked_until = time.monotonic() + 6  # a server of logs starts later

@@ -35,7 +35,7 @@ def hold_in_the_middle_of_e(
     def d2_is_fresh() -> bool:
         return airflow.tasks(run)["base.ask_daily_median_v1"] == "success"
 
-    wait_until(d2_is_fresh, 120, airflow.logs)
+    wait_until(d2_is_fresh, 400, airflow.logs)
     # E reads D2, so it waits for this lock until the transaction ends.
     blocker.execute("REFRESH MATERIALIZED VIEW ml.ask_daily_median_v1")
-    wait_until(lambda: bool(working_on_e(session)), 120, airflow.logs)
+    wait_until(lambda: bool(working_on_e(session)), 400, airflow.logs)

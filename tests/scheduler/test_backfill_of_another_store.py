@@ -23,7 +23,7 @@ from .conftest import RealAirflow
 from .middle import Session
 
 # A real scheduler and two runs: only make test-all has the time.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DAY, OTHER = date(2026, 6, 10), date(2026, 6, 15)
 STATION = 1
@@ -74,7 +74,7 @@ def days(session: Session, condition: str) -> list[date]:
 def test_a_backfill_has_what_was_late_and_nothing_later_and_accepts_its_day_alone(
     real_airflow: RealAirflow, session: Session, mailbox: Mailbox
 ) -> None:
-    wait_until(lambda: len(real_airflow.runs()) == 1, 30, real_airflow.logs)
+    wait_until(lambda: len(real_airflow.runs()) == 1, 120, real_airflow.logs)
     (nightly,) = real_airflow.runs()
     assert real_airflow.wait_for_run(nightly) == "success"
     before = times_empty_before(session)
@@ -90,7 +90,7 @@ def test_a_backfill_has_what_was_late_and_nothing_later_and_accepts_its_day_alon
         "backfill", "create", "--dag-id", real_airflow.dag_id,
         "--from-date", f"{DAY}T00:00:00", "--to-date", f"{DAY}T23:59:59",
     )  # fmt: skip
-    wait_until(lambda: len(real_airflow.runs()) == 2, 60, real_airflow.logs)
+    wait_until(lambda: len(real_airflow.runs()) == 2, 200, real_airflow.logs)
     (backfill,) = set(real_airflow.runs()) - {nightly}
     assert real_airflow.wait_for_run(backfill) == "success"
 
