@@ -8,14 +8,13 @@ matter, their number does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from psycopg import sql
 
-from feature_store.audit.lease import Lease, RunKey
+from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
 from feature_store.declarations.history_series import HistorySeries, Role
 from feature_store.errors import BadInput
@@ -128,6 +127,9 @@ class LayerRows:
 
     def fingerprints(self, days: Iterable[date]) -> dict[date, Fingerprint]:
         """The fingerprints of some days, as the layer is now; a day without rows has none."""
+        looked_at = list(days)
+        if not looked_at:
+            return {}
         rows = sql.SQL(
             """
             (
@@ -136,8 +138,8 @@ class LayerRows:
             )
             """
         ).format(digest=self._digest(self._columns), query=self._query)
-        query, values = sql.SQL(_DAYS).format(rows=rows), {"days": list(days)}
-        return _by_day(self._connection.execute(query, values).fetchall())
+        query = sql.SQL(_DAYS).format(rows=rows)
+        return _by_day(self._connection.execute(query, {"days": looked_at}).fetchall())
 
     def set_baseline(self) -> dict[date, Fingerprint]:
         """Make the layer's current rows the baseline's, which has none yet.
@@ -274,41 +276,3 @@ class LayerRows:
 
 def _by_day(rows: Iterable[tuple[date, int, bytes]]) -> dict[date, Fingerprint]:
     return {day: Fingerprint(count, digest) for day, count, digest in rows}
-
-
-def first_days(
-    connection: Connection, layer: str, days: Mapping[date, Fingerprint], run: RunKey
-) -> None:
-    """Write the fingerprints of a baseline that has none."""
-    connection.execute(
-        """
-        INSERT INTO feature_store_audit.history_day
-            (layer, day, row_count, fingerprint, dag_id, run_id)
-        SELECT %(layer)s, d.day, d.row_count, d.fingerprint, %(dag_id)s, %(run_id)s
-        FROM unnest(%(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])
-            AS d (day, row_count, fingerprint)
-        """,
-        {"layer": layer, **_columns(days), "dag_id": run.dag_id, "run_id": run.run_id},
-    )
-
-
-def move_days(
-    connection: Connection, lease: Lease, layer: str, days: Mapping[date, Fingerprint]
-) -> None:
-    """Make days, with the changes that were found on them, the baseline.
-
-    A day without rows is deleted. The database refuses a day with an open finding.
-    """
-    connection.execute(
-        "SELECT feature_store_audit.move_baseline("
-        "%(token)s, %(layer)s, %(days)s::date[], %(rows)s::bigint[], %(digests)s::bytea[])",
-        {"token": lease.token, "layer": layer, **_columns(days)},
-    )
-
-
-def _columns(days: Mapping[date, Fingerprint]) -> dict[str, Any]:
-    return {
-        "days": list(days),
-        "rows": [fingerprint.rows for fingerprint in days.values()],
-        "digests": [fingerprint.digest for fingerprint in days.values()],
-    }

@@ -27,6 +27,7 @@ from feature_store.declarations.history_series import HistorySeries, Role, in_or
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from feature_store.validation.history import opened_findings
+from feature_store.validation.history.baseline_days import first_days, move_days
 from feature_store.validation.history.definition_changes import (
     BaselineState,
     begin_if_redefined,
@@ -40,12 +41,7 @@ from feature_store.validation.history.findings import (
     open_leaks,
     pending_reviews,
 )
-from feature_store.validation.history.fingerprints import (
-    Fingerprint,
-    LayerRows,
-    first_days,
-    move_days,
-)
+from feature_store.validation.history.fingerprints import Fingerprint, LayerRows
 from feature_store.validation.history.moved_days import (
     ChangedDays,
     ComparedSeries,
@@ -199,11 +195,10 @@ class _HistoryCheck:
         """Make a layer's current days its baseline; returns how many there are."""
         rows = LayerRows(self._connection, layer)
         sums = rows.sums()
-        is_link = layer.role is Role.LINK
-        seen = rows.fingerprints(sums) if is_link else rows.set_baseline()
+        seen = rows.fingerprints(sums) if layer.role is Role.LINK else rows.set_baseline()
         rows.has_said(self._lease)
-        known = read_known(self._connection, layer, None)
-        self._rows.remember(layer, seen, sums, known.now)
+        known = read_known(self._connection, layer, None).now
+        self._rows.remember(layer, seen, sums, known)
         first_days(self._connection, layer.name, seen, self._run)
         return len(seen)
 
