@@ -10,8 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from feature_store.audit.lease import RunKey, hold_lease, take_lease
+from feature_store.database.session import pin
 from feature_store.errors import BadInput, LeaseTaken, NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.planning.plan import Plan, make_plan
@@ -205,6 +207,21 @@ def test_apply_leaves_the_sources_as_they_are(scratch_sources, include):
     before = scratch_sources.snapshot()
     _apply(scratch_sources, include)
     assert set(before) <= set(scratch_sources.snapshot())
+
+
+def test_every_view_is_a_heap_whatever_the_databases_default_is(sources_db, include, settings):
+    """The states of rows are read from how a heap keeps them, so no other view can be refreshed."""
+    name = sql.Identifier(sources_db.connection.info.dbname).as_string()
+    sources_db.run("CREATE ACCESS METHOD kept_elsewhere TYPE TABLE HANDLER heap_tableam_handler")
+    sources_db.run(f"ALTER DATABASE {name} SET default_table_access_method = kept_elsewhere")
+    with psycopg.connect(sources_db.conninfo, autocommit=True) as connection:
+        pin(connection, settings, "tests")
+        apply(connection, include.store, include.settings)
+    kept = sources_db.rows(
+        "SELECT DISTINCT a.amname FROM pg_class AS c INNER JOIN pg_am AS a ON c.relam = a.oid "
+        "WHERE c.relkind = 'm'"
+    )
+    assert kept == [("heap",)]
 
 
 def test_apply_twice_does_nothing_the_second_time(scratch_sources, include):
