@@ -298,7 +298,7 @@ class TestAGoodRun:
             ("feature_store", "iphone_device_meta_encoded_v2_model"),
         ):
             assert looking.execute(
-                f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, '1 day')",
+                f"SELECT as_of_day::text, run_id FROM {schema}.require_certified(%s, '1 hour')",
                 (feature_set,),
             ).fetchone() == ("2026-06-30", first_run.run_id)
         # Reports of later runs name this one, too, as the run since which nothing has changed.

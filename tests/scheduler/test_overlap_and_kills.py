@@ -30,6 +30,8 @@ pytestmark = pytest.mark.timeout(1800)
 
 Session = Connection
 GATE = "assert_contract"
+# Well below the lock timeout of these tests, which would end the SQL of a task that nobody stopped.
+STOPS_WITHIN = 90
 STOPPED = "stopped_in_the_middle_of_E"
 # It types lines one after the other, as loading Airflow for each would take a minute.
 _TYPE = """
@@ -77,12 +79,12 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
 ) -> None:
     # Unpaused, the DAG starts the latest missed nightly run by itself, just now.
     real_airflow.command(
-        "backfill", "create", "--dag-id", "feature_store_refresh",
-        "--from-date", "2026-06-12T00:00:00", "--to-date", "2026-06-12T23:59:59",
+        "backfill", "create", "--dag-id", "feature_store_refresh", "--max-active-runs", "2",
+        "--from-date", "2026-06-11T00:00:00", "--to-date", "2026-06-12T23:59:59",
         "--dag-run-conf", '{"refresh_unchanged": true}',
     )  # fmt: skip
 
-    wait_until(lambda: len(real_airflow.runs()) == 2, 300, real_airflow.logs)
+    wait_until(lambda: len(real_airflow.runs()) == 3, 300, real_airflow.logs)
     overlapping = 0
 
     def all_ended() -> bool:
@@ -98,9 +100,10 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
     assert len(order) == len(set(order)), "the refreshes of two runs lie between each other"
     assert {run for run in real_airflow.runs() if run.startswith("backfill")} <= set(order)
     days = session.execute(
-        "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_type = 'backfill'"
+        "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_type = 'backfill' "
+        "ORDER BY as_of_day"
     ).fetchall()
-    assert days == [("2026-06-12",)]
+    assert days == [("2026-06-11",), ("2026-06-12",)]
 
 
 def test_what_tasks_are_forked_from_has_the_slow_libraries_already(
@@ -124,7 +127,7 @@ def test_stopping_a_task_stops_its_sql_and_the_mails_command_has_it_done_again(
 
         real_airflow.mark_failed(run, E)
 
-        wait_until(lambda: not working_on_e(session), 300, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), STOPS_WITHIN, real_airflow.logs)
         blocker.rollback()
     assert real_airflow.wait_for_run(run) == "failed"
     assert session.execute("SELECT run_id FROM feature_store_audit.lease").fetchone() == (None,)
@@ -154,7 +157,7 @@ def test_a_task_whose_machine_is_shut_down_is_tried_again(
 
         real_airflow.terminate_tasks()
 
-        wait_until(lambda: not working_on_e(session), 300, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), STOPS_WITHIN, real_airflow.logs)
         blocker.rollback()
     assert real_airflow.wait_for_run(run) == "success"
 
@@ -171,7 +174,7 @@ def test_after_a_power_cut_in_the_middle_of_e_the_run_ends_well_without_hand_wor
         real_airflow.kill_scheduler()
 
         # The server notices by itself that its client is gone, while it still waits for the lock.
-        wait_until(lambda: not working_on_e(session), 300, real_airflow.logs)
+        wait_until(lambda: not working_on_e(session), STOPS_WITHIN, real_airflow.logs)
         blocker.rollback()
     readable = session.execute("SELECT count(*) FROM ml.tom_features_v1_enriched_mv").fetchone()
     assert readable == rows

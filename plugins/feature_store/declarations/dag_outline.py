@@ -89,8 +89,10 @@ def in_order(outlines: Mapping[Name, Outline]) -> list[Name]:
     """The relations, each after those that it reads.
 
     Raises:
-        BadInput: files read each other in a cycle, or a base layer reads a read layer.
+        BadInput: two relations would be one task, files read each other in a cycle, or a base layer
+            reads a read layer.
     """
+    _refuse_twins(outlines)
     sorter = TopologicalSorter({name: sorted(one.reads) for name, one in outlines.items()})
     try:
         order = list(sorter.static_order())
@@ -109,6 +111,17 @@ def in_order(outlines: Mapping[Name, Outline]) -> list[Name]:
                     next_step="Move the file to the folder read.",
                 )
     return order
+
+
+def _refuse_twins(outlines: Mapping[Name, Outline]) -> None:
+    seen: set[str] = set()
+    for name, outline in outlines.items():
+        if name.relation in seen:
+            raise BadInput(
+                f"{outline.path}: another file defines a relation called {name.relation} too.",
+                next_step="Rename it: tasks are named after the relation, without the schema.",
+            )
+        seen.add(name.relation)
 
 
 def refreshed_before(name: Name, layers: Mapping[Name, Layer]) -> frozenset[Name]:

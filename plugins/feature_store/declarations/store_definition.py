@@ -145,9 +145,10 @@ def read_store(include_dir: Path) -> Store:
     """Read ``include/sql``, ``include/sources.toml`` and ``include/store.toml``.
 
     Raises:
-        BadInput: a file that cannot be used, or in which a person has something to decide, a cycle
-            between files, a base layer that reads a read layer, a relation that reads what is
-            neither a relation nor a source, or one whose reads its outline does not show.
+        BadInput: a file that cannot be used, or in which a person has something to decide, two
+            relations of one name, a cycle between files, a base layer that reads a read layer, a
+            relation that reads what is neither a relation nor a source, or one whose reads its
+            outline does not show.
     """
     require_decided(include_dir)
     sources = read_sources(include_dir / "sources.toml")
@@ -176,11 +177,6 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
         for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
             check_kind(file, refresh)
-            if file.name.relation in seen:
-                raise BadInput(
-                    f"{path}: another file defines a relation called {file.name.relation} too.",
-                    next_step="Rename it: tasks are named after the relation, without the schema.",
-                )
             seen.add(file.name.relation)
             witness = witnesses.get(path.name)
             header = read_header(path, read_text(path), ())

@@ -56,7 +56,7 @@ def feature_store_dag(
     own = of_store(settings, folder, conn_id)
     include_dir = own.include_dir
     profile, outlines = read_profile(include_dir), read_outlines(include_dir)
-    in_order(outlines)  # whether there is one; else Airflow says only that there is a cycle
+    in_order(outlines)  # whether there is one: Airflow would not name the files
     refuse_second(Call.of(_caller(), own, profile), settings)
     feature_sets = read_feature_sets(include_dir)
     with DAG(

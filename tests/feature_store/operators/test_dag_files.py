@@ -135,12 +135,28 @@ def test_assets_of_a_second_store_have_names_of_their_own(dags, store):
     assert f"{dags.parent}/bikes/sql/read/" in task.doc_md
 
 
-def test_a_base_layer_above_a_read_layer_is_named_not_only_that_there_is_a_cycle(errors, store):
-    sql = store("bikes") / "sql"
+def _read_layer_in_base(sql: Path) -> str:
     moved = sql / "base/bikes.morning_features_clean_mv.sql"
     (sql / "read/bikes.morning_features_clean_mv.sql").rename(moved)
+    return f"{moved} is a base layer but reads the read layer bikes.morning_features_mv."
 
-    found = errors(a=_call(sql.parent, "a"))["a"]
 
-    assert f"{moved} is a base layer but reads the read layer bikes.morning_features_mv." in found
-    assert "Move the file to the folder read." in found
+def _cycle(sql: Path) -> str:
+    for one, other in (("a", "b"), ("b", "a")):
+        (sql / f"views/bikes.{one}.sql").write_text(
+            f"CREATE VIEW bikes.{one} AS SELECT x.n FROM bikes.{other} AS x;"
+        )
+    return "The SQL files read each other in a cycle: bikes.a → bikes.b → bikes.a."
+
+
+def _one_name_in_two_schemas(sql: Path) -> str:
+    twin = shutil.copy(sql / "base/bikes.empty_days_mv.sql", sql / "base/city.empty_days_mv.sql")
+    return f"{twin}: another file defines a relation called empty_days_mv too."
+
+
+@pytest.mark.parametrize("break_it", [_read_layer_in_base, _cycle, _one_name_in_two_schemas])
+def test_refreshes_without_an_order_are_told_by_their_files(errors, store, break_it):
+    """Airflow would say that there is a cycle, or that a task was added twice."""
+    folder = store("bikes")
+    told = break_it(folder / "sql")
+    assert told in errors(a=_call(folder, "a"))["a"]

@@ -186,7 +186,8 @@ class _HistoryCheck:
             return ComparedSeries(layer, rows, before, baseline, opened, known)
         sums = rows.sums()
         same = self._rows.same_days(layer, before, sums)
-        log.info("%s: %s of %s days rewritten alike.", layer.name, len(same), len(sums))
+        told = "%s: %s of %s days have the same rows as at the last check."
+        log.info(told, layer.name, len(same), len(sums))
         seen = {day: before[day] for day in same} | rows.fingerprints(sums.keys() - same)
         self._rows.remember(layer, seen, sums, known.now)
         return ComparedSeries(layer, rows, seen, baseline, opened, known)

@@ -87,7 +87,7 @@ def test_of_rows_written_anew_only_changed_days_are_fingerprinted_again(nights, 
     _, same = judged(nights, caplog)
 
     assert same == LAYERS - {"A"}
-    assert "A: 1 of 2 days rewritten alike." in caplog.messages
+    assert "A: 1 of 2 days have the same rows as at the last check." in caplog.messages
     days = nights.rows(
         "SELECT day, fingerprint FROM feature_store_audit.history_finding "
         "WHERE layer = 'A' AND outcome IS NULL"
@@ -103,7 +103,7 @@ def test_a_baseline_that_somebody_wrote_into_is_held_to_rows_written_anew(nights
 
     judged(nights, caplog)
 
-    assert "A: 0 of 1 days rewritten alike." in caplog.messages
+    assert "A: 0 of 1 days have the same rows as at the last check." in caplog.messages
     days = nights.rows("SELECT fingerprint FROM feature_store_audit.history_day WHERE layer = 'A'")
     assert days == [(nights.fingerprints(MARCH_1)["A", MARCH_1].digest,)]
 
