@@ -10,6 +10,8 @@ import httpx
 import psycopg
 import pytest
 
+from tests.feature_store.reporting.page.conftest import Airflow
+
 # Seconds, with time for a busy machine; an answer that waits for the crowd takes longer.
 _AT_ONCE = 4
 _REPORT = "/api/report?dag_id=feature_store_refresh&run_id=scheduled__{}"
@@ -25,17 +27,28 @@ def _statuses(asked: list[Future[httpx.Response]]) -> list[int]:
     return [future.result().status_code for future in asked]
 
 
+def _report(airflow: Airflow, night: int) -> httpx.Response:
+    """The report of a night; asked for again as a 503 says, if the machine stands still."""
+    answer = airflow.get(_REPORT.format(night))
+    for _ in range(2):
+        if answer.status_code == 503:
+            time.sleep(5)
+            answer = airflow.get(_REPORT.format(night))
+    return answer
+
+
 def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
     """Each report is another one, so each is drawn. Drawing once kept a session all the time."""
-    airflow.get(_REPORT.format(30))  # so that what draws is loaded
-    asked = [crowd.submit(airflow.get, _REPORT.format(n)) for n in range(1, 13)]
+    _report(airflow, 30)  # so that what draws is loaded
+    asked = [crowd.submit(_report, airflow, night) for night in range(1, 13)]
     time.sleep(0.3)
     while not all(future.done() for future in asked):
         began = time.monotonic()
         assert airflow.get("/api/now").status_code == 200
         assert time.monotonic() - began < _AT_ONCE
         time.sleep(0.2)
-    assert set(_statuses(asked)) == {200}
+    unanswered = [r.text for r in (one.result() for one in asked) if r.status_code != 200]
+    assert not unanswered, "\n".join(unanswered)
 
 
 def test_while_the_store_s_database_waits_airflow_answers(airflow, nightly, crowd):
