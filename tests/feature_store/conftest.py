@@ -28,6 +28,7 @@ from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions
 from sandbox.server import Server, available_versions
 from tests.conftest import Servers
+from tests.feature_store.night import Night
 from tests.feature_store.schema.hand_built import OWNER, READER, build_by_hand, stand_on_it
 
 _numbers = itertools.count(1)
@@ -224,6 +225,42 @@ def new_role(server: Server) -> Callable[[], str]:
         return role
 
     return create
+
+
+@pytest.fixture(scope="session")
+def refreshed_template(
+    server: Server, filled_template: str, store_files: Store, settings: Settings
+) -> str:
+    conninfo = server.create_database("night", filled_template)
+    night = Night(conninfo, store_files, settings)
+    night.refresh()
+    night.session.close()
+    return "night"
+
+
+@pytest.fixture(scope="session")
+def refreshed(
+    server: Server, refreshed_template: str, store_files: Store, settings: Settings
+) -> Iterator[Night]:
+    """A night after its refresh. No test changes anything of it for good."""
+    tonight = Night(server.create_database("kept", refreshed_template), store_files, settings)
+    yield tonight
+    tonight.session.close()
+
+
+@pytest.fixture
+def night(
+    server: Server,
+    refreshed_template: str,
+    store_files: Store,
+    settings: Settings,
+    request: pytest.FixtureRequest,
+) -> Iterator[Night]:
+    name = f"night_{abs(hash(request.node.nodeid))}"
+    tonight = Night(server.create_database(name, refreshed_template), store_files, settings)
+    yield tonight
+    tonight.session.close()
+    server.drop_database(name)
 
 
 class Include:

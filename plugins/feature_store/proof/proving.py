@@ -36,6 +36,13 @@ from feature_store.proof.terms import Terms
 
 log = logging.getLogger(__name__)
 
+_LAST_SECONDS = """
+SELECT l.proof, max(l.seconds)
+FROM feature_store_audit.proof_log AS l
+WHERE l.suite_event = (SELECT max(e.suite_event) FROM feature_store_audit.proof_log AS e)
+GROUP BY l.proof
+"""
+
 NOTHING_TO_COMPARE = "nothing to compare: relation and specification both give no rows"
 """The words for such a proof, which is met: two routes that agree on no rows prove it, too."""
 
@@ -87,12 +94,13 @@ def record_with_refresh(
 
 
 def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> list[Job]:
-    """What is left to prove after the refreshes, each as work for one session.
+    """What is left to prove after the refreshes, each as work for one session, longest first.
 
     A relation that its refresh has not compared is compared. If the refresh compared its rows
     before they were stored, the stored ones are held to them by their digest.
 
-    Each job keeps what it finds. It takes a session in autocommit mode, and raises:
+    They are ordered by how long each took last time, so that sessions that share them end at about
+    the same time. Each job keeps what it finds. It takes a session in autocommit mode, and raises:
 
     - LeaseTaken: the lease has changed hands.
     - StoreError: a specification does not fit its relation or could not be run.
@@ -104,6 +112,7 @@ def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> li
         lease: held until each result is recorded.
         event: the number of the try of the suite that they belong to.
     """
+    took: dict[str, float] = dict(connection.execute(_LAST_SECONDS).fetchall())
     return [
         partial(
             _hold_to_compared if relation.specified_by_refresh else _prove,
@@ -111,7 +120,7 @@ def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> li
             lease=lease,
             event=event,
         )
-        for relation in store.relations
+        for relation in sorted(store.relations, key=lambda r: -took.get(str(r.name), 0))
         if relation.specification is not None and not follows_its_owner(connection, relation)
     ]
 

@@ -2,187 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
-import psycopg
 import pytest
 
-from feature_store.audit.lease import RunKey, take_lease
 from feature_store.audit.runs import open_run
-from feature_store.connection import Connection
-from feature_store.database.session import pin
-from feature_store.database.side_by_side import Job, side_by_side
-from feature_store.declarations.expectations import Expectation, read_expectations
+from feature_store.declarations.expectations import Expectation
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import ExpectationsBroken, NotChecked
-from feature_store.proof.proving import NOTHING_TO_COMPARE, compared_rows, proofs
-from feature_store.refresh.refresh import refresh
+from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
 from feature_store.validation.suite_record import begin_suite, record
-from feature_store.validation.suite_result import sum_up, tell_empty
-from feature_store.validation.suites import SuiteFinding, run_suite
-from sandbox.roles import OWNER
-from sandbox.server import Server
-from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, F1, F2, A, B, C, E
+from feature_store.validation.suite_result import sum_up
+from tests.feature_store.night import RUN, Night
+from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, A, B, C, E
 
 NAME = {r: r.partition(".")[2] for r in (E, E_CLEAN, E_SPEED, E_AI, F0)}
 NO_SPAM = {f"no_spam_in_{NAME[r]}" for r in (E_CLEAN, E_SPEED, E_AI, F0)}
-RUN = RunKey("feature_store_refresh", "tonight")
 LISTINGS = '"iPhone".iphone_listings'
-_WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 IMAGES = "feature_store.device_image_features_unified_v1"
-
-
-class Night:
-    """A store over a small sample, refreshed by one run, and what that run's suites find."""
-
-    def __init__(self, conninfo: str, files: Store, settings: Settings) -> None:
-        self._conninfo = conninfo
-        self._files = files
-        self._settings = settings
-        self.session = self.open()
-        self.lease = take_lease(self.session, RUN, lambda _: True, timedelta(0))
-
-    def open(self) -> Connection:
-        connection = psycopg.connect(self._conninfo, autocommit=True)
-        pin(connection, self._settings, "tests")
-        return connection
-
-    def refresh(self, *names: str) -> None:
-        for relation in self._files.refreshed:
-            if not names or str(relation.name) in names:
-                refresh(self.session, relation, self.lease, "UTC")
-
-    def run(self, suite: str) -> list[SuiteFinding]:
-        """Run a suite, and its proofs."""
-        event = begin_suite(self.session, self.lease, suite)
-        compared = {}
-        if suite == "as_of_counts":
-            side_by_side(proofs(self.session, self._files, self.lease, event), [self.session])
-            compared = compared_rows(self.session, event)
-        expectations = read_expectations(self._settings.include_dir, self._files, suite)
-        findings = tell_empty(self.check(*expectations), compared)
-        record(self.session, event, findings)
-        return findings
-
-    def proof_of(self, relation: str) -> tuple[int, Job]:
-        """The number of a suite's try, and the one proof of it that is about a relation."""
-        event = begin_suite(self.session, self.lease, "as_of_counts")
-        jobs = proofs(self.session, self._files, self.lease, event)
-        (job,) = [j for j in jobs if str(j.keywords["relation"].name) == relation]  # type: ignore[attr-defined]
-        return event, job
-
-    def check(self, *expectations: Expectation) -> list[SuiteFinding]:
-        def connect() -> Connection:
-            connection = self.open()
-            connection.autocommit = False
-            return connection
-
-        return run_suite(expectations, connect)
-
-    def broken(self, suite: str) -> dict[str, SuiteFinding]:
-        findings = self.run(suite)
-        assert {f.outcome for f in findings} <= {"met", "broken"}, findings
-        return {
-            f.expectation.name: f
-            for f in findings
-            if f.outcome == "broken" and f.expectation.severity == "critical"
-        }
-
-    @contextmanager
-    def broken_by(self, relation: str, change: str) -> Iterator[dict[str, list[Any]]]:
-        """What breaks in `uniqueness` if a row of a relation is changed, or is there twice."""
-        expectations = read_expectations(self._settings.include_dir, self._files, "uniqueness")
-        with self.session.transaction(force_rollback=True):
-            self.replace_by_table(str(relation))
-            row = f"WHERE ctid = (SELECT max(ctid) FROM {relation})"
-            if change:
-                self.session.execute(f"UPDATE {relation} {change} {row}")
-            if "-7" not in change:
-                self.session.execute(f"INSERT INTO {relation} SELECT * FROM {relation} {row}")
-            found = {e.name: self.session.execute(e.query).fetchall() for e in expectations}
-            yield {name: rows for name, rows in found.items() if rows}
-
-    def replace_by_table(self, relation: str) -> None:
-        """Put a table with the same rows in the place of a view, so that a test can break rows."""
-        schema, name = relation.split(".")
-        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_kept")
-        self.session.execute(f"CREATE TABLE {relation} AS TABLE {schema}.{name}_kept")
-
-    def answer_otherwise(self, relation: str, change: str) -> None:
-        """Let a relation's query give other rows the second time that it is run."""
-        name = relation.partition(".")[2]
-        rows, query, owner = self.session.execute(
-            f"SELECT (SELECT count(*) FROM {relation}), pg_get_viewdef(oid), relowner::regrole "
-            f"FROM pg_class WHERE oid = '{relation}'::regclass"
-        ).fetchone()
-        self.session.execute("CREATE SEQUENCE public.rows_given")
-        self.session.execute("GRANT USAGE ON SEQUENCE public.rows_given TO PUBLIC")
-        columns = ", ".join(
-            f"{change} AS {column}" if f"q.{column}" in change else f"q.{column}"
-            for (column,) in self.session.execute(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
-                "ORDER BY attnum",
-                (relation,),
-            )
-        )
-        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} RENAME TO {name}_before")
-        self.session.execute(
-            f"CREATE MATERIALIZED VIEW {relation} AS SELECT {columns} "
-            f"FROM ({query.rstrip(';')}) AS q "
-            # It names q, so that it is asked once for each row.
-            "CROSS JOIN LATERAL (SELECT nextval('public.rows_given') > "
-            f"CASE WHEN q IS NULL THEN 0 ELSE {rows} END AS is_second) AS answer WITH NO DATA"
-        )
-        self.session.execute(f"ALTER MATERIALIZED VIEW {relation} OWNER TO {owner}")
-
-
-@pytest.fixture(scope="module")
-def refreshed_template(
-    server: Server, filled_template: str, store_files: Store, settings: Settings
-) -> str:
-    conninfo = server.create_database("night", filled_template)
-    night = Night(conninfo, store_files, settings)
-    night.refresh()
-    night.session.close()
-    return "night"
-
-
-@pytest.fixture(scope="module")
-def refreshed(
-    server: Server, refreshed_template: str, store_files: Store, settings: Settings
-) -> Iterator[Night]:
-    """A night after its refresh. No test changes anything of it for good."""
-    tonight = Night(server.create_database("kept", refreshed_template), store_files, settings)
-    yield tonight
-    tonight.session.close()
-
-
-@pytest.fixture
-def night(
-    server: Server,
-    refreshed_template: str,
-    store_files: Store,
-    settings: Settings,
-    request: pytest.FixtureRequest,
-) -> Iterator[Night]:
-    name = f"night_{abs(hash(request.node.nodeid))}"
-    tonight = Night(server.create_database(name, refreshed_template), store_files, settings)
-    yield tonight
-    tonight.session.close()
-    server.drop_database(name)
-
-
 SUITES = ("uniqueness", "spam_absence", "as_of_counts")
 
 
@@ -192,18 +34,6 @@ def test_a_good_night_breaks_nothing(night: Night, suite: str) -> None:
 
     assert night.broken(suite) == {}
     assert sum_up(suite, findings)["met"] >= 5
-
-
-def test_every_row_is_compared(night: Night, store_files: Store) -> None:
-    night.run("as_of_counts")
-
-    proofs = night.session.execute("SELECT proof, compared FROM feature_store_audit.proof")
-    proven = dict(proofs.fetchall())
-    assert proven.keys() == {str(relation.name) for relation in store_files.relations}
-    for relation, compared in proven.items():
-        rows = night.session.execute(f"SELECT count(*) FROM {relation}").fetchone()
-        assert rows == (compared,)
-        assert compared > 0
 
 
 def test_a_duplicate_in_a_read_layer_is_named_with_its_key(night: Night) -> None:
@@ -352,41 +182,6 @@ def test_what_arrives_between_refresh_and_check_fails_nothing(night: Night, suit
     assert night.broken(suite) == {}
 
 
-def test_a_count_off_by_one_in_a_single_row_of_f2_is_named(night: Night) -> None:
-    night.replace_by_table(F2)
-    row = night.session.execute(
-        f"UPDATE {F2} SET gmc_color_n_in_seg = gmc_color_n_in_seg + 1 WHERE ctid = "
-        f"(SELECT ctid FROM {F2} WHERE gmc_color_n_in_seg > 0 LIMIT 1) "
-        "RETURNING t0_day::text, gen_key, model_variant, color_bucket"
-    ).fetchone()
-
-    broken = night.broken("as_of_counts")
-
-    assert list(broken) == [F2]
-    told = json.dumps(broken[F2].sample, default=str)
-    assert all(str(part) in told for part in row)
-
-
-def test_a_median_of_e_that_is_off_is_found(night: Night) -> None:
-    night.replace_by_table(E)
-    night.session.execute(
-        f"UPDATE {E} SET sold_median_price_30d = sold_median_price_30d + 0.5 WHERE listing_id = "
-        f"(SELECT min(listing_id) FROM {E} WHERE sold_cnt_30d > 0)"
-    )
-
-    assert list(night.broken("as_of_counts")) == [E]
-
-
-def test_an_embargo_broken_by_one_day_is_found(night: Night) -> None:
-    definition = night.session.execute(f"SELECT pg_get_viewdef('{E}'::regclass)").fetchone()[0]
-    leaky = definition.replace("(c.t0_day - 1)", "c.t0_day")
-    assert leaky != definition
-    night.session.execute(f"ALTER MATERIALIZED VIEW {E} RENAME TO honest")
-    night.session.execute(f"CREATE MATERIALIZED VIEW {E} AS {leaky}")
-
-    assert E in night.broken("as_of_counts")
-
-
 def test_a_layer_that_this_run_did_not_refresh_is_named(night: Night) -> None:
     night.session.execute(
         "UPDATE feature_store_audit.refresh SET run_id = 'yesterday' WHERE relation = %s", (E_AI,)
@@ -396,59 +191,6 @@ def test_a_layer_that_this_run_did_not_refresh_is_named(night: Night) -> None:
 
     assert list(broken) == ["every_layer_was_refreshed_by_this_run"]
     assert broken["every_layer_was_refreshed_by_this_run"].sample == [{"relation": E_AI}]
-
-
-def test_rows_that_are_gone_with_all_that_they_were_made_of_are_missed_by_what_reads_them(
-    night: Night,
-) -> None:
-    night.replace_by_table(F2)
-    night.session.execute(f"TRUNCATE {F2}")
-    night.session.execute(
-        "ALTER MATERIALIZED VIEW feature_store.device_count_day_v1_mv RENAME TO x"
-    )
-    night.session.execute(
-        "CREATE TABLE feature_store.device_count_day_v1_mv AS TABLE feature_store.x"
-    )
-    night.session.execute("TRUNCATE feature_store.device_count_day_v1_mv")
-
-    assert "feature_store.device_meta_encoded_t0_v1" in night.broken("as_of_counts")
-
-
-def test_what_a_refresh_finds_breaks_every_suite_over_its_rows(night: Night) -> None:
-    """The day of the edit stands in the place of the sale's: every sale leaks."""
-    definition = night.session.execute(f"SELECT pg_get_viewdef('{D1}'::regclass)").fetchone()[0]
-    leaky = definition.rstrip(";").replace("(sold_date)::date", "(edited_date)::date")
-    assert leaky != definition.rstrip(";")
-    night.session.execute(f"ALTER MATERIALIZED VIEW {D1} RENAME TO honest")
-    night.session.execute(f"CREATE MATERIALIZED VIEW {D1} AS {leaky} WITH NO DATA")
-    night.session.execute(f"ALTER MATERIALIZED VIEW {D1} OWNER TO {OWNER}")
-    night.refresh(D1)
-
-    for _ in range(2):
-        broken = night.broken("as_of_counts")
-        assert D1 in broken
-        (found,) = broken[D1].sample
-        assert found["broken"] > 0
-        assert found["sample"][0]["key"]["sold_day"]
-
-
-@pytest.mark.parametrize("relation", ["ml.tom_features_v1_mv", "ml.tom_train_base_v1_mv"])
-def test_a_relation_that_was_never_compared_is_not_proven(night: Night, relation: str) -> None:
-    """Whether its refresh should have compared it, or the suite."""
-    kept = night.run("as_of_counts")
-    assert relation in {f.expectation.name for f in kept if f.outcome == "met"}
-    night.session.execute(
-        "CREATE FUNCTION public.forget_it() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RETURN CASE WHEN NEW.proof <> '{relation}' THEN NEW END; END $$"
-    )
-    night.session.execute(
-        "CREATE TRIGGER forget_it BEFORE INSERT ON feature_store_audit.proof_log "
-        "FOR EACH ROW EXECUTE FUNCTION public.forget_it()"
-    )
-    night.session.execute("DELETE FROM feature_store_audit.proof_log")
-    night.refresh()
-
-    assert list(night.broken("as_of_counts")) == [relation]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -525,63 +267,6 @@ def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
 
     assert (finding.outcome, finding.sample) == ("broken", [{"told": text.strip("'")}])
     assert finding.seconds > 0
-
-
-@pytest.mark.parametrize(
-    ("relation", "change"),
-    [
-        (B, "q.duration_hours + CASE WHEN answer.is_second THEN 1 ELSE 0 END"),
-        (D1, "q.duration_hours + CASE WHEN answer.is_second THEN 1 ELSE 0 END"),
-        (D3, "CASE WHEN answer.is_second THEN -q.sold_price ELSE q.sold_price END"),
-    ],
-)
-def test_the_rows_that_are_stored_are_those_that_were_compared(
-    night: Night, caplog: pytest.LogCaptureFixture, relation: str, change: str
-) -> None:
-    """A query that leaves a choice open gives one answer to the proof, and stores another."""
-    night.answer_otherwise(relation, change)
-    night.refresh(relation)
-    by_refresh = night.session.execute(
-        "SELECT p.broken FROM feature_store_audit.proof_log AS p "
-        "JOIN feature_store_audit.latest_refresh AS r USING (refresh_id) WHERE p.proof = %s",
-        (relation,),
-    ).fetchall()
-    assert by_refresh == [(0,)], "what the refresh compared was right"
-    (found,) = [f for f in night.run("as_of_counts") if f.expectation.name == relation]
-    assert found.outcome == "broken"
-    assert found.sample[0]["sample"][0]["observed"] == {
-        "stored": "other rows than those compared: the query leaves a choice open"
-    }
-    assert f"{relation}: other rows are stored than were compared with its" in caplog.text
-
-
-def test_a_view_is_not_proven_on_a_source_that_is_empty_while_it_is_reloaded(
-    night: Night, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The view and its specification would agree, and its rows be others a moment later."""
-    (right,) = night.session.execute(f"SELECT pg_get_viewdef('{F1}'::regclass)").fetchone()
-    wrong = right.replace("u.n_color_votes", "u.image_count")
-    assert wrong != right
-    night.session.execute(f"CREATE OR REPLACE VIEW {F1} AS {wrong}")
-    event, job = night.proof_of(F1)
-    caplog.set_level("INFO")
-    with night.open() as other, ThreadPoolExecutor(1) as pool, night.open() as watch:
-        other.autocommit = False
-        other.execute(f"CREATE TEMPORARY TABLE kept AS TABLE {IMAGES}")
-        other.execute(f"TRUNCATE {IMAGES}")
-        other.execute(f"INSERT INTO {IMAGES} TABLE kept")
-        proving = pool.submit(job, night.session)
-        until = time.monotonic() + 30
-        while not proving.done() and time.monotonic() < until:
-            if "being reloaded" in caplog.text or watch.execute(_WAITING).rowcount:
-                break
-            time.sleep(0.05)
-        other.commit()
-        proving.result()
-    (broken,) = night.session.execute(
-        "SELECT broken FROM feature_store_audit.proof_log WHERE suite_event = %s", (event,)
-    ).fetchone()
-    assert broken > 0
 
 
 def test_a_query_runs_once_and_all_its_rows_are_counted(night: Night) -> None:
