@@ -27,6 +27,9 @@ _PINNED = {
     "client_encoding": "UTF8",
     "row_security": "off",
     "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
     # Waiting for a lock counts towards the timeout.
     "lock_timeout": "0",
     # Plan for all rows, not for the first ones.

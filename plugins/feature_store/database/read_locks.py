@@ -96,13 +96,23 @@ def find_reads(connection: Connection, name: Name, besides: Collection[Name] = (
 
 def reads_of(connection: Connection, relation: Relation) -> Reads:
     """What a relation of the store, its witness and specification read; see `find_reads`."""
+    return find_reads(connection, relation.name, asked_beside(relation))
+
+
+def asked_beside(relation: Relation) -> frozenset[Name]:
+    """The other relations that specification and witness name, and the source that marks spam.
+
+    A refresh reads them besides what its query names.
+    """
     specification = relation.specified_by_refresh
     named = set(specification.reads if specification else ())
+    if relation.rows and relation.rows.without:
+        named.add(relation.rows.without.source)
     if relation.witness:
         tables = parse(relation.file.path, relation.witness).find_all(exp.Table)
         # The record, which it writes, is not a source.
         named |= {Name(t.db, t.name) for t in tables if t.db not in ("", AUDIT_SCHEMA)}
-    return find_reads(connection, relation.name, named)
+    return frozenset(named - {relation.name})
 
 
 def lock_reads(connection: Connection, reads: Reads) -> None:

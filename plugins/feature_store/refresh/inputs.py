@@ -1,7 +1,8 @@
 """What decides a relation's rows: its query, the queries below it, the tables below those.
 
 If all inputs of a relation still have the states that its latest refresh read, a refresh now would
-give the same rows. The states are read in the refresh's own snapshot, not before it. Otherwise a
+give the same rows. It would also prove and record the same. So what its specification and witness
+read are inputs, too: a query that forgets a source gives right rows until the source changes. The states are read in the refresh's own snapshot, not before it. Otherwise a
 row that came, was seen by the refresh, and went again would leave no trace.
 """
 
@@ -23,6 +24,7 @@ from feature_store.audit.row_versions import (
     with_children,
 )
 from feature_store.connection import Connection
+from feature_store.database.read_locks import asked_beside
 from feature_store.database.stored_queries.stored_query import read_stored_query
 from feature_store.declarations.store_definition import Relation
 
@@ -144,18 +146,25 @@ def _walk(connection: Connection, relation: Relation, last_states: LastStates) -
     views, tables = {one.oid for one in pending}, set[int]()
     readers = {one.owner for one in pending}
     inputs: list[Input] = []
+
+    def add(read: Found) -> None:
+        if read.kind == "v" and read.doubt is None:
+            views.add(read.oid)
+            readers.add(read.owner)
+            pending.append(read)
+        else:
+            tables.add(read.oid)
+
+    for name in asked_beside(relation):
+        for read in find_named(connection, name):
+            add(read)
     while pending:
         view = pending.pop()
         query = read_stored_query(connection, view.oid)
         state = None if query.doubts else f"{view.oid}/{query.version}"
         inputs.append(Input(_query_of(view), InputKind.QUERY, state, "; ".join(query.doubts)))
         for read in find_relations(connection, query.reads - views):
-            if read.kind == "v" and read.doubt is None:
-                views.add(read.oid)
-                readers.add(read.owner)
-                pending.append(read)
-            else:
-                tables.add(read.oid)
+            add(read)
     family = find_relations(connection, with_children(connection, tables), readers)
     return inputs + [_rows(connection, table, last_states) for table in family]
 

@@ -370,6 +370,19 @@ def test_what_witness_and_specification_ask_is_among_its_relations_inputs(live: 
                 assert name in known, (relation.name, name)
 
 
+def test_what_a_query_forgets_to_read_is_an_input_if_its_specification_reads_it(live: Live) -> None:
+    """While nothing is flagged, E-clean is right without its filter, and is proven."""
+    live.execute(f"ALTER MATERIALIZED VIEW {E_CLEAN} RENAME TO honest")
+    live.execute(f"CREATE MATERIALIZED VIEW {E_CLEAN} AS TABLE {E}")
+    live.execute(f"CREATE UNIQUE INDEX forgetful ON {E_CLEAN} (listing_id)")
+    live.refresh(E_CLEAN, "first")
+    assert live.reusable(E_CLEAN)
+
+    live.execute(f"INSERT INTO {LISTINGS} (listing_id, spam) VALUES (1, 'spam')")
+
+    assert live.reusable(E_CLEAN) is None
+
+
 def _as_view(live: Live, query: str) -> dict[str, str | None]:
     """Turn the AI source into a view; returns the states of E-AI's inputs, by name."""
     live.execute(f"DROP TABLE {AI} CASCADE")

@@ -20,7 +20,7 @@ from tests.feature_store.validation.leaks.variants import (
     remake,
     words,
 )
-from tests.relations import F1, A, E
+from tests.relations import F1, F3, A, E
 
 # What stands in a query, and the words in which it must be found.
 _DISGUISES = {
@@ -414,6 +414,23 @@ def test_what_a_pinned_session_makes_safe_is_safe_in_a_materialized_view_alone(
     assert "date(timestamp with time zone), whose answer depends on the session" in finding.words
 
 
+@pytest.mark.parametrize(
+    ("written", "by"),
+    [
+        ("g.gmc_seg_share::text::float8", "float8out(double precision)"),
+        ("g.gmc_seg_share::real::text::float8", "float4out(real)"),
+        ("length(g.color_bucket::bytea::text)::float8", "byteaout(bytea)"),
+        ("date_part('day', age(b.t0, b.t0))", "age(timestamp with time zone,"),
+    ],
+)
+def test_a_plain_view_gives_what_the_readers_session_writes(scratch, store_files, written, by):
+    """PostgreSQL calls these functions immutable, and their answers depend on settings."""
+    remake(scratch, store_files, F3, ("g.gmc_seg_share,", f"{written} AS gmc_seg_share,"))
+    (told,) = words(found(scratch, store_files), TIME_OF_QUERY)
+    assert f"uses {by}" in told
+    assert "whose answer depends on the session" in told
+
+
 def test_a_materialized_view_that_others_refresh_is_not_refreshed_in_a_pinned_session(
     scratch, store_files
 ):
@@ -448,4 +465,10 @@ def test_the_numbers_of_the_allowed_functions_are_theirs_on_every_version(store)
         (list(PINNED),),
     ).fetchall()
     assert {oid: name for oid, name, _ in live} == PINNED
-    assert {volatility for _, _, volatility in live} == {"s"}
+    by_their_mark = {name for _, name, volatility in live if volatility == "i"}
+    assert {name.partition("(")[0] for name in by_their_mark} == {
+        "age",
+        "byteaout",
+        "float4out",
+        "float8out",
+    }
