@@ -14,6 +14,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.proof.fit import specification_problems
 from feature_store.proof.proving import compare_stored
 from feature_store.schema.apply import apply
+from feature_store.schema.stamps.contract_stamp import stamp
 from feature_store.settings import Settings
 from feature_store.validation.profile_parts import Bins
 from feature_store.validation.profile_query import Column, months, sample
@@ -24,6 +25,7 @@ from tests.oracle.odd_cases import PROFILES, generate
 
 _BECOMES: dict[str, Mapping[str, str]] = {
     "wide": {"int": "bigint", "numeric": "numeric", "text": "varchar(4000)"},
+    "whole": {"numeric": "integer"},
     "floats": {"numeric": "double precision", "timestamp": "timestamp"},
 }
 # A key, a day and a price do not fit into a smallint.
@@ -65,6 +67,18 @@ def _alter(store: LiveStore, kind: str) -> None:
                         source.name.identifier, sql.Identifier(column), sql.SQL(wanted)
                     )
                 )
+
+
+@pytest.mark.parametrize("kind", ["wide", "narrow", "floats", "mixed", "whole"])
+def test_the_contracts_hold_whatever_types_the_sources_have(
+    with_types: LiveStore, kind: str
+) -> None:
+    """Else an operator would learn it only after `apply` had made the store."""
+    _alter(with_types, kind)
+    apply(with_types.connection, with_types.files, with_types.settings)
+    assert specification_problems(with_types.connection, with_types.files) == []
+    for feature_set in read_feature_sets(with_types.settings.include_dir):
+        stamp(with_types.connection, feature_set, replace=False)
 
 
 @pytest.mark.parametrize("kind", ["wide", "narrow", "floats", "mixed"])

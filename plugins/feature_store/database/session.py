@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.rows import tuple_row
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.database.connection_fields import read_extra, unusable
 from feature_store.database.pooling import refuse_shared_sessions
 from feature_store.database.silent_connections import client_options, server_settings
@@ -131,6 +131,22 @@ def pin(connection: Connection, settings: Settings, purpose: str) -> None:
         connection.execute("SET client_connection_check_interval = '1s'")
     except psycopg.errors.InvalidParameterValue as error:
         log.info("The server cannot notice when a client is gone: %s", error)
+
+
+def refuse_standby(connection: Connection, settings: Settings) -> None:
+    """Check that the server takes changes.
+
+    Raises:
+        CannotConnect: it is a standby, as the old primary may be after a failover.
+    """
+    if one_value(connection, "SELECT pg_catalog.pg_is_in_recovery()"):
+        raise CannotConnect(
+            f"The server at {connection.info.host}:{connection.info.port} is a standby, which only "
+            "reads.",
+            readers="nothing was changed.",
+            next_step=f"Let the Airflow connection {settings.conn_id!r} find the primary: name all "
+            "servers in its host, and target_session_attrs=read-write in its extra.",
+        )
 
 
 def server_major(connection: Connection) -> int:

@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import (
     AirflowTaskTimeout,
 )
 
-from feature_store.database.session import connect
+from feature_store.database.session import connect, refuse_standby
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.reporting.run.task_causes import leave_cause
 from feature_store.settings import Settings, read_settings
@@ -132,6 +132,7 @@ class StoreOperator(BaseOperator):
         """Open a session that stops with the task."""
         connection = connect(settings, self.task_id)
         self._connections.append(connection)
+        refuse_standby(connection, settings)
         return connection
 
     @contextmanager

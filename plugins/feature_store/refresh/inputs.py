@@ -1,9 +1,11 @@
 """What decides a relation's rows: its query, the queries below it, the tables below those.
 
 If all inputs of a relation still have the states that its latest refresh read, a refresh now would
-give the same rows. It would also prove and record the same. So what its specification and witness
-read are inputs, too: a query that forgets a source gives right rows until the source changes. The states are read in the refresh's own snapshot, not before it. Otherwise a
-row that came, was seen by the refresh, and went again would leave no trace.
+give the same rows, and prove and record the same. So what specification and witness read are
+inputs, too: a query that forgets a source gives the right rows until that source changes.
+
+The states are read in the refresh's own snapshot, not before it. Otherwise a row that came, was
+seen by the refresh, and went again would leave no trace.
 """
 
 from __future__ import annotations

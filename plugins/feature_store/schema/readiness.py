@@ -130,10 +130,12 @@ def server_problems(connection: Connection) -> list[str]:
     major = server_major(connection)
     if not oldest <= major <= newest:
         problems.append(f"The server is PostgreSQL {major}; expected {oldest} to {newest}.")
-    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        why = "counts bytes, not letters, in texts" if encoding == "SQL_ASCII" else "lacks letters"
         problems.append(
-            "The database's encoding is SQL_ASCII, which counts bytes, not letters, in lengths "
-            "and patterns of text.\nNext: restore a dump of it into one with the encoding UTF8"
+            f"The database's encoding is {encoding}, which {why}; expected UTF8.\n"
+            "Next: restore a dump of it into one with the encoding UTF8"
         )
     return problems
 

@@ -21,9 +21,11 @@ from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.connection import Connection
+from feature_store.errors import CannotConnect
 from feature_store.operators import suite_steps
 from feature_store.operators.store_operator import StoreOperator
 from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
+from sandbox.server import folder_for_servers, start_server, stop_server
 
 
 class Sleeper(StoreOperator):
@@ -209,3 +211,18 @@ def test_a_suite_whose_turn_went_to_another_run_meanwhile_records_nothing(
     airflow_conn(store_database)
     with pytest.raises(AirflowRescheduleException):
         SuiteOperator(task_id="uniqueness", suite="uniqueness").execute(context)
+
+
+def test_a_standby_is_told_of_and_tried_again(airflow_conn: Any, context: Any) -> None:
+    """A failover leaves one behind, and takes a while."""
+    with folder_for_servers("standby-") as place:
+        start_server(place)
+        stop_server(place)
+        (place / "standby.signal").touch()
+        try:
+            airflow_conn(start_server(place).conninfo)
+            with pytest.raises(CannotConnect, match="is a standby, which only reads") as caught:
+                PrepareOperator(task_id="prepare").execute(context)
+        finally:
+            stop_server(place)
+    assert "target_session_attrs=read-write" in str(caught.value)

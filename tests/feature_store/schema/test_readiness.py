@@ -96,18 +96,19 @@ def test_a_server_that_is_too_old_or_too_new_stops_the_run(store_db, include, mo
     assert server_problems(store_db.connection) == []
 
 
-def test_a_database_without_an_encoding_stops_the_run_and_apply(server, include):
-    name = f"ascii_{os.getpid()}"
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_lacks_letters_stops_the_run_and_apply(server, include, encoding):
+    name = f"{encoding.lower()}_{os.getpid()}"
     with psycopg.connect(server.conninfo, autocommit=True) as connection:
         connection.execute(
-            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'".encode()
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'".encode()
         )
     with psycopg.connect(server.database(name), autocommit=True) as connection:
         for refused in (
             lambda: check_ready(connection, include.store, include.settings),
             lambda: apply(connection, include.store, include.settings),
         ):
-            with pytest.raises(NotReady, match="encoding is SQL_ASCII") as caught:
+            with pytest.raises(NotReady, match=f"encoding is {encoding}") as caught:
                 refused()
             assert "a dump of it into one with the encoding UTF8" in str(caught.value)
     server.drop_database(name)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from feature_store.audit.runs import open_run
+from feature_store.connection import Connection
 from feature_store.declarations.expectations import Expectation
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.store_definition import Store
-from feature_store.errors import ExpectationsBroken, NotChecked
+from feature_store.errors import (
+    CannotConnect,
+    CheckInterrupted,
+    ExpectationsBroken,
+    NotChecked,
+)
 from feature_store.proof.proving import NOTHING_TO_COMPARE
 from feature_store.settings import Settings
 from feature_store.validation.null_counts import record_nulls
 from feature_store.validation.suite_record import begin_suite, record
 from feature_store.validation.suite_result import sum_up
+from feature_store.validation.suites import run_suite
 from tests.feature_store.night import RUN, Night
 from tests.relations import D1, D2, D3, E_AI, E_CLEAN, E_SPEED, F0, A, B, C, E
 
@@ -253,6 +261,26 @@ def test_a_check_that_cannot_run_is_an_error_with_its_cause_and_no_verdict_on_th
     assert findings[f"no_spam_in_{NAME[E_AI]}"].outcome == "met"
     with pytest.raises(NotChecked, match="says nothing about the data"):
         sum_up("spam_absence", list(findings.values()))
+
+
+@pytest.mark.parametrize("logins", range(1, 7))
+def test_a_login_that_is_refused_in_the_middle_is_tried_again(night: Night, logins: int) -> None:
+    """The server may be out of connections, or be ending, while our first session lives."""
+    left = iter(range(logins))
+    ended = Expectation(
+        "x", "ended", "ml.x", "critical", "", "SELECT pg_terminate_backend(pg_backend_pid())"
+    )
+    others = [replace(ended, name=f"other_{n}", query="SELECT 1 WHERE FALSE") for n in range(3)]
+
+    def connect() -> Connection:
+        if next(left, None) is None:
+            raise CannotConnect("Cannot connect to db:5432/x as y: too many connections\nfor y")
+        connection = night.open()
+        connection.autocommit = False
+        return connection
+
+    with pytest.raises((CannotConnect, CheckInterrupted)):
+        sum_up("x", run_suite([ended, *others], connect))
 
 
 def test_a_query_may_hold_whatever_sql_may_hold(refreshed: Night) -> None:
