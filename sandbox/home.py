@@ -23,6 +23,8 @@ LOG = HOME / "last_run.log"
 MAILS = HOME / "mails"
 REPORTS = HOME / "reports"
 ENVIRONMENT = HOME / "environment"
+OWNER_ENVIRONMENT = HOME / "owner"
+"""The same with the owner's login, who applies and stamps."""
 CONFIG = ROOT / "config"
 
 

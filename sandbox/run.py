@@ -42,6 +42,7 @@ from sandbox.home import (
     ENVIRONMENT,
     LOG,
     MAILS,
+    OWNER_ENVIRONMENT,
     POSTGRES,
     airflow_environment,
     make_home,
@@ -95,7 +96,9 @@ def _run(options: argparse.Namespace, lock: int) -> int:
     conninfo = _database(server, data)
     connection = airflow_connection(_create_store(conninfo, settings))
     environment = airflow_environment(connection, include_dir)
-    _write_environment(connection, include_dir)
+    _write_environment(ENVIRONMENT, connection, include_dir)
+    as_its_owner = airflow_connection(as_owner(conninfo, include_dir))
+    _write_environment(OWNER_ENVIRONMENT, as_its_owner, include_dir)
     _migrate_airflow(environment)
     with psycopg.connect(conninfo) as session:
         started = one_value(session, "SELECT clock_timestamp()")
@@ -167,10 +170,12 @@ def _create_store(conninfo: str, settings: Settings) -> str:
     return as_refresher(conninfo, settings.include_dir)
 
 
-def _write_environment(connection: str, include_dir: Path) -> None:
+def _write_environment(file: Path, connection: str, include_dir: Path) -> None:
+    """What a shell needs for the commands of the pages and the mails, ``airflow`` included."""
     settings = sandbox_settings(connection, include_dir)
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
-    ENVIRONMENT.write_text("".join(lines))
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    programs = shlex.quote(str(Path(sys.executable).parent))
+    file.write_text("".join([*lines, f"export PATH={programs}:$PATH\n"]))
 
 
 def _migrate_airflow(environment: dict[str, str]) -> None:
@@ -226,9 +231,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=int, default=SampleOptions.days)
     # As of this night, so that the result is as fresh as a store that is filled every day.
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    parser.add_argument("--last-day", type=date.fromisoformat, default=yesterday)
+    parser.add_argument("--last-day", type=_day, default=yesterday)
     parser.add_argument("--csv", help="a CSV of listings, plain or .gz, instead of the sample")
     return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day, such as 2026-06-30") from None
 
 
 def _shown(path: Path) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.components import Components
-from sandbox.home import make_home, only_one
+from sandbox.home import MAILS, make_home, only_one
+from sandbox.mailbox import Mailbox, mail_settings
 from sandbox.port import is_free
 
 _PORT = "8080"
@@ -31,22 +33,23 @@ def main() -> int:
     home = Path(os.environ["AIRFLOW_HOME"])
     try:
         # As make run does: in one database of Airflow's, each would end the other's runs.
-        with only_one(home.parent) as lock:
-            return _serve(home, port=port, lock=lock)
+        with only_one(home.parent) as lock, Mailbox(home.parent / MAILS.name) as mailbox:
+            return _serve(home, mail_settings(mailbox), port=port, lock=lock)
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
 
 
-def _serve(home: Path, *, port: int, lock: int) -> int:
+def _serve(home: Path, mailing: Mapping[str, str], *, port: int, lock: int) -> int:
     databases = ("AIRFLOW_CONN_FEATURE_STORE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
     paused = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
-    settings = {**{name: os.environ[name] for name in databases}, **paused}
+    settings = {**{name: os.environ[name] for name in databases}, **paused, **mailing}
     airflow = Components(home, settings, port, [lock])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Airflow starts; its components' output is in {home}/*.out.", flush=True)
         airflow.start()
+        print(f"Its DAGs are paused, as new ones are; mails go to {home.parent / MAILS.name}.")
         print(f"It is at {airflow.address}; Ctrl-C stops it.", flush=True)
         signal.pause()
     except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from feature_store.reporting.run.read import last_run, read_record
 from feature_store.reporting.store.store_files import read_files
 from feature_store.settings import Settings
 from feature_store.text_format import plural, text_table
-from sandbox.home import ENVIRONMENT, LOG, REPORTS, ROOT
+from sandbox.home import ENVIRONMENT, LOG, OWNER_ENVIRONMENT, REPORTS, ROOT
 
 _LAST_RUN = """
 SELECT r.relation, r.mode, r.row_count, r.bytes, r.seconds
@@ -82,6 +82,10 @@ def print_summary(
     print(f"{verdict.words} Look next:")
     _print_report()
     print(f"  . {ENVIRONMENT.relative_to(ROOT)}; bin/feature-store status")
+    owner = OWNER_ENVIRONMENT.relative_to(ROOT)
+    print(f"  . {owner}   for the commands of the store's owner: apply, stamp-proofs, …")
+    for mail in mails:
+        print(f"  {mail.relative_to(ROOT)}   the mail that it sent")
     read = read_feature_sets(settings.include_dir)[-1].relation
     print(f'  psql "{conninfo}"   then: TABLE {read} LIMIT 5;')
     print("  make airflow   the same DAG in Airflow's own pages;  make stop   stops PostgreSQL")

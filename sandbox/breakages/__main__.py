@@ -27,7 +27,15 @@ from sandbox.server import folder_for_servers, start_server, stop_server
 if TYPE_CHECKING:
     from sandbox.breakages.lab import Lab
 
-_HEADER = ("breakage", "expected", "verdict", "failed tasks", "mails", "subject", "as expected")
+_HEADER = (
+    "breakage",
+    "expected",
+    "verdict",
+    "failed tasks",
+    "failure mails",
+    "subject",
+    "as expected",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

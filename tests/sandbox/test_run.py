@@ -127,6 +127,7 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
             store = "--store examples/bike_stations --days 40"
             ran = types(f"{sys.executable} -m sandbox.run {store}")
             told = types(f". .run/environment; {sys.executable} -m feature_store status")
+            stamped = types(f". .run/owner; {sys.executable} -m feature_store stamp-proofs")
             environment_file = (Path(clone) / ".run" / "environment").read_text()
         finally:
             types(f"{sys.executable} -m sandbox.stop; make clean PYTHON={sys.executable}")
@@ -138,6 +139,26 @@ def test_another_store_is_run_from_nothing_with_nothing_of_ours_beside_it(tmp_pa
     assert "then: TABLE bikes.morning_load_v1 LIMIT 5;" in ran
     assert "All that it certified is still in place." in told
     assert '"login": "bikes_refresher"' in environment_file
+    assert "The proofs are stamped." in stamped
+
+
+def test_a_shell_that_reads_its_environment_finds_the_programs_that_mails_name(tmp_path):
+    file = tmp_path / "environment"
+    sandbox_run._write_environment(file, "{}", BIKES)
+    done = subprocess.run(
+        ["sh", "-c", f". {file}; command -v airflow"],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == Path(sys.executable).parent / "airflow"
+
+
+def test_a_day_that_does_not_exist_is_named(capsys):
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["--last-day", "2026-02-30"])
+    assert "'2026-02-30' is not a day, such as 2026-06-30" in capsys.readouterr().err
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):

@@ -106,7 +106,10 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, 1, options)
     except psycopg.errors.InsufficientPrivilege as error:
         refused = StoreError(
-            f"{error.diag.message_primary}.", next_step="Use a role that has that privilege."
+            f"{error.diag.message_primary}: the login of {settings.conn_id!r} is another role's.",
+            readers="nothing was changed.",
+            next_step="Log in as the role whose command it is: docs/settings.md lists them. What "
+            "changes the store or a stamp is the owner's.",
         )
         return _fail(refused, 1, options)
     except psycopg.Error as error:

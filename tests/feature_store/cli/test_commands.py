@@ -263,7 +263,8 @@ def test_a_role_that_may_not_create_returns_1(sources_db, run, new_role):
 def test_a_role_without_privileges_is_told_what_to_do_next(store_db, run, new_role, arguments):
     err = _refused(run, store_db, 1, *arguments, user=new_role())
     assert "permission denied" in err
-    assert "\nNext: " in err
+    assert "\nReaders: " in err
+    assert "as a role" in err or "as the role whose command it is" in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["drop"], ["stamp-contract"], ["plan", "ml.x"]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +16,11 @@ from sqlglot.errors import SqlglotError
 from feature_store.declarations.files.text_file import read_text
 from feature_store.errors import BadInput
 from feature_store.relation_name import folded
+
+# What it does not understand is refused below, with the file's name.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def split_text(path: Path, source: str) -> tuple[Statement, ...]:
     try:
         tokens = tokens_of(source)
     except SqlglotError as error:
-        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+        raise BadInput(f"{path} cannot be read as SQL: {_in_words(error)}") from error
     return tuple(
         Statement(
             text=source[group[0].start : group[-1].end + 1],
@@ -92,6 +99,11 @@ def split_text(path: Path, source: str) -> tuple[Statement, ...]:
         )
         for group in _groups(tokens)
     )
+
+
+def _in_words(error: SqlglotError) -> str:
+    """What is wrong and where, without the colours that mark it for a terminal."""
+    return _COLOUR.sub("", str(error))
 
 
 def _groups(tokens: Iterable[Token]) -> Iterator[list[Token]]:
@@ -127,7 +139,7 @@ def parse(path: Path, text: str) -> exp.Expr:
     try:
         parsed = sqlglot.parse_one(text, dialect="postgres")
     except SqlglotError as error:
-        raise BadInput(f"{path} cannot be read as SQL: {error}") from error
+        raise BadInput(f"{path} cannot be read as SQL: {_in_words(error)}") from error
     except RecursionError:
         raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
     if isinstance(parsed, exp.Command):

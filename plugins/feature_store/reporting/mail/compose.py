@@ -165,7 +165,7 @@ def compose_warnings(
         steps: what to do about the new ones.
         hide: as in `compose`.
     """
-    first = [f"{finding.relation}: {finding.expected}" for finding in run.findings]
+    first = [f"{finding.relation}: expected {finding.expected}" for finding in run.findings]
     if first:
         headline = f"{'a warning is' if len(first) == 1 else f'{len(first)} warnings are'} new"
     else:
@@ -247,7 +247,10 @@ def _section(
                 (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
                 for n, f in enumerate(found[:full])
             ),
-            tuple(f"{f.relation}: {f.expected}" for f in found[full : full + named]),
+            tuple(
+                f"{f.relation}: expected {f.expected}; {f.found}"
+                for f in found[full : full + named]
+            ),
             max(0, len(found) - full - named),
         )
 

@@ -87,14 +87,25 @@ def assert_contract(connection: Connection, feature_set: FeatureSet) -> Check:
         ContractBroken: something disagrees; the message names all of it.
         NotReady: the governance tables are not there.
     """
+    return _unbroken(
+        connection,
+        feature_set,
+        readers="the rows that the views have now; assert_feature_contract refuses them.",
+        next_step=f"Run `bin/feature-store check-contract {feature_set.name}`. Fix the "
+        "relation; or, if the change is intended, stamp the contract and train again.",
+    )
+
+
+def _unbroken(
+    connection: Connection, feature_set: FeatureSet, *, readers: str, next_step: str
+) -> Check:
     checked = check(connection, feature_set)
     if checked.problems:
         raise ContractBroken(
             f"The contract of {feature_set.name} is broken:",
             items=checked.problems,
-            readers="the rows that the views have now; assert_feature_contract refuses them.",
-            next_step=f"Run `bin/feature-store check-contract {feature_set.name}`. Fix the "
-            "relation; or, if the change is intended, stamp the contract and train again.",
+            readers=readers,
+            next_step=next_step,
         )
     return checked
 
@@ -127,7 +138,13 @@ def stamp(connection: Connection, feature_set: FeatureSet, *, replace: bool) -> 
                 next_step="Give the changed set a new name, or stamp it with --replace.",
             )
         _write(connection, feature_set)
-        checked = assert_contract(connection, feature_set)
+        checked = _unbroken(
+            connection,
+            feature_set,
+            readers="what they had before; nothing was stamped.",
+            next_step="Fix the relation, or the contract's file: integer_columns names the "
+            "features of dtype numeric whose source column is a whole number. Then stamp it.",
+        )
         make_log(connection, feature_set)
         return checked
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from feature_store.declarations.files.sql_statement import split_statements
+from feature_store.declarations.files.sql_statement import parse, split_statements
+from feature_store.errors import BadInput
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,14 @@ def test_a_semicolon_inside_a_text_or_a_function_body_splits_nothing(tmp_path):
         "SELECT 'a;b'",
         "CREATE FUNCTION f() AS $f$ a; b; $f$",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("SELECT 1\nFROM (", "Line 2"), ("SELECT FROM FROM", "")]
+)
+def test_what_is_no_sql_is_told_in_plain_letters(tmp_path, text, line):
+    """sqlglot underlines the place by codes that only a terminal shows."""
+    with pytest.raises(BadInput) as caught:
+        parse(tmp_path / "odd.sql", text)
+    assert line in caught.value.problem
+    assert "\x1b" not in caught.value.problem

@@ -147,7 +147,8 @@ def test_what_a_failure_s_mail_is_not_about_is_told_in_a_line_each_without_table
     beside = [finding(severity="warning", expected=f"w{n}", sample=({"a": 1},)) for n in range(4)]
     days = tuple(f"2026-03-0{n}: 1 listing came late" for n in range(1, 4))
     mail = compose(facts(findings=tuple(beside), reviews=days))
-    assert f"  - {E_VIEW}: w0\n  - {E_VIEW}: w1\n  and 2 more, in the report\n" in mail.text
+    told = [f"  - {E_VIEW}: expected {name}; it is broken\n" for name in ("w0", "w1")]
+    assert f"{''.join(told)}  and 2 more, in the report\n" in mail.text
     assert f"{days[0]}\nand 2 more: bin/feature-store history\n" in mail.text
     assert "<table>" not in mail.html
 

@@ -138,8 +138,8 @@ def test_a_warning_is_mailed_when_it_is_new_and_when_it_is_over_and_not_between(
     warned(store_db, "5")
     told = [message_from_bytes(m.read_bytes(), policy=policy.default) for m in mailbox.mails()]
     assert [m["Subject"].removeprefix("feature store 2026-06-30: ") for m in told] == [
-        f"a warning is new: {E_VIEW}: sources are fresh",
-        f"a warning is new: {E_VIEW}: rows are many",
+        f"a warning is new: {E_VIEW}: expected sources are fresh",
+        f"a warning is new: {E_VIEW}: expected rows are many",
         f"2 warnings are over: {E_VIEW}: rows are many",
     ]
     for part in parts(told[0]):
@@ -156,4 +156,4 @@ def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(
     warned(store_db, "1", "x")
     monkeypatch.delenv("FEATURE_STORE_SMTP_CONN_ID")
     warned(store_db, "2", "x")
-    assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: x")
+    assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: expected x")

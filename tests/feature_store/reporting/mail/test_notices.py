@@ -284,7 +284,7 @@ def test_a_warning_is_told_when_it_is_new(db: Any, use: Any, passed: Any) -> Non
     for _ in range(2):
         mail_warnings(db.connection, passed)
     assert [text.splitlines()[0] for text in receiver.texts] == [
-        "feature store 2026-06-30: a warning is new: ml.x: few"
+        "feature store 2026-06-30: a warning is new: ml.x: expected few"
     ]
 
 
