@@ -97,16 +97,18 @@ class Bikes:
 
     def walks(self) -> list[str]:
         """Type what the page says, from the first line to the last; returns the lines."""
+        lines = re.findall(r"^    (\S.*)$", PAGE, flags=re.MULTILINE)
+        server = conninfo_to_dict(self.conninfo)
         with connected(self.conninfo) as patch:
-            lines = re.findall(r"^    (\S.*)$", PAGE, flags=re.MULTILINE)
+            for variable, part in (("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user")):
+                patch.setenv(variable, str(server[part]))
             for line in lines:
                 program, *arguments = shlex.split(line)
                 if program == "export":
                     patch.setenv(*arguments[0].split("=", 1))
-                elif program == "psql":
-                    at = [self.conninfo if word == "bikes" else word for word in arguments]
-                    psql = [str(binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", *at]
-                    subprocess.run(psql, check=True)
+                elif program in ("createdb", "psql"):
+                    stops = ["-q", "-v", "ON_ERROR_STOP=1"] if program == "psql" else []
+                    subprocess.run([str(binaries() / program), *stops, *arguments], check=True)
                 else:
                     assert program == "bin/feature-store"
                     assert main(arguments) == 0, line
@@ -170,12 +172,11 @@ def first_night(
     server: Server, airflow_database: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bikes]:
     """A store created as the page says, and certified by its first night."""
-    name = f"bikes_{os.getpid()}"
-    made = Bikes(server.create_database(name), tmp_path_factory.mktemp("dags"))
-    assert len(made.walks()) == 8
+    made = Bikes(server.database("bikes"), tmp_path_factory.mktemp("dags"))
+    assert len(made.walks()) == 10
     made.night("2026-06-30")
     yield made
-    server.drop_database(name)
+    server.drop_database("bikes")
 
 
 @pytest.fixture

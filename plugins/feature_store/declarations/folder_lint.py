@@ -6,6 +6,7 @@ file is read separately, so that one fault does not hide another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,6 +46,14 @@ from feature_store.text_format import in_words
 
 HEADER = ("Relation", "Grain", "As-of", "Never sees", "Refresh")
 """The header fields of every relation's file; the DAG and the page show them."""
+
+# How headers say it, and the folder of what is refreshed so. Other words are a person's own.
+_SAID = {
+    "blocking": Refresh.BLOCKING,
+    "concurrent": Refresh.CONCURRENT,
+    "none": Refresh.NEVER,
+    "never": Refresh.NEVER,
+}
 
 _Read = TypeVar("_Read")
 
@@ -119,12 +128,26 @@ def _outlines(files: Mapping[Name, SqlFile]) -> Iterator[tuple[Name, Outline]]:
         yield name, Outline(name, refresh, {}, file.reads & files.keys(), file.reads, file.path)
 
 
-def _header(path: Path) -> dict[str, str]:
+def _header(path: Path) -> None:
     try:
-        Name.parse(path.stem)
+        name = Name.parse(path.stem)
     except BadInput as error:
         raise BadInput(f"{path} is not the file of a relation: {error.problem}") from None
-    return read_header(path, read_text(path), HEADER)
+    said = read_header(path, read_text(path), HEADER)
+    if not re.match(
+        rf"({re.escape(str(name))}|{re.escape(name.quoted)})(?![\w.])", said["Relation"]
+    ):
+        raise BadInput(
+            f"{path}: Relation: is {said['Relation']!r}, but it is the file of {name}.",
+            next_step="Correct the header.",
+        )
+    (word,) = re.findall(r"^\w*", said["Refresh"])
+    if _SAID.get(word, path.parent.name) != path.parent.name:
+        raise BadInput(
+            f"{path}: Refresh: is {said['Refresh']!r}, but what is in {path.parent} is not "
+            "refreshed so.",
+            next_step="Correct the header, or move the file.",
+        )
 
 
 def _raise(error: BadInput) -> None:

@@ -13,6 +13,8 @@ from feature_store.settings import Settings
 from tests.relations import D1 as _D1
 from tests.relations import D2 as _D2
 from tests.relations import D3 as _D3
+from tests.relations import E_AI as _E_AI
+from tests.relations import E as _E
 
 _TWO = """\
 -- Relation:   ml.{0}
@@ -43,6 +45,8 @@ def _break(folder):
     _edit(folder, "suites.toml", '["spam"]', "[]")
     _edit(folder, "sources.toml", 'sold_price = "int"\n', "")
     _edit(folder, f"sql/base/{_D1}.sql", "-- Grain:", "-- Gran:")
+    _edit(folder, f"sql/read/{_E}.sql", f"-- Relation:   {_E}", f"-- Relation:   {_E}_old")
+    _edit(folder, f"sql/read/{_E_AI}.sql", "-- Refresh:    concurrent", "-- Refresh:    blocking")
     _edit(folder, f"sql/base/{_D2}.sql", '"iPhone".iphone_listings', "ml.nowhere")
     _edit(folder, f"sql/specifications/{_D3}.sql", "AS sold_price", "AS paid")
     (folder / f"sql/specifications/{_D1}.sql").unlink()
@@ -57,6 +61,8 @@ def _break(folder):
         f"{_D3}.sql reads iPhone.iphone_listings.sold_price, but iPhone.iphone_listings has no "
         "column sold_price in sources.toml.",
         f"{_D1}.sql must begin with the comment lines Relation, Grain,",
+        f"{_E}.sql: Relation: is '{_E}_old (E), ",
+        f"{_E_AI}.sql: Refresh: is 'blocking. Created empty;",
         f"{_D2}.sql reads ml.nowhere, which is neither a relation of the store nor a source.",
         f"{_D3}.sql lacks sold_price, which {_D3} has.",
         f"{_D1}.sql: {_D1} has no specification",
