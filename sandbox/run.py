@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, lock: int) -> int:
     settings = read_settings()
+    if options.store and not options.store.is_dir():
+        raise ValueError(f"No folder {options.store}; STORE=examples/bike_stations is one.")
     include_dir = (options.store or settings.include_dir).resolve()
     settings = replace(settings, include_dir=include_dir)
     data = find_data(
@@ -175,7 +177,7 @@ def _write_environment(file: Path, connection: str, include_dir: Path) -> None:
     settings = sandbox_settings(connection, include_dir)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
     programs = shlex.quote(str(Path(sys.executable).parent))
-    file.write_text("".join([*lines, f"export PATH={programs}:$PATH\n"]))
+    file.write_text("".join([*lines, f'export PATH={programs}:"$PATH"\n']))
 
 
 def _migrate_airflow(environment: dict[str, str]) -> None:

@@ -49,7 +49,8 @@ def _serve(home: Path, mailing: Mapping[str, str], *, port: int, lock: int) -> i
     try:
         print(f"Airflow starts; its components' output is in {home}/*.out.", flush=True)
         airflow.start()
-        print(f"Its DAGs are paused, as new ones are; mails go to {home.parent / MAILS.name}.")
+        print("A new DAG is paused until you switch it on there.")
+        print(f"Mails go to {home.parent / MAILS.name}.")
         print(f"It is at {airflow.address}; Ctrl-C stops it.", flush=True)
         signal.pause()
     except KeyboardInterrupt:

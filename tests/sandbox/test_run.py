@@ -147,7 +147,7 @@ def test_a_shell_that_reads_its_environment_finds_the_programs_that_mails_name(t
     sandbox_run._write_environment(file, "{}", BIKES)
     done = subprocess.run(
         ["sh", "-c", f". {file}; command -v airflow"],
-        env={"PATH": os.defpath},
+        env={"PATH": f"/a folder/bin:{os.defpath}"},
         capture_output=True,
         text=True,
         check=True,
@@ -159,6 +159,15 @@ def test_a_day_that_does_not_exist_is_named(capsys):
     with pytest.raises(SystemExit):
         _parser().parse_args(["--last-day", "2026-02-30"])
     assert "'2026-02-30' is not a day, such as 2026-06-30" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named_with_one_that_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(home, "HOME", tmp_path)
+    assert main(["--store", str(tmp_path / "nope")]) == 2
+    assert (
+        f"No folder {tmp_path / 'nope'}; STORE=examples/bike_stations is one."
+        in capsys.readouterr().err
+    )
 
 
 def test_a_pipe_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):

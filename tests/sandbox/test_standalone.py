@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -53,6 +54,11 @@ def test_all_that_airflow_listens_on_is_loopback_and_ends_with_it(store_database
     try:
         wait_until(lambda: "Ctrl-C stops it" in out.read_text(), 600, lambda: told(tmp_path))
         assert len(airflow.children()) == 4
+        # A process that gives itself another title overwrites what it shows of its environment.
+        shown = (child.environ().get("AIRFLOW_CONN_SMTP_DEFAULT") for child in airflow.children())
+        (mail_server,) = map(json.loads, {one for one in shown if one})
+        assert (mail_server["host"], mail_server["port"]) in listening(airflow)
+        assert f"Mails go to {tmp_path.parent / 'mails'}." in out.read_text()
         found = set()
         looked_until = time.monotonic() + 6  # a server of logs starts later
         while time.monotonic() < looked_until:

@@ -69,18 +69,6 @@ def _alter(store: LiveStore, kind: str) -> None:
                 )
 
 
-@pytest.mark.parametrize("kind", ["wide", "narrow", "floats", "mixed"])
-def test_the_contracts_hold_whatever_types_the_sources_have(
-    with_types: LiveStore, kind: str
-) -> None:
-    """Else an operator would learn it only after `apply` had made the store."""
-    _alter(with_types, kind)
-    apply(with_types.connection, with_types.files, with_types.settings)
-    assert specification_problems(with_types.connection, with_types.files) == []
-    for feature_set in read_feature_sets(with_types.settings.include_dir):
-        stamp(with_types.connection, feature_set, replace=False)
-
-
 def test_a_contract_names_the_features_whose_sources_are_whole_numbers(
     with_types: LiveStore,
 ) -> None:
@@ -109,6 +97,7 @@ def test_a_true_store_agrees_whatever_types_its_sources_have(
         done = compare_stored(with_types.connection, relation)
         assert (done.broken, done.sample) == (0, ()), relation.name
     for feature_set in read_feature_sets(with_types.settings.include_dir):
+        stamp(with_types.connection, feature_set, replace=False)
         assert feature_set.served
         types = live_columns(with_types.connection, feature_set.relation)
         columns = [Column(f.name, types[f.name]) for f in feature_set.features]

@@ -106,10 +106,11 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, 1, options)
     except psycopg.errors.InsufficientPrivilege as error:
         refused = StoreError(
-            f"{error.diag.message_primary}: the login of {settings.conn_id!r} is another role's.",
+            f"{error.diag.message_primary}, with the login of {settings.conn_id!r}.",
             readers="nothing was changed.",
             next_step="Log in as the role whose command it is: docs/settings.md lists them. What "
-            "changes the store or a stamp is the owner's.",
+            "changes the store or a stamp is the owner's. A role that should have the privilege "
+            "gets it by what `bin/feature-store grants` prints.",
         )
         return _fail(refused, 1, options)
     except psycopg.Error as error:

@@ -28,6 +28,7 @@ from feature_store.client import (
     read_features,
     read_training_set,
 )
+from feature_store.client.snapshot import one_snapshot
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.reporting.page.features.reading_lines import python_lines, sql_lines
 from sandbox.roles import PAGE, READER, as_role
@@ -181,6 +182,18 @@ def test_types_are_the_databases_whatever_values_came(reader):
     assert str(whole["price"].dtype) == str(whole["ptv_final"].dtype) == "float64"
     assert str(whole["t0"].dtype) == "datetime64[us, UTC]"
     assert str(whole.index.dtype) == "int64"
+
+
+def test_how_values_are_written_is_not_the_databases_choice(harmed):
+    hostile = {"extra_float_digits": "-15", "bytea_output": "escape", "IntervalStyle": "iso_8601"}
+    changed = [f"ALTER DATABASE harmed SET {name} = '{value}'" for name, value in hostile.items()]
+    with one_snapshot(harmed(*changed), 60, lambda _: ()) as connection:
+        shown = {name: connection.execute(f"SHOW {name}").fetchone()[0] for name in hostile}
+    assert shown == {
+        "extra_float_digits": "1",
+        "bytea_output": "hex",
+        "IntervalStyle": "postgres",
+    }
 
 
 def test_a_training_set_is_what_was_served_beside_labels(reader, served, contracts):

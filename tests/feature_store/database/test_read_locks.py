@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.connection import Connection
-from feature_store.database.read_locks import Reads, lock_reads, reads_of
+from feature_store.database.read_locks import Reads, asked_beside, lock_reads, reads_of
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady, passes_on_its_own
@@ -371,6 +372,13 @@ def test_what_a_witness_reads_besides_is_locked_too(shaped: Shaped) -> None:
     relation = shaped.files.find(COUNTS)
     named = {name for _oid, _schema, name in reads_of(shaped.session, relation).named}
     assert {"v_device_meta_base_t0_v1", "device_image_features_unified_v1"} <= named
+
+
+def test_what_marks_spam_is_read_by_what_leaves_it_out_whatever_its_files_name(
+    shaped: Shaped,
+) -> None:
+    alone = replace(shaped.files.find(E_CLEAN), specification=None, witness=None)
+    assert {str(name) for name in asked_beside(alone)} == {"iPhone.iphone_listings"}
 
 
 def test_a_role_that_may_read_a_source_by_columns_only_is_refused_before_any_work(

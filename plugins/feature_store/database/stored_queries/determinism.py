@@ -19,9 +19,9 @@ _FREE = {
     3506: "enum_in(cstring,oid)",
     3507: "enum_out(anyenum)",
 }
-# They depend on the session's time zone or on how it writes dates, floats and bytes; the last four
-# although PostgreSQL calls them immutable. Every session that refreshes pins all of that, so in a
-# materialized view they give one answer. In a plain view the reader's session counts.
+# They depend on the session's time zone or on how it writes dates, floats and bytes. Every session
+# that refreshes pins all of that, so in a materialized view they give one answer. In a plain view
+# the reader's session counts.
 PINNED = {
     939: "generate_series(timestamp with time zone,timestamp with time zone,interval)",
     1085: "date_out(date)",
@@ -63,10 +63,18 @@ PINNED = {
     2549: "interval_pl_timestamptz(interval,timestamp with time zone)",
     4135: "in_range(timestamp with time zone,timestamp with time zone,interval,boolean,boolean)",
     6203: '"extract"(text,timestamp with time zone)',
+    # PostgreSQL calls these immutable.
     31: "byteaout(bytea)",
+    118: "point_out(point)",
+    120: "lseg_out(lseg)",
+    122: "path_out(path)",
+    124: "box_out(box)",
     201: "float4out(real)",
     215: "float8out(double precision)",
+    348: "poly_out(polygon)",
     1199: "age(timestamp with time zone,timestamp with time zone)",
+    1451: "circle_out(circle)",
+    1491: "line_out(line)",
 }
 # Stable, and they read tables and views that they get as arguments.
 _TOLD_WHAT_TO_READ = ("table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml")

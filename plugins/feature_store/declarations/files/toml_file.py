@@ -23,9 +23,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         if isinstance(error.__cause__, FileNotFoundError) and not path.parent.exists():
             raise BadInput(
                 f"{path} cannot be read: there is no folder {path.parent}.",
-                next_step="Name the store's folder in FEATURE_STORE_INCLUDE_DIR, by --store of "
-                "bin/feature-store, by STORE of make run, or by include_dir in the DAG's file. An "
-                "installed package brings none.",
+                next_step="Name the store's folder in FEATURE_STORE_INCLUDE_DIR, or in the DAG's "
+                "file; an installed package brings none.",
             ) from error
         raise
     try:

@@ -65,11 +65,13 @@ def test_a_semicolon_inside_a_text_or_a_function_body_splits_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("SELECT 1\nFROM (", "Line 2"), ("SELECT FROM FROM", "")]
+    ("text", "words"),
+    [("SELECT 1\nFROM (", "Line 2"), ("ALTER TABLE x FROBNICATE", "'ALTER TABLE x FROB")],
 )
-def test_what_is_no_sql_is_told_in_plain_letters(tmp_path, text, line):
-    """sqlglot underlines the place by codes that only a terminal shows."""
+def test_what_is_no_sql_is_told_once_in_plain_letters(tmp_path, text, words, caplog):
+    """sqlglot underlines the place by codes that only a terminal shows, or warns in the log."""
     with pytest.raises(BadInput) as caught:
         parse(tmp_path / "odd.sql", text)
-    assert line in caught.value.problem
+    assert words in caught.value.problem
     assert "\x1b" not in caught.value.problem
+    assert caplog.text == ""

@@ -420,6 +420,7 @@ def test_what_a_pinned_session_makes_safe_is_safe_in_a_materialized_view_alone(
         ("g.gmc_seg_share::text::float8", "float8out(double precision)"),
         ("g.gmc_seg_share::real::text::float8", "float4out(real)"),
         ("length(g.color_bucket::bytea::text)::float8", "byteaout(bytea)"),
+        ("length(point(g.gmc_seg_share, 0)::text)::float8", "point_out(point)"),
         ("date_part('day', age(b.t0, b.t0))", "age(timestamp with time zone,"),
     ],
 )
@@ -466,9 +467,8 @@ def test_the_numbers_of_the_allowed_functions_are_theirs_on_every_version(store)
     ).fetchall()
     assert {oid: name for oid, name, _ in live} == PINNED
     by_their_mark = {name for _, name, volatility in live if volatility == "i"}
+    shapes = {f"{kind}_out" for kind in ("point", "lseg", "path", "box", "poly", "circle", "line")}
     assert {name.partition("(")[0] for name in by_their_mark} == {
-        "age",
-        "byteaout",
-        "float4out",
-        "float8out",
+        *("age", "byteaout", "float4out", "float8out"),
+        *shapes,
     }
