@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from feature_store.database.stored_queries.node_tree import Node, Value, walk
 from feature_store.database.stored_queries.row_order import unsaid_orders
@@ -166,27 +167,33 @@ _BOOLEAN_NODES = ("BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR")
 
 def calls(tree: Value) -> Iterator[Call]:
     """Everything that a tree runs."""
-    for columns, part in _by_output_column(tree):
+    if isinstance(tree, Node):
+        yield from _run_by(tree)
+    for part in tree if isinstance(tree, list) else ():
+        yield from calls(part)
+
+
+# Cached, as trees are, because a task asks about the same ones more than once.
+@lru_cache(maxsize=256)
+def _run_by(node: Node) -> tuple[Call, ...]:
+    found: list[Call] = []
+    for columns, part in _by_output_column(node):
         nodes = list(walk(part))
         unread = _only_at_hand(nodes)
-        for node in nodes:
-            for kind, oid, words in _of(node, id(node) in unread):
-                yield Call(kind, oid, words, columns)
-    for words in unsaid_orders(tree):
-        yield Call(CallKind.NOTHING, 0, words)
+        for one in nodes:
+            found += [Call(*what, columns) for what in _of(one, id(one) in unread)]
+    return (*found, *(Call(CallKind.NOTHING, 0, words) for words in unsaid_orders(node)))
 
 
-def _by_output_column(tree: Value) -> Iterator[tuple[tuple[str, ...], Value]]:
-    queries = tree if isinstance(tree, list) else [tree]
-    for query in queries:
-        if not isinstance(query, Node) or query.tag != "QUERY":
-            yield (), query
-            continue
-        for target in query.nodes("targetList"):
-            shown = target.text("resjunk") != "true" and target.text("resname")
-            yield (target.text("resname"),) if shown else (), target
-        rest = {field: v for field, v in query.fields.items() if field != "targetList"}
-        yield (), Node(query.tag, rest)
+def _by_output_column(query: Node) -> Iterator[tuple[tuple[str, ...], Node]]:
+    if query.tag != "QUERY":
+        yield (), query
+        return
+    for target in query.nodes("targetList"):
+        shown = target.text("resjunk") != "true" and target.text("resname")
+        yield (target.text("resname"),) if shown else (), target
+    rest = {field: v for field, v in query.fields.items() if field != "targetList"}
+    yield (), Node(query.tag, rest)
 
 
 def _only_at_hand(nodes: Iterable[Node]) -> frozenset[int]:

@@ -20,6 +20,8 @@ from feature_store.relation_name import folded
 # What it does not understand is refused below, with the file's name.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
+_CACHED = 1024
+"""Texts: a store has some 260 statements."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -75,7 +77,9 @@ def read_statement(path: Path, source: str) -> Statement:
     return statements[0]
 
 
-@lru_cache(maxsize=256)
+# The three caches below are by text, not by file: reading SQL is slow, and the same text is read
+# several times, also in copies of a folder.
+@lru_cache(maxsize=_CACHED)
 def tokens_of(source: str) -> tuple[Token, ...]:
     """The tokens of some SQL.
 
@@ -85,19 +89,22 @@ def tokens_of(source: str) -> tuple[Token, ...]:
     return tuple(sqlglot.tokenize(source, dialect="postgres"))
 
 
-@lru_cache(maxsize=256)
 def split_text(path: Path, source: str) -> tuple[Statement, ...]:
     """Split a file's text in which values have replaced names; see `split_statements`."""
     try:
-        tokens = tokens_of(source)
+        return _statements(source)
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {_in_words(error)}") from error
+
+
+@lru_cache(maxsize=_CACHED)
+def _statements(source: str) -> tuple[Statement, ...]:
     return tuple(
         Statement(
             text=source[group[0].start : group[-1].end + 1],
             normal=" ".join(_normal(source, token) for token in group),
         )
-        for group in _groups(tokens)
+        for group in _groups(tokens_of(source))
     )
 
 
@@ -126,8 +133,6 @@ def _normal(source: str, token: Token) -> str:
     return text if quoted else " ".join(text.lower().split())
 
 
-# Cached, because the same few queries are read several times.
-@lru_cache(maxsize=256)
 def parse(path: Path, text: str) -> exp.Expr:
     """Read one statement of a file as SQL. Do not change the result, which is cached.
 
@@ -137,13 +142,19 @@ def parse(path: Path, text: str) -> exp.Expr:
         BadInput: it is not SQL.
     """
     try:
-        parsed = sqlglot.parse_one(text, dialect="postgres")
+        parsed = _tree(text)
     except SqlglotError as error:
         raise BadInput(f"{path} cannot be read as SQL: {_in_words(error)}") from error
     except RecursionError:
         raise BadInput(f"{path} cannot be read as SQL: it is nested too deeply.") from None
     if isinstance(parsed, exp.Command):
         raise BadInput(f"{path} cannot be read as SQL: {text[:80]!r}")
+    return parsed
+
+
+@lru_cache(maxsize=_CACHED)
+def _tree(text: str) -> exp.Expr:
+    parsed = sqlglot.parse_one(text, dialect="postgres")
     for identifier in parsed.find_all(exp.Identifier):
         if not identifier.quoted:
             identifier.set("this", folded(identifier.name))

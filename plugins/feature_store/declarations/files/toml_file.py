@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from feature_store.errors import BadInput
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+    """Read a TOML file. Do not change the result, which is cached.
 
     Raises:
         BadInput: it is missing, or is not TOML, or has an integer of more than 64 bits, or the
@@ -28,13 +29,19 @@ def read_toml(path: Path) -> dict[str, Any]:
             ) from error
         raise
     try:
-        content = tomllib.loads(text)
-        _refuse_large(content)
-        return content
+        return _content(text)
     except RecursionError:
         raise BadInput(f"{path} cannot be read: it is nested too deeply.") from None
     except ValueError as error:  # not only TOML errors: a number of 5,000 digits raises this, too
         raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+# Cached by text: a task reads the same few files many times.
+@lru_cache(maxsize=256)
+def _content(text: str) -> dict[str, Any]:
+    content = tomllib.loads(text)
+    _refuse_large(content)
+    return content
 
 
 def _refuse_large(value: object) -> None:
