@@ -40,11 +40,15 @@ def _rehearse(
     done = rehearse(
         connection, store, settings, options.replace, options.minutes, stamps=options.sets
     )
-    print("\n".join(map(str, done.relations)))
+    if done.relations:
+        print("\n".join(map(str, done.relations)))
+    else:
+        print("Nothing to rehearse: every relation is as its file says.")
     if effects := done.plan.contracts:
         print(f"Contracts:\n{bullets(map(str, effects))}")
     refusals = done.plan.problems
     if refusals:
         print(f"Apply would refuse:\n{bullets(refusals)}")
-    print(f"Rehearsed in {done.seconds:.0f} s and thrown away. Readers saw nothing of it.")
+    if done.relations:
+        print(f"Rehearsed in {done.seconds:.0f} s and thrown away. Readers saw nothing of it.")
     return 0 if not refusals and all(one.fits for one in done.relations) else 1

@@ -94,7 +94,7 @@ class Rehearsal:
 
     Attributes:
         plan: what apply would do.
-        relations: what was built, each after what it reads.
+        relations: what was built, each after what it reads; none if all are as their files say.
         seconds: how long it took.
     """
 
@@ -124,7 +124,7 @@ def rehearse(
     Raises:
         BadInput: a name that cannot be replaced.
         LeaseTaken: a run, or an apply, is working on the store.
-        NotReady: there is nothing to rehearse, it cannot be built or filled, or it took too long.
+        NotReady: it cannot be built or filled, or it took too long.
     """
     require_store(connection)
     started = time.monotonic()
@@ -139,7 +139,8 @@ def rehearse(
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
             lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
             plan, replacement = _planned(connection, store, settings, names, stamps)
-            build(connection, replacement, words_of_files(connection))
+            if replacement.rebuilt:
+                build(connection, replacement, words_of_files(connection))
             done = tuple(_rehearsed(connection, store, settings, replacement, until))
         return Rehearsal(plan, done, time.monotonic() - started)
     except (StoreError, psycopg.Error) as error:
@@ -187,8 +188,6 @@ def _planned(
         raise NotReady("Nothing was rehearsed:", items=problems, readers="what they had before.")
     created = [thing.label for thing in plan.creates if thing.relation]
     replacement = plan.replacement or plan_replacement(connection, store, (), created)
-    if not replacement.rebuilt:
-        raise NotReady("There is nothing to rehearse: every relation is as its file.")
     filled = tuple(
         replace(one, filled=one.relation.file.materialized) for one in replacement.rebuilt
     )

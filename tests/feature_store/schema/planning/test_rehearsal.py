@@ -146,9 +146,12 @@ def test_it_waits_for_its_turn_like_apply(rehearsed, include):
     release_lease(rehearsed.connection, lease.holder)
 
 
-def test_without_a_change_there_is_nothing_to_rehearse(rehearsed, include):
-    with pytest.raises(NotReady, match="every relation is as its file"):
-        _rehearse(rehearsed, include)
+def test_without_a_change_there_is_nothing_to_rehearse_which_is_no_fault(
+    rehearsed, airflow_conn, capsys
+):
+    airflow_conn(rehearsed.conninfo)
+    assert main(["rehearse"]) == 0
+    assert capsys.readouterr().out == "Nothing to rehearse: every relation is as its file says.\n"
 
 
 def test_whoever_may_not_apply_may_not_rehearse(rehearsed, include, new_role):
