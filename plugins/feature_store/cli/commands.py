@@ -40,7 +40,7 @@ from feature_store.cli.stamps import (
 )
 from feature_store.cli.terminal import Alarm, close_quietly, plain_output, reword, say
 from feature_store.connection import Connection
-from feature_store.database.session import open_session
+from feature_store.database.session import open_session, refuse_standby
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_rules
@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         with open_session(settings, options.command) as connection:
             with suppress(psycopg.errors.InsufficientPrivilege):  # a reviewer does not see it
                 refuse_another(connection, store.profile)
-            return _told(options.run(connection, store, settings, options), options)
+            return _told(_done(connection, store, settings, options), options)
     except BadInput as error:
         return _fail(error, 2, options)
     except CannotConnect as error:
@@ -115,6 +115,17 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(refused, 1, options)
     except psycopg.Error as error:
         return _fail(error, 3 if passes_on_its_own(error) else 1, options)
+
+
+def _done(
+    connection: Connection, store: Store, settings: Settings, options: argparse.Namespace
+) -> Answer | int:
+    try:
+        run: Command = options.run
+        return run(connection, store, settings, options)
+    except psycopg.errors.ReadOnlySqlTransaction:
+        refuse_standby(connection, settings)  # says what to connect to
+        raise
 
 
 def _plan(

@@ -6,11 +6,14 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from feature_store.audit.lease import RunKey, take_lease
 from feature_store.cli.commands import main
+from sandbox.server import folder_for_servers, start_server, stop_server
+from tests.conftest import ROOT
 from tests.relations import F3 as _F3
 
 _TOM = "tom_features_v1"
@@ -269,6 +272,24 @@ def test_a_role_without_privileges_is_told_what_to_do_next(store_db, run, new_ro
     else:
         assert "with the login of 'feature_store'." in err
         assert "\nNext: Log in as the role whose command it is" in err
+
+
+def test_on_a_standby_what_only_looks_works_and_what_changes_says_where_to_connect(run):
+    with folder_for_servers("standby-") as place:
+        server = start_server(place / "data")
+        with psycopg.connect(server.conninfo) as connection:
+            connection.execute((ROOT / "sandbox" / "sources.sql").read_bytes())
+        stop_server(place / "data")
+        (place / "data" / "standby.signal").touch()
+        start_server(place / "data")
+        try:
+            assert "To create: " in run(server.conninfo, "plan")[1]
+            code, out, err = run(server.conninfo, "apply")
+        finally:
+            stop_server(place / "data")
+    assert (code, out) == (3, "")
+    assert "is a standby, which only reads.\nReaders: nothing was changed.\nNext: Let " in err
+    assert "target_session_attrs=read-write" in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["drop"], ["stamp-contract"], ["plan", "ml.x"]])
