@@ -60,10 +60,14 @@ def find_data(
         csv: a file of listings instead.
 
     Raises:
-        BadInput: the folder's seed was to be of so many listings, or a CSV; or nothing fills the
-            tables that the folder reads.
+        BadInput: a CSV was to be of so many listings, or the folder's seed, or the seed was to be
+            a CSV; or nothing fills the tables that the folder reads.
         ValueError: a number is out of its range.
     """
+    if csv and listings is not None:
+        raise BadInput(
+            "CSV and LISTINGS both say which listings are loaded.", next_step="Give one of them."
+        )
     size = SampleOptions.listings if listings is None else listings
     options = SampleOptions(size, days, last_day)
     if (include_dir / _SEED).exists():

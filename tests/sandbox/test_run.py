@@ -96,6 +96,11 @@ def test_listings_are_refused_for_a_folder_that_fills_its_own_tables(given):
         find_data(BIKES, **{"listings": None, "csv": None, **given}, days=2, last_day=LAST_DAY)
 
 
+def test_so_many_listings_and_a_csv_are_not_both_loaded():
+    with pytest.raises(BadInput, match="CSV and LISTINGS both say which listings are loaded"):
+        find_data(ROOT / "include", listings=10, days=2, last_day=LAST_DAY, csv="listings.csv")
+
+
 def test_a_folder_whose_tables_nothing_fills_is_refused(tmp_path):
     store = shutil.copytree(BIKES, tmp_path / "store")
     (store / "seed.sql").unlink()
