@@ -37,7 +37,7 @@ def read_text(path: Path) -> str:
             )
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: its bytes, or its name, are no text
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        raise _unreadable(path, error) from error
     if "\0" in text:
         raise BadInput(f"{path} cannot be read: it contains a zero byte.")
     return text
@@ -61,9 +61,21 @@ def files_in(folder: Path, suffix: str, *, required: bool = True) -> list[Path]:
     except FileNotFoundError as error:
         if not required:
             return []
-        raise BadInput(f"{folder} cannot be read: {error}") from error
+        raise _unreadable(folder, error) from error
     except (OSError, ValueError) as error:
-        raise BadInput(f"{folder} cannot be read: {error}") from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> BadInput:
+    # Its number and its second naming of the path are for programs.
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    missing = isinstance(error, FileNotFoundError)
+    return BadInput(
+        f"{path} cannot be read: {why}.",
+        next_step="Put it there; `bin/feature-store check` names all that is wrong in a folder."
+        if missing
+        else None,
+    )
 
 
 def states_of(paths: Iterable[Path]) -> tuple[FileState, ...]:
@@ -78,7 +90,7 @@ def states_of(paths: Iterable[Path]) -> tuple[FileState, ...]:
     try:
         return tuple((str(path), *_state(path)) for path in sorted(paths))
     except OSError as error:
-        raise BadInput(f"{error.filename} cannot be read: {error}") from error
+        raise _unreadable(Path(error.filename), error) from error
 
 
 def _state(path: Path) -> tuple[int, int]:

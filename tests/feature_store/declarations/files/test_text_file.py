@@ -30,6 +30,15 @@ def test_what_cannot_be_read_is_named(tmp_path, kind):
         read_text(path)
 
 
+def test_what_is_missing_is_said_in_words_with_what_to_do(tmp_path):
+    with pytest.raises(BadInput) as caught:
+        read_text(tmp_path / "x.sql")
+    assert str(caught.value) == (
+        f"{tmp_path}/x.sql cannot be read: No such file or directory.\n"
+        "Next: Put it there; `bin/feature-store check` names all that is wrong in a folder."
+    )
+
+
 @pytest.mark.parametrize("name", ["x" * 500, "a\0b", "a\ud800b"], ids=["long", "zero", "half"])
 def test_a_name_that_no_file_can_have_is_bad_input(tmp_path, name):
     for read in (read_text, lambda path: files_in(path, ".sql")):
