@@ -46,6 +46,8 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 	--custom-compile-command "make lock" --quiet
 
 export PYTHONPATH := plugins:.
+# Else each of the hundreds of processes of a test run would compile the package for itself.
+unexport PYTHONDONTWRITEBYTECODE
 # The embedded server's launcher says this on machines without a desktop session.
 export PYTHONWARNINGS := ignore:XDG_RUNTIME_DIR
 

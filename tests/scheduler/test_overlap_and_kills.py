@@ -79,12 +79,12 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
 ) -> None:
     # Unpaused, the DAG starts the latest missed nightly run by itself, just now.
     real_airflow.command(
-        "backfill", "create", "--dag-id", "feature_store_refresh", "--max-active-runs", "2",
-        "--from-date", "2026-06-11T00:00:00", "--to-date", "2026-06-12T23:59:59",
+        "backfill", "create", "--dag-id", "feature_store_refresh",
+        "--from-date", "2026-06-11T00:00:00", "--to-date", "2026-06-11T23:59:59",
         "--dag-run-conf", '{"refresh_unchanged": true}',
     )  # fmt: skip
 
-    wait_until(lambda: len(real_airflow.runs()) == 3, 300, real_airflow.logs)
+    wait_until(lambda: len(real_airflow.runs()) == 2, 300, real_airflow.logs)
     overlapping = 0
 
     def all_ended() -> bool:
@@ -100,10 +100,9 @@ def test_a_nightly_run_and_a_backfill_at_once_never_interleave(
     assert len(order) == len(set(order)), "the refreshes of two runs lie between each other"
     assert {run for run in real_airflow.runs() if run.startswith("backfill")} <= set(order)
     days = session.execute(
-        "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_type = 'backfill' "
-        "ORDER BY as_of_day"
+        "SELECT as_of_day::text FROM feature_store_audit.run WHERE run_type = 'backfill'"
     ).fetchall()
-    assert days == [("2026-06-11",), ("2026-06-12",)]
+    assert days == [("2026-06-11",)]
 
 
 def test_what_tasks_are_forked_from_has_the_slow_libraries_already(
