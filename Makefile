@@ -100,7 +100,7 @@ bench-tables: $(READY) ## Make the tables and the plot of the published results 
 	@$(BENCH) served --render --out bench/results
 	@$(BENCH) years --render --out bench/results
 
-test-fast: $(READY) ## Run the tests that start no server and install nothing
+test-fast: $(READY) ## Run most tests that start no server and install nothing
 	$(BIN)/python $(FAST)
 
 test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser and a few slow ones
@@ -109,7 +109,7 @@ test: $(READY) ## Run the tests on the newest PostgreSQL, but those in a browser
 test-all: $(READY) providers ## Run the slow tests, too, on every PostgreSQL that is to be had here
 	$(TESTS)
 
-test-pythons: $(READY) ## Run the tests that start no server on every Python that is to be had here
+test-pythons: $(READY) ## Run what test-fast runs, and the wheel, on every Python that is to be had here
 	@set -e; for version in $(PYTHONS); do \
 		found=; for python in python$$version "$$HOME"/.pyenv/versions/$$version.*/bin/python; do \
 			if $$python -c 'import ssl, sqlite3' 2> /dev/null; then found=$$python; fi; \
