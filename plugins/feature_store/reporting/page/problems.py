@@ -19,6 +19,9 @@ from feature_store.store_address import addressed
 
 log = logging.getLogger(__name__)
 
+_ADDRESSES = (
+    "The page begins at /feature-store/; /feature-store/api/openapi.json describes every address."
+)
 _SAID = {
     401: Problem(
         problem="Nobody is logged in, or the login is no longer valid.",
@@ -28,7 +31,7 @@ _SAID = {
         problem="You may not read the DAG of this store, so you may not see the store.",
         next_step="Ask whoever grants permissions in Airflow.",
     ),
-    404: Problem(problem="There is nothing at this address."),
+    404: Problem(problem="There is nothing at this address.", next_step=_ADDRESSES),
     405: Problem(problem="This page is read-only: it takes only GET and HEAD."),
 }
 _HEADERS = {
@@ -55,9 +58,9 @@ class NotFound(Exception):
         next_step: where to look instead.
     """
 
-    def __init__(self, problem: str, next_step: str = "") -> None:
+    def __init__(self, problem: str, next_step: str | None = None) -> None:
         self.problem = problem
-        self.next_step = next_step
+        self.next_step = next_step or _ADDRESSES
         super().__init__(problem)
 
 
@@ -94,7 +97,9 @@ def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [f"{e['loc'][-1]}: {e['msg']}" for e in error.errors()]
     return _answer(
-        request, 422, Problem(problem=f"The address cannot be used. {'; '.join(wrong)}.")
+        request,
+        422,
+        Problem(problem=f"The address cannot be used. {'; '.join(wrong)}.", next_step=_ADDRESSES),
     )
 
 

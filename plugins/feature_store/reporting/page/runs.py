@@ -177,7 +177,7 @@ def read_facts(connection: Connection, dag_id: str, run_id: str) -> RunRecord:
     try:
         return read_record(connection, dag_id, run_id)
     except BadInput as error:
-        raise NotFound(error.problem, error.next_step or "") from error
+        raise NotFound(error.problem, error.next_step) from error
 
 
 def run_line(facts: RunRecord) -> RunLine:

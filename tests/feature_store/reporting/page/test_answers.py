@@ -366,6 +366,7 @@ def test_what_cannot_be_used_is_said(airflow, path):
     answer = airflow.get(path)
     assert answer.status_code == 422
     assert answer.json()["problem"].startswith("The address cannot be used. ")
+    assert "/feature-store/api/openapi.json" in answer.json()["next_step"]
     assert len(answer.text) < 500
 
 
@@ -375,12 +376,15 @@ def test_what_cannot_be_used_is_said(airflow, path):
         ("/api/run?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
         ("/api/report?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
         ("/api/features/tom_features_v1/x", "No contract has the feature 'x'"),
+        ("/api/served/x?entity=1", "No contract has a feature log called 'x'"),
+        ("/api/nothing", "There is nothing at this address"),
     ],
 )
 def test_what_is_not_there_is_said(airflow, path, problem):
     answer = airflow.get(path)
     assert answer.status_code == 404
     assert problem in answer.json()["problem"]
+    assert answer.json()["next_step"]
 
 
 def test_a_browser_that_is_led_to_what_is_not_there_is_told_on_a_page_that_escapes(airflow):

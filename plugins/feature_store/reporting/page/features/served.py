@@ -30,13 +30,16 @@ def read_served(
     """
     found = next((s for s in files.feature_sets if s.name == feature_set and s.served), None)
     if found is None:
-        raise NotFound(f"No contract has a feature log called {feature_set!r}.")
+        raise NotFound(
+            f"No contract has a feature log called {feature_set!r}.",
+            "Choose a feature set of the list.",
+        )
     if not may_read(connection, log_of(found), found.relation):
         raise NotFound(*CANNOT)
     try:
         beside = read_entity(connection, found, entity)
     except BadInput as error:
-        raise NotFound(error.problem, error.next_step or "") from error
+        raise NotFound(error.problem, error.next_step) from error
     return ServedBesideToday(
         words=beside.words,
         values=[
