@@ -17,13 +17,18 @@ from feature_store.declarations.served import LOG_COLUMNS, STILL_LISTED, TRAININ
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 
-# The schema whose tables have all feature sets. A database has one store, so one such schema.
+# The schema whose tables have all feature sets. A database has one store, so one such schema. A
+# copy of the tables (a backup, somebody's temporary table) has no functions beside it.
 _REGISTRY = """
 SELECT n.nspname
 FROM pg_class AS c
 INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
 INNER JOIN pg_attribute AS a ON c.oid = a.attrelid AND a.attname = 'features_hash'
-WHERE c.relname = 'feature_set' AND c.relkind = 'r'
+WHERE
+    c.relname = 'feature_set' AND c.relkind = 'r' AND c.relpersistence = 'p'
+    AND EXISTS (
+        SELECT 1 FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname = 'require_certified'
+    )
 """
 _SETS = """
 SELECT

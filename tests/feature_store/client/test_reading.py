@@ -405,6 +405,13 @@ def test_a_missing_library_is_named(reader, monkeypatch):
         read_features(reader, TOM, to="arrow")
 
 
+def test_copies_of_the_registry_are_not_taken_for_it(harmed):
+    reader = harmed("CREATE TABLE public.feature_set AS TABLE ml.feature_set")
+    with psycopg.connect(reader, autocommit=True) as another:
+        another.execute("CREATE TEMP TABLE feature_set (features_hash text)")
+        assert not read_features(reader, TOM).empty
+
+
 def test_a_login_that_may_not_read_is_told_who_can_grant(template):
     with pytest.raises(
         NotReady, match=f"{PAGE} may not read everything it asked for: .*\nNext: .*grants`"
