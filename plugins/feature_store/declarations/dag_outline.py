@@ -74,9 +74,16 @@ def read_outlines(include_dir: Path) -> dict[Name, Outline]:
     """Read ``include/sql`` in outline.
 
     Raises:
-        BadInput: a file cannot be read, or is not named after its relation.
+        BadInput: a file cannot be read, or is not named after its relation; or two are.
     """
-    files = dict(_files(include_dir / "sql"))
+    files: dict[Name, tuple[Path, Refresh, str]] = {}
+    for name, file in _files(include_dir / "sql"):
+        if name in files:
+            raise BadInput(
+                f"{file[0]} defines {name}, and so does {files[name][0]}.",
+                next_step="Delete one of the two.",
+            )
+        files[name] = file
     outlines = {}
     for name, (path, refresh, text) in files.items():
         names = frozenset(_named(text) - {name})

@@ -39,7 +39,7 @@ def check_nothing_is_ignored(sql_dir: Path, relations: set[str], suites: Iterabl
                 f"{path} is not in a folder that is read.",
                 next_step=f"Move it to one of {', '.join(sorted(known))}.",
             )
-        if folder in ("witness", SPECIFICATIONS) and path.stem.partition(".")[2] not in relations:
+        if folder in ("witness", SPECIFICATIONS) and path.stem not in relations:
             raise BadInput(f"{path} is named after {path.stem}, which no file defines.")
 
 

@@ -177,7 +177,7 @@ def _relations(include_dir: Path) -> Iterable[Relation]:
         for path in files_in(sql_dir / refresh.value, ".sql", required=False):
             file = read_sql_file(path)
             check_kind(file, refresh)
-            seen.add(file.name.relation)
+            seen.add(str(file.name))
             witness = witnesses.get(path.name)
             header = read_header(path, read_text(path), ())
             specification, rows = specifications.get(file.name), read_rows(path, header, spam)

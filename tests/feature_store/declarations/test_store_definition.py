@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from feature_store.declarations.dag_outline import Refresh
@@ -231,6 +233,14 @@ def test_a_materialized_view_that_fills_itself_is_refused(include):
     assert _refused(include).problem == f"{path} fills ml.tom_features_v1_mv when it creates it."
 
 
+def test_two_files_for_one_relation_are_refused(include):
+    read = include.directory / "sql/read/ml.tom_speed_anchor_v1_mv.sql"
+    base = include.write("sql/base/ml.tom_speed_anchor_v1_mv.sql", read.read_text())
+    error = _refused(include)
+    assert error.problem == f"{read} defines ml.tom_speed_anchor_v1_mv, and so does {base}."
+    assert error.next_step == "Delete one of the two."
+
+
 def test_two_relations_of_one_name_in_two_schemas_are_refused(include):
     path = include.write(
         "sql/views/feature_store.spam_listings_v1.sql",
@@ -266,9 +276,10 @@ def test_what_is_no_relations_name_is_refused(text):
     assert told == f"{text!r} is not the name of a relation; expected schema.relation."
 
 
-def test_a_witness_of_no_relation_is_refused(include):
-    include.write("sql/witness/ml.typo.sql", "SELECT 1;")
-    with pytest.raises(BadInput, match=r"is named after ml\.typo, which no file defines"):
+@pytest.mark.parametrize("name", ["ml.typo", "feature_store.ask_daily_median_v1"])
+def test_a_witness_of_no_relation_is_refused(include, name):
+    include.write(f"sql/witness/{name}.sql", "SELECT 1;")
+    with pytest.raises(BadInput, match=f"is named after {re.escape(name)}, which no file defines"):
         _ = include.store
 
 
