@@ -525,6 +525,14 @@ class TestTheLogFollowsTheContract:
         stamp(owner, tom, replace=False)
         assert log_problems(nights.database.connection, [tom]) == []
 
+    def test_a_training_view_in_sql_that_this_package_cannot_read_is_told(self, nights, tom):
+        query = nights.database.value(f"SELECT pg_get_viewdef('{_LOG}_training'::regclass)")
+        nights.database.run(
+            f"CREATE OR REPLACE VIEW {_LOG}_training AS SELECT t.* FROM ({query.rstrip(';')}) AS t "
+            "CROSS JOIN JSON_TABLE('[1]'::jsonb, '$[*]' COLUMNS (a integer PATH '$')) AS x",
+        )
+        assert "is not as a stamp makes it" in log_problems(nights.database.connection, [tom])[0]
+
     def test_a_table_in_the_place_of_the_training_view_is_told(self, nights, tom, owner):
         nights.database.run(
             f"ALTER VIEW {_LOG}_training RENAME TO old",

@@ -72,7 +72,7 @@ def _is_unique(connection: Connection, table: Name, column: str) -> bool:
         INNER JOIN pg_catalog.pg_attribute AS a
             ON i.indrelid = a.attrelid AND i.indkey[0] = a.attnum
         WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indnkeyatts = 1
-            AND i.indpred IS NULL AND i.indisvalid AND a.attname = %s
+            AND i.indpred IS NULL AND i.indisvalid AND i.indimmediate AND a.attname = %s
         """,
         (table.quoted, column),
     ).fetchone()

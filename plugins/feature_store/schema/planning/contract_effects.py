@@ -18,7 +18,7 @@ from psycopg import sql
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
 from feature_store.declarations.store_profile import read_profile
-from feature_store.errors import StoreError
+from feature_store.errors import StoreError, passes_on_its_own
 from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import words_of_files
 from feature_store.schema.replacement.build_beside import build, place_beside
@@ -161,7 +161,9 @@ def _breaks(
             _bind_to_what_is_beside(connection, names, registry)
             beside = [place_beside(name) for name in names]
             after = dict(_checks(connection, beside, registry))
-    except (StoreError, psycopg.Error):
+    except (StoreError, psycopg.Error) as error:
+        if passes_on_its_own(error) or isinstance(error, psycopg.errors.QueryCanceled):
+            raise  # it says nothing about the replacement
         return {}  # apply reports the reason; whoever only plans may lack the privilege
     return {
         name: [words for words in problems if words not in before.get(name, ())]

@@ -118,6 +118,20 @@ def test_a_registry_that_was_there_before_us_stays_until_it_is_named(apart, incl
     assert apart.rows(ACTIVE) == [("ours",)]
 
 
+def test_a_name_that_is_unique_only_at_the_end_of_a_transaction_is_not_enough(scratch, include):
+    """No stamp could say ON CONFLICT of it."""
+    key = scratch.value(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'ml.feature_set'::regclass "
+        "AND contype = 'u'"
+    )
+    scratch.run(
+        f"ALTER TABLE ml.feature_set DROP CONSTRAINT {key}, ADD UNIQUE (name) DEFERRABLE",
+        "DELETE FROM feature_store_audit.definition WHERE object = 'the contract registry of ml'",
+    )
+    plan = make_plan(scratch.connection, include.store, include.directory)
+    assert "ml.feature_set.name has no unique index of its own" in str(plan)
+
+
 def test_a_view_that_was_altered_since_is_named_and_mended(scratch, include):
     scratch.run(
         "CREATE OR REPLACE VIEW feature_store.feature_set AS SELECT * FROM ml.feature_set "

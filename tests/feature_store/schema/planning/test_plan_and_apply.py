@@ -16,6 +16,7 @@ from feature_store.audit.lease import RunKey, hold_lease, take_lease
 from feature_store.database.session import pin
 from feature_store.errors import BadInput, LeaseTaken, NotReady
 from feature_store.schema.apply import apply
+from feature_store.schema.planning import contract_effects
 from feature_store.schema.planning.plan import Plan, make_plan
 from tests.relations import D1 as _D1
 from tests.relations import F3 as _F3
@@ -580,3 +581,14 @@ def test_a_migration_with_a_wrong_number_is_refused(scratch, include, package, n
     error = _refused(scratch, include, BadInput)
     assert "expected a migration called 00" in error.problem
     assert str(path.parent) in error.problem
+
+
+def test_a_trial_that_is_stopped_says_nothing_about_contracts_and_is_no_plan(
+    scratch, include, monkeypatch
+):
+    def stopped(*_: Any) -> None:
+        raise psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(contract_effects, "build", stopped)
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        make_plan(scratch.connection, include.store, include.directory, [_F3])
