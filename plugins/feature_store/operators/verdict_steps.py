@@ -159,15 +159,12 @@ class Verdict:
 
     def _report(self, connection: Connection, settings: Settings) -> None:
         """Write the run's report. The verdict does not depend on it."""
-        try:
+        with _whatever_happens("The report could not be written"):
             exceptions = read_exceptions(settings.include_dir)
             suites = read_suites(settings.include_dir)
             path = write_report(
                 connection, run_key_of(self._context), settings.report_dir, exceptions, suites
             )
-        except Exception as error:
-            log.warning("The report could not be written: %s", error)
-        else:
             log.info("The run's report: %s", path)
 
     def _announce(self, connection: Connection) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]  # not exported there
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ def know_secrets(conn_id: str) -> None:
         connection = BaseHook.get_connection(conn_id)
         mask_secret(connection.password)
         mask_secret(connection.extra_dejson)
-    except Exception:
-        log.debug("The connection %r has no secrets to hide.", conn_id)
+    except AirflowNotFoundException:
+        log.debug("There is no connection %r, so it has no secrets to hide.", conn_id)
+    except Exception as error:
+        log.warning("The secrets of the connection %r are not known: %s", conn_id, error)
 
 
 def know_all_secrets(settings: Settings) -> None:

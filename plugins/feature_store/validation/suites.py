@@ -166,6 +166,6 @@ def _passes(observed: str) -> bool:
 def _cause(info: dict[str, Any]) -> str:
     """The message inside Great Expectations' nested account of an exception."""
     if "exception_message" in info:
-        return str(info["exception_message"]).strip().splitlines()[0]
+        return (str(info["exception_message"]).strip() or "no cause was given").splitlines()[0]
     causes = [_cause(inner) for inner in info.values() if isinstance(inner, dict)]
     return causes[0] if causes else "no cause was given"

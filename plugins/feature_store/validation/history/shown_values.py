@@ -28,7 +28,7 @@ def said(columns: Sequence[str]) -> sql.Composed:
 
 def change(columns: Sequence[str], then: str | None, now: str | None) -> str:
     """Which values differ, old and new; empty if they were not kept."""
-    before, after = (text.split(_BETWEEN) if text else [] for text in (then, now))
+    before, after = ([] if text is None else text.split(_BETWEEN) for text in (then, now))
     if len(before) != len(columns) or len(after) != len(columns):
         return ""
     told = [
@@ -43,4 +43,6 @@ def change(columns: Sequence[str], then: str | None, now: str | None) -> str:
 def _shown(value: str) -> str:
     if value == _NULL:
         return "NULL"
+    if not value:
+        return "''"
     return f"{value}…" if len(value) == _MOST_CHARACTERS else value
