@@ -41,7 +41,7 @@ def read_latest(connection: Connection, asked: str | None = None) -> LatestRefre
 
     Args:
         connection: a pinned session.
-        asked: the transaction that a backfill was asked for by, as `asking.ask` gives it.
+        asked: the transaction that a backfill was asked for by; `backfill_requests.ask` gives it.
     """
     rows = connection.execute(
         """

@@ -1,7 +1,7 @@
 """Contract files: which columns a model may read.
 
 ``include/contracts/NAME.toml`` has one feature set, row by row, and names the live relation that it
-is bound to. `schema.contract_stamp` writes it to the database.
+is bound to. `schema.stamps.contract_stamp` writes it to the database.
 """
 
 from __future__ import annotations

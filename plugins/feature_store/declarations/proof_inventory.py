@@ -1,7 +1,7 @@
 """The inventory of proofs: everything that decides what a run may certify, with digests.
 
 These are the files of a store's folder that build no relation. A person stamps the inventory
-(`schema.proof_stamp`), so the next run finds a proof that is missing, weaker or edited.
+(`schema.stamps.proof_stamp`), so the next run finds a proof that is missing, weaker or edited.
 """
 
 from __future__ import annotations

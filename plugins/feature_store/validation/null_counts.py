@@ -15,11 +15,10 @@ from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection, one_row
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.source_tables import live_columns
+from feature_store.validation.feature_types import WITH_NAN
 
 NAN_FACT = "values that are NaN in the source"
 """The name of the fact in which a refresh records them, feature by feature."""
-
-_HAS_NAN = ("real", "double precision", "numeric")
 
 
 def record_nulls(connection: Connection, lease: Lease, feature_set: FeatureSet, event: int) -> None:
@@ -68,7 +67,7 @@ def insert_nulls(
 def _filled(name: str, type_name: str) -> sql.Composed:
     """Count a feature's rows that have a value."""
     column = sql.Identifier(name)
-    if type_name in _HAS_NAN:
+    if type_name in WITH_NAN:
         return sql.SQL("count(*) FILTER (WHERE {} <> 'NaN')").format(column)
     return sql.SQL("count({})").format(column)
 

@@ -19,6 +19,7 @@ from psycopg import sql
 from feature_store.connection import Connection, one_row, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
+from feature_store.validation.feature_types import NUMBERS, WITH_NAN
 from feature_store.validation.profile_parts import Bins, Part
 
 SAMPLE = 10_000
@@ -26,9 +27,7 @@ SAMPLE = 10_000
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantiles that are kept."""
 _CUTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_WITH_NAN = ("real", "double precision", "numeric")
 _MOST_WHOLE = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-_NUMBERS = (*_MOST_WHOLE, *_WITH_NAN)
 # Squares of larger values do not fit into a float.
 _MOST_MEASURED = 1e150
 # For texts: a level needs at least this many rows, so that no single entity is shown.
@@ -48,12 +47,12 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether it is numeric; otherwise it is treated as a text."""
-        return self.type_name in _NUMBERS
+        return self.type_name in NUMBERS
 
     @property
     def can_be_nan(self) -> bool:
         """Whether its type has NaN."""
-        return self.type_name in _WITH_NAN
+        return self.type_name in WITH_NAN
 
     @property
     def plain(self) -> sql.Composable:
@@ -185,7 +184,7 @@ def months(
     columns: Sequence[Column],
     bins: Mapping[str, Bins],
 ) -> dict[date | None, dict[str, Part]]:
-    """Read all rows once (twice from 200 features on): each feature by month of t0.
+    """Read all rows once for every 200 features: each feature by month of t0.
 
     Returns:
         By the first day of the month, in the session's zone; None: t0 is missing or not a day.

@@ -17,6 +17,7 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
 from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import LOG_SCHEMA, Name
+from feature_store.validation.feature_types import NUMBERS
 
 ALL = "all"
 """The name for the rows of all ages together."""
@@ -29,7 +30,6 @@ _AGE = """
         ELSE {old}
     END
 """
-_NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 # Larger differences, and differences from NaN, are not measured.
 _ENDLESS = "1e300"
 
@@ -104,7 +104,7 @@ def _query(
         compared.append(sql.SQL("count(*) FILTER (WHERE {})").format(was))
         differing.append(sql.SQL("count(*) FILTER (WHERE {})").format(differs))
         size: sql.Composable = sql.SQL("NULL")
-        if types[name] in _NUMBERS:
+        if types[name] in NUMBERS:
             size = sql.SQL(
                 "nullif(percentile_disc(0.5) WITHIN GROUP ("
                 "ORDER BY least(abs(f.{x}::numeric - l.{x}::numeric), {most})"

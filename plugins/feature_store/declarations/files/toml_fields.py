@@ -73,7 +73,7 @@ def name_at(path: Path, where: str, text: str) -> Name:
     """A relation's name that stands at a place of a file.
 
     Raises:
-        BadInput: it is not SQL.
+        BadInput: it is no relation's name.
     """
     try:
         return Name.parse(text)

@@ -49,7 +49,7 @@ class Untold:
     as_of_day: date | None
 
 
-def mailed(connection: Connection, verdict: int, kind: str = "failure") -> Mailed:
+def mailed(connection: Connection, verdict: int, kind: str) -> Mailed:
     """What is known of the mails, or other messages, about a failed verdict."""
     row = one_row(
         connection,
@@ -117,7 +117,7 @@ def end(connection: Connection, event: int, delivery: Delivery) -> None:
             )
 
 
-def told_warnings(connection: Connection, kind: str = "warning") -> frozenset[str]:
+def told_warnings(connection: Connection, kind: str) -> frozenset[str]:
     """The warnings that people know of: those of the latest mail or notice about warnings.
 
     If nobody knows whether that one arrived, it counts as arrived: a warning can wait.
@@ -130,7 +130,7 @@ def told_warnings(connection: Connection, kind: str = "warning") -> frozenset[st
     return frozenset(row[0]) if row else frozenset()
 
 
-def untold_failures(connection: Connection, kind: str = "failure") -> tuple[Untold, ...]:
+def untold_failures(connection: Connection, kind: str) -> tuple[Untold, ...]:
     """Failed verdicts of the last week without a mail, oldest first; a few at most.
 
     A run that has started again is left out: its next verdict will be mailed.

@@ -23,6 +23,7 @@ from feature_store.schema.planning.drop_refusals import carried_sets, dependents
 from feature_store.schema.planning.open_reviews import unanswered
 from feature_store.schema.planning.without_file import WithoutFile
 from feature_store.schema.privileges.schema_owner import as_the_owner
+from feature_store.validation.history.findings import lock_history
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,11 @@ def remove(connection: Connection, removal: Removal) -> None:
         connection.execute(
             "DELETE FROM feature_store_audit.definition WHERE object = ANY(%s)", (names,)
         )
-        connection.execute(_LOCK)
+        lock_history(connection)  # nobody accepts a day meanwhile
         for forget in _FORGET:
             connection.execute(forget, (list(removal.series),))
 
 
-# Accepting a day locks the same table, so nobody can accept one meanwhile.
-_LOCK = "LOCK TABLE feature_store_audit.history_lock IN SHARE ROW EXCLUSIVE MODE"
 _FORGET = (
     "INSERT INTO feature_store_audit.history_closing_log (finding_id, outcome) "
     "SELECT f.finding_id, 'redefined' FROM feature_store_audit.history_finding AS f "

@@ -1,9 +1,9 @@
 """Fingerprints of a layer's days, and the rows behind them.
 
-A row's digest is SHA-256 over the binary form of its values. It is exact and the same for every
-client and setting. NULL differs from all values, and equal values (0 and -0, 1.0 and 1.00) count as
-equal. A day's fingerprint is SHA-256 over its rows' sorted digests: the order of rows does not
-matter, their number does.
+A row's digest is the first half of SHA-256 over the binary form of its values. It is exact and the
+same for every client and setting. NULL differs from all values, and equal values (0 and -0, 1.0
+and 1.00) count as equal. A day's fingerprint is SHA-256 over its rows' sorted digests: the order
+of rows does not matter, their number does.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class LayerRows:
                 WHERE h.day = ANY(%(days)s::date[])
             )
             """
-        ).format(digest=self._digest(self._columns), query=self._query)
+        ).format(digest=self._digest(), query=self._query)
         query = sql.SQL(_DAYS).format(rows=rows)
         return _by_day(self._connection.execute(query, {"days": looked_at}).fetchall())
 
@@ -145,7 +145,7 @@ class LayerRows:
         """Make the layer's current rows the baseline's, which has none yet.
 
         Returns:
-            Returns what `fingerprints` gives of all days, without reading the rows twice.
+            What `fingerprints` gives of all days, without reading the rows twice.
         """
         found = self._connection.execute(
             sql.SQL(
@@ -250,7 +250,7 @@ class LayerRows:
         ).format(
             copy=sql.SQL(copy),
             key=sql.SQL(", ").join(beside_values("h", name) for name in key),
-            digest=self._digest(self._columns),
+            digest=self._digest(),
             columns=sql.SQL(" || ").join(pieces) if pieces else sql.SQL("''::bytea"),
             said=self._said(),
             query=self._query,
@@ -263,8 +263,8 @@ class LayerRows:
             return sql.SQL("NULL::text")
         return said(self._values)
 
-    def _digest(self, columns: Iterable[str]) -> sql.Composed:
-        values = [self._value(name) for name in columns]
+    def _digest(self) -> sql.Composed:
+        values = [self._value(name) for name in self._columns]
         return sql.SQL("substr(sha256(record_send(ROW({}))), 1, 16)").format(
             sql.SQL(", ").join(values)
         )
