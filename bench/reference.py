@@ -65,17 +65,17 @@ class Reference:
         return tuple(served)
 
 
-def read_reference(store: Store, directory: Path = REFERENCE_DIR) -> Reference:
+def read_reference(store: Store) -> Reference:
     """Read the reference's SQL and put it in the places of ours.
 
     Raises:
         BadInput: a file cannot be used, or is of a relation that the store does not have.
     """
-    files = {file.name: file for file in map(read_sql_file, sorted(directory.glob("*.sql")))}
+    files = {file.name: file for file in map(read_sql_file, sorted(REFERENCE_DIR.glob("*.sql")))}
     ours = {relation.name: relation for relation in store.relations}
     if unknown := files.keys() - ours.keys():
-        raise BadInput(f"{directory} has SQL for {', '.join(map(str, sorted(unknown)))}, which is "
-                       f"no relation of the store.")  # fmt: skip
+        named = ", ".join(map(str, sorted(unknown)))
+        raise BadInput(f"{REFERENCE_DIR} has SQL for {named}, which is no relation of the store.")
     mixed = {
         name: replace(
             relation,

@@ -110,12 +110,11 @@ class BenchServer:
 
 
 @contextmanager
-def open_server(dsn: str, home: Path = _BENCH_SERVER) -> Iterator[BenchServer]:
+def open_server(dsn: str) -> Iterator[BenchServer]:
     """Start the embedded server, or reach the user's; an embedded one is stopped at the end.
 
     Args:
         dsn: a libpq connection string, or empty for the embedded server.
-        home: the folder for the embedded server's data.
 
     Raises:
         BadInput: the DSN cannot be read, or its server is of a version that we do not support.
@@ -124,7 +123,7 @@ def open_server(dsn: str, home: Path = _BENCH_SERVER) -> Iterator[BenchServer]:
     if dsn:
         yield _reach(dsn)
         return
-    data_dir = home / "postgres"
+    data_dir = _BENCH_SERVER / "postgres"
     server = BenchServer(start_server(data_dir), data_dir)
     try:
         _drop_leftovers(server.server)

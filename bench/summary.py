@@ -50,18 +50,18 @@ class SizeSummary:
         """The relation of that label; None if the store has none."""
         return next((name for name, its in self.labels.items() if its == label), None)
 
-    def has(self, variant: Variant, profile: str | None = None) -> bool:
+    def has(self, variant: Variant) -> bool:
         """Whether a variant was measured."""
-        return bool(self.found["passes"].get(profile or self.profiles[0], {}).get(variant.name))
+        return bool(self.found["passes"].get(self.profiles[0], {}).get(variant.name))
 
-    def seconds(self, variant: Variant, relation: str, profile: str | None = None) -> Figure | None:
+    def seconds(self, variant: Variant, relation: str) -> Figure | None:
         """The median of one relation, with the helpers that serve it; None if not measured."""
-        runs = self._runs(variant, profile)
+        runs = self._runs(variant, None)
         if relation not in runs:
             return None
         # The reference has none of our helpers.
         serving = [h for h, served in self.helpers.items() if relation in served and h in runs]
-        return self._median_sum([relation, *serving], variant, profile)
+        return self._median_sum([relation, *serving], variant, None)
 
     def total(
         self, variant: Variant, profile: str | None = None, *, speed: bool = True

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from os import environ
 from pathlib import Path
 
 from feature_store.settings import Settings, read_settings
@@ -34,17 +33,16 @@ def of_store(
     return replace(settings, conn_id=conn_id) if conn_id else settings
 
 
-def options_of(settings: Settings, environment: Mapping[str, str] = environ) -> str:
+def options_of(settings: Settings) -> str:
     """The options that lead a command to this store; empty if the environment does.
 
     Args:
         settings: of the store.
-        environment: of whoever types the command.
 
     Raises:
         BadInput: the environment has a setting that cannot be used.
     """
-    named = read_settings(environment)
+    named = read_settings()
     options = []
     if settings.include_dir.resolve() != named.include_dir.resolve():
         options += ["--store", str(settings.include_dir)]

@@ -19,7 +19,7 @@ from sqlglot import exp
 from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.sql_statement import parse, read_query
 from feature_store.declarations.files.text_file import files_in, read_text
-from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
@@ -199,7 +199,7 @@ def _read(path: Path, store: Store) -> HistorySeries:
         normal=query.normal,
         shows=tuple(relation.name for relation in reads),
         stands_on=tuple(_stands_on(store, reads)),
-        closure=_closure(store, reads),
+        closure=tuple(sorted(_closure(store, reads))),
     )
 
 
@@ -233,19 +233,11 @@ def _reads(path: Path, query: str) -> set[Name]:
 
 
 def _stands_on(store: Store, reads: list[Relation]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    shown = set(_closure(store, reads))
+    shown = _closure(store, reads)
     for relation in store.refreshed:
         if str(relation.name) in shown:
             yield str(relation.name), tuple(str(r.name) for r in store.refreshed_before(relation))
 
 
-def _closure(store: Store, reads: list[Relation]) -> tuple[str, ...]:
-    by_name = {relation.name: relation for relation in store.relations}
-    found: set[Name] = set()
-    pending = [relation.name for relation in reads]
-    while pending:
-        name = pending.pop()
-        if name in by_name and name not in found:
-            found.add(name)
-            pending.extend(by_name[name].file.reads)
-    return tuple(sorted(str(name) for name in found))
+def _closure(store: Store, reads: list[Relation]) -> set[str]:
+    return {str(below.name) for relation in reads for below in closure(store, relation)}
