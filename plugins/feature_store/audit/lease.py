@@ -18,9 +18,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 import psycopg
-from psycopg import IsolationLevel
 
-from feature_store.connection import Connection, one_value
+from feature_store.connection import Connection, one_value, seeing_one_moment
 from feature_store.errors import LeaseTaken
 
 # If a sibling task confirms the lease at this moment, the first statement of a REPEATABLE READ
@@ -182,8 +181,7 @@ def under_lease(
     Raises:
         LeaseTaken: the lease has changed hands.
     """
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
+    with seeing_one_moment(connection):
         for attempt in range(_TRIES_TO_BEGIN):
             with connection.transaction():
                 first()
@@ -194,9 +192,6 @@ def under_lease(
                         raise
                     raise psycopg.Rollback from None
                 return work()
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 

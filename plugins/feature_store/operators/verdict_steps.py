@@ -118,7 +118,8 @@ class Verdict:
             if passes_on_its_own(problem) and not is_last_try(self._context):
                 raise
             log.warning("The verdict could not be recorded: %s", str(problem).strip())
-        mail_failure(self._context, error, verdict, self._task.settings)
+        with _whatever_happens("The mail about it did not come to its end"):
+            mail_failure(self._context, error, verdict, self._task.settings)
         return False
 
     def _end_well(self, connection: Connection, settings: Settings) -> None:

@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from psycopg import IsolationLevel
-
 from feature_store.audit.last_refresh_state import last_states_of
 from feature_store.audit.latest_refreshes import LatestRefreshes, read_latest
 from feature_store.audit.lease import Lease, hold_lease
-from feature_store.connection import Connection
+from feature_store.connection import Connection, seeing_one_moment
 from feature_store.database.read_locks import lock_reads, reads_of
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.refresh.inputs import InputKind, Inputs, read_inputs, read_outcome
@@ -112,15 +110,8 @@ def record_reuse(connection: Connection, lease: Lease, relation: Relation, reuse
 
 @contextmanager
 def _one_snapshot(connection: Connection) -> Iterator[None]:
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    try:
-        with connection.transaction():
-            yield
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
-            connection.read_only = None
+    with seeing_one_moment(connection, read_only=True), connection.transaction():
+        yield
 
 
 def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from feature_store.connection import Connection
+from feature_store.database import side_by_side as side_by_side_module
 from feature_store.database.side_by_side import side_by_side
 
 _TOO_LONG = 30
@@ -106,3 +108,25 @@ def test_a_statement_that_begins_after_the_stop_is_stopped_too(sessions):
 
     with interrupted_after(0.2), pytest.raises(Late):
         side_by_side([pause_then_sleep] * 2, sessions)
+
+
+@pytest.mark.timeout(_TOO_LONG)
+def test_from_a_server_that_is_frozen_it_is_cut_off(sessions, monkeypatch):
+    """Its kernel still answers, so that no timeout of TCP ends the wait."""
+    monkeypatch.setattr(side_by_side_module, "_ENDS_WITHIN", 1)
+    frozen = [session.info.backend_pid for session in sessions]
+
+    def freeze() -> None:
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+
+    timer = threading.Timer(0.5, freeze)
+    timer.start()
+    try:
+        with pytest.raises(Late), interrupted_after(1):
+            side_by_side([sleep, sleep], sessions)
+        assert all(session.broken for session in sessions)
+    finally:
+        timer.join()
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)

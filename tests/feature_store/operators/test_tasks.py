@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time.timeout import timeout
 
-from feature_store.audit.lease import RunKey, take_lease
+from feature_store.audit.lease import RunKey, take_lease, under_lease
 from feature_store.connection import Connection
 from feature_store.errors import CannotConnect
 from feature_store.operators import suite_steps
@@ -33,6 +33,14 @@ class Sleeper(StoreOperator):
 
     def work(self, connection: Any, settings: Any, context: Any) -> None:
         connection.execute("SELECT pg_sleep(60)")
+
+
+class SleeperUnderLease(Sleeper):
+    """It does so where a refresh, a check of history and a certification work."""
+
+    def work(self, connection: Any, settings: Any, context: Any) -> None:
+        lease = take_lease(connection, RunKey("a", "run"), lambda _: True, timedelta(0))
+        under_lease(connection, lease, lambda: connection.execute("SELECT pg_sleep(60)"))
 
 
 @pytest.fixture
@@ -155,10 +163,17 @@ def test_a_task_that_runs_by_itself_looks_for_code_of_others_before_it_reads(
         task.execute(context)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [Sleeper, SleeperUnderLease])
 def test_a_task_that_takes_too_long_is_stopped_with_its_statements_and_says_so(
-    sleeper: Sleeper, context: Any, store_database: str, monkeypatch: pytest.MonkeyPatch
+    kind: type[Sleeper],
+    context: Any,
+    store_database: str,
+    airflow_conn: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Airflow tries it again: the network may have been what hung."""
+    airflow_conn(store_database)
+    sleeper = kind(task_id="sleeper")
     monkeypatch.setenv("FEATURE_STORE_TASK_TIMEOUT", "1")
     with pytest.raises(AirflowTaskTimeout) as caught, timeout(1):  # as Airflow's own task runner
         sleeper.execute(context)

@@ -75,6 +75,9 @@ def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Del
     except Exception as error:
         problem = hide(reason(error))
         handover.give_up()
+    except BaseException:  # the task is stopped: nothing may be sent behind its back
+        handover.give_up()
+        raise
     state = handover.state
     return Delivery(state, "" if state is DeliveryState.SENT else problem, handover.through)
 

@@ -97,6 +97,8 @@ class Book:
             end(self._connection, self._event, delivery)
         except Error as error:
             log.warning("Could not record whether the mail was sent: %s", str(error).strip())
+            if delivery.state is DeliveryState.SENT:
+                self._leave(_SENT)
 
     def _leave(self, state: str) -> bool:
         if self._ti is None:

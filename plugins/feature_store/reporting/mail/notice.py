@@ -49,6 +49,9 @@ def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool])
     except Exception as error:
         problem = hide(reason(error))
         handover.give_up()
+    except BaseException:  # the task is stopped: nothing may be sent behind its back
+        handover.give_up()
+        raise
     state = handover.state
     through = f"the Airflow connection {settings.notify_conn_id!r}"
     return Delivery(state, "" if state is DeliveryState.SENT else problem, through)

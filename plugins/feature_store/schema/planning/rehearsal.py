@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import psycopg
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 
 from feature_store.audit.lease import lock_free_lease
-from feature_store.connection import Connection, one_value
+from feature_store.connection import Connection, one_value, seeing_one_moment
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.source_tables import live_columns
@@ -130,9 +130,8 @@ def rehearse(
     started = time.monotonic()
     until = started + minutes * 60
     tables = _tables(connection, store)
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        with connection.transaction(force_rollback=True):
+        with seeing_one_moment(connection), connection.transaction(force_rollback=True):
             # The first statements take no snapshot, so they wait for a table that is being reloaded
             # instead of seeing it empty.
             for table in tables:
@@ -152,9 +151,6 @@ def rehearse(
             readers="what they had before; nothing is left of it.",
             next_step=f"Give it more than {minutes:g} minutes (--minutes), or fewer relations.",
         ) from error
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
 
 
 def _tables(connection: Connection, store: Store) -> list[sql.Identifier]:

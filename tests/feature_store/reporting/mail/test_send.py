@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from pathlib import Path
 
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
 
 from feature_store.errors import (
     CannotConnect,
     ContractBroken,
     RunFailed,
 )
+from feature_store.reporting.mail.compose import Mail
+from feature_store.reporting.mail.delivery import deliver
 from feature_store.reporting.mail.good_run import mail_reviews
 from feature_store.reporting.run.task_causes import CAUSE, leave_cause
+from feature_store.settings import read_settings
 from sandbox.mailbox import Mailbox
 from tests.feature_store.reporting.mail.mails import (
     DAG,
@@ -35,6 +41,7 @@ from tests.feature_store.reporting.mail.mails import (
     record,
     refreshed,
 )
+from tests.mail_servers import SlowMailbox
 
 
 @pytest.mark.parametrize(
@@ -201,6 +208,25 @@ def test_a_mail_that_one_of_two_recipients_cannot_get_is_sent_and_the_log_names_
     assert "bo@example.org" in line
     assert "550" in line
     assert "ann@example.org" not in line
+
+
+def test_a_task_that_is_stopped_while_the_server_takes_its_time_sends_nothing_later(
+    tmp_path, monkeypatch
+):
+    begun = threading.Event()
+
+    def about_to() -> bool:
+        begun.set()
+        return True
+
+    with SlowMailbox(tmp_path / "mails", pause=0.5) as slow:  # it asks after some two seconds
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", slow.airflow_connection)
+        monkeypatch.setenv("FEATURE_STORE_MAIL_TO", "bo@example.org")
+        monkeypatch.setenv("FEATURE_STORE_MAIL_FROM", "store@example.org")
+        with pytest.raises(AirflowTaskTimeout), timeout(1):
+            deliver(Mail("s", "t", "<p>t</p>"), read_settings(), about_to)
+        assert not begun.wait(5)
+        assert slow.mails() == []
 
 
 def test_a_mail_that_nobody_can_get_is_not_sent(tmp_path, monkeypatch, store_db):
