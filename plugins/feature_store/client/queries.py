@@ -81,6 +81,8 @@ def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
         sources.append(_join(sql.SQL(first.t0_relation), "t", first.entity))
         for place, other in enumerate(wanted.sets[1:], start=1):
             sources.append(_join(other.relation.identifier, f"s{place}", first.entity))
+        # The log has no row without one, and no data frame can have it in its index.
+        conditions.append(sql.SQL("{} IS NOT NULL").format(entity))
         conditions += _conditions(wanted, entity, t0)
         if training:
             conditions.append(is_held(t0))

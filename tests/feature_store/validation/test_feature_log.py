@@ -107,7 +107,7 @@ def test_what_is_certified_is_logged_with_its_lag_and_run_and_contract(nights):
     assert nights.database.value(without_t0) == 0
 
 
-def test_a_row_without_an_entity_is_not_logged_and_keeps_nobody_from_certifying(nights):
+def test_a_row_without_an_entity_is_not_logged_and_keeps_nobody_from_certifying_and_reading(nights):
     """In a store of which no guard refuses it."""
     unguarded = tuple(replace(relation, guards=()) for relation in nights.store.relations)
     nights.store = replace(nights.store, relations=unguarded)
@@ -122,6 +122,7 @@ def test_a_row_without_an_entity_is_not_logged_and_keeps_nobody_from_certifying(
     logged = nights.database.value(f"SELECT count(*) FROM {_LOG}")
     assert without == 1
     assert logged == nights.database.value(f"SELECT count(listing_id) FROM {_E_AI}")
+    assert len(read_features(nights.database.conninfo, _TOM, max_age="1 day")) == logged
 
 
 def test_later_nights_add_new_listings_and_change_nothing(nights):
