@@ -276,11 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     add_rehearsal(add)
     add("bootstrap", _bootstrap, "Apply and stamp if there is no store yet; else change nothing.")
     add_reading_commands(add)
-    add(
-        "check-leaks",
-        _check_leaks,
-        "Look for leaks in all of the store, labels and training too.",
-    )
+    add("check-leaks", _check_leaks, "Look for leaks in the whole store, its labels too.")
     accept = add("accept-history", _accept_history, "Accept that a day of the past has changed.")
     accept.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD")
     accept.add_argument(
