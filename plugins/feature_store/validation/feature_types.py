@@ -2,6 +2,5 @@
 
 from __future__ import annotations
 
-WHOLE = ("smallint", "integer", "bigint")
 WITH_NAN = ("real", "double precision", "numeric")
-NUMBERS = (*WHOLE, *WITH_NAN)
+NUMBERS = ("smallint", "integer", "bigint", *WITH_NAN)
