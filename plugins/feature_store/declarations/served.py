@@ -5,8 +5,11 @@ A set without these three fields has no log.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput
 from feature_store.relation_name import MOST_BYTES, Name
 
@@ -66,6 +69,12 @@ class Served:
     t0: Column
     labels: tuple[Column, ...]
 
+    @property
+    def columns(self) -> Iterator[tuple[str, Column]]:
+        """What is read besides the features: each column, after the field that names it."""
+        yield "t0", self.t0
+        yield from (("labels", label) for label in self.labels)
+
 
 def read_served(
     name: str, features: list[str], entity: str | None, t0: str | None, labels: list[str]
@@ -93,3 +102,38 @@ def read_served(
         if column in beside:
             taken.append(column)
     return served
+
+
+def check_served(path: Path, served: Served, own: Name, store: Store) -> None:
+    """Refuse a t0 or a label whose rows no run proves, or of which an entity may have several.
+
+    A table of the user's has no certificate. It may also be reloaded while it is read: then a log
+    would keep an empty t0 for ever, and a training set would be empty. A plain view may read such
+    a table. A materialized view has no such moment.
+
+    Args:
+        path: the contract file.
+        served: what it says.
+        own: the relation that carries the set; it is proven and locked with it.
+        store: what the other files say.
+
+    Raises:
+        BadInput: there is one.
+    """
+    layers = {relation.name: relation for relation in store.refreshed}
+    for field, column in served.columns:
+        if column.relation == own:
+            continue
+        if column.relation not in layers:
+            raise BadInput(
+                f"{path}: {field}: {column.relation} is not a materialized view of the store, so "
+                "no run proves its rows.",
+                next_step="Name a column of one. To take it from a table of yours, write a "
+                f"materialized view of {served.entity} and {column.name} in sql/base.",
+            )
+        if {served.entity} not in map(set, layers[column.relation].keys.values()):
+            raise BadInput(
+                f"{path}: {field}: {column.relation} has no key of {served.entity} alone, so "
+                "rows of the set could come out twice.",
+                next_step="Name a relation with one row of each, and a unique index on it.",
+            )

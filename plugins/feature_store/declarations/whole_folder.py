@@ -25,6 +25,7 @@ from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.history_series import read_history
 from feature_store.declarations.leak_rules import LeakRules, read_rules
 from feature_store.declarations.moments import named_moments
+from feature_store.declarations.served import check_served
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.thresholds import read_thresholds, unused_thresholds
@@ -75,6 +76,8 @@ def _check_contracts(store: Store, sets: Iterable[FeatureSet]) -> None:
     for feature_set in sets:
         _require_governed(store, feature_set.schema, f"{feature_set.path}: schema")
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
+        if served := feature_set.served:
+            check_served(feature_set.path, served, feature_set.relation, store)
 
 
 def _check_statements(path: Path) -> None:

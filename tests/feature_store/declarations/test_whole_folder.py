@@ -276,6 +276,23 @@ _EDITS = {
         "contracts/tom_features_v1.toml", 'relation = "ml.', 'relation = "ml.x_',
         "relation: ml.x_tom_features_v1_enriched_ai_clean_mv is not a relation",
     ),
+    "a t0 of a table of the user's": (
+        "contracts/tom_features_v1.toml", 't0 = "ml.tom_features_v1_enriched_ai_clean_mv.',
+        't0 = "iPhone.iphone_listings.',
+        "tom_features_v1.toml: t0: iPhone.iphone_listings is not a materialized view of the store",
+    ),
+    "a label of a table of the user's": (
+        "contracts/tom_features_v1.toml", '"ml.tom_train_base_v1_mv.duration', '"iPhone.x.duration',
+        "tom_features_v1.toml: labels: iPhone.x is not a materialized view of the store",
+    ),
+    "a label of a plain view": (
+        "contracts/tom_features_v1.toml", '["ml.tom_train_base_v1_mv.', '["ml.spam_listings_v1.',
+        "labels: ml.spam_listings_v1 is not a materialized view of the store",
+    ),
+    "a label of what may have an entity twice": (
+        "contracts/tom_features_v1.toml", '["ml.tom_train_base_v1_mv.', '["ml.ask_daily_median_v1.',
+        "labels: ml.ask_daily_median_v1 has no key of listing_id alone",
+    ),
     "a history that depends on nothing": (
         KINDS["history"], "A 0;", "Z 0;", "depends on Z, which no file has",
     ),

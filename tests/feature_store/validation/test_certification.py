@@ -309,12 +309,14 @@ def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(n
     assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
 
 
-def test_what_a_run_found_before_it_began_anew_is_not_held_against_it(nights):
+def test_what_a_run_found_before_it_began_anew_holds_until_it_finds_it_met(nights):
     nights.good("monday")
     tuesday = nights.begin("tuesday")
     nights.checked(tuesday, "uniqueness", outcome="broken", relation=_F2)
     nights.begin("tuesday")
     revoke(nights.database.connection, tuesday.holder)
+    assert nights.refusal(_DEVICE) == f"NOT CERTIFIED: {_F2} was found broken by run tuesday"
+    nights.checked(tuesday, "uniqueness")
     assert nights.required(_DEVICE) == ("2026-06-30", "monday")
 
 
@@ -572,6 +574,18 @@ class TestAPlainViewOfACertifiedSet:
         monday.checked(tuesday, "as_of_counts", outcome="broken", relation=_F3)
         monday.checked(tuesday, "as_of_counts")
         assert monday.required(_DEVICE)
+
+    def test_found_broken_it_stays_so_when_the_run_is_cleared(self, monday):
+        tuesday = monday.begin("tuesday")
+        monday.checked(tuesday, "as_of_counts", outcome="broken", relation=_F3)
+        monday.begin("tuesday")
+        assert f"{_F3} was found broken by run tuesday" in monday.refusal(_DEVICE)
+
+    def test_found_broken_it_stays_so_after_a_try_that_could_not_look(self, monday):
+        tuesday = monday.begin("tuesday")
+        monday.checked(tuesday, "as_of_counts", outcome="broken", relation=_F3)
+        monday.checked(tuesday, "as_of_counts", outcome="error", relation=_F3)
+        assert f"{_F3} was found broken by run tuesday" in monday.refusal(_DEVICE)
 
     def test_columns_that_changed_places_are_refused(self, monday):
         with _swapped(monday):

@@ -617,6 +617,22 @@ class TestTheLogFollowsTheContract:
         with pytest.raises(BadInput, match=f"{_E_AI} has no column nothing"):
             stamp(owner, replace(tom, served=replace(tom.served, labels=(wrong,))), replace=True)
 
+    def test_with_t0_in_a_table_goes_on_with_a_view_that_takes_the_table_s_name(
+        self, nights, tom, owner
+    ):
+        """As docs/upgrades.md has it be done."""
+        nights.database.run(
+            f"CREATE TABLE ml.seen AS SELECT listing_id, edited_date FROM {_E_AI}",
+            """UPDATE feature_store_audit.feature_log SET t0_relation = '"ml"."seen"' """
+            f"WHERE feature_set = '{_TOM}'",
+            "ALTER TABLE ml.seen RENAME TO seen_by_us",
+            "CREATE MATERIALIZED VIEW ml.seen AS TABLE ml.seen_by_us",
+        )
+        seen = Column(Name("ml", "seen"), tom.served.t0.name)
+        moved = replace(tom, served=replace(tom.served, t0=seen))
+        stamp(owner, moved, replace=True)
+        assert log_problems(nights.database.connection, [moved]) == []
+
     def test_every_column_has_a_comment(self, nights):
         assert (
             nights.database.value(
