@@ -87,7 +87,8 @@ def read_features(
             have gives no row.
         columns: the features to read, in this order; None: all, in the contract's order.
         max_age: how long ago the rows may have been certified, at most.
-        timeout: the most seconds for all of it.
+        timeout: the most seconds from the moment that it is connected. To connect takes 10 at most
+            for each server's address, or what ``connect_timeout`` says.
         to: ``pandas``, by the entity as index; or ``arrow``.
 
     Returns:
@@ -159,7 +160,8 @@ def read_training_set(  # noqa: PLR0913  # the most by name, and they have defau
             feature log began. docs/training.md says what that costs.
         most_lag: the longest time between t0 and serving; None: any. Rebuilt rows ignore it.
         max_age: how long ago the rows may have been certified.
-        timeout: the most seconds for all of it.
+        timeout: the most seconds from the moment that it is connected. To connect takes 10 at most
+            for each server's address, or what ``connect_timeout`` says.
         to: ``pandas`` or ``arrow``.
 
     Returns:

@@ -45,7 +45,7 @@ def one_snapshot(
 
     Args:
         conninfo: as libpq reads it; what it leaves out comes from ``PG…`` and the password file.
-        timeout: the most seconds for all of it.
+        timeout: the most seconds for all of it, once it is connected.
         views: names the plain views that are going to be read. They are locked before the
             snapshot: one that was taken before a table below them was reloaded sees it empty.
 
