@@ -131,15 +131,8 @@ def _by_key(
         there=_THERE, hash=_HASH, hashed=hashed, found=found, expected=expected,
         columns=_list(Identifier(c) for c in terms.columns),
     )  # fmt: skip
-    # As text, because NULL equals nothing. Comparing the columns shows whether it was NULL.
-    alike = (
-        sql.SQL(f"coalesce(f.{AS_TEXT}, 'NULL') = coalesce(s.{AS_TEXT}, 'NULL')").format(
-            Identifier(c)
-        )
-        for c in terms.key
-    )
     joined = sql.SQL("found AS f FULL JOIN expected AS s ON {}").format(
-        sql.SQL(" AND ").join(alike)
+        sql.SQL(" AND ").join(_key_is_alike(c, terms) for c in terms.key)
     )
     alone = sql.SQL("f.{0} IS NULL OR s.{0} IS NULL").format(_THERE)
     differs = sql.SQL(" OR ").join([alone, *(_value_differs(c, terms) for c in terms.columns)])
@@ -160,6 +153,17 @@ def _by_key(
         """
     ).format(both=both, differs=differs, there=_THERE, hash=_HASH, joined=joined)
     return counted, sql.SQL("{} {}").format(both, _sample(joined, differs, terms))
+
+
+def _key_is_alike(column: str, terms: Terms) -> Composed:
+    """Whether a row of either side has this key: as text, because NULL equals nothing."""
+    alike = sql.SQL("coalesce({}, 'NULL') = coalesce({}, 'NULL')").format(
+        terms.as_text("f", column), terms.as_text("s", column)
+    )
+    if not terms.is_by_text(column):
+        return alike
+    null = sql.SQL(" AND (f.{0} IS NULL) = (s.{0} IS NULL)").format(Identifier(column))
+    return alike + null  # its text may read NULL
 
 
 def _value_differs(column: str, terms: Terms) -> Composed:

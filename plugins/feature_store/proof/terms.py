@@ -46,6 +46,14 @@ class Terms:
         kind = self.columns[column]
         return kind not in _FLOATS and kind.partition("(")[0] not in _EQUAL_ARE_THE_SAME
 
+    def as_text(self, side: str, column: str) -> Composed:
+        """A column of one side of a comparison as text, the same for equal values."""
+        # 1.0 and 1.00 are one number.
+        is_numeric = self.columns[column].partition("(")[0] == "numeric"
+        return sql.SQL("trim_scale({})::text" if is_numeric else AS_TEXT).format(
+            Identifier(side, column)
+        )
+
     def exact(self, column: str) -> Composed:
         """A column as it is compared."""
         return sql.SQL(AS_TEXT if self.is_by_text(column) else "{0}").format(Identifier(column))

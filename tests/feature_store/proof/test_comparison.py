@@ -21,6 +21,7 @@ _COLUMNS = {
     "half": "double precision",
     "span": "interval",
     "told": "json",
+    "size": "numeric",
 }
 
 
@@ -119,8 +120,15 @@ def test_a_key_that_is_there_twice_on_one_side_differs(compared, twice):
 
 
 def test_a_word_that_reads_null_is_not_null(compared):
-    done = compared(["('2026-01-01', 'NULL', 1, 1)"], ["('2026-01-01', NULL, 1, 1)"])
-    assert done.broken == 1
+    null, word = "('2026-01-01', NULL, 1, 1)", "('2026-01-01', 'NULL', 1, 1)"
+    assert compared([word], [null]).broken == 2
+    done = compared([null, word], [word, null])
+    assert (done.compared, done.broken) == (2, 0)
+
+
+def test_a_key_with_closing_zeros_is_the_one_without(compared):
+    done = compared(["(1.00, 1)"], ["(1.0, 1)"], _terms("size n", "size"))
+    assert (done.compared, done.broken) == (1, 0)
 
 
 @pytest.mark.parametrize(
