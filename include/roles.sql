@@ -309,6 +309,7 @@ INSERT INTO pg_temp.page_relation (relation) VALUES
 CREATE TEMPORARY TABLE audit_function (name text, for_role text) ON COMMIT DROP;
 INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('accept_backfill_day(bigint)', :'refresher'),
+('analyze_history()', :'refresher'),
 ('analyze_view(text)', :'refresher'),
 ('begin_baseline(bigint,text,text,jsonb,text)', :'refresher'),
 ('certificates(text[])', :'refresher'),

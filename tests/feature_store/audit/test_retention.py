@@ -183,3 +183,22 @@ def test_old_reports_go_and_other_files_stay(past):
 
 def test_without_a_report_folder_there_is_nothing_to_delete(past):
     assert past.forget().reports == 0
+
+
+def test_under_a_publication_of_all_tables_what_is_old_is_forgotten_all_the_same(past, scratch):
+    """Without a key or all its columns, nothing can be deleted from a table that is published."""
+    nameless = scratch.rows(
+        "SELECT c.oid::regclass::text FROM pg_class AS c WHERE c.relkind = 'r' "
+        f"AND c.relnamespace = ANY('{{{_AUDIT},feature_log,ml,feature_store}}'::regnamespace[]) "
+        "AND c.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index AS i "
+        "WHERE i.indrelid = c.oid AND i.indisprimary) ORDER BY 1"
+    )
+    assert nameless == []
+    past.run("old", 400)
+    scratch.run(
+        f"INSERT INTO {_AUDIT}.proof_log (suite_event, proof, compared, broken, sample, seconds) "
+        f"SELECT event_id, 'ml.a', 1, 0, '[]', 0 FROM {_AUDIT}.suite_log",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+    )
+    assert forget(scratch.connection, past.settings).runs == 1
+    assert scratch.value(f"SELECT count(*) FROM {_AUDIT}.proof_log") == 0

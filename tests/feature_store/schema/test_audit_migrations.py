@@ -80,3 +80,27 @@ def test_a_finding_of_declared_columns_is_of_the_kind_exception_after_an_upgrade
     assert sources_db.rows(found) == [("exception", "reported"), ("review", None)]
     with pytest.raises(CheckViolation):
         sources_db.run("UPDATE feature_store_audit.history_finding_log SET kind = 'ai'")
+
+
+def test_a_seal_of_texts_holds_in_any_order_of_them_and_older_seals_still_do(any_case):
+    """A dump that is restored in another locale, or a new version of it, orders them anew."""
+    steps = read_migrations()
+    (new,) = (m for m in steps if m.name == "wherever_it_is")
+    any_case.execute("CREATE SCHEMA feature_store_audit; CREATE SCHEMA feature_log")
+    migrate(any_case, steps[: new.version - 1])
+    any_case.execute(
+        "CREATE TABLE feature_log.words (id text COLLATE public.any_case, serving bigint);"
+        "INSERT INTO feature_store_audit.feature_log "
+        "(feature_set, relation, entity, t0_relation, t0_column) VALUES "
+        "('words', 'x', 'id', 'x', 'x');"
+        "INSERT INTO feature_log.words SELECT w, n FROM unnest('{a-1,a1,B}'::text[]) AS w, "
+        "generate_series(1, 2) AS n;"
+        "SELECT feature_store_audit.seal_serving('words', n, 'd', 'r', NULL, NULL) "
+        "FROM generate_series(1, 2) AS n;"
+        "DELETE FROM feature_log.words WHERE id = 'B' AND serving = 2"
+    )
+    broken = "SELECT serving FROM feature_store_audit.broken_servings('words') ORDER BY 1"
+    migrate(any_case, steps[new.version - 1 :])
+    for collation in ("public.any_case", '"C"'):
+        any_case.execute(f"ALTER TABLE feature_log.words ALTER id TYPE text COLLATE {collation}")
+        assert any_case.execute(broken).fetchall() == [(2,)]

@@ -211,6 +211,21 @@ class TestAConcurrentRefreshByHand:
             assert "somebody holds a lock on it" in monday.refusal(_TOM)
             assert monday.database.value("SHOW lock_timeout") == patience
 
+    def test_whoever_asks_keeps_no_lock_on_what_they_may_not_even_read(self, monday, new_role):
+        """A reload of a source, or a refresh, would wait until their transaction ends."""
+        monday.database.run(f"GRANT SELECT ON {_A}, {_E_AI} TO {new_role()}")  # looks at rows, too
+        with monday.database.session() as reader, reader.transaction():
+            for name, schema in ((_TOM, "ml"), (_DEVICE, "feature_store")):
+                reader.execute(f"SELECT {schema}.require_certified(%s, '1 day')", (name,))
+            held = monday.database.rows(
+                "SELECT DISTINCT c.relname FROM pg_locks AS l "
+                "INNER JOIN pg_class AS c ON l.relation = c.oid "
+                "INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid WHERE l.pid = %s "
+                "AND n.nspname NOT IN ('pg_catalog', 'feature_store_audit')",
+                reader.info.backend_pid,
+            )
+        assert {name for (name,) in held if not name.startswith("feature_set")} == set()
+
     def test_where_the_guard_may_not_look_it_says_what_is_missing(self, monday, new_role):
         monday.database.run(f"ALTER MATERIALIZED VIEW {_E_AI} OWNER TO {new_role()}")
         assert monday.refusal(_TOM) == (
@@ -305,6 +320,26 @@ def test_what_an_old_run_found_is_not_held_against_rows_that_were_proven_since(n
     nights.refreshed(monday)
     nights.checked(monday, "uniqueness", outcome="broken", relation=_F2)
     nights.good("tuesday")
+    revoke(nights.database.connection, monday.holder)
+    assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
+
+
+def test_what_an_old_run_found_of_the_same_rows_is_not_held_against_what_a_later_run_certified(
+    nights,
+):
+    """The rows were right, and what they were compared with was mended; then the old run's last
+    task was cleared."""
+    monday = nights.begin("monday")
+    nights.refreshed(monday)
+    nights.checked(monday, "uniqueness", outcome="broken", relation=_F2)
+    tuesday = nights.begin("tuesday")
+    nights.database.run(
+        "INSERT INTO feature_store_audit.reuse_log (dag_id, run_id, relation, refresh_id, reason) "
+        "SELECT dag_id, 'tuesday', relation, refresh_id, 'x' "
+        "FROM feature_store_audit.latest_refresh"
+    )
+    nights.checked(tuesday)
+    nights.certify(tuesday)
     revoke(nights.database.connection, monday.holder)
     assert nights.required(_DEVICE) == ("2026-06-30", "tuesday")
 

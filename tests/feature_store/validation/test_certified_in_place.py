@@ -264,6 +264,26 @@ class TestWhatALiveViewReads:
         nights.database.run("CREATE TABLE ml.most () INHERITS (ml.more)")
         assert f"the heirs of {_IMAGES} changed" in nights.refusal(_DEVICE)
 
+    def test_a_function_of_yours_that_it_calls_is_what_it_was(self, nights):
+        """Whoever replaces it changes the view's rows, and neither its query nor its tables."""
+        make = "CREATE OR REPLACE FUNCTION public.vouched() RETURNS int LANGUAGE sql AS 'SELECT {}'"
+        query = nights.database.value(f"SELECT pg_get_viewdef('{F1}'::regclass)").rstrip("; ")
+        nights.database.run(
+            make.format(1),
+            "CREATE OR REPLACE FUNCTION public.same(int, int) RETURNS bool LANGUAGE sql "
+            "BEGIN ATOMIC SELECT $1 = $2 AND public.vouched() = 1; END",
+            "CREATE OPERATOR public.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = public.same)",
+            f"CREATE OR REPLACE VIEW {F1} AS "
+            f"SELECT * FROM ({query}) AS w WHERE 1 OPERATOR(public.===) 1",
+        )
+        nights.good("monday")
+        nights.database.run(make.format(2))
+        told = f"NOT CERTIFIED: the functions of {F1} changed since the store was certified"
+        assert nights.refusal(_DEVICE) == told
+        assert nights.required(_TOM)
+        nights.database.run(make.format(1))
+        assert nights.required(_DEVICE)
+
     def test_partitions_come_and_go(self, sources_db, store_files, settings):
         sources_db.run(
             f"ALTER TABLE {_IMAGES} RENAME TO old",

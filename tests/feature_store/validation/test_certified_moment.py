@@ -219,6 +219,18 @@ def test_a_set_is_refused_once_the_verdict_has_found_its_view_broken(night):
     night.required("tom_features_v1")
 
 
+def test_a_set_is_refused_if_its_last_task_alone_runs_again_and_finds_its_view_broken(night):
+    """What it finds belongs to a suite that was checked before the store was certified."""
+    night.trim_colours()
+    night.check()
+    night.certify_now()
+    night.database.run(_BLUE)
+    with night.database.session(REFRESHER) as session, pytest.raises(ExpectationsBroken):
+        night.certify_now(session)
+    assert f"{F1} was found broken by run monday" in night.refusal(_DEVICE)
+    night.required("tom_features_v1")
+
+
 def test_of_two_tries_at_once_the_second_logs_nothing_twice(night):
     night.check()
     with night.pausing():

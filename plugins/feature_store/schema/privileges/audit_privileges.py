@@ -44,6 +44,7 @@ AUDIT_LOGS: dict[str, list[str] | None] = {
 }
 AUDIT_FUNCTIONS = (
     "accept_backfill_day(bigint)",
+    "analyze_history()",
     "analyze_view(text)",
     "begin_baseline(bigint,text,text,jsonb,text)",
     "certificates(text[])",

@@ -92,7 +92,7 @@ def judge_history(
         first=lambda: lock_history(connection),
     )
     if result.first or result.definition_changes:
-        connection.execute("ANALYZE feature_store_audit.history_row")
+        connection.execute("SELECT feature_store_audit.analyze_history()")
     return result
 
 

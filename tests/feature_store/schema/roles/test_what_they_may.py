@@ -47,6 +47,13 @@ def test_the_refresher_does_a_whole_night(certified: Governed) -> None:
     }
 
 
+def test_the_refresher_has_statistics_of_the_rows_of_history_gathered(certified: Governed) -> None:
+    """It is not their owner: the server would skip its ANALYZE, and plan blindly from then on."""
+    rows = "SELECT reltuples >= 0 FROM pg_class WHERE oid = 'feature_store_audit.history_row'::regclass"
+    with certified.session() as connection:
+        assert one_value(connection, rows)
+
+
 def test_the_owner_s_guard_looks_at_rows_after_a_grant_and_a_refresh_by_hand(
     certified: Governed,
 ) -> None:

@@ -85,6 +85,7 @@ NONE_OF_THEM = [
 CALLS = [
     "accept_backfill_day(1)",
     "accept_history('1999-01-01', NULL, 'x', 'x')",
+    "analyze_history()",
     f"analyze_view('{A}')",
     "begin_baseline(1, 'A', 'x', '{}', 'x')",
     "certified_profile('x')",
