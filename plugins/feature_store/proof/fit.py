@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import psycopg
+from psycopg import sql
 
 from feature_store.audit.adopted import adopted_relations
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_row
 from feature_store.database.query_columns import query_columns
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
@@ -59,6 +62,52 @@ def misfits(
         [f"its header names {in_words(unknown)}, which its query does not give"] if unknown else []
     )
     return [f"{specification.path}: {words}." for words in wrong if words]
+
+
+def collation_misfits(
+    connection: Connection, relation: Relation, expected: sql.Composable, columns: Iterable[str]
+) -> list[str]:
+    """Which columns of text have another collation than in the specification, in words.
+
+    Their bytes may be the same, and are compared as such. But ``lower()`` and patterns go by the
+    collation, in every relation above, and in its specification as well.
+
+    Args:
+        connection: a pinned session. What the specification reads has been refreshed.
+        relation: it exists.
+        expected: its specification's query, in parentheses.
+        columns: of that query.
+
+    Raises:
+        psycopg.Error: the specification cannot be run, or not now.
+    """
+    live: dict[str, str] = dict(
+        connection.execute(
+            "SELECT a.attname, a.attcollation::regcollation::text "
+            "FROM pg_catalog.pg_attribute AS a "
+            "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND a.attcollation <> 0",
+            (relation.name.quoted,),
+        ).fetchall()
+    )
+    texts = [column for column in columns if column in live]
+    if not texts:
+        return []
+    # A row of NULLs: nothing is read.
+    asked = sql.SQL(
+        "SELECT {} FROM (SELECT) AS one LEFT JOIN (SELECT * FROM {} AS q LIMIT 0) AS s ON TRUE"
+    ).format(
+        sql.SQL(", ").join(
+            sql.SQL("pg_collation_for({})").format(sql.Identifier("s", column)) for column in texts
+        ),
+        expected,
+    )
+    given = dict(zip(texts, one_row(connection, asked), strict=True))
+    return [
+        f"{relation.name}: its {column} has the collation {live[column]}, not {given[column]}, so "
+        "upper and lower case, and patterns, may be others in what reads it."
+        for column in texts
+        if given[column] != live[column]
+    ]
 
 
 def described(connection: Connection, specification: Specification) -> dict[str, str]:

@@ -29,7 +29,7 @@ from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady, StoreError, passes_on_its_own
 from feature_store.proof.comparison import compare
 from feature_store.proof.digest import other_than_compared
-from feature_store.proof.fit import described, misfits
+from feature_store.proof.fit import collation_misfits, described, misfits
 from feature_store.proof.live_views import States, read_states
 from feature_store.proof.result import Comparison
 from feature_store.proof.terms import Terms
@@ -194,21 +194,17 @@ def _compare(
     *,
     digested: bool = False,
 ) -> Comparison:
-    problems = misfits(connection, relation, specification, adopted_relations(connection))
-    if problems:
-        raise NotReady(
-            f"{relation.name} cannot be proven:",
-            items=problems,
-            readers="the rows of the last refresh.",
-            next_step="Restore or fix the file, then clear this task.",
-        )
+    _refuse(relation, misfits(connection, relation, specification, adopted_relations(connection)))
     terms = _terms(connection, specification)
+    by_specification = expected is None
     if expected is None:
         expected = _in_parentheses(specification.query)
     else:
         terms = replace(terms, key=(), tolerance={})  # somebody else's relation, of unknown key
     try:
         with connection.transaction():
+            if by_specification:
+                _refuse(relation, collation_misfits(connection, relation, expected, terms.columns))
             # The planner has no statistics of intermediate results, and would sort them.
             connection.execute("SET LOCAL enable_mergejoin = off")
             done = compare(connection, found, expected, terms, digested=digested)
@@ -223,6 +219,16 @@ def _compare(
             readers="the rows of the last refresh.",
             next_step=f"Fix {specification.path} or what it reads, then clear this task.",
         ) from error
+
+
+def _refuse(relation: Relation, problems: list[str]) -> None:
+    if problems:
+        raise NotReady(
+            f"{relation.name} cannot be proven:",
+            items=problems,
+            readers="the rows of the last refresh.",
+            next_step="Restore or fix the file, then clear this task.",
+        )
 
 
 def _terms(connection: Connection, specification: Specification) -> Terms:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from feature_store.declarations.store_definition import Store
+from feature_store.errors import NotReady
 from sandbox.roles import OWNER
 from tests.feature_store.night import Night
-from tests.relations import D1, D3, F1, F2, B, E
+from tests.relations import D1, D3, F0, F1, F2, A, B, E
 
 IMAGES = "feature_store.device_image_features_unified_v1"
 _WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -52,6 +53,26 @@ def test_a_median_of_e_that_is_off_is_found(night: Night) -> None:
     )
 
     assert list(night.broken("as_of_counts")) == [E]
+
+
+@pytest.mark.parametrize("layer", [A, F0])
+def test_a_text_of_another_collation_is_not_taken_for_proven(night: Night, layer: str) -> None:
+    """Its bytes are the same, but what reads it would take an em space for a letter."""
+    columns = night.session.execute(
+        "SELECT string_agg(CASE attname WHEN 'model' THEN 'h.model COLLATE \"C\" AS model' "
+        "ELSE format('h.%I', attname) END, ', ' ORDER BY attnum) FROM pg_attribute "
+        f"WHERE attrelid = '{layer}'::regclass AND attnum > 0"
+    ).fetchone()[0]
+    schema = layer.partition(".")[0]
+    night.session.execute(f"ALTER MATERIALIZED VIEW {layer} RENAME TO honest")
+    night.session.execute(
+        f"CREATE MATERIALIZED VIEW {layer} AS SELECT {columns} FROM {schema}.honest AS h; "
+        f"ALTER MATERIALIZED VIEW {layer} OWNER TO {OWNER}"
+    )
+
+    prove = {A: lambda: night.refresh(A), F0: lambda: night.run("as_of_counts")}[layer]
+    with pytest.raises(NotReady, match=r'its model has the collation .*"C", not "default"'):
+        prove()
 
 
 def test_an_embargo_broken_by_one_day_is_found(night: Night) -> None:

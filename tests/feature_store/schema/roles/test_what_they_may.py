@@ -49,7 +49,10 @@ def test_the_refresher_does_a_whole_night(certified: Governed) -> None:
 
 def test_the_refresher_has_statistics_of_the_rows_of_history_gathered(certified: Governed) -> None:
     """It is not their owner: the server would skip its ANALYZE, and plan blindly from then on."""
-    rows = "SELECT reltuples >= 0 FROM pg_class WHERE oid = 'feature_store_audit.history_row'::regclass"
+    rows = (
+        "SELECT reltuples >= 0 FROM pg_class "
+        "WHERE oid = 'feature_store_audit.history_row'::regclass"
+    )
     with certified.session() as connection:
         assert one_value(connection, rows)
 
