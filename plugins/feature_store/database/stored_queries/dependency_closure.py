@@ -57,7 +57,13 @@ SELECT
         WHERE d.adrelid = c.oid AND a.attgenerated <> ''
         ORDER BY d.adnum
     ),
-    ARRAY(SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid ORDER BY 1)
+    ARRAY(SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid ORDER BY 1),
+    ARRAY(
+        SELECT ROW(a.attname::text, pg_get_expr(d.adbin, d.adrelid))
+        FROM pg_catalog.pg_attrdef AS d
+        INNER JOIN pg_catalog.pg_attribute AS a ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE d.adrelid = c.oid AND a.attgenerated = 's'
+    )
 FROM pg_catalog.pg_class AS c
 INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
 WHERE c.oid = ANY(%(oids)s)
@@ -81,6 +87,7 @@ class Member:
             reads it.
         generated: the expressions of its generated columns, by number.
         virtual: those of them that every query computes again.
+        stored: in words, what is computed and stored in a column, by the column's name.
         reads: the OIDs of the relations that it reads, sorted.
         parts: those of them that are partitions of it, or inherit from it.
     """
@@ -96,6 +103,7 @@ class Member:
     policies: dict[str, Value]
     generated: dict[int, Value]
     virtual: frozenset[int]
+    stored: dict[str, str]
     reads: tuple[int, ...]
     parts: frozenset[int]
 
@@ -218,7 +226,7 @@ def _members(
 
 def _member(row: tuple[Any, ...]) -> Member:
     oid, schema, relation, kind, owner, access, asks, *rest = row
-    columns, query, policies, generated, children = rest
+    columns, query, policies, generated, children, stored = rest
     query_tree = None if query is None else parse_tree(query)
     policy_trees = {name: parse_tree(text) for name, text in policies}
     read = {n.number("relid") for n in walk([query_tree, *policy_trees.values()])}
@@ -236,6 +244,7 @@ def _member(row: tuple[Any, ...]) -> Member:
         policies=policy_trees,
         generated={int(number): parse_tree(text) for number, text in generated},
         virtual=frozenset(int(number) for number, _, how in columns if how == "v"),
+        stored=dict(stored),
         reads=tuple(sorted(read | set(children))),
         parts=frozenset(children),
     )

@@ -97,6 +97,15 @@ def unprovable(member: Member) -> Iterator[tuple[str, str]]:
 def _of_kind(context: GateContext, member: Member) -> Iterator[LeakFinding]:
     for words, _ in unprovable(member):
         yield context.finding(TIME_OF_QUERY, member, words)
+    for part in sorted(member.parts & context.closure.members.keys()):
+        for column in _computed_otherwise(member, context.member(part)):
+            yield context.finding(
+                TIME_OF_QUERY,
+                member,
+                f"reads {context.member(part).name}, which computes its column {column} in another "
+                "way, and nobody looks at what that is made of.",
+                column=column,
+            )
     if member.is_table and member.name in context.files:
         yield context.finding(
             TIME_OF_QUERY,
@@ -104,3 +113,12 @@ def _of_kind(context: GateContext, member: Member) -> Iterator[LeakFinding]:
             "is a table, but its file creates a view; nobody can see what fills it.",
             severity=FAILURE if member.oid in context.closure.roots else WARNING,
         )
+
+
+def _computed_otherwise(parent: Member, part: Member) -> list[str]:
+    """The stored columns of a partition or heir that it does not compute as its parent does.
+
+    What reads the parent gets them under the parent's name, and is traced by the parent's way.
+    """
+    shared = part.stored.keys() & set(parent.columns.values())
+    return sorted(c for c in shared if part.stored[c] != parent.stored.get(c))

@@ -384,6 +384,24 @@ def test_a_foreign_table_is_found_even_as_a_part_of_a_source(scratch, store_file
     ]
 
 
+@pytest.mark.parametrize(
+    ("made_of", "is_found"), [("storage_gb * 20", False), ("sold_price", True)]
+)
+def test_a_part_that_computes_a_column_otherwise_than_its_parent_is_found(
+    scratch, store_files, made_of, is_found
+):
+    """Readers of the parent get it under the parent's name: here it is an outcome."""
+    column = "band int GENERATED ALWAYS AS ({}) STORED"
+    scratch.run(
+        f"ALTER TABLE {LISTINGS} ADD COLUMN {column.format('storage_gb * 20')}",
+        f'CREATE TABLE "iPhone".older ({column.format(made_of)}) INHERITS ({LISTINGS})',
+    )
+    assert words(found(scratch, store_files), TIME_OF_QUERY) == is_found * [
+        "iPhone.iphone_listings: reads iPhone.older, which computes its column band in another "
+        "way, and nobody looks at what that is made of."
+    ]
+
+
 def test_a_sequence_is_found(scratch, store_files):
     scratch.run("CREATE SEQUENCE public.counter")
     flag_by(scratch, "l.price < c.last_value", f"{LISTINGS} AS l, public.counter AS c")
