@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
@@ -32,6 +32,9 @@ from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# To salvage a damaged table; only a superuser can set them.
+_DAMAGE_UNSEEN = ("zero_damaged_pages", "ignore_checksum_failure")
 
 
 def check_ready(connection: Connection, store: Store, settings: Settings) -> None:
@@ -124,7 +127,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def server_problems(connection: Connection) -> list[str]:
-    """Say if a store cannot work on the server's version or the database's encoding."""
+    """Say if a store cannot work on the server's version, settings or the database's encoding."""
     problems = []
     oldest, newest = SUPPORTED_SERVERS
     major = server_major(connection)
@@ -137,6 +140,13 @@ def server_problems(connection: Connection) -> list[str]:
             f"The database's encoding is {encoding}, which {why}; expected UTF8.\n"
             "Next: restore a dump of it into one with the encoding UTF8"
         )
+    problems += (
+        f"{setting} is on: rows of damaged pages are missing or wrong, and every check sees the "
+        f"same.\nNext: turn {setting} off where it is set (the server's configuration, ALTER "
+        "DATABASE or ALTER ROLE … RESET), and restore what is damaged"
+        for setting in _DAMAGE_UNSEEN
+        if one_value(connection, "SELECT pg_catalog.current_setting(%s)", (setting,)) == "on"
+    )
     return problems
 
 

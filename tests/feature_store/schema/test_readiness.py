@@ -96,6 +96,18 @@ def test_a_server_that_is_too_old_or_too_new_stops_the_run(store_db, include, mo
     assert server_problems(store_db.connection) == []
 
 
+@pytest.mark.parametrize("setting", ["zero_damaged_pages", "ignore_checksum_failure"])
+def test_a_server_that_hides_damage_stops_the_run(store_db, include, setting):
+    """Rows would be missing, and every proof would read the same pages."""
+    database = store_db.value("SELECT quote_ident(current_database())")
+    store_db.run(f"ALTER DATABASE {database} SET {setting} = on")
+    (problem,) = _problems(_not_ready(store_db, include))
+    assert problem.startswith(f"{setting} is on: rows of damaged pages are missing or wrong")
+    store_db.run(f"ALTER DATABASE {database} RESET {setting}")
+    with store_db.session() as session:
+        assert server_problems(session) == []
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_a_database_that_lacks_letters_stops_the_run_and_apply(server, include, encoding):
     name = f"{encoding.lower()}_{os.getpid()}"

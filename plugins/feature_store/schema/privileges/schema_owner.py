@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from feature_store.connection import Connection
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
+from feature_store.schema.privileges.registry_writers import writer_problems
 
 _WORDS = {
     "owns": "{what} belongs to {who}, not to the store's owner {keeper} or a superuser: {who} "
@@ -26,7 +27,7 @@ _WORDS = {
 
 
 def schema_problems(connection: Connection, governed: Collection[str]) -> list[str]:
-    """Name the store's objects that somebody else owns, and schemas open to others.
+    """Name the store's objects that somebody else owns or may write, and schemas open to others.
 
     Reads only the catalog. The store's owner is the owner of the audit schema's tables; before
     these exist, the session's role.
@@ -49,7 +50,7 @@ def schema_problems(connection: Connection, governed: Collection[str]) -> list[s
     return [
         _WORDS[how].format(what=what, who=who, keeper=keeper, after=_after(what, who))
         for how, what, who, keeper in found
-    ]
+    ] + writer_problems(connection, governed)
 
 
 @contextmanager

@@ -152,6 +152,35 @@ def test_a_function_or_contract_of_somebody_else_is_refused(certified: Governed)
         grant_roles(certified.conninfo)
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("ALL ON ALL TABLES IN SCHEMA feature_store", "feature_store.feature_set_binding"),
+        ("UPDATE (relation_name) ON ml.feature_set_binding", "ml.feature_set_binding"),
+        ("TRIGGER ON ml.feature_set_current", "ml.feature_set_current"),
+        ("DELETE ON feature_log.tom_features_v1", "feature_log.tom_features_v1"),
+        ("TRUNCATE ON feature_store_audit.seal_log", "feature_store_audit.seal_log"),
+    ],
+)
+@pytest.mark.parametrize("who", ["mallory", "PUBLIC"])
+def test_whoever_may_write_what_readers_are_told_is_named_and_shut_out_as_told(
+    certified: Governed, given: str, what: str, who: str
+) -> None:
+    certified.run("CREATE ROLE mallory", f"GRANT {given} TO {who}")
+    try:
+        problems = certified.problems(REFRESHER)
+        assert any(problem.startswith(f"{who} may change {what} (") for problem in problems)
+        with certified.session(OWNER) as connection, pytest.raises(NotReady) as caught:
+            apply(connection, certified.files, certified.settings)
+        assert f"{who} may change {what} (" in caught.value.problem
+        for problem in problems:
+            certified.run(problem.partition("Next: ")[2])
+        assert certified.problems(REFRESHER) == []
+    finally:
+        certified.run(f"REVOKE {given} FROM {who}", "DROP OWNED BY mallory", "DROP ROLE mallory")
+        grant_roles(certified.conninfo)
+
+
 def test_every_function_is_the_owner_s_closed_to_all_and_looks_in_pg_catalog_alone(
     governed: Governed,
 ) -> None:
