@@ -164,7 +164,7 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
     rows = []
     for feature in feature_set.features:
         was = then.get(feature.name)
-        today = None if now is None else now[feature.name]
+        today = None if now is None else now.get(feature.name)  # or not stamped yet
         told = {"served": was, "today": today, "differs": _differ(was, today)}
         rows.append({"feature": feature.name, **told})
     gone = "" if now else " The set no longer has it."

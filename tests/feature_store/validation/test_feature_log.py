@@ -14,7 +14,9 @@ from feature_store.declarations.feature_sets import logged_sets
 from feature_store.declarations.served import Column, Served
 from feature_store.errors import BadInput, LogBroken, NotReady
 from feature_store.relation_name import Name
+from feature_store.reporting.page.features.feature_profile import read_feature_profile
 from feature_store.reporting.served import read_entity
+from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.apply import apply
 from feature_store.schema.feature_logs.feature_log import log_problems
 from feature_store.schema.planning.plan import make_plan
@@ -443,6 +445,22 @@ class TestTheLogFollowsTheContract:
         told = read_features(as_role(nights.database.conninfo, READER), "coded", [code])
         assert len(told) == 1
         assert f"code {code}, served" in read_entity(nights.database.connection, coded, code).words
+
+    def test_a_feature_that_nobody_has_stamped_yet_is_shown_without_values(
+        self, nights, tom, settings
+    ):
+        """Its file is there, the log's column and the relation's come later."""
+        certify_monday(nights)
+        (entity,) = nights.database.rows(f"SELECT min(listing_id)::text FROM {_LOG}")[0]
+        to_come = replace(tom.features[-1], name="to_come", ordinal=len(tom.features) + 1)
+        later = replace(tom, features=(*tom.features, to_come))
+        connection = nights.database.connection
+        told = read_entity(connection, later, entity).rows[-1]
+        assert told == {"feature": "to_come", "served": None, "today": None, "differs": False}
+        files = replace(read_files(settings.include_dir), feature_sets=(later,))
+        shown = read_feature_profile(connection, settings, files, _TOM, "to_come", 90)
+        assert shown.samples == []
+        assert read_feature_profile(connection, settings, files, _TOM, "price", 90).samples
 
     def test_a_log_that_was_made_too_narrow_is_widened_by_the_next_stamp(
         self, nights, coded, owner

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.reporting.store.models import FindingLine, ReviewDay
 from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import words_by_day
@@ -19,6 +19,14 @@ outcome IS NULL AND kind = 'review' AND day IN (
     SELECT DISTINCT f.day FROM feature_store_audit.history_finding AS f
     WHERE f.outcome IS NULL AND f.kind = 'review' ORDER BY f.day LIMIT %s
 )
+"""
+
+_MOST_EXCEPTIONS = 200
+_SINCE = """
+found_at >= %s AND (kind <> 'exception' OR finding_id IN (
+    SELECT f.finding_id FROM feature_store_audit.history_finding AS f
+    WHERE f.kind = 'exception' AND f.found_at >= %s ORDER BY f.finding_id DESC LIMIT %s
+))
 """
 
 _FINDINGS = """
@@ -35,9 +43,20 @@ def open_findings(connection: Connection) -> list[FindingLine]:
     return _find(connection, "outcome IS NULL")
 
 
-def findings_since(connection: Connection, since: date) -> list[FindingLine]:
-    """What was found on that day or later, open or closed."""
-    return _find(connection, "found_at >= %s", since)
+def findings_since(connection: Connection, since: date) -> tuple[list[FindingLine], int]:
+    """What was found on that day or later, open or closed.
+
+    Of the declared exceptions only the latest, and how many more there are: where values are
+    scored anew, each night may find one for each of hundreds of days, and nobody needs to answer.
+    """
+    found = _find(connection, _SINCE, since, since, _MOST_EXCEPTIONS)
+    all_of_them: int = one_value(
+        connection,
+        "SELECT count(*) FROM feature_store_audit.history_finding "
+        "WHERE kind = 'exception' AND found_at >= %s",
+        (since,),
+    )
+    return found, all_of_them - sum(finding.kind == "exception" for finding in found)
 
 
 def findings_of_run(connection: Connection, dag_id: str, run_id: str) -> list[FindingLine]:

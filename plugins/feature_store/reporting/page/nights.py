@@ -37,6 +37,7 @@ def read_nights(connection: Connection, settings: Settings, files: Files, days: 
     require_store(connection)
     since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
     runs = latest_runs(connection, None, since=since)[::-1]
+    findings, more = findings_since(connection, since)
     return Nights(
         zone=settings.zone,
         since=since,
@@ -44,7 +45,8 @@ def read_nights(connection: Connection, settings: Settings, files: Files, days: 
         until=max([since, *(run.as_of_day for run in runs)]),
         runs=runs,
         relations=_relations(connection, files, since),
-        findings=findings_since(connection, since),
+        findings=findings,
+        more_exceptions=more,
     )
 
 

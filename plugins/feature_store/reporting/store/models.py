@@ -200,7 +200,10 @@ class Nights(Plain):
     until: date = Field(description="The newest day that a run answers for; at least since.")
     runs: list[RunLine] = Field(description="Oldest first.")
     relations: list[RelationNights]
-    findings: list[FindingLine] = Field(description="Found in this span, open or closed.")
+    findings: list[FindingLine] = Field(
+        description="Found in this span, open or closed; of declared exceptions the latest."
+    )
+    more_exceptions: int = Field(description="Declared exceptions that are not among them.")
 
 
 class Problem(Plain):

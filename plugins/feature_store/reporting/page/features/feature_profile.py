@@ -12,6 +12,7 @@ from psycopg.rows import class_row, dict_row
 
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import Feature, FeatureSet
+from feature_store.declarations.source_tables import live_columns
 from feature_store.reporting.page.features.profile_models import (
     Bin,
     DriftLine,
@@ -168,8 +169,8 @@ def _shown(edge: float) -> str:
 def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
     """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
-    if served is None:
-        return []
+    if served is None or feature.name not in live_columns(connection, log):
+        return []  # a feature that nobody has stamped yet is in no log
     rows = connection.execute(
         sql.SQL("SELECT l.{}::text, l.{}::text FROM ONLY {} AS l LIMIT {}").format(
             sql.Identifier(served.entity),

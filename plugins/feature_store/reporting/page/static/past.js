@@ -17,7 +17,8 @@ const MOVES = ['leak', 'review'];
 export function pastMap(nights, signal) {
   const { findings } = nights;
   const moves = findings.filter((f) => MOVES.includes(f.kind) && f.day !== null);
-  const rest = findings.length - moves.length;
+  const rest = findings.length - moves.length + nights.more_exceptions;
+  const only = nights.more_exceptions > 0 ? 'the latest of them shown in the table' : 'shown only in the table';
   const chosen = el('div', { 'aria-live': 'polite' });
   return [
     moves.length > 0 && [
@@ -27,7 +28,7 @@ export function pastMap(nights, signal) {
       chosen,
     ],
     moves.length === 0 && el('p', { class: 'calm' }, 'No old day has changed in this span.'),
-    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition), shown only in the table.`),
+    rest > 0 && el('p', { class: 'soft' }, `${plural(rest, 'more change')} for a declared reason (an exception, a new definition), ${only}.`),
     findings.length > 0 && tableInstead('Changes of old days', FINDING_COLUMNS, [...findings].reverse()),
   ];
 }
