@@ -59,6 +59,8 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
         )
 
     def is_over(other: RunKey) -> bool | None:
+        if other.dag_id != run.dag_id:
+            return None  # the store's DAG had another name then; of a stale one no run ever ends
         state = state_of(other)
         # A queued run (one that was cleared) does no work. Its tasks take the lease again.
         return None if state is None else state in (*_ENDED, "queued")

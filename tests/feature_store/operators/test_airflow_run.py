@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from airflow.utils.types import DagRunType
 
-from feature_store.errors import BadInput, RunOver
+from feature_store.audit.lease import RunKey, take_lease
+from feature_store.errors import BadInput, LeaseTaken, RunOver
 from feature_store.operators.airflow_run import (
     as_of_day_of,
     asked_by,
@@ -95,3 +96,15 @@ def test_a_task_of_a_run_that_goes_on_has_its_turn_again(store_db):
     assert take_run_lease(store_db.connection, Settings(), _of_airflow("running")) == first
     again = take_run_lease(store_db.connection, Settings(), _of_airflow("success"))
     assert again == first, "it has it"
+
+
+def test_a_run_of_the_name_that_the_dag_had_before_keeps_the_lease_for_a_while_only(store_db):
+    """Airflow looks after no run of a DAG that is gone: it says "running" for ever."""
+    take_lease(store_db.connection, RunKey("earlier_name", "sunday"), lambda _: True, timedelta(0))
+    with pytest.raises(LeaseTaken):
+        take_run_lease(store_db.connection, Settings(), _of_airflow("running"))
+    grace = Settings().lease_grace + 1
+    store_db.run(
+        f"UPDATE feature_store_audit.lease SET seen_at = seen_at - interval '{grace} seconds'"
+    )
+    assert take_run_lease(store_db.connection, Settings(), _of_airflow("running"))
