@@ -22,8 +22,8 @@ from feature_store.reporting.mail.mail_record import Mailed, told_warnings
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
 from feature_store.reporting.run.facts import Finding
-from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.read import read_findings
+from feature_store.reporting.run.step import Step
 from feature_store.reporting.secrets import hide, know_all_secrets
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings

@@ -92,7 +92,14 @@ class Task:
 
 def context(error=None, states=None, xcoms=None):
     moment = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
-    run = SimpleNamespace(dag_id=DAG, run_id=RUN, logical_date=moment, run_after=moment)
+    run = SimpleNamespace(
+        dag_id=DAG,
+        run_id=RUN,
+        logical_date=moment,
+        run_after=moment,
+        run_type=SimpleNamespace(value="scheduled"),
+        conf=None,
+    )
     ti = Task(STATES if states is None else states, xcoms)
     return {"dag_run": run, "ti": ti, "params": {}, "exception": error}
 

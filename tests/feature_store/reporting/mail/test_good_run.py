@@ -14,7 +14,7 @@ import pytest
 from feature_store.audit.lease import RunKey
 from feature_store.reporting.mail.compose import compose_review
 from feature_store.reporting.mail.good_run import mail_warnings, review_mail
-from feature_store.reporting.run.next_steps import Step
+from feature_store.reporting.run.step import Step
 from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
     DAG,
