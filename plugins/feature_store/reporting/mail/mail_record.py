@@ -118,6 +118,19 @@ def end(connection: Connection, event: int, delivery: Delivery) -> None:
             )
 
 
+def told_sightings(connection: Connection, kind: str) -> frozenset[int]:
+    """What was seen of reviews and told by messages of a kind, or may have been.
+
+    For mails another log says so, as one that may have arrived is sent once more.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT unnest(m.sightings) FROM feature_store_audit.mail AS m "
+        "WHERE m.kind = %s AND m.sent IS NOT FALSE",
+        (kind,),
+    ).fetchall()
+    return frozenset(sighting for (sighting,) in rows)
+
+
 def told_warnings(connection: Connection, kind: str) -> frozenset[str]:
     """The warnings that people know of: those of the latest mail or notice about warnings.
 
