@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from feature_store.errors import BadInput
+from feature_store.errors import BadParameter
 from feature_store.text_format import shown
 
 # Leaves room for spans of days before it, because dates have a first one.
@@ -28,14 +28,14 @@ def as_of_day(
         override: the run's parameter ``as_of_day`` (YYYY-MM-DD), which overrides everything else.
 
     Raises:
-        BadInput: the override is not a day, or the day is one that no run can answer for: after
+        BadParameter: the override is not a day, or the day is one that no run can answer for: after
             the day on which the run may start, or before 1900.
     """
     day = _given(override) or _in_zone(logical_date or run_after, zone)
     # By the run's own time, not by this machine's clock, which may be slightly behind it.
     latest = _in_zone(run_after, zone)
     if not _FIRST <= day <= latest:
-        raise BadInput(
+        raise BadParameter(
             f"The run's as-of day is {day}; expected {_FIRST} to {latest}, the day on which the "
             f"run may start ({zone}).",
             readers="nothing was changed.",
@@ -52,7 +52,7 @@ def _given(override: object) -> date | None:
     except ValueError:
         day = None
     if day is None or day.isoformat() != override:
-        raise BadInput(
+        raise BadParameter(
             f"The parameter as_of_day is {shown(override)}; expected a day as YYYY-MM-DD.",
             readers="nothing was changed.",
             next_step="Start the run again with a day, or without the parameter.",

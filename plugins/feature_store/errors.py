@@ -83,6 +83,10 @@ class BadInput(StoreError):
     """A file, setting or argument that cannot be used."""
 
 
+class BadParameter(BadInput):
+    """A run was given what it cannot use. Clearing it does not help: it keeps what it was given."""
+
+
 class NotReady(StoreError):
     """The database is not in the state that was asked for. Nothing was changed."""
 

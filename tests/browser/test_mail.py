@@ -21,6 +21,7 @@ from feature_store.reporting.mail.run_facts import MailFacts, readers_have
 from feature_store.reporting.run.account import Account, Cause, FailedTask
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.next_steps import next_steps
+from feature_store.reporting.run.run_again import PastRun
 from feature_store.settings import Settings
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import AffectedDays, FindingKind, HistoryFinding
@@ -106,7 +107,12 @@ def _all_broke(account: Account, severity: str = "critical") -> MailFacts:
         certified="nothing yet: no run has certified the store. require_certified raises.",
         reviews=("2026-03-01: 2 listings came late, 300001187, 300001204; this moves E on 30 days",)
         * 25,
-        steps=next_steps(_RUN.dag_id, _MOMENT, names, account, findings, _SETTINGS.include_dir),
+        steps=next_steps(
+            PastRun(_RUN.dag_id, _MOMENT, names, "scheduled", {}),
+            account,
+            findings,
+            _SETTINGS.include_dir,
+        ),
         section="An expectation is broken",
         links=links(_SETTINGS, _RUN.dag_id, _RUN.run_id, account),
     )

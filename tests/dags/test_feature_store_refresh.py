@@ -609,11 +609,22 @@ class TestABadRun:
 
     @pytest.mark.parametrize("given", [{"as_of_day": "2999-01-01"}, {"as_of_date": "2026-06-12"}])
     def test_a_day_that_is_not_yet_and_a_parameter_that_is_none_stop_prepare_with_nothing_changed(
-        self, run_dag: Any, database: str, connection: psycopg.Connection, given: dict[str, str]
+        self,
+        run_dag: Any,
+        database: str,
+        connection: psycopg.Connection,
+        mailbox: Any,
+        given: dict[str, str],
     ) -> None:
-        run = run_dag(database, **given)
+        run = run_dag(database, **given, accept_shrink=True)
         assert run.state == "failed"
         assert run.tasks["prepare"] == "failed"
+        # To clear the run would keep the parameter. A new run is given all the others.
+        (mail,) = mailbox.alarms()
+        typed = """airflow dags trigger feature_store_refresh --conf '{"accept_shrink": true}'"""
+        body = message_from_bytes(mail.read_bytes(), policy=policy.default).get_body(("plain",))
+        assert body is not None
+        assert typed in body.get_content().splitlines()
         # A run for a day that has not come leaves no record; others leave one that says failed.
         assert connection.execute(
             "SELECT (SELECT count(*) FROM feature_store_audit.refresh), "

@@ -168,6 +168,7 @@ def _work(a_try: Try, dag: Any, book: Book) -> None:
         run_after=a_try.run_after,
         start_date=a_try.run_after,
         run_type=SimpleNamespace(value="manual"),
+        conf={},
     )
     events = {outlet: SimpleNamespace(extra={}) for outlet in task.outlets}
     context = {"ti": ti, "dag_run": run, "params": {}, "task": task, "outlet_events": events}

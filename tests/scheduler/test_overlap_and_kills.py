@@ -47,7 +47,7 @@ def _typed(airflow: RealAirflow, *lines: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", _TYPE, *lines],
         env=airflow.environment,
-        input="y\n",
+        input="y\n" * sum("tasks clear" in line for line in lines),
         capture_output=True,
         text=True,
         check=False,
@@ -210,12 +210,18 @@ def test_what_the_pages_type_into_airflow_has_the_effect_that_they_name(
     (removed,) = [line for line in all_lines if " dags delete " in line]  # has a test of its own
     lines = [line for line in all_lines if line != removed]
     before = real_airflow.runs()
+    side_by_side = {"base.ask_daily_median_v1", "base.sold_prices_v1_mv"}
+    for task in side_by_side:
+        real_airflow.mark_failed(STOPPED, task)
     typed = _typed(real_airflow, *lines)
     new = [run for run in real_airflow.runs() if run not in before]
     assert sum(run.startswith("manual") for run in new) == sum("trigger" in line for line in lines)
     for day in ("2026-06-12", "2026-06-13", "2026-06-14"):
         assert any(run.startswith(f"backfill__{day}") for run in real_airflow.runs())
     assert not real_airflow.call("GET", f"dags/{real_airflow.dag_id}")["is_paused"]
+    # The first line of the two that clear.
+    only_failed, _, typed = typed.partition("Are you sure")
+    assert cleared_of(real_airflow, STOPPED, only_failed) == side_by_side
     after_d4 = {"read.tom_speed_anchor_v1_mv", "read.tom_features_v1_enriched_speed_mv", GATE}
     cleared = cleared_of(real_airflow, STOPPED, typed)
     assert after_d4 <= cleared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -99,3 +99,28 @@ def passed_since(connection: Connection, run: RunKey, verdict: int) -> bool:
         (run.dag_id, run.run_id, verdict),
     )
     return passed
+
+
+def newest_day(connection: Connection, since: datetime | None = None) -> date | None:
+    """The newest as-of day of the runs that passed, ever or since a moment.
+
+    A run for an older day compares sources with that day, so it says nothing of them as they are
+    now.
+    """
+    day: date | None = one_value(
+        connection,
+        "SELECT max(as_of_day) FROM feature_store_audit.run WHERE verdict = 'passed' "
+        "AND verdict_at >= coalesce(%s::timestamptz, '-infinity')",
+        (since,),
+    )
+    return day
+
+
+def is_about_now(connection: Connection, run: RunKey) -> bool:
+    """Whether a run that passed answers for the store as it is now, not for an older day."""
+    row = connection.execute(
+        "SELECT run_type, as_of_day FROM feature_store_audit.run WHERE dag_id = %s AND run_id = %s",
+        (run.dag_id, run.run_id),
+    ).fetchone()
+    newest = newest_day(connection)
+    return row is not None and row[0] != "backfill" and (newest is None or row[1] >= newest)

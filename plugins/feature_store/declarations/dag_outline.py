@@ -27,6 +27,12 @@ EXPECTATIONS = "expectations"
 VERDICT = "assert_contract"
 """The task that gives the verdict on a run."""
 
+SWITCHES = ("refresh_unchanged", "accept_shrink")
+"""The parameters of a run that are true or false."""
+
+PARAMETERS = ("as_of_day", *SWITCHES)
+"""All that a run can be given."""
+
 _UNREAD = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _QUALIFIED = re.compile(r'("[^"]+"|\w+)\s*\.\s*("[^"]+"|\w+)')
 

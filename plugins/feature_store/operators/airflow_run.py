@@ -14,7 +14,8 @@ from httpx import HTTPStatusError
 from feature_store.as_of_day import as_of_day
 from feature_store.audit.backfill_requests import ask, go_of
 from feature_store.audit.lease import Lease, RunKey, confirm_lease, take_lease
-from feature_store.errors import BadInput, RunOver
+from feature_store.declarations.dag_outline import PARAMETERS, SWITCHES
+from feature_store.errors import BadParameter, RunOver
 from feature_store.settings import Settings
 from feature_store.text_format import shown
 
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
 _ENDED = ("success", "failed")
-_SWITCHES = ("refresh_unchanged", "accept_shrink")
-_PARAMETERS = ("as_of_day", *_SWITCHES)
 
 
 def run_key_of(context: Context) -> RunKey:
@@ -70,7 +69,7 @@ def take_run_lease(connection: Connection, settings: Settings, context: Context)
 
 def asked_by(connection: Connection, context: Context) -> str | None:
     """The store's transaction that noted a backfill's run; None for other runs."""
-    if context["dag_run"].run_type.value != "backfill":
+    if not _is_backfill(context):
         return None
     return ask(connection, run_key_of(context), go_of(context))
 
@@ -91,21 +90,22 @@ def check_parameters(context: Context, settings: Settings) -> None:
     """Check all parameters of the run before it does anything.
 
     Raises:
-        BadInput: a parameter is unknown, or has a value that cannot be used.
+        BadParameter: a parameter is unknown, or has a value that cannot be used.
     """
     given = context["params"]
-    if unknown := sorted(map(str, given.keys() - set(_PARAMETERS))):
-        raise BadInput(
+    again = "Create the backfill again" if _is_backfill(context) else "Start the run again"
+    if unknown := sorted(map(str, given.keys() - set(PARAMETERS))):
+        raise BadParameter(
             f"The run was given the unknown parameter {', '.join(unknown)}.",
             readers="nothing was changed.",
-            next_step=f"Start the run again; it takes {', '.join(_PARAMETERS)}.",
+            next_step=f"{again}; it takes {', '.join(PARAMETERS)}.",
         )
-    for switch in _SWITCHES:
+    for switch in SWITCHES:
         if not isinstance(given.get(switch, False), bool):
-            raise BadInput(
+            raise BadParameter(
                 f"The parameter {switch} is {shown(given[switch])}; expected true or false.",
                 readers="nothing was changed.",
-                next_step="Start the run again with one of them, or without the parameter.",
+                next_step=f"{again} with one of them, or without the parameter.",
             )
     as_of_day_of(context, settings)
 
@@ -114,12 +114,12 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
     """The day that the run answers for.
 
     Raises:
-        BadInput: the parameter ``as_of_day`` is not a day, was given to a backfill, or is a day
+        BadParameter: the parameter ``as_of_day`` is not a day, was given to a backfill, or is a day
             that no run can answer for.
     """
     run = context["dag_run"]
-    if run.run_type.value == "backfill" and context["params"].get("as_of_day"):
-        raise BadInput(
+    if _is_backfill(context) and context["params"].get("as_of_day"):
+        raise BadParameter(
             "as_of_day is for manual runs; a backfill runs for the days of its range.",
             readers="nothing was changed.",
             next_step="Create the backfill again without as_of_day in its conf.",
@@ -137,6 +137,10 @@ def today_of(context: Context, settings: Settings) -> date:
     run = context["dag_run"]
     moment = run.start_date or run.run_after
     return moment.astimezone(ZoneInfo(settings.zone)).date()
+
+
+def _is_backfill(context: Context) -> bool:
+    return context["dag_run"].run_type.value == "backfill"
 
 
 def _asks_airflow(context: Context) -> Callable[[RunKey], str | None]:

@@ -9,7 +9,7 @@ import pytest
 from airflow.utils.types import DagRunType
 
 from feature_store.audit.lease import RunKey, take_lease
-from feature_store.errors import BadInput, LeaseTaken, RunOver
+from feature_store.errors import BadParameter, LeaseTaken, RunOver
 from feature_store.operators.airflow_run import (
     as_of_day_of,
     asked_by,
@@ -35,8 +35,11 @@ def test_any_run_but_a_backfills_uses_only_what_has_not_changed(run_type, store_
 
 def test_one_day_for_all_runs_of_a_backfill_is_refused():
     context = {**_context(DagRunType.BACKFILL_JOB), "params": {"as_of_day": "2026-06-12"}}
-    with pytest.raises(BadInput, match="runs for the days of its range"):
+    with pytest.raises(BadParameter, match="runs for the days of its range"):
         as_of_day_of(context, Settings())
+    for given in ({"as_of_date": "2026-06-12"}, {"accept_shrink": 1}):
+        with pytest.raises(BadParameter, match="Create the backfill again"):
+            check_parameters({**context, "params": given}, Settings())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_one_day_for_all_runs_of_a_backfill_is_refused():
 )
 def test_a_parameter_that_cannot_be_used_is_refused(given, words):
     context = _manual(given)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadParameter) as caught:
         check_parameters(context, Settings())
     assert words in caught.value.problem
 

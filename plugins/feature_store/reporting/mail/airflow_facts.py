@@ -38,6 +38,8 @@ def failed_run(
         logical_date=run.logical_date,
         tasks=tasks,
         links=links(settings, run.dag_id, run.run_id, account),
+        run_type=run.run_type.value,
+        given=run.conf or {},
         recorded=recorded,
     )
 
@@ -56,6 +58,7 @@ def untold_run(context: Context, untold: Untold, settings: Settings) -> FailedRu
         as_of_day=untold.as_of_day,
         tasks=tasks,
         links=links(settings, dag_id, run_id, account),
+        run_type=untold.run_type,
         recorded=account is untold.account,
     )
 

@@ -18,7 +18,7 @@ from feature_store.errors import RunFailed
 from feature_store.reporting.mail.run_facts import RUN_LINK, MailFacts
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.headline import what_broke
-from feature_store.reporting.run.next_steps import Step
+from feature_store.reporting.run.step import Step
 
 # A mail has at most two screens, on a phone too. The report, the log and `history` have the rest.
 # Rows shown of the first finding, and of each later one.

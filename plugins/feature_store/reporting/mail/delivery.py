@@ -37,6 +37,7 @@ class DeliveryState(Enum):
 
     SENT = "sent"
     NOT_SENT = "not sent"
+    NOT_WANTED = "told already, or left to another attempt"
     UNKNOWN = "may or may not have been sent"
 
 
@@ -128,8 +129,11 @@ class _Handover:
 
         def watched(message: Any) -> Any:
             with self._step:
-                if self._given_up or not self._about_to():
+                if self._given_up:
                     raise GivenUp("it is left to another attempt")
+                if not self._about_to():
+                    self.state = DeliveryState.NOT_WANTED
+                    raise GivenUp(self.state.value)
                 self.state = DeliveryState.UNKNOWN
             try:
                 answer = data(message)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import RunKey
-from feature_store.audit.runs import verdict_of
+from feature_store.audit.runs import is_about_now, verdict_of
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.airflow_facts import day_of, links
@@ -18,12 +18,12 @@ from feature_store.reporting.mail.channels import channels, to_be_told
 from feature_store.reporting.mail.compose import Mail, compose_review, compose_warnings
 from feature_store.reporting.mail.delivery import reason
 from feature_store.reporting.mail.mail_book import About, Book
-from feature_store.reporting.mail.mail_record import Mailed, told_warnings
+from feature_store.reporting.mail.mail_record import Mailed, told_sightings, told_warnings
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
 from feature_store.reporting.mail.send import MAYBE_SECOND, send
 from feature_store.reporting.run.facts import Finding
-from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.read import read_findings
+from feature_store.reporting.run.step import Step
 from feature_store.reporting.secrets import hide, know_all_secrets
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings
@@ -76,19 +76,25 @@ def _mail_reviews(
         return False
     run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
     key = leading_column(connection)
-    mail = review_mail(
-        run,
-        day_of(context, settings),
-        settings,
-        by_day(found.reviews, key),
-        list(by_day(found.unanswered, key).values()),
-        (MAYBE_SECOND,) if found.doubtful else (),
-    )
-    known = Mailed(tries=int(found.doubtful))
     verdict = verdict_of(connection, run)
     sent = True
     for channel in channels(settings):
-        book = Book(connection, channel, About("review", verdict, found.sightings), known)
+        left, doubtful = found, found.doubtful
+        if channel.name != "mail":  # what no mail has told may stand in a notice already
+            left = found.without(told_sightings(connection, channel.kind("review")))
+            doubtful = False
+        if not left.sightings:
+            continue
+        mail = review_mail(
+            run,
+            day_of(context, settings),
+            settings,
+            by_day(left.reviews, key),
+            list(by_day(left.unanswered, key).values()),
+            (MAYBE_SECOND,) if doubtful else (),
+        )
+        about = About("review", verdict, left.sightings)
+        book = Book(connection, channel, about, Mailed(tries=int(doubtful)))
         sent = send(mail, settings, book) and sent
     return sent
 
@@ -140,6 +146,8 @@ def _accept(days: Sequence[date]) -> Iterator[Step]:
 
 def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
     run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
+    if not is_about_now(connection, run):
+        return  # as of an older day sources may be fresh, although they are not
     findings = read_findings(connection, run.dag_id, run.run_id)
     now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
     settings = to_be_told("mail about warnings", read) if now else read()

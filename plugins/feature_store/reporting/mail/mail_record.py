@@ -47,6 +47,7 @@ class Untold:
     run: RunKey
     account: Account
     as_of_day: date | None
+    run_type: str = ""
 
 
 def mailed(connection: Connection, verdict: int, kind: str) -> Mailed:
@@ -117,6 +118,19 @@ def end(connection: Connection, event: int, delivery: Delivery) -> None:
             )
 
 
+def told_sightings(connection: Connection, kind: str) -> frozenset[int]:
+    """What was seen of reviews and told by messages of a kind, or may have been.
+
+    For mails another log says so, as one that may have arrived is sent once more.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT unnest(m.sightings) FROM feature_store_audit.mail AS m "
+        "WHERE m.kind = %s AND m.sent IS NOT FALSE",
+        (kind,),
+    ).fetchall()
+    return frozenset(sighting for (sighting,) in rows)
+
+
 def told_warnings(connection: Connection, kind: str) -> frozenset[str]:
     """The warnings that people know of: those of the latest mail or notice about warnings.
 
@@ -133,10 +147,13 @@ def told_warnings(connection: Connection, kind: str) -> frozenset[str]:
 def untold_failures(connection: Connection, kind: str) -> tuple[Untold, ...]:
     """Failed verdicts of the last week without a mail, oldest first; a few at most.
 
-    A run that has started again is left out: its next verdict will be mailed.
+    A run that has started again is left out: its next verdict will be mailed. A channel that has
+    never told of a failure may have been set just now. It is not told of what a later run has
+    passed since, and a notice, which goes beside mails, not of what a mail has told.
     """
     rows = connection.execute(
-        "SELECT v.event_id, v.dag_id, v.run_id, v.account, v.problem, r.as_of_day "
+        "SELECT v.event_id, v.dag_id, v.run_id, v.account, v.problem, r.as_of_day, "
+        "coalesce(r.run_type, '') "
         "FROM (SELECT DISTINCT ON (g.dag_id, g.run_id) g.* "
         "FROM feature_store_audit.verdict_log AS g "
         "ORDER BY g.dag_id, g.run_id, g.event_id DESC) AS v "
@@ -144,11 +161,17 @@ def untold_failures(connection: Connection, kind: str) -> tuple[Untold, ...]:
         "WHERE v.verdict = 'failed' AND v.verdict_at > now() - interval '7 days' "
         "AND v.event_id > coalesce(r.event_id, 0) "
         "AND NOT EXISTS (SELECT FROM feature_store_audit.mail AS m "
-        "WHERE m.verdict_event = v.event_id AND m.kind = %s AND (m.sent OR m.nth = 2)) "
-        "ORDER BY v.event_id DESC LIMIT %s",
-        (kind, _MOST_LEFT),
+        "WHERE m.verdict_event = v.event_id AND m.kind = %(kind)s AND (m.sent OR m.nth = 2)) "
+        "AND (EXISTS (SELECT FROM feature_store_audit.mail AS m WHERE m.kind = %(kind)s) OR ("
+        "v.event_id > coalesce((SELECT max(p.verdict_event) FROM feature_store_audit.run AS p "
+        "WHERE p.verdict = 'passed'), 0) "
+        "AND NOT EXISTS (SELECT FROM feature_store_audit.mail AS m "
+        "WHERE m.verdict_event = v.event_id AND m.kind = 'failure' AND m.kind <> %(kind)s "
+        "AND m.sent))) "
+        "ORDER BY v.event_id DESC LIMIT %(most)s",
+        {"kind": kind, "most": _MOST_LEFT},
     ).fetchall()
     return tuple(
-        Untold(event, RunKey(dag_id, run_id), Account.read(account, problem), day)
-        for event, dag_id, run_id, account, problem, day in reversed(rows)
+        Untold(event, RunKey(dag_id, run_id), Account.read(account, problem), day, run_type)
+        for event, dag_id, run_id, account, problem, day, run_type in reversed(rows)
     )

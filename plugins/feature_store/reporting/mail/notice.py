@@ -83,8 +83,11 @@ class _Handover:
         connection = BaseHook.get_connection(self._conn_id)
         send = _sender(connection, self._text)
         with self._step:
-            if self._given_up or not self._about_to():
+            if self._given_up:
                 raise GivenUp("it is left to another attempt")
+            if not self._about_to():
+                self.state = DeliveryState.NOT_WANTED
+                raise GivenUp(self.state.value)
             self.state = DeliveryState.UNKNOWN
         try:
             send()

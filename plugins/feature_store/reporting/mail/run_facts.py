@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection
@@ -13,9 +14,11 @@ from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding, RefreshFacts
-from feature_store.reporting.run.next_steps import Step, next_steps, section
+from feature_store.reporting.run.next_steps import next_steps, section
 from feature_store.reporting.run.read import read_findings
 from feature_store.reporting.run.refreshes import read_readable
+from feature_store.reporting.run.run_again import PastRun
+from feature_store.reporting.run.step import Step
 from feature_store.schema.store_record import leading_column
 from feature_store.validation.certification import certified_in_words
 from feature_store.validation.history.by_day import by_day
@@ -41,6 +44,8 @@ class FailedRun:
         logical_date: of the run, if it has one.
         tasks: all of the run; empty if Airflow could not say.
         links: pairs of a label and an address.
+        run_type: of the run, such as ``backfill``; empty: not known.
+        given: the run's conf; None: not known.
         recorded: whether the record has this account, and so knows itself which findings count.
     """
 
@@ -51,6 +56,8 @@ class FailedRun:
     logical_date: datetime | None = None
     tasks: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    run_type: str = ""
+    given: Mapping[str, Any] | None = None
     recorded: bool = False
 
 
@@ -128,6 +135,7 @@ def read_facts(
         run_key = RunKey(run.dag_id, run.run_id)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
+    past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given)
     return MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -139,7 +147,7 @@ def read_facts(
         readers=readers,
         certified=certified,
         reviews=reviews,
-        steps=next_steps(run.dag_id, run.logical_date, run.tasks, account, findings, include_dir),
+        steps=next_steps(past, account, findings, include_dir),
         section=section(account, findings),
         links=_with_one_log(run.links, account, findings),
     )

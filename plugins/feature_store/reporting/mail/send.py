@@ -160,6 +160,9 @@ def send(mail: Mail, settings: Settings, book: Book) -> bool:
     if delivery.state is DeliveryState.SENT:
         log.info("Sent to %s: %s", channel.to, mail.subject)
         return True
+    if delivery.state is DeliveryState.NOT_WANTED:
+        log.info("The %s %r is not sent: %s.", channel.name, mail.subject, delivery.state.value)
+        return False
     told = {
         DeliveryState.NOT_SENT: "could not be sent",
         DeliveryState.UNKNOWN: "may have been sent or not",

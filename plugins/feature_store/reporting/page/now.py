@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from itertools import chain
 
+from feature_store.audit.runs import newest_day
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.thresholds import read_thresholds
@@ -89,7 +90,7 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         open_findings=open_findings(connection),
         certified_at=certified_at,
         is_to_come=is_to_come,
-        answered_for=_answered_for(connection, due(settings, at)),
+        answered_for=newest_day(connection, due(settings, at)),
         sources_until=one_value(
             connection, "SELECT feature_store_audit.sources_until(%s)", (newest.fact,)
         ),
@@ -141,16 +142,6 @@ def _latest(connection: Connection) -> RunLine | None:
 def _clock(connection: Connection) -> datetime:
     now: datetime = one_value(connection, "SELECT now()")
     return now
-
-
-def _answered_for(connection: Connection, since: datetime) -> date | None:
-    day: date | None = one_value(
-        connection,
-        "SELECT max(as_of_day) FROM feature_store_audit.run "
-        "WHERE verdict = 'passed' AND verdict_at >= %s",
-        (since,),
-    )
-    return day
 
 
 def _last_certified(connection: Connection) -> tuple[datetime | None, bool]:

@@ -25,6 +25,7 @@ from feature_store.reporting.run.facts import RunRecord, result_of
 from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import next_steps
 from feature_store.reporting.run.read import read_record
+from feature_store.reporting.run.run_again import PastRun
 from feature_store.reporting.store.models import RunLine
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import require_store
@@ -157,14 +158,8 @@ def _steps(facts: RunRecord, settings: Settings, in_airflow: RunTasks) -> list[S
     if run.verdict != "failed":
         return []
     tasks = [task.task_id for task in in_airflow.tasks]
-    steps = next_steps(
-        run.dag_id,
-        in_airflow.logical_date,
-        tasks,
-        run.account,
-        facts.findings,
-        settings.include_dir,
-    )
+    past = PastRun(run.dag_id, in_airflow.logical_date, tasks, run.run_type, in_airflow.given)
+    steps = next_steps(past, run.account, facts.findings, settings.include_dir)
     return [StepLine(words=step.words, command=step.command) for step in steps]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 from airflow.models.dagrun import DagRun
@@ -23,11 +25,13 @@ class RunTasks:
         words: why there are none, if so.
         logical_date: of the run, by which its tasks can be cleared; None if it has none, or if
             there are no tasks.
+        given: the run's conf; None: not known.
     """
 
     tasks: tuple[TaskLine, ...] = ()
     words: str = ""
     logical_date: datetime | None = None
+    given: Mapping[str, Any] | None = None
 
 
 def read_tasks(dag_id: str, run_id: str, may_see: bool) -> RunTasks:
@@ -37,12 +41,12 @@ def read_tasks(dag_id: str, run_id: str, may_see: bool) -> RunTasks:
     of_run = {"dag_id": dag_id, "run_id": run_id}
     with create_session() as session:
         lines = [_line(task) for task in session.scalars(select(TaskInstance).filter_by(**of_run))]
-        logical_date = session.scalar(select(DagRun.logical_date).filter_by(**of_run))
-    if not lines:
+        run = session.execute(select(DagRun.logical_date, DagRun.conf).filter_by(**of_run)).first()
+    if run is None or not lines:
         words = "This Airflow does not know the run: it was deleted, or was another Airflow's."
         return RunTasks(words=words)
     lines.sort(key=lambda t: (t.started_at is None, t.started_at, t.task_id))
-    return RunTasks(tuple(lines), logical_date=logical_date)
+    return RunTasks(tuple(lines), logical_date=run.logical_date, given=run.conf or {})
 
 
 def _line(task: TaskInstance) -> TaskLine:

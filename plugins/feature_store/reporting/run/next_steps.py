@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from psycopg import sql
@@ -18,18 +16,17 @@ from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
 from feature_store.errors import StoreError
 from feature_store.relation_name import Name
-from feature_store.reporting.run.account import Account
+from feature_store.reporting.run.account import Account, Cause
 from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.run_again import (
+    PastRun,
+    last_step,
+    new_run,
+    relation_of,
+    to_clear,
+)
+from feature_store.reporting.run.step import Step
 from feature_store.text_format import plural
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do: why, in words, and the command or SQL to type, if any."""
-
-    words: str
-    command: str = ""
-
 
 _UNREACHABLE = {
     "AdminShutdown",
@@ -87,26 +84,18 @@ def section(account: Account, findings: Sequence[Finding]) -> str:
 
 
 def next_steps(
-    dag_id: str,
-    logical_date: datetime | None,
-    tasks: Sequence[str],
-    account: Account,
-    findings: Sequence[Finding],
-    include_dir: Path,
+    run: PastRun, account: Account, findings: Sequence[Finding], include_dir: Path
 ) -> tuple[Step, ...]:
-    """The steps, in order; the last one runs again.
+    """The steps, in order; the last one runs again, unless the error itself says how.
 
     Args:
-        dag_id: of the run.
-        logical_date: of the run; without one, only Airflow's page can clear its tasks.
-        tasks: of the run.
+        run: that failed.
         account: why it failed.
         findings: of its suites.
         include_dir: the store's folder.
     """
-    trigger = f"airflow dags trigger {shlex.quote(dag_id)}"
     critical = [finding for finding in findings if finding.is_critical]
-    task = _first_to_clear(tasks, account, critical)
+    tasks = to_clear(run.tasks, account, critical, include_dir)
     own = next((failed.cause for failed in account.failed if not failed.suite), None)
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
@@ -126,9 +115,9 @@ def next_steps(
             )
         )
     elif kind in _DUPLICATE or twice or seen:
-        rows = {step.command: step for step in _both_rows(task, twice, include_dir)}
+        rows = {step.command: step for step in _both_rows(tasks, twice, include_dir)}
         steps += (rows | {step.command: step for _, step in seen}).values()
-    elif kind in _OF_KIND and (own or kind != "NotReady"):  # the verdict's has its own next step
+    elif kind in _OF_KIND and (own or kind != "NotReady") and not _says_more(own):
         steps.append(_OF_KIND[kind])
     # Rows that differ where a key is twice follow from that; to refresh them again would not help.
     doubled = {finding.relation for finding in (*twice, *(finding for finding, _ in seen))}
@@ -137,9 +126,8 @@ def next_steps(
         relation = differing[0].relation
         return (
             *steps,
-            Step(
-                "Do not train on these rows. Refresh every relation again:",
-                f"{trigger} --conf '{{\"refresh_unchanged\": true}}'",
+            _with(
+                run, "refresh_unchanged", "Do not train on these rows. Refresh every relation again"
             ),
             Step(
                 f"If the rows differ again, the SQL of {relation} is wrong. Compare it with "
@@ -147,65 +135,50 @@ def next_steps(
             ),
         )
     if kind == "RowsLost":
-        steps.append(
-            Step(
-                "Load the missing rows. If they are meant to be gone:",
-                f"{trigger} --conf '{{\"accept_shrink\": true}}'",
-            )
-        )
+        words = "Load the missing rows. If they are meant to be gone"
+        steps.append(_with(run, "accept_shrink", words))
     elif not steps and advice:
         steps.append(Step(advice))
     elif not steps and critical:
         steps.append(Step("Fix the rows or the SQL. What is broken is listed below."))
     elif not steps and account.failed:
         steps.append(Step("Read the task's log, linked below, and fix what it names."))
-    if "ProofsChanged" in (account.kind, *(failed.cause.kind for failed in account.failed)):
-        task = None  # a suite that was checked before they are stamped counts no longer
-    return (*steps, _again(dag_id, logical_date, task, trigger))
+    return (*steps, *last_step(run, () if _needs_all(account, own) else tasks, kind))
 
 
-def _again(dag_id: str, logical_date: datetime | None, task: str | None, trigger: str) -> Step:
-    if task is None or logical_date is None:
-        return Step(
-            "After the fix, run again; relations that have not changed are reused:", trigger
-        )
-    moment = shlex.quote(logical_date.isoformat())
-    # Airflow 3.3 looks for this text in the tasks' ids. A pattern would match nothing.
-    return Step(
-        f"After the fix, run {task} and the tasks after it again:",
-        f"airflow tasks clear {shlex.quote(dag_id)} --task-regex {shlex.quote(task)} "
-        f"--downstream --start-date {moment} --end-date {moment}",
-    )
+def _needs_all(account: Account, own: Cause | None) -> bool:
+    """Whether to clear the task that failed would be too little."""
+    # A suite that was checked before proofs are stamped counts no longer.
+    changed = "ProofsChanged" in (account.kind, *(failed.cause.kind for failed in account.failed))
+    return changed or (own is not None and _says_more(own) and "new run" in own.next_step)
 
 
-def _first_to_clear(
-    tasks: Sequence[str], account: Account, critical: Sequence[Finding]
-) -> str | None:
-    """The task to run again: the one of the broken layer, else the first that failed.
-
-    A task that failed by itself goes before a suite, which only found something.
-    """
-    relations = [r for finding in critical for r in (*finding.layers, finding.relation)]
-    relations += [r for failed in account.failed for r in failed.cause.about]
-    for relation in relations:
-        for task in tasks:
-            if _relation_of(task) == relation.rpartition(".")[2]:
-                return task
-    own = [failed.task_id for failed in account.failed if not failed.suite]
-    return next(iter([*own, *(failed.task_id for failed in account.failed)]), None)
+def _says_more(own: Cause | None) -> bool:
+    """Whether what is not ready says itself what to do, and `plan` would not show it."""
+    step = own.next_step if own and own.kind == "NotReady" else ""
+    return step != "" and "bin/feature-store" not in step
 
 
-def _both_rows(task: str | None, twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
+def _with(run: PastRun, switch: str, words: str) -> Step:
+    """Run once with a switch."""
+    if run.is_backfill:
+        conf = json.dumps({switch: True})
+        return Step(f"{words}: create the backfill again with --dag-run-conf '{conf}'.")
+    return Step(f"{words}:", new_run(run, switch=switch))
+
+
+def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
     """Queries for rows that share a key, one for each source of the relation with that key."""
     try:
         store = read_store(include_dir)
     except StoreError:
         return  # prepare reports a folder that cannot be read
     names = {finding.relation for finding in twice}
+    refreshed = {relation_of(task) for task in tasks}
     # What base layers read has a row for each edit, so a repeated key is normal there.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
-        if str(relation.name) not in names and _relation_of(task) != relation.name.relation:
+        if str(relation.name) not in names and relation.name.relation not in refreshed:
             continue
         keys = [tuple(sorted(key)) for key in relation.file.unique_indexes.values()]
         mine = [f for f in twice if f.relation == str(relation.name) and f.sample]
@@ -268,10 +241,6 @@ def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
         for finding in critical
         if finding.suite == keys_in and finding.expectation.startswith(KEY)
     ]
-
-
-def _relation_of(task: str | None) -> str:
-    return (task or "").rpartition(".")[2]
 
 
 def _twice(source: Name, key: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from feature_store.connection import Connection
 from feature_store.validation.history.findings import HistoryFinding, find
@@ -15,14 +16,29 @@ class Unmailed:
     Attributes:
         reviews: what changed and is pending, as it is now.
         unanswered: what was pending until a definition changed and history started again.
-        sightings: their numbers in the record.
+        sighting_of: by the number of a finding, that of what the record last saw of it.
         doubtful: a mail about some of them was begun, and nobody knows whether it arrived.
     """
 
     reviews: tuple[HistoryFinding, ...]
     unanswered: tuple[HistoryFinding, ...]
-    sightings: tuple[int, ...]
+    sighting_of: Mapping[int, int]
     doubtful: bool
+
+    @property
+    def sightings(self) -> tuple[int, ...]:
+        """The numbers of what was seen, each once."""
+        return tuple(dict.fromkeys(self.sighting_of.values()))
+
+    def without(self, told: Collection[int]) -> Unmailed:
+        """The same without what has been told, given by its sightings."""
+        left = {n: sighting for n, sighting in self.sighting_of.items() if sighting not in told}
+        return replace(
+            self,
+            reviews=tuple(f for f in self.reviews if f.finding_id in left),
+            unanswered=tuple(f for f in self.unanswered if f.finding_id in left),
+            sighting_of=left,
+        )
 
 
 # A mail that may or may not have arrived is followed by at most one more.
@@ -54,7 +70,7 @@ def unmailed_reviews(connection: Connection) -> Unmailed:
     """The reviews to be mailed."""
     reviews = find(connection, _UNMAILED)
     rows = connection.execute(
-        "SELECT f.sighting_event, EXISTS (SELECT FROM feature_store_audit.mail AS m "
+        "SELECT f.finding_id, f.sighting_event, EXISTS (SELECT FROM feature_store_audit.mail AS m "
         "WHERE m.kind = 'review' AND m.sent IS NULL AND f.sighting_event = ANY(m.sightings)) "
         "FROM feature_store_audit.history_finding AS f WHERE f.finding_id = ANY(%s)",
         ([review.finding_id for review in reviews],),
@@ -63,6 +79,6 @@ def unmailed_reviews(connection: Connection) -> Unmailed:
     return Unmailed(
         reviews,
         find(connection, "finding_id = ANY(%s)", [finding_id for finding_id, _ in closed]),
-        (*(sighting for sighting, _ in rows), *dict.fromkeys(sighting for _, sighting in closed)),
-        any(doubtful for _, doubtful in rows),
+        {finding_id: sighting for finding_id, sighting, _ in rows} | dict(closed),
+        any(doubtful for *_, doubtful in rows),
     )

@@ -92,7 +92,14 @@ class Task:
 
 def context(error=None, states=None, xcoms=None):
     moment = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
-    run = SimpleNamespace(dag_id=DAG, run_id=RUN, logical_date=moment, run_after=moment)
+    run = SimpleNamespace(
+        dag_id=DAG,
+        run_id=RUN,
+        logical_date=moment,
+        run_after=moment,
+        run_type=SimpleNamespace(value="scheduled"),
+        conf=None,
+    )
     ti = Task(STATES if states is None else states, xcoms)
     return {"dag_run": run, "ti": ti, "params": {}, "exception": error}
 
@@ -148,11 +155,13 @@ def differs(db, sample, compared=100_000, broken=23, relation=E_VIEW):
     )
 
 
-def opened(db, run_id, verdict=None, prepared="now()"):
+def opened(
+    db, run_id, verdict=None, prepared="now()", run_type="scheduled", as_of_day="2026-06-29"
+):
     db.run(
         "INSERT INTO feature_store_audit.run (dag_id, run_id, run_type, as_of_day, zone, "
         "prepared_at, server_version, verdict, verdict_at) VALUES "
-        f"('{DAG}', '{run_id}', 'scheduled', '2026-06-29', 'UTC', {prepared}, '18', "
+        f"('{DAG}', '{run_id}', '{run_type}', '{as_of_day}', 'UTC', {prepared}, '18', "
         f"{repr(verdict) if verdict else 'NULL'}, '2026-06-29 02:00+00')"
     )
 

@@ -18,8 +18,8 @@ from feature_store.reporting.mail.compose import compose
 from feature_store.reporting.mail.run_facts import readers_have, title_of
 from feature_store.reporting.mail.send import of_its_store
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
-from feature_store.reporting.run.next_steps import Step
 from feature_store.reporting.run.short_cause import cause_of
+from feature_store.reporting.run.step import Step
 from feature_store.settings import Settings
 from feature_store.store_address import of_store
 from tests.feature_store.reporting.mail.mails import (

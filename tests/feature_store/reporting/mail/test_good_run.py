@@ -14,7 +14,7 @@ import pytest
 from feature_store.audit.lease import RunKey
 from feature_store.reporting.mail.compose import compose_review
 from feature_store.reporting.mail.good_run import mail_warnings, review_mail
-from feature_store.reporting.run.next_steps import Step
+from feature_store.reporting.run.step import Step
 from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
     DAG,
@@ -43,9 +43,9 @@ def runbook(text):
     return re.search(r'^Runbook: docs/operations.md, "(.*)"$', text, flags=re.MULTILINE)[1]
 
 
-def warned(db, run, *expectations):
+def warned(db, run, *expectations, **of):
     """Record a run that passed, with these warnings."""
-    opened(db, run, "passed")
+    opened(db, run, "passed", **of)
     for name in expectations:
         record(
             db, run_id=run, expectation=name, severity="warning", expected=name, breaching=1,
@@ -157,3 +157,16 @@ def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(
     monkeypatch.delenv("FEATURE_STORE_SMTP_CONN_ID")
     warned(store_db, "2", "x")
     assert only_mail(mailbox)["Subject"].endswith(f"a warning is new: {E_VIEW}: expected x")
+
+
+@pytest.mark.parametrize("of", [{"run_type": "backfill"}, {"as_of_day": "2026-06-12"}])
+def test_a_run_for_an_older_day_says_nothing_of_warnings_for_its_sources_may_be_dead_since(
+    mailbox, store_db, of
+):
+    warned(store_db, "1", "sources are fresh")
+    warned(store_db, "2", **of)
+    warned(store_db, "3", "rows are many", **of)
+    warned(store_db, "4", "sources are fresh")
+    assert only_mail(mailbox)["Subject"].endswith(f"is new: {E_VIEW}: expected sources are fresh")
+    warned(store_db, "5", run_type="manual", as_of_day="2026-06-30")
+    assert len(mailbox.mails()) == 2, "a run for a newer day does"

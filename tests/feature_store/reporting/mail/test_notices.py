@@ -289,7 +289,7 @@ def test_a_warning_is_told_when_it_is_new(db: Any, use: Any, passed: Any) -> Non
 
 
 def test_an_old_day_that_waits_is_told_once_though_no_mail_ever_tells_of_it(
-    db: Any, use: Any, passed: Any
+    db: Any, use: Any, passed: Any, caplog: Any
 ) -> None:
     receiver = use()
     for day in ("2026-05-01", "2026-05-02"):
@@ -306,9 +306,65 @@ def test_an_old_day_that_waits_is_told_once_though_no_mail_ever_tells_of_it(
             )
     assert [text.splitlines()[0] for text in receiver.texts] == [
         "feature store 2026-06-30: the old day 2026-05-01 has changed: please review",
-        "feature store 2026-06-30: 2 old days (2026-05-01 to 2026-05-02) have changed: "
-        "please review",
+        "feature store 2026-06-30: the old day 2026-05-02 has changed: please review",
     ]
+    assert "2026-05-01" not in receiver.texts[1], "people have it"
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+def test_a_notice_that_another_process_has_sent_meanwhile_is_no_error(
+    db: Any, use: Any, passed: Any, caplog: Any
+) -> None:
+    receiver = use()
+    db.run(
+        "INSERT INTO feature_store_audit.history_finding (kind, layer, relation, day, dag_id, "
+        "run_id, latest_dag_id, latest_run_id) VALUES ('review', 'D1', 'ml.x', '2026-05-01', "
+        f"'{DAG}', '{FAILED}', '{DAG}', '{FAILED}')",
+        # Its verdict has a notice already, though of nothing that was seen.
+        "INSERT INTO feature_store_audit.mail_log (kind, verdict_event, nth, sightings, subject) "
+        "SELECT 'review notice', max(event_id), 1, '{}', 'x' FROM feature_store_audit.verdict_log",
+    )
+    with caplog.at_level(logging.INFO):
+        assert not mail_reviews(db.connection, passed, unmailed_reviews(db.connection))
+    assert receiver.texts == []
+    (line,) = [r for r in caplog.records if "is not sent: told already" in r.message]
+    assert line.levelno == logging.INFO
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+def _mails_to(monkeypatch: Any, mailbox: Mailbox) -> None:
+    for name, value in mail_settings(mailbox).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_new_channel_is_not_told_of_what_mails_have_told(
+    db: Any, use: Any, monkeypatch: Any, tmp_path: Any
+) -> None:
+    with Mailbox(tmp_path / "mails") as mailbox:
+        _mails_to(monkeypatch, mailbox)
+        give_verdict()
+        receiver = use()
+        prepare_next()
+        assert (len(mailbox.mails()), receiver.texts) == (1, [])
+        give_verdict(try_number=8, max_tries=7)
+        assert (len(mailbox.mails()), len(receiver.texts)) == (2, 1)
+
+
+@pytest.mark.parametrize(("passed_since", "told"), [(True, 0), (False, 1)])
+def test_a_first_channel_is_told_of_an_old_failure_unless_a_run_has_passed_since(
+    db: Any, use: Any, passed_since: bool, told: int
+) -> None:
+    give_verdict()  # no channel is set
+    if passed_since:
+        good = RunKey(DAG, "a good run")
+        open_run(db.connection, good, "manual", date(2026, 6, 30), "UTC")
+        db.run(
+            "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, verdict) "
+            f"VALUES ('{DAG}', '{good.run_id}', 'passed')"
+        )
+    receiver = use()
+    prepare_next()
+    assert len(receiver.texts) == told
 
 
 @pytest.mark.parametrize("conn_type", ["slackwebhook", "apprise"])

@@ -134,6 +134,25 @@ def test_a_mail_server_that_is_too_slow_in_all_is_given_up_and_nothing_was_sent(
     assert AGAIN not in text
 
 
+@pytest.mark.parametrize(
+    ("run_type", "words"),
+    [
+        ("manual", "run again with what that run was given, if anything;"),
+        ("backfill", "A new run would answer for another day."),
+    ],
+)
+def test_a_late_mail_does_not_know_what_the_run_was_given(
+    db: Any, use: Any, run_type: str, words: str
+) -> None:
+    db.run(f"UPDATE feature_store_audit.run_log SET run_type = '{run_type}'")
+    give_verdict()  # nobody is to be told
+    mailbox = use()
+    prepare_next()
+    (text,) = texts(mailbox)
+    assert LATE in text
+    assert words in text
+
+
 def test_a_server_that_takes_the_mail_and_never_answers_gets_one_more_that_says_so(
     db: Any, use: Any, monkeypatch: Any
 ) -> None:

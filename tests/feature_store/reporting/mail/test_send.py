@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.timeout import timeout
 from feature_store.errors import (
     CannotConnect,
     ContractBroken,
+    ProofsChanged,
     RunFailed,
 )
 from feature_store.reporting.mail.compose import Mail
@@ -168,6 +169,20 @@ def test_a_task_leaves_its_cause_for_the_subject(mailbox, monkeypatch, scratch):
     given["ti"].task_id = "assert_contract"
     fail(given)
     assert only_mail(mailbox)["Subject"] == f"feature store 2026-06-30: {task} failed: lock timeout"
+
+
+def test_the_new_run_of_a_mail_is_given_what_the_failed_one_was_given(mailbox):
+    given = context(states={"prepare": "failed"})
+    given["dag_run"].conf = {"accept_shrink": True, "refresh_unchanged": False}
+    given["ti"].task_id = "prepare"
+    leave_cause(given, ProofsChanged("x"))
+    given["ti"].task_id = "assert_contract"
+    fail(given)
+    text, _ = parts(only_mail(mailbox))
+    assert (
+        """\nairflow dags trigger feature_store_refresh --conf '{"accept_shrink": true}'\n"""
+        in text
+    )
 
 
 def test_a_cause_that_cannot_be_left_changes_nothing():

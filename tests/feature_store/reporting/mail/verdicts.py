@@ -48,6 +48,7 @@ def context_of(
         logical_date=None,
         run_after=datetime(2026, 6, 30, 1, 20, tzinfo=UTC),
         run_type=SimpleNamespace(value="manual"),
+        conf={},
     )
     ti = Instance(run_id, task.task_id, try_number, max_tries)
     return {"ti": ti, "dag_run": run, "params": {}, "task": task, "outlet_events": {}}

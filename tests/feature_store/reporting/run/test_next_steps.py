@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -11,9 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check
 from feature_store.errors import (
+    BadParameter,
     CannotConnect,
+    CheckInterrupted,
     ContractBroken,
     HistoryLeak,
     LeakFound,
@@ -23,8 +27,11 @@ from feature_store.errors import (
     RowsLost,
     StoreError,
 )
+from feature_store.operators.run_opening import _refuse_other_zone
 from feature_store.reporting.run.account import Account, Cause, FailedTask
 from feature_store.reporting.run.next_steps import next_steps, section
+from feature_store.reporting.run.run_again import PastRun
+from feature_store.reporting.run.step import Step
 from feature_store.settings import Settings
 from tests.feature_store.reporting.mail.mails import (
     DAG,
@@ -90,7 +97,7 @@ def test_a_failed_suite_is_not_sent_to_a_log_and_its_layer_not_to_the_advertisem
         sample=({"listing_id": 1, "share": 3.5},),
     )
     for found in ([spam, lost], [spam], [twice], [odd]):
-        steps = next_steps(DAG, None, [], account, found, Settings().include_dir)
+        steps = next_steps(PastRun(DAG), account, found, Settings().include_dir)
         assert [step.command for step in steps] == ["", f"airflow dags trigger {DAG}"]
         assert "What is broken is listed below" in steps[0].words
         assert not any("SELECT" in step.command or " log " in step.words for step in steps)
@@ -110,10 +117,10 @@ def test_spam_in_the_suite_that_checks_keys_is_no_key_that_is_there_twice(tmp_pa
         for name in ("no_spam_in_", "rows_of_", "")
     ]
     for one in found:
-        steps = next_steps(DAG, None, [], failed("expectations.all"), [one], include)
+        steps = next_steps(PastRun(DAG), failed("expectations.all"), [one], include)
         assert not any("SELECT" in step.command for step in steps)
     key = replace(found[0], expectation="key_tom_features_v1_enriched_ai_clean_mv_uq")
-    steps = next_steps(DAG, None, [], failed("expectations.all"), [key], include)
+    steps = next_steps(PastRun(DAG), failed("expectations.all"), [key], include)
     assert "SELECT" in steps[0].command
 
 
@@ -205,13 +212,13 @@ def test_rows_of_a_source_whose_name_only_begins_or_ends_alike_are_not_to_be_del
     for expected, named in ((twice.expected, False), ("iPhone.iphone_ai_enrich.", True)):
         one = replace(twice, expected=expected)
         steps = next_steps(
-            DAG, None, [], failed("expectations.uniqueness"), [one], Settings().include_dir
+            PastRun(DAG), failed("expectations.uniqueness"), [one], Settings().include_dir
         )
         assert any("Delete all but one" in step.words for step in steps) is named
 
 
 def test_what_was_refreshed_first_leads_for_the_rest_may_follow_from_it(scratch):
-    later = "feature_store.listing_device_features_clean_mv"
+    later = "ml.tom_features_v1_enriched_speed_mv"
     opened(scratch, RUN)
     refreshed(scratch, E_VIEW, RUN)
     refreshed(scratch, later, RUN)
@@ -234,3 +241,130 @@ def test_after_proofs_are_stamped_the_whole_runs_again():
         moment = datetime(2026, 6, 30, tzinfo=UTC)
         steps = told(None, {task: "failed"}, account, logical_date=moment).steps
         assert steps[-1].command == f"airflow dags trigger {DAG}"
+
+
+MOMENT = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
+CLEARED = "--start-date 2026-06-30T01:20:00+00:00 --end-date 2026-06-30T01:20:00+00:00"
+NEW = f"airflow dags trigger {DAG}"
+
+
+def _steps(account, found=(), **run):
+    past = PastRun(DAG, **{"logical_date": MOMENT, "given": {}} | run)
+    return next_steps(past, account, found, Settings().include_dir)
+
+
+def _failed(cause, *tasks):
+    return Account(failed=tuple(FailedTask(task, Cause.of(cause)) for task in tasks))
+
+
+@pytest.mark.parametrize(
+    ("cause", "tasks"),
+    [
+        (psycopg.errors.AdminShutdown("x"), ("base.sold_prices_v1_mv", "base.y")),
+        (psycopg.errors.DiskFull("x"), ("base.sold_prices_v1_mv", "read.y")),
+        (CheckInterrupted("x"), ("expectations.uniqueness", "expectations.as_of_counts")),
+    ],
+)
+def test_what_failed_side_by_side_is_all_run_again(cause, tasks):
+    """One of them with what follows it would leave the others failed."""
+    *_, again = _steps(_failed(cause, *tasks), tasks=("prepare", *tasks))
+    assert again.command == f"airflow tasks clear {DAG} --only-failed {CLEARED}"
+    for one in tasks:
+        *_, again = _steps(_failed(cause, one), tasks=("prepare", *tasks))
+        assert f"--task-regex {one} --downstream" in again.command
+    # All suites follow a refresh.
+    *_, again = _steps(_failed(cause, "base.x", "expectations.uniqueness"))
+    assert "--task-regex base.x --downstream" in again.command
+
+
+@pytest.mark.parametrize(
+    ("broken", "lead"),
+    [
+        # E reads D1 by way of others, and the view over E is read by none of them.
+        (("ml.tom_features_v1_enriched_mv", "ml.sold_prices_v1_mv"), "base.sold_prices_v1_mv"),
+        ((E_AI, "feature_store.device_count_day_v1_mv"), None),
+        ((E_AI,), "read.tom_features_v1_enriched_ai_clean_mv"),
+    ],
+)
+def test_of_several_broken_layers_the_one_below_all_others_is_run_again(broken, lead):
+    store = read_store(Settings().include_dir)
+    tasks = [f"{one.refresh}.{one.name.relation}" for one in store.refreshed]
+    account = failed("expectations.spam_absence")
+    found = [finding(suite="spam_absence", relation=relation) for relation in broken]
+    for order in (found, found[::-1]):
+        *_, again = _steps(account, order, tasks=tasks)
+        clear = f"airflow tasks clear {DAG} --task-regex {lead} --downstream {CLEARED}"
+        assert again.command == (clear if lead else NEW)
+
+
+BAD = BadParameter("x", next_step="Start the run again with a day, or without the parameter.")
+
+
+@pytest.mark.parametrize(
+    ("given", "conf"),
+    [
+        ({"as_of_day": "2999-01-01"}, {}),
+        ({"as_of_day": "2999-01-01", "accept_shrink": True}, {"accept_shrink": True}),
+        ({"as_of_day": "2026-06-12", "accept": True}, {"as_of_day": "2026-06-12"}),
+        ({"as_of_day": "2026-06-12", "accept_shrink": 1}, {"as_of_day": "2026-06-12"}),
+    ],
+)
+def test_a_bad_parameter_is_left_out_of_a_new_run_for_a_cleared_one_keeps_it(given, conf):
+    account = _failed(BAD, "prepare")
+    words, again = _steps(account, tasks=("prepare",), given=given)
+    assert words == Step(BAD.next_step)
+    assert again.command == f"{NEW} --conf '{json.dumps(conf)}'" if conf else NEW
+    # A backfill is created again; no run takes the place of one of its runs.
+    assert _steps(account, tasks=("prepare",), given=given, run_type="backfill") == (words,)
+
+
+ON_THAT_DAY = """ --conf '{"as_of_day": "2026-06-12", "accept_shrink": true}'"""
+
+
+def test_a_new_run_is_given_what_the_failed_one_was_given():
+    given = {"as_of_day": "2026-06-12", "accept_shrink": True, "refresh_unchanged": False, "x": 1}
+    changed = Account(failed=(FailedTask("prepare", Cause.of(ProofsChanged("x"))),))
+    *_, again = _steps(changed, given=given)
+    assert again.command == NEW + ON_THAT_DAY
+    lost, _ = _steps(_failed(RowsLost("x"), "prepare"), given={"as_of_day": "2026-06-12"})
+    assert lost.command == NEW + ON_THAT_DAY
+    anew, _ = _steps(Account(), [finding(compared=5, breaching=1)], given={"accept_shrink": True})
+    assert anew.command == (
+        NEW + """ --conf '{"accept_shrink": true, "refresh_unchanged": true}'"""
+    )
+    *_, unknown = _steps(changed, given=None)
+    assert unknown.command == NEW
+    assert "with what that run was given, if anything" in unknown.words
+    *_, nothing = _steps(changed, given={})
+    assert "given" not in nothing.words
+
+
+def test_a_run_of_a_backfill_is_cleared_as_a_whole_for_a_new_run_answers_for_today():
+    refused = Account().raised(NotReady("This run cannot certify the store:"))
+    (again,) = _steps(refused, run_type="backfill", tasks=("prepare", "base.x"))
+    assert again.command == f"airflow tasks clear {DAG} {CLEARED}"
+    (late,) = _steps(refused, run_type="backfill", logical_date=None, given=None)
+    assert late.command == ""
+    assert "another day" in late.words
+    lost, again = _steps(_failed(RowsLost("x"), "prepare"), run_type="backfill")
+    assert "create the backfill again with --dag-run-conf" in lost.words
+    assert "--task-regex prepare --downstream" in again.command
+    anew, _ = _steps(Account(), [finding(compared=5, breaching=1)], run_type="backfill")
+    assert (anew.command, "create the backfill again" in anew.words) == ("", True)
+
+
+def test_what_is_not_ready_says_itself_what_to_do_if_plan_would_not_show_it():
+    """`bin/feature-store plan` knows nothing of another machine's zone."""
+    with pytest.raises(NotReady) as zone:
+        _refuse_other_zone("Europe/Berlin", Settings())
+    mend, again = _steps(_failed(zone.value, "base.x"), tasks=("base.x",))
+    assert mend == Step(zone.value.next_step)
+    assert again.command == NEW
+    restore = NotReady("x", next_step="Restore or fix the file, then clear this task.")
+    mend, again = _steps(_failed(restore, "base.x"), tasks=("base.x",))
+    assert mend == Step(restore.next_step)
+    assert "--task-regex base.x --downstream" in again.command
+    for step in (None, "Run `bin/feature-store plan` to see what is missing, then a new run."):
+        plan, again = _steps(_failed(NotReady("x", next_step=step), "base.x"), tasks=("base.x",))
+        assert plan.command == "bin/feature-store plan"
+        assert "airflow tasks clear" in again.command
