@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from feature_store.connection import Connection
+from feature_store.connection import Connection, one_value
 from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
 from feature_store.schema.governance.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 
@@ -52,21 +52,29 @@ def schema_problems(connection: Connection, governed: Collection[str]) -> list[s
     ]
 
 
+def store_owner(connection: Connection) -> str | None:
+    """The role that owns the store, as SQL names it; None before there is a store."""
+    # From the catalog, which everybody may read.
+    row = connection.execute(
+        "SELECT c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = 'migration' AND c.relkind = 'r'",
+        (AUDIT_SCHEMA,),
+    ).fetchone()
+    return row and row[0]
+
+
 @contextmanager
 def as_the_owner(connection: Connection) -> Iterator[None]:
     """Create as the store's owner, even if the session is a superuser; within a transaction.
 
     Otherwise new functions would belong to the superuser and run with all of its rights.
     """
-    row = connection.execute(
-        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
-        "WHERE c.oid = to_regclass(%s) AND c.relowner <> quote_ident(current_user)::regrole",
-        (f"{AUDIT_SCHEMA}.migration",),
-    ).fetchone()
-    if row is None:
+    owner = store_owner(connection)
+    me: str = one_value(connection, "SELECT quote_ident(current_user)")
+    if owner in (None, me):
         yield
         return
-    me, owner = row
     connection.execute(f"SET LOCAL ROLE {owner}".encode())
     yield  # an error ends the transaction, and the role with it
     connection.execute(f"SET LOCAL ROLE {me}".encode())
