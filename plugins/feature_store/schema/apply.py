@@ -220,11 +220,11 @@ def _record(connection: Connection, plan: Plan, created: list[StoreObject]) -> N
 def _replace(
     connection: Connection, replacement: Replacement, settings: Settings, written: str
 ) -> None:
-    build(connection, replacement, written)
+    kept = build(connection, replacement, written)
     patience = settings.lock_timeout * _PATIENCE
-    swap(connection, replacement, patience, rehearsal=True)
+    swap(connection, replacement, kept, patience, rehearsal=True)
     fill(connection, replacement)
-    swap(connection, replacement, patience, rehearsal=False)
+    swap(connection, replacement, kept, patience, rehearsal=False)
 
 
 def _complete(connection: Connection, condition: Condition) -> None:
