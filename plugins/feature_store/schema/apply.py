@@ -22,6 +22,7 @@ from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.applied_definitions import (
     hand_down_words,
     record,
+    record_rebuilt,
     record_wording,
     words_of_files,
     write_words,
@@ -34,6 +35,7 @@ from feature_store.schema.object_states import (
     State,
     StoreObject,
     has_audit,
+    store_objects,
 )
 from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.planning.removal import remove
@@ -205,6 +207,10 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
     if plan.removal:
         remove(connection, plan.removal)
     _record(connection, plan, created)
+    along = plan.replacement.along if plan.replacement else ()
+    for thing in store_objects(store, settings.include_dir):
+        if thing.label in along:
+            record_rebuilt(connection, thing)
     hand_down_words(connection, store, written)
 
 

@@ -176,7 +176,7 @@ def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
     words = "Replaced" if done else "To replace"
     yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
     if replacement.along:
-        words = f"{'Built' if done else 'To build'} again with them, unchanged"
+        words = f"{'Built' if done else 'To build'} again with them, from their own queries"
         yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
     if replacement.views:
         names = [str(view.name) for view in replacement.views]

@@ -61,7 +61,7 @@ def store_owner(connection: Connection) -> str | None:
         "WHERE n.nspname = %s AND c.relname = 'migration' AND c.relkind = 'r'",
         (AUDIT_SCHEMA,),
     ).fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
 @contextmanager

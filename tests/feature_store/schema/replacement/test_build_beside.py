@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from feature_store.audit.adopted import adopted_relations
+from feature_store.errors import NotReady
 from feature_store.schema.apply import apply
-from feature_store.schema.planning.plan import Plan
+from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.privileges.privileges import refresh_problems
 from tests.feature_store.schema.hand_built import OWNER, READER
-from tests.relations import D3, E_AI, F3, C
+from tests.relations import D3, E_AI, F3, B, C
 
 
 @pytest.fixture
@@ -43,3 +45,49 @@ def test_new_relations_belong_to_the_owner_though_a_superuser_applies(owned, inc
     with owned.session(OWNER) as connection:
         assert refresh_problems(connection, include.store) == []
     assert owned.rows("SELECT nspname FROM pg_namespace WHERE nspname ~ '_(beside|gone)_'") == []
+
+
+_EVENT = "o.sold_date IS NOT NULL AS sold_event"
+_AS_NUMBER = "(o.sold_date IS NOT NULL)::int AS sold_event"
+
+
+def _type_of_event(database) -> str:
+    kind: str = database.value(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attname = 'sold_event'",
+        C,
+    )
+    return kind
+
+
+def test_what_passes_a_column_of_another_type_on_is_as_recorded(store_db, include):
+    """Else what apply did would be taken for an alteration by somebody, and stop the next run."""
+    include.edit(f"sql/base/{B}.sql", _EVENT, _AS_NUMBER)
+    _apply_as_superuser(store_db, include, B)
+    assert _type_of_event(store_db) == "integer"
+    plan = make_plan(store_db.connection, include.store, include.directory)
+    assert plan.problems == []
+    assert plan.empty
+
+
+def test_what_is_adopted_and_passes_it_on_is_adopted_as_it_is_then(owned, include):
+    include.edit(f"sql/base/{B}.sql", _EVENT, _AS_NUMBER)
+    _apply_as_superuser(owned, include, B)
+    assert _type_of_event(owned) == "integer"
+    plan = make_plan(owned.connection, include.store, include.directory)
+    assert plan.problems == []
+    assert plan.empty
+    assert C in adopted_relations(owned.connection)
+
+
+def test_what_is_adopted_and_would_not_fit_with_it_must_be_named(owned, include):
+    include.edit(f"sql/base/{B}.sql", _EVENT, _AS_NUMBER)
+    include.edit(f"sql/base/{C}.sql", "sold_event,", "sold_event::boolean AS sold_event,")
+    before = owned.snapshot()
+    with pytest.raises(NotReady) as caught:
+        _apply_as_superuser(owned, include, B)
+    assert "its column sold_event is integer, not boolean" in str(caught.value)
+    assert caught.value.next_step == f"Name it, too: `--replace {C}`."
+    assert owned.snapshot() == before
+    _apply_as_superuser(owned, include, B, C)
+    assert make_plan(owned.connection, include.store, include.directory).empty
