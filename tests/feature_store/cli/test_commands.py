@@ -268,7 +268,7 @@ def test_a_role_without_privileges_is_told_what_to_do_next(store_db, run, new_ro
     assert "permission denied" in err
     assert "\nReaders: " in err
     if arguments == ["apply"]:
-        assert "\nNext: Apply as a role that may create in this database" in err
+        assert "\nNext: Apply as postgres, the owner of this store." in err
     else:
         assert "with the login of 'feature_store'." in err
         assert "\nNext: Log in as the role whose command it is" in err

@@ -8,6 +8,7 @@ and that changes back when they are swapped.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from feature_store.schema.replacement.dependents import Rebuilt, Replacement
 log = logging.getLogger(__name__)
 
 _MAY = {"42501": "Apply as the owner of what is replaced, or grant its owner what is missing."}
+# The line of SQL that the client shows. Its number is the statement's, not the file's.
+_AT = re.compile(r"^LINE \d+: *(.*?),?$", re.MULTILINE)
 
 
 def place_beside(name: Name) -> Name:
@@ -143,8 +146,15 @@ def fill(connection: Connection, replacement: Replacement) -> None:
 
 
 @contextmanager
-def naming(problem: str) -> Iterator[None]:
+def naming(
+    problem: str, *, mend: str | None = None, besides: tuple[type[psycopg.Error], ...] = ()
+) -> Iterator[None]:
     """Turn a refusal of the server into an error that says what could not be done.
+
+    Args:
+        problem: what could not be done.
+        mend: what to do about it.
+        besides: refusals that the caller tells in words of its own.
 
     Raises:
         NotReady: for an error that another try cannot help.
@@ -152,13 +162,14 @@ def naming(problem: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if passes_on_its_own(error):
+        if passes_on_its_own(error) or isinstance(error, besides):
             raise
         details = [error.diag.message_primary or str(error), error.diag.message_detail]
+        details += [f"It stands at: {line}" for line in _AT.findall(str(error))]
         raise NotReady(
             f"Nothing was applied: {problem}: {'. '.join(d for d in details if d)}.",
             readers="what they had before.",
-            next_step=_MAY.get(error.sqlstate or ""),
+            next_step=mend or _MAY.get(error.sqlstate or ""),
         ) from error
 
 

@@ -327,6 +327,55 @@ def test_words_that_left_the_file_leave_the_database(scratch, include):
     assert scratch.value("SELECT col_description(%s::regclass, 1)", _D1) is None
 
 
+def test_a_mistake_in_the_sql_of_a_new_relation_is_told_with_its_file(scratch, include):
+    path = include.write(
+        f"sql/views/{_NEW}.sql",
+        f"CREATE VIEW {_NEW} AS SELECT\n    s.listing_id + 'x'::text AS listing_id\n"
+        "FROM ml.spam_listings_v1 AS s;",
+    )
+    error = _refused(scratch, include)
+    assert error.problem.startswith(
+        f"Nothing was applied: {_NEW} cannot be created: operator does not exist: "
+    )
+    assert error.problem.endswith("It stands at: s.listing_id + 'x'::text AS listing_id.")
+    assert error.readers == "what they had before."
+    assert error.next_step == f"Correct {path}, then apply again."
+
+
+def test_a_function_that_a_superuser_owns_is_told_with_how_to_own_it(sources_db, include, new_role):
+    """Nobody could replace it: not the owner, and a superuser applies as the owner."""
+    role = new_role()
+    sources_db.run(
+        f"GRANT CREATE ON DATABASE {sources_db.connection.info.dbname} TO {role}",
+        f'GRANT USAGE ON SCHEMA "iPhone" TO {role}',
+        f"GRANT USAGE, CREATE ON SCHEMA feature_store TO {role}",
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone", feature_store TO {role}',
+    )
+    with sources_db.session(role) as connection:
+        apply(connection, include.store, include.settings)
+    function = sources_db.value(
+        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE proname = 'store_freshness' "
+        "AND pronamespace = 'ml'::regnamespace"
+    )
+    name = "ml.store_freshness"
+    sources_db.run(
+        f"ALTER FUNCTION {function} OWNER TO postgres",
+        f"ALTER FUNCTION {function} SECURITY INVOKER",
+    )
+    for user in (role, None):
+        with sources_db.session(user) as connection, pytest.raises(NotReady) as caught:
+            apply(connection, include.store, include.settings, [name])
+        assert f"{name} cannot be replaced: must be owner of function" in caught.value.problem
+        assert caught.value.next_step == (
+            f"As postgres or a superuser: ALTER FUNCTION {function} OWNER TO {role}; "
+            "then apply again."
+        )
+    sources_db.run(f"ALTER FUNCTION {function} OWNER TO {role}")
+    with sources_db.session(role) as connection:
+        apply(connection, include.store, include.settings, [name])
+        assert make_plan(connection, include.store, include.directory).empty
+
+
 # Words
 
 
@@ -431,6 +480,7 @@ def test_a_role_that_may_not_see_the_audit_schema_is_told_so(store_db, include, 
     with store_db.session(new_role()) as connection, pytest.raises(NotReady) as caught:
         apply(connection, include.store, include.settings)
     assert "feature_store_audit" in caught.value.problem
+    assert caught.value.next_step == "Apply as postgres, the owner of this store."
     assert store_db.snapshot() == before
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from feature_store.audit.adopted import adopted_relations
-from feature_store.errors import NotReady
+from feature_store.audit.lease import lock_free_lease
+from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.privileges.privileges import refresh_problems
+from feature_store.schema.replacement.build_beside import build
+from feature_store.schema.replacement.dependents import plan_replacement
 from tests.feature_store.schema.hand_built import OWNER, READER
 from tests.relations import D3, E_AI, F3, B, C
 
@@ -91,3 +97,21 @@ def test_what_is_adopted_and_would_not_fit_with_it_must_be_named(owned, include)
     assert owned.snapshot() == before
     _apply_as_superuser(owned, include, B, C)
     assert make_plan(owned.connection, include.store, include.directory).empty
+
+
+def test_whoever_meets_another_who_builds_is_told_so(store_db, include):
+    """A rehearsal holds the lease and the schemas beside; plan has no lease to ask for."""
+    plan = plan_replacement(store_db.connection, include.store, [E_AI], [])
+    short = replace(include.settings, lock_timeout=1)
+    with store_db.session() as builder, builder.transaction():
+        lock_free_lease(builder, lambda _: None, timedelta(0))
+        build(builder, plan, "")
+        with store_db.session() as connection:
+            connection.execute("SET lock_timeout = '1s'")
+            with pytest.raises(LeaseTaken) as planned:
+                make_plan(connection, include.store, include.directory, [E_AI])
+            with pytest.raises(LeaseTaken) as applied:
+                apply(connection, include.store, short, [E_AI])
+    assert planned.value.problem == "Another apply, or a rehearsal, is building in this database."
+    assert planned.value.next_step == "Try again when it is done."
+    assert applied.value.problem == "Another run is working on the store at this moment."
