@@ -175,6 +175,27 @@ def test_whatever_stands_in_the_way_one_command_names_all_of_it(scratch, include
     assert _plan(scratch, include).empty
 
 
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        (f"CREATE TABLE {_D1} (x int)", "table"),
+        (f"CREATE SEQUENCE {_D1}", "sequence"),
+        ("CREATE INDEX sold_durations_v1_mv ON ml.feature_set (author)", "index"),
+        (f"CREATE TYPE {_D1} AS (x int)", "composite type"),
+    ],
+)
+def test_what_is_no_view_in_a_relations_place_is_never_told_to_be_replaced(
+    scratch, include, statement, kind
+):
+    scratch.run(f"DROP MATERIALIZED VIEW {_D1} CASCADE", statement)
+    problems = _plan(scratch, include).problems
+    (told,) = [words for words in problems if words.startswith(f"{_D1}:")]
+    assert told == (
+        f"{_D1}: something that is no view has its name\nit is of this kind: {kind}\n"
+        "Next: rename it yourself, then `bin/feature-store apply`."
+    )
+
+
 def test_one_blocked_object_keeps_all_others_from_being_created(scratch, include):
     scratch.run(f"DROP VIEW {_F3}", "DROP INDEX ml.sold_dur_v1_idx")
     _refused(scratch, include)
