@@ -6,7 +6,7 @@ It alters nothing that it did not create, and replaces nothing that was not name
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 
 import psycopg
@@ -227,7 +227,8 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
         for condition in (*plan.completes, *plan.adopts):
             _complete(connection, condition)
         for thing in created:
-            _create(connection, thing)
+            with _telling(thing, "created"):
+                _run(connection, thing.create)
     if plan.replacement:  # what is rebuilt keeps its owner
         _replace(connection, plan.replacement, settings, written)
     if plan.removal:
@@ -244,7 +245,8 @@ def _record(connection: Connection, plan: Plan, created: list[StoreObject]) -> N
     for thing in (*plan.creates, *plan.replaces):
         record(connection, thing)
     for thing in (*created, *plan.comments):
-        write_words(connection, thing)
+        with _telling(thing, "described"):
+            write_words(connection, thing)
     for thing in plan.reworded:
         record_wording(connection, thing)
 
@@ -259,11 +261,10 @@ def _replace(
     swap(connection, replacement, kept, patience, rehearsal=False)
 
 
-def _create(connection: Connection, thing: StoreObject) -> None:
-    file = thing.relation.file.path if thing.relation else None
-    mend = f"Correct {file}, then apply again." if file else None
-    with naming(f"{thing.label} cannot be created", mend=mend, besides=_TOLD):
-        _run(connection, thing.create)
+def _telling(thing: StoreObject, what: str) -> AbstractContextManager[None]:
+    """Tell a mistake in an object's SQL with its file."""
+    mend = f"Correct {thing.relation.file.path}, then apply again." if thing.relation else None
+    return naming(f"{thing.label} cannot be {what}", mend=mend, besides=_TOLD)
 
 
 def _complete(connection: Connection, condition: Condition) -> None:

@@ -256,14 +256,17 @@ def test_apply_twice_does_nothing_the_second_time(scratch_sources, include):
 @pytest.mark.parametrize("last", ["sql/views/ml.zz_v1.sql", None])
 def test_apply_is_one_transaction(scratch_sources, include, last):
     if last:  # the very last statement fails
+        what = "ml.zz_v1 cannot be described"
         include.write(
             last,
             f"CREATE VIEW ml.zz_v1 AS SELECT e.listing_id FROM {_F3} AS e;"
             "COMMENT ON COLUMN ml.zz_v1.no_such_column IS 'x';",
         )
     else:  # a statement in the middle fails
+        what = f"{_F3} cannot be created"
         include.edit(_F3_FILE, "b.listing_id", "b.no_such_column")
-    _refused(scratch_sources, include, psycopg.errors.UndefinedColumn)
+    error = _refused(scratch_sources, include)
+    assert error.problem.startswith(f"Nothing was applied: {what}: column ")
     assert scratch_sources.value("SELECT to_regnamespace('ml')") is None
     assert scratch_sources.value("SELECT to_regnamespace('feature_store_audit')") is None
 
