@@ -16,6 +16,7 @@ from contextlib import suppress
 import psycopg
 
 from feature_store.cli.answer import Answer, as_json
+from feature_store.cli.applied import what_is_to_do, what_was_done
 from feature_store.cli.arguments import (
     Parser,
     chosen_settings,
@@ -49,7 +50,6 @@ from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_
 from feature_store.schema.apply import apply
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.planning.plan import make_plan
-from feature_store.schema.planning.plan_words import without_file_words
 from feature_store.schema.stamps.contract_stamp import check
 from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings
@@ -142,26 +142,13 @@ def _apply(
 ) -> int:
     stamps = [find_set(settings, name) for name in options.sets]
     done = apply(connection, store, settings, options.replace, stamps, options.drop)
-    if done.empty:
-        print("Nothing to do: the database is as the files say.")
-        if done.without_file:
-            print(without_file_words(done.without_file))
-    else:
-        print(f"Applied, in one transaction.\n{done.done}")
+    print(what_was_done(done))
     for feature_set in stamps:
         print_check(check(connection, feature_set), "stamped, ")
     if stamps:
         print("The proofs are stamped as the files are now.")
-    if done.replacement:
-        print(
-            "What was replaced is not proven until the next run. Until then require_certified\n"
-            "refuses the feature sets that read it."
-        )
-    if done.creates:
-        print(
-            f"New relations are empty until the next run of the DAG {store.profile.dag_id}.\n"
-            "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME"
-        )
+    for words in what_is_to_do(connection, settings.include_dir, done, store.profile.dag_id):
+        print(words)
     return 0
 
 

@@ -40,13 +40,15 @@ def _rehearse(
     done = rehearse(
         connection, store, settings, options.replace, options.minutes, stamps=options.sets
     )
+    refusals = done.plan.problems
     if done.relations:
         print("\n".join(map(str, done.relations)))
+    elif refusals:
+        print("Nothing was rehearsed.")
     else:
         print("Nothing to rehearse: every relation is as its file says.")
     if effects := done.plan.contracts:
         print(f"Contracts:\n{bullets(map(str, effects))}")
-    refusals = done.plan.problems
     if refusals:
         print(f"Apply would refuse:\n{bullets(refusals)}")
     if done.relations:

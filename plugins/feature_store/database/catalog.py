@@ -22,6 +22,9 @@ _KINDS = {
     "v": "view",
     "m": "materialized view",
     "f": "foreign table",
+    "S": "sequence",
+    "i": "index",
+    "c": "composite type",
 }
 
 
@@ -58,6 +61,12 @@ def describe_relation(connection: Connection, file: SqlFile) -> str | None:
     ).fetchall()
     lines += [f"{definition}{'' if valid else ' INVALID'}" for _, definition, valid in indexes]
     return "\n".join(lines)
+
+
+def no_view(description: str) -> str:
+    """What a description's relation is if it is no view of any kind; empty if it is one."""
+    kind = description.split("\n", 1)[0]
+    return "" if kind in (_KINDS["v"], _KINDS["m"]) else kind
 
 
 def describe_governance(

@@ -50,6 +50,32 @@ def record_wording(connection: Connection, thing: StoreObject) -> None:
     _require_recorded(done, thing)
 
 
+def record_rebuilt(connection: Connection, thing: StoreObject) -> None:
+    """Record how the server describes an object that was built again from its own query.
+
+    What it reads may have columns of other types than before, and then so has it.
+
+    Raises:
+        NotReady: it was adopted, and could not be adopted as it is now.
+    """
+    then = one_value(
+        connection,
+        "SELECT live_definition FROM feature_store_audit.definition WHERE object = %s",
+        (thing.label,),
+    )
+    if thing.label not in adopted_relations(connection) or thing.describe(connection) == then:
+        record_wording(connection, thing)
+        return
+    if problems := thing.misfits(connection):
+        raise NotReady(
+            f"Nothing was applied: {thing.label}, built again with what it reads, would not fit:",
+            items=problems,
+            readers="what they had before.",
+            next_step=f"Name it, too: `--replace {thing.label}`.",
+        )
+    record(connection, thing, adopted=True)
+
+
 def write_words(connection: Connection, thing: StoreObject) -> None:
     """Write an object's comments."""
     for statement in thing.comment:

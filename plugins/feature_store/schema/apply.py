@@ -6,7 +6,7 @@ It alters nothing that it did not create, and replaces nothing that was not name
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 
 import psycopg
@@ -22,6 +22,7 @@ from feature_store.relation_name import AUDIT_SCHEMA
 from feature_store.schema.applied_definitions import (
     hand_down_words,
     record,
+    record_rebuilt,
     record_wording,
     words_of_files,
     write_words,
@@ -34,10 +35,16 @@ from feature_store.schema.object_states import (
     State,
     StoreObject,
     has_audit,
+    store_objects,
 )
 from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.planning.removal import remove
-from feature_store.schema.privileges.schema_owner import as_the_owner, schema_problems
+from feature_store.schema.privileges.schema_owner import (
+    as_the_owner,
+    how_to_own,
+    schema_problems,
+    store_owner,
+)
 from feature_store.schema.readiness import server_problems
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
@@ -48,6 +55,18 @@ from feature_store.settings import Settings
 
 # How many lock timeouts to wait for readers of what is to be swapped.
 _PATIENCE = 12
+_TAKEN = (
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateFunction,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateSchema,
+)
+# What `apply` tells in words of its own.
+_TOLD = (
+    *_TAKEN,
+    psycopg.errors.DependentObjectsStillExist,
+    psycopg.errors.InsufficientPrivilege,
+)
 _FIRST_TABLE = f"{AUDIT_SCHEMA}.migration"
 
 
@@ -95,12 +114,7 @@ def apply(
             else:
                 stamp_first(connection, store, settings.include_dir)
             return plan
-    except (
-        psycopg.errors.DuplicateTable,
-        psycopg.errors.DuplicateFunction,
-        psycopg.errors.DuplicateObject,
-        psycopg.errors.DuplicateSchema,
-    ) as error:
+    except _TAKEN as error:
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}, and apply did not create it.",
             readers="what they had before.",
@@ -116,7 +130,7 @@ def apply(
         raise NotReady(
             f"Nothing was applied: {error.diag.message_primary}.",
             readers="what they had before.",
-            next_step="Apply as a role that may create in this database and read the sources.",
+            next_step=_who_may(connection),
         ) from error
 
 
@@ -130,6 +144,9 @@ def _apply_in_transaction(
 ) -> Plan:
     _refuse(schema_problems(connection, store.profile.governed_schemas))
     _wait_for_other_applies(connection)
+    if replace and has_audit(connection):
+        # Planning it builds it once, where a rehearsal may be building.
+        _lock_lease(connection, settings)
     plan = make_plan(connection, store, settings.include_dir, replace, drop, sets)
     problems = server_problems(connection) or source_problems(connection, store.sources)
     problems += plan.problems
@@ -137,11 +154,22 @@ def _apply_in_transaction(
     if plan.empty:
         return plan
     if has_audit(connection):
-        # A command line cannot ask Airflow whether the holder's run is over.
-        grace = timedelta(seconds=settings.lease_grace)
-        lock_free_lease(connection, lambda _: None, grace)
+        _lock_lease(connection, settings)
     _carry_out(connection, plan, store, settings)
     return plan
+
+
+def _lock_lease(connection: Connection, settings: Settings) -> None:
+    # A command line cannot ask Airflow whether the holder's run is over.
+    lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
+
+
+def _who_may(connection: Connection) -> str:
+    """Who can apply, for somebody who may not."""
+    owner = store_owner(connection)
+    if owner and not one_value(connection, "SELECT pg_has_role(%s::regrole, 'USAGE')", (owner,)):
+        return f"Apply as {owner}, the owner of this store."
+    return "Apply as a role that may create in this database and read the sources."
 
 
 def _refuse(problems: list[str]) -> None:
@@ -199,12 +227,17 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
         for condition in (*plan.completes, *plan.adopts):
             _complete(connection, condition)
         for thing in created:
-            _run(connection, thing.create)
+            with _telling(thing, "created"):
+                _run(connection, thing.create)
     if plan.replacement:  # what is rebuilt keeps its owner
         _replace(connection, plan.replacement, settings, written)
     if plan.removal:
         remove(connection, plan.removal)
     _record(connection, plan, created)
+    along = plan.replacement.along if plan.replacement else ()
+    for thing in store_objects(store, settings.include_dir):
+        if thing.label in along:
+            record_rebuilt(connection, thing)
     hand_down_words(connection, store, written)
 
 
@@ -212,7 +245,8 @@ def _record(connection: Connection, plan: Plan, created: list[StoreObject]) -> N
     for thing in (*plan.creates, *plan.replaces):
         record(connection, thing)
     for thing in (*created, *plan.comments):
-        write_words(connection, thing)
+        with _telling(thing, "described"):
+            write_words(connection, thing)
     for thing in plan.reworded:
         record_wording(connection, thing)
 
@@ -220,11 +254,17 @@ def _record(connection: Connection, plan: Plan, created: list[StoreObject]) -> N
 def _replace(
     connection: Connection, replacement: Replacement, settings: Settings, written: str
 ) -> None:
-    build(connection, replacement, written)
+    kept = build(connection, replacement, written)
     patience = settings.lock_timeout * _PATIENCE
-    swap(connection, replacement, patience, rehearsal=True)
+    swap(connection, replacement, kept, patience, rehearsal=True)
     fill(connection, replacement)
-    swap(connection, replacement, patience, rehearsal=False)
+    swap(connection, replacement, kept, patience, rehearsal=False)
+
+
+def _telling(thing: StoreObject, what: str) -> AbstractContextManager[None]:
+    """Tell a mistake in an object's SQL with its file."""
+    mend = f"Correct {thing.relation.file.path}, then apply again." if thing.relation else None
+    return naming(f"{thing.label} cannot be {what}", mend=mend, besides=_TOLD)
 
 
 def _complete(connection: Connection, condition: Condition) -> None:
@@ -232,15 +272,17 @@ def _complete(connection: Connection, condition: Condition) -> None:
     for part in parts.create if parts else ():
         _run(connection, (*part.statements, *part.comments))
     replaced = parts.replace if parts else ()
+    owned = {p.name: how_to_own(connection, p.name, p.arguments) for p in replaced}
     if governance and governance.shows and replaced:
         with naming(
-            f"{condition.thing.label} cannot be made a view of the one in {governance.registry}"
+            f"{condition.thing.label} cannot be made a view of the one in {governance.registry}",
+            mend=next(filter(None, owned.values()), None),
         ):
             join_registry(connection, governance.parts, governance.registry)
     for part in replaced:
         if part.is_table:
             continue
-        with naming(f"{part.name} cannot be replaced"):
+        with naming(f"{part.name} cannot be replaced", mend=owned[part.name]):
             replace_code(connection, part.name, part.arguments, part.create)
             _run(connection, (*part.closed, *part.comments))
     record(connection, condition.thing, adopted=condition.state is State.ADOPTABLE)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from feature_store.audit.adopted import ADOPTED
 from feature_store.connection import Connection
-from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation
+from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation, no_view
 from feature_store.database.session import server_major
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
@@ -41,6 +41,7 @@ class State(StrEnum):
     DRIFTED = "altered in the database since it was applied"
     FOREIGN = "not created by apply, and different"
     TAKEN = "missing, and a name that it needs is taken"
+    IN_THE_WAY = "something that is no view has its name"
     WITHOUT_FILE = "no file any more"
 
 
@@ -181,6 +182,8 @@ def _condition(connection: Connection, thing: StoreObject, recorded: _Recorded |
     if live is None:
         taken = thing.collisions(connection)
         return Condition(thing, State.TAKEN if taken else State.MISSING, "\n".join(taken))
+    if kind := no_view(live):
+        return Condition(thing, State.IN_THE_WAY, f"it is of this kind: {kind}")
     if recorded is None:
         return _there_before(connection, thing, "")
     changed = _change(connection, live, recorded)

@@ -18,6 +18,7 @@ from tests.relations import F3 as _F3
 
 _TOM = "tom_features_v1"
 _DEVICE = "iphone_device_meta_encoded_v2_model"
+_STAMP = "bin/feature-store stamp-contract"
 _ALL_51 = "33d030da93778d2efbb4297eccbb4bc852c23229bdfa5459eaf1bcba57ff136c"
 
 
@@ -55,7 +56,7 @@ def test_from_nothing_to_a_stamped_store(sources_db, run, include):
     assert out.startswith(f"Applied, in one transaction.\nCreated: {steps}\n")
     assert out.endswith(
         "New relations are empty until the next run of the DAG feature_store_refresh.\n"
-        "Stamp the contracts once, before that run: bin/feature-store stamp-contract NAME\n"
+        f"Stamp the contracts once, before the next run: {_STAMP} {_DEVICE} {_TOM}\n"
     )
     assert run(sources_db, "apply") == (0, "Nothing to do: the database is as the files say.\n", "")
     assert run(sources_db, "plan") == (
@@ -79,6 +80,25 @@ def test_from_nothing_to_a_stamped_store(sources_db, run, include):
     assert (code, err) == (0, "")
     assert f"{_TOM}: OK\n" in out
     assert f"{_DEVICE}: OK\n" in out
+
+
+def test_apply_tells_only_what_is_still_to_do(store_db, run):
+    """A function has no rows, a plain view is never empty, and what is stamped is stamped."""
+    stamps = f"Stamp the contracts once, before the next run: {_STAMP} {_DEVICE} {_TOM}\n"
+    store_db.run("DROP MATERIALIZED VIEW ml.tom_train_base_v1_mv")
+    out = run(store_db, "apply")[1]
+    assert "New relations are empty until the next run" in out
+    assert stamps in out
+    store_db.run(f"DROP VIEW {_F3}")
+    out = run(store_db, "apply")[1]
+    assert "New relations" not in out
+    assert stamps in out
+    assert run(store_db, "stamp-contract", _TOM, _DEVICE)[0] == 0
+    store_db.run("DROP FUNCTION ml.store_freshness(interval)")
+    out = run(store_db, "apply")[1]
+    assert out.startswith("Applied, in one transaction.\n")
+    assert "New relations" not in out
+    assert "Stamp the contracts" not in out
 
 
 def test_plan_of_a_blocked_store_is_shown_and_returns_1(store_db, run):
@@ -268,7 +288,7 @@ def test_a_role_without_privileges_is_told_what_to_do_next(store_db, run, new_ro
     assert "permission denied" in err
     assert "\nReaders: " in err
     if arguments == ["apply"]:
-        assert "\nNext: Apply as a role that may create in this database" in err
+        assert "\nNext: Apply as postgres, the owner of this store." in err
     else:
         assert "with the login of 'feature_store'." in err
         assert "\nNext: Log in as the role whose command it is" in err

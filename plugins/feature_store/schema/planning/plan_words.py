@@ -73,13 +73,14 @@ WAY_OUT = {
     State.OUTDATED: f"`{_REPLACE}` builds it again beside the old one; or restore the file.",
     State.DRIFTED: f"undo the change in the database, or `{_REPLACE}`.",
     State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
+    State.IN_THE_WAY: "rename it yourself, then `bin/feature-store apply`.",
 }
 _UNDO = {
     State.FOREIGN: "rename it yourself",
     State.OUTDATED: "restore the file",
     State.DRIFTED: "undo the change in the database",
 }
-REPLACEABLE = WAY_OUT.keys() - {State.TAKEN}
+REPLACEABLE = WAY_OUT.keys() - {State.TAKEN, State.IN_THE_WAY}
 
 
 def in_parts(plan: Plan, *, done: bool) -> str:
@@ -176,7 +177,7 @@ def _replaced(replacement: Replacement, *, done: bool) -> Iterator[str]:
     words = "Replaced" if done else "To replace"
     yield f"{words}, as named: {len(replacement.named)}\n{bullets(list(replacement.named))}"
     if replacement.along:
-        words = f"{'Built' if done else 'To build'} again with them, unchanged"
+        words = f"{'Built' if done else 'To build'} again with them, from their own queries"
         yield f"{words}: {len(replacement.along)}\n{bullets(list(replacement.along))}"
     if replacement.views:
         names = [str(view.name) for view in replacement.views]

@@ -19,7 +19,7 @@ from feature_store.audit.lease import lock_free_lease
 from feature_store.connection import Connection, one_value, seeing_one_moment
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.files.schema_rewrite import moved
-from feature_store.declarations.source_tables import live_columns
+from feature_store.declarations.source_tables import live_columns, source_problems
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady, StoreError
@@ -124,9 +124,10 @@ def rehearse(
     Raises:
         BadInput: a name that cannot be replaced.
         LeaseTaken: a run, or an apply, is working on the store.
-        NotReady: it cannot be built or filled, or it took too long.
+        NotReady: a source is missing, it cannot be built or filled, or it took too long.
     """
     require_store(connection)
+    _refuse(source_problems(connection, store.sources))
     started = time.monotonic()
     until = started + minutes * 60
     tables = _tables(connection, store)
@@ -151,6 +152,11 @@ def rehearse(
             readers="what they had before; nothing is left of it.",
             next_step=f"Give it more than {minutes:g} minutes (--minutes), or fewer relations.",
         ) from error
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise NotReady("Nothing was rehearsed:", items=problems, readers="what they had before.")
 
 
 def _tables(connection: Connection, store: Store) -> list[sql.Identifier]:
@@ -180,8 +186,7 @@ def _planned(
             c.thing.label for c in plan.blocked if c.thing.relation and c.state in REPLACEABLE
         ]
         plan = planned(changed) if changed else plan
-    if problems := [*plan.unsafe, *plan.carried]:
-        raise NotReady("Nothing was rehearsed:", items=problems, readers="what they had before.")
+    _refuse([*plan.unsafe, *plan.carried])
     created = [thing.label for thing in plan.creates if thing.relation]
     replacement = plan.replacement or plan_replacement(connection, store, (), created)
     filled = tuple(

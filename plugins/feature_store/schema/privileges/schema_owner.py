@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from feature_store.connection import Connection
-from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA
+from feature_store.connection import Connection, one_value
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name
 from feature_store.schema.governance.governance import GOVERNANCE_FUNCTIONS, GOVERNANCE_TABLES
 from feature_store.schema.privileges.registry_writers import writer_problems
 
@@ -53,21 +53,64 @@ def schema_problems(connection: Connection, governed: Collection[str]) -> list[s
     ] + writer_problems(connection, governed)
 
 
+def store_owner(connection: Connection) -> str | None:
+    """The role that owns the store, as SQL names it; None before there is a store."""
+    # From the catalog, which everybody may read.
+    row = connection.execute(
+        "SELECT c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+        "WHERE n.nspname = %s AND c.relname = 'migration' AND c.relkind = 'r'",
+        (AUDIT_SCHEMA,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def how_to_own(connection: Connection, name: Name, arguments: str | None) -> str | None:
+    """How to give the current role what it may not replace; None if it may.
+
+    Args:
+        connection: a pinned session, as the role that replaces.
+        name: a function, table or view.
+        arguments: the types of a function's arguments; None for a table or view.
+    """
+    row = connection.execute(
+        """
+        SELECT t.kind || t.what, quote_ident(current_user), t.owner::regrole::text
+        FROM (
+            SELECT 'FUNCTION ' AS kind, p.oid::regprocedure::text AS what, p.proowner AS owner
+            FROM pg_catalog.pg_proc AS p
+            INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
+            WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+                AND oidvectortypes(p.proargtypes) = %(arguments)s
+            UNION ALL
+            SELECT
+                CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END,
+                c.oid::regclass::text, c.relowner
+            FROM pg_catalog.pg_class AS c
+            INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+            WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND %(arguments)s::text IS NULL
+        ) AS t
+        WHERE NOT pg_has_role(t.owner, 'USAGE')
+        """,
+        {"schema": name.schema, "name": name.relation, "arguments": arguments},
+    ).fetchone()
+    if row is None:
+        return None
+    what, me, owner = row
+    return f"As {owner} or a superuser: ALTER {what} OWNER TO {me}; then apply again."
+
+
 @contextmanager
 def as_the_owner(connection: Connection) -> Iterator[None]:
     """Create as the store's owner, even if the session is a superuser; within a transaction.
 
     Otherwise new functions would belong to the superuser and run with all of its rights.
     """
-    row = connection.execute(
-        "SELECT quote_ident(current_user), c.relowner::regrole::text FROM pg_catalog.pg_class AS c "
-        "WHERE c.oid = to_regclass(%s) AND c.relowner <> quote_ident(current_user)::regrole",
-        (f"{AUDIT_SCHEMA}.migration",),
-    ).fetchone()
-    if row is None:
+    owner = store_owner(connection)
+    me: str = one_value(connection, "SELECT quote_ident(current_user)")
+    if owner in (None, me):
         yield
         return
-    me, owner = row
     connection.execute(f"SET LOCAL ROLE {owner}".encode())
     yield  # an error ends the transaction, and the role with it
     connection.execute(f"SET LOCAL ROLE {me}".encode())

@@ -10,16 +10,22 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import psycopg
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
+from feature_store.database.kept_privileges import Step
 from feature_store.errors import NotReady
 from feature_store.relation_name import Name
-from feature_store.schema.replacement.build_beside import naming, place_beside
-from feature_store.schema.replacement.dependents import Old, Replacement
+from feature_store.schema.replacement.build_beside import (
+    Kept,
+    naming,
+    place_beside,
+    read_kept,
+)
+from feature_store.schema.replacement.dependents import Old, Replacement, find_old
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +34,25 @@ _PAUSE = 0.3
 
 
 def swap(
-    connection: Connection, replacement: Replacement, patience: float, *, rehearsal: bool
+    connection: Connection,
+    replacement: Replacement,
+    kept: Kept,
+    patience: float,
+    *,
+    rehearsal: bool,
 ) -> None:
     """Put everything that was built in place, and drop the old relations.
 
     Args:
         connection: a pinned session, in the transaction that built it.
         replacement: what was built.
+        kept: what was read of the old relations when it was built.
         patience: how many seconds to try while others read.
         rehearsal: undo it at once and keep no lock, to find obstacles before the rows are computed.
 
     Raises:
-        NotReady: something cannot be kept, or others kept reading for too long.
+        NotReady: something cannot be kept or was changed meanwhile, or others kept reading for too
+            long.
     """
     until = time.monotonic() + patience
     lock_timeout = one_value(connection, "SHOW lock_timeout")
@@ -48,6 +61,7 @@ def swap(
         try:
             with connection.transaction():
                 _lock(connection, order)
+                _refuse_changed(connection, replacement, kept)
                 _swap(connection, replacement)
                 if rehearsal:
                     raise psycopg.Rollback
@@ -79,10 +93,12 @@ def _lock(connection: Connection, order: Iterable[Old]) -> None:
         left = max(int((until - time.monotonic()) * 1000), 1)
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{left}ms",))
         owner = connection.execute(
-            "SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class WHERE oid = %s", (old.oid,)
+            "SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class "
+            "WHERE oid = %s AND oid = to_regclass(%s)",
+            (old.oid, old.name.quoted),
         ).fetchone()
         if owner is None:
-            raise NotReady(f"Nothing was applied: {old.name} was dropped meanwhile.")
+            raise _meanwhile(f"{old.name} was dropped or renamed meanwhile.")
         # Changes nothing and locks only this relation: LOCK would lock everything a view reads.
         connection.execute(
             sql.SQL("ALTER {} {} OWNER TO {}").format(
@@ -91,6 +107,34 @@ def _lock(connection: Connection, order: Iterable[Old]) -> None:
                 sql.Identifier(owner[0]),
             )
         )
+
+
+def _refuse_changed(connection: Connection, replacement: Replacement, kept: Kept) -> None:
+    """Refuse to undo what others did while rows were computed, which may have taken hours."""
+    changed = [
+        f"{old.name}: its query, or whether it is filled"
+        for old in (*replacement.views, *_from_the_top(replacement))
+        if find_old(connection, old.name) != [old]
+    ]
+    for one in replacement.rebuilt:
+        then = _as_text(connection, kept.steps.get(one.name, []))
+        now = _as_text(connection, read_kept(connection, one, kept.written))
+        changed += [f"{one.name}: {what}" for what in sorted({what for _, what in then ^ now})]
+    if changed:
+        raise _meanwhile("others have changed meanwhile:", changed)
+
+
+def _as_text(connection: Connection, steps: Iterable[Step]) -> set[tuple[str, str]]:
+    return {(statement.as_string(connection), what) for statement, what in steps}
+
+
+def _meanwhile(problem: str, items: Sequence[str] = ()) -> NotReady:
+    return NotReady(
+        f"Nothing was applied: {problem}",
+        items=items,
+        readers="what they had before.",
+        next_step="Apply again.",
+    )
 
 
 def _swap(connection: Connection, replacement: Replacement) -> None:

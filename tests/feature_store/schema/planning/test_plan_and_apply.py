@@ -175,6 +175,27 @@ def test_whatever_stands_in_the_way_one_command_names_all_of_it(scratch, include
     assert _plan(scratch, include).empty
 
 
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        (f"CREATE TABLE {_D1} (x int)", "table"),
+        (f"CREATE SEQUENCE {_D1}", "sequence"),
+        ("CREATE INDEX sold_durations_v1_mv ON ml.feature_set (author)", "index"),
+        (f"CREATE TYPE {_D1} AS (x int)", "composite type"),
+    ],
+)
+def test_what_is_no_view_in_a_relations_place_is_never_told_to_be_replaced(
+    scratch, include, statement, kind
+):
+    scratch.run(f"DROP MATERIALIZED VIEW {_D1} CASCADE", statement)
+    problems = _plan(scratch, include).problems
+    (told,) = [words for words in problems if words.startswith(f"{_D1}:")]
+    assert told == (
+        f"{_D1}: something that is no view has its name\nit is of this kind: {kind}\n"
+        "Next: rename it yourself, then `bin/feature-store apply`."
+    )
+
+
 def test_one_blocked_object_keeps_all_others_from_being_created(scratch, include):
     scratch.run(f"DROP VIEW {_F3}", "DROP INDEX ml.sold_dur_v1_idx")
     _refused(scratch, include)
@@ -235,14 +256,17 @@ def test_apply_twice_does_nothing_the_second_time(scratch_sources, include):
 @pytest.mark.parametrize("last", ["sql/views/ml.zz_v1.sql", None])
 def test_apply_is_one_transaction(scratch_sources, include, last):
     if last:  # the very last statement fails
+        what = "ml.zz_v1 cannot be described"
         include.write(
             last,
             f"CREATE VIEW ml.zz_v1 AS SELECT e.listing_id FROM {_F3} AS e;"
             "COMMENT ON COLUMN ml.zz_v1.no_such_column IS 'x';",
         )
     else:  # a statement in the middle fails
+        what = f"{_F3} cannot be created"
         include.edit(_F3_FILE, "b.listing_id", "b.no_such_column")
-    _refused(scratch_sources, include, psycopg.errors.UndefinedColumn)
+    error = _refused(scratch_sources, include)
+    assert error.problem.startswith(f"Nothing was applied: {what}: column ")
     assert scratch_sources.value("SELECT to_regnamespace('ml')") is None
     assert scratch_sources.value("SELECT to_regnamespace('feature_store_audit')") is None
 
@@ -325,6 +349,55 @@ def test_words_that_left_the_file_leave_the_database(scratch, include):
     )
     _apply(scratch, include)
     assert scratch.value("SELECT col_description(%s::regclass, 1)", _D1) is None
+
+
+def test_a_mistake_in_the_sql_of_a_new_relation_is_told_with_its_file(scratch, include):
+    path = include.write(
+        f"sql/views/{_NEW}.sql",
+        f"CREATE VIEW {_NEW} AS SELECT\n    s.listing_id + 'x'::text AS listing_id\n"
+        "FROM ml.spam_listings_v1 AS s;",
+    )
+    error = _refused(scratch, include)
+    assert error.problem.startswith(
+        f"Nothing was applied: {_NEW} cannot be created: operator does not exist: "
+    )
+    assert error.problem.endswith("It stands at: s.listing_id + 'x'::text AS listing_id.")
+    assert error.readers == "what they had before."
+    assert error.next_step == f"Correct {path}, then apply again."
+
+
+def test_a_function_that_a_superuser_owns_is_told_with_how_to_own_it(sources_db, include, new_role):
+    """Nobody could replace it: not the owner, and a superuser applies as the owner."""
+    role = new_role()
+    sources_db.run(
+        f"GRANT CREATE ON DATABASE {sources_db.connection.info.dbname} TO {role}",
+        f'GRANT USAGE ON SCHEMA "iPhone" TO {role}',
+        f"GRANT USAGE, CREATE ON SCHEMA feature_store TO {role}",
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA "iPhone", feature_store TO {role}',
+    )
+    with sources_db.session(role) as connection:
+        apply(connection, include.store, include.settings)
+    function = sources_db.value(
+        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE proname = 'store_freshness' "
+        "AND pronamespace = 'ml'::regnamespace"
+    )
+    name = "ml.store_freshness"
+    sources_db.run(
+        f"ALTER FUNCTION {function} OWNER TO postgres",
+        f"ALTER FUNCTION {function} SECURITY INVOKER",
+    )
+    for user in (role, None):
+        with sources_db.session(user) as connection, pytest.raises(NotReady) as caught:
+            apply(connection, include.store, include.settings, [name])
+        assert f"{name} cannot be replaced: must be owner of function" in caught.value.problem
+        assert caught.value.next_step == (
+            f"As postgres or a superuser: ALTER FUNCTION {function} OWNER TO {role}; "
+            "then apply again."
+        )
+    sources_db.run(f"ALTER FUNCTION {function} OWNER TO {role}")
+    with sources_db.session(role) as connection:
+        apply(connection, include.store, include.settings, [name])
+        assert make_plan(connection, include.store, include.directory).empty
 
 
 # Words
@@ -431,6 +504,7 @@ def test_a_role_that_may_not_see_the_audit_schema_is_told_so(store_db, include, 
     with store_db.session(new_role()) as connection, pytest.raises(NotReady) as caught:
         apply(connection, include.store, include.settings)
     assert "feature_store_audit" in caught.value.problem
+    assert caught.value.next_step == "Apply as postgres, the owner of this store."
     assert store_db.snapshot() == before
 
 

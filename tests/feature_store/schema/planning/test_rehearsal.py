@@ -17,6 +17,7 @@ from tests.conftest import LiveStore
 from tests.feature_store.conftest import Database
 from tests.relations import D1 as _D1
 from tests.relations import E_AI as _E_AI
+from tests.relations import C as _C
 
 _D1_FILE = f"sql/base/{_D1}.sql"
 _AI_FILE = f"sql/read/{_E_AI}.sql"
@@ -152,6 +153,20 @@ def test_without_a_change_there_is_nothing_to_rehearse_which_is_no_fault(
     airflow_conn(rehearsed.conninfo)
     assert main(["rehearse"]) == 0
     assert capsys.readouterr().out == "Nothing to rehearse: every relation is as its file says.\n"
+
+
+def test_what_cannot_be_rehearsed_is_not_called_as_its_file(store_db, airflow_conn, capsys):
+    store_db.run(f"DROP MATERIALIZED VIEW {_C}", f"CREATE TABLE {_C} (x int)")
+    airflow_conn(store_db.conninfo)
+    assert main(["rehearse", "--minutes", "1"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith(f"Nothing was rehearsed.\nApply would refuse:\n  - {_C}: ")
+
+
+def test_a_source_that_is_missing_is_told_as_apply_tells_it(store_db, include):
+    store_db.run('ALTER TABLE "iPhone".iphone_ai_enrich RENAME TO gone')
+    with pytest.raises(NotReady, match=r"The source table iPhone\.iphone_ai_enrich is missing"):
+        _rehearse(store_db, include)
 
 
 def test_whoever_may_not_apply_may_not_rehearse(rehearsed, include, new_role):

@@ -219,8 +219,8 @@ def test_locks_are_waited_for_as_before_once_the_places_are_taken(store_db, incl
     with store_db.connection.transaction():
         found = plan_replacement(store_db.connection, include.store, [E], [])
         before = store_db.value("SHOW lock_timeout")
-        build(store_db.connection, found, "")
-        swap(store_db.connection, found, 1, rehearsal=False)
+        kept = build(store_db.connection, found, "")
+        swap(store_db.connection, found, kept, 1, rehearsal=False)
         assert store_db.value("SHOW lock_timeout") == before
 
 
