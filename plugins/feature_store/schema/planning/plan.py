@@ -177,10 +177,18 @@ def make_plan(
         replacement = plan_replacement(connection, store, named, created)
     orphans = without_file(connection, [thing.label for thing in things])
     suites, suites_gone = suite_changes(connection, include_dir)
-    contracts = contract_effects(connection, include_dir, replacement, stamps)
+    carried = tuple(carried_code(connection, store, read_rules(include_dir), replace))
+    # Reading others' tables, or building others' indexes in a trial, could run code of theirs with
+    # the rights of whoever plans. Nothing can be applied then, so there is nothing to find out.
+    contracts: tuple[ContractEffect, ...] = ()
+    if not (unsafe or carried):
+        contracts = contract_effects(connection, include_dir, replacement, stamps)
+    removal = None
+    if not unsafe:  # it reads the tables of contracts, too
+        removal = plan_removal(connection, store, include_dir, orphans, drop, named)
     told = {*stamps, *(effect.name for effect in contracts)}
     return Plan(
-        carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
+        carried=carried,
         schemas=_missing_schemas(connection, store.profile.governed_schemas),
         migrations=migrations,
         creates=creates,
@@ -195,9 +203,9 @@ def make_plan(
         blocked=tuple(c for c in rest if c.state in WAY_OUT),
         unsafe=unsafe,
         without_file=orphans,
-        removal=plan_removal(connection, store, include_dir, orphans, drop, named),
+        removal=removal,
         unstamped=unstamped(connection, store, include_dir),
-        logs=_logs(connection, include_dir, told),
+        logs=() if unsafe else _logs(connection, include_dir, told),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),

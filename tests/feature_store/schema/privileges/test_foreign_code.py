@@ -11,7 +11,7 @@ from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.readiness import check_code, check_ready
 from tests.feature_store.validation.leaks.variants import LISTINGS, RULES, make_source_a_view
-from tests.relations import A
+from tests.relations import E_CLEAN, F0, A
 
 _IMAGES = "feature_store.device_image_features_unified_v1"
 _AI = '"iPhone".iphone_ai_enrich'
@@ -248,6 +248,70 @@ def test_nothing_is_applied_over_code_of_others(sources_db, include):
         apply(sources_db.connection, include.store, include.settings)
     assert not _ran(sources_db)
     assert sources_db.value("SELECT to_regnamespace('feature_store_audit')") is None
+
+
+@pytest.mark.parametrize(
+    ("statements", "query"),
+    [
+        (
+            [
+                "CREATE TABLE public.theirs (generation int, listing_id bigint, "
+                "edited_date timestamptz, model text)",
+                "CREATE INDEX odd ON public.theirs (listing_id) WHERE public.yes(1)",
+            ],
+            "SELECT * FROM public.theirs",
+        ),
+        (
+            [f"CREATE INDEX odd ON {E_CLEAN} (price) WHERE public.yes(1)"],
+            f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN}",
+        ),
+    ],
+    ids=["it leaks, too", "it does not leak"],
+)
+def test_whether_a_relation_can_be_adopted_is_not_asked_of_code_of_others(
+    hand_built, include, statements, query
+):
+    hand_built.run(
+        *_TRAP,
+        "GRANT ALL ON SEQUENCE public.ran TO PUBLIC",
+        *statements,
+        f"DROP MATERIALIZED VIEW {F0} CASCADE",
+        f"CREATE MATERIALIZED VIEW {F0} AS {query} WITH NO DATA",
+        f"CREATE UNIQUE INDEX theirs ON {F0} (generation, listing_id)",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(hand_built.connection, include.store, include.directory)
+    with pytest.raises(NotReady):
+        check_ready(hand_built.connection, include.store, include.settings)
+    assert not _ran(hand_built)
+    assert "its index odd" in "".join(plan.carried)
+
+
+def test_tables_of_the_registry_that_somebody_else_owns_are_not_read(store_db, include, new_role):
+    other = new_role()
+    store_db.run(
+        *_TRAP,
+        "CREATE INDEX odd ON ml.feature_set (name) WHERE public.yes(1)",
+        f"ALTER TABLE ml.feature_set OWNER TO {other}",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(store_db.connection, include.store, include.directory)
+    with pytest.raises(NotReady):
+        check_ready(store_db.connection, include.store, include.settings)
+    assert not _ran(store_db)
+    assert f"TABLE ml.feature_set belongs to {other}" in "".join(plan.unsafe)
+
+
+def test_an_index_of_others_is_not_built_in_a_trial_either(store_db, include):
+    """Whoever owns what is replaced may have put an index on it, which would be kept."""
+    store_db.run(
+        *_TRAP,
+        f"CREATE INDEX odd ON {A} (price) WHERE public.yes(1)",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(store_db.connection, include.store, include.directory, [A])
+    assert not _ran(store_db)
+    assert f"{A}: its index odd" in "".join(plan.carried)
 
 
 def test_a_query_that_calls_code_of_others_can_be_replaced(store_db, include):
