@@ -59,7 +59,7 @@ def build(connection: Connection, replacement: Replacement, written: str) -> Non
         if one.old:
             # A materialized view of the store may replace a user's plain view.
             had = replace(one.old, materialized=one.relation.file.materialized)
-            own = (one.relation.file.indexes, written) if one.from_file else ((), "")
+            own = (one.relation.file.indexes, written) if one.from_file else ((), None)
             steps = keep(connection, had, schemas[one.name], *own)
         else:
             steps = list(given_by_default(connection, one.name, schemas[one.name]))
