@@ -20,8 +20,9 @@ from feature_store.reporting.store.relation_states import (
 )
 from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
-from feature_store.schema.object_states import State, examine, has_audit, store_objects
+from feature_store.schema.object_states import State, examine, has_audit
 from feature_store.schema.planning.without_file import WithoutFile, without_file
+from feature_store.schema.store_objects import store_objects
 from feature_store.text_format import in_words, text_table
 from feature_store.validation.certificates import Certificate, read_certificates
 from feature_store.validation.certification import certified_in_words

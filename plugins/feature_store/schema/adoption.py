@@ -66,11 +66,14 @@ def misfits(
     return row_misfits(connection, store, relation, oid, rules)
 
 
-def collisions(connection: Connection, relation: Relation) -> list[str]:
-    """Name the relation's index names that something else in its schema has."""
+def collisions(connection: Connection, relation: Relation) -> dict[str, str]:
+    """The relation's index names that something else in its schema has, each with whose it is.
+
+    That is a relation, by name; empty if it is no index.
+    """
     rows = connection.execute(
         """
-        SELECT c.relname, coalesce(i.indrelid::regclass::text, 'something else')
+        SELECT c.relname, CASE WHEN t.relname IS NULL THEN '' ELSE n.nspname || '.' || t.relname END
         FROM pg_catalog.pg_class AS c
         INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
         LEFT JOIN pg_catalog.pg_index AS i ON c.oid = i.indexrelid
@@ -80,9 +83,7 @@ def collisions(connection: Connection, relation: Relation) -> list[str]:
         """,
         (relation.name.schema, list(relation.file.indexes), relation.name.relation),
     ).fetchall()
-    return [
-        f"its index {name} cannot be created: {of} has an index of that name" for name, of in rows
-    ]
+    return dict(rows)
 
 
 def expected_columns(connection: Connection, store: Store, relation: Relation) -> dict[str, str]:

@@ -36,7 +36,7 @@ from feature_store.schema.object_states import (
     has_audit,
 )
 from feature_store.schema.planning.plan import Plan, make_plan
-from feature_store.schema.planning.removal import remove
+from feature_store.schema.planning.removal import free_names, remove
 from feature_store.schema.privileges.schema_owner import as_the_owner, schema_problems
 from feature_store.schema.readiness import server_problems
 from feature_store.schema.replacement.build_beside import build, fill, naming
@@ -186,6 +186,8 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
     with as_the_owner(connection):
         for schema in plan.schemas:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    if plan.removal:
+        free_names(connection, plan.removal)
     beside = set()
     if plan.replacement:
         beside = {str(one.name) for one in plan.replacement.rebuilt}

@@ -23,7 +23,6 @@ from feature_store.schema.object_states import (
     State,
     StoreObject,
     examine,
-    store_objects,
 )
 from feature_store.schema.planning.contract_effects import ContractEffect, contract_effects
 from feature_store.schema.planning.open_reviews import reviews_on
@@ -34,6 +33,7 @@ from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.privileges.schema_owner import schema_problems
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.stamps.proof_stamp import unstamped
+from feature_store.schema.store_objects import store_objects
 from feature_store.schema.store_record import check_store, record_of, recorded, suite_changes
 
 
@@ -164,7 +164,9 @@ def make_plan(
         raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)
-    conditions = examine(connection, things, replace)
+    orphans = without_file(connection, [thing.label for thing in things])
+    dropped = [str(one.name) for one in orphans if one.dropped and str(one.name) in drop]
+    conditions = examine(connection, things, replace, dropped)
     creates = tuple(c.thing for c in conditions if c.state is State.MISSING)
     relations = {c.thing.label: c for c in conditions if c.thing.relation}
     named = [label for label in relations if label in replace]
@@ -175,7 +177,6 @@ def make_plan(
     if named:
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
-    orphans = without_file(connection, [thing.label for thing in things])
     suites, suites_gone = suite_changes(connection, include_dir)
     carried = tuple(carried_code(connection, store, read_rules(include_dir), replace))
     # Reading others' tables, or building others' indexes in a trial, could run code of theirs with

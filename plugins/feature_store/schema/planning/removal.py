@@ -90,6 +90,27 @@ def plan_removal(
     )
 
 
+def free_names(connection: Connection, removal: Removal) -> None:
+    """Give away the names of indexes that will be dropped; in apply's transaction.
+
+    So what replaces a relation under another name can be created before the old one is dropped,
+    which must wait for what stops reading it. Renaming an index keeps no reader waiting.
+    """
+    oids = [one.oid for one in removal.relations if one.dropped]
+    with as_the_owner(connection):
+        for schema, index, oid in connection.execute(
+            "SELECT n.nspname, c.relname, c.oid FROM pg_catalog.pg_index AS i "
+            "INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid "
+            "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+            "WHERE i.indrelid = ANY(%s) ORDER BY c.oid",
+            (oids,),
+        ).fetchall():
+            rename = sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+                sql.Identifier(schema, index), sql.Identifier(f"feature_store_gone_{oid}")
+            )
+            connection.execute(rename)
+
+
 def remove(connection: Connection, removal: Removal) -> None:
     """Drop what apply created, and delete its record; in apply's transaction.
 
