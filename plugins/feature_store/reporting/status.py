@@ -114,7 +114,10 @@ def read_status(connection: Connection, store: Store, include_dir: Path) -> list
 
 def relations_without_file(connection: Connection, store: Store) -> tuple[WithoutFile, ...]:
     """What apply made, or adopted, and no file of the store defines any more. Reads only."""
-    return without_file(connection, [str(relation.name) for relation in store.relations])
+    files, sources = (
+        [str(one.name) for one in those] for those in (store.relations, store.sources)
+    )
+    return without_file(connection, files, sources)
 
 
 def as_table(lines: Sequence[Line]) -> str:

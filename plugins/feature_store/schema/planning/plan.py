@@ -164,7 +164,8 @@ def make_plan(
         raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)
-    orphans = without_file(connection, [thing.label for thing in things])
+    sources = [str(source.name) for source in store.sources]
+    orphans = without_file(connection, [thing.label for thing in things], sources)
     dropped = [str(one.name) for one in orphans if one.dropped and str(one.name) in drop]
     conditions = examine(connection, things, replace, dropped)
     creates = tuple(c.thing for c in conditions if c.state is State.MISSING)

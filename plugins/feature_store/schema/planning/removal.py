@@ -1,8 +1,9 @@
 """Relations without a file: no run refreshes them, and `apply --drop` drops them by name.
 
-What apply created is dropped, with its indexes, never with CASCADE. An adopted relation stays in
-the database; only its record is removed. The record of the past (refreshes, certificates, findings
-of history) is kept; the baselines of history series about such a relation are deleted.
+What apply created is dropped, with its indexes, never with CASCADE. An adopted relation, or one
+that is a source now, stays in the database; only its record is removed. The record of the past
+(refreshes, certificates, findings of history) is kept; the baselines of history series about such
+a relation are deleted.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def plan_removal(
         for reader, other in dependents(connection, one.oid):
             if reader in going:
                 reads[reader].add(name)
-            elif reader not in replaced and (one.dropped or reader in ours):
+            # A source stays, and files may read it.
+            elif not one.source and reader not in replaced and (one.dropped or reader in ours):
                 together = sorted({*named, reader}) if reader in removable else []
                 refusals.append(refusal(one.name, reader or other, ours, together))
     before = {name: {r for r in going if name in reads[r]} for name in going}

@@ -280,6 +280,26 @@ def test_one_that_was_there_before_us_is_forgotten_and_stays(scratch, before, fi
     assert "No file any more" not in str(_plan(scratch, files))
 
 
+def test_one_that_is_a_source_now_is_forgotten_and_stays(scratch, include):
+    _add(include, top=True)
+    for path in (_FILE, _SPECIFICATION):  # a source must be filled
+        include.edit(path, "ml.tom_features_v1_enriched_clean_mv", '"iPhone".iphone_listings')
+    apply(scratch.connection, include.store, include.settings)
+    scratch.run(f"REFRESH MATERIALIZED VIEW {_NEW}")
+    _take_away(include, _FILE, _SPECIFICATION)
+    sources = (include.directory / "sources.toml").read_text()
+    include.write("sources.toml", f'{sources}\n["{_NEW}"]\nt0_day = "date"\n')
+    plan = str(_plan(scratch, include))
+    assert (
+        f"  - {_NEW}, a materialized view that is a source now, and that stays\n"
+        f"Next: have it forgotten: {_DROP}\n"
+    ) in plan
+    done = _drop(scratch, include, _NEW)
+    assert f"Dropped, as named: 1\n  - {_NEW}, a materialized view that is a source" in done.done
+    assert scratch.value(f"SELECT to_regclass('{_NEW}')")
+    assert "No file any more" not in str(_plan(scratch, include))
+
+
 def test_one_that_somebody_dropped_by_hand_is_forgotten(left, files):
     left.run(f"DROP MATERIALIZED VIEW {_NEW}")
     assert f"{_NEW}, which no longer exists" in str(_plan(left, files))
