@@ -22,7 +22,7 @@ from feature_store.declarations.store_definition import Store, read_store
 from feature_store.schema import audit_migrations
 from feature_store.schema.audit_migrations import Migration, read_migrations
 from feature_store.schema.governance import governance
-from feature_store.schema.object_states import store_objects
+from feature_store.schema.store_objects import store_objects
 from feature_store.settings import Settings
 from sandbox.load import load_sample
 from sandbox.sample.options import SampleOptions

@@ -20,8 +20,9 @@ from feature_store.reporting.store.relation_states import (
 )
 from feature_store.reporting.store.store_files import read_files
 from feature_store.schema.audit_migrations import audit_is_current
-from feature_store.schema.object_states import State, examine, has_audit, store_objects
+from feature_store.schema.object_states import State, examine, has_audit
 from feature_store.schema.planning.without_file import WithoutFile, without_file
+from feature_store.schema.store_objects import store_objects
 from feature_store.text_format import in_words, text_table
 from feature_store.validation.certificates import Certificate, read_certificates
 from feature_store.validation.certification import certified_in_words
@@ -113,7 +114,10 @@ def read_status(connection: Connection, store: Store, include_dir: Path) -> list
 
 def relations_without_file(connection: Connection, store: Store) -> tuple[WithoutFile, ...]:
     """What apply made, or adopted, and no file of the store defines any more. Reads only."""
-    return without_file(connection, [str(relation.name) for relation in store.relations])
+    files, sources = (
+        [str(one.name) for one in those] for those in (store.relations, store.sources)
+    )
+    return without_file(connection, files, sources)
 
 
 def as_table(lines: Sequence[Line]) -> str:

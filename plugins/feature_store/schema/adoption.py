@@ -7,11 +7,10 @@ like all others. It is never altered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
 from feature_store.connection import Connection, one_row, one_value
 from feature_store.database.query_columns import query_columns
@@ -24,15 +23,9 @@ from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput, passes_on_its_own
 from feature_store.relation_name import Name
+from feature_store.schema.row_misfits import row_misfits
 from feature_store.text_format import in_words
 from feature_store.validation.leaks.gates import leaks_of
-
-# Not allowed to read it, or not filled yet: the suites check it in every run.
-_CANNOT_LOOK = (
-    errors.InsufficientPrivilege,
-    errors.ObjectNotInPrerequisiteState,
-    errors.UndefinedTable,
-)
 
 
 def misfits(
@@ -68,18 +61,19 @@ def misfits(
         return problems
     roots = [relation.name] if kind == "m" else bound
     rules, exceptions = read_rules(include_dir), read_exceptions(include_dir)
-    leaks = leaks_of(connection, store, relation.name, roots, rules, exceptions)
-    return [
-        *(f"every run would find a leak: {f.relation} {f.words}" for f in leaks),
-        *_row_misfits(connection, store, relation, oid),
-    ]
+    if leaks := leaks_of(connection, store, relation.name, roots, rules, exceptions):
+        return [f"every run would find a leak: {f.relation} {f.words}" for f in leaks]
+    return row_misfits(connection, store, relation, oid, rules)
 
 
-def collisions(connection: Connection, relation: Relation) -> list[str]:
-    """Name the relation's index names that something else in its schema has."""
+def collisions(connection: Connection, relation: Relation) -> dict[str, str]:
+    """The relation's index names that something else in its schema has, each with whose it is.
+
+    That is a relation, by name; empty if it is no index.
+    """
     rows = connection.execute(
         """
-        SELECT c.relname, coalesce(i.indrelid::regclass::text, 'something else')
+        SELECT c.relname, CASE WHEN t.relname IS NULL THEN '' ELSE n.nspname || '.' || t.relname END
         FROM pg_catalog.pg_class AS c
         INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
         LEFT JOIN pg_catalog.pg_index AS i ON c.oid = i.indexrelid
@@ -89,9 +83,7 @@ def collisions(connection: Connection, relation: Relation) -> list[str]:
         """,
         (relation.name.schema, list(relation.file.indexes), relation.name.relation),
     ).fetchall()
-    return [
-        f"its index {name} cannot be created: {of} has an index of that name" for name, of in rows
-    ]
+    return dict(rows)
 
 
 def expected_columns(connection: Connection, store: Store, relation: Relation) -> dict[str, str]:
@@ -241,59 +233,6 @@ def _owner_misfits(connection: Connection, oid: int) -> list[str]:
         f"it belongs to {owner}, and {me}, who applies, is not a member of that role. To keep "
         f"it, as a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
     ]
-
-
-def _row_misfits(connection: Connection, store: Store, relation: Relation, oid: int) -> list[str]:
-    """Say if its query gives rows that it may not have, or another t0; it may leave some out."""
-    specification = relation.specification
-    if relation.rows is None or specification is None or not specification.by_owner:
-        return []
-    whole = store.find(str(relation.rows.of))
-    key = next(iter(whole.keys.values()))
-    held = specification.not_by_owner
-    query = one_value(connection, "SELECT pg_get_viewdef(%s::oid)", (oid,)) or ""
-    fewer = "; it may have fewer rows, but no others"
-    wrong: dict[tuple[str, ...], tuple[str, str]] = {
-        (): (f"that {whole.name} does not have", fewer)
-    }
-    if held:
-        wrong[held] = (f"with another {in_words(held)} than in {whole.name}", "")
-    for columns, (words, more) in wrong.items():
-        if found := _rows_beside(connection, query, whole, key, columns):
-            n, example = found
-            return [f"its query gives {n:,} rows {words} ({example}, for example){more}"]
-    return []
-
-
-def _rows_beside(
-    connection: Connection,
-    query: str,
-    whole: Relation,
-    key: Sequence[str],
-    columns: Sequence[str],
-) -> tuple[int, str] | None:
-    """How many rows of a query a relation lacks by key and columns, and one of them."""
-    wholes, theirs = (sql.SQL(", ").join(sql.Identifier(t, c) for c in key) for t in ("w", "t"))
-    same = sql.SQL("").join(
-        sql.SQL(" AND w.{0} IS NOT DISTINCT FROM t.{0}").format(sql.Identifier(c)) for c in columns
-    )
-    others = sql.SQL(
-        "SELECT count(*), (array_agg(concat_ws(', ', {theirs}) ORDER BY {theirs}))[1] "
-        "FROM ({query}) AS t "
-        "WHERE NOT EXISTS (SELECT 1 FROM {whole} AS w WHERE ({wholes}) = ({theirs}){same})"
-    ).format(
-        theirs=theirs,
-        wholes=wholes,
-        same=same,
-        query=sql.SQL(query.rstrip().removesuffix(";")),
-        whole=whole.name.identifier,
-    )
-    try:
-        with connection.transaction():
-            n, example = one_row(connection, others)
-    except _CANNOT_LOOK:
-        return None
-    return (n, example) if n else None
 
 
 def _quoted(name: str) -> str:

@@ -35,10 +35,9 @@ from feature_store.schema.object_states import (
     State,
     StoreObject,
     has_audit,
-    store_objects,
 )
 from feature_store.schema.planning.plan import Plan, make_plan
-from feature_store.schema.planning.removal import remove
+from feature_store.schema.planning.removal import free_names, remove
 from feature_store.schema.privileges.schema_owner import (
     as_the_owner,
     how_to_own,
@@ -50,6 +49,7 @@ from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
 from feature_store.schema.stamps.proof_stamp import stamp_first, stamp_sets
+from feature_store.schema.store_objects import store_objects
 from feature_store.schema.store_record import record_of, record_store, require_suites
 from feature_store.settings import Settings
 
@@ -214,6 +214,8 @@ def _carry_out(connection: Connection, plan: Plan, store: Store, settings: Setti
     with as_the_owner(connection):
         for schema in plan.schemas:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    if plan.removal:
+        free_names(connection, plan.removal)
     beside = set()
     if plan.replacement:
         beside = {str(one.name) for one in plan.replacement.rebuilt}

@@ -1,4 +1,4 @@
-"""The objects that apply creates, and the state of each.
+"""The states of the objects that apply creates.
 
 An object's state comes from comparing these texts: the file's definition now and when it was
 applied, and the server's description then and now. What apply did not create is adopted as it is,
@@ -11,17 +11,15 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from feature_store.audit.adopted import ADOPTED
 from feature_store.connection import Connection
-from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, describe_relation, no_view
+from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, no_view
 from feature_store.database.session import server_major
-from feature_store.declarations.store_definition import Relation, Store
+from feature_store.declarations.store_definition import Relation
 from feature_store.errors import NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
-from feature_store.schema.adoption import collisions, misfits
-from feature_store.schema.governance.governance import Governance, read_governance
+from feature_store.schema.governance.governance import Governance
 from feature_store.schema.governance.governance_difference import GovernanceDifference, compare
 from feature_store.text_format import difference
 
@@ -57,7 +55,7 @@ class StoreObject:
         comment: the statements that comment on it.
         describe: gives the server's description of it, None if it does not exist.
         misfits: gives what keeps it from being adopted as it is, in words.
-        collisions: gives what keeps it from being created, in words.
+        collisions: gives the names that it needs and that are taken, each with who has it.
         relation: the relation that it is; None for a governance file.
         governance: the governance file that it is; None for a relation.
     """
@@ -69,7 +67,7 @@ class StoreObject:
     comment: tuple[str, ...]
     describe: Callable[[Connection], str | None]
     misfits: Callable[[Connection], list[str]]
-    collisions: Callable[[Connection], list[str]]
+    collisions: Callable[[Connection], dict[str, str]]
     relation: Relation | None
     governance: Governance | None
 
@@ -85,6 +83,7 @@ class Condition:
         dictionary_differs: whether its comments in the file differ from the applied ones.
         reworded: whether another major version of the server described it when it was applied.
         difference: of a governance file that is not as it should be, its parts.
+        taken_by: the relations that have the names that it needs, by name; empty for anything else.
     """
 
     thing: StoreObject
@@ -93,6 +92,7 @@ class Condition:
     dictionary_differs: bool = False
     reworded: bool = False
     difference: GovernanceDifference | None = None
+    taken_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,20 +109,11 @@ class _Recorded:
         return self.file_definition.startswith(ADOPTED)
 
 
-def store_objects(store: Store, include_dir: Path) -> tuple[StoreObject, ...]:
-    """Every object of the store, in an order in which they can be created.
-
-    Raises:
-        BadInput: a governance or contract file cannot be read.
-    """
-    return (
-        *(_governance(governance) for governance in read_governance(store.profile)),
-        *(_relation(store, r, include_dir) for r in store.relations),
-    )
-
-
 def examine(
-    connection: Connection, things: tuple[StoreObject, ...], named: Collection[str] = ()
+    connection: Connection,
+    things: tuple[StoreObject, ...],
+    named: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> list[Condition]:
     """Find the state of each object.
 
@@ -130,6 +121,7 @@ def examine(
         connection: a pinned session.
         things: the objects.
         named: functions that may be replaced.
+        dropped: relations that will be dropped, by name: they take no name from others.
     """
     recorded: dict[str, _Recorded] = {}
     if has_audit(connection):
@@ -149,7 +141,7 @@ def examine(
             named,
         )
         if thing.governance
-        else _condition(connection, thing, recorded.get(thing.label))
+        else _condition(connection, thing, recorded.get(thing.label), dropped)
         for thing in things
     ]
 
@@ -177,11 +169,27 @@ def require_store(connection: Connection) -> None:
         )
 
 
-def _condition(connection: Connection, thing: StoreObject, recorded: _Recorded | None) -> Condition:
+def _missing(connection: Connection, thing: StoreObject, dropped: Collection[str]) -> Condition:
+    taken = {n: of for n, of in thing.collisions(connection).items() if of not in dropped}
+    if not taken:
+        return Condition(thing, State.MISSING)
+    words = [
+        f"its index {name} cannot be created: {of or 'something else'} has an index of that name"
+        for name, of in taken.items()
+    ]
+    by = tuple(dict.fromkeys(taken.values()))
+    return Condition(thing, State.TAKEN, "\n".join(words), taken_by=by)
+
+
+def _condition(
+    connection: Connection,
+    thing: StoreObject,
+    recorded: _Recorded | None,
+    dropped: Collection[str],
+) -> Condition:
     live = thing.describe(connection)
     if live is None:
-        taken = thing.collisions(connection)
-        return Condition(thing, State.TAKEN if taken else State.MISSING, "\n".join(taken))
+        return _missing(connection, thing, dropped)
     if kind := no_view(live):
         return Condition(thing, State.IN_THE_WAY, f"it is of this kind: {kind}")
     if recorded is None:
@@ -267,34 +275,3 @@ def _alike(live: str, live_then: str) -> bool:
 def _reworded(live: str, live_then: str) -> str:
     """What another major version said then, with its queries as this one words them now."""
     return "\n".join([_QUERIES.sub("", live_then), *_QUERIES.findall(live)])
-
-
-def _relation(store: Store, relation: Relation, include_dir: Path) -> StoreObject:
-    file = relation.file
-    return StoreObject(
-        label=str(file.name),
-        definition=file.definition,
-        dictionary=file.dictionary,
-        create=(file.create.text, *(i.text for i in file.indexes.values())),
-        comment=tuple(c.text for c in file.comments),
-        describe=lambda connection: describe_relation(connection, file),
-        misfits=lambda connection: misfits(connection, store, relation, include_dir),
-        collisions=lambda connection: collisions(connection, relation),
-        relation=relation,
-        governance=None,
-    )
-
-
-def _governance(governance: Governance) -> StoreObject:
-    return StoreObject(
-        label=governance.label,
-        definition=governance.definition,
-        dictionary=governance.dictionary,
-        create=tuple(text for part in governance.parts for text in part.statements),
-        comment=tuple(text for part in governance.parts for text in part.comments),
-        describe=governance.describe,
-        misfits=lambda _: [],
-        collisions=lambda _: [],
-        relation=None,
-        governance=governance,
-    )

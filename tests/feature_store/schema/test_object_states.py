@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from feature_store.schema.apply import apply
-from feature_store.schema.object_states import Condition, State, examine, has_audit, store_objects
+from feature_store.schema.object_states import Condition, State, examine, has_audit
 from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.store_objects import store_objects
 from tests.relations import D1 as _D1
 from tests.relations import F0 as _F0
 from tests.relations import F3 as _F3

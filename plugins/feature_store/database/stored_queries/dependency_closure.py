@@ -6,8 +6,8 @@ own tables and views. Those can depend on the time, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feature_store.connection import Connection
@@ -186,10 +186,17 @@ class Closure:
         return frozenset(found)
 
 
-def read_closure(connection: Connection, roots: Iterable[Name]) -> Closure:
+def read_closure(
+    connection: Connection, roots: Iterable[Name], leaves: Collection[str] = ()
+) -> Closure:
     """Read the closure of relations from the catalog, which every role may read.
 
     Roots that do not exist are left out; others report a broken contract.
+
+    Args:
+        connection: a session of any role.
+        roots: where it starts.
+        leaves: relations, by name, whose query does not count, nor what only it reads.
     """
     wanted = sorted(set(roots))
     found = connection.execute(
@@ -202,7 +209,7 @@ def read_closure(connection: Connection, roots: Iterable[Name]) -> Closure:
     roots_found = tuple(oid for (oid,) in found)
     in_force: frozenset[int] = frozenset()
     while True:
-        members = _members(connection, roots_found, in_force)
+        members = _members(connection, roots_found, in_force, leaves)
         # What a policy reads is part of the closure, and may have policies of its own.
         applying = in_force | subjects(connection, members, roots_found).keys()
         if applying == in_force:
@@ -211,13 +218,18 @@ def read_closure(connection: Connection, roots: Iterable[Name]) -> Closure:
 
 
 def _members(
-    connection: Connection, roots: tuple[int, ...], in_force: frozenset[int]
+    connection: Connection,
+    roots: tuple[int, ...],
+    in_force: frozenset[int],
+    leaves: Collection[str],
 ) -> dict[int, Member]:
     members: dict[int, Member] = {}
     level = list(roots)
     while level:
         values = {"oids": level, "in_force": sorted(in_force)}
         new = {m.oid: m for m in map(_member, connection.execute(_FACTS, values))}
+        for member in [m for m in new.values() if str(m.name) in leaves]:
+            new[member.oid] = replace(member, query=None, reads=())
         members |= {oid: new[oid] for oid in level if oid in new}
         reads = dict.fromkeys(read for member in new.values() for read in member.reads)
         level = [oid for oid in reads if oid not in members]

@@ -101,7 +101,7 @@ def read_now(connection: Connection, settings: Settings, files: Files) -> Now:
         files,
         certified_in_words(connection, certificates),
         review_days(connection, files.profile.key),
-        without_file(connection, files.relations),
+        without_file(connection, files.relations, files.sources),
     )
 
 

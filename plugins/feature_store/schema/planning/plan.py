@@ -23,7 +23,6 @@ from feature_store.schema.object_states import (
     State,
     StoreObject,
     examine,
-    store_objects,
 )
 from feature_store.schema.planning.contract_effects import ContractEffect, contract_effects
 from feature_store.schema.planning.open_reviews import reviews_on
@@ -34,6 +33,7 @@ from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.privileges.schema_owner import schema_problems
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
 from feature_store.schema.stamps.proof_stamp import unstamped
+from feature_store.schema.store_objects import store_objects
 from feature_store.schema.store_record import check_store, record_of, recorded, suite_changes
 
 
@@ -164,7 +164,10 @@ def make_plan(
         raise
     things = store_objects(store, include_dir)
     _check_names(things, replace)
-    conditions = examine(connection, things, replace)
+    sources = [str(source.name) for source in store.sources]
+    orphans = without_file(connection, [thing.label for thing in things], sources)
+    dropped = [str(one.name) for one in orphans if one.dropped and str(one.name) in drop]
+    conditions = examine(connection, things, replace, dropped)
     creates = tuple(c.thing for c in conditions if c.state is State.MISSING)
     relations = {c.thing.label: c for c in conditions if c.thing.relation}
     named = [label for label in relations if label in replace]
@@ -175,12 +178,19 @@ def make_plan(
     if named:
         created = [t.label for t in creates if t.relation]
         replacement = plan_replacement(connection, store, named, created)
-    orphans = without_file(connection, [thing.label for thing in things])
     suites, suites_gone = suite_changes(connection, include_dir)
-    contracts = contract_effects(connection, include_dir, replacement, stamps)
+    carried = tuple(carried_code(connection, store, read_rules(include_dir), replace))
+    # Reading others' tables, or building others' indexes in a trial, could run code of theirs with
+    # the rights of whoever plans. Nothing can be applied then, so there is nothing to find out.
+    contracts: tuple[ContractEffect, ...] = ()
+    if not (unsafe or carried):
+        contracts = contract_effects(connection, include_dir, replacement, stamps)
+    removal = None
+    if not unsafe:  # it reads the tables of contracts, too
+        removal = plan_removal(connection, store, include_dir, orphans, drop, named)
     told = {*stamps, *(effect.name for effect in contracts)}
     return Plan(
-        carried=tuple(carried_code(connection, store, read_rules(include_dir), replace)),
+        carried=carried,
         schemas=_missing_schemas(connection, store.profile.governed_schemas),
         migrations=migrations,
         creates=creates,
@@ -195,9 +205,9 @@ def make_plan(
         blocked=tuple(c for c in rest if c.state in WAY_OUT),
         unsafe=unsafe,
         without_file=orphans,
-        removal=plan_removal(connection, store, include_dir, orphans, drop, named),
+        removal=removal,
         unstamped=unstamped(connection, store, include_dir),
-        logs=_logs(connection, include_dir, told),
+        logs=() if unsafe else _logs(connection, include_dir, told),
         views_read=tuple(view_sources(connection, store.sources)),
         in_place=len(in_place),
         adopted=sum(c.state is State.ADOPTED for c in rest),

@@ -35,9 +35,13 @@ def _blocked(plan: Plan) -> list[str]:
     def way_out(condition: Condition) -> str:
         if condition.difference:
             return ""
-        if alone or condition.state not in REPLACEABLE:
-            return f"\nNext: {WAY_OUT[condition.state].format(' '.join(_all_at_once(plan)))}"
-        return f"\nNext: {_UNDO[condition.state]}, or replace it by the command below."
+        if condition.state is State.TAKEN and not _takers(plan, condition):
+            return f"\nNext: {_TAKEN}"
+        if condition.state is State.IN_THE_WAY:  # no command takes it away
+            return f"\nNext: {WAY_OUT[condition.state]}"
+        if alone:
+            return f"\nNext: {WAY_OUT[condition.state].format(_command(plan))}"
+        return f"\nNext: {_UNDO[condition.state]} by the command below."
 
     return [f"{c.thing.label}: {c.state}\n{c.details}{way_out(c)}" for c in plan.blocked]
 
@@ -46,16 +50,23 @@ def _one_command(plan: Plan) -> str:
     """Apply takes all of them or none, so one command names them all; empty if it stands above."""
     told_above = len(plan.blocked) == 1 and not plan.blocked[0].difference
     if told_above or not any(
-        c.difference.outgrown if c.difference else c.state in REPLACEABLE for c in plan.blocked
+        c.difference.outgrown if c.difference else c.state in REPLACEABLE or _takers(plan, c)
+        for c in plan.blocked
     ):
         return ""
-    named = _all_at_once(plan)
-    words = "All at once" if len(named) > 1 else "Next"
-    return f"{words}: `{_REPLACE.format(' '.join(named))}`"
+    words = "All at once" if len([*_replaces(plan), *_drops(plan)]) > 1 else "Next"
+    return f"{words}: `{_command(plan)}`"
 
 
-def _all_at_once(plan: Plan) -> list[str]:
-    """What blocks the plan and what was already named, as names for `--replace`."""
+def _command(plan: Plan) -> str:
+    """The command that takes what blocks the plan, and what was already named."""
+    words = ["bin/feature-store apply"]
+    for option, names in (("--replace", _replaces(plan)), ("--drop", _drops(plan))):
+        words += [option, *names] if names else []
+    return " ".join(words)
+
+
+def _replaces(plan: Plan) -> list[str]:
     names = [thing.label for thing in plan.replaces]
     for condition in (*plan.completes, *plan.adopts, *plan.blocked):
         if condition.difference:
@@ -66,19 +77,31 @@ def _all_at_once(plan: Plan) -> list[str]:
     return names
 
 
-_REPLACE = "bin/feature-store apply --replace {0}"
+def _drops(plan: Plan) -> list[str]:
+    names = [str(one.name) for one in plan.removal.relations] if plan.removal else []
+    return list(dict.fromkeys([*names, *(t for c in plan.blocked for t in _takers(plan, c))]))
+
+
+def _takers(plan: Plan, condition: Condition) -> tuple[str, ...]:
+    """Who has the names that an object needs, if all of them have no file and can be dropped."""
+    removable = {str(one.name) for one in plan.without_file if one.dropped}
+    return condition.taken_by if removable.issuperset(condition.taken_by) else ()
+
+
 WAY_OUT = {
-    State.FOREIGN: f"`{_REPLACE}` builds the file's version beside it and swaps them; or rename it "
+    State.FOREIGN: "`{0}` builds the file's version beside it and swaps them; or rename it "
     "yourself.",
-    State.OUTDATED: f"`{_REPLACE}` builds it again beside the old one; or restore the file.",
-    State.DRIFTED: f"undo the change in the database, or `{_REPLACE}`.",
-    State.TAKEN: "rename that index yourself, then `bin/feature-store apply`.",
+    State.OUTDATED: "`{0}` builds it again beside the old one; or restore the file.",
+    State.DRIFTED: "undo the change in the database, or `{0}`.",
+    State.TAKEN: "restore the file of what has the name, or drop it: `{0}`.",
     State.IN_THE_WAY: "rename it yourself, then `bin/feature-store apply`.",
 }
+_TAKEN = "rename that index yourself, then `bin/feature-store apply`."
 _UNDO = {
-    State.FOREIGN: "rename it yourself",
-    State.OUTDATED: "restore the file",
-    State.DRIFTED: "undo the change in the database",
+    State.FOREIGN: "rename it yourself, or replace it",
+    State.OUTDATED: "restore the file, or replace it",
+    State.DRIFTED: "undo the change in the database, or replace it",
+    State.TAKEN: "restore the file of what has the name, or drop that",
 }
 REPLACEABLE = WAY_OUT.keys() - {State.TAKEN, State.IN_THE_WAY}
 

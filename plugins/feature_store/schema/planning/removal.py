@@ -1,8 +1,9 @@
 """Relations without a file: no run refreshes them, and `apply --drop` drops them by name.
 
-What apply created is dropped, with its indexes, never with CASCADE. An adopted relation stays in
-the database; only its record is removed. The record of the past (refreshes, certificates, findings
-of history) is kept; the baselines of history series about such a relation are deleted.
+What apply created is dropped, with its indexes, never with CASCADE. An adopted relation, or one
+that is a source now, stays in the database; only its record is removed. The record of the past
+(refreshes, certificates, findings of history) is kept; the baselines of history series about such
+a relation are deleted.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def plan_removal(
         for reader, other in dependents(connection, one.oid):
             if reader in going:
                 reads[reader].add(name)
-            elif reader not in replaced and (one.dropped or reader in ours):
+            # A source stays, and files may read it.
+            elif not one.source and reader not in replaced and (one.dropped or reader in ours):
                 together = sorted({*named, reader}) if reader in removable else []
                 refusals.append(refusal(one.name, reader or other, ours, together))
     before = {name: {r for r in going if name in reads[r]} for name in going}
@@ -88,6 +90,27 @@ def plan_removal(
         unanswered=unanswered(connection, series),
         refusals=tuple(refusals),
     )
+
+
+def free_names(connection: Connection, removal: Removal) -> None:
+    """Give away the names of indexes that will be dropped; in apply's transaction.
+
+    So what replaces a relation under another name can be created before the old one is dropped,
+    which must wait for what stops reading it. Renaming an index keeps no reader waiting.
+    """
+    oids = [one.oid for one in removal.relations if one.dropped]
+    with as_the_owner(connection):
+        for schema, index, oid in connection.execute(
+            "SELECT n.nspname, c.relname, c.oid FROM pg_catalog.pg_index AS i "
+            "INNER JOIN pg_catalog.pg_class AS c ON i.indexrelid = c.oid "
+            "INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid "
+            "WHERE i.indrelid = ANY(%s) ORDER BY c.oid",
+            (oids,),
+        ).fetchall():
+            rename = sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+                sql.Identifier(schema, index), sql.Identifier(f"feature_store_gone_{oid}")
+            )
+            connection.execute(rename)
 
 
 def remove(connection: Connection, removal: Removal) -> None:

@@ -133,16 +133,17 @@ def carried_code(
         connection: a pinned session, as the role that will read.
         store: what the files say.
         rules: which functions a person vouches for.
-        replaced: relations whose queries do not count, because others take their place.
+        replaced: relations whose queries do not count, nor what only these read, because those of
+            files take their place. What a file reads has a file, too, or is a source.
         only: relations to check, with all below them; None: all, and the sources.
     """
     if only is None:
         only = [*(s.name for s in store.sources), *(r.name for r in store.relations)]
-    closure = read_closure(connection, only)
+    closure = read_closure(connection, only, replaced)
     return [
         *_unprovable(closure, replaced),
         *_policies(connection, closure),
-        *_calls(connection, closure, store, rules, replaced),
+        *_calls(connection, closure, store, rules),
         *_operator_classes(connection, closure, rules),
     ]
 
@@ -166,14 +167,10 @@ def _policies(connection: Connection, closure: Closure) -> Iterator[str]:
 
 
 def _calls(
-    connection: Connection,
-    closure: Closure,
-    store: Store,
-    rules: LeakRules,
-    replaced: Collection[str],
+    connection: Connection, closure: Closure, store: Store, rules: LeakRules
 ) -> Iterator[str]:
     found = [
-        *_of_queries(closure, {r.name for r in store.relations}, replaced),
+        *_of_queries(closure, {r.name for r in store.relations}),
         *_of_tables(connection, closure),
     ]
     judge = Judge(connection, frozenset(rules.functions))
@@ -191,11 +188,9 @@ def _calls(
     yield from sorted(said)
 
 
-def _of_queries(
-    closure: Closure, ours: Collection[Name], replaced: Collection[str]
-) -> Iterator[_Carried]:
+def _of_queries(closure: Closure, ours: Collection[Name]) -> Iterator[_Carried]:
     for member in closure.members.values():
-        if member.query is not None and str(member.name) not in replaced:
+        if member.query is not None:
             theirs = member.name not in ours
             yield from _each(str(member.name), "its query", member.query, theirs=theirs)
 

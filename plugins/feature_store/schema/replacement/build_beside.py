@@ -90,7 +90,7 @@ def read_kept(connection: Connection, one: Rebuilt, written: str) -> list[Step]:
         return []
     # A materialized view of the store may replace a user's plain view.
     had = replace(one.old, materialized=one.relation.file.materialized)
-    own = (one.relation.file.indexes, written) if one.from_file else ((), "")
+    own = (one.relation.file.indexes, written) if one.from_file else ((), None)
     return keep(connection, had, place_beside(one.name).schema, *own)
 
 

@@ -1,6 +1,7 @@
 """What a relation keeps when it is replaced: everything except its query.
 
-Owner, options, tablespace, column settings, indexes, comments and privileges.
+Owner, options, tablespace, column settings, indexes, comments and privileges. What was said about a
+column that goes, goes with it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from psycopg import sql
 from feature_store.connection import Connection
 from feature_store.database.kept_privileges import Step, privileges
 from feature_store.declarations.files.schema_rewrite import moved
+from feature_store.declarations.source_tables import live_columns
+from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import quoted
 from feature_store.schema.replacement.dependents import Old
 
@@ -21,7 +24,7 @@ def keep(
     old: Old,
     schema: str,
     own_indexes: Collection[str],
-    own_words: str,
+    own_words: str | None,
 ) -> list[Step]:
     """Read what an old relation has, as statements for the new one of its name in another schema.
 
@@ -30,12 +33,14 @@ def keep(
         old: the old relation, of the new one's kind.
         schema: where the new one is.
         own_indexes: indexes that the new one has already.
-        own_words: comments that files have had; the new relation's file writes its own.
+        own_words: comments that files have had; None if the new one has no words of a file.
     """
     new = sql.Identifier(schema, old.name.relation)
-    readers: list[Callable[..., Iterator[Step]]] = [_owner, _options, _columns, _grants]
+    columns = list(live_columns(connection, Name(schema, old.name.relation)))
+    readers: list[Callable[..., Iterator[Step]]] = [_owner, _options, _grants]
     steps = [step for read in readers for step in read(connection, old, new, schema)]
-    steps += _words(connection, old, schema, own_words)
+    steps += _columns(connection, old, new, columns)
+    steps += _words(connection, old, schema, columns, own_words)
     steps += _tablespace(connection, old, new)
     steps += _indexes(connection, old, new, schema, own_indexes)
     return steps
@@ -77,7 +82,9 @@ def _options(connection: Connection, old: Old, new: sql.Composable, _: str) -> I
         yield _alter(old, new, setting), f"the option {prefix}{name}"
 
 
-def _columns(connection: Connection, old: Old, new: sql.Composable, _: str) -> Iterator[Step]:
+def _columns(
+    connection: Connection, old: Old, new: sql.Composable, columns: list[str]
+) -> Iterator[Step]:
     for column, target, options, storage, compression in connection.execute(
         """
         SELECT
@@ -94,9 +101,9 @@ def _columns(connection: Connection, old: Old, new: sql.Composable, _: str) -> I
         FROM pg_catalog.pg_attribute AS a
         INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid AND c.relkind = 'm'
         INNER JOIN pg_catalog.pg_type AS t ON a.atttypid = t.oid
-        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE a.attrelid = %s AND a.attnum > 0 AND a.attname = ANY(%s)
         """,
-        (old.oid,),
+        (old.oid, columns),
     ).fetchall():
         name = sql.Identifier(column)
         words = f"the settings of its column {column}"
@@ -111,18 +118,35 @@ def _columns(connection: Connection, old: Old, new: sql.Composable, _: str) -> I
                 yield _alter(old, new, sql.SQL("ALTER COLUMN {} {}").format(name, action)), words
 
 
-def _words(connection: Connection, old: Old, schema: str, own: str) -> Iterator[Step]:
-    for column, words in connection.execute(
+def _words(
+    connection: Connection, old: Old, schema: str, columns: list[str], own: str | None
+) -> Iterator[Step]:
+    for column, words, inherited in connection.execute(
         """
-        SELECT a.attname, d.description
+        SELECT
+            a.attname,
+            d.description,
+            -- A column of the same name in what the old one reads has the same words.
+            EXISTS (
+                SELECT FROM pg_catalog.pg_rewrite AS r
+                INNER JOIN pg_catalog.pg_depend AS p
+                    ON r.oid = p.objid AND p.classid = 'pg_catalog.pg_rewrite'::regclass
+                    AND p.refclassid = 'pg_catalog.pg_class'::regclass
+                INNER JOIN pg_catalog.pg_attribute AS theirs
+                    ON p.refobjid = theirs.attrelid AND a.attname = theirs.attname
+                WHERE r.ev_class = d.objoid AND p.refobjid <> d.objoid
+                    AND col_description(theirs.attrelid, theirs.attnum) = d.description
+            )
         FROM pg_catalog.pg_description AS d
         LEFT JOIN pg_catalog.pg_attribute AS a
             ON d.objoid = a.attrelid AND d.objsubid = a.attnum AND d.objsubid > 0
         WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = %s
+            AND (a.attname IS NULL OR a.attname = ANY(%s))
         """,
-        (old.oid,),
+        (old.oid, columns),
     ).fetchall():
-        if quoted(words) in own:
+        # Inherited words are nobody's own: the file may say better ones, or inherit them again.
+        if own is not None and (inherited or quoted(words) in own):
             continue
         if column is None:
             new = sql.Identifier(schema, old.name.relation)

@@ -16,6 +16,7 @@ from typing import Any
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.relation_name import Name
+from feature_store.schema.replacement.columns_gone import used_columns_gone
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Replacement:
 def plan_replacement(
     connection: Connection, store: Store, named: Collection[str], created: Collection[str]
 ) -> Replacement:
-    """Find out what replacing requires. Reads only the catalog.
+    """Find out what replacing requires. Reads only the catalog, and runs no query.
 
     Args:
         connection: a pinned session.
@@ -109,6 +110,8 @@ def plan_replacement(
             continue
         olds[old.name] = old
         refusals += _refusals(connection, old)
+        if str(old.name) in named:
+            refusals += used_columns_gone(connection, store, ours[old.name], old.oid)
         for reader in readers_of(connection, old):
             reads.setdefault(reader.name, set()).add(old.name)
             if reader.name in ours:

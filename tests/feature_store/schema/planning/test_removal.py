@@ -197,6 +197,52 @@ def test_a_reader_whose_file_reads_it_no_more_is_replaced_first(scratch, include
     assert scratch.value(f"SELECT to_regclass('{_NEW}')") is None
 
 
+_OTHER = "ml.t0_days_v1_mv"
+_OTHER_FILE = f"sql/read/{_OTHER}.sql"
+
+
+def _rename(include) -> None:
+    """The same relation under another name: its index keeps its own."""
+    for path, other in (
+        (_FILE, _OTHER_FILE),
+        (_SPECIFICATION, f"sql/specifications/{_OTHER}.sql"),
+    ):
+        include.write(other, (include.directory / path).read_text().replace(_NEW, _OTHER))
+    _take_away(include, _FILE, _SPECIFICATION)
+
+
+def test_a_relation_gets_another_name_in_one_command(scratch, include):
+    _add(include)
+    apply(scratch.connection, include.store, include.settings)
+    _rename(include)
+    told = str(_plan(scratch, include))
+    assert "its index days_v1_mv_uq cannot be created: ml.days_v1_mv has an index of" in told
+    assert f"Next: restore the file of what has the name, or drop it: `{_DROP}`." in told
+    done = _drop(scratch, include, _NEW)
+    assert [thing.label for thing in done.creates] == [_OTHER]
+    assert scratch.value(f"SELECT to_regclass('{_NEW}')") is None
+    assert scratch.rows(
+        "SELECT i.indrelid::regclass::text FROM pg_index AS i "
+        "WHERE i.indexrelid = 'ml.days_v1_mv_uq'::regclass"
+    ) == [(_OTHER,)]
+    assert _plan(scratch, include).empty
+
+
+def test_a_relation_gets_another_name_with_what_reads_it(scratch, include):
+    _add(include, top=True)
+    for path in (_FILE, _SPECIFICATION):  # a filled one, whose view is filled with it
+        include.edit(path, "ml.tom_features_v1_enriched_clean_mv", '"iPhone".iphone_listings')
+    apply(scratch.connection, include.store, include.settings)
+    _rename(include)
+    include.edit(_TOP_FILE, _NEW, _OTHER)
+    told = str(_plan(scratch, include))
+    assert "Next: restore the file of what has the name, or drop that by the command below." in told
+    assert f"All at once: `bin/feature-store apply --replace {_TOP} --drop {_NEW}`" in told
+    apply(scratch.connection, include.store, include.settings, [_TOP], drop=[_NEW])
+    assert scratch.value(f"SELECT to_regclass('{_NEW}')") is None
+    assert _plan(scratch, include).empty
+
+
 def test_one_that_carries_a_stamped_set_stays_until_the_set_is_unbound(left, files):
     CertifiedNights(left, files.store, files.settings)
     left.run(
@@ -232,6 +278,26 @@ def test_one_that_was_there_before_us_is_forgotten_and_stays(scratch, before, fi
     assert f"{_NEW}, a materialized view that apply did not create, and that stays" in done.done
     assert scratch.value(f"SELECT to_regclass('{_NEW}')") is not None
     assert "No file any more" not in str(_plan(scratch, files))
+
+
+def test_one_that_is_a_source_now_is_forgotten_and_stays(scratch, include):
+    _add(include, top=True)
+    for path in (_FILE, _SPECIFICATION):  # a source must be filled
+        include.edit(path, "ml.tom_features_v1_enriched_clean_mv", '"iPhone".iphone_listings')
+    apply(scratch.connection, include.store, include.settings)
+    scratch.run(f"REFRESH MATERIALIZED VIEW {_NEW}")
+    _take_away(include, _FILE, _SPECIFICATION)
+    sources = (include.directory / "sources.toml").read_text()
+    include.write("sources.toml", f'{sources}\n["{_NEW}"]\nt0_day = "date"\n')
+    plan = str(_plan(scratch, include))
+    assert (
+        f"  - {_NEW}, a materialized view that is a source now, and that stays\n"
+        f"Next: have it forgotten: {_DROP}\n"
+    ) in plan
+    done = _drop(scratch, include, _NEW)
+    assert f"Dropped, as named: 1\n  - {_NEW}, a materialized view that is a source" in done.done
+    assert scratch.value(f"SELECT to_regclass('{_NEW}')")
+    assert "No file any more" not in str(_plan(scratch, include))
 
 
 def test_one_that_somebody_dropped_by_hand_is_forgotten(left, files):

@@ -8,10 +8,12 @@ import pytest
 from feature_store.errors import NotReady
 from feature_store.schema.apply import apply
 from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.planning.rehearsal import rehearse
 from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.readiness import check_code, check_ready
+from tests.feature_store.schema.hand_built import OWNER
 from tests.feature_store.validation.leaks.variants import LISTINGS, RULES, make_source_a_view
-from tests.relations import A
+from tests.relations import D3, E_AI, E_CLEAN, F0, F3, A
 
 _IMAGES = "feature_store.device_image_features_unified_v1"
 _AI = '"iPhone".iphone_ai_enrich'
@@ -250,6 +252,70 @@ def test_nothing_is_applied_over_code_of_others(sources_db, include):
     assert sources_db.value("SELECT to_regnamespace('feature_store_audit')") is None
 
 
+@pytest.mark.parametrize(
+    ("statements", "query"),
+    [
+        (
+            [
+                "CREATE TABLE public.theirs (generation int, listing_id bigint, "
+                "edited_date timestamptz, model text)",
+                "CREATE INDEX odd ON public.theirs (listing_id) WHERE public.yes(1)",
+            ],
+            "SELECT * FROM public.theirs",
+        ),
+        (
+            [f"CREATE INDEX odd ON {E_CLEAN} (price) WHERE public.yes(1)"],
+            f"SELECT generation, listing_id, edited_date, model FROM {E_CLEAN}",
+        ),
+    ],
+    ids=["it leaks, too", "it does not leak"],
+)
+def test_whether_a_relation_can_be_adopted_is_not_asked_of_code_of_others(
+    hand_built, include, statements, query
+):
+    hand_built.run(
+        *_TRAP,
+        "GRANT ALL ON SEQUENCE public.ran TO PUBLIC",
+        *statements,
+        f"DROP MATERIALIZED VIEW {F0} CASCADE",
+        f"CREATE MATERIALIZED VIEW {F0} AS {query} WITH NO DATA",
+        f"CREATE UNIQUE INDEX theirs ON {F0} (generation, listing_id)",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(hand_built.connection, include.store, include.directory)
+    with pytest.raises(NotReady):
+        check_ready(hand_built.connection, include.store, include.settings)
+    assert not _ran(hand_built)
+    assert "its index odd" in "".join(plan.carried)
+
+
+def test_tables_of_the_registry_that_somebody_else_owns_are_not_read(store_db, include, new_role):
+    other = new_role()
+    store_db.run(
+        *_TRAP,
+        "CREATE INDEX odd ON ml.feature_set (name) WHERE public.yes(1)",
+        f"ALTER TABLE ml.feature_set OWNER TO {other}",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(store_db.connection, include.store, include.directory)
+    with pytest.raises(NotReady):
+        check_ready(store_db.connection, include.store, include.settings)
+    assert not _ran(store_db)
+    assert f"TABLE ml.feature_set belongs to {other}" in "".join(plan.unsafe)
+
+
+def test_an_index_of_others_is_not_built_in_a_trial_either(store_db, include):
+    """Whoever owns what is replaced may have put an index on it, which would be kept."""
+    store_db.run(
+        *_TRAP,
+        f"CREATE INDEX odd ON {A} (price) WHERE public.yes(1)",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    plan = make_plan(store_db.connection, include.store, include.directory, [A])
+    assert not _ran(store_db)
+    assert f"{A}: its index odd" in "".join(plan.carried)
+
+
 def test_a_query_that_calls_code_of_others_can_be_replaced(store_db, include):
     store_db.run(
         *_TRAP,
@@ -261,6 +327,43 @@ def test_a_query_that_calls_code_of_others_can_be_replaced(store_db, include):
     apply(store_db.connection, include.store, include.settings, ["ml.spam_listings_v1"])
 
     check_ready(store_db.connection, include.store, include.settings)
+
+
+def test_what_only_the_old_relation_reads_does_not_keep_it_from_being_replaced(sources_db, include):
+    sources_db.run(
+        "CREATE SCHEMA ml",
+        "CREATE SCHEMA legacy",
+        "CREATE FOREIGN DATA WRAPPER dummy",
+        "CREATE SERVER elsewhere FOREIGN DATA WRAPPER dummy",
+        "CREATE FOREIGN TABLE legacy.far (generation int, sold_price int) SERVER elsewhere",
+        f"CREATE MATERIALIZED VIEW {D3} AS SELECT * FROM legacy.far WITH NO DATA",
+    )
+    before = make_plan(sources_db.connection, include.store, include.directory)
+    assert f"apply --replace {D3}" in str(before)
+    apply(sources_db.connection, include.store, include.settings, [D3])
+    assert make_plan(sources_db.connection, include.store, include.directory).empty
+
+
+def test_an_index_on_the_old_relation_is_kept_and_so_looked_into(store_db, include):
+    store_db.run(*_TRAP, f"CREATE INDEX odd ON {D3} (sold_price) WHERE public.yes(1)")
+    with pytest.raises(NotReady, match="its index odd uses"):
+        apply(store_db.connection, include.store, include.settings, [D3])
+
+
+def test_a_rehearsal_does_not_run_the_old_query_if_that_runs_code_of_others(hand_built, include):
+    with hand_built.session(OWNER) as connection:
+        apply(connection, include.store, include.settings, [E_AI])
+    hand_built.run(
+        *_TRAP,
+        f"DROP VIEW {F3}",
+        f"CREATE VIEW {F3} AS SELECT generation, listing_id FROM {E_CLEAN} WHERE public.yes(1)",
+        "ALTER SEQUENCE public.ran RESTART",
+    )
+    done = rehearse(hand_built.connection, include.store, include.settings, [F3], 5)
+    assert not _ran(hand_built)
+    (told,) = [str(one) for one in done.relations if str(one.name) == F3]
+    assert "what readers have now is not compared: that would run code of others" in told
+    assert "readers have no rows of it now" not in told
 
 
 def test_a_task_that_runs_alone_looks_again_at_what_it_reads(store_db, include):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -339,15 +340,75 @@ def test_a_view_that_reads_a_column_that_goes_is_refused_before_any_row_is_compu
     assert "Filling" not in caplog.text
 
 
-def test_an_index_or_a_grant_on_a_column_that_goes_is_refused(adopted, include):
+def test_plan_refuses_an_index_or_a_grant_on_a_column_that_goes(adopted, include):
     adopted.run("DROP VIEW mine.own_rights", f"CREATE INDEX hurried ON {E_AI} (ai_urgency_f)")
     include.edit(_AI_FILE, "AS ai_urgency_f,", "AS ai_hurry_f,")
     include.edit(_AI_FILE, "clean_mv.ai_urgency_f IS", "clean_mv.ai_hurry_f IS")
-    text = _refused(adopted, include, E_AI)
-    assert "the index hurried cannot be kept" in text
-    adopted.run("DROP INDEX ml.hurried", f"GRANT SELECT (ai_urgency_f) ON {E_AI} TO {READER}")
-    text = _refused(adopted, include, E_AI)
-    assert f'the privilege SELECT ("ai_urgency_f") of "{READER}" cannot be kept' in text
+    plan = make_plan(adopted.connection, include.store, include.directory, [E_AI])
+    (told,) = plan.problems
+    assert told == (
+        f"Replacing {E_AI} would lose: the index ml.hurried, which uses its column ai_urgency_f.\n"
+        "Next: DROP INDEX ml.hurried; or restore the column in the file"
+    )
+    assert "would lose: the index ml.hurried" in _refused(adopted, include, E_AI)
+    adopted.run(
+        "DROP INDEX ml.hurried", f"GRANT SELECT (ai_urgency_f, price) ON {E_AI} TO {READER}"
+    )
+    plan = make_plan(adopted.connection, include.store, include.directory, [E_AI])
+    (told,) = plan.problems
+    assert told.startswith(
+        f"Replacing {E_AI} would lose: the privilege SELECT (ai_urgency_f) of {READER}.\nNext: "
+    )
+    assert told.split("\n")[0] in _refused(adopted, include, E_AI)
+    (revoke,) = re.findall("REVOKE .*?(?=;)", told)
+    adopted.run(revoke)
+    _apply(adopted, include, E_AI)
+    assert adopted.value(f"SELECT has_column_privilege('{READER}', '{E_AI}', 'price', 'SELECT')")
+
+
+def test_words_and_settings_of_a_column_that_goes_go_with_it(adopted, include):
+    adopted.run(
+        "DROP VIEW mine.own_rights",
+        f"COMMENT ON COLUMN {E_AI}.ai_urgency_f IS 'Ask sales.'",
+        f"ALTER MATERIALIZED VIEW {E_AI} ALTER COLUMN ai_urgency_f SET STATISTICS 500",
+    )
+    include.edit(_AI_FILE, "AS ai_urgency_f,", "AS ai_hurry_f,")
+    include.edit(_AI_FILE, "clean_mv.ai_urgency_f IS", "clean_mv.ai_hurry_f IS")
+    _apply(adopted, include, E_AI)
+    assert make_plan(adopted.connection, include.store, include.directory).empty
+
+
+_SOURCE_WORDS = """COMMENT ON COLUMN "iPhone".iphone_listings.storage_gb IS 'As the seller says.'"""
+
+
+def test_words_that_a_column_inherits_do_not_outlast_those_of_the_file(store_db, include):
+    file = f"sql/base/{D3}.sql"
+    words = re.findall(rf"COMMENT ON COLUMN {D3}.storage_gb IS\n'.*?';\n", _text(include, file))[0]
+    said = "SELECT col_description(%s::regclass, 2)"
+    store_db.run(_SOURCE_WORDS)
+    include.edit(file, words, "")
+    include.edit(file, "l.sold_date IS NOT NULL", "NOT l.sold_date IS NULL")
+    _apply_as_superuser(store_db, include, D3)
+    assert store_db.value(said, D3) == "As the seller says."
+    include.write(file, _text(include, file) + words)
+    include.edit(file, "NOT l.sold_date IS NULL", "l.sold_date IS NOT NULL")
+    _apply_as_superuser(store_db, include, D3)
+    assert f"'{store_db.value(said, D3)}';" in words
+
+
+def test_words_that_a_column_inherits_go_with_it(store_db, include):
+    file = f"sql/base/{D3}.sql"
+    store_db.run("""COMMENT ON COLUMN "iPhone".iphone_listings.seller_rating IS 'Out of ten.'""")
+    include.edit(file, "    l.storage_gb,\n", "    l.storage_gb,\n    l.seller_rating,\n")
+    _apply_as_superuser(store_db, include, D3)
+    assert store_db.value("SELECT col_description(%s::regclass, 3)", D3) == "Out of ten."
+    include.edit(file, "    l.seller_rating,\n", "")
+    _apply_as_superuser(store_db, include, D3)
+    assert make_plan(store_db.connection, include.store, include.directory).empty
+
+
+def _text(include, path: str) -> str:
+    return (include.directory / path).read_text()
 
 
 def test_a_query_that_fails_on_the_rows_leaves_everything_as_it_was(adopted, include):
