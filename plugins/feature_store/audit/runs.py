@@ -105,12 +105,13 @@ def newest_day(connection: Connection, since: datetime | None = None) -> date | 
     """The newest as-of day of the runs that passed, ever or since a moment.
 
     A run for an older day compares sources with that day, so it says nothing of them as they are
-    now.
+    now. A day that is yet to come is of a run whose clock was ahead.
     """
     day: date | None = one_value(
         connection,
         "SELECT max(as_of_day) FROM feature_store_audit.run WHERE verdict = 'passed' "
-        "AND verdict_at >= coalesce(%s::timestamptz, '-infinity')",
+        "AND verdict_at >= coalesce(%s::timestamptz, '-infinity') "
+        "AND as_of_day <= (now() + interval '1 day')::date",  # days of all zones have begun by then
         (since,),
     )
     return day

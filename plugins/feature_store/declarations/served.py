@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from feature_store.declarations.store_definition import Store
 from feature_store.errors import BadInput
 from feature_store.relation_name import MOST_BYTES, Name
+
+if TYPE_CHECKING:  # clients and the DAG's file come here, and parse no SQL
+    from feature_store.declarations.store_definition import Store
 
 LOG_COLUMNS = {
     "t0": "timestamp with time zone",

@@ -165,7 +165,7 @@ def test_a_cable_pulled_in_the_middle_of_a_blocking_refresh_keeps_nobody_waiting
     wait_for(cable.here, SLEEPS)
     cable.network.pull()
     assert seconds_of(lambda: read_a(cable.here)) < BOUND
-    another = RunKey("another", "run")
+    another = RunKey(RUN.dag_id, "another")
     lease = take_lease(cable.here, another, lambda _: True, timedelta(0))
     assert lease.holder == another
     error = task.exception(timeout=BOUND)

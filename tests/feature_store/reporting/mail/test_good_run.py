@@ -170,3 +170,9 @@ def test_a_run_for_an_older_day_says_nothing_of_warnings_for_its_sources_may_be_
     assert only_mail(mailbox)["Subject"].endswith(f"is new: {E_VIEW}: expected sources are fresh")
     warned(store_db, "5", run_type="manual", as_of_day="2026-06-30")
     assert len(mailbox.mails()) == 2, "a run for a newer day does"
+
+
+def test_a_run_whose_clock_was_ahead_silences_no_warnings_of_later_ones(mailbox, store_db):
+    warned(store_db, "1", as_of_day="2999-01-01")
+    warned(store_db, "2", "sources are fresh")
+    assert only_mail(mailbox)["Subject"].endswith(f"is new: {E_VIEW}: expected sources are fresh")
