@@ -15,7 +15,7 @@ WITH gone AS (
     SELECT a.attrelid, a.attnum, a.attname, a.attacl
     FROM pg_catalog.pg_attribute AS a
     WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
-        AND a.attname <> ALL(%(columns)s)
+        AND a.attname <> ALL(%(columns)s::text[])
 ),
 granted AS (
     SELECT
@@ -40,7 +40,7 @@ INNER JOIN pg_catalog.pg_depend AS d
     ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = g.attrelid
     AND d.refobjsubid = g.attnum AND d.classid = 'pg_catalog.pg_class'::regclass
 INNER JOIN pg_catalog.pg_class AS i ON d.objid = i.oid AND i.relkind = 'i'
-WHERE i.relname <> ALL(%(indexes)s)
+WHERE i.relname <> ALL(%(indexes)s::text[])
 ORDER BY 1
 """
 
@@ -56,15 +56,23 @@ def used_columns_gone(
         relation: as its file says.
         oid: the relation that it replaces.
     """
+    # To read the file's query takes locks on its tables, which may be being reloaded.
+    if not _used_but(connection, relation, oid, []):
+        return []
     try:
         columns = list(expected_columns(connection, store, relation))
     except BadInput:
         return []  # it cannot be built at all, and apply says why
-    rows = connection.execute(
-        _USED, {"oid": oid, "columns": columns, "indexes": list(relation.file.indexes)}
-    ).fetchall()
     return [
         f"Replacing {relation.name} would lose: {what}.\n"
         f"Next: {way_out}; or restore the column in the file"
-        for what, way_out in rows
+        for what, way_out in _used_but(connection, relation, oid, columns)
     ]
+
+
+def _used_but(
+    connection: Connection, relation: Relation, oid: int, columns: list[str]
+) -> list[tuple[str, str]]:
+    """What is given or built on any columns but these, and the statement that removes it."""
+    asked = {"oid": oid, "columns": columns, "indexes": list(relation.file.indexes)}
+    return [(what, way_out) for what, way_out in connection.execute(_USED, asked)]
