@@ -9,8 +9,7 @@ from feature_store.database.stored_queries.dependency_closure import MATERIALIZE
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column, Columns
-from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.column_influence import Column
 from feature_store.validation.leaks.gate_context import (
     EXCEPTIONS,
     WARNING,
@@ -42,7 +41,6 @@ class _Declared:
         self._columns = {(e.relation, e.reads, c): e for e in of_reads for c in e.columns}
         self._known: dict[Column, frozenset[str]] = {}
         self._known_values: dict[Column, frozenset[str]] = {}
-        self._origins: dict[int, dict[int, Columns]] = {}
 
     def findings(self) -> Iterator[LeakFinding]:
         for member in self._context.closure.members.values():
@@ -201,13 +199,11 @@ class _Declared:
         name every column.
         """
         if column not in self._known_values:
-            oid, number = column
+            oid = column[0]
             found: frozenset[str] = frozenset()
             self._known_values[column] = found
             if oid not in self._context.sources:
-                if oid not in self._origins:
-                    self._origins[oid] = origins(self._context.member(oid))
-                for read in self._context.each(self._origins[oid].get(number, frozenset())):
+                for read in self._context.each(self._context.made_of(column)):
                     found |= self._ids_of_value(read)
                     if declared := self._columns.get(self._key(oid, read)):
                         found |= {declared.id}

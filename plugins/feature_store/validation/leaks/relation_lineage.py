@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from feature_store.database.stored_queries.dependency_closure import VIEW
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
-from feature_store.validation.leaks.column_origin import origins
 from feature_store.validation.leaks.gate_context import GateContext
 
 Named = tuple[Name, str]
@@ -67,8 +66,7 @@ class _Walk:
         return self._context.member(oid).kind == VIEW and oid not in self._context.sources
 
     def _values(self, column: Column) -> Columns:
-        below = origins(self._context.member(column[0])).get(column[1], NOTHING)
-        return self._each(below, self._values)
+        return self._each(self._context.made_of(column), self._values)
 
     def _influences(self, column: Column) -> Columns:
         below = self._context.lineage[column[0]].columns.get(column[1], NOTHING)
