@@ -7,19 +7,8 @@ the backfill was created is there by then. A refresh whose snapshot saw the note
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection, one_value
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-
-def go_of(context: Context) -> str:
-    """Tells apart the attempts of a run that was cleared, or deleted and created again."""
-    run = context["dag_run"]
-    return f"{run.clear_number}/{run.start_date}"
 
 
 def ask(connection: Connection, run: RunKey, go: str) -> str:
@@ -28,7 +17,7 @@ def ask(connection: Connection, run: RunKey, go: str) -> str:
     Args:
         connection: a session in autocommit mode.
         run: the backfill's.
-        go: of the run, see `go_of`.
+        go: tells its attempts apart: one that was cleared asks anew.
 
     Returns:
         The number of the transaction that noted it first.

@@ -132,7 +132,7 @@ def read_facts(
         key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
-        run_key = RunKey(run.dag_id, run.run_id)
+        run_key = RunKey.of(run)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
     past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given)
