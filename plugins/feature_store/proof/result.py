@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-SAMPLE = 20
-"""How many rows that differ are kept, at most."""
+from feature_store.text_format import MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -42,5 +41,5 @@ class Comparison:
         self, observed: Mapping[str, int], expected: Mapping[str, int], more: int
     ) -> Comparison:
         told = json.dumps({"key": {}, "observed": observed, "expected": expected})
-        sample = (told, *self.sample)[:SAMPLE]
+        sample = (told, *self.sample)[:MOST_ROWS]
         return replace(self, broken=self.broken + more, sample=sample)

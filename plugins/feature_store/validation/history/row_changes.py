@@ -9,12 +9,12 @@ from typing import Any
 
 from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
+from feature_store.text_format import MOST_ROWS
 from feature_store.validation.history.shown_values import change
 
 # Bytes of each column's digest: enough to say in which columns a differing row differs.
 BYTES_PER_COLUMN = 4
 
-_EXAMPLES = 20
 CHANGE = "change"
 """The field of an example that has its old and new values."""
 
@@ -64,7 +64,7 @@ def differences(
             "days": list(days),
             "names": list(values),
             "bytes": BYTES_PER_COLUMN,
-            "examples": _EXAMPLES,
+            "examples": MOST_ROWS,
         },
     ).fetchall()
     return {
