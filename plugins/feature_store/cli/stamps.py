@@ -52,7 +52,7 @@ def print_stamped(changed: Sequence[str]) -> None:
 
 def print_check(checked: Check, lead: str = "") -> None:
     """Print what `check_contract` shows of a set."""
-    print(f"{checked.name}: {lead}{checked.verdict}")
+    print(f"{checked.name}: {lead}{checked.result}")
     print(f"  bound to  {checked.relation or 'nothing yet'}")
     print(f"  stamped   n={checked.stamped_n} {checked.stamped_hash or 'never'}")
     print(f"  database  n={checked.live_n} {checked.live_hash or 'no rows'}")

@@ -42,7 +42,7 @@ class Check:
     problems: tuple[str, ...]
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """OK or MISMATCH."""
         return "MISMATCH" if self.problems else "OK"
 

@@ -27,7 +27,7 @@ def exception_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iter
         (one.oid, function)
         for one in judged
         if one.oid in context.unpinned
-        for function in one.verdict.pinned
+        for function in one.objection.pinned
     }
     yield from _Declared(context, live_calls).findings()
 
