@@ -83,7 +83,7 @@ class _Declared:
         known = {s.name: s.columns.keys() for s in self._context.store.sources}
         outcomes = {(o.relation, c) for o in self._context.rules.outcomes for c in o.columns}
         others: dict[Name, list[str]] = {}
-        for oid, number in sorted(self._context.lineage[member.oid].reads):
+        for oid, number in sorted(self._context.influences[member.oid].reads):
             read = self._context.member(oid)
             column = read.columns.get(number)
             if column and column not in known.get(read.name, {column}):
@@ -102,7 +102,7 @@ class _Declared:
         """Columns that a source overwrites, although its rows have a day."""
         rules = self._context.rules.columns_not_as_of
         found: dict[tuple[Name, str], list[str]] = {}
-        for oid, number in self._context.each(self._context.lineage[member.oid].reads):
+        for oid, number in self._context.each(self._context.influences[member.oid].reads):
             read = self._context.member(oid)
             column = read.columns.get(number, "")
             reason = rules.get((read.name, column))
@@ -152,7 +152,7 @@ class _Declared:
                 if exception.reads is None:
                     return (member.oid, exception.calls) in self._live_calls
                 if exception.columns:
-                    reads = self._context.each(self._context.lineage[member.oid].reads)
+                    reads = self._context.each(self._context.influences[member.oid].reads)
                     keys = {self._key(member.oid, column) for column in reads}
                     return any(self._columns.get(key) is exception for key in keys)
                 return exception.reads in {self._context.member(o).name for o in member.reads}
@@ -178,7 +178,7 @@ class _Declared:
             oid, number = column
             found: frozenset[str] = frozenset()
             self._known[column] = found
-            influences = self._context.lineage[oid].columns.get(number, frozenset())
+            influences = self._context.influences[oid].columns.get(number, frozenset())
             if oid in self._context.sources:
                 influences = frozenset()
             for read in self._context.each(influences):

@@ -138,7 +138,7 @@ class _Tracer:
     def _reaches(self, column: Column) -> Columns:
         """Everything that has an influence on a column, one step down."""
         oid, number = column
-        return self._context.lineage[oid].columns.get(number, NOTHING)
+        return self._context.influences[oid].columns.get(number, NOTHING)
 
     def _named(self, column: Column) -> _Named:
         member = self._context.member(column[0])

@@ -14,7 +14,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
 from feature_store.validation.leaks.column_origin import origins
-from feature_store.validation.leaks.relation_influence import Lineage, trace
+from feature_store.validation.leaks.relation_influence import Influences, trace
 
 TIME_OF_QUERY = "time of query"
 OUTCOMES = "outcomes"
@@ -73,7 +73,7 @@ class GateContext:
     exceptions: tuple[DeclaredException, ...]
 
     @cached_property
-    def lineage(self) -> dict[int, Lineage]:
+    def influences(self) -> dict[int, Influences]:
         """What reaches the columns and rows of each relation."""
         return {oid: trace(member) for oid, member in self.closure.members.items()}
 
