@@ -70,7 +70,7 @@ def asked_by(connection: Connection, context: Context) -> str | None:
     """The store's transaction that noted a backfill's run; None for other runs."""
     if not _is_backfill(context):
         return None
-    return ask(connection, run_key_of(context), _go_of(context))
+    return ask(connection, run_key_of(context), _attempt_of(context))
 
 
 def is_last_try(context: Context) -> bool:
@@ -138,7 +138,7 @@ def today_of(context: Context, settings: Settings) -> date:
     return moment.astimezone(ZoneInfo(settings.zone)).date()
 
 
-def _go_of(context: Context) -> str:
+def _attempt_of(context: Context) -> str:
     """Tells apart the attempts of a run that was cleared, or deleted and created again."""
     run = context["dag_run"]
     return f"{run.clear_number}/{run.start_date}"

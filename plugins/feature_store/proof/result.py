@@ -30,7 +30,7 @@ class Comparison:
     seconds: float
     digest: Decimal | None = None
 
-    def held_to(self, rows: int) -> Comparison:
+    def counting_missed(self, rows: int) -> Comparison:
         """The same, but rows of the relation that were not compared count as different."""
         missed = abs(self.found - rows)
         if not missed:
