@@ -14,7 +14,7 @@ from pydantic import Field
 
 from feature_store.declarations.files.text_file import files_in
 from feature_store.declarations.files.toml_fields import Fields, read_fields
-from feature_store.declarations.served import Served, read_served
+from feature_store.declarations.served import Served, parse_served
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -126,7 +126,7 @@ def read_feature_set(path: Path, registry: str) -> FeatureSet:
     try:
         relation = Name.parse(content.relation)
         names = [row.name for row in content.features]
-        served = read_served(content.name, names, content.entity, content.t0, content.labels)
+        served = parse_served(content.name, names, content.entity, content.t0, content.labels)
     except BadInput as error:
         raise BadInput(f"{path}: {error.problem}") from None
     feature_set = FeatureSet(

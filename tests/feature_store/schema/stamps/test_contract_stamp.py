@@ -11,7 +11,7 @@ from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
 from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
-from feature_store.schema.stamps.contract_stamp import Check, assert_contract, check, stamp
+from feature_store.schema.stamps.contract_stamp import ContractCheck, assert_contract, check, stamp
 from tests.relations import E_AI as _E_AI
 
 _FIRST_26 = "376417e5653f05f5953e4bbbed2f562bb54329314e705c292d46bd1e3fbf4088"
@@ -127,7 +127,7 @@ def test_all_51_rows_stamped_have_their_hash(stamped, tom):
 
 def test_the_databases_hash_is_the_files(stamped, feature_set):
     checked = check(stamped.connection, feature_set)
-    assert checked == Check(
+    assert checked == ContractCheck(
         name=feature_set.name,
         relation=str(feature_set.relation),
         file_hash=feature_set.hash,

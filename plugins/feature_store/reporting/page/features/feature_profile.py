@@ -17,7 +17,7 @@ from feature_store.reporting.page.features.profile_models import (
     DriftLine,
     FeatureProfile,
     MonthLine,
-    Sampled,
+    SampledValue,
 )
 from feature_store.reporting.page.features.profiles import may_read, profiled_sets
 from feature_store.reporting.page.features.reading_lines import (
@@ -159,7 +159,9 @@ def _shown(edge: float) -> str:
     return f"{edge:,.0f}" if 1000 <= abs(edge) < 1e15 else f"{edge:.4g}"
 
 
-def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
+def _samples(
+    connection: Connection, feature_set: FeatureSet, feature: Feature
+) -> list[SampledValue]:
     """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
     if served is None or feature.name not in live_columns(connection, log):
@@ -172,4 +174,4 @@ def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) 
             sql.Literal(SAMPLES),
         )
     ).fetchall()
-    return [Sampled(entity=entity, value=value) for entity, value in rows]
+    return [SampledValue(entity=entity, value=value) for entity, value in rows]
