@@ -76,7 +76,7 @@ def asked_by(connection: Connection, context: Context) -> str | None:
 def is_last_try(context: Context) -> bool:
     """Whether this try is the last: Airflow will not run the task again if it fails."""
     ti = context["ti"]
-    return ti.max_tries == 0 or ti.try_number > ti.max_tries
+    return ti.try_number > ti.max_tries
 
 
 def has_failed(context: Context) -> Callable[[RunKey], bool]:

@@ -62,7 +62,7 @@ def differences(
         {
             "layer": layer,
             "days": list(days),
-            "names": list(values),
+            "values": list(values),
             "bytes": BYTES_PER_COLUMN,
             "examples": MOST_ROWS,
         },
@@ -122,7 +122,7 @@ changed_column AS (
         k.day,
         array_agg(DISTINCT n.name) AS names
     FROM keyed AS k
-    CROSS JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS n (name, position)
+    CROSS JOIN unnest(%(values)s::text[]) WITH ORDINALITY AS n (name, position)
     WHERE
         k.came > 0
         AND k.went > 0
