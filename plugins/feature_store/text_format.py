@@ -10,6 +10,8 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+MOST_ROWS = 20
+"""Of rows that should not be there, or differ: how many are kept and shown, at most."""
 _CONTEXT = 4
 _MOST = 6
 # Of what an error says: characters of one line, and of all.

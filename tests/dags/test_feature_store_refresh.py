@@ -306,18 +306,6 @@ class TestAGoodRun:
         assert sum("<h1>Passed: feature store, as of 2026-06-30</h1>" in one for one in told) == 1
         assert first_run.alarms == 0
 
-    def test_each_suite_leaves_its_findings_in_short(self, first_run: Any) -> None:
-        from airflow.models.xcom import XComModel
-        from airflow.utils.session import create_session
-
-        of_this_run = {"run_id": first_run.run_id, "key": "findings"}
-        with create_session() as session:
-            found = session.query(XComModel).filter_by(**of_this_run).all()
-        by_task = {x.task_id: XComModel.deserialize_value(x) for x in found}
-        assert set(by_task) == {f"expectations.{suite}" for suite in SUITES}
-        for findings in by_task.values():
-            assert {f["outcome"] for f in findings if f["severity"] == "critical"} == {"met"}
-
     def test_only_the_verdict_sends_asset_events_one_for_each_relation_and_log_that_readers_read(
         self, first_run: Any, store_files: Store
     ) -> None:

@@ -1,4 +1,4 @@
-"""Adopted relations: those whose record is not what their file defines."""
+"""Adopted relations: those that were there before the store, fit, and are kept as they are."""
 
 from __future__ import annotations
 

@@ -7,28 +7,17 @@ the backfill was created is there by then. A refresh whose snapshot saw the note
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from feature_store.audit.lease import RunKey
 from feature_store.connection import Connection, one_value
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-
-def go_of(context: Context) -> str:
-    """Tells apart the attempts of a run that was cleared, or deleted and created again."""
-    run = context["dag_run"]
-    return f"{run.clear_number}/{run.start_date}"
-
-
-def ask(connection: Connection, run: RunKey, go: str) -> str:
+def ask(connection: Connection, run: RunKey, attempt: str) -> str:
     """Note that a backfill's run is there, unless this attempt of it has done so already.
 
     Args:
         connection: a session in autocommit mode.
         run: the backfill's.
-        go: of the run, see `go_of`.
+        attempt: tells its attempts apart: one that was cleared asks anew.
 
     Returns:
         The number of the transaction that noted it first.
@@ -36,12 +25,12 @@ def ask(connection: Connection, run: RunKey, go: str) -> str:
     connection.execute(
         "INSERT INTO feature_store_audit.asking_log (dag_id, run_id, go) VALUES (%s, %s, %s) "
         "ON CONFLICT DO NOTHING",
-        (run.dag_id, run.run_id, go),
+        (run.dag_id, run.run_id, attempt),
     )
     found: str = one_value(
         connection,
         "SELECT transaction::text FROM feature_store_audit.asking_log "
         "WHERE dag_id = %s AND run_id = %s AND go = %s",
-        (run.dag_id, run.run_id, go),
+        (run.dag_id, run.run_id, attempt),
     )
     return found

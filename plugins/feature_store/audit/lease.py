@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 import psycopg
 
@@ -29,12 +29,27 @@ _TRIES_TO_BEGIN = 20
 _Done = TypeVar("_Done")
 
 
+class _Run(Protocol):
+    """A run as Airflow or a mail knows it."""
+
+    @property
+    def dag_id(self) -> str: ...
+
+    @property
+    def run_id(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class RunKey:
     """Which run of which DAG: who may hold the lease."""
 
     dag_id: str
     run_id: str
+
+    @classmethod
+    def of(cls, run: _Run) -> Self:
+        """The key of a run."""
+        return cls(run.dag_id, run.run_id)
 
     def __str__(self) -> str:
         return f"{self.dag_id}, run {self.run_id}"

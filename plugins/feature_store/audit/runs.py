@@ -43,7 +43,7 @@ def open_run_once(
 
 
 def fail_run(
-    connection: Connection, run: RunKey, problem: str, account: dict[str, Any], go: int
+    connection: Connection, run: RunKey, problem: str, account: dict[str, Any], max_tries: int
 ) -> int:
     """Record that a run failed, and why; only once, even if Airflow tries the task again.
 
@@ -54,7 +54,7 @@ def fail_run(
         run: which one.
         problem: why, in words.
         account: why, as data.
-        go: Airflow's ``max_tries`` of the task, which changes when somebody clears it.
+        max_tries: Airflow's, of the task; it changes when somebody clears it.
 
     Returns:
         The verdict's number.
@@ -68,12 +68,12 @@ def fail_run(
         "WHERE g.dag_id = v.dag_id AND g.run_id = v.run_id "
         "UNION ALL SELECT o.event_id FROM feature_store_audit.run_log AS o "
         "WHERE o.dag_id = v.dag_id AND o.run_id = v.run_id) AS n)",
-        (*ids, go),
+        (*ids, max_tries),
     ).fetchone() or one_row(
         connection,
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem, account, go) "
         "VALUES (%s, %s, %s, %s, %s) RETURNING event_id",
-        (*ids, problem, Jsonb(account), go),
+        (*ids, problem, Jsonb(account), max_tries),
     )
     event: int = spoken[0]
     return event

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from feature_store.cli.arguments import find_set, wanted_sets
 from feature_store.connection import Connection
 from feature_store.declarations.store_definition import Store
-from feature_store.schema.stamps.contract_stamp import Check, check
+from feature_store.schema.stamps.contract_stamp import ContractCheck, check
 from feature_store.schema.stamps.proof_stamp import stamp_proofs, stamp_sets
 from feature_store.settings import Settings
 from feature_store.text_format import bullets
@@ -50,9 +50,9 @@ def print_stamped(changed: Sequence[str]) -> None:
     print("The proofs are stamped." + (f" Changed:\n{bullets(list(changed))}" if changed else ""))
 
 
-def print_check(checked: Check, lead: str = "") -> None:
+def print_check(checked: ContractCheck, lead: str = "") -> None:
     """Print what `check_contract` shows of a set."""
-    print(f"{checked.name}: {lead}{checked.verdict}")
+    print(f"{checked.name}: {lead}{checked.result}")
     print(f"  bound to  {checked.relation or 'nothing yet'}")
     print(f"  stamped   n={checked.stamped_n} {checked.stamped_hash or 'never'}")
     print(f"  database  n={checked.live_n} {checked.live_hash or 'no rows'}")

@@ -52,7 +52,7 @@ class Reads:
 
 
 def find_reads(connection: Connection, name: Name, besides: Collection[Name] = ()) -> Reads:
-    """Look up, in the catalog, what a materialized view reads.
+    """Look up, in the catalog, what a view reads, plain or materialized.
 
     Args:
         connection: a pinned session.

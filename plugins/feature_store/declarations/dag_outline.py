@@ -45,7 +45,7 @@ class Refresh(StrEnum):
     NEVER = "views"
 
 
-class Layer(Protocol):
+class Ordered(Protocol):
     """What the order of refreshes depends on: how a relation is refreshed, and what it reads."""
 
     @property
@@ -137,15 +137,15 @@ def _refuse_twins(outlines: Mapping[Name, Outline]) -> None:
         seen.add(name.relation)
 
 
-def refreshed_before(name: Name, layers: Mapping[Name, Layer]) -> frozenset[Name]:
+def refreshed_before(name: Name, relations: Mapping[Name, Ordered]) -> frozenset[Name]:
     """The materialized views that a relation reads, directly or through plain views."""
     found: set[Name] = set()
-    pending = set(layers[name].reads & layers.keys())  # the rest are sources
+    pending = set(relations[name].reads & relations.keys())  # the rest are sources
     while pending:
         found |= pending
-        views = (layers[read] for read in pending if layers[read].refresh is Refresh.NEVER)
-        pending = {read for view in views for read in view.reads & layers.keys()} - found
-    return frozenset(read for read in found if layers[read].refresh is not Refresh.NEVER)
+        views = (relations[read] for read in pending if relations[read].refresh is Refresh.NEVER)
+        pending = {read for view in views for read in view.reads & relations.keys()} - found
+    return frozenset(read for read in found if relations[read].refresh is not Refresh.NEVER)
 
 
 def _files(sql_dir: Path) -> Iterator[tuple[Name, tuple[Path, Refresh, str]]]:

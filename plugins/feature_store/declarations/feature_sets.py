@@ -10,15 +10,14 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from feature_store.declarations.files.text_file import files_in
-from feature_store.declarations.files.toml_file import read_toml
-from feature_store.declarations.served import Served, read_served
+from feature_store.declarations.files.toml_fields import Fields, read_fields
+from feature_store.declarations.served import Served, parse_served
 from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.text_format import shown
 
 DTYPES = ("int", "int4", "int8", "numeric", "float8", "text")
 NOT_IN_A_NAME = frozenset("|%")
@@ -123,14 +122,11 @@ def read_feature_set(path: Path, registry: str) -> FeatureSet:
             not 1, 2, 3…, an unknown dtype, an unknown field, a ``|`` in a hashed field, or a ``%``
             in a name.
     """
-    written = read_toml(path)
+    content = read_fields(path, _SetInFile)
     try:
-        content = _SetInFile.model_validate(written)
         relation = Name.parse(content.relation)
         names = [row.name for row in content.features]
-        served = read_served(content.name, names, content.entity, content.t0, content.labels)
-    except ValidationError as error:
-        raise BadInput(f"{path}: {_first_complaint(error)}") from None
+        served = parse_served(content.name, names, content.entity, content.t0, content.labels)
     except BadInput as error:
         raise BadInput(f"{path}: {error.problem}") from None
     feature_set = FeatureSet(
@@ -149,10 +145,8 @@ def read_feature_set(path: Path, registry: str) -> FeatureSet:
     return feature_set
 
 
-class _RowInFile(BaseModel):
+class _RowInFile(Fields):
     """A feature as a contract file writes it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     ordinal: int
     name: str
@@ -162,27 +156,25 @@ class _RowInFile(BaseModel):
     leakage_rule: str | None = None
     is_nullable: bool = True
     owner: str | None = None
-    tags: list[str] = []
+    tags: list[str] = Field(default=[])
 
 
-class _SetInFile(BaseModel):
+class _SetInFile(Fields):
     """A contract file, field by field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str
     schema_name: str = Field(alias="schema")
     relation: str
     other_columns: list[str]
-    integer_columns: list[str] = []
+    integer_columns: list[str] = Field(default=[])
     leakage_rule: str
     features: list[_RowInFile]
     entity: str | None = None
     t0: str | None = None
-    labels: list[str] = []
-    keys: list[str] = []
+    labels: list[str] = Field(default=[])
+    keys: list[str] = Field(default=[])
     owner: str = ""
-    tags: list[str] = []
+    tags: list[str] = Field(default=[])
 
 
 def _feature(row: _RowInFile, of: _SetInFile) -> Feature:
@@ -197,18 +189,6 @@ def _feature(row: _RowInFile, of: _SetInFile) -> Feature:
         owner=of.owner if row.owner is None else row.owner,
         tags=tuple(dict.fromkeys([*of.tags, *row.tags])),
     )
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    *place, field = first["loc"]
-    # Rows are counted from 1 in messages, as their ordinals are.
-    where = "".join(f"{part + 1}: " if isinstance(part, int) else f"{part}, " for part in place)
-    if first["type"] == "missing":
-        return f"{where}the field {field!r} is missing."
-    if first["type"] == "extra_forbidden":
-        return f"{where}the field {field!r} is unknown."
-    return f"{where}{field}: {first['msg']}, got {shown(first['input'])}."
 
 
 def _validate(feature_set: FeatureSet) -> None:

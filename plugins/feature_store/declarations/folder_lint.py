@@ -21,8 +21,8 @@ from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.known_columns import (
     Columns,
+    given_columns,
     known_columns,
-    query_columns,
     unknown_reads,
 )
 from feature_store.declarations.leak_rules import read_rules
@@ -190,7 +190,7 @@ def _of_query(
 
 
 def _of_specification(one: Specification, columns: Columns) -> Iterator[str]:
-    given, wanted = query_columns(one.path, one.query, columns), columns.get(one.relation)
+    given, wanted = given_columns(one.path, one.query, columns), columns.get(one.relation)
     if given is None or wanted is None:
         return
     if lacking := [column for column in wanted if column not in given]:

@@ -22,8 +22,8 @@ from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.thresholds import filled_in, read_thresholds
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
+from feature_store.text_format import MOST_ROWS
 
-_SHOWN = 20
 # As JSON, which can hold values that Python cannot, such as a moment in the year 20000.
 _ASKED = """
 SELECT coalesce(json_agg(row_to_json(b)), '[]') FROM (SELECT * FROM ({}) AS a LIMIT {}) AS b
@@ -83,13 +83,13 @@ def guard_problems(connection: Connection, guards: Iterable[Guard]) -> list[str]
 
 
 def _problem(connection: Connection, guard: Guard) -> list[str]:
-    asked = sql.SQL(_ASKED).format(sql.SQL(guard.query), sql.Literal(_SHOWN + 1))
+    asked = sql.SQL(_ASKED).format(sql.SQL(guard.query), sql.Literal(MOST_ROWS + 1))
     against = [
         ", ".join(f"{k} {v}" for k, v in one.items()) for one in one_value(connection, asked)
     ]
     if not against:
         return []
-    shown = "\n".join(against[:_SHOWN]) + ("\nand more" if len(against) > _SHOWN else "")
+    shown = "\n".join(against[:MOST_ROWS]) + ("\nand more" if len(against) > MOST_ROWS else "")
     return [
         f"{guard.name}: expected {guard.expected}. These rows break it:\n{shown}\nNext: "
         f"{guard.mend}"

@@ -26,7 +26,7 @@ def known_columns(files: Mapping[Name, SqlFile]) -> dict[Name, tuple[str, ...] |
         if name not in found:
             found[name] = None  # while it is looked at: files may read each other in a circle
             if name in files:
-                found[name] = query_columns(files[name].path, files[name].query, of)
+                found[name] = given_columns(files[name].path, files[name].query, of)
         return found[name]
 
     for name in files:
@@ -34,7 +34,7 @@ def known_columns(files: Mapping[Name, SqlFile]) -> dict[Name, tuple[str, ...] |
     return found
 
 
-def query_columns(
+def given_columns(
     path: Path, text: str, of: Columns | Callable[[Name], tuple[str, ...] | None]
 ) -> tuple[str, ...] | None:
     """The columns that a query gives; None if it does not say.

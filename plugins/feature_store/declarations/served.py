@@ -79,7 +79,7 @@ class Served:
         yield from (("labels", label) for label in self.labels)
 
 
-def read_served(
+def parse_served(
     name: str, features: list[str], entity: str | None, t0: str | None, labels: list[str]
 ) -> Served | None:
     """Check the three fields of a set; None if the file has none of them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feature_store.declarations.dag_outline import Outline, Refresh
 from feature_store.declarations.files.sql_file import WITHOUT_QUOTES, SqlFile
-from feature_store.declarations.known_columns import query_columns
+from feature_store.declarations.known_columns import given_columns
 from feature_store.declarations.row_sets import RowSet
 from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.specifications import Specification
@@ -75,7 +75,7 @@ def check_adopted(specification: Specification | None, file: SqlFile, rows: RowS
             f"{specification.path}: Adopted: {file.path} has no line 'Rows: those of RELATION', so "
             f"nothing says which {', '.join(specification.not_by_owner)} is right."
         )
-    known = query_columns(file.path, file.query, {})
+    known = given_columns(file.path, file.query, {})
     unknown = [c for c in specification.not_by_owner if known is not None and c not in known]
     if unknown:
         raise BadInput(f"{specification.path}: Adopted: {file.path} has no {', '.join(unknown)}.")

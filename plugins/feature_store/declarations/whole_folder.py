@@ -33,8 +33,6 @@ from feature_store.errors import BadInput
 from feature_store.relation_name import AUDIT_SCHEMA, Name
 from feature_store.text_format import in_words
 
-# Expectations are also about the audit schema's tables, which its migrations create.
-
 
 def check_declarations(include_dir: Path, store: Store) -> None:
     """Read every file of the folder as its user would, and check that they fit together.
@@ -288,6 +286,7 @@ def unspecified(file: SqlFile) -> BadInput:
 def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:
     read_query(path, expectation.query)
     name = _name(path, expectation.relation)
+    # Expectations are also about the audit schema's tables, which its migrations create.
     if name.schema != AUDIT_SCHEMA:
         _require(store, name, f"{path}: Relation", sources=True)
 

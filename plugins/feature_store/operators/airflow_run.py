@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from httpx import HTTPStatusError
 
 from feature_store.as_of_day import as_of_day
-from feature_store.audit.backfill_requests import ask, go_of
+from feature_store.audit.backfill_requests import ask
 from feature_store.audit.lease import Lease, RunKey, confirm_lease, take_lease
 from feature_store.declarations.dag_outline import PARAMETERS, SWITCHES
 from feature_store.errors import BadParameter, RunOver
@@ -32,8 +32,7 @@ _ENDED = ("success", "failed")
 
 def run_key_of(context: Context) -> RunKey:
     """The run's key in the lease and the audit tables."""
-    run = context["dag_run"]
-    return RunKey(run.dag_id, run.run_id)
+    return RunKey.of(context["dag_run"])
 
 
 def take_run_lease(connection: Connection, settings: Settings, context: Context) -> Lease:
@@ -71,13 +70,13 @@ def asked_by(connection: Connection, context: Context) -> str | None:
     """The store's transaction that noted a backfill's run; None for other runs."""
     if not _is_backfill(context):
         return None
-    return ask(connection, run_key_of(context), go_of(context))
+    return ask(connection, run_key_of(context), _attempt_of(context))
 
 
 def is_last_try(context: Context) -> bool:
     """Whether this try is the last: Airflow will not run the task again if it fails."""
     ti = context["ti"]
-    return ti.max_tries == 0 or ti.try_number > ti.max_tries
+    return ti.try_number > ti.max_tries
 
 
 def has_failed(context: Context) -> Callable[[RunKey], bool]:
@@ -137,6 +136,12 @@ def today_of(context: Context, settings: Settings) -> date:
     run = context["dag_run"]
     moment = run.start_date or run.run_after
     return moment.astimezone(ZoneInfo(settings.zone)).date()
+
+
+def _attempt_of(context: Context) -> str:
+    """Tells apart the attempts of a run that was cleared, or deleted and created again."""
+    run = context["dag_run"]
+    return f"{run.clear_number}/{run.start_date}"
 
 
 def _is_backfill(context: Context) -> bool:

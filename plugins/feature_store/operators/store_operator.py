@@ -68,7 +68,11 @@ class StoreOperator(BaseOperator):
             AirflowFailException: another try cannot help.
             AirflowTaskTimeout: this try took too long.
         """
-        settings = self.settings()
+        try:
+            settings = self.settings()
+        except StoreError as error:
+            leave_cause(context, error)
+            raise AirflowFailException(str(error)) from error
         try:
             with self.session(settings) as connection:
                 return self.work(connection, settings, context)

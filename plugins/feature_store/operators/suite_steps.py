@@ -22,14 +22,11 @@ from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 from feature_store.validation.suite_jobs import suite_jobs
 from feature_store.validation.suite_record import begin_suite, record
-from feature_store.validation.suite_result import in_short, sum_up, tell_empty
+from feature_store.validation.suite_result import sum_up, tell_empty
 from feature_store.validation.suites import run_suite
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-FINDINGS = "findings"
-"""The XCom key under which a suite leaves the results of its expectations."""
 
 
 def check_suite(
@@ -82,5 +79,4 @@ def check_suite(
     with connection.transaction():
         hold_lease(connection, lease)
         record(connection, event, findings)
-    context["ti"].xcom_push(key=FINDINGS, value=in_short(findings))
     return sum_up(suite, findings)

@@ -15,8 +15,9 @@ from psycopg.sql import Composable, Composed, Identifier, Literal
 
 from feature_store.connection import Connection, one_row
 from feature_store.proof.digest import hash_of_a_row
-from feature_store.proof.result import SAMPLE, Comparison
+from feature_store.proof.result import Comparison
 from feature_store.proof.terms import AS_TEXT, Terms
+from feature_store.text_format import MOST_ROWS
 
 # Names that no column of a relation has.
 _THERE = Identifier("is there")
@@ -113,7 +114,7 @@ def _by_content(
         """
     ).format(
         alike=alike, columns=_list(sql.SQL("a.{}").format(Identifier(c)) for c in terms.columns),
-        found=_FOUND, expected=_EXPECTED, most=Literal(SAMPLE),
+        found=_FOUND, expected=_EXPECTED, most=Literal(MOST_ROWS),
     )  # fmt: skip
     return counted, shown
 
@@ -223,7 +224,7 @@ def _sample(joined: Composable, differs: Composable, terms: Terms) -> Composed:
         values=_list(values),
         differs=differs,
         order=_list(sql.SQL("coalesce(f.{0}, s.{0})").format(Identifier(c)) for c in terms.key),
-        most=Literal(SAMPLE),
+        most=Literal(MOST_ROWS),
     )
 
 

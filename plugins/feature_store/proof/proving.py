@@ -90,7 +90,7 @@ def record_with_refresh(
     connection: Connection, relation: Relation, done: Comparison, refresh_id: int, rows: int
 ) -> None:
     """Keep a comparison with the refresh that made it, held to the rows that this stored."""
-    _record(connection, relation, done.held_to(rows), refresh_id=refresh_id)
+    _record(connection, relation, done.counting_missed(rows), refresh_id=refresh_id)
 
 
 def proofs(connection: Connection, store: Store, lease: Lease, event: int) -> list[Job]:
@@ -140,7 +140,7 @@ def compare_stored(connection: Connection, relation: Relation) -> Comparison:
     stored = relation.name.identifier
     done = _compare(connection, relation, relation.specification, stored)
     counted = sql.SQL("SELECT count(*) FROM {}").format(stored)
-    return done.held_to(one_value(connection, counted))
+    return done.counting_missed(one_value(connection, counted))
 
 
 def prove_stored(connection: Connection, relation: Relation, event: int) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-SAMPLE = 20
-"""How many rows that differ are kept, at most."""
+from feature_store.text_format import MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Comparison:
     seconds: float
     digest: Decimal | None = None
 
-    def held_to(self, rows: int) -> Comparison:
+    def counting_missed(self, rows: int) -> Comparison:
         """The same, but rows of the relation that were not compared count as different."""
         missed = abs(self.found - rows)
         if not missed:
@@ -42,5 +41,5 @@ class Comparison:
         self, observed: Mapping[str, int], expected: Mapping[str, int], more: int
     ) -> Comparison:
         told = json.dumps({"key": {}, "observed": observed, "expected": expected})
-        sample = (told, *self.sample)[:SAMPLE]
+        sample = (told, *self.sample)[:MOST_ROWS]
         return replace(self, broken=self.broken + more, sample=sample)

@@ -10,8 +10,6 @@ refresh.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from feature_store.audit.last_refresh_state import last_states_of
@@ -62,7 +60,7 @@ def reusable(
         psycopg.Error: an error that may pass by itself.
     """
     reads = reads_of(connection, relation)
-    with _one_snapshot(connection):
+    with seeing_one_moment(connection, read_only=True), connection.transaction():
         lock_reads(connection, reads)
         latest = read_latest(connection, asked)
         last = latest.get(str(relation.name))
@@ -106,12 +104,6 @@ def record_reuse(connection: Connection, lease: Lease, relation: Relation, reuse
             ),
         )
     log.info("%s: %s.", relation.name, reuse.reason)
-
-
-@contextmanager
-def _one_snapshot(connection: Connection) -> Iterator[None]:
-    with seeing_one_moment(connection, read_only=True), connection.transaction():
-        yield
 
 
 def _changes(inputs: Inputs, before: dict[str, str | None]) -> list[str]:

@@ -106,6 +106,7 @@ def words_of_files(connection: Connection) -> str:
 
 def quoted(words: str) -> str:
     """A text as it is written in a file's comment."""
+    # Not as psycopg writes it: a backslash would make it E'…', which a file's reader does not know.
     return "'" + words.replace("'", "''") + "'"
 
 

@@ -56,21 +56,6 @@ def sum_up(suite: str, findings: Sequence[SuiteFinding]) -> dict[str, Any]:
     }
 
 
-def in_short(findings: Sequence[SuiteFinding]) -> list[dict[str, Any]]:
-    """The findings for XCom, as plain values, without sample rows, which may be large."""
-    return [
-        {
-            "expectation": f.expectation.name,
-            "relation": f.expectation.relation,
-            "severity": f.expectation.severity,
-            "outcome": f.outcome,
-            "observed": f.observed[:300],
-            "seconds": round(f.seconds, 3),
-        }
-        for f in findings
-    ]
-
-
 def told(finding: SuiteFinding) -> str:
     """A finding that is not met, with one of its rows."""
     line = (

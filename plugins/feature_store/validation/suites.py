@@ -17,7 +17,7 @@ import psycopg
 from feature_store.connection import Connection
 from feature_store.declarations.expectations import Expectation
 from feature_store.errors import CannotConnect, passes_on_its_own
-from feature_store.text_format import json_rows
+from feature_store.text_format import MOST_ROWS, json_rows
 from feature_store.validation.far_dates import reading_far_dates
 from feature_store.validation.query_times import timing_queries
 
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 # On import it says of some 180 functions that it does not register them: not in each task's log.
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
-_SAMPLE = 20
 # Great Expectations needs a URL, but its connections come from our own sessions. So every option of
 # the Airflow connection reaches them, and no password is in a URL.
 _UNUSED_URL = "postgresql+psycopg://session@localhost/session"
@@ -149,7 +148,7 @@ def _read(result: Any) -> tuple[str, str, list[dict[str, Any]], int | None]:
         return "error", _cause(result.exception_info), [], None
     if result.success:
         return "met", "no row that breaches it", [], 0
-    sample = json_rows(result.result["details"]["unexpected_rows"][:_SAMPLE])
+    sample = json_rows(result.result["details"]["unexpected_rows"][:MOST_ROWS])
     breach = "row that breaches it" if found == 1 else "rows that breach it"
     return "broken", f"{found:,} {breach}", sample, int(found)
 

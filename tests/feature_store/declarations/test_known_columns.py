@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.declarations.known_columns import query_columns, unknown_reads
+from feature_store.declarations.known_columns import given_columns, unknown_reads
 from feature_store.relation_name import Name
 
 _PATH = Path("ml.x.sql")
@@ -30,7 +30,7 @@ _KNOWN = {Name("ml", "a"): ("id", "day"), Name("ml", "b"): ("id", "price"), Name
     ],
 )
 def test_a_query_gives_these_columns(query, columns):
-    assert query_columns(_PATH, query, _KNOWN) == columns
+    assert given_columns(_PATH, query, _KNOWN) == columns
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}{_OUTCOME.replace(chr(34) + 'r' + chr(34), chr(34) * 2)}",
-            "outcome, 1, reason: String should have at least 1 character.",
+            "outcome, 1, reason: String should have at least 1 character, got ''.",
         ),
         (
             f'[[as_of]]\nrelation = "a.b"\nreason = "r"\nread_by = {{}}\n{_NOT_AS_OF}{_OUTCOME}',
@@ -95,7 +95,7 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
         ),
         (
             f"as_of = []\n{_NOT_AS_OF}" + _OUTCOME.replace('["c"]', "[]"),
-            "outcome, 1, columns: List should have at least 1 item after validation, not 0.",
+            "columns: List should have at least 1 item after validation, not 0, got [].",
         ),
         (
             f'as_of = []\n{_NOT_AS_OF}{_OUTCOME}[[function]]\nsignature = "f()"\n',

@@ -39,8 +39,8 @@ def test_what_is_left_out_follows_from_the_name(read):
 
 
 _BAD: dict[str, tuple[str, Any]] = {
-    "no name": ('title = "x"', "name: Field required"),
-    "a key that is unknown": ('name = "a"\nnaem = "b"', "naem: Extra inputs are not permitted"),
+    "no name": ('title = "x"', "name: the field is missing"),
+    "a key that is unknown": ('name = "a"\nnaem = "b"', "naem: the field is unknown"),
     "a name that is a number": ("name = 1", "name: Input should be a valid string, got 1"),
     "a name with a capital": ('name = "Bikes"', "name: expected lower-case letters"),
     "a name with a blank": ('name = "my bikes"', "name: expected lower-case letters"),
@@ -54,12 +54,12 @@ _BAD: dict[str, tuple[str, Any]] = {
         'name = "a"\nrole_prefix = "pg_a"', "role_prefix: expected another beginning than pg_",
     ),
     "for readers no relation": (
-        'name = "a"\nfor_readers = ["a b"]', "for_readers.0: 'a b' is not the name of a relation",
+        'name = "a"\nfor_readers = ["a b"]', "for_readers, 1: 'a b' is not the name of a relation",
     ),
     "no schema": ('name = "a"\ngoverned_schemas = []', "governed_schemas: List should have"),
     "a schema twice": ('name = "a"\ngoverned_schemas = ["b", "b"]', "a schema is listed twice"),
     "a schema with a capital": (
-        'name = "a"\ngoverned_schemas = ["iPhone"]', "governed_schemas.0: expected lower-case",
+        'name = "a"\ngoverned_schemas = ["iPhone"]', "governed_schemas, 1: expected lower-case",
     ),
     "the record's own schema": (
         'name = "a"\ngoverned_schemas = ["feature_store_audit"]', "expected a schema of the store",
@@ -70,7 +70,7 @@ _BAD: dict[str, tuple[str, Any]] = {
     "a title of two lines": ('name = "a"\ntitle = "x\\ny"', "title: expected words on one line"),
     "an empty title": ('name = "a"\ntitle = " "', "title: expected words on one line"),
     "a key with a blank": ('name = "a"\nkey = "my key"', "key: expected a column's name"),
-    "an unknown key of a table": ('name = "a"\n[newest]\nx = 1', "newest.x: Extra inputs"),
+    "an unknown key of a table": ('name = "a"\n[newest]\nx = 1', "newest, x: the field is unknown"),
 }  # fmt: skip
 
 

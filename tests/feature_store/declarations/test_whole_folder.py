@@ -235,7 +235,7 @@ _EDITS = {
         "suites.toml", '["spam"]', '["spam", "keys"]', "suites.toml: keys must be in the checks",
     ),
     "a check that is none": (
-        "suites.toml", '["spam"]', '["spam", "x"]', "spam_absence.checks.1: Input should be",
+        "suites.toml", '["spam"]', '["spam", "x"]', "spam_absence, checks, 2: Input should be",
     ),
     "a suite that is no task": (
         "suites.toml", "[spam_absence]", '["spam absence"]', "is called 'spam absence'",

@@ -25,6 +25,7 @@ from feature_store.errors import CannotConnect
 from feature_store.operators import suite_steps
 from feature_store.operators.store_operator import StoreOperator
 from feature_store.operators.tasks import PrepareOperator, RefreshOperator, SuiteOperator
+from feature_store.reporting.run.task_causes import CAUSE
 from sandbox.server import folder_for_servers, start_server, stop_server
 
 
@@ -99,6 +100,15 @@ def test_a_task_that_is_told_to_stop_may_be_tried_again(
         pytest.raises(psycopg.errors.QueryCanceled),
     ):
         sleeper.execute(context)
+
+
+def test_a_setting_that_cannot_be_used_is_not_tried_again_and_is_told_to_the_mail(
+    context: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE_TASK_TIMEOUT", "an hour")
+    with pytest.raises(AirflowFailException, match="FEATURE_STORE_TASK_TIMEOUT"):
+        Sleeper(task_id="sleeper").execute(context)
+    assert "FEATURE_STORE_TASK_TIMEOUT" in context["ti"].left[CAUSE]["text"]
 
 
 @pytest.mark.parametrize(("lost", "polls"), [(0, 1), (3, 4), (99, 10)])

@@ -179,8 +179,8 @@ def test_all_that_differs_is_counted_and_twenty_are_told(compared):
 @pytest.mark.parametrize("rows", [1, 3])
 def test_rows_that_were_not_compared_differ(compared, rows):
     done = compared([_ROW, "(NULL, NULL, 1, 1)"], [_ROW, "(NULL, NULL, 1, 1)"])
-    assert done.held_to(2) == done
-    held = done.held_to(rows)
+    assert done.counting_missed(2) == done
+    held = done.counting_missed(rows)
     assert held.broken == 1
     counts = {"observed": {"compared": 2}, "expected": {"compared": rows}}
     assert _sample(held) == [{"key": {}, **counts}]

@@ -20,7 +20,7 @@ def test_a_database_with_nothing_but_sources_gets_a_store_with_its_contracts_sta
     assert _bootstrap(sources_db, include)
 
     for feature_set in read_feature_sets(include.directory):
-        assert check(sources_db.connection, feature_set).verdict == "OK"
+        assert check(sources_db.connection, feature_set).result == "OK"
 
 
 def test_a_store_that_is_there_is_left_as_it_is_even_if_it_is_incomplete(store_db, include):

@@ -266,7 +266,7 @@ def test_a_second_version_stands_beside_the_first_and_is_activated_and_taken_bac
         )
         assert filled.connection.execute(current).fetchone() == (name,)
         for each in read_feature_sets(include.directory):
-            assert check(filled.connection, each).verdict == "OK"
+            assert check(filled.connection, each).result == "OK"
 
 
 def test_a_renamed_source_column(filled, include, run):
@@ -314,7 +314,7 @@ def test_a_renamed_column_of_the_store(filled, include, run):
     code, said = run("apply", "--replace", _E_AI, "--stamp-contract", "tom_features_v2")
     assert code == 0, said
     for each in read_feature_sets(include.directory):
-        assert check(filled.connection, each).verdict == "OK"
+        assert check(filled.connection, each).result == "OK"
 
 
 def test_the_audit_schema_of_the_first_version_with_rows_in_it(sources_db, include):

@@ -173,7 +173,7 @@ class Judge:
         self._operators: dict[int, list[int]] = {}
         self._types: dict[int, tuple[str, int, int, bool]] = {}
         self._functions: dict[int, _Function] = {}
-        self._verdicts: dict[int, Objection] = {}
+        self._objections: dict[int, Objection] = {}
 
     def learn(self, asked: Iterable[Call]) -> None:
         """Look up everything that is needed to judge these calls, at once."""
@@ -209,9 +209,9 @@ class Judge:
         return self._function(reads if call.kind is CallKind.TEXT_TO else writes)
 
     def _function(self, oid: int) -> Objection:
-        if oid not in self._verdicts:
-            self._verdicts[oid] = self._judge_function(oid, self._functions[oid])
-        return self._verdicts[oid]
+        if oid not in self._objections:
+            self._objections[oid] = self._judge_function(oid, self._functions[oid])
+        return self._objections[oid]
 
     def _judge_function(self, oid: int, function: _Function) -> Objection:
         signature = function.signature
@@ -252,8 +252,8 @@ class Judge:
         return self._connection.execute(query.encode(), (sorted(oids),)).fetchall() if oids else []
 
 
-def _first(verdicts: list[Objection]) -> Objection:
+def _first(objections: list[Objection]) -> Objection:
     """The first of several objections, foreign ones first, with everything that must be pinned."""
-    pinned = frozenset[str]().union(*(v.pinned for v in verdicts))
-    worst = max(verdicts, key=lambda v: (v.foreign, v.acts, bool(v.words)), default=Objection())
+    pinned = frozenset[str]().union(*(o.pinned for o in objections))
+    worst = max(objections, key=lambda o: (o.foreign, o.acts, bool(o.words)), default=Objection())
     return replace(worst, pinned=pinned)

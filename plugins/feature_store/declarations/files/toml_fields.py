@@ -27,6 +27,15 @@ _Content = TypeVar("_Content", bound=BaseModel)
 _Fields = TypeVar("_Fields")
 
 
+# What pydantic calls a mistake, in our words.
+_SAID = {
+    "missing": "the field is missing",
+    "extra_forbidden": "the field is unknown",
+    "model_type": "expected a table of fields, as in the package's own file",
+}
+_OF_THE_FIELD = frozenset({"missing", "extra_forbidden"})
+
+
 def read_fields(path: Path, model: type[_Content]) -> _Content:
     """Read a file.
 
@@ -37,19 +46,7 @@ def read_fields(path: Path, model: type[_Content]) -> _Content:
     Raises:
         BadInput: it is missing or malformed; the message names the place.
     """
-    written = read_toml(path)
-    try:
-        return model.model_validate(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Entries are counted from 1 in messages.
-        where = ", ".join(str(p + 1 if isinstance(p, int) else p) for p in first["loc"])
-        said = {
-            "missing": "the field is missing.",
-            "extra_forbidden": "the field is unknown.",
-            "model_type": "expected a table of fields, as in the package's own file.",
-        }.get(first["type"], f"{first['msg']}.")
-        raise BadInput(f"{path}: {where}: {said}") from None
+    return held_to(path, TypeAdapter(model), read_toml(path))
 
 
 def held_to(path: Path, fields: TypeAdapter[_Fields], written: object) -> _Fields:
@@ -62,11 +59,12 @@ def held_to(path: Path, fields: TypeAdapter[_Fields], written: object) -> _Field
         return fields.validate_python(written)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        words = first["msg"].removeprefix("Value error, ")
+        # Entries are counted from 1 in messages.
+        where = ", ".join(str(p + 1 if isinstance(p, int) else p) for p in first["loc"])
+        said = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
         # What is missing has no value of its own: pydantic shows all that stands around it.
-        got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
-        raise BadInput(f"{path}: {where}: {words}{got}.") from None
+        got = "" if first["type"] in _OF_THE_FIELD else f", got {shown(first['input'])}"
+        raise BadInput(f"{path}: {where}: {said}{got}.") from None
 
 
 def name_at(path: Path, where: str, text: str) -> Name:

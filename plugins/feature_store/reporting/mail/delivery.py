@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr, getaddresses, make_msgid
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from feature_store.reporting.mail.time_limit import within
 from feature_store.reporting.secrets import hide
@@ -60,6 +60,22 @@ class GivenUp(Exception):  # nobody's error
     """The mail must not be sent any more."""
 
 
+class Handover(Protocol):
+    """A mail or a notice on its way, and how far it has come."""
+
+    state: DeliveryState
+
+    @property
+    def through(self) -> str:
+        """The server or the connection, in words."""
+
+    def run(self) -> None:
+        """Send it."""
+
+    def give_up(self) -> None:
+        """Stop waiting. What is not yet being sent will not be."""
+
+
 def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Delivery:
     """Send a mail through the Airflow connection of `Settings.smtp_conn_id`.
 
@@ -69,17 +85,24 @@ def deliver(mail: Mail, settings: Settings, about_to: Callable[[], bool]) -> Del
         about_to: called when the server has taken sender and recipients and only the mail itself
             is left. If it returns False, the mail is not sent.
     """
-    handover = _Handover(mail, settings, about_to)
+    return hand_over(_Handover(mail, settings, about_to), settings.mail_timeout)
+
+
+def hand_over(handover: Handover, seconds: float) -> Delivery:
+    """Hand a mail or a notice over within so many seconds.
+
+    What has not begun to be sent by then will not be.
+    """
     problem = ""
     try:
-        within(settings.mail_timeout, handover.run)
+        within(seconds, handover.run)
     except Exception as error:
         problem = hide(reason(error))
         handover.give_up()
     except BaseException:  # the task is stopped: nothing may be sent behind its back
         handover.give_up()
         raise
-    state = handover.state
+    state = handover.state  # once: a thread that nobody waits for may still change it
     return Delivery(state, "" if state is DeliveryState.SENT else problem, handover.through)
 
 

@@ -74,7 +74,7 @@ def _mail_reviews(
     settings = to_be_told("mail about old days that changed", read)
     if settings is None:
         return False
-    run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
+    run = RunKey.of(context["dag_run"])
     key = leading_column(connection)
     verdict = verdict_of(connection, run)
     sent = True
@@ -145,7 +145,7 @@ def _accept(days: Sequence[date]) -> Iterator[Step]:
 
 
 def _mail_warnings(connection: Connection, context: Context, read: Callable[[], Settings]) -> None:
-    run = RunKey(context["dag_run"].dag_id, context["dag_run"].run_id)
+    run = RunKey.of(context["dag_run"])
     if not is_about_now(connection, run):
         return  # as of an older day sources may be fresh, although they are not
     findings = read_findings(connection, run.dag_id, run.run_id)

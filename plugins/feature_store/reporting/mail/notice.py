@@ -18,9 +18,8 @@ from urllib.error import HTTPError, URLError
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
-from feature_store.reporting.mail.delivery import Delivery, DeliveryState, GivenUp, reason
-from feature_store.reporting.mail.time_limit import within
-from feature_store.reporting.secrets import hide, know_secrets
+from feature_store.reporting.mail.delivery import Delivery, DeliveryState, GivenUp, hand_over
+from feature_store.reporting.secrets import know_secrets
 
 if TYPE_CHECKING:
     from feature_store.reporting.mail.compose import Mail
@@ -42,19 +41,7 @@ def deliver_notice(mail: Mail, settings: Settings, about_to: Callable[[], bool])
         settings: names the connection, and how long it may take in all.
         about_to: called before the receiver is asked; if it says False, nothing is sent.
     """
-    handover = _Handover(mail, settings.notify_conn_id, about_to)
-    problem = ""
-    try:
-        within(settings.mail_timeout, handover.run)
-    except Exception as error:
-        problem = hide(reason(error))
-        handover.give_up()
-    except BaseException:  # the task is stopped: nothing may be sent behind its back
-        handover.give_up()
-        raise
-    state = handover.state
-    through = f"the Airflow connection {settings.notify_conn_id!r}"
-    return Delivery(state, "" if state is DeliveryState.SENT else problem, through)
+    return hand_over(_Handover(mail, settings.notify_conn_id, about_to), settings.mail_timeout)
 
 
 def short_text(mail: Mail) -> str:
@@ -76,6 +63,11 @@ class _Handover:
         self._text, self._conn_id, self._about_to = short_text(mail), conn_id, about_to
         self._step = threading.Lock()
         self._given_up = False
+
+    @property
+    def through(self) -> str:
+        """The connection, in words."""
+        return f"the Airflow connection {self._conn_id!r}"
 
     def run(self) -> None:
         """Look the connection up, then send."""

@@ -1,4 +1,4 @@
-"""What a failed run's mail says: from Airflow, from the exception, and from the record."""
+"""What a mail says of its run; of a failed one, from Airflow, the exception and the record."""
 
 from __future__ import annotations
 
@@ -63,21 +63,21 @@ class FailedRun:
 
 @dataclass(frozen=True)
 class MailFacts:
-    """What is known of a failed run.
+    """What a mail says of its run, failed or good.
 
     Attributes:
         dag_id: of the DAG.
         run_id: of its run.
         as_of_day: the day that the run answers for, if known.
         title: how people call the store.
-        account: why it failed.
+        account: why it failed; of a good run, empty.
         findings: what its suites found, without what was met.
         key: the first column of sample rows; empty: none.
         readers: what readers see now.
         certified: what was certified last, if known.
         reviews: old days whose change this run saw first and nobody has accepted.
         steps: what to do.
-        section: of the runbook, about this kind of failure.
+        section: of the runbook, about this kind of mail.
         links: pairs of a label and an address.
         notes: on the mail itself, such as that it comes late.
     """
@@ -132,7 +132,7 @@ def read_facts(
         key = leading_column(connection)
         readers = readers_have(read_readable(connection, run.dag_id, run.run_id))
         certified = certified_in_words(connection)
-        run_key = RunKey(run.dag_id, run.run_id)
+        run_key = RunKey.of(run)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
     past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given)

@@ -128,7 +128,7 @@ def _add_store(app: FastAPI, sessions: Sessions) -> None:
     async def now(user: User) -> Now:
         """The verdict in one line, every relation, the contracts as they are now, open findings.
 
-        A store that has not been created also gets an answer: its standing is `empty`.
+        Also of a store that has not been created: the `standing` of its verdict is `empty`.
         """
         return await sessions.ask(user, read_now)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from psycopg.rows import dict_row
 
 from feature_store.connection import Connection
 from feature_store.reporting.page.findings import findings_since
 from feature_store.reporting.page.runs import latest_runs
+from feature_store.reporting.page.schedule import days_ago
 from feature_store.reporting.store.models import Nights, RelationNights
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import require_store
@@ -35,7 +35,7 @@ def read_nights(connection: Connection, settings: Settings, files: Files, days: 
         NotReady: the store has not been created.
     """
     require_store(connection)
-    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    since = days_ago(settings, days)
     runs = latest_runs(connection, None, since=since)[::-1]
     findings, more = findings_since(connection, since)
     return Nights(

@@ -22,7 +22,6 @@ from feature_store.reporting.page.store_verdict import judge
 from feature_store.reporting.run.read import last_run, read_record
 from feature_store.reporting.store.models import (
     ContractNow,
-    FindingLine,
     Now,
     RelationNow,
     ReviewDay,
@@ -112,9 +111,6 @@ def _now(
     days: list[ReviewDay],
     left: Sequence[WithoutFile],
 ) -> Now:
-    def of_kind(kind: str) -> list[FindingLine]:
-        return [finding for finding in facts.open_findings if finding.kind == kind]
-
     return Now(
         read_at=facts.at,
         zone=facts.settings.zone,
@@ -126,8 +122,8 @@ def _now(
         relations=facts.relations,
         contracts=facts.contracts,
         exceptions=files.exception_lines(),
-        leaks=of_kind("leak"),
-        reviews=of_kind("review"),
+        leaks=facts.open("leak"),
+        reviews=facts.open("review"),
         review_days=days,
         without_file=[str(one) for one in left],
         without_file_step=way_out_of(left) if left else "",

@@ -1,8 +1,8 @@
-"""When a run is due, by the schedule of the settings."""
+"""Days and moments by the settings' clock: when a run is due, and the day so long ago."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -25,3 +25,8 @@ def due(settings: Settings, at: datetime) -> datetime:
         found = max(shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if found <= moment:
             return found.astimezone(zone)
+
+
+def days_ago(settings: Settings, days: int) -> date:
+    """The day so many days before today, in the store's zone."""
+    return datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MOST = 20
+from feature_store.text_format import MOST_ROWS
 
 
 def unfold(sample: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
@@ -22,7 +22,7 @@ def unfold(sample: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
 
 def sample_rows(sample: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     """The first rows. A plain value is shown as a row with one value."""
-    rows = (row if isinstance(row, dict) else {"value": row} for row in sample[:MOST])
+    rows = (row if isinstance(row, dict) else {"value": row} for row in sample[:MOST_ROWS])
     return tuple(map(_flat, rows))
 
 

@@ -16,7 +16,7 @@ from feature_store.database.stored_queries.dependency_closure import (
     Member,
     read_closure,
 )
-from feature_store.database.stored_queries.moments import Constant, moments
+from feature_store.database.stored_queries.moment_constants import Constant, moments
 from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.vouched import foreign_constants, user_functions

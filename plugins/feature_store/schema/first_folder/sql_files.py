@@ -10,6 +10,7 @@ from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.specifications import FOLDER
 from feature_store.declarations.undecided import MARK
 from feature_store.errors import BadInput
+from feature_store.schema.applied_definitions import quoted
 from feature_store.schema.first_folder.found_store import FoundRelation
 from feature_store.schema.first_folder.layers import Placed, is_readable, key_of
 from feature_store.text_format import in_words
@@ -109,11 +110,6 @@ def _create(relation: FoundRelation) -> Iterator[str]:
 def _comments(relation: FoundRelation) -> Iterator[str]:
     kind = "MATERIALIZED VIEW" if relation.materialized else "VIEW"
     if relation.comment:
-        yield f"\nCOMMENT ON {kind} {relation.spelled} IS\n{_literal(relation.comment)};"
+        yield f"\nCOMMENT ON {kind} {relation.spelled} IS\n{quoted(relation.comment)};"
     for column, words in relation.column_comments.items():
-        yield f"COMMENT ON COLUMN {relation.spelled}.{column} IS\n{_literal(words)};"
-
-
-def _literal(text: str) -> str:
-    # Not as psycopg writes it: a backslash would make it E'…', which a file's reader does not know.
-    return "'" + text.replace("'", "''") + "'"
+        yield f"COMMENT ON COLUMN {relation.spelled}.{column} IS\n{quoted(words)};"

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from feature_store.declarations.source_tables import family_of
 from feature_store.declarations.undecided import MARK
-from feature_store.relation_name import Name
 from feature_store.schema.first_folder.found_store import FoundStore
 from feature_store.schema.first_folder.layers import key_of
 from feature_store.schema.first_folder.sql_files import candidates, one_line
@@ -158,7 +157,6 @@ def _functions(found: FoundStore) -> Iterator[str]:
 
 
 def _constants(found: FoundStore) -> Iterator[str]:
-    name: Name
     for name, value in found.constants:
         yield "\n[[constant]]"
         yield f"relation = {text(str(name))}"

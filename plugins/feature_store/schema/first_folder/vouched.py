@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS, CallKind, calls
 from feature_store.database.stored_queries.dependency_closure import Closure
-from feature_store.database.stored_queries.moments import moments
+from feature_store.database.stored_queries.moment_constants import moments
 from feature_store.relation_name import Name
 
 _SIGNATURES = """

@@ -177,12 +177,12 @@ def _calls(
     judge.learn(one.call for one in found)
     said: set[str] = set()
     for one in found:
-        verdict = judge.judge(one.call)
-        if verdict.foreign:
-            said.add(_foreign(one.relation, f"{one.what} uses {verdict.words}", rules))
-        elif one.theirs and verdict.acts:
+        objection = judge.judge(one.call)
+        if objection.foreign:
+            said.add(_foreign(one.relation, f"{one.what} uses {objection.words}", rules))
+        elif one.theirs and objection.acts:
             said.add(
-                f"{one.relation}: {one.what} uses {verdict.words}; the relation's file does not "
+                f"{one.relation}: {one.what} uses {objection.words}; the relation's file does not "
                 "have it, and a refresh would run it.\nNext: remove it from the view."
             )
     yield from sorted(said)

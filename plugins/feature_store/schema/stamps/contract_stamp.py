@@ -18,7 +18,7 @@ from feature_store.schema.feature_logs.feature_log import make_log
 
 
 @dataclass(frozen=True)
-class Check:
+class ContractCheck:
     """What the database has of a set, compared with its file.
 
     Attributes:
@@ -42,12 +42,12 @@ class Check:
     problems: tuple[str, ...]
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """OK or MISMATCH."""
         return "MISMATCH" if self.problems else "OK"
 
 
-def check(connection: Connection, feature_set: FeatureSet) -> Check:
+def check(connection: Connection, feature_set: FeatureSet) -> ContractCheck:
     """Compare a set's file, stamp, rows and live relation. Reads only.
 
     Raises:
@@ -64,7 +64,7 @@ def check(connection: Connection, feature_set: FeatureSet) -> Check:
     if row is None:
         row = (None, None, 0, None, None, [])
     stamped_n, stamped_hash, live_n, live_hash, relation, problems = row
-    return Check(
+    return ContractCheck(
         name=feature_set.name,
         relation=relation,
         file_hash=feature_set.hash,
@@ -80,7 +80,7 @@ def check(connection: Connection, feature_set: FeatureSet) -> Check:
     )
 
 
-def assert_contract(connection: Connection, feature_set: FeatureSet) -> Check:
+def assert_contract(connection: Connection, feature_set: FeatureSet) -> ContractCheck:
     """Check a set and fail if anything disagrees.
 
     Raises:
@@ -98,7 +98,7 @@ def assert_contract(connection: Connection, feature_set: FeatureSet) -> Check:
 
 def _unbroken(
     connection: Connection, feature_set: FeatureSet, *, readers: str, next_step: str
-) -> Check:
+) -> ContractCheck:
     checked = check(connection, feature_set)
     if checked.problems:
         raise ContractBroken(
@@ -110,7 +110,7 @@ def _unbroken(
     return checked
 
 
-def stamp(connection: Connection, feature_set: FeatureSet, *, replace: bool) -> Check:
+def stamp(connection: Connection, feature_set: FeatureSet, *, replace: bool) -> ContractCheck:
     """Write a set's rows and their hash to the database, for a person.
 
     The first set of a schema that is stamped becomes its current one.

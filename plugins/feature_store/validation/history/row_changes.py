@@ -9,12 +9,12 @@ from typing import Any
 
 from feature_store.audit.lease import Lease
 from feature_store.connection import Connection
+from feature_store.text_format import MOST_ROWS
 from feature_store.validation.history.shown_values import change
 
 # Bytes of each column's digest: enough to say in which columns a differing row differs.
 BYTES_PER_COLUMN = 4
 
-_EXAMPLES = 20
 CHANGE = "change"
 """The field of an example that has its old and new values."""
 
@@ -62,9 +62,9 @@ def differences(
         {
             "layer": layer,
             "days": list(days),
-            "names": list(values),
+            "values": list(values),
             "bytes": BYTES_PER_COLUMN,
-            "examples": _EXAMPLES,
+            "examples": MOST_ROWS,
         },
     ).fetchall()
     return {
@@ -122,7 +122,7 @@ changed_column AS (
         k.day,
         array_agg(DISTINCT n.name) AS names
     FROM keyed AS k
-    CROSS JOIN unnest(%(names)s::text[]) WITH ORDINALITY AS n (name, position)
+    CROSS JOIN unnest(%(values)s::text[]) WITH ORDINALITY AS n (name, position)
     WHERE
         k.came > 0
         AND k.went > 0

@@ -9,8 +9,7 @@ from feature_store.database.stored_queries.dependency_closure import MATERIALIZE
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column, Columns
-from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.column_influence import Column
 from feature_store.validation.leaks.gate_context import (
     EXCEPTIONS,
     WARNING,
@@ -28,7 +27,7 @@ def exception_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iter
         (one.oid, function)
         for one in judged
         if one.oid in context.unpinned
-        for function in one.verdict.pinned
+        for function in one.objection.pinned
     }
     yield from _Declared(context, live_calls).findings()
 
@@ -42,7 +41,6 @@ class _Declared:
         self._columns = {(e.relation, e.reads, c): e for e in of_reads for c in e.columns}
         self._known: dict[Column, frozenset[str]] = {}
         self._known_values: dict[Column, frozenset[str]] = {}
-        self._origins: dict[int, dict[int, Columns]] = {}
 
     def findings(self) -> Iterator[LeakFinding]:
         for member in self._context.closure.members.values():
@@ -85,7 +83,7 @@ class _Declared:
         known = {s.name: s.columns.keys() for s in self._context.store.sources}
         outcomes = {(o.relation, c) for o in self._context.rules.outcomes for c in o.columns}
         others: dict[Name, list[str]] = {}
-        for oid, number in sorted(self._context.lineage[member.oid].reads):
+        for oid, number in sorted(self._context.influences[member.oid].reads):
             read = self._context.member(oid)
             column = read.columns.get(number)
             if column and column not in known.get(read.name, {column}):
@@ -104,7 +102,7 @@ class _Declared:
         """Columns that a source overwrites, although its rows have a day."""
         rules = self._context.rules.columns_not_as_of
         found: dict[tuple[Name, str], list[str]] = {}
-        for oid, number in self._context.each(self._context.lineage[member.oid].reads):
+        for oid, number in self._context.each(self._context.influences[member.oid].reads):
             read = self._context.member(oid)
             column = read.columns.get(number, "")
             reason = rules.get((read.name, column))
@@ -154,7 +152,7 @@ class _Declared:
                 if exception.reads is None:
                     return (member.oid, exception.calls) in self._live_calls
                 if exception.columns:
-                    reads = self._context.each(self._context.lineage[member.oid].reads)
+                    reads = self._context.each(self._context.influences[member.oid].reads)
                     keys = {self._key(member.oid, column) for column in reads}
                     return any(self._columns.get(key) is exception for key in keys)
                 return exception.reads in {self._context.member(o).name for o in member.reads}
@@ -180,7 +178,7 @@ class _Declared:
             oid, number = column
             found: frozenset[str] = frozenset()
             self._known[column] = found
-            influences = self._context.lineage[oid].columns.get(number, frozenset())
+            influences = self._context.influences[oid].columns.get(number, frozenset())
             if oid in self._context.sources:
                 influences = frozenset()
             for read in self._context.each(influences):
@@ -201,13 +199,11 @@ class _Declared:
         name every column.
         """
         if column not in self._known_values:
-            oid, number = column
+            oid = column[0]
             found: frozenset[str] = frozenset()
             self._known_values[column] = found
             if oid not in self._context.sources:
-                if oid not in self._origins:
-                    self._origins[oid] = origins(self._context.member(oid))
-                for read in self._context.each(self._origins[oid].get(number, frozenset())):
+                for read in self._context.each(self._context.made_of(column)):
                     found |= self._ids_of_value(read)
                     if declared := self._columns.get(self._key(oid, read)):
                         found |= {declared.id}

@@ -15,7 +15,6 @@ from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
-from feature_store.validation.leaks.column_origin import origins
 from feature_store.validation.leaks.gate_context import GateContext
 
 _Named = tuple[str, str]
@@ -97,11 +96,8 @@ def _as_json(traced: FeatureLineage) -> dict[str, Any]:
 
 
 class _Tracer:
-    """One tracing, which computes each relation's origins once."""
-
     def __init__(self, context: GateContext) -> None:
         self._context = context
-        self._origins: dict[int, dict[int, Columns]] = {}
 
     def all(self) -> Iterator[FeatureLineage]:
         """Every feature of every set."""
@@ -121,7 +117,9 @@ class _Tracer:
         edges: list[tuple[int, int]] = []
         deciding = NOTHING
         for current in (way := [column]):
-            made_of = self._made_of(current)
+            if current[0] in self._context.sources:
+                continue  # nothing below a source is shown
+            made_of = self._context.made_of(current)
             deciding |= self._reaches(current) - made_of
             for read in self._context.each(made_of):
                 if read not in places:
@@ -137,21 +135,10 @@ class _Tracer:
             decided_by=tuple(sorted(map(self._named, others))),
         )
 
-    def _made_of(self, column: Column) -> Columns:
-        """What a column's value is made of, one step down; nothing below a source."""
-        oid, number = column
-        if oid in self._context.sources:
-            return NOTHING
-        if oid not in self._origins:
-            self._origins[oid] = origins(self._context.member(oid))
-        return self._origins[oid].get(number, NOTHING)
-
     def _reaches(self, column: Column) -> Columns:
         """Everything that has an influence on a column, one step down."""
         oid, number = column
-        if oid in self._context.sources:
-            return NOTHING
-        return self._context.lineage[oid].columns.get(number, NOTHING)
+        return self._context.influences[oid].columns.get(number, NOTHING)
 
     def _named(self, column: Column) -> _Named:
         member = self._context.member(column[0])

@@ -12,8 +12,9 @@ from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import LeakRules
 from feature_store.declarations.store_definition import Store
 from feature_store.relation_name import Name
-from feature_store.validation.leaks.column_influence import Column, Columns
-from feature_store.validation.leaks.relation_influence import Lineage, trace
+from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
+from feature_store.validation.leaks.column_origin import origins
+from feature_store.validation.leaks.relation_influence import Influences, trace
 
 TIME_OF_QUERY = "time of query"
 OUTCOMES = "outcomes"
@@ -72,9 +73,14 @@ class GateContext:
     exceptions: tuple[DeclaredException, ...]
 
     @cached_property
-    def lineage(self) -> dict[int, Lineage]:
+    def influences(self) -> dict[int, Influences]:
         """What reaches the columns and rows of each relation."""
         return {oid: trace(member) for oid, member in self.closure.members.items()}
+
+    @cached_property
+    def _origins(self) -> dict[int, dict[int, Columns]]:
+        """By relation, as they are asked for."""
+        return {}
 
     @cached_property
     def files(self) -> dict[Name, Path]:
@@ -115,6 +121,13 @@ class GateContext:
     def member(self, oid: int) -> Member:
         """A relation of the closure."""
         return self.closure.members[oid]
+
+    def made_of(self, column: Column) -> Columns:
+        """What a column's value is made of, one step down, below a source, too."""
+        oid, number = column
+        if oid not in self._origins:
+            self._origins[oid] = origins(self.member(oid))
+        return self._origins[oid].get(number, NOTHING)
 
     def each(self, columns: Columns) -> list[Column]:
         """The columns one by one, in order; a whole row is all of its columns."""

@@ -11,7 +11,7 @@ from datetime import datetime, time, tzinfo
 
 from feature_store.connection import Connection
 from feature_store.database.stored_queries.dependency_closure import Member
-from feature_store.database.stored_queries.moments import Constant, moments
+from feature_store.database.stored_queries.moment_constants import Constant, moments
 from feature_store.declarations.moments import Moment, written_moments
 from feature_store.validation.leaks.gate_context import TIME_OF_QUERY, GateContext, LeakFinding
 

@@ -49,7 +49,7 @@ class _Tracer:
 
     def _unlawful(self, member: Member) -> _Carried:
         """The outcomes that a relation reads without being declared."""
-        reads = self._context.lineage[member.oid].reads
+        reads = self._context.influences[member.oid].reads
         looked_at = {oid for oid, number in reads if number != ROWS}
         # For some relations even the number of rows must not be known.
         whole = {(oid, 0) for oid in member.reads if oid not in looked_at and self._closed_by(oid)}
@@ -61,7 +61,7 @@ class _Tracer:
 
     def _of_reader(self, member: Member) -> Iterator[LeakFinding]:
         """A declared reader may put an outcome only into its declared columns."""
-        for number, influences in sorted(self._context.lineage[member.oid].columns.items()):
+        for number, influences in sorted(self._context.influences[member.oid].columns.items()):
             column = member.columns.get(number, str(number))
             carried = self._through(influences)
             for key, way in (self._counted(influences, carried) | carried).items():
@@ -87,7 +87,7 @@ class _Tracer:
 
     def _of_source(self, member: Member) -> Iterator[LeakFinding]:
         """A source may have outcomes, but must not choose its rows by one."""
-        for key, way in self._through(self._context.lineage[member.oid].rows).items():
+        for key, way in self._through(self._context.influences[member.oid].rows).items():
             words = f"chooses its rows by {self._called(key, way)}."
             path = (*map(self._context.label, way), str(member.name))
             yield self._context.finding(OUTCOMES, member, words, column=key[1], path=path)
@@ -113,15 +113,15 @@ class _Tracer:
             return {own: (column,)}
         oid, number = column
         member = self._context.member(oid)
-        lineage = self._context.lineage[oid]
-        values = lineage.columns.get(number, frozenset())
+        influences = self._context.influences[oid]
+        values = influences.columns.get(number, frozenset())
         found: _Carried = {}
         for key, way in self._through(values).items():
             lawful = self._outcome(key).read_by.get(member.name, frozenset())
             if member.columns[number] not in lawful:
                 found[key] = (*way, column)
         if oid not in self._context.sources:
-            for key, way in self._through(lineage.rows).items():
+            for key, way in self._through(influences.rows).items():
                 if member.name not in self._outcome(key).read_by:
                     found.setdefault(key, (*way, column))
         return found

@@ -61,7 +61,7 @@ def _read_by(context: GateContext, oid: int) -> dict[Name, set[str]]:
             elif read not in context.nameable | context.sources and read not in seen:
                 seen.add(read)
                 pending.append(read)
-        for column in context.each(context.lineage[reader].reads):
+        for column in context.each(context.influences[reader].reads):
             name = context.member(column[0]).name
             if name in context.rules.as_of:
                 found.setdefault(name, set()).add(context.member(column[0]).columns[column[1]])

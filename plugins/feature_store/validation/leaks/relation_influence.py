@@ -10,7 +10,7 @@ from feature_store.validation.leaks.column_influence import NOTHING, Columns, Qu
 
 
 @dataclass(frozen=True)
-class Lineage:
+class Influences:
     """What reaches the columns and rows of a relation.
 
     Attributes:
@@ -35,7 +35,7 @@ class Row(Scope):
         return frozenset({(self._relation, number)})
 
 
-def trace(member: Member) -> Lineage:
+def trace(member: Member) -> Influences:
     """Trace what reaches a relation's columns and rows, one step down."""
     own = Row(member.oid)
     policies = [own.influences(tree) for tree in member.policies.values()]
@@ -49,4 +49,4 @@ def trace(member: Member) -> Lineage:
                 columns |= dict(enumerate(scope.columns, start=1))
                 rows |= scope.rows
                 reads |= selected(query)
-    return Lineage(columns, rows, reads.union(rows, *columns.values()))
+    return Influences(columns, rows, reads.union(rows, *columns.values()))

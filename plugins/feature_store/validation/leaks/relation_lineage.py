@@ -1,7 +1,7 @@
 """What each column of one relation is made of, for outside tools: only between stored rows.
 
-The leak gates compute lineage one step down, plain views included. Nobody refreshes a plain view,
-so here reading one counts as reading what is below it.
+The leak gates compute what reaches a column one step down, plain views included. Nobody refreshes a
+plain view, so here reading one counts as reading what is below it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from feature_store.database.stored_queries.dependency_closure import VIEW
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import NOTHING, Column, Columns
-from feature_store.validation.leaks.column_origin import origins
 from feature_store.validation.leaks.gate_context import GateContext
 
 Named = tuple[Name, str]
@@ -54,7 +53,9 @@ class _Walk:
         made = {name: self._values((oid, number)) for number, name in member.columns.items()}
         reach = {name: self._influences((oid, number)) for number, name in member.columns.items()}
         rows = self._rows(oid)
-        read = rows.union(*made.values(), *reach.values(), self._down(context.lineage[oid].reads))
+        read = rows.union(
+            *made.values(), *reach.values(), self._down(context.influences[oid].reads)
+        )
         return RelationLineage(
             relation=member.name,
             reads=tuple(sorted({context.member(below).name for below, _ in read})),
@@ -67,17 +68,16 @@ class _Walk:
         return self._context.member(oid).kind == VIEW and oid not in self._context.sources
 
     def _values(self, column: Column) -> Columns:
-        below = origins(self._context.member(column[0])).get(column[1], NOTHING)
-        return self._each(below, self._values)
+        return self._each(self._context.made_of(column), self._values)
 
     def _influences(self, column: Column) -> Columns:
-        below = self._context.lineage[column[0]].columns.get(column[1], NOTHING)
+        below = self._context.influences[column[0]].columns.get(column[1], NOTHING)
         return self._each(below, self._influences)
 
     def _rows(self, oid: int) -> Columns:
-        lineage = self._context.lineage[oid]
+        rows = self._context.influences[oid].rows
         views = [o for o in self._context.member(oid).reads if self._is_view(o)]
-        return self._each(lineage.rows, self._influences).union(*map(self._rows, views))
+        return self._each(rows, self._influences).union(*map(self._rows, views))
 
     def _down(self, columns: Columns) -> Columns:
         return self._each(columns, self._influences)

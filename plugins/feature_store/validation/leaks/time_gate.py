@@ -24,19 +24,19 @@ _KINDS = {"f": "a foreign table, whose rows come from elsewhere", "S": "a sequen
 
 @dataclass(frozen=True)
 class Judged:
-    """A call, where it is, and the objection to it.
+    """A call, where it is, and what is said against it.
 
     Attributes:
         oid: the relation.
         what: what of the relation runs it.
         columns: the output columns whose expressions contain it.
-        verdict: the objection to it.
+        objection: to the call.
     """
 
     oid: int
     what: str
     columns: tuple[str, ...]
-    verdict: Objection
+    objection: Objection
 
 
 def judge_calls(connection: Connection, context: GateContext) -> tuple[Judged, ...]:
@@ -62,13 +62,13 @@ def time_findings(context: GateContext, judged: tuple[Judged, ...]) -> Iterator[
     allowed = {(e.relation, e.calls) for e in context.exceptions}
     objections: dict[tuple[int, str], set[str]] = {}
     for one in judged:
-        all_words = [f"{one.what} uses {one.verdict.words}."] if one.verdict.words else []
+        all_words = [f"{one.what} uses {one.objection.words}."] if one.objection.words else []
         if one.oid in context.unpinned:
             name = context.member(one.oid).name
             all_words += [
                 f"{one.what} uses {function}, whose answer depends on the session, and the store "
                 "does not control the session that computes this."
-                for function in sorted(one.verdict.pinned)
+                for function in sorted(one.objection.pinned)
                 if (name, function) not in allowed
             ]
         for words in all_words:

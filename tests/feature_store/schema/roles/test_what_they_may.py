@@ -94,7 +94,7 @@ def test_the_page_reads_what_it_shows_and_asks_whether_contracts_hold(certified:
         for table in (*PAGE_READS, *CONTRACT):
             connection.execute(f"SELECT * FROM {table} LIMIT 1".encode())
         for feature_set in read_feature_sets(certified.settings.include_dir):
-            assert check(connection, feature_set).verdict == "OK"
+            assert check(connection, feature_set).result == "OK"
 
 
 def test_nothing_else_is_given_to_the_refresher_the_reader_and_the_page(governed: Governed) -> None:

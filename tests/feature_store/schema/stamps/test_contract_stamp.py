@@ -11,7 +11,7 @@ from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
 from feature_store.errors import BadInput, ContractBroken, NotReady
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
-from feature_store.schema.stamps.contract_stamp import Check, assert_contract, check, stamp
+from feature_store.schema.stamps.contract_stamp import ContractCheck, assert_contract, check, stamp
 from tests.relations import E_AI as _E_AI
 
 _FIRST_26 = "376417e5653f05f5953e4bbbed2f562bb54329314e705c292d46bd1e3fbf4088"
@@ -81,7 +81,7 @@ def _assert_raises(database, schema: str, name: str) -> str:
 def _broken(database, feature_set: FeatureSet) -> tuple[str, ...]:
     """What check says; assert_contract must say at least as much."""
     checked = check(database.connection, feature_set)
-    assert checked.verdict == "MISMATCH"
+    assert checked.result == "MISMATCH"
     with pytest.raises(ContractBroken) as caught:
         assert_contract(database.connection, feature_set)
     for problem in checked.problems:
@@ -127,7 +127,7 @@ def test_all_51_rows_stamped_have_their_hash(stamped, tom):
 
 def test_the_databases_hash_is_the_files(stamped, feature_set):
     checked = check(stamped.connection, feature_set)
-    assert checked == Check(
+    assert checked == ContractCheck(
         name=feature_set.name,
         relation=str(feature_set.relation),
         file_hash=feature_set.hash,
@@ -137,7 +137,7 @@ def test_the_databases_hash_is_the_files(stamped, feature_set):
         live_hash=feature_set.hash,
         problems=(),
     )
-    assert checked.verdict == "OK"
+    assert checked.result == "OK"
     assert assert_contract(stamped.connection, feature_set) == checked
     assert _notices(stamped, feature_set.schema, feature_set.name) == [
         f"Feature contract OK (n={len(feature_set.features)}, hash={feature_set.hash})"
@@ -209,13 +209,13 @@ def test_stamping_the_same_twice_is_quiet(stamped, tom):
 
 def test_stamping_the_same_mends_rows_that_were_edited(stamped, tom):
     stamped.run("UPDATE ml.feature_contract SET dtype = 'text' WHERE ordinal = 1")
-    assert stamp(stamped.connection, tom, replace=False).verdict == "OK"
+    assert stamp(stamped.connection, tom, replace=False).result == "OK"
 
 
 def test_a_new_description_is_no_drift_and_the_next_stamp_writes_it(stamped, tom):
     first = replace(tom.features[0], description="Which one", owner="ann", tags=("x",))
     changed = replace(tom, features=(first, *tom.features[1:]))
-    assert check(stamped.connection, changed).verdict == "OK"
+    assert check(stamped.connection, changed).result == "OK"
     stamp(stamped.connection, changed, replace=False)
     assert (
         stamped.rows(
@@ -250,7 +250,7 @@ def test_other_rows_are_refused_without_replace(stamped, tom):
 def test_other_rows_are_accepted_with_replace(stamped, tom):
     changed = _other_rows(tom)
     checked = stamp(stamped.connection, changed, replace=True)
-    assert (checked.verdict, checked.stamped_hash) == ("OK", changed.hash)
+    assert (checked.result, checked.stamped_hash) == ("OK", changed.hash)
     assert stamped.value("SELECT count(*) FROM ml.feature_set") == 2
     assert _broken(stamped, tom) == (
         f"its file has changed since the stamp: the stamp is {changed.hash}, the file {tom.hash}",
@@ -335,7 +335,7 @@ def test_rows_that_changed_since_the_stamp_are_drift(stamped, feature_set, chang
 
 def test_a_description_is_no_part_of_the_hash(stamped, feature_set):
     stamped.run(f"UPDATE {feature_set.schema}.feature_contract SET description = 'other'")
-    assert check(stamped.connection, feature_set).verdict == "OK"
+    assert check(stamped.connection, feature_set).result == "OK"
 
 
 def test_an_empty_contract_fails(stamped, feature_set):
@@ -440,7 +440,7 @@ def test_a_live_column_that_is_not_as_contracted_is_named(stamped, tom, without,
 
 def test_the_order_of_live_columns_and_their_exact_types_do_not_matter(stamped, tom):
     _rebuild(stamped, "price::bigint AS price, " + _columns_but(stamped, "price"))
-    assert check(stamped.connection, tom).verdict == "OK"
+    assert check(stamped.connection, tom).result == "OK"
 
 
 def test_a_missing_relation_is_named(stamped, tom):
@@ -476,19 +476,19 @@ def test_a_binding_that_was_edited_in_the_database_is_a_mismatch(stamped, tom, w
     if what == "other columns":
         _rebuild(stamped, "*, 1 AS sold_price")
     stamped.run(f"UPDATE ml.feature_set_binding SET {change}")
-    assert check(stamped.connection, tom).verdict == "MISMATCH"
+    assert check(stamped.connection, tom).result == "MISMATCH"
 
 
 def test_a_file_that_names_another_relation_than_the_stamp_is_a_mismatch(stamped, tom):
     stamped.run(f"CREATE TABLE ml.copy AS SELECT * FROM {_E_AI} WITH NO DATA")
     moved = replace(tom, relation=Name("ml", "copy"))
-    assert check(stamped.connection, moved).verdict == "MISMATCH"
+    assert check(stamped.connection, moved).result == "MISMATCH"
 
 
 def test_a_relation_with_capitals_can_be_bound(scratch, tom):
     scratch.run(f'CREATE TABLE ml."Copy" AS SELECT * FROM {_E_AI} WITH NO DATA')
     checked = stamp(scratch.connection, replace(tom, relation=Name("ml", "Copy")), replace=False)
-    assert checked.verdict == "OK"
+    assert checked.result == "OK"
 
 
 _INT = {"smallint", "integer", "bigint"}
@@ -552,7 +552,7 @@ def test_a_sources_type_reaches_the_contract(
     )
     apply(scratch_sources.connection, include.store, include.settings)
     if problem is None:
-        assert stamp(scratch_sources.connection, tom, replace=False).verdict == "OK"
+        assert stamp(scratch_sources.connection, tom, replace=False).result == "OK"
     else:
         with pytest.raises(ContractBroken, match=problem):
             stamp(scratch_sources.connection, tom, replace=False)

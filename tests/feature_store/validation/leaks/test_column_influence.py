@@ -8,7 +8,7 @@ from feature_store.database.stored_queries.dependency_closure import read_closur
 from feature_store.relation_name import Name
 from feature_store.validation.leaks.column_influence import ROWS
 from feature_store.validation.leaks.column_origin import origins
-from feature_store.validation.leaks.relation_influence import Lineage, trace
+from feature_store.validation.leaks.relation_influence import Influences, trace
 
 _TABLES = (
     "CREATE TABLE ml.listing (id bigint, day date, city text)",
@@ -69,12 +69,12 @@ _SILENT = {
 }
 
 
-def _traced(database, query: str) -> tuple[Lineage, dict[str, set[str]]]:
-    """The lineage of a view of this query, and what reaches its columns and rows, by name."""
+def _traced(database, query: str) -> tuple[Influences, dict[str, set[str]]]:
+    """The influences on a view of this query, and what reaches its columns and rows, by name."""
     database.run(*_TABLES, f"CREATE VIEW ml.asked AS {query}")
     closure = read_closure(database.connection, [Name("ml", "asked")])
     member = closure.members[closure.roots[0]]
-    lineage = trace(member)
+    influences = trace(member)
     named = {
         name: {
             f"{closure.members[oid].name.relation}.{closure.members[oid].columns[column]}"
@@ -82,11 +82,11 @@ def _traced(database, query: str) -> tuple[Lineage, dict[str, set[str]]]:
             if column != ROWS
         }
         for name, found in (
-            *((member.columns[number], found) for number, found in lineage.columns.items()),
-            ("its rows", lineage.rows),
+            *((member.columns[number], found) for number, found in influences.columns.items()),
+            ("its rows", influences.rows),
         )
     }
-    return lineage, named
+    return influences, named
 
 
 @pytest.mark.parametrize("query", _TELLTALES.values(), ids=_TELLTALES)

@@ -23,7 +23,7 @@ def _made_of(database, query: str) -> dict[str, str]:
     member = closure.members[closure.roots[0]]
     found = origins(member)
     whole = trace(member).columns
-    # What a value is made of also influences it, so the gates' lineage never finds less.
+    # What a value is made of also influences it, so the gates never find less.
     assert all(found[number] <= whole[number] for number in whole)
     return {
         name: " ".join(
@@ -102,7 +102,7 @@ def test_queries_inside_are_followed_to_the_tables(scratch):
 
 
 def test_a_count_of_what_a_select_list_unnests_is_made_of_the_array(scratch):
-    """In both lineages, as nothing else says how many rows there are."""
+    """Reached by it, too, as nothing else says how many rows there are."""
     query = """
     SELECT i.n AS x
     FROM ml.listing AS l

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
@@ -13,12 +11,13 @@ from psycopg.rows import class_row, dict_row
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import Feature, FeatureSet
 from feature_store.declarations.source_tables import live_columns
+from feature_store.reporting.page.features.features import find_feature
 from feature_store.reporting.page.features.profile_models import (
     Bin,
     DriftLine,
     FeatureProfile,
     MonthLine,
-    Sampled,
+    SampledValue,
 )
 from feature_store.reporting.page.features.profiles import may_read, profiled_sets
 from feature_store.reporting.page.features.reading_lines import (
@@ -26,7 +25,7 @@ from feature_store.reporting.page.features.reading_lines import (
     python_lines,
     sql_lines,
 )
-from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.schedule import days_ago
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.feature_logs.feature_log import log_of
 from feature_store.schema.object_states import require_store
@@ -72,16 +71,10 @@ def read_feature_profile(
         NotFound: no contract file has it.
         NotReady: the store has not been created.
     """
-    found = next((s for s in files.feature_sets if s.name == feature_set), None)
-    feature = next((f for f in found.features if f.name == name), None) if found else None
-    if found is None or feature is None:
-        raise NotFound(
-            f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose a feature of the list.",
-        )
+    found, feature = find_feature(files, feature_set, name)
     require_store(connection)
     carrier = files.relations.get(str(found.relation))
-    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    since = days_ago(settings, days)
     asked = {"set": feature_set, "feature": name, "since": since}
     with connection.cursor(row_factory=dict_row) as cursor:
         told = cursor.execute(_PROFILE, asked).fetchone() or {}
@@ -166,7 +159,9 @@ def _shown(edge: float) -> str:
     return f"{edge:,.0f}" if 1000 <= abs(edge) < 1e15 else f"{edge:.4g}"
 
 
-def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) -> list[Sampled]:
+def _samples(
+    connection: Connection, feature_set: FeatureSet, feature: Feature
+) -> list[SampledValue]:
     """A few values as they were served: the first rows of the log, without a full scan."""
     served, log = feature_set.served, log_of(feature_set)
     if served is None or feature.name not in live_columns(connection, log):
@@ -179,4 +174,4 @@ def _samples(connection: Connection, feature_set: FeatureSet, feature: Feature) 
             sql.Literal(SAMPLES),
         )
     ).fetchall()
-    return [Sampled(entity=entity, value=value) for entity, value in rows]
+    return [SampledValue(entity=entity, value=value) for entity, value in rows]

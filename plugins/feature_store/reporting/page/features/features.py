@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import BADGES, badge_of
-from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.feature_sets import Feature, FeatureSet
 from feature_store.relation_name import Name
 from feature_store.reporting.page.features.feature_models import (
     FeatureDetail,
@@ -22,6 +20,7 @@ from feature_store.reporting.page.features.feature_models import (
 from feature_store.reporting.page.features.lineage import read_lineage
 from feature_store.reporting.page.features.skew import read_skew
 from feature_store.reporting.page.problems import NotFound
+from feature_store.reporting.page.schedule import days_ago
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.object_states import require_store
 from feature_store.settings import Settings
@@ -72,15 +71,10 @@ def read_feature(
         NotFound: no contract file has it.
         NotReady: the store has not been created.
     """
-    line = next((f for f in _lines(files) if (f.feature_set, f.name) == (feature_set, name)), None)
-    if line is None:
-        raise NotFound(
-            f"No contract has the feature {name!r} of {feature_set!r}.",
-            "Choose a feature of the list.",
-        )
+    found, feature = find_feature(files, feature_set, name)
     require_store(connection)
-    relation = next(s.relation for s in files.feature_sets if s.name == feature_set)
-    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=days)
+    line = _line(files, found, feature)
+    since = days_ago(settings, days)
     with connection.cursor(row_factory=class_row(NullShare)) as cursor:
         nulls = cursor.execute(
             _NULLS, {"since": since, "set": feature_set, "feature": name}
@@ -89,12 +83,27 @@ def read_feature(
         zone=settings.zone,
         feature=line,
         badge_words=BADGES[line.badge],
-        comment=_comment(connection, relation, name),
-        relation=str(relation),
+        comment=_comment(connection, found.relation, name),
+        relation=str(found.relation),
         exceptions=files.exception_lines(tuple(line.exceptions)),
         lineage=read_lineage(connection, files, feature_set, name),
         nulls=nulls,
         skew=read_skew(connection, feature_set, name),
+    )
+
+
+def find_feature(files: Files, feature_set: str, name: str) -> tuple[FeatureSet, Feature]:
+    """A feature and its set, as their contract file has them.
+
+    Raises:
+        NotFound: no contract file has it.
+    """
+    for found in files.feature_sets:
+        for feature in found.features:
+            if (found.name, feature.name) == (feature_set, name):
+                return found, feature
+    raise NotFound(
+        f"No contract has the feature {name!r} of {feature_set!r}.", "Choose a feature of the list."
     )
 
 
@@ -111,18 +120,22 @@ def _comment(connection: Connection, relation: Name, column: str) -> str:
 def _lines(files: Files) -> Iterator[FeatureLine]:
     for feature_set in _in_order(files):
         for feature in feature_set.features:
-            ids = files.tainted.get((feature_set.name, feature.name), ())
-            yield FeatureLine(
-                feature_set=feature_set.name,
-                ordinal=feature.ordinal,
-                name=feature.name,
-                dtype=feature.dtype,
-                is_nullable=feature.is_nullable,
-                description=feature.description,
-                leakage_rule=feature.leakage_rule,
-                badge=badge_of(e for e in files.exceptions if e.id in ids),
-                exceptions=list(ids),
-                owner=feature.owner,
-                tags=list(feature.tags),
-                is_key=feature.name in feature_set.keys,
-            )
+            yield _line(files, feature_set, feature)
+
+
+def _line(files: Files, feature_set: FeatureSet, feature: Feature) -> FeatureLine:
+    ids = files.tainted.get((feature_set.name, feature.name), ())
+    return FeatureLine(
+        feature_set=feature_set.name,
+        ordinal=feature.ordinal,
+        name=feature.name,
+        dtype=feature.dtype,
+        is_nullable=feature.is_nullable,
+        description=feature.description,
+        leakage_rule=feature.leakage_rule,
+        badge=badge_of(e for e in files.exceptions if e.id in ids),
+        exceptions=list(ids),
+        owner=feature.owner,
+        tags=list(feature.tags),
+        is_key=feature.name in feature_set.keys,
+    )

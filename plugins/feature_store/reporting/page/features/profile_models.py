@@ -81,7 +81,7 @@ class DriftLine(Plain):
     drift_stamp: float | None
 
 
-class Sampled(Plain):
+class SampledValue(Plain):
     """A value as it was served."""
 
     entity: str
@@ -111,7 +111,9 @@ class FeatureProfile(Plain):
     certified: str = Field(description="As of when its rows are certified, in words.")
     lines: str = Field(description="The SQL that reads it, one transaction.")
     python: str = Field(description="The Python that reads it.")
-    samples: list[Sampled] = Field(description="Empty where the page's role may not read them.")
+    samples: list[SampledValue] = Field(
+        description="Empty where the page's role may not read them."
+    )
     samples_grant: str = Field(
         description="The SQL that would let it, where it may not; empty where it may."
     )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
@@ -14,6 +12,7 @@ from feature_store.connection import Connection, one_value
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.relation_name import Name
 from feature_store.reporting.page.features.profile_models import FeatureTrend, ProfiledSet, Profiles
+from feature_store.reporting.page.schedule import days_ago
 from feature_store.reporting.store.store_files import Files
 from feature_store.schema.feature_logs.feature_log import log_of
 from feature_store.schema.object_states import require_store
@@ -61,7 +60,7 @@ def read_profiles(connection: Connection, settings: Settings, files: Files) -> P
         NotReady: the store has not been created.
     """
     require_store(connection)
-    since = datetime.now(ZoneInfo(settings.zone)).date() - timedelta(days=NIGHTS)
+    since = days_ago(settings, NIGHTS)
     nulls = {(s, f): told for s, f, *told in connection.execute(_NULLS, {"since": since})}
     drift = {(s, f): told for s, f, *told in connection.execute(_DRIFT, {"since": since})}
     thresholds = read_thresholds(settings.include_dir)
