@@ -2,7 +2,8 @@
 
 If all inputs of a relation still have the states that its latest refresh read, a refresh now would
 give the same rows, and prove and record the same. So what specification and witness read are
-inputs, too: a query that forgets a source gives the right rows until that source changes.
+inputs, too: a query that forgets a source gives the right rows until that source changes. And so is
+all that decides what is proven: another version of the package may compare more.
 
 The states are read in the refresh's own snapshot, not before it. Otherwise a row that came, was
 seen by the refresh, and went again would leave no trace.
@@ -17,6 +18,7 @@ from hashlib import sha256
 
 import psycopg
 
+from feature_store import __version__
 from feature_store.audit.last_refresh_state import LastStates
 from feature_store.audit.row_versions import (
     Found,
@@ -128,19 +130,24 @@ def read_version(connection: Connection, relation: Relation) -> str | None:
 
 
 def _settings(connection: Connection, relation: Relation, zone: str) -> list[Input]:
-    # A reused refresh also brings its witness's facts and its proof, so witness and specification
-    # must be the same as today's.
+    # A reused refresh also brings its witness's facts, the flagged rows that it saw, and its proof.
     specification = relation.specified_by_refresh
-    witness = sha256((relation.witness or "").encode()).hexdigest()
-    server = connection.info.parameter_status("server_version")
-    return [
-        Input("the server's version", InputKind.SETTING, server),
-        Input("the time zone", InputKind.SETTING, zone),
-        Input("the witness", InputKind.SETTING, witness),
-        Input(
-            "the specification", InputKind.SETTING, specification.digest if specification else ""
-        ),
-    ]
+    by_owner = relation.specification is not None and relation.specification.by_owner
+    spam = relation.rows.without if relation.rows else None
+    settings = {
+        "the package's version": __version__,
+        "the server's version": connection.info.parameter_status("server_version"),
+        "the time zone": zone,
+        "the witness": _digest(relation.witness or ""),
+        "what is spam": _digest(spam.flagged.as_string() if spam else ""),
+        "the specification": specification.digest if specification else "",
+        "whose definition is proven": "its owner's" if by_owner else "its specification's",
+    }
+    return [Input(name, InputKind.SETTING, state) for name, state in settings.items()]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _walk(connection: Connection, relation: Relation, last_states: LastStates) -> list[Input]:
