@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 
 import psycopg
 
@@ -31,6 +30,7 @@ from feature_store.connection import Connection
 from feature_store.database.read_locks import asked_beside
 from feature_store.database.stored_queries.stored_query import read_stored_query
 from feature_store.declarations.store_definition import Relation
+from feature_store.proof.what_is_proven import what_is_proven
 
 log = logging.getLogger(__name__)
 
@@ -130,24 +130,14 @@ def read_version(connection: Connection, relation: Relation) -> str | None:
 
 
 def _settings(connection: Connection, relation: Relation, zone: str) -> list[Input]:
-    # A reused refresh also brings its witness's facts, the flagged rows that it saw, and its proof.
-    specification = relation.specified_by_refresh
-    by_owner = relation.specification is not None and relation.specification.by_owner
-    spam = relation.rows.without if relation.rows else None
     settings = {
         "the package's version": __version__,
         "the server's version": connection.info.parameter_status("server_version"),
         "the time zone": zone,
-        "the witness": _digest(relation.witness or ""),
-        "what is spam": _digest(spam.flagged.as_string() if spam else ""),
-        "the specification": specification.digest if specification else "",
-        "whose definition is proven": "its owner's" if by_owner else "its specification's",
+        # A reused refresh also brings what it proved, and what it recorded for later checks.
+        **what_is_proven(relation),
     }
     return [Input(name, InputKind.SETTING, state) for name, state in settings.items()]
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
 
 
 def _walk(connection: Connection, relation: Relation, last_states: LastStates) -> list[Input]:
