@@ -13,7 +13,12 @@ _FIRST = date(1900, 1, 1)
 
 
 def as_of_day(
-    *, logical_date: datetime | None, run_after: datetime, zone: str, override: object
+    *,
+    logical_date: datetime | None,
+    run_after: datetime,
+    zone: str,
+    override: object,
+    is_backfill: bool = False,
 ) -> date:
     """The day that a run answers for, in the store's zone.
 
@@ -26,11 +31,18 @@ def as_of_day(
         run_after: the earliest moment at which the run may start.
         zone: the store's time zone.
         override: the run's parameter ``as_of_day`` (YYYY-MM-DD), which overrides everything else.
+        is_backfill: whether the run is one of a backfill, which takes no override.
 
     Raises:
-        BadParameter: the override is not a day, or the day is one that no run can answer for: after
-            the day on which the run may start, or before 1900.
+        BadParameter: the override is not a day, or was given to a backfill; or the day is one that
+            no run can answer for: after the day on which the run may start, or before 1900.
     """
+    if is_backfill and override:
+        raise BadParameter(
+            "as_of_day is for manual runs; a backfill runs for the days of its range.",
+            readers="nothing was changed.",
+            next_step="Create the backfill again without as_of_day in its conf.",
+        )
     day = _given(override) or _in_zone(logical_date or run_after, zone)
     # By the run's own time, not by this machine's clock, which may be slightly behind it.
     latest = _in_zone(run_after, zone)

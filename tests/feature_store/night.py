@@ -40,6 +40,10 @@ class Night:
         pin(connection, self._settings, "tests")
         return connection
 
+    def use(self, files: Store) -> None:
+        """Work with these files from now on."""
+        self._files = files
+
     def refresh(self, *names: str) -> None:
         for relation in self._files.refreshed:
             if not names or str(relation.name) in names:

@@ -61,10 +61,12 @@ def _is_touched(connection: Connection, name: Name, last: Latest, last_states: L
         return False
     try:
         with connection.transaction():
-            (found,) = find_named(connection, name)
-            if found.doubt:
+            found = find_named(connection, name)
+            if len(found) > 1:  # it was dropped and created again since this snapshot
+                return True
+            if found[0].doubt:
                 return False
-            return versions_of(row_state(connection, found, last_states)) != versions_of(
+            return versions_of(row_state(connection, found[0], last_states)) != versions_of(
                 last.outcome
             )
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):

@@ -13,6 +13,7 @@ deletes a limited part.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -74,9 +75,17 @@ def _forget_reports(directory: Path, days: int) -> int:
     oldest = time.time() - days * _DAY
     old = [
         path
-        for path in directory.iterdir()
-        if _REPORT.fullmatch(path.name) and path.lstat().st_mtime < oldest
+        for path in list(directory.iterdir())
+        if _REPORT.fullmatch(path.name) and _written(path) < oldest
     ]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
+
+
+def _written(path: Path) -> float:
+    """When a file was last written; never, if another run has just renamed or deleted it."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf

@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    login = "the login"
     try:
         if "offline" in options:  # asks no database, and what it prints may be kept as a file
             reword(as_here, sys.stderr)
@@ -87,6 +88,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.command == "init":  # has no folder yet
             return init_folder(options)
         settings = chosen_settings(options)
+        login = f"the login of {settings.conn_id!r}"
         change = addressed(settings, _in_json if getattr(options, "json", False) else str)
         reword(change, sys.stdout, sys.stderr)
         store = read_store(settings.include_dir)
@@ -106,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, 1, options)
     except psycopg.errors.InsufficientPrivilege as error:
         refused = StoreError(
-            f"{error.diag.message_primary}, with the login of {settings.conn_id!r}.",
+            f"{error.diag.message_primary}, with {login}.",
             readers="nothing was changed.",
             next_step="Log in as the role whose command it is: docs/settings.md lists them. What "
             "changes the store or a stamp is the owner's. A role that should have the privilege "

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 
+import psycopg
+
 from feature_store.connection import Connection
 from feature_store.relation_name import Name
 
@@ -22,6 +24,9 @@ CHANGED_ENOUGH = 0.05
 def gather_statistics(connection: Connection, name: Name, *, written_anew: bool) -> None:
     """Gather a materialized view's statistics if they need it.
 
+    Its refresh is over. So somebody who has locked it meanwhile, as VACUUM or a comment does, fails
+    nothing: its statistics stay as they are, until the server's own autovacuum comes by.
+
     Args:
         connection: a session in autocommit mode, idle, that has just refreshed it.
         name: of the materialized view.
@@ -33,7 +38,10 @@ def gather_statistics(connection: Connection, name: Name, *, written_anew: bool)
     if not written_anew and not _aged(connection, name):
         log.info("%s: few rows have changed, its statistics still hold.", name)
         return
-    connection.execute("SELECT feature_store_audit.analyze_view(%s)", (str(name),))
+    try:
+        connection.execute("SELECT feature_store_audit.analyze_view(%s)", (str(name),))
+    except psycopg.errors.LockNotAvailable as error:
+        log.warning("%s: its statistics are not gathered: %s", name, error.diag.message_primary)
 
 
 def _aged(connection: Connection, name: Name) -> bool:

@@ -12,6 +12,7 @@ from pydantic import AllowInfNan, ConfigDict, TypeAdapter
 from feature_store.declarations.files.text_file import PACKAGE_SQL, read_text
 from feature_store.declarations.files.toml_fields import held_to
 from feature_store.declarations.files.toml_file import read_toml
+from feature_store.declarations.store_profile import read_profile
 from feature_store.errors import BadInput
 
 _THRESHOLDS = TypeAdapter(
@@ -59,12 +60,12 @@ def least_rows_for_drift(include_dir: Path) -> float:
 
 
 def unused_thresholds(include_dir: Path) -> list[str]:
-    """The thresholds that nothing uses.
+    """The thresholds that neither a query nor the package itself uses.
 
     Raises:
         BadInput: a file cannot be read.
     """
-    used = set(REFUSALS)
+    used = {*_SHARES, *_COUNTS, read_profile(include_dir).newest.threshold}
     for folder in (include_dir / "sql", PACKAGE_SQL / "expectations"):
         for path in folder.rglob("*.sql"):
             used.update(_PLACEHOLDER.findall(read_text(path)))

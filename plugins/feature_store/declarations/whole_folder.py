@@ -194,7 +194,7 @@ def _check_queries(include_dir: Path, store: Store) -> None:
             read_statement(path, relation.witness)
     if unused := unused_thresholds(include_dir):
         raise BadInput(
-            f"{include_dir / 'thresholds.toml'}: no query uses {', '.join(unused)}.",
+            f"{include_dir / 'thresholds.toml'}: nothing uses {', '.join(unused)}.",
             next_step="Fix the name, or delete the line.",
         )
 

@@ -113,21 +113,15 @@ def as_of_day_of(context: Context, settings: Settings) -> date:
     """The day that the run answers for.
 
     Raises:
-        BadParameter: the parameter ``as_of_day`` is not a day, was given to a backfill, or is a day
-            that no run can answer for.
+        BadParameter: as `as_of_day` says.
     """
     run = context["dag_run"]
-    if _is_backfill(context) and context["params"].get("as_of_day"):
-        raise BadParameter(
-            "as_of_day is for manual runs; a backfill runs for the days of its range.",
-            readers="nothing was changed.",
-            next_step="Create the backfill again without as_of_day in its conf.",
-        )
     return as_of_day(
         logical_date=run.logical_date,
         run_after=run.run_after,
         zone=settings.zone,
         override=context["params"].get("as_of_day"),
+        is_backfill=_is_backfill(context),
     )
 
 

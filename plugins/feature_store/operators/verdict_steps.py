@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_KEPT = "The lease was not released; the next run takes it over"
+
 
 class Verdict:
     """One try of the verdict's task.
@@ -113,7 +115,8 @@ class Verdict:
                     return True
                 verdict = record_failure(connection, settings, self._context, error)
                 if verdict:
-                    self._end(connection, settings)
+                    with _whatever_happens(_KEPT):
+                        self._end(connection, settings)
         except (StoreError, psycopg.Error) as problem:
             if passes_on_its_own(problem) and not is_last_try(self._context):
                 raise
@@ -130,7 +133,7 @@ class Verdict:
             mail_warnings(connection, self._context, self._task.settings)
         with _whatever_happens("What was certified was not announced"):
             self._announce(connection)
-        with _whatever_happens("The lease was not released; the next run takes it over"):
+        with _whatever_happens(_KEPT):
             self._end(connection, settings)
 
     def _assert(self, connection: Connection, settings: Settings) -> None:

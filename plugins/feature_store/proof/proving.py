@@ -33,6 +33,8 @@ from feature_store.proof.fit import collation_misfits, described, misfits
 from feature_store.proof.live_views import States, read_states
 from feature_store.proof.result import Comparison
 from feature_store.proof.terms import Terms
+from feature_store.proof.what_is_proven import changed_since_refreshed
+from feature_store.text_format import in_words
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +179,14 @@ def _hold_to_compared(connection: Connection, relation: Relation, lease: Lease, 
     def hold() -> None:
         specification = relation.specified_by_refresh
         assert specification is not None  # the caller has looked
+        if changed := changed_since_refreshed(connection, relation):
+            raise NotReady(
+                f"{relation.name} was refreshed, and compared, before {in_words(changed)} changed. "
+                "This says nothing about its rows.",
+                about=[str(relation.name)],
+                readers="the rows of the last refresh.",
+                next_step=f"Clear the task of {relation.name} with what follows it.",
+            )
         terms = _terms(connection, specification)
         if done := other_than_compared(connection, relation.name, terms):
             told = "other rows are stored than were compared with its specification"

@@ -2,7 +2,8 @@
 
 If all inputs of a relation still have the states that its latest refresh read, a refresh now would
 give the same rows, and prove and record the same. So what specification and witness read are
-inputs, too: a query that forgets a source gives the right rows until that source changes.
+inputs, too: a query that forgets a source gives the right rows until that source changes. And so is
+all that decides what is proven: another version of the package may compare more.
 
 The states are read in the refresh's own snapshot, not before it. Otherwise a row that came, was
 seen by the refresh, and went again would leave no trace.
@@ -13,10 +14,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 
 import psycopg
 
+from feature_store import __version__
 from feature_store.audit.last_refresh_state import LastStates
 from feature_store.audit.row_versions import (
     Found,
@@ -29,6 +30,7 @@ from feature_store.connection import Connection
 from feature_store.database.read_locks import asked_beside
 from feature_store.database.stored_queries.stored_query import read_stored_query
 from feature_store.declarations.store_definition import Relation
+from feature_store.proof.what_is_proven import what_is_proven
 
 log = logging.getLogger(__name__)
 
@@ -128,19 +130,14 @@ def read_version(connection: Connection, relation: Relation) -> str | None:
 
 
 def _settings(connection: Connection, relation: Relation, zone: str) -> list[Input]:
-    # A reused refresh also brings its witness's facts and its proof, so witness and specification
-    # must be the same as today's.
-    specification = relation.specified_by_refresh
-    witness = sha256((relation.witness or "").encode()).hexdigest()
-    server = connection.info.parameter_status("server_version")
-    return [
-        Input("the server's version", InputKind.SETTING, server),
-        Input("the time zone", InputKind.SETTING, zone),
-        Input("the witness", InputKind.SETTING, witness),
-        Input(
-            "the specification", InputKind.SETTING, specification.digest if specification else ""
-        ),
-    ]
+    settings = {
+        "the package's version": __version__,
+        "the server's version": connection.info.parameter_status("server_version"),
+        "the time zone": zone,
+        # A reused refresh also brings what it proved, and what it recorded for later checks.
+        **what_is_proven(relation),
+    }
+    return [Input(name, InputKind.SETTING, state) for name, state in settings.items()]
 
 
 def _walk(connection: Connection, relation: Relation, last_states: LastStates) -> list[Input]:

@@ -21,11 +21,16 @@ from feature_store.text_format import plural, text_table
 from feature_store.validation.far_dates import read_far_dates
 from feature_store.validation.skew import AGES, ALL
 
-# Of the latest run that compared: the newest run of all may have stopped before it came to that.
+# Of the latest try that compared the set: the newest of all may have stopped before it came to it.
 _SKEW = """
 SELECT k.feature_set, k.feature, k.run_id, k.age, k.compared, k.differing, k.typical, k.gone
 FROM feature_store_audit.feature_skew AS k
-WHERE k.suite_event = (SELECT max(n.suite_event) FROM feature_store_audit.feature_skew AS n)
+WHERE
+    k.suite_event = (
+        SELECT max(n.suite_event)
+        FROM feature_store_audit.feature_skew AS n
+        WHERE n.feature_set = k.feature_set
+    )
 """
 _LOGGED = """
 SELECT l.feature_set, coalesce(sum(s.row_count), 0), count(s.serving), min(s.sealed_at)::date
@@ -56,7 +61,7 @@ class SkewLine:
 
 
 def latest_skew(connection: Connection) -> list[SkewLine]:
-    """What the latest run that compared found; nothing before the first."""
+    """What the latest run that compared a set found of it; nothing before the first."""
     if not has_logs(connection):
         return []
     with connection.cursor(row_factory=class_row(SkewLine)) as cursor:
@@ -81,10 +86,14 @@ def skew_in_words(lines: Iterable[SkewLine]) -> str:
     if not found:
         return "No run has compared anything yet: the first run only starts the logs."
     parts = []
-    for name in sorted({line.feature_set for line in found}):
-        mine = [line for line in found if line.feature_set == name]
-        parts.append(_of_set(name, mine))
-    return f"Measured by run {found[0].run_id}.\n\n" + "\n\n".join(parts)
+    for run_id in sorted({line.run_id for line in found}):
+        parts.append(f"Measured by run {run_id}.")
+        mine = [line for line in found if line.run_id == run_id]
+        parts += [
+            _of_set(name, [line for line in mine if line.feature_set == name])
+            for name in sorted({line.feature_set for line in mine})
+        ]
+    return "\n\n".join(parts)
 
 
 def _of_set(name: str, lines: list[SkewLine]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
+from psycopg import sql
+
 from feature_store.connection import Connection, one_value
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
@@ -127,7 +129,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def server_problems(connection: Connection) -> list[str]:
-    """Say if a store cannot work on the server's version, settings or the database's encoding."""
+    """Say if a store cannot work on the server's version or settings, or in the database."""
     problems = []
     oldest, newest = SUPPORTED_SERVERS
     major = server_major(connection)
@@ -147,7 +149,35 @@ def server_problems(connection: Connection) -> list[str]:
         for setting in _DAMAGE_UNSEEN
         if one_value(connection, "SELECT pg_catalog.current_setting(%s)", (setting,)) == "on"
     )
+    problems += _collation_problems(connection)
     return problems
+
+
+def _collation_problems(connection: Connection) -> list[str]:
+    """Indexes of texts are in the order of the library that the server had when it built them.
+
+    If another version of the library orders texts otherwise, a look-up misses rows, and every query
+    that uses the index misses the same ones.
+    """
+    rows = connection.execute(
+        """
+        SELECT
+            d.datname,
+            d.datcollversion,
+            pg_catalog.pg_database_collation_actual_version(d.oid)
+        FROM pg_catalog.pg_database AS d
+        WHERE
+            d.datname = pg_catalog.current_database()
+            AND d.datcollversion <> pg_catalog.pg_database_collation_actual_version(d.oid)
+        """
+    ).fetchall()
+    mend = "REINDEX DATABASE {0}; ALTER DATABASE {0} REFRESH COLLATION VERSION"
+    return [
+        f"The database was made with version {then} of its collation; the server has {now} now. "
+        "Its indexes of texts may miss rows, and every check with them.\n"
+        f"Next: {sql.SQL(mend).format(sql.Identifier(name)).as_string()}"
+        for name, then, now in rows
+    ]
 
 
 def _definition_problems(connection: Connection, store: Store, settings: Settings) -> list[str]:

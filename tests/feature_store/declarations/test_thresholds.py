@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from feature_store.declarations.thresholds import read_thresholds
+from feature_store.declarations.thresholds import (
+    least_rows_for_drift,
+    read_thresholds,
+    unused_thresholds,
+)
 from feature_store.errors import BadInput
+
+_BIKES = Path(__file__).resolve().parents[3] / "examples" / "bike_stations"
 
 _GUARD = {"most_rows_lost": 0.4, "least_rows_guarded": 100}
 
@@ -37,3 +46,21 @@ def test_a_number_of_rows_or_times_is_not_below_0(tmp_path, name):
 
 def test_what_only_a_store_s_own_queries_read_is_any_number(tmp_path):
     assert _read(tmp_path, most_of_ours=-40)["most_of_ours"] == -40
+
+
+def test_a_number_that_only_the_package_or_its_page_reads_is_used(tmp_path):
+    """A store without a query about drift still measures it, and its page has a newest day."""
+    bikes = tmp_path / "bikes"
+    shutil.copytree(_BIKES, bikes)
+    fresh = [
+        path for path in bikes.rglob("*.sql") if ":most_days_without_a_count" in path.read_text()
+    ]
+    for path in fresh:
+        path.unlink()
+    with (bikes / "thresholds.toml").open("a") as file:
+        file.write(
+            "least_rows_for_drift = 50\nmost_drift = 0.2\nmost_drift_to_usual = 3\nmine = 1\n"
+        )
+    assert fresh
+    assert least_rows_for_drift(bikes) == 50
+    assert unused_thresholds(bikes) == ["mine"]

@@ -174,7 +174,7 @@ _EXPECTATION = KINDS["expectation"]
 _EDITS = {
     "a threshold that nothing uses": (
         "thresholds.toml", "least_ai", "a = 1\nleast_ai",
-        "thresholds.toml: no query uses a.",
+        "thresholds.toml: nothing uses a.",
     ),
     "an infinite threshold": (
         "thresholds.toml", "= 0.01", "= inf",

@@ -16,13 +16,17 @@ from feature_store.operators.airflow_run import (
     check_parameters,
     take_run_lease,
 )
+from feature_store.reporting.mail.airflow_facts import day_of
 from feature_store.settings import Settings
 
 _STARTED = datetime(2026, 6, 30, 9, tzinfo=UTC)
 
 
 def _context(run_type: DagRunType):
-    return {"dag_run": SimpleNamespace(run_type=run_type, start_date=_STARTED)}
+    run = SimpleNamespace(
+        run_type=run_type, start_date=_STARTED, run_after=_STARTED, logical_date=_STARTED
+    )
+    return {"dag_run": run}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,7 @@ def test_one_day_for_all_runs_of_a_backfill_is_refused():
     context = {**_context(DagRunType.BACKFILL_JOB), "params": {"as_of_day": "2026-06-12"}}
     with pytest.raises(BadParameter, match="runs for the days of its range"):
         as_of_day_of(context, Settings())
+    assert day_of(context, Settings()) is None  # its mail names no day
     for given in ({"as_of_date": "2026-06-12"}, {"accept_shrink": 1}):
         with pytest.raises(BadParameter, match="Create the backfill again"):
             check_parameters({**context, "params": given}, Settings())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from feature_store.declarations.store_definition import Store
 from feature_store.errors import NotReady
 from sandbox.roles import OWNER
 from tests.feature_store.night import Night
-from tests.relations import D1, D3, F0, F1, F2, A, B, E
+from tests.relations import D1, D3, E_CLEAN, F0, F1, F2, A, B, E
 
 IMAGES = "feature_store.device_image_features_unified_v1"
 _WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -53,6 +54,30 @@ def test_a_median_of_e_that_is_off_is_found(night: Night) -> None:
     )
 
     assert list(night.broken("as_of_counts")) == [E]
+
+
+@pytest.mark.parametrize("changed", ["the specification", "what is spam", "the witness"])
+def test_what_a_refresh_proved_by_other_files_than_todays_is_not_taken_for_proven(
+    night: Night, store_files: Store, changed: str
+) -> None:
+    """Somebody stamps proofs while a run is under way, or mends them and clears only the suites."""
+    relation = store_files.find(E_CLEAN)
+    rows = relation.rows
+    other = {
+        "the specification": {
+            "specification": replace(relation.specification, digest="of another query")
+        },
+        "what is spam": {
+            "rows": replace(rows, without=rows.without.model_copy(update={"tokens": ("spam",)}))
+        },
+        "the witness": {"witness": f"{relation.witness} -- and more"},
+    }[changed]
+    relations = [replace(r, **other) if r is relation else r for r in store_files.relations]
+    night.use(replace(store_files, relations=tuple(relations)))
+    told = rf"{E_CLEAN} was refreshed, and compared, before {changed} changed\."
+    with pytest.raises(NotReady, match=told) as caught:
+        night.run("as_of_counts")
+    assert caught.value.about == (E_CLEAN,)
 
 
 @pytest.mark.parametrize("layer", [A, F0])

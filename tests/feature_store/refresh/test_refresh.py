@@ -12,10 +12,12 @@ import pytest
 
 from feature_store.audit.lease import Lease, RunKey, take_lease
 from feature_store.connection import Connection, one_value
+from feature_store.database.planner_statistics import gather_statistics
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
 from feature_store.refresh.refresh import refresh
+from feature_store.relation_name import Name
 from feature_store.settings import Settings
 from tests.feature_store.waiting import wait_for_lock
 from tests.relations import D2, E_CLEAN, F0, A, E
@@ -200,6 +202,16 @@ def test_statistics_of_which_nothing_is_known_are_gathered(
     refresh_one(F0)
 
     assert analyzed(session, F0) == 1
+
+
+def test_a_lock_that_keeps_statistics_from_being_gathered_fails_no_refresh(
+    session: Session, other: Session, filled: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was taken between the refresh, whose rows are there already, and its statistics."""
+    with other.transaction():
+        other.execute(f"COMMENT ON MATERIALIZED VIEW {A} IS 'words'")
+        gather_statistics(session, Name.parse(A), written_anew=True)
+    assert f"{A}: its statistics are not gathered: canceling statement" in caplog.text
 
 
 def test_a_read_layer_is_filled_plainly_once_and_concurrently_ever_after(

@@ -319,6 +319,40 @@ def test_another_specification_counts_as_a_change(live: Live) -> None:
     assert reusable(live.session, live.files, a, "UTC") is not None
 
 
+def test_other_words_for_spam_count_as_a_change(live: Live) -> None:
+    """The flagged rows that the refresh recorded are used again with its rows."""
+    e_clean = live.files.find(E_CLEAN)
+    assert e_clean.rows is not None
+    assert e_clean.rows.without is not None
+    spam = e_clean.rows.without
+    more = replace(
+        e_clean,
+        rows=replace(
+            e_clean.rows, without=spam.model_copy(update={"tokens": (*spam.tokens, "maybe")})
+        ),
+    )
+    assert reusable(live.session, live.files, more, "UTC") is None
+    assert reusable(live.session, live.files, e_clean, "UTC") is not None
+
+
+def test_a_specification_that_leaves_the_rows_to_an_owner_no_longer_counts_as_a_change(
+    live: Live,
+) -> None:
+    e = live.files.find(E)
+    theirs = replace(e, specification=replace(e.specification, by_owner=True))
+    assert reusable(live.session, live.files, theirs, "UTC") is None
+    assert reusable(live.session, live.files, e, "UTC") is not None
+
+
+def test_another_version_of_the_package_counts_as_a_change(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may prove more than the version that proved these rows."""
+    assert live.reusable(A) is not None
+    monkeypatch.setattr("feature_store.refresh.inputs.__version__", "0.0.0")
+    assert live.reusable(A) is None
+
+
 def test_a_refresh_of_which_no_states_were_recorded_is_not_used_again(live: Live) -> None:
     live.execute(f"UPDATE feature_store_audit.refresh SET inputs = NULL WHERE relation = '{A}'")
 

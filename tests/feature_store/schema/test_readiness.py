@@ -108,6 +108,28 @@ def test_a_server_that_hides_damage_stops_the_run(store_db, include, setting):
         assert server_problems(session) == []
 
 
+def test_a_database_of_another_version_of_its_collation_stops_the_run_until_it_is_mended(server):
+    """An index of texts whose order has changed hides rows from the query and its proof alike."""
+    with psycopg.connect(server.conninfo, autocommit=True) as superuser:
+        if superuser.info.server_version < 170000:
+            pytest.skip("The builtin collation, which has a version everywhere, is newer.")
+        superuser.execute(
+            'CREATE DATABASE "Moved here" TEMPLATE template0 LOCALE_PROVIDER builtin '
+            "BUILTIN_LOCALE 'C.UTF-8'"
+        )
+    with psycopg.connect(server.database("Moved here"), autocommit=True) as moved:
+        assert server_problems(moved) == []
+        moved.execute(
+            "UPDATE pg_database SET datcollversion = '0' WHERE datname = current_database()"
+        )
+        (problem,) = server_problems(moved)
+        assert problem.startswith("The database was made with version 0 of its collation; the ")
+        for command in problem.partition("Next: ")[2].split("; "):
+            moved.execute(command.encode())
+        assert server_problems(moved) == []
+    server.drop_database("Moved here")
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_a_database_that_lacks_letters_stops_the_run_and_apply(server, include, encoding):
     name = f"{encoding.lower()}_{os.getpid()}"

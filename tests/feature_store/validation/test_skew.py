@@ -136,6 +136,24 @@ def test_a_feature_that_moved_beyond_the_threshold_is_a_warning(nights, settings
     assert [row[:2] for row in found] == [(_TOM, "price")]
 
 
+def test_of_a_set_that_the_last_try_did_not_come_to_it_is_the_one_before(nights, settings):
+    """As the page has it: the task ended between two sets."""
+    skew(nights, settings)
+    lease = nights.begin("wednesday", "2026-06-30")
+    event = begin_suite(nights.database.connection, lease, "as_of_counts")
+    record_skew(
+        nights.database.connection, lease, logged_sets(settings.include_dir)[_TOM], event, 90
+    )
+    lines = latest_skew(nights.database.connection)
+    assert {(line.feature_set, line.run_id) for line in lines} == {
+        (_TOM, "wednesday"),
+        (_DEVICE, "tuesday"),
+    }
+    words = skew_in_words(lines)
+    assert words.index("run tuesday") < words.index(_DEVICE) < words.index("run wednesday")
+    assert words.index("run wednesday") < words.index(_TOM)
+
+
 def test_it_is_told_the_largest_first_and_beside_the_exceptions(nights, settings):
     serve_otherwise(nights, "ai_urgency_f = 3, price = CASE WHEN listing_id % 2 = 0 THEN 1 END")
     skew(nights, settings)

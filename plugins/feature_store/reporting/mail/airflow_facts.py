@@ -72,6 +72,7 @@ def day_of(context: Context, settings: Settings) -> date | None:
             run_after=run.run_after,
             zone=settings.zone,
             override=context["params"].get("as_of_day"),
+            is_backfill=run.run_type.value == "backfill",
         )
     except BadInput:
         return None  # most likely the reason why the run failed

@@ -174,6 +174,7 @@ def make_plan(
     _check_states(relations, named)
     in_place = [c for c in conditions if c.state is State.AS_FILE]
     rest = [c for c in conditions if c.thing.label not in named]
+    adopts = tuple(c for c in rest if c.state is State.ADOPTABLE)
     replacement = None
     if named:
         created = [t.label for t in creates if t.relation]
@@ -195,11 +196,11 @@ def make_plan(
         migrations=migrations,
         creates=creates,
         completes=tuple(c for c in rest if c.state is State.INCOMPLETE),
-        adopts=tuple(c for c in rest if c.state is State.ADOPTABLE),
+        adopts=adopts,
         replaces=tuple(relations[label].thing for label in named),
         replacement=replacement,
         contracts=contracts,
-        reviews=reviews_on(connection, named),
+        reviews=reviews_on(connection, [*named, *(c.thing.label for c in adopts)]),
         comments=tuple(c.thing for c in in_place if c.dictionary_differs),
         reworded=tuple(c.thing for c in rest if c.reworded),
         blocked=tuple(c for c in rest if c.state in WAY_OUT),

@@ -89,6 +89,7 @@ def rehearse(
             for table in tables:
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
             lock_free_lease(connection, lambda _: None, timedelta(seconds=settings.lease_grace))
+            _at_most(connection, until)
             plan, replacement = _planned(connection, store, settings, names, stamps)
             if replacement.rebuilt:
                 build(connection, replacement, words_of_files(connection))
@@ -161,18 +162,20 @@ def _rehearsed(
         _at_most(connection, until)
         fill(connection, replace(replacement, rebuilt=(one,)))
     for one in replacement.rebuilt:
-        _at_most(connection, until)
         beside = _beside(one.relation, schemas)
-        broken, met = _checked(connection, queries.get(str(one.name), {}))
+        broken, met = _checked(connection, queries.get(str(one.name), {}), until)
+        _at_most(connection, until)
         live, columns = None, "what readers have now is not compared: that would run code of others"
         if not _runs_code_of_others(connection, store, settings, one.old):
             with naming(f"{one.name} cannot be compared"):
                 live, columns = _beside_live(connection, one, beside)
+        _at_most(connection, until)
         proof = compare_stored(connection, beside) if beside.specification else None
         yield Rehearsed(one.name, proof, live, columns, broken, met)
 
 
 def _at_most(connection: Connection, until: float) -> None:
+    """Stop a statement that goes on at that time. Each needs it anew, as its time begins anew."""
     left = max(int((until - time.monotonic()) * 1000), 1)
     connection.execute("SELECT set_config('statement_timeout', %s, true)", (f"{left}ms",))
 
@@ -199,9 +202,12 @@ def _expectations(
     return found
 
 
-def _checked(connection: Connection, queries: dict[str, str]) -> tuple[tuple[str, ...], int]:
+def _checked(
+    connection: Connection, queries: dict[str, str], until: float
+) -> tuple[tuple[str, ...], int]:
     broken = []
     for expected, query in queries.items():
+        _at_most(connection, until)
         counted = sql.SQL("SELECT count(*) FROM (\n{}\n) AS q").format(sql.SQL(query))
         if found := one_value(connection, counted):
             broken.append(f"{expected} ({found:,})")

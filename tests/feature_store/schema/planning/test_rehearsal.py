@@ -134,6 +134,19 @@ def test_it_is_bounded(rehearsed, include):
     assert rehearsed.snapshot() == before
 
 
+def test_its_bound_is_of_all_that_it_asks_together(rehearsed, include):
+    """Each of three queries about one relation takes less than the bound."""
+    for name in ("one", "another", "a_third"):
+        include.write(
+            f"sql/expectations/uniqueness/{name}.sql",
+            f"-- Expectation: {name} is found\n-- Relation: {_E_AI}\n-- Severity: critical\n"
+            f"SELECT e.* FROM {_E_AI} AS e "
+            "WHERE e.listing_id < (SELECT length(pg_sleep(2)::text));\n",
+        )
+    with pytest.raises(NotReady, match=r"Give it more than 0\.08 minutes"):
+        _rehearse(rehearsed, include, _E_AI, minutes=0.08)
+
+
 def test_it_waits_for_its_turn_like_apply(rehearsed, include):
     include.edit(_D1_FILE, "/ 3600.0", "/ 60.0")
     lease = take_lease(

@@ -18,8 +18,10 @@ import pytest
 from feature_store.audit.lease import Lease, RunKey
 from feature_store.errors import BadInput, LeaseTaken, NotChecked
 from feature_store.reporting.history_text import history_text
+from feature_store.schema.applied_definitions import record
 from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.privileges.audit_privileges import access_problems
+from feature_store.schema.store_objects import store_objects
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.history.by_day import by_day
 from feature_store.validation.history.findings import pending_reviews
@@ -468,6 +470,24 @@ def test_the_plan_says_which_reviews_replacing_an_ancestor_would_close(nights):
     )
     assert plan.reviews == ("review of A, 2026-03-10",)
     assert "Pending reviews that the next run will close without an answer" in str(plan)
+
+
+def test_the_plan_says_which_reviews_adopting_an_altered_relation_anew_would_close(nights):
+    """What its owner changed is recorded anew, so history begins again."""
+    things = store_objects(nights.files, nights.settings.include_dir)
+    (a,) = [thing for thing in things if thing.label == "ml.tom_features_v1_mv"]
+    record(nights.connection, a, adopted=True)
+    nights.night(AS_OF)
+    nights.find(6)["price"] = 8000
+    nights.night(AS_OF)
+    nights.connection.execute(
+        "ALTER MATERIALIZED VIEW ml.tom_features_v1_mv SET (autovacuum_enabled = TRUE)"
+    )
+    plan = make_plan(nights.connection, nights.files, nights.settings.include_dir)
+    assert [c.thing.label for c in plan.adopts] == ["ml.tom_features_v1_mv"]
+    assert plan.reviews == ("review of A, 2026-03-10",)
+    nights.apply()
+    assert "This closed reviews" in nights.night(AS_OF).definition_changes[0].details
 
 
 def test_a_day_is_told_in_one_line(nights):
