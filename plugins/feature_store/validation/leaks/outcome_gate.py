@@ -18,8 +18,28 @@ _Carried = dict[_Key, _Way]
 
 
 def outcome_findings(context: GateContext) -> Iterator[LeakFinding]:
-    """Find undeclared readers of an outcome, direct or through others."""
+    """Find undeclared readers of an outcome, direct or through others, and rules about no column."""
+    for member in context.closure.members.values():
+        if member.name in context.files:
+            yield from _unknown_columns(context, member)
     yield from _Tracer(context).findings()
+
+
+def _unknown_columns(context: GateContext, member: Member) -> Iterator[LeakFinding]:
+    """Rules that guard nothing, as after a slip of the pen or a new name.
+
+    Only of the store's own relations: no gate asks for a rule about each of their columns. A source
+    may lack a column that nobody reads.
+    """
+    rules = context.rules
+    named = {c for o in rules.outcomes if o.relation == member.name for c in o.columns}
+    named |= {column for name, column in rules.columns_not_as_of if name == member.name}
+    for column in sorted(named - {EVERY_COLUMN} - set(member.columns.values())):
+        words = (
+            f"{rules.path.name} names its column {column}, which it does not have. The column that "
+            "is meant is not guarded."
+        )
+        yield context.finding(OUTCOMES, member, words, column=column)
 
 
 class _Tracer:

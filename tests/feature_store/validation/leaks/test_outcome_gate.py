@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from feature_store.relation_name import Name
 from feature_store.validation.leaks.gate_context import EXCEPTIONS, FAILURE, OUTCOMES, TIME_OF_QUERY
 from tests.feature_store.validation.leaks.variants import (
     LISTINGS,
@@ -321,6 +322,22 @@ def test_a_column_that_is_named_has_its_own_readers_whatever_stands_first(scratc
     _enrich(scratch, store_files, "", f"(SELECT max(d.listing_id) FROM {D1} AS d)")
     for rules in (RULES, replace(RULES, outcomes=RULES.outcomes[::-1])):
         assert "listing_id" in _columns(found(scratch, store_files, rules))
+
+
+@pytest.mark.parametrize("rule", ["outcome", "not as of t0"])
+def test_a_rule_about_a_column_that_its_relation_does_not_have_is_a_leak(
+    scratch, store_files, rule
+):
+    """A slip of the pen would leave the column that is meant unguarded."""
+    if rule == "outcome":
+        some = replace(RULES.outcomes[0], relation=Name.parse(B), columns=("sold_evnet",))
+        rules = replace(RULES, outcomes=(some, *RULES.outcomes))
+    else:
+        unknown = {(Name.parse(B), "sold_evnet"): "It is rewritten."}
+        rules = replace(RULES, columns_not_as_of={**RULES.columns_not_as_of, **unknown})
+    leaks = [f for f in found(scratch, store_files, rules=rules) if f.column == "sold_evnet"]
+    assert [(leak.relation, leak.severity) for leak in leaks] == [(B, FAILURE)]
+    assert leaks[0].words.startswith("leak_rules.toml names its column sold_evnet, which it does")
 
 
 @pytest.mark.parametrize("sales", [D1, D3])
