@@ -18,7 +18,7 @@ _Carried = dict[_Key, _Way]
 
 
 def outcome_findings(context: GateContext) -> Iterator[LeakFinding]:
-    """Find undeclared readers of an outcome, direct or through others, and rules about no column."""
+    """Find undeclared readers of an outcome, direct or not, and rules about no column."""
     for member in context.closure.members.values():
         if member.name in context.files:
             yield from _unknown_columns(context, member)
