@@ -39,10 +39,17 @@ def what_is_to_do(
         )
     if _are_empty(done):
         yield f"New relations are empty until the next run of the DAG {dag_id}."
-    if done.creates and (sets := _unstamped(connection, include_dir)):
+    if done.creates:
+        yield from what_is_to_stamp(connection, include_dir)
+
+
+def what_is_to_stamp(connection: Connection, include_dir: Path) -> Iterator[str]:
+    """The feature sets that were never stamped, without which a run certifies nothing."""
+    sets = read_feature_sets(include_dir)
+    if never := [one.name for one in sets if check(connection, one).stamped_hash is None]:
         yield (
             "Stamp the contracts once, before the next run: "
-            f"bin/feature-store stamp-contract {' '.join(sets)}"
+            f"bin/feature-store stamp-contract {' '.join(never)}"
         )
 
 
@@ -54,9 +61,3 @@ def _are_empty(done: Plan) -> bool:
         thing.relation and thing.relation.file.materialized and thing.label not in filled
         for thing in done.creates
     )
-
-
-def _unstamped(connection: Connection, include_dir: Path) -> list[str]:
-    """The feature sets that were never stamped."""
-    sets = read_feature_sets(include_dir)
-    return [one.name for one in sets if check(connection, one).stamped_hash is None]

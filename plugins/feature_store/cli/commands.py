@@ -16,7 +16,7 @@ from contextlib import suppress
 import psycopg
 
 from feature_store.cli.answer import Answer, as_json
-from feature_store.cli.applied import what_is_to_do, what_was_done
+from feature_store.cli.applied import what_is_to_do, what_is_to_stamp, what_was_done
 from feature_store.cli.arguments import (
     Parser,
     chosen_settings,
@@ -136,6 +136,10 @@ def _plan(
     include_dir = settings.include_dir
     plan = make_plan(connection, store, include_dir, options.replace, options.drop, options.sets)
     print(plan)
+    if plan.empty and not plan.problems:
+        with suppress(psycopg.errors.InsufficientPrivilege):  # not everybody sees the stamps
+            for words in what_is_to_stamp(connection, include_dir):
+                print(words)
     return 1 if plan.problems else 0
 
 

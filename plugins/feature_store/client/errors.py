@@ -67,6 +67,11 @@ def told_to_people(role: str) -> Iterator[None]:
             next_step="Check the connection string; as the store's owner run "
             "`bin/feature-store apply`, then run the SQL of `bin/feature-store grants`.",
         ) from error
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise NotCertified(
+            f"No run has filled the store yet: {_words(error)}.",
+            next_step="Wait for the first run of its DAG to certify it.",
+        ) from error
     except _OVER as error:
         raise TimedOut(
             f"The database took too long: {_words(error)}.",

@@ -135,10 +135,12 @@ def with_skew(exception: DeclaredException, lines: Iterable[SkewLine]) -> str:
         return f"{exception}\nMeasured: nothing yet."
     most = max(mine, key=lambda line: line.share)
     moved = sum(line.differing > 0 for line in mine)
-    return (
-        f"{exception}\nMeasured: {moved} of its {len(mine)} features moved since they were served. "
-        f"{most.feature} moved most, in {most.share:.1%} of {most.compared:,} rows."
+    told = (
+        f"{exception}\nMeasured: {moved} of its {len(mine)} features moved since they were served"
     )
+    if not moved:
+        return f"{told}, in {most.compared:,} rows."
+    return f"{told}. {most.feature} moved most, in {most.share:.1%} of {most.compared:,} rows."
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,11 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
     served = feature_set.served
     assert served is not None  # the caller looks
     log = log_of(feature_set)
+    if not column_types(connection, log):
+        raise BadInput(
+            f"{feature_set.name} has no feature log yet.",
+            next_step=f"Stamp it: bin/feature-store stamp-contract {feature_set.name}",
+        )
     then = _row(connection, log, log, served.entity, entity)
     if then is None:
         raise BadInput(

@@ -61,7 +61,8 @@ def test_from_nothing_to_a_stamped_store(sources_db, run, include):
     assert run(sources_db, "apply") == (0, "Nothing to do: the database is as the files say.\n", "")
     assert run(sources_db, "plan") == (
         0,
-        f"In place, as their file: {include.objects}.\n",
+        f"In place, as their file: {include.objects}.\n"
+        f"Stamp the contracts once, before the next run: {_STAMP} {_DEVICE} {_TOM}\n",
         "",
     )
     code, out, _ = run(sources_db, "check-contract")
@@ -99,6 +100,12 @@ def test_apply_tells_only_what_is_still_to_do(store_db, run):
     assert out.startswith("Applied, in one transaction.\n")
     assert "New relations" not in out
     assert "Stamp the contracts" not in out
+
+
+def test_what_was_served_of_a_set_that_was_never_stamped_is_nothing_yet(store_db, run):
+    told = _refused(run, store_db, 2, "served", _TOM, "1")
+    assert told.startswith(f"{_TOM} has no feature log yet.\n")
+    assert f"{_STAMP} {_TOM}" in told
 
 
 def test_plan_of_a_blocked_store_is_shown_and_returns_1(store_db, run):
