@@ -319,6 +319,7 @@ INSERT INTO pg_temp.audit_function (name, for_role) VALUES
 ('drop_changes(bigint,text,date[])', :'refresher'),
 ('drop_months(bigint,text,bigint)', :'refresher'),
 ('forget(integer)', :'refresher'),
+('keep_broken_logs(text,text,text[])', :'refresher'),
 ('keep_said(bigint,text,date[],integer[],text[],bytea[],text[])', :'refresher'),
 ('keep_seen(bigint,text,jsonb)', :'refresher'),
 ('latest_refreshes()', :'refresher'),

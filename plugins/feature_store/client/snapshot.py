@@ -30,6 +30,8 @@ _PINNED = {
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
+    # Else the contract's check does not know types such as "text".
+    "quote_all_identifiers": "off",
     # Waiting for a lock counts towards the timeout.
     "lock_timeout": "0",
     # Plan for all rows, not for the first ones.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import release_lease
 from feature_store.audit.runs import fail_run
-from feature_store.errors import BadInput, RunFailed, StoreError
+from feature_store.declarations.feature_sets import logged_sets
+from feature_store.errors import BadInput, LogBroken, RunFailed, StoreError
 from feature_store.operators.airflow_run import run_key_of
 from feature_store.operators.run_opening import open_record
 from feature_store.reporting.run.task_causes import ask_airflow, told_by_airflow
@@ -15,7 +16,7 @@ from feature_store.schema.audit_migrations import audit_is_current
 from feature_store.schema.object_states import has_audit
 from feature_store.schema.store_record import another_store
 from feature_store.text_format import in_words, plural
-from feature_store.validation.certification import revoke
+from feature_store.validation.certification import keep_broken_logs, revoke
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,6 +44,8 @@ def record_failure(
     with connection.transaction():
         verdict = fail_run(connection, run, problem, account, context["ti"].max_tries)
         revoke(connection, run)
+        if isinstance(error, LogBroken):
+            keep_broken_logs(connection, run, logged_sets(settings.include_dir))
     return verdict
 
 

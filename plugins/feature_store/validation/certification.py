@@ -120,6 +120,20 @@ def revoke(connection: Connection, run: RunKey) -> None:
     )
 
 
+def keep_broken_logs(connection: Connection, run: RunKey, logged: Collection[str]) -> None:
+    """Record which logs this run found not as they were sealed: their sets are refused.
+
+    Args:
+        connection: the caller opens the transaction.
+        run: it raised `LogBroken`.
+        logged: the feature sets whose logs it compared.
+    """
+    connection.execute(
+        "SELECT feature_store_audit.keep_broken_logs(%s, %s, %s)",
+        (run.dag_id, run.run_id, list(logged)),
+    )
+
+
 def read_certified(connection: Connection) -> dict[str, dict[str, Any]]:
     """What is certified of each relation: the run, its as-of day and the rows, as plain values."""
     return {

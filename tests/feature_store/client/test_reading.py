@@ -196,6 +196,11 @@ def test_how_values_are_written_is_not_the_databases_choice(harmed):
     }
 
 
+def test_quoted_names_are_no_other_types_to_the_contract(harmed):
+    conninfo = harmed("ALTER DATABASE harmed SET quote_all_identifiers = on")
+    assert not read_features(conninfo, TOM).empty
+
+
 def test_a_training_set_is_what_was_served_beside_labels(reader, served, contracts):
     view = f"feature_log.{TOM}_training"
     logged = _ask(

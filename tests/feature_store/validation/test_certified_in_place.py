@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from feature_store.declarations.feature_sets import read_feature_sets
@@ -14,7 +15,7 @@ from feature_store.schema.readiness import check_logs
 from feature_store.schema.stamps.contract_stamp import stamp
 from tests.conftest import WRITABLE_RECORD
 from tests.feature_store.refresh.certified import CertifiedNights
-from tests.relations import E_AI, F1, F3, B, C
+from tests.relations import E_AI, F1, F3, B, C, E
 
 _TOM, _DEVICE = "tom_features_v1", "iphone_device_meta_encoded_v2_model"
 _IMAGES = "feature_store.device_image_features_unified_v1"
@@ -122,6 +123,80 @@ class TestTheTrainingView:
         assert monday.required(_TOM)
 
 
+class TestTheBinding:
+    """Which relation carries a set is certified: flagged rows are in other relations."""
+
+    def _bind(self, nights, relation):
+        nights.database.run(
+            f"UPDATE ml.feature_set_binding SET relation_name = '{relation}' "
+            f"WHERE set_id = (SELECT set_id FROM ml.feature_set WHERE name = '{_TOM}')"
+        )
+
+    @pytest.mark.parametrize("relation", [E, E.upper()], ids=["as it is named", "folded"])
+    def test_to_another_certified_relation_refuses_the_set_until_it_is_stamped(
+        self, monday, settings, relation
+    ):
+        was = monday.database.value(
+            f"SELECT relation_name FROM ml.feature_set_binding AS b "
+            f"INNER JOIN ml.feature_set AS s USING (set_id) WHERE s.name = '{_TOM}'"
+        )
+        self._bind(monday, relation)
+        assert monday.refusal(_TOM) == (
+            f"NOT CERTIFIED: {_TOM} is bound to {relation}, but was certified bound to {was}"
+        )
+        hint = f"bin/feature-store stamp-contract {_TOM} binds it as its file says"
+        with (
+            pytest.raises(psycopg.Error, match=hint),
+            monday.database.connection.transaction(),
+        ):
+            monday.required(_TOM)
+        assert monday.required(_DEVICE)
+        (tom,) = [s for s in read_feature_sets(settings.include_dir) if s.name == _TOM]
+        stamp(monday.database.connection, tom, replace=False)
+        assert monday.required(_TOM)
+
+    def test_certificates_of_before_this_was_recorded_still_hold(self, monday):
+        _of_before(monday)
+        assert monday.required(_TOM)
+        assert monday.required(_DEVICE)
+
+    def test_of_a_set_that_was_stamped_since_is_let_pass(self, monday):
+        """Its relation was certified; no run can have seen the set."""
+        monday.database.run(f"UPDATE {_VERDICTS} SET queries = queries - 'the binding of {_TOM}'")
+        assert monday.required(_TOM)
+
+    def test_changed_after_the_suites_is_not_certified(self, nights):
+        lease = nights.begin("monday")
+        nights.refreshed(lease)
+        nights.checked(lease)
+        self._bind(nights, E)
+        with pytest.raises(NotReady) as refused:
+            nights.certify(lease)
+        told = f"The suite as_of_counts was checked before the binding of {_TOM} changed."
+        assert told in refused.value.problem
+
+    def test_is_certified_anew_by_the_next_run(self, monday):
+        """As when a file of the contract names another relation, and was stamped."""
+        self._bind(monday, E)
+        monday.good("tuesday")
+        assert monday.required(_TOM)
+
+    def test_another_set_may_be_made_the_active_one(self, monday):
+        monday.database.run(
+            "UPDATE ml.feature_set_current SET set_id = "
+            f"(SELECT set_id FROM ml.feature_set WHERE name = '{_DEVICE}')"
+        )
+        assert monday.required(_TOM)
+        assert monday.required(_DEVICE)
+
+    def test_without_a_registry_there_is_none(self, scratch):
+        tables = "feature_set_binding, feature_set_current, feature_contract, feature_set"
+        names = ", ".join(f"ml.{name}" for name in tables.split(", "))
+        with scratch.connection.transaction(force_rollback=True):
+            scratch.run(f"DROP TABLE {names} CASCADE")
+            assert scratch.rows("SELECT * FROM feature_store_audit.binding()") == []
+
+
 class TestWhatLostItsName:
     """Everything that reads it, by its name or by what was renamed, is refused."""
 
@@ -173,6 +248,8 @@ class TestWhatLostItsName:
             "UPDATE ml.feature_set_binding SET relation_name = 'ml.dearer' "
             f"WHERE set_id = (SELECT set_id FROM ml.feature_set WHERE name = '{_TOM}')",
         )
+        assert "tom_features_v1 is bound to ml.dearer" in monday.refusal(_TOM)
+        _of_before(monday)
         assert monday.refusal(_TOM) == "NOT CERTIFIED: ml.dearer is no relation of the store"
         assert monday.required(_DEVICE)
 

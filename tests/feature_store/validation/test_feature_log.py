@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from feature_store.audit.lease import release_lease
+from feature_store.audit.lease import RunKey, release_lease
 from feature_store.client import read_features
 from feature_store.declarations.feature_sets import logged_sets
 from feature_store.declarations.served import Column, Served
@@ -21,6 +21,7 @@ from feature_store.schema.apply import apply
 from feature_store.schema.feature_logs.feature_log import log_problems
 from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.stamps.contract_stamp import stamp
+from feature_store.validation.certification import certified_in_words, keep_broken_logs
 from sandbox.roles import OWNER, PAGE, READER, as_role
 from tests.feature_store.conftest import Database
 from tests.feature_store.refresh.certified import CertifiedNights
@@ -228,6 +229,27 @@ def test_a_log_altered_by_hand_certifies_nothing_until_somebody_seals_it(nights,
         "SELECT DISTINCT by_whom, reason, fingerprint IS NULL OR row_count > 0 "
         "FROM feature_store_audit.seal_log WHERE by_whom IS NOT NULL"
     ) == [("ann", "restored from a dump", True)]
+
+
+def test_a_log_that_a_run_found_broken_is_not_served_until_the_next_good_run(nights):
+    lease = certify_monday(nights)
+    nights.database.run(f"UPDATE {_LOG} SET price = price + 1")
+    assert nights.required(_TOM), "no run has looked"
+    keep_broken_logs(nights.database.connection, RunKey(lease.holder.dag_id, "tuesday"), _SETS)
+    told = f"NOT CERTIFIED: the log of {_TOM} was found not as it was sealed by run tuesday"
+    assert nights.refusal(_TOM) == told
+    assert told.partition(": ")[2] in certified_in_words(nights.database.connection)
+    assert nights.required(_DEVICE), "its log is whole"
+    nights.database.run(f"SELECT * FROM feature_store_audit.seal_anew('{_TOM}', 'ann', 'meant')")
+    assert nights.refusal(_TOM) == told, "no run has found it whole"
+    night(nights, "wednesday", unchanged=True)
+    assert nights.required(_TOM)
+
+
+def test_of_logs_that_are_as_they_were_sealed_nothing_is_kept(nights):
+    lease = certify_monday(nights)
+    keep_broken_logs(nights.database.connection, lease.holder, _SETS)
+    assert nights.database.rows("SELECT * FROM feature_store_audit.broken_log") == []
 
 
 def test_a_value_written_later_into_a_column_that_came_later_is_found(nights, settings):

@@ -54,6 +54,7 @@ AUDIT_FUNCTIONS = (
     "drop_changes(bigint,text,date[])",
     "drop_months(bigint,text,bigint)",
     "forget(integer)",
+    "keep_broken_logs(text,text,text[])",
     "keep_said(bigint,text,date[],integer[],text[],bytea[],text[])",
     "keep_seen(bigint,text,jsonb)",
     "latest_refreshes()",

@@ -92,9 +92,18 @@ REASONS = {
     f"{E_AI} has another query": _run(f"ALTER VIEW {E_AI} RENAME COLUMN ai_ship_can TO x"),
     f"{F3} was found broken by run tuesday": _broken_since,
     f"{F3} does not exist": _run(f"DROP VIEW {F3} CASCADE"),
+    f"is bound to {F1}, but was certified bound to {F3}": _run(
+        f"UPDATE ml.feature_set_binding SET relation_name = '{F1}' WHERE relation_name = '{F3}'"
+    ),
+    "was found not as it was sealed by run tuesday": _run(
+        "INSERT INTO feature_store_audit.broken_log (feature_set, dag_id, run_id) "
+        "SELECT feature_set, 'x', 'tuesday' FROM feature_store_audit.feature_log LIMIT 1"
+    ),
+    # Of before the binding was certified, too.
     "reads no materialized view of the store": _run(
+        "UPDATE feature_store_audit.verdict_log SET queries = NULL",
         f"UPDATE ml.feature_set_binding SET relation_name = 'ml.spam_token_v1' "
-        f"WHERE relation_name = '{F3}'"
+        f"WHERE relation_name = '{F3}'",
     ),
     f"{_TRAINING} has another query": _another_query(_TRAINING),
     f"{_TRAINING} reads no materialized view": _replaced_by_a_table("VIEW", _TRAINING),

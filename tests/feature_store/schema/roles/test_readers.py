@@ -191,7 +191,7 @@ def test_every_function_is_the_owner_s_closed_to_all_and_looks_in_pg_catalog_alo
             "WHERE x.grantee = 0) FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text "
             "IN ('ml', 'feature_store', 'feature_store_audit', 'feature_log')"
         ).fetchall()
-    assert len(found) == 8 + len(AUDIT_FUNCTIONS) + 20
+    assert len(found) == 8 + len(AUDIT_FUNCTIONS) + 22
     for name, owner, is_definer, config, is_open in found:
         assert owner == OWNER
         assert is_definer == (name != "feature_store_audit.latest_refreshes()")

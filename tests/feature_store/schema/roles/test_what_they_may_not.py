@@ -94,6 +94,7 @@ CALLS = [
     "drop_changes(1, 'A', '{}')",
     "drop_months(1, 'x', 1)",
     "forget(30)",
+    "keep_broken_logs('x', 'x', '{}')",
     "keep_said(1, 'A', '{}', '{}', '{}', '{}', '{}')",
     "keep_seen(1, 'A', '{}')",
     "move_baseline(1, 'A', '{}', '{}', '{}')",
