@@ -135,7 +135,7 @@ def read_facts(
         run_key = RunKey(run.dag_id, run.run_id)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
-    past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given)
+    past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given, run.as_of_day)
     return MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,

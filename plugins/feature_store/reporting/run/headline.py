@@ -18,10 +18,10 @@ def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
     phrases = phrases or [broken(finding) for finding in findings if finding.is_critical]
     if not phrases:
         errors = [finding for finding in findings if finding.outcome == "error"]
-        phrases = [_unchecked(finding.suite, finding.observed) for finding in errors]
+        phrases = [unchecked(finding.suite, finding.observed) for finding in errors]
         known = {finding.suite for finding in errors}
         phrases += [
-            _unchecked(task.suite, task.cause.text)
+            unchecked(task.suite, task.cause.text)
             for task in account.failed
             if task.suite and task.suite not in known
         ]
@@ -43,5 +43,6 @@ def broken(finding: Finding) -> str:
     return f"{finding.suite} broken, {finding.amount} of {finding.relation}"
 
 
-def _unchecked(suite: str, cause: str) -> str:
+def unchecked(suite: str, cause: str) -> str:
+    """Which suite could not be checked, and why, if that is known."""
     return f"{suite} could not be checked" + (f" ({cause})" if cause else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,8 +20,8 @@ from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.run_again import (
     PastRun,
     last_step,
-    new_run,
     relation_of,
+    run_with,
     to_clear,
 )
 from feature_store.reporting.run.step import Step
@@ -105,7 +104,9 @@ def next_steps(
     # If tasks failed, the verdict says only that. What to clear comes last.
     silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
     advice = own.next_step if own else "" if silent else account.next_step
-    if kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed):
+    lost = kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed)
+    # Where a suite found broken rows, they come first, whatever kept another suite from its work.
+    if lost and (own or not critical):
         steps += [Step(advice)] if advice else []
         steps.append(
             Step(
@@ -126,7 +127,7 @@ def next_steps(
         relation = differing[0].relation
         return (
             *steps,
-            _with(
+            run_with(
                 run, "refresh_unchanged", "Do not train on these rows. Refresh every relation again"
             ),
             Step(
@@ -136,7 +137,7 @@ def next_steps(
         )
     if kind == "RowsLost":
         words = "Load the missing rows. If they are meant to be gone"
-        steps.append(_with(run, "accept_shrink", words))
+        steps.append(run_with(run, "accept_shrink", words))
     elif not steps and advice:
         steps.append(Step(advice))
     elif not steps and critical:
@@ -157,14 +158,6 @@ def _says_more(own: Cause | None) -> bool:
     """Whether what is not ready says itself what to do, and `plan` would not show it."""
     step = own.next_step if own and own.kind == "NotReady" else ""
     return step != "" and "bin/feature-store" not in step
-
-
-def _with(run: PastRun, switch: str, words: str) -> Step:
-    """Run once with a switch."""
-    if run.is_backfill:
-        conf = json.dumps({switch: True})
-        return Step(f"{words}: create the backfill again with --dag-run-conf '{conf}'.")
-    return Step(f"{words}:", new_run(run, switch=switch))
 
 
 def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
