@@ -127,7 +127,7 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
     """
     try:
         row = connection.execute(
-            "SELECT token, dag_id, run_id, taken_at, "
+            "SELECT token, dag_id, run_id, taken_at, seen_at, "
             # A time in the future: the server's clock was ahead. That is no sign of life.
             "seen_at NOT BETWEEN clock_timestamp() - %s AND clock_timestamp() + %s AS silent "
             "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
@@ -137,7 +137,7 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
         raise LeaseTaken("Another run is working on the store at this moment.") from None
     if row is None:
         raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
-    token, dag_id, run_id, taken_at, silent = row
+    token, dag_id, run_id, taken_at, seen_at, silent = row
     if dag_id is None:
         return FreeLease(token, None)
     holder = RunKey(dag_id, run_id)
@@ -146,7 +146,14 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
         return FreeLease(token, holder)
     raise LeaseTaken(
         f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
-        next_step="Wait for that run to end, or stop it.",
+        next_step=step,
+    step = "Wait for that run to end, or stop it."
+    if over is None:
+        step += (
+            " If it has ended already, without a verdict, its lease is free once it has been "
+            f"silent for {grace.total_seconds():.0f} seconds (FEATURE_STORE_LEASE_GRACE). It was "
+            f"last seen at {seen_at:%Y-%m-%d %H:%M:%S %Z}."
+        )
     )
 
 
