@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.short_cause import short
 
 
 def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
@@ -45,4 +46,4 @@ def broken(finding: Finding) -> str:
 
 def unchecked(suite: str, cause: str) -> str:
     """Which suite could not be checked, and why, if that is known."""
-    return f"{suite} could not be checked" + (f" ({cause})" if cause else "")
+    return f"{suite} could not be checked" + (f" ({short(cause)})" if cause else "")

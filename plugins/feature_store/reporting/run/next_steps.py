@@ -13,7 +13,7 @@ from feature_store.declarations.expectations import KEY
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
-from feature_store.errors import StoreError
+from feature_store.errors import ConnectionRefused, StoreError
 from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account, Cause
 from feature_store.reporting.run.facts import Finding
@@ -28,11 +28,13 @@ from feature_store.reporting.run.step import Step
 from feature_store.text_format import plural
 
 _UNREACHABLE = {
+_REFUSED = ConnectionRefused.__name__
     "AdminShutdown",
     "CannotConnect",
     "CannotConnectNow",
     "CheckInterrupted",
     "CrashShutdown",
+    _REFUSED,
     "OperationalError",
 }
 _DUPLICATE = {"CardinalityViolation", "UniqueViolation"}
@@ -108,13 +110,7 @@ def next_steps(
     # Where a suite found broken rows, they come first, whatever kept another suite from its work.
     if lost and (own or not critical):
         steps += [Step(advice)] if advice else []
-        steps.append(
-            Step(
-                "The database did not answer. This says nothing about the data. To see whether it "
-                "answers now:",
-                "bin/feature-store status",
-            )
-        )
+        steps.append(_unreachable(account, findings))
     elif kind in _DUPLICATE or twice or seen:
         rows = {step.command: step for step in _both_rows(tasks, twice, include_dir)}
         steps += (rows | {step.command: step for _, step in seen}).values()
@@ -171,6 +167,20 @@ def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path
     # What base layers read has a row for each edit, so a repeated key is normal there.
     edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
     for relation in store.refreshed:
+def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
+    """What to say where the database gave no session, or took it away."""
+    refused = _REFUSED in (account.kind, *(failed.cause.kind for failed in account.failed)) or any(
+        finding.observed.startswith(ConnectionRefused.BEGINS) for finding in findings
+    )
+    said, now = (
+        ("refused the connection", "takes one") if refused else ("did not answer", "answers")
+    )
+    return Step(
+        f"The database {said}. This says nothing about the data. To see whether it {now} now:",
+        "bin/feature-store status",
+    )
+
+
         if str(relation.name) not in names and relation.name.relation not in refreshed:
             continue
         keys = [tuple(sorted(key)) for key in relation.file.unique_indexes.values()]

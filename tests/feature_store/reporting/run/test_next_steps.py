@@ -18,6 +18,7 @@ from feature_store.errors import (
     BadParameter,
     CannotConnect,
     CheckInterrupted,
+    ConnectionRefused,
     ContractBroken,
     HistoryLeak,
     LeakFound,
@@ -29,6 +30,7 @@ from feature_store.errors import (
 )
 from feature_store.operators.run_opening import _refuse_other_zone
 from feature_store.reporting.run.account import Account, Cause, FailedTask
+from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import next_steps, section
 from feature_store.reporting.run.run_again import PastRun
 from feature_store.reporting.run.step import Step
@@ -72,6 +74,22 @@ def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
         assert "airflow " in steps[-1].command
         if not commands:
             assert steps[0].words == kind.next_step
+
+
+def test_a_database_that_answered_and_refused_is_not_said_to_have_been_silent():
+    told_so = "The database refused the connection. This says nothing about the data."
+    refused = ConnectionRefused(f"{ConnectionRefused.BEGINS}too many connections\nCannot connect")
+    unchecked = finding(outcome="error", observed=refused.problem.splitlines()[0])
+    suite = Account(failed=(FailedTask("expectations.x", Cause("", "CheckInterrupted")),))
+    for account, found in (
+        (_failed(refused, "base.x"), []),
+        (Account().raised(refused), []),
+        (suite, [unchecked]),
+    ):
+        assert any(step.words.startswith(told_so) for step in _steps(account, found))
+        assert "too many connections" in what_broke(account, found)[:80]
+    silent = _steps(_failed(CannotConnect("down"), "base.x"))
+    assert "The database did not answer." in silent[0].words
 
 
 def test_a_certificate_that_was_refused_is_not_told_as_a_refusal_by_prepare():
