@@ -28,6 +28,9 @@ _TRIES_TO_BEGIN = 20
 
 _Done = TypeVar("_Done")
 
+STOPPED = "The run was stopped, or the machine of its last task died."
+"""Why a run failed that was over without a verdict: all that is known."""
+
 
 @dataclass(frozen=True)
 class RunKey:
@@ -102,7 +105,7 @@ def _close(connection: Connection, holder: RunKey) -> None:
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
         "SELECT r.dag_id, r.run_id, %s FROM feature_store_audit.run AS r "
         "WHERE r.dag_id = %s AND r.run_id = %s AND r.verdict IS NULL",
-        ("It stopped without a verdict.", holder.dag_id, holder.run_id),
+        (STOPPED, holder.dag_id, holder.run_id),
     )
 
 
@@ -144,9 +147,6 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
     over = is_over(holder)
     if over or (over is None and silent):
         return FreeLease(token, holder)
-    raise LeaseTaken(
-        f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
-        next_step=step,
     step = "Wait for that run to end, or stop it."
     if over is None:
         step += (
@@ -154,6 +154,9 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
             f"silent for {grace.total_seconds():.0f} seconds (FEATURE_STORE_LEASE_GRACE). It was "
             f"last seen at {seen_at:%Y-%m-%d %H:%M:%S %Z}."
         )
+    raise LeaseTaken(
+        f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
+        next_step=step,
     )
 
 

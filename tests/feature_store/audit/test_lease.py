@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Lease, RunKey, hold_lease, release_lease, take_lease
+from feature_store.audit.lease import STOPPED, Lease, RunKey, hold_lease, release_lease, take_lease
 from feature_store.audit.runs import fail_run, open_run
 from feature_store.connection import Connection
 from feature_store.errors import LeaseTaken
@@ -86,7 +86,7 @@ def test_the_record_of_a_run_that_left_the_lease_without_a_verdict_is_closed(
 
     take(session, TUESDAY, over)
 
-    assert session.execute(ask).fetchall() == [("failed", "It stopped without a verdict.")]
+    assert session.execute(ask).fetchall() == [("failed", STOPPED)]
 
 
 def test_a_verdict_that_was_spoken_stays(session: Session) -> None:

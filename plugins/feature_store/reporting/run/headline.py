@@ -15,9 +15,10 @@ def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
     First come tasks that failed by themselves, because the rest could not be checked; then wrong
     data; then what could not be checked; then what the verdict itself found.
     """
-    phrases = [str(task) for task in account.failed if not task.suite]
+    stopped = account.was_stopped
+    phrases = [str(task) for task in account.failed if not task.suite and not stopped]
     phrases = phrases or [broken(finding) for finding in findings if finding.is_critical]
-    if not phrases:
+    if not phrases and not stopped:
         errors = [finding for finding in findings if finding.outcome == "error"]
         phrases = [unchecked(finding.suite, finding.observed) for finding in errors]
         known = {finding.suite for finding in errors}

@@ -18,6 +18,7 @@ from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account, Cause
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.run_again import (
+    STOPPED,
     PastRun,
     last_step,
     relation_of,
@@ -27,14 +28,14 @@ from feature_store.reporting.run.run_again import (
 from feature_store.reporting.run.step import Step
 from feature_store.text_format import plural
 
-_UNREACHABLE = {
 _REFUSED = ConnectionRefused.__name__
+_UNREACHABLE = {
     "AdminShutdown",
     "CannotConnect",
     "CannotConnectNow",
     "CheckInterrupted",
-    "CrashShutdown",
     _REFUSED,
+    "CrashShutdown",
     "OperationalError",
 }
 _DUPLICATE = {"CardinalityViolation", "UniqueViolation"}
@@ -73,6 +74,8 @@ _SECTIONS = {
 def section(account: Account, findings: Sequence[Finding]) -> str:
     """The section of the runbook, docs/operations.md, about this kind of failure."""
     own = next((failed for failed in account.failed if not failed.suite), None)
+    if account.was_stopped and not any(finding.is_critical for finding in findings):
+        return "Stopping a run"
     if own and own.task_id == "prepare" and own.cause.kind not in _UNREACHABLE:
         return _SECTIONS.get(own.cause.kind, "Prepare stopped the run")
     if own:
@@ -138,6 +141,14 @@ def next_steps(
         steps.append(Step(advice))
     elif not steps and critical:
         steps.append(Step("Fix the rows or the SQL. What is broken is listed below."))
+    elif not steps and account.was_stopped:
+        kind = STOPPED
+        steps.append(
+            Step(
+                "If nobody stopped it, the log of the task that ran last, or of assert_contract, "
+                "says where it ended."
+            )
+        )
     elif not steps and account.failed:
         steps.append(Step("Read the task's log, linked below, and fix what it names."))
     return (*steps, *last_step(run, () if _needs_all(account, own) else tasks, kind))
@@ -156,17 +167,6 @@ def _says_more(own: Cause | None) -> bool:
     return step != "" and "bin/feature-store" not in step
 
 
-def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
-    """Queries for rows that share a key, one for each source of the relation with that key."""
-    try:
-        store = read_store(include_dir)
-    except StoreError:
-        return  # prepare reports a folder that cannot be read
-    names = {finding.relation for finding in twice}
-    refreshed = {relation_of(task) for task in tasks}
-    # What base layers read has a row for each edit, so a repeated key is normal there.
-    edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
-    for relation in store.refreshed:
 def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
     """What to say where the database gave no session, or took it away."""
     refused = _REFUSED in (account.kind, *(failed.cause.kind for failed in account.failed)) or any(
@@ -181,6 +181,17 @@ def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
     )
 
 
+def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
+    """Queries for rows that share a key, one for each source of the relation with that key."""
+    try:
+        store = read_store(include_dir)
+    except StoreError:
+        return  # prepare reports a folder that cannot be read
+    names = {finding.relation for finding in twice}
+    refreshed = {relation_of(task) for task in tasks}
+    # What base layers read has a row for each edit, so a repeated key is normal there.
+    edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
+    for relation in store.refreshed:
         if str(relation.name) not in names and relation.name.relation not in refreshed:
             continue
         keys = [tuple(sorted(key)) for key in relation.file.unique_indexes.values()]

@@ -135,28 +135,29 @@ def last_step(run: PastRun, tasks: Sequence[str], kind: str) -> Iterator[Step]:
         return
     if run.logical_date is None and run.is_backfill:
         yield Step(
-            "After the fix, clear what failed of this run on Airflow's page. A new run would "
+            f"{lead}, clear what failed of this run on Airflow's page. A new run would "
             "answer for another day."
         )
+    lead = "To go on" if kind == STOPPED else "After the fix"
     elif run.logical_date is None or not (tasks or run.is_backfill):
         same = "" if run.given is not None else " with what that run was given, if anything"
         yield Step(
-            f"After the fix, run again{same}; relations that have not changed are reused:",
+            f"{lead}, run again{same}; relations that have not changed are reused:",
             new_run(run),
         )
     else:
-        yield _clear(run, tasks, run.logical_date)
+        yield _clear(run, tasks, run.logical_date, lead)
 
 
-def _clear(run: PastRun, tasks: Sequence[str], logical_date: datetime) -> Step:
+def _clear(run: PastRun, tasks: Sequence[str], logical_date: datetime, lead: str) -> Step:
     if not tasks:
-        words, which = "After the fix, run the whole of it again, for the same day:", ""
+        words, which = f"{lead}, run the whole of it again, for the same day:", ""
     elif len(tasks) > 1:
         # It takes those that were kept from running, too, as each waits for one that failed.
-        words = "After the fix, run all that failed, and all that waited for it, again:"
+        words = f"{lead}, run all that failed, and all that waited for it, again:"
         which = " --only-failed"
     else:
-        words = f"After the fix, run {tasks[0]} and the tasks after it again:"
+        words = f"{lead}, run {tasks[0]} and the tasks after it again:"
         # Airflow 3.3 looks for this text in the tasks' ids. A pattern would match nothing.
         which = f" --task-regex {shlex.quote(tasks[0])} --downstream"
     moment = shlex.quote(logical_date.isoformat())

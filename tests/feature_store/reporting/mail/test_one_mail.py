@@ -251,7 +251,14 @@ def test_a_run_that_died_with_the_lease_and_without_a_verdict_is_mailed_by_the_n
     mailbox = use()
     prepare_next()
     (text,) = texts(mailbox)
-    assert "It stopped without a verdict." in text
+    assert text.startswith("The run was stopped, or the machine of its last task died")
+    assert "Run the next run sends it, and is at work now: wait for its result first." in text
+    assert "the log of the task that ran last, or of assert_contract, says where it ended" in text
+    assert "To go on, run again with what that run was given, if anything;" in text
+    assert "  base.x failed\r\n" in text
+    assert 'Runbook: docs/operations.md, "Stopping a run"' in text
+    for words in ("without a verdict", "fix"):
+        assert words not in text
     assert FAILED in text
 
 
