@@ -184,7 +184,7 @@ def readers_have(readable: Sequence[RefreshFacts]) -> str:
     if not new:
         newest = max(one.finished_at for one in old)
         return (
-            "no rows that this run has refreshed since it was prepared. The newest of "
+            "the rows of earlier refreshes; this run has refreshed nothing. The newest of "
             f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {_some(new)}."]
