@@ -147,6 +147,13 @@ class CannotConnect(StoreError):
     """The database cannot be reached or refuses the login. Says nothing about the data."""
 
 
+class ConnectionRefused(CannotConnect):
+    """The database answered, and let nobody in: too many connections, no login, starting up."""
+
+    BEGINS = "The database refused the connection: "
+    """What its first line begins with; the server's reason follows."""
+
+
 def passes_on_its_own(error: BaseException) -> bool:
     """Whether trying again, with nothing fixed, can succeed."""
     if isinstance(error, CannotConnect | CheckInterrupted | LeaseTaken):

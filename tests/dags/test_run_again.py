@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from feature_store.errors import BadParameter, RowsLost, StoreError
 from feature_store.reporting.page.tasks import RunTasks, read_tasks
-from feature_store.reporting.run.account import Account, account_of_tasks
+from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.next_steps import next_steps
 from feature_store.reporting.run.run_again import PastRun
 from feature_store.settings import Settings
@@ -70,10 +71,14 @@ def _in_airflow() -> RunTasks:
 
 
 def _type_the_last_step(account: Account, run_type: str) -> None:
+    _type_step(-1, account, run_type)
+
+
+def _type_step(nth: int, account: Account, run_type: str) -> None:
     found = _in_airflow()
     tasks = [task.task_id for task in found.tasks]
     past = PastRun(DAG_ID, found.logical_date, tasks, run_type, found.given)
-    command = next_steps(past, account, [], Settings().include_dir)[-1].command
+    command = next_steps(past, account, [], Settings().include_dir)[nth].command
     typed = [sys.executable, "-m", *shlex.split(command)]
     done = subprocess.run(typed, input="y\n", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -92,6 +97,43 @@ def test_a_run_of_a_backfill_is_run_again_as_a_whole_with_what_it_was_given(run:
     _type_the_last_step(Account("It cannot be certified.", kind="NotReady"), "backfill")
     assert {task.state for task in _in_airflow().tasks} == {None}
     assert _in_airflow().given == _GIVEN
+
+
+@pytest.fixture
+def of_backfill(run: Any) -> Iterator[None]:
+    """The run, as one that a backfill made for a night of the schedule."""
+    from airflow.models import DagRun
+    from airflow.models.backfill import Backfill, BackfillDagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import delete, update
+
+    of_the_night = datetime(2026, 6, 5, 1, 20, tzinfo=UTC)
+    values = {"logical_date": of_the_night, "run_type": DagRunType.BACKFILL_JOB}
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.id == run.id).values(**values))
+    yield
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.id == run.id).values(backfill_id=None))
+        session.execute(delete(BackfillDagRun))
+        session.execute(delete(Backfill))
+
+
+@pytest.mark.parametrize(
+    ("cause", "nth", "conf"),
+    [
+        (RowsLost("x"), 0, _GIVEN),
+        (BadParameter("x"), -1, {"accept_shrink": True}),
+    ],
+)
+def test_a_backfill_that_is_created_again_takes_the_failed_run_and_gives_it_what_it_needs(
+    run: Any, of_backfill: None, cause: StoreError, nth: int, conf: dict[str, Any]
+) -> None:
+    """Airflow says that it worked also where it leaves the run out, as it does by itself."""
+    account = Account(failed=(FailedTask("prepare", Cause.of(cause)),))
+    _type_step(nth, account, "backfill")
+    assert {task.state for task in _in_airflow().tasks} == {None}
+    assert _in_airflow().given == conf
 
 
 def test_a_run_whose_tasks_nobody_may_see_is_not_known_to_have_been_given_anything(

@@ -92,3 +92,19 @@ def test_the_command_line_takes_them():
     assert "accept-history --day 2026-06-12 --layer D3 --reason 'late data'" in commands
     assert "stamp-contract NAME --replace" in commands
     assert [text for text in commands if not _is_taken(text)] == []
+
+
+# A command that no backticks hold, with its options, and the full stop of its sentence.
+_STOPPED = re.compile(
+    r"(?<![`\w/])(?:bin/feature-store [a-z-]+|airflow [a-z]+ [a-z-]+)"
+    r"(?: --[a-z-]+(?: (?!--)[^\s.`]+)?)*\.(?=\s|$)"
+)
+
+
+def test_no_command_ends_in_the_full_stop_of_its_sentence():
+    """Whoever copies the line types the stop, too."""
+    assert _STOPPED.search("See airflow dags list.")
+    assert _STOPPED.search("Run bin/feature-store apply --replace ml.")
+    assert not _STOPPED.search("Run `bin/feature-store apply`. bin/feature-store plan shows it.")
+    paths = [path for path in _PLUGINS.rglob("*") if path.suffix in _KINDS]
+    assert [text for path in paths for text in _texts(path) if _STOPPED.search(text)] == []

@@ -28,6 +28,9 @@ _TRIES_TO_BEGIN = 20
 
 _Done = TypeVar("_Done")
 
+STOPPED = "The run was stopped, or the machine of its last task died."
+"""Why a run failed that was over without a verdict: all that is known."""
+
 
 class _Run(Protocol):
     """A run as Airflow or a mail knows it."""
@@ -117,7 +120,7 @@ def _close(connection: Connection, holder: RunKey) -> None:
         "INSERT INTO feature_store_audit.verdict_log (dag_id, run_id, problem) "
         "SELECT r.dag_id, r.run_id, %s FROM feature_store_audit.run AS r "
         "WHERE r.dag_id = %s AND r.run_id = %s AND r.verdict IS NULL",
-        ("It stopped without a verdict.", holder.dag_id, holder.run_id),
+        (STOPPED, holder.dag_id, holder.run_id),
     )
 
 
@@ -142,7 +145,7 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
     """
     try:
         row = connection.execute(
-            "SELECT token, dag_id, run_id, taken_at, "
+            "SELECT token, dag_id, run_id, taken_at, seen_at, "
             # A time in the future: the server's clock was ahead. That is no sign of life.
             "seen_at NOT BETWEEN clock_timestamp() - %s AND clock_timestamp() + %s AS silent "
             "FROM feature_store_audit.lease FOR UPDATE NOWAIT",
@@ -152,16 +155,23 @@ def lock_free_lease(connection: Connection, is_over: IsOver, grace: timedelta) -
         raise LeaseTaken("Another run is working on the store at this moment.") from None
     if row is None:
         raise RuntimeError("feature_store_audit.lease has no row; apply puts one there")
-    token, dag_id, run_id, taken_at, silent = row
+    token, dag_id, run_id, taken_at, seen_at, silent = row
     if dag_id is None:
         return FreeLease(token, None)
     holder = RunKey(dag_id, run_id)
     over = is_over(holder)
     if over or (over is None and silent):
         return FreeLease(token, holder)
+    step = "Wait for that run to end, or stop it."
+    if over is None:
+        step += (
+            " If it has ended already, without a verdict, its lease is free once it has been "
+            f"silent for {grace.total_seconds():.0f} seconds (FEATURE_STORE_LEASE_GRACE). It was "
+            f"last seen at {seen_at:%Y-%m-%d %H:%M:%S %Z}."
+        )
     raise LeaseTaken(
         f"The store's lease belongs to {holder}, since {taken_at:%Y-%m-%d %H:%M:%S %Z}.",
-        next_step="Wait for that run to end, or stop it.",
+        next_step=step,
     )
 
 

@@ -21,7 +21,7 @@ from feature_store.connection import Connection, one_value
 from feature_store.database.connection_fields import read_extra, unusable
 from feature_store.database.pooling import refuse_shared_sessions
 from feature_store.database.silent_connections import client_options, server_settings
-from feature_store.errors import BadInput, CannotConnect
+from feature_store.errors import BadInput, CannotConnect, ConnectionRefused
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,9 @@ _ALWAYS = {
 
 # How libpq and psycopg begin a complaint about a value, before they ask any server.
 _INVALID = re.compile(r"connection is bad: invalid |could not match |cannot match ")
+
+# What a server says that answers and lets nobody in.
+_REFUSED = re.compile(r"\bFATAL: +(.+)")
 
 
 @contextmanager
@@ -196,10 +199,8 @@ def _connect(settings: Settings) -> Connection:
         if _INVALID.match(str(error)):
             raise unusable(conn_id, str(error).strip()) from error
         where = f"{described.host or 'localhost'}:{described.port or 5432}/{described.schema or ''}"
-        raise CannotConnect(
-            f"Cannot connect to {where} as {described.login}: {str(error).strip()}",
-            readers="nothing was changed.",
-            next_step=f"Check the server, and the Airflow connection {conn_id!r}.",
+        raise _no_session(
+            f"Cannot connect to {where} as {described.login}: {str(error).strip()}", conn_id
         ) from error
     if not isinstance(connection, psycopg.Connection):
         raise BadInput(
@@ -207,6 +208,20 @@ def _connect(settings: Settings) -> Connection:
             next_step="Install what requirements.txt names.",
         )
     return connection
+
+
+def _no_session(problem: str, conn_id: str) -> CannotConnect:
+    """Why there is no session. What the server answered comes first: subjects are cut short."""
+    unchanged = "nothing was changed."
+    if (answer := _REFUSED.search(problem)) is None:
+        step = f"Check the server, and the Airflow connection {conn_id!r}."
+        return CannotConnect(problem, readers=unchanged, next_step=step)
+    return ConnectionRefused(
+        f"{ConnectionRefused.BEGINS}{answer[1].strip()}\n{problem}",
+        readers=unchanged,
+        next_step="Let the server take the login (its rights, its password, its limit of "
+        f"connections), or correct the Airflow connection {conn_id!r}.",
+    )
 
 
 def _unreadable(conn_id: str) -> str:

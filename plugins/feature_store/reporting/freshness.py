@@ -99,7 +99,7 @@ def staleness(found: tuple[Freshness, ...], max_age: str) -> NotReady | None:
         items=stale,
         readers="the rows of the last refresh; require_certified says whether they are proven.",
         next_step="Check that the scheduler runs and the DAG is imported: "
-        "airflow jobs check --job-type SchedulerJob; airflow dags list-import-errors.",
+        "`airflow jobs check --job-type SchedulerJob`, `airflow dags list-import-errors`.",
     )
 
 

@@ -177,7 +177,7 @@ def certified_in_words(
     if not may_ask(connection):
         return (
             "not known: the record is older than this package, or this login may not ask. As the "
-            "owner: bin/feature-store apply; then the SQL of bin/feature-store grants."
+            "owner: `bin/feature-store apply`, then the SQL of `bin/feature-store grants`."
         )
     last = connection.execute(
         "SELECT c.as_of_day, c.run_id, c.certified_at FROM feature_store_audit.last_certified AS c"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from feature_store.audit.lease import Lease, RunKey, hold_lease, release_lease, take_lease
+from feature_store.audit.lease import STOPPED, Lease, RunKey, hold_lease, release_lease, take_lease
 from feature_store.audit.runs import fail_run, open_run
 from feature_store.connection import Connection
 from feature_store.errors import LeaseTaken
@@ -85,7 +86,7 @@ def test_the_record_of_a_run_that_left_the_lease_without_a_verdict_is_closed(
 
     take(session, TUESDAY, over)
 
-    assert session.execute(ask).fetchall() == [("failed", "It stopped without a verdict.")]
+    assert session.execute(ask).fetchall() == [("failed", STOPPED)]
 
 
 def test_a_verdict_that_was_spoken_stays(session: Session) -> None:
@@ -104,8 +105,16 @@ def test_a_holder_nobody_can_ask_about_keeps_it_until_it_has_been_silent_for_the
 ) -> None:
     take(session, MONDAY)
 
-    with pytest.raises(LeaseTaken):
+    with pytest.raises(LeaseTaken) as taken:
         take(session, TUESDAY, nobody_knows, LONG)
+    # A command cannot ask Airflow. Of a run that died nobody can wait for the end.
+    assert taken.value.next_step is not None
+    assert "If it has ended already" in taken.value.next_step
+    assert "silent for 3600 seconds (FEATURE_STORE_LEASE_GRACE)" in taken.value.next_step
+    assert re.search(r"last seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", taken.value.next_step)
+    with pytest.raises(LeaseTaken) as running:
+        take(session, TUESDAY, lambda _: False, LONG)
+    assert running.value.next_step == "Wait for that run to end, or stop it."
     session.execute("UPDATE feature_store_audit.lease SET seen_at = now() - interval '61 min'")
     assert take(session, TUESDAY, nobody_knows, LONG).holder == TUESDAY
 

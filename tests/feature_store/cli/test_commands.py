@@ -134,7 +134,7 @@ def test_apply_while_a_run_has_the_lease_returns_1(store_db, run):
     take_lease(store_db.connection, RunKey("d", "r"), lambda _: True, timedelta(0))
     err = _refused(run, store_db, 1, "apply")
     assert err.startswith("The store's lease belongs to d, run r, since ")
-    assert err.endswith("Next: Wait for that run to end, or stop it.\n")
+    assert "\nNext: Wait for that run to end, or stop it. If it has ended already" in err
 
 
 def test_changed_words_are_written_without_the_hint_of_empty_relations(

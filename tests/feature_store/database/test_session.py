@@ -10,7 +10,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from feature_store.database.session import connect, open_session, server_major
-from feature_store.errors import BadInput, CannotConnect
+from feature_store.errors import BadInput, CannotConnect, ConnectionRefused, passes_on_its_own
+from feature_store.reporting.run.short_cause import cause_of
 
 
 def test_a_hostile_database_cannot_change_what_decides_results_or_a_sessions_life(
@@ -183,6 +184,32 @@ def test_a_refused_login_is_a_refused_connection(store_db, airflow_conn, setting
     airflow_conn(make_conninfo(store_db.conninfo, dbname="no_such_database"))
     with pytest.raises(CannotConnect, match="no_such_database"), open_session(settings, "x"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ("CONNECTION LIMIT 0", 'too many connections for role "shut_out"'),
+        ("NOLOGIN", 'role "shut_out" is not permitted to log in'),
+    ],
+)
+def test_what_a_server_answers_that_lets_nobody_in_is_said_first_and_not_that_it_is_silent(
+    store_db, airflow_conn, settings, change, answer
+):
+    """A subject is cut short, and the address of a server is long."""
+    store_db.run(f"CREATE ROLE shut_out LOGIN; ALTER ROLE shut_out {change}")
+    airflow_conn(make_conninfo(store_db.conninfo, user="shut_out"))
+    try:
+        with pytest.raises(ConnectionRefused) as caught, open_session(settings, "x"):
+            pass
+    finally:
+        store_db.run("DROP ROLE shut_out")
+    first, second = caught.value.problem.splitlines()[:2]
+    assert first == f"The database refused the connection: {answer}"
+    assert second.startswith("Cannot connect to ")
+    assert "as shut_out: " in second
+    assert cause_of(caught.value) == answer
+    assert passes_on_its_own(caught.value)
 
 
 def test_an_option_that_the_driver_does_not_know_is_bad_input(store_db, airflow_conn, settings):

@@ -14,10 +14,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from feature_store.errors import RunFailed
+from feature_store.errors import ExpectationsBroken, RunFailed
 from feature_store.reporting.mail.run_facts import RUN_LINK, MailFacts
 from feature_store.reporting.run.facts import Finding
-from feature_store.reporting.run.headline import what_broke
+from feature_store.reporting.run.headline import unchecked, what_broke
 from feature_store.reporting.run.step import Step
 
 # A mail has at most two screens, on a phone too. The report, the log and `history` have the rest.
@@ -212,10 +212,15 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
     """The known causes that neither the headline nor the findings show."""
     account = facts.account
     lines: list[str] = []
+    told_by_findings = {f.suite for f in facts.findings if f.is_critical or f.outcome == "error"}
     for task in account.failed:
-        if task.suite and facts.findings:
+        if task.suite in told_by_findings:
             continue
-        lines += [str(task), *task.cause.items]
+        unsaid = task.suite and task.cause.kind != ExpectationsBroken.__name__
+        lines += [
+            unchecked(task.suite, task.cause.text) if task.suite and unsaid else str(task),
+            *task.cause.items,
+        ]
     if account.kind != RunFailed.__name__:
         lines += [account.head, *account.items]
     shown, length = 0, 0

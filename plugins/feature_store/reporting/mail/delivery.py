@@ -1,6 +1,8 @@
 """Hands one mail to the mail server: once, within a time limit, and knows how far it came.
 
-It does not try again: a server that took the mail and then lost the connection would send it twice.
+If the server says "not now" (greylisting, a filter that is down), it has not taken the mail, and it
+is asked again while there is time. After anything else it is not: a server that took the mail and
+then lost the connection would send it twice.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -116,6 +119,9 @@ class _Handover:
         # Held from checking `_given_up` until what depends on it is done.
         self._step = threading.Lock()
         self._given_up = False
+        self._over = threading.Event()
+        self._begun = False
+        self._message: EmailMessage | None = None
 
     @property
     def through(self) -> str:
@@ -127,6 +133,22 @@ class _Handover:
         return f"{hook.host}:{hook.port} ({name})"
 
     def run(self) -> None:
+        """Send it; if the server refuses it for now, again after a while."""
+        limit = self._settings.mail_timeout
+        pause = min(_LONGEST_PAUSE, limit / 4)
+        last_pause = time.monotonic() + limit - 2 * pause
+        while True:
+            try:
+                return self._send()
+            except smtplib.SMTPException as refusal:
+                untaken = self.state is DeliveryState.NOT_SENT and _is_for_now(refusal)
+                if not untaken or time.monotonic() > last_pause:
+                    raise
+                log.info("The mail is not taken now, and tried again: %s", hide(reason(refusal)))
+            if self._over.wait(pause):
+                raise GivenUp("it is left to another attempt")
+
+    def _send(self) -> None:
         """Connect, log in, send."""
         # Slow to import, and most runs send no mail.
         from airflow.providers.smtp.hooks.smtp import SmtpHook
@@ -136,12 +158,15 @@ class _Handover:
             client: Any = hook._smtp_client
             self._watch_for_the_mail_itself(client)
             sender = self._settings.mail_from or hook.from_email or hook.smtp_user
-            _send(client, self._mail, sender, self._settings.mail_to)
+            # One message, however often it is tried: whoever got it twice would see one.
+            self._message = self._message or _message(self._mail, sender, self._settings.mail_to)
+            _send(client, self._message, self._mail.subject)
 
     def give_up(self) -> None:
         """Stop waiting. A mail that is not yet being sent will not be."""
         with self._step:
             self._given_up = True
+        self._over.set()
         with suppress(Exception):  # the connection may not be open yet, or be closed already
             client: Any = self._hook and self._hook._smtp_client
             client.sock.shutdown(socket.SHUT_RDWR)
@@ -154,7 +179,8 @@ class _Handover:
             with self._step:
                 if self._given_up:
                     raise GivenUp("it is left to another attempt")
-                if not self._about_to():
+                self._begun = self._begun or self._about_to()
+                if not self._begun:
                     self.state = DeliveryState.NOT_WANTED
                     raise GivenUp(self.state.value)
                 self.state = DeliveryState.UNKNOWN
@@ -170,20 +196,29 @@ class _Handover:
 
 
 _TAKEN = 250
+_LONGEST_PAUSE = 60
 
 
-def _send(client: Any, mail: Mail, sender: str, recipients: str) -> None:
+def _is_for_now(refusal: smtplib.SMTPException) -> bool:
+    """Whether a server may take later what it refuses: its answer begins with a 4."""
+    codes = [getattr(refusal, "smtp_code", 0)]
+    if isinstance(refusal, smtplib.SMTPRecipientsRefused):
+        codes = [code for code, _ in refusal.recipients.values()]
+    return any(400 <= code < 500 for code in codes)
+
+
+def _send(client: Any, message: EmailMessage, subject: str) -> None:
+    refused = client.send_message(message)
+    if refused:
+        # The other recipients have it and must not get it twice.
+        log.error("The mail %r was refused for %s", subject, hide(str(refused)))
+
+
+def _message(mail: Mail, sender: str, recipients: str) -> EmailMessage:
     if "@" not in sender:
         raise ValueError(
             "there is no sender; set FEATURE_STORE_MAIL_FROM, or from_email in the connection"
         )
-    refused = client.send_message(_message(mail, sender, recipients))
-    if refused:
-        # The other recipients have it and must not get it twice.
-        log.error("The mail %r was refused for %s", mail.subject, hide(str(refused)))
-
-
-def _message(mail: Mail, sender: str, recipients: str) -> EmailMessage:
     # Python folds a long ASCII subject into an empty first line, so do not fold it. Other subjects
     # must be folded, because encoded words have a length limit.
     message = EmailMessage(SMTP.clone(max_line_length=998) if mail.subject.isascii() else SMTP)

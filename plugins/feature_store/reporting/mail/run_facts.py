@@ -135,7 +135,7 @@ def read_facts(
         run_key = RunKey.of(run)
         seen = [review for review in pending_reviews(connection) if review.latest == run_key]
         reviews = tuple(by_day(seen, key).values())
-    past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given)
+    past = PastRun(run.dag_id, run.logical_date, run.tasks, run.run_type, run.given, run.as_of_day)
     return MailFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -184,7 +184,7 @@ def readers_have(readable: Sequence[RefreshFacts]) -> str:
     if not new:
         newest = max(one.finished_at for one in old)
         return (
-            "no rows that this run has refreshed since it was prepared. The newest of "
+            "the rows of earlier refreshes; this run has refreshed nothing. The newest of "
             f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
     lines = [f"new rows of this run, not certified: {_some(new)}."]

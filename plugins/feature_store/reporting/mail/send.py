@@ -47,7 +47,10 @@ _PATIENCE = 30
 
 MAYBE_SECOND = "You may already have this mail: nobody knows whether the first one arrived."
 """Said in a mail that may be a second one."""
-_LATE = "This mail is late: the run ended without sending it, so a later run sends it."
+_LATE = (
+    "This mail is late: the run ended without sending it. Run {run_id} sends it, and is at work "
+    "now: wait for its result first."
+)
 
 
 def mail_failure(
@@ -138,7 +141,8 @@ def _mail_untold(
                 continue
             book = Book(connection, channel, About("failure", one.verdict), known)
             facts = _facts(untold_run(context, one, settings), settings)
-            if not _tell(facts, settings, known, book, _LATE):
+            late = _LATE.format(run_id=context["dag_run"].run_id)
+            if not _tell(facts, settings, known, book, late):
                 break  # the server takes no mail now: do not wait for it again
 
 

@@ -158,7 +158,14 @@ def _steps(facts: RunRecord, settings: Settings, in_airflow: RunTasks) -> list[S
     if run.verdict != "failed":
         return []
     tasks = [task.task_id for task in in_airflow.tasks]
-    past = PastRun(run.dag_id, in_airflow.logical_date, tasks, run.run_type, in_airflow.given)
+    past = PastRun(
+        run.dag_id,
+        in_airflow.logical_date,
+        tasks,
+        run.run_type,
+        in_airflow.given,
+        run.as_of_day,
+    )
     steps = next_steps(past, run.account, facts.findings, settings.include_dir)
     return [StepLine(words=step.words, command=step.command) for step in steps]
 

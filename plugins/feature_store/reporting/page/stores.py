@@ -60,7 +60,7 @@ def asked_store() -> PageStore:
         if about.store is None and about.by_address:
             raise NotFound(
                 "No DAG of that name keeps a feature store.",
-                "Airflow may not have read its file yet: airflow dags list.",
+                "Airflow may not have read its file yet: see `airflow dags list`.",
             )
         about.store = about.store or next(iter(found.values()))
     return about.store

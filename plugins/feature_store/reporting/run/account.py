@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from feature_store.audit.lease import STOPPED
 from feature_store.declarations.dag_outline import EXPECTATIONS, Refresh
 from feature_store.reporting.run.short_cause import brief, cause_of, told_by
 
@@ -95,6 +96,11 @@ class Account:
     readers: str = ""
     failed: tuple[FailedTask, ...] = ()
     never_ran: tuple[str, ...] = ()
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether the run just ended, so that nobody said why: another run closed its record."""
+        return self.head == STOPPED and not any(failed.cause.kind for failed in self.failed)
 
     @property
     def brief(self) -> str:

@@ -86,8 +86,8 @@ class Finding:
         if self.outcome == "broken" and self.compared:
             return f"{self.breaching:,} of {self.compared:,} rows compared differ"
         if self.outcome == "broken" and self.amount:
-            one = self.breaching == 1
-            return self.amount + ("" if self.compared == 0 else f" that break{'s' * one} it")
+            # A row may tell of something that is missing.
+            return self.amount if self.compared == 0 else f"{self.amount} found by its query"
         return self.observed
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from feature_store.reporting.run.account import Account
 from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.short_cause import short
 
 
 def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
@@ -14,14 +15,15 @@ def what_broke(account: Account, findings: Sequence[Finding] = ()) -> str:
     First come tasks that failed by themselves, because the rest could not be checked; then wrong
     data; then what could not be checked; then what the verdict itself found.
     """
-    phrases = [str(task) for task in account.failed if not task.suite]
+    stopped = account.was_stopped
+    phrases = [str(task) for task in account.failed if not task.suite and not stopped]
     phrases = phrases or [broken(finding) for finding in findings if finding.is_critical]
-    if not phrases:
+    if not phrases and not stopped:
         errors = [finding for finding in findings if finding.outcome == "error"]
-        phrases = [_unchecked(finding.suite, finding.observed) for finding in errors]
+        phrases = [unchecked(finding.suite, finding.observed) for finding in errors]
         known = {finding.suite for finding in errors}
         phrases += [
-            _unchecked(task.suite, task.cause.text)
+            unchecked(task.suite, task.cause.text)
             for task in account.failed
             if task.suite and task.suite not in known
         ]
@@ -43,5 +45,6 @@ def broken(finding: Finding) -> str:
     return f"{finding.suite} broken, {finding.amount} of {finding.relation}"
 
 
-def _unchecked(suite: str, cause: str) -> str:
-    return f"{suite} could not be checked" + (f" ({cause})" if cause else "")
+def unchecked(suite: str, cause: str) -> str:
+    """Which suite could not be checked, and why, if that is known."""
+    return f"{suite} could not be checked" + (f" ({short(cause)})" if cause else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,25 +13,28 @@ from feature_store.declarations.expectations import KEY
 from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.suites import Check, suite_of
-from feature_store.errors import StoreError
+from feature_store.errors import ConnectionRefused, StoreError
 from feature_store.relation_name import Name
 from feature_store.reporting.run.account import Account, Cause
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.run_again import (
+    STOPPED,
     PastRun,
     last_step,
-    new_run,
     relation_of,
+    run_with,
     to_clear,
 )
 from feature_store.reporting.run.step import Step
 from feature_store.text_format import plural
 
+_REFUSED = ConnectionRefused.__name__
 _UNREACHABLE = {
     "AdminShutdown",
     "CannotConnect",
     "CannotConnectNow",
     "CheckInterrupted",
+    _REFUSED,
     "CrashShutdown",
     "OperationalError",
 }
@@ -72,6 +74,8 @@ _SECTIONS = {
 def section(account: Account, findings: Sequence[Finding]) -> str:
     """The section of the runbook, docs/operations.md, about this kind of failure."""
     own = next((failed for failed in account.failed if not failed.suite), None)
+    if account.was_stopped and not any(finding.is_critical for finding in findings):
+        return "Stopping a run"
     if own and own.task_id == "prepare" and own.cause.kind not in _UNREACHABLE:
         return _SECTIONS.get(own.cause.kind, "Prepare stopped the run")
     if own:
@@ -105,15 +109,11 @@ def next_steps(
     # If tasks failed, the verdict says only that. What to clear comes last.
     silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
     advice = own.next_step if own else "" if silent else account.next_step
-    if kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed):
+    lost = kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed)
+    # Where a suite found broken rows, they come first, whatever kept another suite from its work.
+    if lost and (own or not critical):
         steps += [Step(advice)] if advice else []
-        steps.append(
-            Step(
-                "The database did not answer. This says nothing about the data. To see whether it "
-                "answers now:",
-                "bin/feature-store status",
-            )
-        )
+        steps.append(_unreachable(account, findings))
     elif kind in _DUPLICATE or twice or seen:
         rows = {step.command: step for step in _both_rows(tasks, twice, include_dir)}
         steps += (rows | {step.command: step for _, step in seen}).values()
@@ -126,7 +126,7 @@ def next_steps(
         relation = differing[0].relation
         return (
             *steps,
-            _with(
+            run_with(
                 run, "refresh_unchanged", "Do not train on these rows. Refresh every relation again"
             ),
             Step(
@@ -136,11 +136,19 @@ def next_steps(
         )
     if kind == "RowsLost":
         words = "Load the missing rows. If they are meant to be gone"
-        steps.append(_with(run, "accept_shrink", words))
+        steps.append(run_with(run, "accept_shrink", words))
     elif not steps and advice:
         steps.append(Step(advice))
     elif not steps and critical:
         steps.append(Step("Fix the rows or the SQL. What is broken is listed below."))
+    elif not steps and account.was_stopped:
+        kind = STOPPED
+        steps.append(
+            Step(
+                "If nobody stopped it, the log of the task that ran last, or of assert_contract, "
+                "says where it ended."
+            )
+        )
     elif not steps and account.failed:
         steps.append(Step("Read the task's log, linked below, and fix what it names."))
     return (*steps, *last_step(run, () if _needs_all(account, own) else tasks, kind))
@@ -159,12 +167,18 @@ def _says_more(own: Cause | None) -> bool:
     return step != "" and "bin/feature-store" not in step
 
 
-def _with(run: PastRun, switch: str, words: str) -> Step:
-    """Run once with a switch."""
-    if run.is_backfill:
-        conf = json.dumps({switch: True})
-        return Step(f"{words}: create the backfill again with --dag-run-conf '{conf}'.")
-    return Step(f"{words}:", new_run(run, switch=switch))
+def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
+    """What to say where the database gave no session, or took it away."""
+    refused = _REFUSED in (account.kind, *(failed.cause.kind for failed in account.failed)) or any(
+        finding.observed.startswith(ConnectionRefused.BEGINS) for finding in findings
+    )
+    said, now = (
+        ("refused the connection", "takes one") if refused else ("did not answer", "answers")
+    )
+    return Step(
+        f"The database {said}. This says nothing about the data. To see whether it {now} now:",
+        "bin/feature-store status",
+    )
 
 
 def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:

@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class PastRun:
         tasks: of the run.
         run_type: of the run, such as ``backfill``; empty: not known.
         given: its conf; None: not known.
+        as_of_day: the day that it answers for, if known.
     """
 
     dag_id: str
@@ -41,6 +42,19 @@ class PastRun:
     tasks: Sequence[str] = ()
     run_type: str = ""
     given: Mapping[str, Any] | None = None
+    as_of_day: date | None = None
+
+    @property
+    def own_day(self) -> dict[str, Any]:
+        """The day to give to a new run, where the past one did not answer for that of its start.
+
+        A manual run may have a logical date of its own. Whether a late mail's had one, or was given
+        a day, is not known; the day is.
+        """
+        may_differ = self.logical_date is not None or self.given is None
+        if self.run_type != "manual" or self.as_of_day is None or not may_differ:
+            return {}
+        return {"as_of_day": self.as_of_day.isoformat()}
 
     @property
     def is_backfill(self) -> bool:
@@ -78,8 +92,30 @@ def to_clear(
 def new_run(run: PastRun, kind: str = "", switch: str = "") -> str:
     """The command for a new run with what the past one was given, and with a switch."""
     command = f"airflow dags trigger {shlex.quote(run.dag_id)}"
-    conf = _usable(run.given or {}, kind) | ({switch: True} if switch else {})
+    # What was given last counts; a day that cannot be used is no day to answer for.
+    conf = run.own_day | _conf(run, kind, switch)
     return f"{command} --conf {shlex.quote(json.dumps(conf))}" if conf else command
+
+
+def run_with(run: PastRun, switch: str, words: str) -> Step:
+    """How to run once with a switch, for the same day."""
+    if not run.is_backfill:
+        return Step(f"{words}:", new_run(run, switch=switch))
+    return _backfill(run, f"{words}: create the backfill of this day again", _conf(run, "", switch))
+
+
+def _backfill(run: PastRun, words: str, conf: Mapping[str, Any]) -> Step:
+    """A backfill of one run alone. Airflow leaves out a run that it has, unless told otherwise."""
+    # A conf is always given: without one the run would keep what it had.
+    how = f"--reprocess-behavior failed --dag-run-conf {shlex.quote(json.dumps(conf))}"
+    if run.logical_date is None:
+        return Step(f"{words}, with {how}.")
+    moment = shlex.quote(run.logical_date.isoformat())
+    return Step(
+        f"{words}:",
+        f"airflow backfill create --dag-id {shlex.quote(run.dag_id)} "
+        f"--from-date {moment} --to-date {moment} {how}",
+    )
 
 
 def last_step(run: PastRun, tasks: Sequence[str], kind: str) -> Iterator[Step]:
@@ -91,34 +127,37 @@ def last_step(run: PastRun, tasks: Sequence[str], kind: str) -> Iterator[Step]:
         kind: of what failed.
     """
     if kind == BAD_PARAMETER:
-        if not run.is_backfill:
-            words = "Run again without what this run could not use:"
-            yield Step(words, new_run(run, kind))
+        words = "Run again without what this run could not use"
+        if run.is_backfill:
+            yield _backfill(run, words, _conf(run, kind))
+        else:
+            yield Step(f"{words}:", new_run(run, kind))
         return
     if run.logical_date is None and run.is_backfill:
         yield Step(
-            "After the fix, clear what failed of this run on Airflow's page. A new run would "
+            f"{lead}, clear what failed of this run on Airflow's page. A new run would "
             "answer for another day."
         )
+    lead = "To go on" if kind == STOPPED else "After the fix"
     elif run.logical_date is None or not (tasks or run.is_backfill):
         same = "" if run.given is not None else " with what that run was given, if anything"
         yield Step(
-            f"After the fix, run again{same}; relations that have not changed are reused:",
+            f"{lead}, run again{same}; relations that have not changed are reused:",
             new_run(run),
         )
     else:
-        yield _clear(run, tasks, run.logical_date)
+        yield _clear(run, tasks, run.logical_date, lead)
 
 
-def _clear(run: PastRun, tasks: Sequence[str], logical_date: datetime) -> Step:
+def _clear(run: PastRun, tasks: Sequence[str], logical_date: datetime, lead: str) -> Step:
     if not tasks:
-        words, which = "After the fix, run the whole of it again, for the same day:", ""
+        words, which = f"{lead}, run the whole of it again, for the same day:", ""
     elif len(tasks) > 1:
         # It takes those that were kept from running, too, as each waits for one that failed.
-        words = "After the fix, run all that failed, and all that waited for it, again:"
+        words = f"{lead}, run all that failed, and all that waited for it, again:"
         which = " --only-failed"
     else:
-        words = f"After the fix, run {tasks[0]} and the tasks after it again:"
+        words = f"{lead}, run {tasks[0]} and the tasks after it again:"
         # Airflow 3.3 looks for this text in the tasks' ids. A pattern would match nothing.
         which = f" --task-regex {shlex.quote(tasks[0])} --downstream"
     moment = shlex.quote(logical_date.isoformat())
@@ -127,6 +166,10 @@ def _clear(run: PastRun, tasks: Sequence[str], logical_date: datetime) -> Step:
         f"airflow tasks clear {shlex.quote(run.dag_id)}{which} "
         f"--start-date {moment} --end-date {moment}",
     )
+
+
+def _conf(run: PastRun, kind: str, switch: str = "") -> dict[str, Any]:
+    return _usable(run.given or {}, kind) | ({switch: True} if switch else {})
 
 
 def _usable(given: Mapping[str, Any], kind: str) -> dict[str, Any]:

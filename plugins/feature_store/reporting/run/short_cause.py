@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from feature_store.errors import CannotConnect, StoreError
+from feature_store.errors import CannotConnect, ConnectionRefused, StoreError
 
 _IN_SHORT = {
     "08": "connection lost",
@@ -26,13 +26,18 @@ def cause_of(error: BaseException) -> str:
     """An error's cause in a few words, for a subject line."""
     for link in _chain(error):
         if isinstance(link, CannotConnect):
-            return link.problem.strip().partition("\n")[0]
+            return short(link.problem.strip().partition("\n")[0])
         if isinstance(link, psycopg.Error):
             return _short(link)
     told = told_by(error)
     if told is None:
         return str(error).strip().partition("\n")[0] or type(error).__name__
     return _listed(told.items) or told.head.strip().partition("\n")[0]
+
+
+def short(cause: str) -> str:
+    """A cause without what every one of its kind begins with, so that a cut line has the reason."""
+    return cause.removeprefix(ConnectionRefused.BEGINS)
 
 
 def brief(head: str, items: Sequence[str]) -> str:

@@ -179,7 +179,7 @@ def _now(relation: Described, row: _Row) -> RelationNow:
 def _state(relation: Described, row: _Row) -> tuple[RelationState, str]:
     """A relation's state, by the record and the catalog (``layer_now``)."""
     if not row.is_there:
-        return RelationState.MISSING, "It is not in the database: bin/feature-store apply."
+        return RelationState.MISSING, "It is not in the database: run `bin/feature-store apply`."
     if not relation.is_refreshed:
         return RelationState.LIVE, "A plain view: it shows what it reads, at the moment of asking."
     if row.refresh_id is None:

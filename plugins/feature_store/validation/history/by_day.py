@@ -70,8 +70,29 @@ def _entities(findings: list[HistoryFinding], key: str) -> Iterator[str]:
     noun = key.removesuffix("_id").replace("_", " ")
     for what, entities, kind in words:
         if entities:
-            counted = max(getattr(f.difference, kind) for f in named)
-            yield f"{plural(max(counted, len(entities)), noun)} {what}, {_some(entities, to)}"
+            many = _how_many(named, key, kind, len(entities), noun)
+            yield f"{many} {what}, {_some(entities, to)}"
+
+
+def _how_many(named: list[HistoryFinding], key: str, kind: str, known: int, noun: str) -> str:
+    """How many entities; or rows, where only these are counted and an entity has several."""
+    if all(len(f.difference.examples) == _rows(f) for f in named):
+        return plural(known, noun)
+    once = [f for f in named if _names_each_once(f, key)]
+    counted = max(getattr(f.difference, kind) for f in once or named)
+    if once:
+        return plural(max(counted, known), noun)
+    return f"{plural(counted, 'row')} of {plural(2, noun).partition(' ')[2]}"
+
+
+def _rows(finding: HistoryFinding) -> int:
+    d = finding.difference
+    return d.came + d.went + d.changed
+
+
+def _names_each_once(finding: HistoryFinding, key: str) -> bool:
+    examples = finding.difference.examples
+    return len({example.get(key) for example in examples}) == len(examples)
 
 
 def _some(entities: list[Any], to: dict[Any, str]) -> str:

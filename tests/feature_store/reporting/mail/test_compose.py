@@ -183,6 +183,16 @@ def test_what_failed_before_there_was_an_account_is_told_by_its_words():
     assert compose(facts(account=old)).text.count("no space left") == 1
 
 
+def test_a_suite_that_lost_the_database_is_named_beside_what_another_found():
+    lost = FailedTask("expectations.uniqueness", Cause("connection lost", "CheckInterrupted"))
+    broken = FailedTask("expectations.as_of_counts", Cause("1 is broken", "ExpectationsBroken"))
+    found = (finding(breaching=3), finding(suite="uniqueness", severity="warning"))
+    mail = compose(facts(account=Account(failed=(broken, lost)), findings=found))
+    assert "as_of_counts broken, 3 rows of" in mail.subject
+    assert "WHAT FAILED\n  uniqueness could not be checked (connection lost)\n" in mail.text
+    assert "1 is broken" not in mail.text, "its own finding says more"
+
+
 def test_an_item_that_the_headline_has_in_part_is_told_whole():
     cause = Cause.of(NotReady("The store cannot be refreshed:", items=["x is bare.\nNext: GRANT"]))
     text = compose(facts(account=Account(failed=(FailedTask("prepare", cause),)))).text

@@ -24,7 +24,7 @@ from tests.feature_store.reporting.mail.verdicts import (
     prepare_next,
     start_verdict,
 )
-from tests.mail_servers import SlowMailbox
+from tests.mail_servers import BusyMailbox, SlowMailbox
 
 RUN = RunKey(DAG, FAILED)
 # The answers until the mail itself is sent: greeting, EHLO, sender, recipient, go on.
@@ -50,8 +50,9 @@ def use(monkeypatch: Any, tmp_path: Any) -> Any:
     """Start a mail server of this kind, and let mails go to it."""
     running = []
 
-    def start(**slow: Any) -> Mailbox:
-        mailbox = (SlowMailbox if slow else Mailbox)(tmp_path / f"mails{len(running)}", **slow)
+    def start(kind: type[Mailbox] | None = None, **how: Any) -> Any:
+        kind = kind or (SlowMailbox if how else Mailbox)
+        mailbox = kind(tmp_path / f"mails{len(running)}", **how)
         running.append(mailbox.__enter__())
         for name, value in mail_settings(mailbox).items():
             monkeypatch.setenv(name, value.replace('"timeout": 5', '"timeout": 60'))
@@ -132,6 +133,38 @@ def test_a_mail_server_that_is_too_slow_in_all_is_given_up_and_nothing_was_sent(
     (text,) = texts(quick)
     assert LATE in text
     assert AGAIN not in text
+
+
+@pytest.mark.parametrize("busy", [{"greylisted": 2}, {"unfiltered": 2}])
+def test_what_the_server_refuses_for_now_is_tried_again_while_there_is_time(
+    db: Any, use: Any, monkeypatch: Any, busy: dict[str, int]
+) -> None:
+    """The next run is a day away."""
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "8")
+    mailbox = use(BusyMailbox, **busy)
+    give_verdict()
+    (text,) = texts(mailbox)
+    assert AGAIN not in text
+    assert recorded(db) == [(1, True)]
+    assert len(set(mailbox.messages)) == 1, "the same mail, to whoever looks for doubles"
+    prepare_next()
+    assert len(mailbox.mails()) == 1
+
+
+def test_what_the_server_refuses_for_now_to_the_end_is_known_as_not_sent(
+    db: Any, use: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "4")
+    mailbox = use(BusyMailbox, unfiltered=99)
+    begun = time.monotonic()
+    give_verdict()
+    assert time.monotonic() - begun < 30
+    ((sent, problem),) = db.rows("SELECT sent, problem FROM feature_store_audit.mail")
+    assert (sent, problem.startswith("SMTPDataError: (451")) == (False, True)
+    mailbox.unfiltered = 0
+    prepare_next()
+    (text,) = texts(mailbox)
+    assert (LATE in text, AGAIN in text) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +251,14 @@ def test_a_run_that_died_with_the_lease_and_without_a_verdict_is_mailed_by_the_n
     mailbox = use()
     prepare_next()
     (text,) = texts(mailbox)
-    assert "It stopped without a verdict." in text
+    assert text.startswith("The run was stopped, or the machine of its last task died")
+    assert "Run the next run sends it, and is at work now: wait for its result first." in text
+    assert "the log of the task that ran last, or of assert_contract, says where it ended" in text
+    assert "To go on, run again with what that run was given, if anything;" in text
+    assert "  base.x failed\r\n" in text
+    assert 'Runbook: docs/operations.md, "Stopping a run"' in text
+    for words in ("without a verdict", "fix"):
+        assert words not in text
     assert FAILED in text
 
 

@@ -65,8 +65,8 @@ def test_one_row_that_sums_up_is_told_by_its_counts_and_rows(scratch):
     (found,) = told(scratch).findings
     assert (found.amount, found.sample) == ("3 rows", ({"listing_id": 7},))
     # Beside "one row per listing", "1 row" alone would read as if all were well.
-    assert found.found == "3 rows that break it"
-    assert finding(breaching=1).found == "1 row that breaks it"
+    assert found.found == "3 rows found by its query"
+    assert finding(breaching=1).found == "1 row found by its query"
 
 
 def test_a_plain_view_comes_last_and_a_source_first(scratch):

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
@@ -18,6 +18,7 @@ from feature_store.errors import (
     BadParameter,
     CannotConnect,
     CheckInterrupted,
+    ConnectionRefused,
     ContractBroken,
     HistoryLeak,
     LeakFound,
@@ -29,6 +30,7 @@ from feature_store.errors import (
 )
 from feature_store.operators.run_opening import _refuse_other_zone
 from feature_store.reporting.run.account import Account, Cause, FailedTask
+from feature_store.reporting.run.headline import what_broke
 from feature_store.reporting.run.next_steps import next_steps, section
 from feature_store.reporting.run.run_again import PastRun
 from feature_store.reporting.run.step import Step
@@ -72,6 +74,22 @@ def test_the_next_command_is_chosen_by_the_kind_of_failure(kind, commands):
         assert "airflow " in steps[-1].command
         if not commands:
             assert steps[0].words == kind.next_step
+
+
+def test_a_database_that_answered_and_refused_is_not_said_to_have_been_silent():
+    told_so = "The database refused the connection. This says nothing about the data."
+    refused = ConnectionRefused(f"{ConnectionRefused.BEGINS}too many connections\nCannot connect")
+    unchecked = finding(outcome="error", observed=refused.problem.splitlines()[0])
+    suite = Account(failed=(FailedTask("expectations.x", Cause("", "CheckInterrupted")),))
+    for account, found in (
+        (_failed(refused, "base.x"), []),
+        (Account().raised(refused), []),
+        (suite, [unchecked]),
+    ):
+        assert any(step.words.startswith(told_so) for step in _steps(account, found))
+        assert "too many connections" in what_broke(account, found)[:80]
+    silent = _steps(_failed(CannotConnect("down"), "base.x"))
+    assert "The database did not answer." in silent[0].words
 
 
 def test_a_certificate_that_was_refused_is_not_told_as_a_refusal_by_prepare():
@@ -246,6 +264,10 @@ def test_after_proofs_are_stamped_the_whole_runs_again():
 MOMENT = datetime(2026, 6, 30, 1, 20, tzinfo=UTC)
 CLEARED = "--start-date 2026-06-30T01:20:00+00:00 --end-date 2026-06-30T01:20:00+00:00"
 NEW = f"airflow dags trigger {DAG}"
+BACKFILL = (
+    f"airflow backfill create --dag-id {DAG} --from-date 2026-06-30T01:20:00+00:00 "
+    "--to-date 2026-06-30T01:20:00+00:00 --reprocess-behavior failed"
+)
 
 
 def _steps(account, found=(), **run):
@@ -315,7 +337,8 @@ def test_a_bad_parameter_is_left_out_of_a_new_run_for_a_cleared_one_keeps_it(giv
     assert words == Step(BAD.next_step)
     assert again.command == f"{NEW} --conf '{json.dumps(conf)}'" if conf else NEW
     # A backfill is created again; no run takes the place of one of its runs.
-    assert _steps(account, tasks=("prepare",), given=given, run_type="backfill") == (words,)
+    _, again = _steps(account, tasks=("prepare",), given=given, run_type="backfill")
+    assert again.command == f"{BACKFILL} --dag-run-conf '{json.dumps(conf)}'"
 
 
 ON_THAT_DAY = """ --conf '{"as_of_day": "2026-06-12", "accept_shrink": true}'"""
@@ -347,10 +370,57 @@ def test_a_run_of_a_backfill_is_cleared_as_a_whole_for_a_new_run_answers_for_tod
     assert late.command == ""
     assert "another day" in late.words
     lost, again = _steps(_failed(RowsLost("x"), "prepare"), run_type="backfill")
-    assert "create the backfill again with --dag-run-conf" in lost.words
+    assert lost.command == f"{BACKFILL} --dag-run-conf '{{\"accept_shrink\": true}}'"
     assert "--task-regex prepare --downstream" in again.command
-    anew, _ = _steps(Account(), [finding(compared=5, breaching=1)], run_type="backfill")
-    assert (anew.command, "create the backfill again" in anew.words) == ("", True)
+    differs = [finding(compared=5, breaching=1)]
+    anew, _ = _steps(Account(), differs, run_type="backfill", given={"accept_shrink": True})
+    conf = '{"accept_shrink": true, "refresh_unchanged": true}'
+    assert anew.command == f"{BACKFILL} --dag-run-conf '{conf}'"
+    late, _ = _steps(Account(), differs, run_type="backfill", logical_date=None, given=None)
+    assert late.command == ""
+    assert "--reprocess-behavior failed" in late.words
+
+
+def test_a_new_run_of_an_older_day_is_given_that_day():
+    day = date(2026, 6, 12)
+    refused = Account().raised(NotReady("x"))
+    of_day = f'{NEW} --conf \'{{"as_of_day": "2026-06-12"}}\''
+
+    def again(**run):
+        return _steps(refused, as_of_day=day, **run)[-1].command
+
+    assert again(run_type="manual") == of_day, "the form to trigger a run asks for a logical date"
+    assert again(run_type="manual", logical_date=None, given=None) == of_day, "of a late mail"
+    assert again(run_type="manual", given={"as_of_day": "2026-06-01"}) == of_day.replace("12", "01")
+    (lost, _) = _steps(_failed(RowsLost("x"), "prepare"), run_type="manual", as_of_day=day)
+    assert lost.command == (
+        f'{NEW} --conf \'{{"as_of_day": "2026-06-12", "accept_shrink": true}}\''
+    )
+    # A manual run without either answers for the day on which it starts, as a new nightly one does.
+    assert again(run_type="manual", logical_date=None) == NEW
+    assert again(run_type="scheduled") == NEW
+
+
+def test_rows_that_are_broken_lead_where_another_suite_lost_the_database():
+    lost = FailedTask("expectations.uniqueness", Cause("connection lost", "CheckInterrupted"))
+    broken = FailedTask("expectations.spam_absence", Cause("1 is broken", "ExpectationsBroken"))
+    found = [
+        finding(suite="spam_absence", relation=E_VIEW),
+        finding(suite="as_of_counts", outcome="error", observed="connection lost"),
+    ]
+    for tasks in ((broken, lost), (lost, broken)):
+        account = Account(failed=tasks)
+        words = " ".join(step.words for step in _steps(account, found))
+        assert "did not answer" not in words
+        assert "What is broken is listed below" in words
+    # A layer before it has failed: what was found then is not what the run is about.
+    own = Account(failed=(FailedTask("base.x", Cause("down", "CannotConnect")), broken))
+    assert "did not answer" in _steps(own, found)[0].words
+    # The layer's task is cleared with what follows it, and so is every suite.
+    (_, again) = _steps(account, found, tasks=("read.tom_features_v1_enriched_mv",))
+    assert "--task-regex read.tom_features_v1_enriched_mv --downstream" in again.command
+    (_, again) = _steps(account, [finding(relation="ml.a_view")], tasks=("prepare",))
+    assert "--only-failed" in again.command, "no layer is broken: all that failed"
 
 
 def test_what_is_not_ready_says_itself_what_to_do_if_plan_would_not_show_it():

@@ -84,4 +84,4 @@ def test_a_late_mail_says_what_readers_have_now(night):
     refreshed(night, A, RUN)
     opened(night, "the night after")
     refreshed(night, A, "the night after")
-    assert told(night).readers.startswith("no rows that this run has refreshed since ")
+    assert told(night).readers.startswith("the rows of earlier refreshes; this run has refreshed ")

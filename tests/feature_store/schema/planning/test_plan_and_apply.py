@@ -536,7 +536,7 @@ def test_apply_is_refused_while_a_run_has_the_lease(scratch, include):
     assert error.problem.startswith(
         "The store's lease belongs to feature_store_refresh, run scheduled__2026-06-30, since 20"
     )
-    assert error.next_step == "Wait for that run to end, or stop it."
+    assert error.next_step.startswith("Wait for that run to end, or stop it. If it has ended")
 
 
 @pytest.mark.parametrize("silent", [False, True])
