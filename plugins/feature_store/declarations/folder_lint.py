@@ -15,17 +15,13 @@ from typing import TypeVar
 
 from feature_store.declarations.dag_outline import Outline, Refresh, in_order
 from feature_store.declarations.declared_exceptions import read_exceptions
-from feature_store.declarations.feature_sets import FeatureSet, read_feature_set
+from feature_store.declarations.feature_sets import read_feature_set
 from feature_store.declarations.files.sql_file import SqlFile, read_sql_file
 from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.text_file import files_in, read_text
-from feature_store.declarations.known_columns import (
-    Columns,
-    given_columns,
-    known_columns,
-    unknown_reads,
-)
+from feature_store.declarations.known_columns import known_columns
 from feature_store.declarations.leak_rules import read_rules
+from feature_store.declarations.named_columns import column_problems
 from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import (
@@ -33,16 +29,16 @@ from feature_store.declarations.specifications import (
     Specification,
     read_specification,
 )
+from feature_store.declarations.specified import unspecified
 from feature_store.declarations.store_checks import check_reads
 from feature_store.declarations.store_definition import read_store
 from feature_store.declarations.store_profile import read_profile
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.thresholds import read_thresholds
 from feature_store.declarations.undecided import undecided
-from feature_store.declarations.whole_folder import checks, unspecified
+from feature_store.declarations.whole_folder import checks
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
-from feature_store.text_format import in_words
 
 HEADER = ("Relation", "Grain", "As-of", "Never sees", "Refresh")
 """The header fields of every relation's file; the DAG and the page show them."""
@@ -100,10 +96,12 @@ def folder_problems(include_dir: Path) -> list[str]:
             found.take(partial(check_reads, file, known))
         found.take(partial(in_order, dict(_outlines(files))))
         columns |= {source.name: tuple(source.columns) for source in sources}
+    bound = {one.relation for one in sets}
     for file in files.values():
-        if file.materialized and not (include_dir / "sql" / FOLDER / f"{file.name}.sql").exists():
+        specified = (include_dir / "sql" / FOLDER / f"{file.name}.sql").exists()
+        if (file.materialized or file.name in bound) and not specified:
             found.take(partial(_raise, unspecified(file)))
-    found.problems += _of_columns(files, specifications, sets, columns)
+    found.problems += column_problems(files, specifications, sets, columns)
     # What waits for a person is told already; it would be told once more.
     store = None if waiting else found.take(partial(read_store, include_dir))
     if store is not None:
@@ -161,58 +159,3 @@ def _specifications(include_dir: Path, found: _Found) -> Iterator[Specification]
         specification = found.take(partial(read_specification, path, spam))
         if specification is not None:
             yield specification
-
-
-def _of_columns(
-    files: dict[Name, SqlFile],
-    specifications: list[Specification],
-    sets: list[FeatureSet],
-    columns: Columns,
-) -> Iterator[str]:
-    """Columns that one file names and another lacks, if both can be known."""
-    for file in files.values():
-        yield from _of_query(file.path, file.query, files, columns)
-        keyed = {column for key in file.unique_indexes.values() for column in key}
-        yield from _lacking(file.path, keyed | file.described, file.name, columns)
-    for one in specifications:
-        yield from _of_query(one.path, one.query, files, columns)
-        yield from _of_specification(one, columns)
-    for one_set in sets:
-        yield from _of_contract(one_set, columns)
-
-
-def _of_query(
-    path: Path, query: str, files: dict[Name, SqlFile], columns: Columns
-) -> Iterator[str]:
-    for name, column in sorted(set(unknown_reads(path, query, columns))):
-        where = "" if name in files else " in sources.toml"
-        yield f"{path} reads {name}.{column}, but {name} has no column {column}{where}."
-
-
-def _of_specification(one: Specification, columns: Columns) -> Iterator[str]:
-    given, wanted = given_columns(one.path, one.query, columns), columns.get(one.relation)
-    if given is None or wanted is None:
-        return
-    if lacking := [column for column in wanted if column not in given]:
-        yield f"{one.path} lacks {in_words(lacking)}, which {one.relation} has."
-    if more := [column for column in given if column not in wanted]:
-        yield f"{one.path} gives {in_words(more)}, which {one.relation} does not have."
-
-
-def _of_contract(one: FeatureSet, columns: Columns) -> Iterator[str]:
-    named = {feature.name for feature in one.features} | {*one.other_columns}
-    yield from _lacking(one.path, named, one.relation, columns)
-    if more := [column for column in columns.get(one.relation) or () if column not in named]:
-        yield (
-            f"{one.path}: {one.relation} has {in_words(more)}, which is neither a feature nor one "
-            "of other_columns."
-        )
-    if one.served:
-        for read in (one.served.t0, *one.served.labels):
-            yield from _lacking(one.path, {read.name}, read.relation, columns)
-
-
-def _lacking(path: Path, named: set[str], relation: Name, columns: Columns) -> Iterator[str]:
-    known = columns.get(relation)
-    if known is not None and (lacking := sorted(named - set(known))):
-        yield f"{path} names {in_words(lacking)}, but {relation} has no such column."

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sqlglot import exp
+from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.scope import traverse_scope
 
 from feature_store.declarations.files.sql_file import SqlFile
@@ -47,7 +48,8 @@ def given_columns(
     query = parse(path, text)
     assert isinstance(query, exp.Query)
     look = of if callable(of) else of.get
-    return _given(query, look, {cte.alias: cte.this for cte in query.find_all(exp.CTE)})
+    plain = [cte for cte in query.find_all(exp.CTE) if not cte.alias_column_names]
+    return _given(query, look, {cte.alias: cte.this for cte in plain})
 
 
 def _given(
@@ -87,6 +89,8 @@ def _whole(
         if table is None or (star.text("table") and table.alias_or_name != star.text("table")):
             continue
         columns = None
+        if table.alias_column_names:
+            return None  # they have other names here
         if isinstance(table, exp.Subquery):
             columns = _given(table, of, named)
         elif isinstance(table, exp.Table) and table.db:
@@ -107,8 +111,16 @@ def unknown_reads(path: Path, text: str, columns: Columns) -> Iterator[tuple[Nam
         text: the query.
         columns: those of every relation and source; None where they are not known.
     """
-    for scope in traverse_scope(parse(path, text).copy()):
-        tables = {alias: t for alias, t in scope.sources.items() if isinstance(t, exp.Table)}
+    try:
+        scopes = traverse_scope(parse(path, text).copy())
+    except OptimizeError:
+        return  # the server may understand it nevertheless
+    for scope in scopes:
+        tables = {
+            alias: t
+            for alias, t in scope.sources.items()
+            if isinstance(t, exp.Table) and not t.alias_column_names
+        }
         for column in scope.columns:
             table = tables.get(column.table)
             if table is None or not table.db:

@@ -15,7 +15,6 @@ from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import DeclaredException, read_exceptions
 from feature_store.declarations.expectations import Expectation, read_expectations
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
-from feature_store.declarations.files.sql_file import SqlFile
 from feature_store.declarations.files.sql_statement import (
     read_query,
     read_statement,
@@ -23,9 +22,12 @@ from feature_store.declarations.files.sql_statement import (
 )
 from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.history_series import read_history
+from feature_store.declarations.known_columns import known_columns
 from feature_store.declarations.leak_rules import LeakRules, read_rules
 from feature_store.declarations.moments import named_moments
+from feature_store.declarations.named_columns import column_problems
 from feature_store.declarations.served import check_served
+from feature_store.declarations.specified import check_specification, unspecified
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.declarations.suites import read_suites
 from feature_store.declarations.thresholds import read_thresholds, unused_thresholds
@@ -67,6 +69,7 @@ def checks(include_dir: Path, store: Store) -> Iterator[Callable[[], object]]:
     yield partial(_check_queries, include_dir, store)
     for relation in store.relations:
         yield partial(_check_specification, store, relation)
+    yield lambda: _check_columns(store, read_feature_sets(include_dir))
     yield partial(read_history, include_dir, store)
 
 
@@ -74,6 +77,9 @@ def _check_contracts(store: Store, sets: Iterable[FeatureSet]) -> None:
     for feature_set in sets:
         _require_governed(store, feature_set.schema, f"{feature_set.path}: schema")
         _require(store, feature_set.relation, f"{feature_set.path}: relation", sources=False)
+        bound = store.find(str(feature_set.relation))
+        if bound.specification is None:  # a plain view may do without, but not one of a model's
+            raise unspecified(bound.file)
         if served := feature_set.served:
             check_served(feature_set.path, served, feature_set.relation, store)
 
@@ -251,36 +257,22 @@ def _check_rows(store: Store, relation: Relation) -> None:
 
 
 def _check_specification(store: Store, relation: Relation) -> None:
-    """A specification may read only what exists when it is compared, and is itself proven."""
-    specification = relation.specification
-    if specification is None:
-        if relation.refresh is not Refresh.NEVER:
-            raise unspecified(relation.file)
-        return
-    path, before = specification.path, {r.name for r in closure(store, relation)}
-    for name in sorted(specification.reads - {source.name for source in store.sources}):
-        _require(store, name, str(path), sources=True)
-        if store.find(str(name)).specification is None:
-            raise BadInput(
-                f"{path} reads {name}, which has no specification of its own.",
-                next_step=f"Write in {path} itself what it takes from there, or write a "
-                f"specification of {name}.",
-            )
-        if relation.specified_by_refresh and name not in before:
-            raise BadInput(
-                f"{path} reads {name}, which is refreshed after {relation.name} or at the same "
-                "time.",
-                next_step=f"Read what {relation.name} itself reads.",
-            )
+    if specification := relation.specification:
+        for name in sorted(specification.reads):
+            _require(store, name, str(specification.path), sources=True)
+    check_specification(store, relation)
 
 
-def unspecified(file: SqlFile) -> BadInput:
-    """The error for a relation without a specification."""
-    return BadInput(
-        f"{file.path}: {file.name} has no specification, so no run could prove its rows.",
-        next_step=f"Write include/sql/specifications/{file.name}.sql: a query that gives the "
-        "same rows in another way.",
-    )
+def _check_columns(store: Store, sets: Iterable[FeatureSet]) -> None:
+    """No file may name a column that the file of its relation does not give.
+
+    An adopted relation may have it nevertheless, but nothing would prove it. Of sources the
+    database knows more than sources.toml.
+    """
+    files = {relation.name: relation.file for relation in store.relations}
+    specifications = [r.specification for r in store.relations if r.specification]
+    for problem in column_problems(files, specifications, sets, known_columns(files)):
+        raise BadInput(problem)
 
 
 def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:

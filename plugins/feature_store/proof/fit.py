@@ -43,7 +43,7 @@ def misfits(
         return [f"{specification.path} cannot be run: {error.diag.message_primary}."]
     live = live_columns(connection, relation.name)
     missing = [column for column in live if column not in given]
-    if str(relation.name) in adopted:  # extra columns of the owner do not matter
+    if str(relation.name) in adopted:  # see `adopted_columns` for what is missing
         live = {column: live[column] for column in given if column in live}
         missing = []
     wrong = [

@@ -1,5 +1,7 @@
 """Plain views that read the user's tables: what they give changes whenever these do.
 
+Which they are the catalog says: an adopted view may read a table that its file does not.
+
 The suite compares them with their specifications and records the states of the tables in the same
 snapshot. What the verdict certifies and logs is what the views give then. If the tables have other
 states by then, the views are compared once more, in the verdict's own snapshot.
@@ -24,28 +26,69 @@ log = logging.getLogger(__name__)
 States = dict[str, str]
 """The state of each table, by its name."""
 
+# What relations read at the moment when they are read themselves: through the store's plain views.
+_READ_LIVE = """
+WITH RECURSIVE named AS (
+    SELECT
+        c.oid,
+        n.nspname || '.' || c.relname AS name,
+        c.relkind = 'v' AS is_plain,
+        EXISTS (
+            SELECT FROM feature_store_audit.definition AS d
+            WHERE d.object = n.nspname || '.' || c.relname
+        ) AS is_ours
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+),
+below AS (
+    SELECT m.* FROM named AS m WHERE m.name = ANY(%s)
+    UNION
+    SELECT m.*
+    FROM below AS b
+    INNER JOIN pg_catalog.pg_rewrite AS r ON b.oid = r.ev_class
+    INNER JOIN pg_catalog.pg_depend AS d
+        ON r.oid = d.objid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    INNER JOIN named AS m ON d.refobjid = m.oid
+    WHERE b.is_plain AND b.is_ours
+)
+SELECT b.oid, b.name, b.is_plain, b.is_ours FROM below AS b
+"""
 
-def is_live(relation: Relation) -> bool:
+
+def is_live(connection: Connection, relation: Relation) -> bool:
     """Whether it is a plain view with a specification, and either reads the user's tables."""
     is_plain = relation.refresh is Refresh.NEVER
-    return is_plain and relation.specification is not None and bool(relation.sources)
+    return (
+        is_plain
+        and relation.specification is not None
+        and bool(_tables_below(connection, relation))
+    )
 
 
-def live_below(store: Store, served: Collection[Name]) -> tuple[Relation, ...]:
+def _tables_below(connection: Connection, relation: Relation) -> list[int]:
+    """What a plain view and its specification read that is not the store's, each by its OID."""
+    asked = relation.specification.reads if relation.specification else frozenset()
+    names = [str(name) for name in (relation.name, *asked)]
+    rows = connection.execute(_READ_LIVE, (names,)).fetchall()
+    return [oid for oid, _name, _is_plain, is_ours in rows if not is_ours]
+
+
+def live_below(
+    connection: Connection, store: Store, served: Collection[Name]
+) -> tuple[Relation, ...]:
     """What gives these relations' rows at the moment when somebody reads them, if it is live.
 
     Args:
+        connection: a pinned session.
         store: what the files say.
         served: relations of the store. Of a materialized view nothing is read live.
     """
-    by_name = {relation.name: relation for relation in store.relations}
-    found, pending = set[Name](), list(served)
-    while pending:
-        name = pending.pop()
-        if name in by_name and name not in found and by_name[name].refresh is Refresh.NEVER:
-            found.add(name)
-            pending.extend(by_name[name].reads)
-    return tuple(r for r in store.relations if r.name in found and is_live(r))
+    rows = connection.execute(_READ_LIVE, ([str(name) for name in served],)).fetchall()
+    found = {name for _oid, name, is_plain, is_ours in rows if is_plain and is_ours}
+    return tuple(r for r in store.relations if str(r.name) in found and is_live(connection, r))
 
 
 def reads_of_live(connection: Connection, live: Sequence[Relation]) -> Reads | None:
@@ -69,12 +112,12 @@ def read_states(connection: Connection, relation: Relation) -> States | None:
     Returns:
         None if there is nothing to read, or one of the states cannot be read.
     """
-    if not is_live(relation):
+    if not is_live(connection, relation):
         return None
     (view,) = find_named(connection, relation.name)
-    named = [found.oid for name in relation.sources for found in find_named(connection, name)]
+    read = _tables_below(connection, relation)
     states = {}
-    for table in find_relations(connection, with_children(connection, named), [view.owner]):
+    for table in find_relations(connection, with_children(connection, read), [view.owner]):
         if table.doubt or table.kind == "v":
             log.info("%s counts as changed: %s.", table.name, table.doubt or "it is a view")
             return None

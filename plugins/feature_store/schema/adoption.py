@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from feature_store.connection import Connection, one_row, one_value
-from feature_store.database.query_columns import query_columns
+from feature_store.database.query_columns import expected_columns
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
-from feature_store.errors import BadInput, passes_on_its_own
+from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.schema.row_misfits import row_misfits
 from feature_store.text_format import in_words
@@ -84,30 +80,6 @@ def collisions(connection: Connection, relation: Relation) -> dict[str, str]:
         (relation.name.schema, list(relation.file.indexes), relation.name.relation),
     ).fetchall()
     return dict(rows)
-
-
-def expected_columns(connection: Connection, store: Store, relation: Relation) -> dict[str, str]:
-    """The columns that a file's query gives, with their types, as the server reads it.
-
-    The query is only parsed, over the files' queries below it down to the sources, so that nothing
-    but the sources must exist and no privilege is needed.
-
-    Raises:
-        BadInput: the server cannot read it.
-    """
-    below = closure(store, relation)
-    names = {r.name: None for r in below}
-    queries = [f"{_quoted(r.name.relation)} AS (\n{moved(r.file.query, names)}\n)" for r in below]
-    text = f"WITH {', '.join(queries)} SELECT * FROM {_quoted(relation.name.relation)}"  # noqa: S608
-    try:
-        return query_columns(connection, text)
-    except psycopg.Error as error:
-        if passes_on_its_own(error):
-            raise
-        reason = error.diag.message_primary
-        raise BadInput(
-            f"{relation.file.path}: its columns cannot be determined: {reason}."
-        ) from error
 
 
 def _column_misfits(
@@ -233,7 +205,3 @@ def _owner_misfits(connection: Connection, oid: int) -> list[str]:
         f"it belongs to {owner}, and {me}, who applies, is not a member of that role. To keep "
         f"it, as a superuser: ALTER MATERIALIZED VIEW {view} OWNER TO {me}"
     ]
-
-
-def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()

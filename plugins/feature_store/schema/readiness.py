@@ -17,6 +17,7 @@ from feature_store.declarations.source_tables import source_problems, view_sourc
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import NotReady
+from feature_store.proof.adopted_columns import unproven_columns
 from feature_store.proof.fit import specification_problems
 from feature_store.relation_name import Name
 from feature_store.schema.feature_logs.feature_log import log_problems
@@ -62,9 +63,11 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
         *refresh_problems(connection, store),
         *contract_problems(connection, store.profile.governed_schemas),
     ]
-    problems = problems or log_problems(connection, read_feature_sets(settings.include_dir))
+    feature_sets = read_feature_sets(settings.include_dir)
+    problems = problems or log_problems(connection, feature_sets)
     problems = problems or lock_problems(connection, store)
     problems = problems or specification_problems(connection, store)
+    problems = problems or unproven_columns(connection, store, feature_sets)
     # Sources are read only now: no foreign code would run, and every grant is there.
     _refuse(problems or guard_problems(connection, store.source_guards))
     refuse_changed(connection, store, settings.include_dir)

@@ -90,7 +90,8 @@ def _live_views(
     adopted = adopted_relations(connection)
     found = read_expectations(settings.include_dir, store, suite, adopted=adopted)
     by_name = {expectation.name: expectation for expectation in found}
-    return [(relation, by_name[str(relation.name)]) for relation in live_below(store, served)]
+    live = live_below(connection, store, served)
+    return [(relation, by_name[str(relation.name)]) for relation in live]
 
 
 def _latest_try(connection: Connection, run: RunKey, suite: str) -> int | None:

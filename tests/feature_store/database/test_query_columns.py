@@ -7,10 +7,9 @@ import threading
 import psycopg
 import pytest
 
-from feature_store.database.query_columns import query_columns
+from feature_store.database.query_columns import expected_columns, query_columns
 from feature_store.errors import passes_on_its_own
 from feature_store.proof.fit import specification_problems
-from feature_store.schema.adoption import expected_columns
 from tests.feature_store.waiting import wait_for_lock
 
 _LISTINGS = '"iPhone".iphone_listings'

@@ -27,6 +27,10 @@ _KNOWN = {Name("ml", "a"): ("id", "day"), Name("ml", "b"): ("id", "price"), Name
         ("SELECT c.* FROM ml.c AS c", None),
         ("SELECT g.* FROM generate_series(1, 2) AS g", None),
         ("SELECT a.id + 1 FROM ml.a AS a", None),
+        # Its columns have other names here.
+        ("SELECT t.* FROM (SELECT a.day FROM ml.a AS a) AS t (d)", None),
+        ("SELECT t.* FROM ml.a AS t (d)", None),
+        ("WITH t (d) AS (SELECT a.day FROM ml.a AS a) SELECT t.* FROM t", None),
     ],
 )
 def test_a_query_gives_these_columns(query, columns):
@@ -41,6 +45,7 @@ def test_a_query_gives_these_columns(query, columns):
          [("ml.b", "day")]),
         ("SELECT a.xmin, a.ctid FROM ml.a AS a", []),
         ("SELECT c.anything FROM ml.c AS c", []),
+        ("SELECT a.i FROM ml.a AS a (i, d)", []),
         ("WITH a AS (SELECT b.price FROM ml.b AS b) SELECT a.price FROM a", []),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,26 @@ import pytest
 from feature_store.declarations.spam import read_spam
 from feature_store.declarations.specifications import read_specifications
 from feature_store.declarations.store_definition import read_store
+from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput, NotReady
+from feature_store.proof.fit import specification_problems
 from feature_store.relation_name import Name
 from feature_store.schema.apply import apply
 from feature_store.schema.readiness import check_ready
 from tests.relations import D3 as _D3
 from tests.relations import A as _A
 
+_BIKES = Path(__file__).resolve().parents[3] / "examples" / "bike_stations"
 _HEADER = (
     "-- Specification: some rows\n-- Relation:      ml.x (X)\n-- Key:           day, color\n"
     "-- Route:         another\n"
 )
+
+
+@pytest.fixture
+def bikes(tmp_path):
+    """A copy of the example's folder."""
+    return shutil.copytree(_BIKES, tmp_path / "bikes")
 
 
 def _read(folder: Path, text: str, name: str = "ml.x") -> Any:
@@ -89,8 +99,10 @@ def test_one_that_does_not_give_its_relations_columns_stops_the_run(
     store_db, include, old, new, words
 ):
     include.edit(f"sql/specifications/{_A}.sql", old, new)
-    with pytest.raises(NotReady, match=words):
+    with pytest.raises((BadInput, NotReady)):  # some of it shows in the text already
         check_ready(store_db.connection, include.store, include.settings)
+    problems = specification_problems(store_db.connection, include.store)
+    assert any(words in problem for problem in problems)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +123,61 @@ def test_one_that_reads_what_is_not_there_when_it_is_compared_is_refused(
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(BadInput, match=words):
         apply(store_db.connection, read_store(include.directory), include.settings)
+
+
+_LOAD, _CLEAN = "bikes.morning_load_v1", "bikes.morning_features_clean_mv"
+_VIEW = """\
+-- Relation:   bikes.other_v1
+-- Grain:      one row per count_id
+-- As-of:      counted_at (t0)
+-- Never sees: a flagged count
+-- Refresh:    none
+CREATE VIEW bikes.other_v1 AS
+SELECT l.count_id FROM {} AS l;
+"""
+_OTHER = """\
+-- Specification: the ids of another
+-- Relation:      bikes.other_v1
+-- Key:           count_id
+-- Route:         another relation
+SELECT l.count_id FROM {} AS l
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "specification", "load", "refused"),
+    [
+        # What its file does not read is welcome, if that does not rest on it.
+        ("bikes.mornings_mv", _LOAD, None, False),
+        (_LOAD, _CLEAN, "bikes.other_v1", True),
+        (_CLEAN, _LOAD, "bikes.other_v1", True),
+    ],
+    ids=["not below it", "above it", "in a circle"],
+)
+def test_one_rests_on_nothing_that_rests_on_its_relation(bikes, file, specification, load, refused):
+    (bikes / "sql/views/bikes.other_v1.sql").write_text(_VIEW.format(file))
+    (bikes / "sql/specifications/bikes.other_v1.sql").write_text(_OTHER.format(specification))
+    if load:
+        path = bikes / f"sql/specifications/{_LOAD}.sql"
+        text = path.read_text()
+        path.write_text(text.replace("\nFROM ", f"\nFROM {load} AS o CROSS JOIN ", 1))
+    store = read_store(bikes)
+    if not refused:
+        check_declarations(bikes, store)
+        return
+    with pytest.raises(BadInput, match=r"reads bikes\.other_v1, whose file or specification reads"):
+        check_declarations(bikes, store)
+
+
+def test_a_plain_view_that_a_contract_is_bound_to_needs_one(bikes):
+    (bikes / f"sql/specifications/{_LOAD}.sql").unlink()
+    with pytest.raises(BadInput, match=rf"{_LOAD} has no specification, so no run could prove"):
+        check_declarations(bikes, read_store(bikes))
+
+
+def test_another_plain_view_may_do_without(bikes):
+    (bikes / "sql/views/bikes.other_v1.sql").write_text(_VIEW.format(_CLEAN))
+    check_declarations(bikes, read_store(bikes))
 
 
 def test_a_relation_that_is_refreshed_and_has_none_is_refused(store_db, include):

@@ -6,9 +6,9 @@ A comment or a setting goes with its column. A privilege or an index is for some
 from __future__ import annotations
 
 from feature_store.connection import Connection
+from feature_store.database.query_columns import expected_columns
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import BadInput
-from feature_store.schema.adoption import expected_columns
 
 _USED = """
 WITH gone AS (
