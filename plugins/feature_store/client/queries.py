@@ -77,7 +77,7 @@ def as_certified(wanted: Wanted, *, training: bool) -> sql.Composed:
     conditions: list[sql.Composable] = []
     if first.entity and first.t0_relation and first.t0_column:
         entity, t0 = _of("s0", first.entity), _of("t", first.t0_column)
-        columns += [entity, sql.SQL("{} AS t0").format(t0)]
+        columns += [entity, _moment(t0)]
         sources.append(_join(sql.SQL(first.t0_relation), "t", first.entity))
         for place, other in enumerate(wanted.sets[1:], start=1):
             sources.append(_join(other.relation.identifier, f"s{place}", first.entity))
@@ -136,6 +136,14 @@ def relations_of(wanted: Wanted, *, served: bool) -> list[sql.Composable]:
 
 def _of(alias: str, column: str) -> sql.Composable:
     return sql.Identifier(alias, column)
+
+
+def _moment(t0: sql.Composable) -> sql.Composed:
+    """A t0 as the log has it, in the session's time zone: a day begins at its midnight.
+
+    The server has days that are too far to be a moment; one of them would end the whole query.
+    """
+    return sql.SQL("CASE WHEN {} THEN {}::timestamptz END AS t0").format(is_held(t0), t0)
 
 
 def _features(wanted: Wanted) -> list[sql.Composable]:

@@ -25,7 +25,7 @@ _WHOLE, _REAL = ("int2", "int4", "int8"), ("float4", "float8")
 _TEXT = ("text", "varchar")
 # Days in the time zone of the server's session; every zone is less than a day from another.
 _FIRST, _LAST = sql.SQL("'0001-01-02'"), sql.SQL("'9999-12-30'")
-_MOMENTS = ("timestamptz", "date")
+_MOMENTS = ("timestamptz", "timestamp", "date")
 _AS_IT_IS = (*_WHOLE, *_REAL, *_TEXT, *_MOMENTS, "bool")
 
 
@@ -135,6 +135,8 @@ def _frame(pandas: Any, rows: Rows, entity: str | None, metadata: dict[str, Any]
         if column.type_name == "timestamptz":
             stamps = pandas.to_datetime(pandas.Series(values, dtype="object"), utc=True)
             return stamps.dt.as_unit("us").dt.tz_convert(rows.zone)
+        if column.type_name == "timestamp":
+            return pandas.Series(values, dtype="datetime64[us]")
         if column.type_name == "bool":
             return pandas.Series(values, dtype="boolean")  # NumPy's own has no NULL
         if column.type_name in _TEXT:
@@ -163,6 +165,7 @@ def _table(pyarrow: Any, rows: Rows, entity: str | None, metadata: dict[str, Any
         "float8": pyarrow.float64(),
         "bool": pyarrow.bool_(),
         "date": pyarrow.date32(),
+        "timestamp": pyarrow.timestamp("us"),
         "timestamptz": pyarrow.timestamp("us", tz=rows.zone),
     }
     schema = pyarrow.schema(

@@ -19,11 +19,14 @@ from sqlglot import exp
 from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.sql_statement import parse, read_query
 from feature_store.declarations.files.text_file import files_in, read_text
+from feature_store.declarations.known_columns import known_columns, query_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 
 _WINDOW = re.compile(r"(?P<layer>\S.*?) +(?P<first>-?\d{1,5})?(?P<to>\.\.)?(?P<last>-?\d{1,5})?")
+# A word of prose after it says why; a column's name may begin with it.
+_NO_KEY = re.compile(r"none *([,:;.(].*)?", re.DOTALL)
 
 
 class Role(StrEnum):
@@ -183,17 +186,18 @@ def _read(path: Path, store: Store) -> HistorySeries:
     role = header["Role"].split(",")[0]
     if role not in set(Role):
         raise BadInput(f"{path}: the role is {role!r}; expected one of {', '.join(Role)}.")
+    columns = query_columns(path, query.text, lambda name: _known(store).get(name))
     reads = [store.find(str(read)) for read in sorted(_reads(path, query.text))]
     return HistorySeries(
         name=name,
         title=title,
         role=Role(role),
         relation=str(store.find(header["Relation"].split()[0]).name),
-        key=_key(header["Key"]),
+        key=_key(path, header["Key"], columns),
         depends=tuple(_window(path, text) for text in header.get("Depends", "").split(";") if text),
         appears=header["Appears"].partition(".")[0] if "Appears" in header else None,
-        counts=_columns(header.get("Counts", ""), name),
-        weighs=_columns(header.get("Weighs", ""), name),
+        counts=_columns(header.get("Counts", ""), name, columns),
+        weighs=_columns(header.get("Weighs", ""), name, columns),
         known=header.get("Known"),
         query=query.text,
         normal=query.normal,
@@ -203,16 +207,36 @@ def _read(path: Path, store: Store) -> HistorySeries:
     )
 
 
-def _key(words: str) -> tuple[str, ...]:
-    return () if words.startswith("none") else tuple(words.replace(",", " ").split())
+def _known(store: Store) -> dict[Name, tuple[str, ...] | None]:
+    return known_columns({relation.name: relation.file for relation in store.relations})
 
 
-def _columns(words: str, own: str) -> dict[str, tuple[str, ...]]:
+def _key(path: Path, words: str, columns: tuple[str, ...] | None) -> tuple[str, ...]:
+    if _NO_KEY.fullmatch(words):
+        return ()
+    key = tuple(_listed(words, columns))
+    if unknown := [name for name in key if columns is not None and name not in columns]:
+        raise BadInput(
+            f"{path}: Key: the query gives no column {', '.join(unknown)}.",
+            next_step="Name columns of the query, with commas between them; or write none.",
+        )
+    return key
+
+
+def _listed(words: str, columns: tuple[str, ...] | None) -> Iterator[str]:
+    """Columns with commas between them; blanks, as earlier versions took, if no name has them."""
+    for name in filter(None, map(str.strip, words.split(","))):
+        parts = name.split()
+        is_old = columns is not None and name not in columns and set(parts) <= {*columns}
+        yield from parts if is_old else [name]
+
+
+def _columns(words: str, own: str, columns: tuple[str, ...] | None) -> dict[str, tuple[str, ...]]:
     """Columns, by layer: ``D1: a, b; D2: c``; without a layer they are by the layer itself."""
     found = {}
     for part in words.partition(".")[0].split(";") if words else ():
-        layer, _, columns = part.rpartition(":")
-        found[layer.strip() or own] = _key(columns)
+        layer, _, listed = part.rpartition(":")
+        found[layer.strip() or own] = tuple(_listed(listed, columns))
     return found
 
 

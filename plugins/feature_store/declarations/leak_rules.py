@@ -58,6 +58,7 @@ class LeakRules:
         functions: signatures of users' functions for which a person vouches, each with the reason.
         constants: relations and points in time in their queries, for which a person vouches that
             they were written as dates, and not made from ``'today'``.
+        types: names of users' types for which a person vouches, each with the reason.
         as_of_adopted: more readers of as-of sources, as in ``as_of``. Each may read the source only
             where apply adopted it: if its own file reads the source, this does not allow it to.
     """
@@ -70,6 +71,12 @@ class LeakRules:
     functions: dict[str, str]
     constants: frozenset[tuple[Name, str]] = frozenset()
     as_of_adopted: dict[Name, dict[Name, frozenset[str]]] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def vouched(self) -> frozenset[str]:
+        """Functions by signature and types by name: no signature is a type's name."""
+        return frozenset({*self.functions, *self.types})
 
 
 def read_rules(include_dir: Path) -> LeakRules:
@@ -90,6 +97,7 @@ def read_rules(include_dir: Path) -> LeakRules:
     parts = [(r.relation, c) for r in content.not_as_of for c in r.columns]
     only_once(path, "not_as_of", [f"{relation}.{column}" for relation, column in parts])
     only_once(path, "function", [f.signature for f in content.function])
+    only_once(path, "type", [t.name for t in content.type])
     outcomes = tuple(_outcome(path, place, o) for place, o in enumerate(content.outcome, start=1))
     only_once(path, "outcome", [f"{o.relation}.{c}" for o in outcomes for c in o.columns])
     return LeakRules(
@@ -108,6 +116,7 @@ def read_rules(include_dir: Path) -> LeakRules:
         },
         outcomes=outcomes,
         functions={f.signature: f.reason for f in content.function},
+        types={t.name: t.reason for t in content.type},
         constants=frozenset(
             (name_at(path, f"constant, {place}", c.relation), c.value)
             for place, c in enumerate(content.constant, start=1)
@@ -140,6 +149,11 @@ class _FunctionInFile(Fields):
     reason: Text
 
 
+class _TypeInFile(Fields):
+    name: Text
+    reason: Text
+
+
 class _ConstantInFile(Fields):
     relation: str
     value: Text
@@ -149,9 +163,10 @@ class _ConstantInFile(Fields):
 class _RulesInFile(Fields):
     # Without an entry nothing is as of its day, and whatever is read of a source is a leak.
     as_of: list[_AsOfInFile] = Field(default=[])
-    not_as_of: list[_NotAsOfInFile]
-    outcome: list[_OutcomeInFile]
+    not_as_of: list[_NotAsOfInFile] = Field(default=[])
+    outcome: list[_OutcomeInFile] = Field(default=[])
     function: list[_FunctionInFile] = Field(default=[])
+    type: list[_TypeInFile] = Field(default=[])
     constant: list[_ConstantInFile] = Field(default=[])
 
 

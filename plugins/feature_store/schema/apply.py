@@ -15,6 +15,7 @@ from psycopg import sql
 from feature_store.audit.lease import lock_free_lease
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
+from feature_store.declarations.leak_rules import read_rules
 from feature_store.declarations.source_tables import source_problems
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, NotReady
@@ -38,6 +39,7 @@ from feature_store.schema.object_states import (
 )
 from feature_store.schema.planning.plan import Plan, make_plan
 from feature_store.schema.planning.removal import free_names, remove
+from feature_store.schema.privileges.foreign_code import query_code
 from feature_store.schema.privileges.schema_owner import (
     as_the_owner,
     how_to_own,
@@ -156,6 +158,8 @@ def _apply_in_transaction(
     if has_audit(connection):
         _lock_lease(connection, settings)
     _carry_out(connection, plan, store, settings)
+    made = [t.relation.name for t in (*plan.creates, *plan.replaces) if t.relation]
+    _refuse(query_code(connection, read_rules(settings.include_dir), made))
     return plan
 
 

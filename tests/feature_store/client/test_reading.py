@@ -263,6 +263,36 @@ def test_a_row_of_a_far_day_keeps_no_other_row_from_readers(harmed, served, t0):
         assert list(rows.index) == list(served.index[1:])
 
 
+@pytest.mark.parametrize("kind", ["date", "timestamp"])
+def test_a_t0_of_any_type_is_one_moment_however_it_is_read(harmed, served, kind):
+    """A day begins at midnight of the store's zone, as in the log, whatever its column's type."""
+    zone, far = "America/New_York", served.index[0]
+    local = f"(t0 AT TIME ZONE '{zone}')::{kind}"
+    conninfo = harmed(
+        f"CREATE TABLE feature_log.days AS SELECT listing_id, {local} AS day "
+        f"FROM feature_log.{TOM}",
+        f"GRANT SELECT ON feature_log.days TO {READER}",
+        f"UPDATE feature_log.{TOM} SET t0 = {local}::timestamp AT TIME ZONE '{zone}'",
+        "DELETE FROM feature_store_audit.seal_log",
+        "UPDATE feature_store_audit.feature_log SET t0_relation = 'feature_log.days', "
+        f"t0_column = 'day' WHERE feature_set = '{TOM}'",
+        f"UPDATE feature_store_audit.refresh SET zone = '{zone}'",
+    )
+    told = read_training_set(conninfo, TOM, most_lag=None)
+    assert str(told["t0"].dtype) == f"datetime64[us, {zone}]"
+    now = read_features(conninfo, TOM, map(str, told.index))
+    for rows in (read_training_set(conninfo, TOM, rebuilt=True), now):
+        pd.testing.assert_series_equal(rows["t0"], told["t0"])
+    pyarrow = pytest.importorskip("pyarrow")
+    table = read_training_set(conninfo, TOM, rebuilt=True, to="arrow")
+    assert table.schema.field("t0").type == pyarrow.timestamp("us", tz=zone)
+    assert table["t0"].to_pylist() == told["t0"].to_list()
+    for value in ("infinity", "200000-01-01"):
+        harmed(f"UPDATE feature_log.days SET day = '{value}' WHERE listing_id = {far}")
+        assert pd.isna(read_features(conninfo, TOM)["t0"][far])
+        assert list(read_training_set(conninfo, TOM, rebuilt=True).index) == list(told.index[1:])
+
+
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_a_range_of_t0_begins_with_its_first_day_and_ends_before_its_last(reader, served, rebuilt):
     first, last = date(2026, 6, 18), date(2026, 6, 21)

@@ -36,9 +36,12 @@ def test_two_entities_that_one_float_would_be_stay_two(read):
 def test_days_that_python_cannot_hold_are_missing_and_all_else_is_read(read):
     values = ["infinity", "-infinity", "20260-01-01", "0001-01-01 BC", "2026-01-01", None]
     days = ", ".join("(NULL)" if v is None else f"('{v}')" for v in values)
-    query = f"SELECT v::date AS day, v::timestamptz AS moment FROM (VALUES {days}) AS t (v)"
+    query = (
+        "SELECT v::date AS day, v::timestamp AS local, v::timestamptz AS moment "
+        f"FROM (VALUES {days}) AS t (v)"
+    )
     for rows in (read(query), read(query, to="arrow").to_pandas()):
-        for name in ("day", "moment"):
+        for name in ("day", "local", "moment"):
             assert list(rows[name].notna()) == [False, False, False, False, True, False]
 
 
@@ -47,3 +50,16 @@ def test_true_and_false_are_of_one_type_whatever_values_came(read):
     for some in (*(f"VALUES {v}" for v in values), "SELECT true WHERE false"):
         frame = read(f"SELECT b FROM ({some}) AS t (b)")
         assert str(frame["b"].dtype) == "boolean"
+
+
+@pytest.mark.parametrize("to", ["pandas", "arrow"])
+def test_moments_without_a_zone_are_moments_without_one_whatever_values_came(read, to):
+    kinds = {"pandas": "datetime64[us]", "arrow": "timestamp[us]"}
+    for some in ("('2026-03-29 01:30')", "('2026-03-29 01:30'), (NULL)", "(NULL)"):
+        rows = read(f"SELECT v::timestamp AS moment FROM (VALUES {some}) AS t (v)", to=to)
+        kind = rows["moment"].dtype if to == "pandas" else rows.schema.field("moment").type
+        assert str(kind) == kinds[to]
+    rows = read("SELECT timestamp '2026-03-29 01:30' AS moment", to=to)
+    if to == "arrow":
+        rows = rows.to_pandas()
+    assert str(rows["moment"][0]) == "2026-03-29 01:30:00"

@@ -71,7 +71,6 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
     [
         ("as_of = [", "cannot be read"),
         (f'as_of = ["a.b"]\n{_NOT_AS_OF}{_OUTCOME}', "as_of, 1: expected a table of fields"),
-        ("as_of = []\nnot_as_of = []\n", "outcome: the field is missing."),
         (
             f"as_of = []\n{_NOT_AS_OF}{_OUTCOME}more = 1\n",
             "outcome, 1, more: the field is unknown.",
@@ -101,10 +100,27 @@ def test_every_outcome_that_a_base_reader_may_carry_on_is_an_outcome_there_too()
             f'as_of = []\n{_NOT_AS_OF}{_OUTCOME}[[function]]\nsignature = "f()"\n',
             "function, 1, reason: the field is missing.",
         ),
+        (
+            '[[type]]\nname = "a.t"\nreason = "r"\n' * 2,
+            "type: 'a.t' is listed twice.",
+        ),
     ],
 )
 def test_rules_that_cannot_be_used_are_refused_with_file_and_place(include, text, said):
     assert said in _refused(include, text)
+
+
+def test_what_a_file_does_not_name_is_nothing(include):
+    include.write(_FILE, "")
+    rules = read_rules(include.directory)
+    said = (rules.as_of, rules.not_as_of, rules.outcomes, rules.vouched)
+    assert not any(said)
+
+
+def test_functions_and_types_are_vouched_for(include):
+    declared = '[[function]]\nsignature = "a.f()"\nreason = "r"\n'
+    include.write(_FILE, declared + '[[type]]\nname = "a.t"\nreason = "r"\n')
+    assert read_rules(include.directory).vouched == {"a.f()", "a.t"}
 
 
 def test_a_missing_file_is_refused(include):

@@ -24,6 +24,7 @@ class CallKind(Enum):
     TEXT_TO = "text to type"
     TYPE_TO_TEXT = "type to text"
     TYPE = "type"
+    MADE = "type of which a value is made"
     NOTHING = "nothing"
 
 
@@ -94,6 +95,8 @@ _HARMLESS = frozenset(
         "CASETESTEXPR",
         "CASEWHEN",
         "COALESCEEXPR",
+        "COERCETODOMAIN",
+        "COERCETODOMAINVALUE",
         "COERCEVIAIO",
         "COLLATEEXPR",
         "COMMONTABLEEXPR",
@@ -138,8 +141,10 @@ _HARMLESS = frozenset(
 _UNPROVEN = {
     "TABLESAMPLECLAUSE": "TABLESAMPLE, which takes different rows each time",
     "NEXTVALUEEXPR": "nextval(), which gives a different value each time",
-    "COERCETODOMAIN": "a cast to a domain, whose checks may run any code",
 }
+# Fields with the types of which a value is made, not only held: that runs a domain's checks.
+_MADE = {"COERCETODOMAIN": "resulttype", "COERCEVIAIO": "resulttype", "FUNCEXPR": "funcresulttype"}
+_MADE_OF_JSON = {"RANGETBLFUNCTION": "funccoltypes", "TABLEFUNC": "coltypes"}
 # The field in which an expression keeps the type of its value.
 _RESULT_TYPES = {
     "VAR": "vartype",
@@ -156,6 +161,8 @@ _RESULT_TYPES = {
     "CASEEXPR": "casetype",
     "RELABELTYPE": "resulttype",
     "COERCEVIAIO": "resulttype",
+    "COERCETODOMAIN": "resulttype",
+    "COERCETODOMAINVALUE": "typeId",
     "ARRAYCOERCEEXPR": "resulttype",
     "ARRAYEXPR": "array_typeid",
     "FIELDSELECT": "resulttype",
@@ -218,6 +225,7 @@ def _of(node: Node, unread: bool) -> Iterator[tuple[CallKind, int, str]]:
         yield CallKind.OPERATOR, operator, ""
     if not unread:
         yield from ((CallKind.TYPE, oid, "") for oid in _types(node))
+    yield from ((CallKind.MADE, oid, "") for oid in _made(node) if oid >= FIRST_OF_USERS)
     if node.tag == "COERCEVIAIO":
         argument = node.node("arg")
         yield CallKind.TEXT_TO, node.number("resulttype"), ""
@@ -248,6 +256,14 @@ def _types(node: Node) -> Iterator[int]:
                 yield int(value)
         elif field == "aggargtypes":
             yield from (oid for oid in node.numbers(field) if oid >= FIRST_OF_USERS)
+
+
+def _made(node: Node) -> list[int]:
+    if node.tag in _MADE_OF_JSON:
+        return node.numbers(_MADE_OF_JSON[node.tag])
+    if node.tag == "JSONRETURNING":
+        return [node.number("typid")]
+    return [node.number(_MADE[node.tag])] if node.tag in _MADE else []
 
 
 def _type_of(node: Node | None) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from feature_store.connection import Connection
 from feature_store.database.stored_queries.calls import FIRST_OF_USERS, Call, CallKind, calls
 from feature_store.database.stored_queries.node_tree import parse_tree
+from feature_store.database.stored_queries.user_types import UserType, read_types
 
 # Stable because they look up a label, which does not depend on time or session.
 _FREE = {
@@ -116,19 +117,6 @@ INNER JOIN pg_catalog.pg_namespace AS n ON p.pronamespace = n.oid
 INNER JOIN pg_catalog.pg_language AS l ON p.prolang = l.oid
 WHERE p.oid = ANY(%s)
 """
-# A user's enum or row type runs no code; any other user's type may.
-_TYPES = """
-SELECT
-    t.oid,
-    format_type(t.oid, NULL),
-    t.typinput::oid,
-    t.typoutput::oid,
-    t.oid < 16384 OR t.typtype IN ('e', 'c', 'p')
-    OR (t.typelem <> 0 AND (e.oid < 16384 OR e.typtype IN ('e', 'c')))
-FROM pg_catalog.pg_type AS t
-LEFT JOIN pg_catalog.pg_type AS e ON t.typelem = e.oid
-WHERE t.oid = ANY(%s)
-"""
 
 
 @dataclass(frozen=True)
@@ -140,12 +128,14 @@ class Objection:
         pinned: the functions that give one answer in a pinned session only.
         foreign: whether it may run code that is not the server's and that nobody vouches for.
         acts: whether it may do more than compute from its arguments, such as run a text as SQL.
+        vouch: what a person would declare, where only that helps; empty: the function.
     """
 
     words: str = ""
     pinned: frozenset[str] = frozenset()
     foreign: bool = False
     acts: bool = False
+    vouch: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,12 +156,13 @@ class Judge:
 
         Args:
             connection: a pinned session: names are taken as they look from ``pg_catalog``.
-            declared: signatures of users' functions that a person vouches for.
+            declared: users' functions and types that a person vouches for, by signature and name.
         """
         self._connection = connection
         self._declared = declared
         self._operators: dict[int, list[int]] = {}
-        self._types: dict[int, tuple[str, int, int, bool]] = {}
+        self._types: dict[int, UserType] = {}
+        self._made: dict[int, Objection] = {}
         self._functions: dict[int, _Function] = {}
         self._objections: dict[int, Objection] = {}
 
@@ -183,12 +174,12 @@ class Judge:
         operators = by_kind[CallKind.OPERATOR] - self._operators.keys()
         self._operators |= dict(self._rows(_OPERATORS, operators))
         texts = by_kind[CallKind.TEXT_TO] | by_kind[CallKind.TYPE_TO_TEXT]
-        types = (texts | by_kind[CallKind.TYPE]) - self._types.keys()
-        for oid, name, reads, writes, harmless in self._rows(_TYPES, types):
-            self._types[oid] = (name, reads, writes, harmless)
+        types = texts | by_kind[CallKind.TYPE] | by_kind[CallKind.MADE]
+        self._types |= read_types(self._connection, types - self._types.keys())
         functions = set(by_kind[CallKind.FUNCTION])
         functions |= {f for o in by_kind[CallKind.OPERATOR] for f in self._operators[o]}
-        functions |= {f for t in texts & self._types.keys() for f in self._types[t][1:3]}
+        known = [self._types[oid] for oid in texts & self._types.keys()]
+        functions |= {f for one in known for f in (one.reads, one.writes)}
         self._look_up(functions)
         self._look_up({s for f in functions for s in self._functions[f].support})
 
@@ -202,11 +193,35 @@ class Judge:
             return _first([self._function(f) for f in self._operators[call.oid]])
         if call.oid not in self._types:
             return Objection("a cast to text of a value whose type cannot be determined")
-        name, reads, writes, harmless = self._types[call.oid]
+        of = self._types[call.oid]
         if call.kind is CallKind.TYPE:
-            words = "" if harmless else f"the type {name}, which may run code of its own"
-            return Objection(words, foreign=not harmless)
-        return self._function(reads if call.kind is CallKind.TEXT_TO else writes)
+            return self._held(of)
+        if call.kind is CallKind.MADE:
+            return self._make(call.oid, of)
+        return self._function(of.reads if call.kind is CallKind.TEXT_TO else of.writes)
+
+    def _held(self, of: UserType) -> Objection:
+        for name in of.foreign:
+            if name not in self._declared:
+                words = f"the type {name}, which may run code of its own"
+                return Objection(words, foreign=True, vouch=f"the type {name} under [[type]]")
+        return Objection()
+
+    def _make(self, oid: int, of: UserType) -> Objection:
+        if oid not in self._made:
+            self._made[oid] = Objection()  # a check may cast to its own domain
+            self._made[oid] = _first([self._check(name, tree) for name, tree in of.checks])
+        return self._made[oid]
+
+    def _check(self, name: str, tree: str) -> Objection:
+        inside = list(calls(parse_tree(tree)))
+        self.learn(inside)
+        found = _first([self.judge(call) for call in inside])
+        if not found.words:
+            return found
+        words = f"a value of the domain {name}, whose check uses {found.words}"
+        # No file of the store has the check, so what it does is somebody else's.
+        return replace(found, words=words, foreign=found.foreign or found.acts)
 
     def _function(self, oid: int) -> Objection:
         if oid not in self._objections:

@@ -148,6 +148,18 @@ def carried_code(
     ]
 
 
+def query_code(connection: Connection, rules: LeakRules, made: Collection[Name]) -> list[str]:
+    """Name every foreign function that the queries of some relations themselves would run.
+
+    For those that were just made: what lies below them was looked at before.
+    """
+    if not made:
+        return []
+    closure = read_closure(connection, made)
+    found = [one for one in _of_queries(closure, made) if not one.theirs]
+    return list(_objections(connection, found, rules))
+
+
 def _unprovable(closure: Closure, replaced: Collection[str]) -> Iterator[str]:
     """What the last task of every run would refuse, found before the first task."""
     for member in closure.members.values():
@@ -169,17 +181,22 @@ def _policies(connection: Connection, closure: Closure) -> Iterator[str]:
 def _calls(
     connection: Connection, closure: Closure, store: Store, rules: LeakRules
 ) -> Iterator[str]:
-    found = [
-        *_of_queries(closure, {r.name for r in store.relations}),
-        *_of_tables(connection, closure),
-    ]
-    judge = Judge(connection, frozenset(rules.functions))
+    ours = {r.name for r in store.relations}
+    found = [*_of_queries(closure, ours), *_of_tables(connection, closure)]
+    return _objections(connection, found, rules)
+
+
+def _objections(
+    connection: Connection, found: Collection[_Carried], rules: LeakRules
+) -> Iterator[str]:
+    judge = Judge(connection, rules.vouched)
     judge.learn(one.call for one in found)
     said: set[str] = set()
     for one in found:
         objection = judge.judge(one.call)
         if objection.foreign:
-            said.add(_foreign(one.relation, f"{one.what} uses {objection.words}", rules))
+            told = f"{one.what} uses {objection.words}"
+            said.add(_foreign(one.relation, told, rules, objection.vouch))
         elif one.theirs and objection.acts:
             said.add(
                 f"{one.relation}: {one.what} uses {objection.words}; the relation's file does not "
@@ -212,9 +229,9 @@ def _operator_classes(connection: Connection, closure: Closure, rules: LeakRules
             yield _foreign(f"{schema}.{name}", words, rules)
 
 
-def _foreign(relation: str, words: str, rules: LeakRules) -> str:
+def _foreign(relation: str, words: str, rules: LeakRules, vouch: str = "") -> str:
     return (
         f"{relation}: {words}. A refresh would run it with the owner's rights.\nNext: have it "
-        f"removed, or declare the function in {rules.path}, then `bin/feature-store "
+        f"removed, or declare {vouch or 'the function'} in {rules.path}, then `bin/feature-store "
         "stamp-proofs`."
     )

@@ -52,7 +52,7 @@ def judge_calls(connection: Connection, context: GateContext) -> tuple[Judged, .
         for what, tree in member.trees()
         for call in calls(tree)
     ]
-    judge = Judge(connection, frozenset(context.rules.functions))
+    judge = Judge(connection, context.rules.vouched)
     judge.learn(call for _, _, call in asked)
     return tuple(Judged(oid, what, call.columns, judge.judge(call)) for oid, what, call in asked)
 

@@ -21,7 +21,10 @@ CREATE SEQUENCE public.s;
 CREATE FUNCTION public.mine(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE FUNCTION public.rows() RETURNS TABLE (id int) LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 CREATE DOMAIN public.little AS int CHECK (public.mine(VALUE) < 10);
-CREATE TABLE public.w (small public.little);
+CREATE DOMAIN public.past AS timestamptz CHECK (VALUE < now());
+CREATE DOMAIN public.positive AS numeric CHECK (VALUE > 0);
+CREATE TYPE public.span AS RANGE (subtype = int);
+CREATE TABLE public.w (small public.little, span public.span);
 CREATE OPERATOR public.## (FUNCTION = public.mine, RIGHTARG = int);
 """
 
@@ -69,7 +72,9 @@ DOUBTFUL = {
     "a function of the user's": "SELECT public.mine(id) FROM public.t",
     "an operator of the user's": "SELECT OPERATOR(public.##) id FROM public.t",
     "a function as a table": "SELECT * FROM public.rows()",
-    "a type of the user's": "SELECT small FROM public.w",
+    "a type of the user's": "SELECT span FROM public.w",
+    "a cast to a domain with a check of the user's": "SELECT id::public.little FROM public.t",
+    "a cast to a domain whose check asks for the time": "SELECT at::public.past FROM public.t",
     "a system column": "SELECT xmin FROM public.t",
     "a text of a setting": "SELECT to_char(at, 'TMMonth') FROM public.t",
 }
@@ -101,6 +106,8 @@ CONSTANT = {
     "a row comparison": "SELECT 1 FROM public.t WHERE (id, words) > (1, 'a')",
     "a series": "SELECT * FROM generate_series(1, 3)",
     "a text of a moment, in the pinned zone": "SELECT at::text, at > at::date FROM public.t",
+    "a column of a domain": "SELECT small, small::text AS s FROM public.w GROUP BY small",
+    "a cast to a domain": "SELECT id::public.positive AS n FROM public.t",
     "a name like a function": 'SELECT id AS "now()" FROM public.t AS "random()"',
 }
 

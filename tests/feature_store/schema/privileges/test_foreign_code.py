@@ -196,6 +196,97 @@ def test_what_the_leak_gates_would_refuse_for_its_kind_is_refused_before_any_wor
         apply(sources_db.connection, include.store, include.settings)
 
 
+# A column of the type that is read, with what makes the type.
+_HELD = {
+    "a domain with a check of the server's": (
+        "CREATE DOMAIN public.odd AS numeric CHECK (VALUE > 0)"
+    ),
+    "a domain without a check": "CREATE DOMAIN public.odd AS text",
+    "a domain with a check of somebody's": (
+        "CREATE DOMAIN public.odd AS int CHECK (public.yes(VALUE))"
+    ),
+    "a domain over a domain": (
+        "CREATE DOMAIN public.inner AS int CHECK (public.yes(VALUE));"
+        "CREATE DOMAIN public.odd AS public.inner NOT NULL DEFAULT 1"
+    ),
+    "a domain over an enum": (
+        "CREATE TYPE public.mood AS ENUM ('a'); CREATE DOMAIN public.odd AS public.mood"
+    ),
+}
+
+
+@pytest.mark.parametrize("is_array", [False, True], ids=["one", "an array"])
+@pytest.mark.parametrize("made", _HELD.values(), ids=_HELD)
+def test_a_column_of_a_domain_that_is_only_read_is_let_be(scratch, store_files, made, is_array):
+    """No check runs where a value is read or compared, whoever made it."""
+    brackets = "[]" if is_array else ""
+    scratch.run(*_TRAP, *made.split(";"), f"ALTER TABLE {LISTINGS} ADD odd public.odd{brackets}")
+    scratch.run("ALTER SEQUENCE public.ran RESTART")
+    make_source_a_view(
+        scratch,
+        store_files,
+        "SELECT r.* FROM \"iPhone\".raw AS r WHERE r.odd::text <> '' "
+        'OR EXISTS (SELECT x.odd FROM "iPhone".raw AS x GROUP BY x.odd)',
+    )
+    assert carried_code(scratch.connection, store_files, RULES) == []
+    scratch.run('SELECT count(*) FROM "iPhone".iphone_listings GROUP BY odd ORDER BY odd')
+    assert not _ran(scratch)
+
+
+_MADE = {
+    "a cast": "r.price::public.odd = 1",
+    "a cast to a domain over it": "r.price::public.outer = 1",
+    "an array out of a text": "r.title::public.odd[] IS NULL",
+    "a row out of a text": "r.title::public.held IS NULL",
+    "a row out of JSON": "jsonb_populate_record(NULL::public.held, '{\"n\": 1}') IS NULL",
+    "a column out of JSON": (
+        "EXISTS (SELECT FROM jsonb_to_record('{\"n\": 1}') AS t (n public.odd) WHERE t.n = 1)"
+    ),
+}
+
+
+@pytest.mark.parametrize("condition", _MADE.values(), ids=_MADE)
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        ("public.yes(VALUE)", f"{_YES}, a user's own function"),
+        ("set_config('a.b', VALUE::text, false) <> ''", "set_config(text,text,boolean)"),
+        ("VALUE > 0", None),
+    ],
+)
+def test_the_checks_of_a_domain_are_looked_into_where_a_value_is_made(
+    scratch, store_files, condition, check, told
+):
+    scratch.run(
+        *_TRAP,
+        f"CREATE DOMAIN public.odd AS int CHECK ({check})",
+        "CREATE DOMAIN public.outer AS public.odd",
+        "CREATE TYPE public.held AS (n public.odd)",
+    )
+    make_source_a_view(scratch, store_files, f'SELECT r.* FROM "iPhone".raw AS r WHERE {condition}')
+    said = carried_code(scratch.connection, store_files, RULES)
+    if told is None:
+        assert said == []
+    else:
+        assert f"a value of the domain public.odd, whose check uses {told}" in "".join(said)
+
+
+def test_a_type_that_a_person_vouches_for_is_let_be(store_db, include):
+    """As those of extensions, whose functions are declared each by itself."""
+    store_db.run(
+        "CREATE TYPE public.span AS RANGE (subtype = int)",
+        f"ALTER TABLE {LISTINGS} ADD odd public.span",
+        f"CREATE INDEX odd ON {LISTINGS} (price) WHERE odd IS NOT NULL",
+    )
+    (problem,) = _problems(store_db, include)
+    assert "uses the type public.span, which may run code of its own" in problem
+    assert "or declare the type public.span under [[type]] in " in problem
+    text = (include.directory / "leak_rules.toml").read_text()
+    declared = '\n[[type]]\nname = "public.span"\nreason = "A range of whole numbers."\n'
+    include.write("leak_rules.toml", text + declared)
+    check_ready(store_db.connection, include.store, include.settings)
+
+
 def test_what_lies_below_a_source_that_is_a_view_is_looked_into(scratch, store_files):
     make_source_a_view(scratch, store_files, 'SELECT * FROM "iPhone".raw')
     scratch.run(*_TRAP, 'CREATE INDEX odd ON "iPhone".raw (price) WHERE public.yes(1)')
@@ -250,6 +341,28 @@ def test_nothing_is_applied_over_code_of_others(sources_db, include):
         apply(sources_db.connection, include.store, include.settings)
     assert not _ran(sources_db)
     assert sources_db.value("SELECT to_regnamespace('feature_store_audit')") is None
+
+
+_PRICES = "sql/base/ml.sold_prices_v1_mv.sql"
+
+
+def test_a_query_that_every_run_would_refuse_is_not_applied(sources_db, include):
+    """Its relation would be there, and stamped, before the first night says no."""
+    sources_db.run(*_TRAP)
+    include.edit(_PRICES, "WHERE", "WHERE public.yes(1) AND")
+    with pytest.raises(NotReady) as caught:
+        apply(sources_db.connection, include.store, include.settings)
+    assert f"ml.sold_prices_v1_mv: its query uses {_YES}" in caught.value.problem
+    assert sources_db.value("SELECT to_regnamespace('feature_store_audit')") is None
+
+
+def test_a_query_that_every_run_would_refuse_replaces_none(store_db, include):
+    store_db.run(*_TRAP)
+    include.edit(_PRICES, "WHERE", "WHERE public.yes(1) AND")
+    with pytest.raises(NotReady) as caught:
+        apply(store_db.connection, include.store, include.settings, ["ml.sold_prices_v1_mv"])
+    assert f"ml.sold_prices_v1_mv: its query uses {_YES}" in caught.value.problem
+    assert carried_code(store_db.connection, include.store, RULES) == []
 
 
 @pytest.mark.parametrize(
