@@ -125,7 +125,7 @@ def _long_mails() -> Iterator[tuple[str, Mail]]:
     yield "prepare", compose(_all_broke(Account(failed=(stopped,), never_ran=("base.x",))))
     warned = _all_broke(Account(), "warning")
     over = [f"{finding.relation}: {finding.expected}" for finding in warned.findings]
-    yield "warnings", compose_warnings(warned, over, warned.steps)
+    yield "warnings", compose_warnings(warned, over, over, warned.steps)
 
 
 @pytest.mark.parametrize("of", ["all broke", "prepare", "warnings"])

@@ -72,6 +72,12 @@ def unused_thresholds(include_dir: Path) -> list[str]:
     return sorted(read_thresholds(include_dir).keys() - used)
 
 
+def thresholds_in(text: str, thresholds: Mapping[str, float]) -> dict[str, float]:
+    """The thresholds that a query uses, each once, in the order of the query."""
+    names = dict.fromkeys(_PLACEHOLDER.findall(text))
+    return {name: thresholds[name] for name in names if name in thresholds}
+
+
 def filled_in(path: Path, text: str, thresholds: Mapping[str, float | str]) -> str:
     """The one query of a file, with its numbers, or other SQL, and without its semicolon.
 

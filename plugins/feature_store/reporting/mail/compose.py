@@ -6,7 +6,7 @@ Nothing here opens a connection, so each mail can be tested from its facts alone
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from feature_store.errors import ExpectationsBroken, RunFailed
+from feature_store.reporting.mail.clean_text import Named, clean_text, cut, one_line
 from feature_store.reporting.mail.run_facts import RUN_LINK, MailFacts
 from feature_store.reporting.run.facts import Finding
 from feature_store.reporting.run.headline import unchecked, what_broke
@@ -32,7 +33,6 @@ _MOST_WARNINGS, _MOST_BESIDE = 2, 1
 _MOST_LINES, _MOST_TEXT = 8, 800
 _SUBJECT = 120
 _CELL = 48
-_VALUE = 1200
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -86,7 +86,7 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
         hide: replaces secrets in a text. Each value passes through it before it is escaped.
     """
     headline = what_broke(facts.account, facts.findings)
-    clean = partial(_clean, hide=hide)
+    clean = partial(clean_text, hide=hide)
     critical = [finding for finding in facts.findings if finding.is_critical]
     errors = [finding for finding in facts.findings if finding.outcome == "error"]
     warnings = [finding for finding in facts.findings if finding.is_warning]
@@ -95,8 +95,8 @@ def compose(facts: MailFacts, hide: Callable[[str], str] = str) -> Mail:
         detail = ""
     values = {
         "facts": facts,
-        "headline": _one_line(clean(headline)),
-        "account": list(_untold(facts, _one_line(clean(headline)), clean)),
+        "headline": one_line(clean(headline)),
+        "account": list(_untold(facts, one_line(clean(headline)), clean)),
         "sections": [
             *_section(facts, "Broken", critical, clean),
             *_section(facts, "Could not be checked (says nothing about the data)", errors, clean),
@@ -151,36 +151,39 @@ def compose_review(
         "unanswered": _capped(unanswered, _MOST_BESIDE if reviews else _MOST_REVIEWS, ""),
         "steps": steps,
     }
-    return _render("review", run, headline, values, partial(_clean, hide=hide))
+    return _render("review", run, headline, values, partial(clean_text, hide=hide))
 
 
 def compose_warnings(
-    run: MailFacts, over: Sequence[str], steps: Sequence[Step], hide: Callable[[str], str] = str
+    run: MailFacts,
+    news: Sequence[str],
+    over: Sequence[str],
+    steps: Sequence[Step],
+    hide: Callable[[str], str] = str,
 ) -> Mail:
     """Write the mail of a good run in which warnings are new, or over.
 
     Args:
-        run: the run; its findings are the new warnings.
+        run: the run; its findings are the new warnings, and those that name something new.
+        news: the same, in a line each.
         over: the warnings of before that no longer hold.
         steps: what to do about the new ones.
         hide: as in `compose`.
     """
-    first = [f"{finding.relation}: expected {finding.expected}" for finding in run.findings]
-    if first:
-        headline = f"{'a warning is' if len(first) == 1 else f'{len(first)} warnings are'} new"
-    else:
-        headline = f"{'a warning is' if len(over) == 1 else f'{len(over)} warnings are'} over"
-    clean = partial(_clean, hide=hide)
+    told, state = (news, "new") if news else (over, "over")
+    headline = f"{'a warning is' if len(told) == 1 else f'{len(told)} warnings are'} {state}"
+    headline = f"{headline}: {told[0]}"
+    clean = partial(clean_text, hide=hide)
     values = {
         "facts": run,
-        "headline": headline,
+        "headline": one_line(clean(headline)),
         "meaning": "The run passed. A warning does not fail a run, and is not mailed again while "
-        "it lasts.",
+        "it lasts, unless it names something else.",
         "steps": steps,
         "sections": list(_section(run, "Warnings", run.findings, clean, named=_MOST_NAMED)),
-        "over": _capped(over, _MOST_BESIDE if first else _MOST_NAMED, ""),
+        "over": _capped(over, _MOST_BESIDE if news else _MOST_NAMED, ""),
     }
-    return _render("warning", run, f"{headline}: {(first or over)[0]}", values, clean)
+    return _render("warning", run, headline, values, clean)
 
 
 def _render(
@@ -200,11 +203,16 @@ def _render(
         keep_trailing_newline=True,
     )
     of_day = f" {run.as_of_day}" if run.as_of_day else ""
+    links = [(name, Named(address)) for name, address in run.links]
+    values = values | {
+        "facts": replace(run, links=tuple(links)),
+        "steps": [Step(step.words, Named(step.command)) for step in values["steps"]],
+    }
     return Mail(
-        subject=_cut(_one_line(clean(f"{run.title}{of_day}: {headline}")), _SUBJECT, "..."),
+        subject=cut(one_line(clean(f"{run.title}{of_day}: {headline}")), _SUBJECT, "..."),
         text=environment.get_template(f"{template}.txt.jinja").render(values),
         html=environment.get_template(f"{template}.html.jinja").render(values),
-        link=next((f"{name}: {clean(at)}" for name, at in run.links if name == RUN_LINK), ""),
+        link=next((f"{name}: {clean(at)}" for name, at in links if name == RUN_LINK), ""),
     )
 
 
@@ -225,7 +233,7 @@ def _untold(facts: MailFacts, headline: str, clean: Callable[[Any], str]) -> Ite
         lines += [account.head, *account.items]
     shown, length = 0, 0
     for item in lines:
-        told = [_one_line(clean(line)) for line in item.split("\n")]
+        told = [one_line(clean(line)) for line in item.split("\n")]
         if all(text.rstrip(".:") in headline for text in told):
             continue
         for text in told:
@@ -276,7 +284,7 @@ def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]
     columns.sort(key=lambda column: column != key)
 
     def cell(value: Any) -> str:
-        return _cut(_one_line(clean("NULL" if value is None else value)), _CELL)
+        return cut(one_line(clean("NULL" if value is None else value)), _CELL)
 
     shown = columns[:_MOST_COLUMNS]
     return Table(
@@ -284,22 +292,3 @@ def _table(rows: Sequence[dict[str, Any]], key: str, clean: Callable[[Any], str]
         rows=tuple(tuple(cell(row.get(column, "")) for column in shown) for row in rows),
         left_out=len(columns) - len(shown),
     )
-
-
-def _clean(value: Any, hide: Callable[[str], str]) -> str:
-    """A value as text: without secrets or control characters, and cut to a length."""
-    # Hide secrets before cutting: nothing recognises half a secret.
-    lines = _cut(hide(str(value)), _VALUE).expandtabs(4).split("\n")
-    return "\n".join(
-        "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in line)
-        for line in lines
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _cut(text: str, most: int, end: str = "…") -> str:
-    # Cut subjects end in ASCII: mail programs add blanks when they must encode and fold one.
-    return text if len(text) <= most else text[: most - len(end)].rstrip() + end

@@ -5,18 +5,27 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_store.audit.lease import RunKey
 from feature_store.audit.runs import is_about_now, verdict_of
+from feature_store.declarations.files.text_file import PACKAGE_SQL
 from feature_store.declarations.store_profile import read_profile
+from feature_store.declarations.thresholds import read_thresholds, thresholds_in
 from feature_store.errors import BadInput
 from feature_store.reporting.mail.airflow_facts import day_of, links
 from feature_store.reporting.mail.channels import channels, to_be_told
 from feature_store.reporting.mail.compose import Mail, compose_review, compose_warnings
 from feature_store.reporting.mail.delivery import reason
+from feature_store.reporting.mail.known_warnings import (
+    check_of,
+    known_as,
+    news_of,
+    still_known,
+)
 from feature_store.reporting.mail.mail_book import About, Book
 from feature_store.reporting.mail.mail_record import Mailed, told_sightings, told_warnings
 from feature_store.reporting.mail.run_facts import MailFacts, title_of
@@ -27,6 +36,7 @@ from feature_store.reporting.run.step import Step
 from feature_store.reporting.secrets import hide, know_all_secrets
 from feature_store.schema.store_record import leading_column
 from feature_store.settings import Settings, read_settings
+from feature_store.text_format import in_words
 from feature_store.validation.history.acceptance import acceptance
 from feature_store.validation.history.by_day import by_day
 
@@ -149,14 +159,17 @@ def _mail_warnings(connection: Connection, context: Context, read: Callable[[], 
     if not is_about_now(connection, run):
         return  # as of an older day sources may be fresh, although they are not
     findings = read_findings(connection, run.dag_id, run.run_id)
-    now = {f"{f.relation}: {f.expected}": f for f in findings if f.is_warning}
-    settings = to_be_told("mail about warnings", read) if now else read()
+    warnings = sorted((f for f in findings if f.is_warning), key=lambda f: (f.relation, f.expected))
+    settings = to_be_told("mail about warnings", read) if warnings else read()
     if settings is None:
         return
+    key = leading_column(connection)
+    now = frozenset(name for finding in warnings for name in known_as(finding, key))
     for channel in channels(settings):
         told = told_warnings(connection, channel.kind("warning"))
-        new, over = now.keys() - told, told - now.keys()
-        if not new and not over:
+        news = [found for f in warnings if (found := news_of(f, key, told))]
+        over = {check_of(warning) for warning in told} - now
+        if not news and not over:
             continue
         know_all_secrets(settings)
         facts = MailFacts(
@@ -164,16 +177,17 @@ def _mail_warnings(connection: Connection, context: Context, read: Callable[[], 
             run_id=run.run_id,
             as_of_day=day_of(context, settings),
             title=title_of(settings.include_dir),
-            findings=tuple(now[name] for name in sorted(new)),
-            key=leading_column(connection),
+            findings=tuple(finding for _, finding in news),
+            key=key,
             section="A warning",
             links=links(settings, run.dag_id, run.run_id),
         )
         verdict = verdict_of(connection, run)
-        about = About("warning", verdict, warnings=tuple(sorted(now)))
+        about = About("warning", verdict, warnings=tuple(sorted(still_known(told, now))))
         book = Book(connection, channel, about, Mailed())
         steps = list(_look_into(facts.findings, settings.include_dir))
-        send(compose_warnings(facts, sorted(over), steps, hide), settings, book)
+        lines = [line for line, _ in news]
+        send(compose_warnings(facts, lines, sorted(over), steps, hide), settings, book)
 
 
 def _look_into(new: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
@@ -182,19 +196,43 @@ def _look_into(new: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
         yield Step("The sources are old. See whether what loads them still runs.")
     if new:
         yield Step("To see all that the run found:", "bin/feature-store report")
-        yield Step(
-            "If it is right as it is, change its number in include/thresholds.toml, if it has one. "
-            "Then, as the owner:",
-            "bin/feature-store stamp-proofs",
-        )
+        yield _if_it_is_right(new, include_dir)
+
+
+def _if_it_is_right(new: Sequence[Finding], include_dir: Path) -> Step:
+    """Which numbers decide on the warnings, and what they are now."""
+    try:
+        thresholds = read_thresholds(include_dir)
+    except BadInput:
+        thresholds = {}  # the next run reports it
+    numbers: dict[str, float] = {}
+    for finding in new:
+        numbers |= thresholds_in(_query(finding, include_dir), thresholds)
+    if not numbers:
+        return Step("If it is right as it is: no number decides on it. The runbook says more.")
+    named = in_words([f"{name} (now {number:g})" for name, number in numbers.items()])
+    return Step(
+        f"If it is right as it is, change {named} in include/thresholds.toml. Then, as the owner:",
+        "bin/feature-store stamp-proofs",
+    )
 
 
 def _is_of_old_sources(finding: Finding, include_dir: Path) -> bool:
     """Whether the finding's query uses the number that says how old the sources may be."""
     try:
         number = read_profile(include_dir).newest.threshold
-        path = include_dir / "sql" / "expectations" / finding.suite / f"{finding.expectation}.sql"
-        text = path.read_text(encoding="utf-8")
-        return bool(number) and re.search(rf":{number}\b", text) is not None
-    except (BadInput, OSError, UnicodeDecodeError):
-        return False  # of what every store has there is no file
+    except BadInput:
+        return False
+    return bool(number) and re.search(rf":{number}\b", _query(finding, include_dir)) is not None
+
+
+def _query(finding: Finding, include_dir: Path) -> str:
+    """The text of the file that found it, the store's or the package's; empty: there is none."""
+    name = f"{finding.expectation}.sql"
+    for folder in (
+        include_dir / "sql" / "expectations" / finding.suite,
+        PACKAGE_SQL / "expectations",
+    ):
+        with suppress(OSError, UnicodeDecodeError):
+            return (folder / name).read_text(encoding="utf-8")
+    return ""

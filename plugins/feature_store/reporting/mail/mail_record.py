@@ -132,7 +132,7 @@ def told_sightings(connection: Connection, kind: str) -> frozenset[int]:
 
 
 def told_warnings(connection: Connection, kind: str) -> frozenset[str]:
-    """The warnings that people know of: those of the latest mail or notice about warnings.
+    """The warnings that people know of, by the latest mail or notice about warnings.
 
     If nobody knows whether that one arrived, it counts as arrived: a warning can wait.
     """

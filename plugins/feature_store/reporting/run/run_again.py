@@ -6,6 +6,7 @@ A cleared run keeps what it was given and its day. A new run has neither, so it 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from feature_store.reporting.run.step import Step
 
 BAD_PARAMETER = "BadParameter"
 """The kind of a run that was given what no run can use."""
+STOPPED = "stopped"
+"""The kind of a run that has nothing to be fixed, as far as anybody knows."""
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -107,14 +112,14 @@ def run_with(run: PastRun, switch: str, words: str) -> Step:
 def _backfill(run: PastRun, words: str, conf: Mapping[str, Any]) -> Step:
     """A backfill of one run alone. Airflow leaves out a run that it has, unless told otherwise."""
     # A conf is always given: without one the run would keep what it had.
-    how = f"--reprocess-behavior failed --dag-run-conf {shlex.quote(json.dumps(conf))}"
+    told = shlex.quote(json.dumps(conf))
     if run.logical_date is None:
-        return Step(f"{words}, with {how}.")
+        return Step(f"{words}, with --reprocess-behavior failed --dag-run-conf {told}.")
     moment = shlex.quote(run.logical_date.isoformat())
     return Step(
         f"{words}:",
-        f"airflow backfill create --dag-id {shlex.quote(run.dag_id)} "
-        f"--from-date {moment} --to-date {moment} {how}",
+        f"airflow backfill create --dag-id {shlex.quote(run.dag_id)} --from-date {moment} "
+        f"--to-date {moment} --reprocess-behavior failed --dag-run-conf {told}",
     )
 
 
@@ -133,12 +138,12 @@ def last_step(run: PastRun, tasks: Sequence[str], kind: str) -> Iterator[Step]:
         else:
             yield Step(f"{words}:", new_run(run, kind))
         return
+    lead = "To go on" if kind == STOPPED else "After the fix"
     if run.logical_date is None and run.is_backfill:
         yield Step(
             f"{lead}, clear what failed of this run on Airflow's page. A new run would "
             "answer for another day."
         )
-    lead = "To go on" if kind == STOPPED else "After the fix"
     elif run.logical_date is None or not (tasks or run.is_backfill):
         same = "" if run.given is not None else " with what that run was given, if anything"
         yield Step(
@@ -176,7 +181,8 @@ def _usable(given: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """What a new run may be given again."""
     found = {name: True for name in SWITCHES if given.get(name) is True}
     day = given.get("as_of_day")
-    if not isinstance(day, str) or not day:
+    # Whatever else was given for a day stays out of a command: it could be a secret.
+    if not isinstance(day, str) or not _DAY.fullmatch(day):
         return found
     # The day is looked at last: if it is at fault, then everything else can be used.
     rest_is_fine = given.keys() <= set(PARAMETERS) and all(

@@ -15,7 +15,7 @@ from feature_store.errors import (
     StoreError,
 )
 from feature_store.reporting.mail.compose import compose
-from feature_store.reporting.mail.run_facts import readers_have, title_of
+from feature_store.reporting.mail.run_facts import RUN_LINK, readers_have, title_of
 from feature_store.reporting.mail.send import of_its_store
 from feature_store.reporting.run.account import Account, Cause, FailedTask, account_of_tasks
 from feature_store.reporting.run.short_cause import cause_of
@@ -214,6 +214,23 @@ def test_a_command_stands_alone_in_a_box_and_dark_screens_and_phones_are_thought
 def test_a_cause_is_what_was_announced():
     error = StoreError("The store cannot be refreshed:", items=["a is missing.", "b is missing."])
     assert cause_of(error) == "a is missing, and 1 more"
+
+
+def test_a_password_that_is_part_of_a_name_breaks_no_command_and_no_link_and_is_told_by_none():
+    command = "airflow dags trigger feature_store_refresh"
+    at = "https://airflow.example/dags/feature_store_refresh/runs/x"
+    given = facts(
+        steps=(Step("Of feature_store:", command),),
+        links=((RUN_LINK, at),),
+        readers="as feature_store said",
+    )
+    mail = compose(given, lambda text: text.replace("feature_store", "***"))
+    for part in (mail.text, mail.html):
+        assert command in part
+        assert at in part
+        assert "Of ***:" in part
+        assert "as *** said" in part
+    assert mail.link == f"{RUN_LINK}: {at}"
 
 
 def test_in_a_table_the_store_s_key_leads_and_what_a_row_has_not_got_is_blank():

@@ -43,13 +43,13 @@ def runbook(text):
     return re.search(r'^Runbook: docs/operations.md, "(.*)"$', text, flags=re.MULTILINE)[1]
 
 
-def warned(db, run, *expectations, **of):
+def warned(db, run, *expectations, rows=({"day": "2026-01-30", "listing_id": 7},), **of):
     """Record a run that passed, with these warnings."""
     opened(db, run, "passed", **of)
     for name in expectations:
         record(
-            db, run_id=run, expectation=name, severity="warning", expected=name, breaching=1,
-            sample=[{"day": "2026-01-30", "listing_id": 7}],
+            db, run_id=run, expectation=name, severity="warning", expected=name,
+            breaching=len(rows), sample=list(rows),
         )  # fmt: skip
     given = context()
     given["dag_run"].run_id = run
@@ -107,11 +107,41 @@ def test_the_mail_of_a_warning_says_what_to_do_and_its_runbook_does_not_call_the
     assert "The sources are old. See whether what loads them still runs.\n" in new
     assert "\nbin/feature-store report\n" in new
     assert "\nbin/feature-store stamp-proofs\n" in new
+    assert "change most_days_without_a_listing (now 2) in include/thresholds.toml." in new
+    assert new.startswith(f"a warning is new: {E_VIEW}: expected the_newest_listing_is_fresh\n")
     assert new.index("bin/feature-store") < new.index("WARNINGS")
     assert "bin/feature-store" not in over
     for text in (new, over):
         assert runbook(text) in headings
         assert headings[runbook(text)].startswith("The run passed and is certified.")
+
+
+@pytest.mark.parametrize(
+    ("of_the_package", "numbers"),
+    [
+        ("row_counts_stay_near_the_last_certified", "most_row_count_change (now 0.2)"),
+        (
+            "no_feature_has_drifted",
+            "most_drift (now 0.35), most_drift_to_usual (now 2), least_",
+        ),
+        ("every_spam_token_is_known", None),
+    ],
+)
+def test_the_numbers_that_decide_on_a_warning_are_named_with_what_they_are(
+    mailbox, store_db, of_the_package, numbers
+):
+    suite = "spam_absence" if "spam" in of_the_package else "as_of_counts"
+    opened(store_db, "1", "passed")
+    record(store_db, run_id="1", suite=suite, expectation=of_the_package, severity="warning")
+    given = context()
+    given["dag_run"].run_id = "1"
+    mail_warnings(store_db.connection, given)
+    text, _ = parts(only_mail(mailbox))
+    if numbers is None:
+        assert "no number decides on it" in text
+        assert "stamp-proofs" not in text
+    else:
+        assert f"change {numbers}" in text
 
 
 def test_a_long_review_mail_leaves_the_rest_to_the_command_line():
@@ -147,6 +177,45 @@ def test_a_warning_is_mailed_when_it_is_new_and_when_it_is_over_and_not_between(
         assert "2026-01-30" in part
     assert "listing_id  day" in parts(told[0])[0], "the key of store.toml leads"
     assert "sources are fresh" in parts(told[2])[0]
+
+
+def tokens(**counts):
+    day = f"2026-01-{sum(counts.values()):02}"
+    return [{"token": name, "seen_on": day, "source_rows": n} for name, n in counts.items()]
+
+
+def test_a_warning_that_lasts_is_mailed_again_for_what_it_newly_names_and_for_nothing_else(
+    mailbox, store_db
+):
+    """An unknown token counts as no spam: just then one wants to know of it."""
+    known = "tokens are known"
+    warned(store_db, "1", known, rows=tokens(maybe=1))
+    warned(store_db, "2", known, rows=tokens(maybe=9))
+    assert len(mailbox.mails()) == 1, "other numbers and days are no news"
+    warned(store_db, "3", known, rows=tokens(maybe=9, odd=2))
+    assert len(mailbox.mails()) == 2
+    told = message_from_bytes(mailbox.mails()[1].read_bytes(), policy=policy.default)
+    assert told["Subject"].endswith(f"is new: {E_VIEW}: expected {known}, now also of odd")
+    text, _ = parts(told)
+    assert text.startswith(f"a warning is new: {E_VIEW}: expected {known}, now also of odd\n")
+    assert f"    expected: {known}, now also of odd\n" in text
+    assert text.index("odd    ") < text.index("maybe  "), "the new row leads"
+    # Whoever went and comes back while the check warns has been told of.
+    warned(store_db, "4", known, "rows are many", rows=tokens(odd=2))
+    warned(store_db, "5", known, rows=tokens(maybe=1, odd=1))
+    warned(store_db, "6")
+    assert len(mailbox.mails()) == 5
+    for night, other in ((3, "rows are many"), (4, known)):
+        over = message_from_bytes(mailbox.mails()[night].read_bytes(), policy=policy.default)
+        assert over["Subject"].endswith(f"a warning is over: {E_VIEW}: {other}")
+    warned(store_db, "7", known, rows=tokens(maybe=1))
+    assert len(mailbox.mails()) == 6, "after it was over all is news"
+
+
+def test_rows_with_the_store_s_key_are_examples_and_name_nothing_new(mailbox, store_db):
+    for night, title in enumerate(("a", "b")):
+        warned(store_db, str(night), "x", rows=[{"listing_id": night, "title": title}])
+    assert len(mailbox.mails()) == 1
 
 
 def test_a_warning_of_which_no_mail_could_go_out_is_told_by_the_next_run(

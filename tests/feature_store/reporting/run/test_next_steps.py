@@ -329,6 +329,10 @@ BAD = BadParameter("x", next_step="Start the run again with a day, or without th
         ({"as_of_day": "2999-01-01", "accept_shrink": True}, {"accept_shrink": True}),
         ({"as_of_day": "2026-06-12", "accept": True}, {"as_of_day": "2026-06-12"}),
         ({"as_of_day": "2026-06-12", "accept_shrink": 1}, {"as_of_day": "2026-06-12"}),
+        (
+            {"as_of_day": "a password", "accept": True, "accept_shrink": True},
+            {"accept_shrink": True},
+        ),
     ],
 )
 def test_a_bad_parameter_is_left_out_of_a_new_run_for_a_cleared_one_keeps_it(given, conf):
