@@ -27,6 +27,14 @@ def folded(word: str) -> str:
     return word.translate(_SMALL)
 
 
+def is_column(text: str) -> bool:
+    """Whether a column may be called that: any words on one line, as SQL takes them in quotes."""
+    try:
+        return bool(text.strip()) and text.isprintable() and len(text.encode()) <= MOST_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
 def beside_values(*parts: str) -> sql.Identifier:
     """A name as quoted SQL, for a query that binds values.
 

@@ -52,6 +52,11 @@ def text(written: str) -> str:
     return written
 
 
+def entity(written: str) -> str:
+    """A value of a column, which may be an empty text."""
+    return text(written) if written.strip() else written
+
+
 def reason(written: str) -> str:
     """Why somebody does something that is kept forever, in their own words."""
     if is_placeholder(text(written)):

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from feature_store.cli.answer import Answer
-from feature_store.cli.arguments import find_set, login, offer_json, reason
+from feature_store.cli.arguments import entity, find_set, login, offer_json, reason
 from feature_store.cli.terminal import Heading
 from feature_store.connection import Connection
 from feature_store.declarations.declared_exceptions import read_exceptions
@@ -38,7 +38,10 @@ def add_log_commands(add: Add) -> None:
     served = add("served", _served, "Show one entity's features, as served and today.")
     served.add_argument("sets", nargs=1, metavar="SET")
     served.add_argument(
-        "entity", metavar="ENTITY", help="its value in the column that the contract calls entity"
+        "entity",
+        metavar="ENTITY",
+        type=entity,
+        help="its value in the column that the contract calls entity",
     )
     for command in (skew, served):
         offer_json(command)
@@ -81,8 +84,8 @@ def _served(
 ) -> Answer:
     require_logs(connection)
     feature_set = _logged(settings, options.sets[0])
-    entity = read_entity(connection, feature_set, options.entity)
-    return Answer([served_beside_today(entity)], entity.rows)
+    found = read_entity(connection, feature_set, options.entity)
+    return Answer([served_beside_today(found)], found.rows)
 
 
 def _erase(connection: Connection, _: Store, __: Settings, options: argparse.Namespace) -> int:

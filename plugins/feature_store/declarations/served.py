@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_store.errors import BadInput
-from feature_store.relation_name import MOST_BYTES, Name
+from feature_store.relation_name import MOST_BYTES, Name, is_column
 
 if TYPE_CHECKING:  # clients and the DAG's file come here, and parse no SQL
     from feature_store.declarations.store_definition import Store
@@ -46,13 +46,16 @@ class Column:
         """Read ``schema.relation.column``.
 
         Raises:
-            BadInput: anything else.
+            BadInput: anything else; or the column has a ``%``, as no feature may.
         """
         relation, _, name = text.rpartition(".")
+        words = f"{text!r} is not a column; expected schema.relation.column."
+        if not is_column(name) or "%" in name:
+            raise BadInput(words)
         try:
-            return cls(Name.parse(relation), Name.parse(f"x.{name}").relation)
+            return cls(Name.parse(relation), name)
         except BadInput:
-            raise BadInput(f"{text!r} is not a column; expected schema.relation.column.") from None
+            raise BadInput(words) from None
 
     def __str__(self) -> str:
         return f"{self.relation}.{self.name}"

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from feature_store.declarations.files.toml_fields import held_to
 from feature_store.declarations.files.toml_file import read_toml
 from feature_store.errors import BadInput
-from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name
+from feature_store.relation_name import AUDIT_SCHEMA, LOG_SCHEMA, Name, is_column
 from feature_store.text_format import fault
 
 _SMALL = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DAG = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_COLUMN = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_$]{0,62})?")
+_THRESHOLD = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_$]{0,62})?")
 _NOT_OURS = re.compile(rf"pg_.*|information_schema|{AUDIT_SCHEMA}|{LOG_SCHEMA}")
 
 
@@ -43,8 +43,14 @@ def is_schema(text: str) -> bool:
     return bool(_SMALL.fullmatch(text)) and not _NOT_OURS.fullmatch(text)
 
 
+def _threshold(text: str) -> str:
+    if not _THRESHOLD.fullmatch(text):
+        raise ValueError("expected the name of a threshold")
+    return text
+
+
 def _column(text: str) -> str:
-    if not _COLUMN.fullmatch(text):
+    if text and not is_column(text):
         raise ValueError("expected a column's name")
     return text
 
@@ -85,7 +91,7 @@ class Newest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     fact: Words = "rows of the newest day"
-    threshold: Annotated[str, AfterValidator(_column)] = ""
+    threshold: Annotated[str, AfterValidator(_threshold)] = ""
 
 
 class StoreProfile(BaseModel):

@@ -164,7 +164,7 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
     """
     served = feature_set.served
     assert served is not None  # the caller looks
-    log = log_of(feature_set)
+    log, said = log_of(feature_set), entity if entity.strip() else repr(entity)
     if not column_types(connection, log):
         raise BadInput(
             f"{feature_set.name} has no feature log yet.",
@@ -173,7 +173,7 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
     then = _row(connection, log, log, served.entity, entity)
     if then is None:
         raise BadInput(
-            f"{log} has no {served.entity} {entity}.",
+            f"{log} has no {served.entity} {said}.",
             next_step="Choose one that a run has certified.",
         )
     now = _row(connection, feature_set.relation, log, served.entity, entity)
@@ -185,7 +185,7 @@ def read_entity(connection: Connection, feature_set: FeatureSet, entity: str) ->
         rows.append({"feature": feature.name, **told})
     gone = "" if now else " The set no longer has it."
     return ServedEntity(
-        f"{served.entity} {entity}, served by run {then['run_id']} at {then['served_at']}, "
+        f"{served.entity} {said}, served by run {then['run_id']} at {then['served_at']}, "
         f"{then['served_after']} after t0.{gone}",
         rows,
     )

@@ -176,6 +176,11 @@ def test_what_was_served_of_a_listing_stands_beside_today(run, nights):
     assert (code, f"{_LOG} has no listing_id -7." in err) == (2, True)
 
 
+def test_an_entity_may_be_an_empty_text(run):
+    code, _, err = run(OWNER, "served", _TOM, "")
+    assert (code, "'' is not a listing_id: in" in err) == (2, True)
+
+
 @pytest.mark.parametrize("t0", ["infinity", "20260-01-01", "0044-03-15 BC"])
 def test_what_was_served_of_a_far_day_is_told_in_the_database_s_words(run, nights, t0):
     listing = nights.database.value(f"SELECT max(listing_id) FROM {_LOG}")

@@ -52,7 +52,10 @@ def test_a_set_that_says_nothing_has_none(read):
         ('t0 = "ml.r.day"\n', "entity and t0 go together"),
         ('labels = ["ml.l.sold"]\n', "entity and t0 go together"),
         (_SERVED.replace("ml.r.day", "day"), "'day' is not a column; expected schema.relation."),
-        (_SERVED.replace("ml.r.day", "ml.r.'; --"), "is not a column; expected"),
+        (_SERVED.replace("ml.r.day", "ml.r. "), "is not a column; expected"),
+        (_SERVED.replace("ml.r.day", "ml.r.50%"), "is not a column; expected"),
+        (_SERVED.replace("ml.r.day", "ml.my r.day"), "is not a column; expected"),
+        (_SERVED.replace("ml.r.day", f"ml.r.{'x' * 64}"), "is not a column; expected"),
         (_SERVED.replace('"id"', "7"), "entity: Input should be a valid string"),
         (_SERVED.replace('"id"', '"served_at"'), "'served_at' would be in the feature log twice"),
         (_SERVED.replace("l.sold", "l.still_listed"), "'still_listed' would be in"),
@@ -64,6 +67,12 @@ def test_what_cannot_be_a_log_is_refused_by_name(read, served, words):
         read(served)
     assert "s.toml" in refused.value.problem
     assert words in refused.value.problem
+
+
+def test_a_column_may_have_any_name_that_sql_takes_in_quotes(read):
+    served = read(_SERVED.replace("r.day", "r.seen at").replace("l.sold", "l.it's gone")).served
+    assert (served.t0.name, str(served.t0)) == ("seen at", "ml.r.seen at")
+    assert [label.name for label in served.labels] == ["it's gone"]
 
 
 @pytest.mark.parametrize("feature", ["t0", "run_id", "sold"])

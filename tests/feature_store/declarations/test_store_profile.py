@@ -38,6 +38,10 @@ def test_what_is_left_out_follows_from_the_name(read):
     assert profile.newest.threshold == ""
 
 
+def test_the_key_may_be_any_column(read):
+    assert read('name = "a"\nkey = "Visit Key"').key == "Visit Key"
+
+
 _BAD: dict[str, tuple[str, Any]] = {
     "no name": ('title = "x"', "name: the field is missing"),
     "a key that is unknown": ('name = "a"\nnaem = "b"', "naem: the field is unknown"),
@@ -69,7 +73,11 @@ _BAD: dict[str, tuple[str, Any]] = {
     ),
     "a title of two lines": ('name = "a"\ntitle = "x\\ny"', "title: expected words on one line"),
     "an empty title": ('name = "a"\ntitle = " "', "title: expected words on one line"),
-    "a key with a blank": ('name = "a"\nkey = "my key"', "key: expected a column's name"),
+    "a key of two lines": ('name = "a"\nkey = "my\\nkey"', "key: expected a column's name"),
+    "a key of 64 bytes": (f'name = "a"\nkey = "{"ä" * 32}"', "key: expected a column's name"),
+    "a threshold with a blank": (
+        'name = "a"\n[newest]\nthreshold = "a b"', "newest, threshold: expected the name of",
+    ),
     "an unknown key of a table": ('name = "a"\n[newest]\nx = 1', "newest, x: the field is unknown"),
 }  # fmt: skip
 

@@ -169,8 +169,26 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         """Shares of rows without a value, and drift, night by night, from the record only."""
         return await sessions.ask(user, read_profiles)
 
+    # A name may hold a slash, which is decoded before the route is looked for. So this one first.
     @app.get(
-        "/api/features/{feature_set}/{name}",
+        "/api/features/{feature_set}/{name:path}/profile",
+        tags=["features"],
+        summary="What a feature's values look like",
+        responses={**_NOT_FOUND, **_INVALID},
+    )
+    async def profile(
+        user: User,
+        feature_set: Annotated[str, Path(description="The set.", max_length=250)],
+        name: Annotated[str, Path(description="The feature.", max_length=250)],
+        days: Annotated[int, Query(ge=1, le=3650, description="How far back to show drift.")] = 730,
+    ) -> FeatureProfile:
+        """Now against the stamp, by month of t0, and the SQL that reads it."""
+        return await sessions.ask(
+            user, partial(read_feature_profile, feature_set=feature_set, name=name, days=days)
+        )
+
+    @app.get(
+        "/api/features/{feature_set}/{name:path}",
         tags=["features"],
         summary="One feature",
         responses={**_NOT_FOUND, **_INVALID},
@@ -186,23 +204,6 @@ def _add_features(app: FastAPI, sessions: Sessions) -> None:
         """Its contract, the columns that it is made of, its share of NULLs run by run."""
         return await sessions.ask(
             user, partial(read_feature, feature_set=feature_set, name=name, days=days)
-        )
-
-    @app.get(
-        "/api/features/{feature_set}/{name}/profile",
-        tags=["features"],
-        summary="What a feature's values look like",
-        responses={**_NOT_FOUND, **_INVALID},
-    )
-    async def profile(
-        user: User,
-        feature_set: Annotated[str, Path(description="The set.", max_length=250)],
-        name: Annotated[str, Path(description="The feature.", max_length=250)],
-        days: Annotated[int, Query(ge=1, le=3650, description="How far back to show drift.")] = 730,
-    ) -> FeatureProfile:
-        """Now against the stamp, by month of t0, and the SQL that reads it."""
-        return await sessions.ask(
-            user, partial(read_feature_profile, feature_set=feature_set, name=name, days=days)
         )
 
     @app.get(

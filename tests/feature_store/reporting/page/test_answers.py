@@ -376,6 +376,8 @@ def test_what_cannot_be_used_is_said(airflow, path):
         ("/api/run?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
         ("/api/report?dag_id=x&run_id=y", "No run 'y' of x is recorded"),
         ("/api/features/tom_features_v1/x", "No contract has the feature 'x'"),
+        ("/api/features/tom_features_v1/km%2Fh", "No contract has the feature 'km/h'"),
+        ("/api/features/tom_features_v1/km%2Fh/profile", "No contract has the feature 'km/h'"),
         ("/api/served/x?entity=1", "No contract has a feature log called 'x'"),
         ("/api/nothing", "There is nothing at this address"),
     ],
