@@ -19,7 +19,7 @@ from sqlglot import exp
 from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.sql_statement import parse, read_query
 from feature_store.declarations.files.text_file import files_in, read_text
-from feature_store.declarations.known_columns import known_columns, query_columns
+from feature_store.declarations.known_columns import given_columns, known_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
@@ -186,7 +186,7 @@ def _read(path: Path, store: Store) -> HistorySeries:
     role = header["Role"].split(",")[0]
     if role not in set(Role):
         raise BadInput(f"{path}: the role is {role!r}; expected one of {', '.join(Role)}.")
-    columns = query_columns(path, query.text, lambda name: _known(store).get(name))
+    columns = given_columns(path, query.text, lambda name: _known(store).get(name))
     reads = [store.find(str(read)) for read in sorted(_reads(path, query.text))]
     return HistorySeries(
         name=name,
