@@ -5,6 +5,7 @@ Call with a pinned session (see `session`): the descriptions depend on its setti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from feature_store.connection import Connection
@@ -28,10 +29,32 @@ _KINDS = {
 }
 
 
+_OPTIONS = re.compile(r"^options \{(.*)\}$", re.MULTILINE)
+_OF_AN_INDEX = re.compile(
+    r"^(CREATE (?:UNIQUE )?INDEX .*) WITH \((?:[\w.]+=(?:'[^']*'|\w+)(?:, )?)+\)", re.MULTILINE
+)
+
+
+def without_storage(description: str) -> str:
+    """A relation's description without the options that decide no row, such as a fillfactor.
+
+    What was recorded by an earlier version may have them.
+    """
+
+    def kept(options: re.Match[str]) -> str:
+        rest = [one for one in options[1].split(",") if one.startswith("security_")]
+        return f"options {{{','.join(rest)}}}" if rest else "options None"
+
+    head, begins, query = description.partition(f"\n{QUERY_BEGINS}\n")
+    query, ends, indexes = query.rpartition(f"\n{QUERY_ENDS}")
+    return _OPTIONS.sub(kept, head) + begins + query + ends + _OF_AN_INDEX.sub(r"\1", indexes)
+
+
 def describe_relation(connection: Connection, file: SqlFile) -> str | None:
     """Kind, options, columns, query and the file's indexes of a live relation; None if missing.
 
-    Indexes that the file does not name are the user's own and are left out.
+    Indexes that the file does not name are the user's own and are left out, and so are options
+    that decide no row.
     """
     row = connection.execute(
         """
@@ -60,7 +83,7 @@ def describe_relation(connection: Connection, file: SqlFile) -> str | None:
         (oid, list(file.indexes)),
     ).fetchall()
     lines += [f"{definition}{'' if valid else ' INVALID'}" for _, definition, valid in indexes]
-    return "\n".join(lines)
+    return without_storage("\n".join(lines))
 
 
 def no_view(description: str) -> str:

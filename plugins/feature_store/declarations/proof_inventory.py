@@ -20,6 +20,7 @@ from feature_store.declarations.files.sql_header import read_header
 from feature_store.declarations.files.sql_statement import split_statements
 from feature_store.declarations.files.text_file import PACKAGE_SQL, files_in, read_text
 from feature_store.declarations.files.toml_file import read_toml
+from feature_store.declarations.specifications import FOLDER as SPECIFICATIONS
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.suites import read_suites
 
@@ -82,8 +83,15 @@ def changes(stamped: Iterable[Proof], now: Iterable[Proof]) -> dict[str, str]:
     return {
         name: _difference(before.get(name), after.get(name))
         for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
+        if not _are_alike(before.get(name), after.get(name))
     }
+
+
+def _are_alike(before: Proof | None, after: Proof | None) -> bool:
+    # The digest of a specification covers its tolerance. Earlier versions did not write it down.
+    if before and after and before.file.startswith(f"sql/{SPECIFICATIONS}/"):
+        return before.digest == after.digest
+    return before == after
 
 
 def _difference(before: Proof | None, after: Proof | None) -> str:
@@ -91,6 +99,9 @@ def _difference(before: Proof | None, after: Proof | None) -> str:
         return GONE
     if before is None:
         return NEW
+    if before.file.startswith(f"sql/{SPECIFICATIONS}/"):
+        told = [f"{word} {one.says}" for word, one in (("was", before), ("is", after)) if one.says]
+        return f"has changed; its tolerance {', '.join(told)}" if told else "has changed"
     if before.says != after.says:
         return f"was {before.says or 'not there'}, is {after.says or 'gone'}"
     return "has changed"
@@ -104,7 +115,8 @@ def _of_sql(sql_dir: Path) -> Iterator[Proof]:
             header = read_header(path, read_text(path), ())
             statements = [statement.normal for statement in split_statements(path)]
             digest = _digest([header, statements])
-            yield Proof(f"sql/{folder}/{path.name}", "", digest, header.get("Severity", ""))
+            says = header.get("Tolerance" if folder == SPECIFICATIONS else "Severity", "")
+            yield Proof(f"sql/{folder}/{path.name}", "", digest, says)
 
 
 def _of_relations(include_dir: Path, store: Store) -> Iterator[Proof]:

@@ -24,6 +24,7 @@ from feature_store.relation_name import Name
 FOLDER = "specifications"
 _ANY_ROW = "none"
 _BY_OWNER = re.compile(r"as its owner defines it(?:, but for (?P<columns>\w+(?:, *\w+)*))?")
+_WIDEST = 1e-6
 _WITHIN = re.compile(r"(?P<columns>\w+(?:, *\w+)*) within (?P<bound>\d+(?:\.\d+)?e-\d+)")
 
 
@@ -118,9 +119,11 @@ def _tolerance(path: Path, text: str) -> dict[str, float]:
     if not text:
         return {}
     match = _WITHIN.fullmatch(text)
-    if not match or float(match["bound"]) >= 1:
+    if not match or float(match["bound"]) > _WIDEST:
         raise BadInput(
-            f"{path}: the tolerance is {text!r}; expected columns and a share below 1, such as "
-            f"'one_column, another_column within 1e-12'."
+            f"{path}: the tolerance is {text!r}; expected columns and a share of at most "
+            f"{_WIDEST:.0e}, such as 'one_column, another_column within 1e-12'.",
+            next_step="It is for the last bits of a sum. If values differ by more, one of the two "
+            "queries is wrong.",
         )
     return dict.fromkeys(re.split(r", *", match["columns"]), float(match["bound"]))

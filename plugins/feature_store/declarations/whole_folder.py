@@ -25,7 +25,7 @@ from feature_store.declarations.history_series import read_history
 from feature_store.declarations.known_columns import known_columns
 from feature_store.declarations.leak_rules import LeakRules, read_rules
 from feature_store.declarations.moments import named_moments
-from feature_store.declarations.named_columns import column_problems
+from feature_store.declarations.named_columns import unproven_names
 from feature_store.declarations.served import check_served
 from feature_store.declarations.specified import check_specification, unspecified
 from feature_store.declarations.store_definition import Relation, Store, closure
@@ -271,7 +271,7 @@ def _check_columns(store: Store, sets: Iterable[FeatureSet]) -> None:
     """
     files = {relation.name: relation.file for relation in store.relations}
     specifications = [r.specification for r in store.relations if r.specification]
-    for problem in column_problems(files, specifications, sets, known_columns(files)):
+    for problem in unproven_names(files, specifications, sets, known_columns(files)):
         raise BadInput(problem)
 
 

@@ -8,6 +8,7 @@ from psycopg import Cursor, sql
 
 from feature_store.audit.adopted import ADOPTED, adopted_relations
 from feature_store.connection import Connection, one_value
+from feature_store.database.catalog import without_storage
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import NotReady
 from feature_store.schema.object_states import StoreObject
@@ -63,7 +64,8 @@ def record_rebuilt(connection: Connection, thing: StoreObject) -> None:
         "SELECT live_definition FROM feature_store_audit.definition WHERE object = %s",
         (thing.label,),
     )
-    if thing.label not in adopted_relations(connection) or thing.describe(connection) == then:
+    same = thing.describe(connection) == without_storage(then or "")
+    if same or thing.label not in adopted_relations(connection):
         record_wording(connection, thing)
         return
     if problems := thing.misfits(connection):

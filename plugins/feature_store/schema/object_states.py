@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from feature_store.audit.adopted import ADOPTED
 from feature_store.connection import Connection
-from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, no_view
+from feature_store.database.catalog import QUERY_BEGINS, QUERY_ENDS, no_view, without_storage
 from feature_store.database.session import server_major
 from feature_store.declarations.store_definition import Relation
 from feature_store.errors import NotReady
@@ -126,8 +126,8 @@ def examine(
     recorded: dict[str, _Recorded] = {}
     if has_audit(connection):
         recorded = {
-            label: _Recorded(*rest)
-            for label, *rest in connection.execute(
+            label: _Recorded(file, without_storage(live), *rest)
+            for label, file, live, *rest in connection.execute(
                 "SELECT object, file_definition, live_definition, dictionary, server_major "
                 "FROM feature_store_audit.definition"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from feature_store.declarations.proof_inventory import changes, read_inventory
@@ -42,6 +44,24 @@ def test_a_proof_that_is_edited_is_named_with_how_it_differs(include, changed, e
     path, before, after, how = _EDITS[edit]
     include.edit(path, before, after)
     assert changed() == {path: how}
+
+
+_ANCHOR = "sql/specifications/ml.tom_speed_anchor_v1_mv.sql"
+
+
+def test_another_tolerance_is_told(include, changed):
+    include.edit(_ANCHOR, "within 1e-12", "within 1e-7")
+    how = changed()[_ANCHOR]
+    assert how.startswith("has changed; its tolerance was ")
+    assert "within 1e-12, is " in how
+    assert how.endswith("within 1e-7")
+
+
+def test_a_stamp_that_does_not_know_the_tolerance_yet_still_holds(include):
+    now = read_inventory(include.directory, include.store)
+    before = [replace(p, says="") if p.file.startswith("sql/specifications/") else p for p in now]
+    assert [p.file for p in now if p.file == _ANCHOR and "1e-12" in p.says] == [_ANCHOR]
+    assert changes(before, now) == {}
 
 
 @pytest.mark.parametrize("path", [_AI_ROWS, _A])

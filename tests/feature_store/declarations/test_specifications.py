@@ -75,7 +75,8 @@ def test_the_words_that_mark_spam_are_a_part_of_it(include):
         (("SELECT 1", "DELETE FROM ml.y"), "must be one query"),
         (("SELECT 1", "SELECT * FROM ml.x"), "ml.x reads itself"),
         (("SELECT 1", "-- Tolerance: share within much\nSELECT 1"), "the tolerance is"),
-        (("SELECT 1", "-- Tolerance: share within 1e-0\nSELECT 1"), "a share below 1"),
+        (("SELECT 1", "-- Tolerance: share within 1e-0\nSELECT 1"), "a share of at most 1e-06"),
+        (("SELECT 1", "-- Tolerance: share within 1e-1\nSELECT 1"), "a share of at most 1e-06"),
         (("SELECT 1", "-- Adopted: by nobody\nSELECT 1"), "as its owner defines it"),
     ],
 )

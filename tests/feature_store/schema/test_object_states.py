@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from feature_store.audit.adopted import ADOPTED
 from feature_store.schema.apply import apply
 from feature_store.schema.object_states import Condition, State, examine, has_audit
 from feature_store.schema.planning.plan import make_plan
@@ -120,7 +121,7 @@ def test_a_changed_text_of_a_comment_is_no_change_of_the_definition(scratch, inc
             ],
             "sold_day",
         ),
-        (_D1, [f"ALTER MATERIALIZED VIEW {_D1} SET (autovacuum_enabled = off)"], "autovacuum"),
+        (_F3, [f"ALTER VIEW {_F3} SET (security_invoker = true)"], "security_invoker"),
         (_F0, [f"ALTER MATERIALIZED VIEW {_F0} RENAME COLUMN model TO model_name"], "model_name"),
         (_F3, [f"DROP VIEW {_F3}", f"CREATE VIEW {_F3} AS SELECT 1 AS one"], "one"),
         (
@@ -145,6 +146,41 @@ def test_an_alteration_in_the_database_is_seen_and_shown(
     conditions = _examine(scratch, include)
     assert conditions[label].state is State.DRIFTED
     assert details in conditions[label].details
+
+
+_STORAGE = (
+    f"ALTER MATERIALIZED VIEW {_D1} SET (autovacuum_enabled = off, fillfactor = 90)",
+    "ALTER INDEX ml.sold_dur_v1_idx SET (fillfactor = 80, deduplicate_items = off)",
+)
+
+
+def test_an_option_that_decides_no_row_is_no_alteration(scratch, include):
+    scratch.run(*_STORAGE)
+    assert {c.state for c in _examine(scratch, include).values()} == {State.AS_FILE}
+
+
+@pytest.mark.parametrize("mark", ["", ADOPTED])
+def test_what_an_earlier_version_recorded_of_such_options_still_holds(scratch, include, mark):
+    """It recorded them with the rest; an adopted relation would have to be adopted anew."""
+    was = scratch.value(
+        "SELECT live_definition FROM feature_store_audit.definition WHERE object = %s", _D1
+    )
+    index = scratch.value("SELECT pg_get_indexdef('ml.sold_dur_v1_idx'::regclass)")
+    assert "\noptions None\n" in was
+    assert index in was
+    scratch.run(*_STORAGE)
+    more = scratch.value("SELECT pg_get_indexdef('ml.sold_dur_v1_idx'::regclass)")
+    assert more != index
+    then = was.replace("options None", "options {autovacuum_enabled=off,fillfactor=90}")
+    scratch.connection.execute(
+        "UPDATE feature_store_audit.definition SET live_definition = %s, "
+        "file_definition = %s || file_definition WHERE object = %s",
+        (then.replace(index, more), mark, _D1),
+    )
+    state = State.ADOPTED if mark else State.AS_FILE
+    assert _examine(scratch, include)[_D1].state is state
+    scratch.run(f"ALTER MATERIALIZED VIEW {_D1} RESET (fillfactor)")
+    assert _examine(scratch, include)[_D1].state is state
 
 
 def test_a_table_in_a_relations_place_is_no_alteration_of_the_relation(scratch, include):

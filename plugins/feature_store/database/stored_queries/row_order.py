@@ -1,7 +1,7 @@
 """Where a query's answer depends on an order of its rows that it does not say.
 
-The server may find rows in another order each time. An unordered array_agg is let through: what is
-made of it, such as its elements as rows, may have no order either.
+The server may find rows in another order each time. An unordered array_agg is let through unless
+somebody picks elements of it: what is made of it, such as its elements as rows, may have no order.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _WINDOWED = {
     3114: "nth_value",
 }
 _JOINED = {3538: "string_agg", 3545: "string_agg", 2901: "xmlagg"}
+_ANY_VALUE, _ARRAYS = 6291, (2335, 4053)
 # Of frameOptions: it counts rows, and begins or ends at the partition's own end.
 _ROWS, _FROM_START, _TO_END = 0x4, 0x20, 0x100
 _SUBQUERY, _EXISTS = 1, 0  # RTEKind and SubLinkType
@@ -48,6 +49,10 @@ def _of_functions(query: Node) -> Iterator[str]:
                 name = "a window of ROWS"
         elif node.tag == "AGGREF" and not (node.items("aggorder") or node.items("aggdistinct")):
             name = _JOINED.get(node.number("aggfnoid"), "")
+        elif node.tag == "SUBSCRIPTINGREF" and _is_unordered_array(query, node.node("refexpr")):
+            name = "an element of array_agg"
+        if node.tag in ("AGGREF", "WINDOWFUNC") and _called(node) == _ANY_VALUE:
+            yield "any_value, which takes any row of several"
         if name:
             yield f"{name} without ORDER BY, whose answer depends on the order in which rows come"
 
@@ -74,6 +79,27 @@ def _own(query: Node) -> Iterator[Node]:
         elif isinstance(value, Node) and value.tag != "QUERY":
             yield value
             pending += value.fields.values()
+
+
+def _called(node: Node) -> int:
+    return node.number("aggfnoid" if node.tag == "AGGREF" else "winfnoid")
+
+
+def _is_unordered_array(query: Node, array: Node | None) -> bool:
+    """Whether it is an array_agg without an order, its own or that of a subquery in FROM."""
+    if array is None:
+        return False
+    if array.tag == "VAR" and array.number("varlevelsup") == 0:
+        tables, number = query.nodes("rtable"), array.number("varno")
+        table = tables[number - 1] if 0 < number <= len(tables) else None
+        inner = table.node("subquery") if table else None
+        places = [t.node("expr") for t in inner.nodes("targetList")] if inner else []
+        place = array.number("varattno")
+        if inner is None or not 0 < place <= len(places):
+            return False
+        return _is_unordered_array(inner, places[place - 1])
+    ordered = array.items("aggorder") or array.items("aggdistinct") or _is_fed_in_order(query)
+    return array.tag == "AGGREF" and array.number("aggfnoid") in _ARRAYS and not ordered
 
 
 def _is_exists(node: Node) -> bool:

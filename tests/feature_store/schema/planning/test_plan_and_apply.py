@@ -158,7 +158,7 @@ def test_whatever_stands_in_the_way_one_command_names_all_of_it(scratch, include
     """With a command for each, each would be refused because of the others."""
     d2, d3 = "ml.ask_daily_median_v1", "ml.sold_prices_v1_mv"
     include.edit(_D1_FILE, "3600.0", "60.0")
-    scratch.run(f"ALTER MATERIALIZED VIEW {d3} SET (fillfactor = 90)")
+    scratch.run("DROP INDEX ml.sold_prices_v1_idx")
     _new_file(include)
     scratch.run(f"CREATE MATERIALIZED VIEW {_NEW} AS SELECT 1 AS mine")
     names = {_D1, d3, _NEW}

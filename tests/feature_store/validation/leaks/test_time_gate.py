@@ -126,6 +126,23 @@ _DISGUISES = {
         f"l.title = (SELECT string_agg(x.title, ',') FROM {LISTINGS} AS x)",
         "string_agg without ORDER BY",
     ),
+    "any value": (
+        f"l.price = (SELECT any_value(x.price) FROM {LISTINGS} AS x)",
+        "any_value, which takes any row of several",
+    ),
+    "any value of a window": (
+        f"l.price IN (SELECT any_value(x.price) OVER () FROM {LISTINGS} AS x)",
+        "any_value, which takes any row of several",
+    ),
+    "any element": (
+        f"l.price = (SELECT (array_agg(x.price))[1] FROM {LISTINGS} AS x)",
+        "an element of array_agg without ORDER BY",
+    ),
+    "any element of a subquery's": (
+        "l.price = (SELECT s.prices[1] FROM "
+        f"(SELECT array_agg(x.price) AS prices FROM {LISTINGS} AS x) AS s)",
+        "an element of array_agg without ORDER BY",
+    ),
     "any row": (
         f"l.price = (SELECT x.price FROM {LISTINGS} AS x LIMIT 1)",
         "LIMIT or OFFSET without ORDER BY, which takes any rows",
@@ -169,6 +186,15 @@ _HARMLESS = {
     ),
     "a text called now": ("l.title = 'now()' AND 'now' <> l.title", ""),
     "an alias called now": ("l.listing_id = 1", ""),
+    "the first element in an order": (
+        f"l.price = (SELECT (array_agg(x.price ORDER BY x.listing_id))[1] FROM {LISTINGS} AS x) "
+        f"OR l.price = (SELECT (array_agg(DISTINCT x.price))[1] FROM {LISTINGS} AS x)",
+        "",
+    ),
+    "an array in any order": (
+        f"l.price = ANY((SELECT array_agg(x.price) FROM {LISTINGS} AS x)::int[])",
+        "",
+    ),
     "a comment": ("l.listing_id = 1 /* now(), random() */ -- current_date\n", ""),
     "immutable functions": (
         "lpad(upper(l.title), 3) = 'A' AND age(l.edited_date, l.edited_date) = '0' "
