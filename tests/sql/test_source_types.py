@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import read_feature_sets
-from feature_store.declarations.source_tables import live_columns, read_sources
+from feature_store.declarations.source_tables import read_sources
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import ContractBroken
 from feature_store.proof.fit import specification_problems

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from feature_store.connection import Connection
 from feature_store.declarations.files.sql_file import SqlFile
-from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 
 # Each major version of the server words a query differently, so the text is marked.
@@ -122,3 +121,35 @@ def describe_governance(
         ).fetchall()
         lines += [text for (text,) in found]
     return "\n".join(lines) or None
+
+
+def live_columns(connection: Connection, name: Name) -> dict[str, str]:
+    """The columns of a live relation and their types without modifiers, in column order.
+
+    For people and to compare; to write a type in a statement see `column_types`. Empty if the
+    relation does not exist.
+    """
+    return _columns(connection, name, None)
+
+
+def column_types(connection: Connection, name: Name) -> dict[str, str]:
+    """As `live_columns`, but as a statement must write them so that they are of any length.
+
+    There ``character`` and ``bit`` without a length are one letter and one bit.
+    """
+    return _columns(connection, name, -1)
+
+
+def _columns(connection: Connection, name: Name, modifier: int | None) -> dict[str, str]:
+    rows = connection.execute(
+        """
+        SELECT a.attname, format_type(a.atttypid, %s)
+        FROM pg_catalog.pg_attribute AS a
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
+        INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+        """,
+        (modifier, name.schema, name.relation),
+    ).fetchall()
+    return dict(rows)

@@ -23,12 +23,12 @@ from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: TI
 from openlineage.client.generated.column_lineage_dataset import Transformation
 
 from feature_store.connection import Connection
+from feature_store.database.catalog import live_columns
 from feature_store.database.session import open_session
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import read_store
 from feature_store.relation_name import Name
 from feature_store.settings import Settings

@@ -9,8 +9,8 @@ from psycopg import sql
 
 from feature_store.audit.adopted import adopted_relations
 from feature_store.connection import Connection, one_row
+from feature_store.database.catalog import live_columns
 from feature_store.database.query_columns import query_columns
-from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.errors import passes_on_its_own

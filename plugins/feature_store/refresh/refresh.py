@@ -14,10 +14,10 @@ from feature_store.audit.last_refresh_state import read_last_states
 from feature_store.audit.lease import Lease, under_lease
 from feature_store.audit.row_versions import rows_of
 from feature_store.connection import Connection, one_row, one_value
+from feature_store.database.guard_problems import guard_problems
 from feature_store.database.planner_statistics import gather_statistics
 from feature_store.database.read_locks import Reads, lock_reads, reads_of
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.store_definition import Relation
 from feature_store.errors import (
     ExpectationsBroken,

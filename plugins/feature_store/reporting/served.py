@@ -11,9 +11,9 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from feature_store.connection import Connection
+from feature_store.database.catalog import column_types
 from feature_store.declarations.declared_exceptions import DeclaredException
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.source_tables import column_types
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name
 from feature_store.schema.feature_logs.feature_log import has_logs, log_of

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from feature_store.connection import Connection, one_row, one_value
+from feature_store.database.catalog import live_columns
 from feature_store.database.query_columns import expected_columns
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.declared_exceptions import read_exceptions
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.store_definition import Relation, Store, closure
 from feature_store.errors import BadInput
 from feature_store.relation_name import Name

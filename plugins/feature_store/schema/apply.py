@@ -16,7 +16,6 @@ from feature_store.audit.lease import lock_free_lease
 from feature_store.connection import Connection, one_value
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import source_problems
 from feature_store.declarations.store_definition import Store
 from feature_store.errors import LeaseTaken, NotReady
 from feature_store.relation_name import AUDIT_SCHEMA
@@ -50,6 +49,7 @@ from feature_store.schema.readiness import server_problems
 from feature_store.schema.replacement.build_beside import build, fill, naming
 from feature_store.schema.replacement.dependents import Replacement
 from feature_store.schema.replacement.swap import swap
+from feature_store.schema.source_problems import source_problems
 from feature_store.schema.stamps.proof_stamp import stamp_first, stamp_sets
 from feature_store.schema.store_objects import store_objects
 from feature_store.schema.store_record import record_of, record_store, require_suites

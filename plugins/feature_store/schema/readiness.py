@@ -8,12 +8,11 @@ from collections.abc import Collection
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
+from feature_store.database.guard_problems import guard_problems
 from feature_store.database.read_locks import lock_problems
 from feature_store.database.session import SUPPORTED_SERVERS, server_major
 from feature_store.declarations.feature_sets import FeatureSet, read_feature_sets
-from feature_store.declarations.guards import guard_problems
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import source_problems, view_sources, views_words
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.store_profile import StoreProfile
 from feature_store.errors import NotReady
@@ -31,6 +30,7 @@ from feature_store.schema.planning.plan_words import (
 from feature_store.schema.privileges.audit_privileges import access_problems
 from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.privileges.privileges import contract_problems, refresh_problems
+from feature_store.schema.source_problems import source_problems, view_sources, views_words
 from feature_store.schema.stamps.proof_stamp import refuse_changed
 from feature_store.settings import Settings
 

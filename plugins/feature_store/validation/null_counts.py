@@ -13,8 +13,8 @@ from psycopg import sql
 
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection, one_row
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import FeatureSet
-from feature_store.declarations.source_tables import live_columns
 from feature_store.validation.feature_types import WITH_NAN
 
 NAN_FACT = "values that are NaN in the source"

@@ -14,9 +14,9 @@ import psycopg
 
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection, one_value
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
-from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import passes_on_its_own
 from feature_store.text_format import bounded
 from feature_store.validation.null_counts import insert_nulls, nan_in_source, record_nulls

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from feature_store.audit.lease import Lease, hold_lease
 from feature_store.connection import Connection
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import Served
-from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.validation.feature_types import NUMBERS
 

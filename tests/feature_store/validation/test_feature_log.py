@@ -689,7 +689,7 @@ def test_a_training_view_is_as_the_stamp_makes_it_on_every_version(store, settin
     sets = logged_sets(settings.include_dir).values()
     for one in sets:
         stamp(store.connection, one, replace=False)
-    assert log_problems(store.connection, sets, only=True) == []
+    assert log_problems(store.connection, sets, strict=True) == []
 
 
 def test_replacing_what_the_training_view_reads_keeps_view_and_rows(nights, settings):

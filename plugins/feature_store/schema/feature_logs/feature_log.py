@@ -13,9 +13,9 @@ from collections.abc import Collection
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
+from feature_store.database.catalog import column_types, live_columns
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import LOG_COLUMNS, Served
-from feature_store.declarations.source_tables import column_types, live_columns
 from feature_store.errors import BadInput, NotReady
 from feature_store.relation_name import LOG_SCHEMA, Name
 from feature_store.schema.feature_logs.log_comments import write_comments
@@ -90,7 +90,7 @@ def make_log(connection: Connection, feature_set: FeatureSet) -> None:
 
 
 def log_problems(
-    connection: Connection, feature_sets: Collection[FeatureSet], *, only: bool = False
+    connection: Connection, feature_sets: Collection[FeatureSet], *, strict: bool = False
 ) -> list[str]:
     """Name what keeps a run from logging stamped sets, and what to do.
 
@@ -99,7 +99,7 @@ def log_problems(
     Args:
         connection: a pinned session that may read the registries.
         feature_sets: what the files say.
-        only: also name what keeps no run: views that an earlier version made, and that would show
+        strict: also name what keeps no run: views that an earlier version made, and that would show
             the rows of a table that inherits from the log.
     """
     problems = []
@@ -112,13 +112,13 @@ def log_problems(
         if misfits or feature_set.served is None:
             continue
         problems += _heirs(connection, feature_set)
-        if what := _unlike(connection, feature_set, feature_set.served, only=only):
+        if what := _unlike(connection, feature_set, feature_set.served, strict=strict):
             problems.append(f"{what}.\nNext: bin/feature-store stamp-contract {feature_set.name}")
     return problems
 
 
 def _unlike(
-    connection: Connection, feature_set: FeatureSet, served: Served, *, only: bool
+    connection: Connection, feature_set: FeatureSet, served: Served, *, strict: bool
 ) -> str | None:
     """How a log or its training view is not as a stamp makes them, in words."""
     logged = live_columns(connection, log_of(feature_set))
@@ -131,7 +131,7 @@ def _unlike(
         return f"{log} lacks {in_words(lacking)}"
     if _is_narrow(connection, feature_set, served):
         return f"{log} takes only one letter or bit of {served.entity}"
-    if not is_as_stamped(connection, feature_set, served, log_of(feature_set), only=only):
+    if not is_as_stamped(connection, feature_set, served, log_of(feature_set), strict=strict):
         return (
             f"The training view {training_view_of(feature_set)} is not as a stamp makes it, so it "
             "may show what was not served"

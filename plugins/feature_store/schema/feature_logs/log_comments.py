@@ -5,9 +5,9 @@ from __future__ import annotations
 from psycopg import sql
 
 from feature_store.connection import Connection
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import FeatureSet
 from feature_store.declarations.served import STILL_LISTED, Served
-from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 
 _SAYS = {

@@ -69,7 +69,7 @@ def make_training_view(
 
 
 def is_as_stamped(
-    connection: Connection, feature_set: FeatureSet, served: Served, log: Name, *, only: bool
+    connection: Connection, feature_set: FeatureSet, served: Served, log: Name, *, strict: bool
 ) -> bool:
     """Whether the training view has the query that a stamp gives it.
 
@@ -78,7 +78,7 @@ def is_as_stamped(
         feature_set: whose it is.
         served: the set's entity, t0 and labels.
         log: the set's log.
-        only: also take a view for another one that reads what inherits from the log. Earlier
+        strict: also take a view for another one that reads what inherits from the log. Earlier
             versions made such views; without heirs they have the same rows.
     """
     row = connection.execute(
@@ -88,12 +88,12 @@ def is_as_stamped(
     ).fetchone()
     wanted = _query(feature_set, served, log).as_string()
     try:
-        return row is not None and _normal(row[0], only=only) == _normal(wanted, only=only)
+        return row is not None and _normal(row[0], strict=strict) == _normal(wanted, strict=strict)
     except SqlglotError:
         return False  # what it cannot read is not what we wrote
 
 
-def _normal(query: str, *, only: bool) -> exp.Expr:
+def _normal(query: str, *, strict: bool) -> exp.Expr:
     """A query without what the server writes in its own way: quotes, and casts in a join."""
     tree = sqlglot.parse_one(query, dialect="postgres")
     for identifier in tree.find_all(exp.Identifier):
@@ -101,7 +101,7 @@ def _normal(query: str, *, only: bool) -> exp.Expr:
     for join in tree.find_all(exp.Join):
         for cast in list(join.find_all(exp.Cast)):
             cast.replace(cast.this)
-    for table in [] if only else tree.find_all(exp.Table):
+    for table in [] if strict else tree.find_all(exp.Table):
         table.set("only", None)
     return tree
 

@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from feature_store.connection import Connection
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import NOT_IN_A_NAME
-from feature_store.declarations.source_tables import live_columns
 from feature_store.declarations.undecided import MARK
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.found_store import FoundRelation, FoundStore

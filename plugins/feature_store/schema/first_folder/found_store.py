@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from feature_store.connection import Connection, one_row
+from feature_store.database.catalog import live_columns
 from feature_store.database.stored_queries.dependency_closure import (
     MATERIALIZED,
     VIEW,
@@ -17,7 +18,6 @@ from feature_store.database.stored_queries.dependency_closure import (
     read_closure,
 )
 from feature_store.database.stored_queries.moment_constants import Constant, moments
-from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 from feature_store.schema.first_folder.vouched import foreign_constants, user_functions
 from feature_store.validation.leaks.relation_influence import trace

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feature_store.connection import Connection
-from feature_store.declarations.source_tables import live_columns
+from feature_store.database.catalog import live_columns
 from feature_store.schema.governance.governance import Governance, Part
 from feature_store.schema.governance.governed_tables import table_changes, table_misfits
 from feature_store.schema.governance.live_function import LiveFunction, live_function

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from feature_store.connection import Connection, one_value
+from feature_store.database.catalog import live_columns
 from feature_store.database.kept_privileges import granted
-from feature_store.declarations.source_tables import live_columns
 from feature_store.errors import NotReady
 from feature_store.relation_name import Name
 

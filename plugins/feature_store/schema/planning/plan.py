@@ -11,7 +11,6 @@ import psycopg
 from feature_store.connection import Connection
 from feature_store.declarations.feature_sets import read_feature_sets
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import view_sources
 from feature_store.declarations.store_definition import Store
 from feature_store.declarations.whole_folder import check_declarations
 from feature_store.errors import BadInput, NotReady
@@ -32,6 +31,7 @@ from feature_store.schema.planning.without_file import WithoutFile, without_file
 from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.privileges.schema_owner import schema_problems
 from feature_store.schema.replacement.dependents import Replacement, plan_replacement
+from feature_store.schema.source_problems import view_sources
 from feature_store.schema.stamps.proof_stamp import unstamped
 from feature_store.schema.store_objects import store_objects
 from feature_store.schema.store_record import check_store, record_of, recorded, suite_changes
@@ -225,7 +225,7 @@ def _logs(connection: Connection, include_dir: Path, told: Collection[str]) -> t
     sets = [one for one in read_feature_sets(include_dir) if one.name not in told]
     try:
         with connection.transaction():
-            return tuple(log_problems(connection, sets, only=True))
+            return tuple(log_problems(connection, sets, strict=True))
     except psycopg.errors.InsufficientPrivilege:
         return ()  # a run names what its role may not read
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from feature_store.declarations.source_tables import views_words
 from feature_store.schema.audit_migrations import Migration
 from feature_store.schema.object_states import Condition, State
 from feature_store.schema.planning.removal import Removal
 from feature_store.schema.planning.without_file import WithoutFile, way_out_of
 from feature_store.schema.replacement.dependents import Replacement
+from feature_store.schema.source_problems import views_words
 from feature_store.schema.stamps.proof_stamp import UNSTAMPED
 from feature_store.text_format import bullets
 

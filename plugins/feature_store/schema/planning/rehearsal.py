@@ -16,10 +16,10 @@ from psycopg import sql
 
 from feature_store.audit.lease import lock_free_lease
 from feature_store.connection import Connection, one_value, seeing_one_moment
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.expectations import read_expectations
 from feature_store.declarations.files.schema_rewrite import moved
 from feature_store.declarations.leak_rules import read_rules
-from feature_store.declarations.source_tables import live_columns, source_problems
 from feature_store.declarations.store_definition import Relation, Store
 from feature_store.declarations.suites import read_suites
 from feature_store.errors import NotReady, StoreError
@@ -36,6 +36,7 @@ from feature_store.schema.planning.rehearsed import Rehearsed
 from feature_store.schema.privileges.foreign_code import carried_code
 from feature_store.schema.replacement.build_beside import build, fill, naming, place_beside
 from feature_store.schema.replacement.dependents import Old, Rebuilt, Replacement, plan_replacement
+from feature_store.schema.source_problems import source_problems
 from feature_store.settings import Settings
 
 

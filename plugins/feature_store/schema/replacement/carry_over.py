@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 from psycopg import sql
 
 from feature_store.connection import Connection
+from feature_store.database.catalog import live_columns
 from feature_store.database.kept_privileges import Step, privileges
 from feature_store.declarations.files.schema_rewrite import moved
-from feature_store.declarations.source_tables import live_columns
 from feature_store.relation_name import Name
 from feature_store.schema.applied_definitions import quoted
 from feature_store.schema.replacement.dependents import Old

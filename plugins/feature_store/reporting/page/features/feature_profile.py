@@ -9,8 +9,8 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from feature_store.connection import Connection, one_value
+from feature_store.database.catalog import live_columns
 from feature_store.declarations.feature_sets import Feature, FeatureSet
-from feature_store.declarations.source_tables import live_columns
 from feature_store.reporting.page.features.features import find_feature
 from feature_store.reporting.page.features.profile_models import (
     Bin,
