@@ -173,10 +173,7 @@ def _who_may(connection: Connection) -> str:
     owner = store_owner(connection)
     if owner and not one_value(connection, "SELECT pg_has_role(%s::regrole, 'USAGE')", (owner,)):
         return f"Apply as {owner}, the owner of this store."
-    return (
-        "Apply as a role that may create in this database and read the sources. The SQL of "
-        "`bin/feature-store grants`, run by the database's administrator, makes one."
-    )
+    return "Apply as a role that may create here; `bin/feature-store grants` prints SQL for one."
 
 
 def _refuse(problems: list[str]) -> None:

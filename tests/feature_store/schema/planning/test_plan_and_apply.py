@@ -494,8 +494,7 @@ def test_a_role_that_may_not_create_is_told_so(sources_db, include, new_role):
     )
     assert caught.value.readers == "what they had before."
     assert caught.value.next_step == (
-        "Apply as a role that may create in this database and read the sources. The SQL of "
-        "`bin/feature-store grants`, run by the database's administrator, makes one."
+        "Apply as a role that may create here; `bin/feature-store grants` prints SQL for one."
     )
     assert sources_db.snapshot() == before
 
