@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -609,10 +611,13 @@ class TestABadRun:
         assert run.tasks["prepare"] == "failed"
         # To clear the run would keep the parameter. A new run is given all the others.
         (mail,) = mailbox.alarms()
-        typed = """airflow dags trigger feature_store_refresh --conf '{"accept_shrink": true}'"""
+        typed = "airflow dags trigger feature_store_refresh --conf "
         body = message_from_bytes(mail.read_bytes(), policy=policy.default).get_body(("plain",))
         assert body is not None
-        assert typed in body.get_content().splitlines()
+        (line,) = [x for x in body.get_content().splitlines() if x.startswith(typed)]
+        again = json.loads(shlex.split(line)[-1])
+        assert again.pop("as_of_day", None) != given.get("as_of_day", "")
+        assert again == {"accept_shrink": True}
         # A run for a day that has not come leaves no record; others leave one that says failed.
         assert connection.execute(
             "SELECT (SELECT count(*) FROM feature_store_audit.refresh), "

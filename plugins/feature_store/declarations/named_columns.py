@@ -1,7 +1,6 @@
 """Columns that one file of a store names and another lacks, as far as their texts show.
 
-An adopted relation may have columns of its owner's besides its file's. No specification gives
-those, so the server would not miss anything: only here it shows that nobody proves them.
+What an adopted relation has besides, the database knows: `adopted_columns`.
 """
 
 from __future__ import annotations
@@ -32,20 +31,9 @@ def column_problems(
         columns: of relations and sources; None, or no entry, where they are not known.
     """
     for file in files.values():
+        yield from _of_query(file.path, file.query, files, columns)
         keyed = {column for key in file.unique_indexes.values() for column in key}
         yield from _lacking(file.path, keyed | file.described, file.name, columns)
-    yield from unproven_names(files, specifications, sets, columns)
-
-
-def unproven_names(
-    files: Mapping[Name, SqlFile],
-    specifications: Iterable[Specification],
-    sets: Iterable[FeatureSet],
-    columns: Columns,
-) -> Iterator[str]:
-    """As `column_problems`, for what an adopted relation would let pass: who reads its columns."""
-    for file in files.values():
-        yield from _of_query(file.path, file.query, files, columns)
     for one in specifications:
         yield from _of_query(one.path, one.query, files, columns)
         yield from _of_specification(one, columns)

@@ -22,10 +22,8 @@ from feature_store.declarations.files.sql_statement import (
 )
 from feature_store.declarations.files.text_file import files_in, read_text
 from feature_store.declarations.history_series import read_history
-from feature_store.declarations.known_columns import known_columns
 from feature_store.declarations.leak_rules import LeakRules, read_rules
 from feature_store.declarations.moments import named_moments
-from feature_store.declarations.named_columns import unproven_names
 from feature_store.declarations.served import check_served
 from feature_store.declarations.specified import check_specification, unspecified
 from feature_store.declarations.store_definition import Relation, Store, closure
@@ -69,7 +67,6 @@ def checks(include_dir: Path, store: Store) -> Iterator[Callable[[], object]]:
     yield partial(_check_queries, include_dir, store)
     for relation in store.relations:
         yield partial(_check_specification, store, relation)
-    yield lambda: _check_columns(store, read_feature_sets(include_dir))
     yield partial(read_history, include_dir, store)
 
 
@@ -261,18 +258,6 @@ def _check_specification(store: Store, relation: Relation) -> None:
         for name in sorted(specification.reads):
             _require(store, name, str(specification.path), sources=True)
     check_specification(store, relation)
-
-
-def _check_columns(store: Store, sets: Iterable[FeatureSet]) -> None:
-    """No file may name a column that the file of its relation does not give.
-
-    An adopted relation may have it nevertheless, but nothing would prove it. Of sources the
-    database knows more than sources.toml.
-    """
-    files = {relation.name: relation.file for relation in store.relations}
-    specifications = [r.specification for r in store.relations if r.specification]
-    for problem in unproven_names(files, specifications, sets, known_columns(files)):
-        raise BadInput(problem)
 
 
 def _check_expectation(path: Path, store: Store, expectation: Expectation) -> None:

@@ -138,7 +138,7 @@ BEGIN
         )
     INTO refusal, advice
     FROM feature_store_audit.binding() AS b
-    WHERE b.relation = p_relation AND v_queries ->> ('the binding of ' || b.feature_set) <> b.relation
+    WHERE to_regclass(b.relation) = to_regclass(p_relation) AND v_queries ->> ('the binding of ' || b.feature_set) <> b.relation
     ORDER BY b.feature_set
     LIMIT 1;
     IF FOUND THEN

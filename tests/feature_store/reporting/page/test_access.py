@@ -46,8 +46,10 @@ def test_these_are_all_the_routes_that_there_are():
     asked = {r.partition("?")[0] for r in (*ROUTES, SERVED)}
     generic = {
         "/static/icon.svg": "/static/{name}",
-        "/api/features/tom_features_v1/price": "/api/features/{feature_set}/{name}",
-        "/api/features/tom_features_v1/price/profile": "/api/features/{feature_set}/{name}/profile",
+        "/api/features/tom_features_v1/price": "/api/features/{feature_set}/{name:path}",
+        "/api/features/tom_features_v1/price/profile": (
+            "/api/features/{feature_set}/{name:path}/profile"
+        ),
         "/api/relations/ml.tom_features_v1_mv": "/api/relations/{name}",
         "/api/served/tom_features_v1": "/api/served/{feature_set}",
     }

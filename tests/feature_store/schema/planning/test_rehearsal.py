@@ -11,7 +11,7 @@ import pytest
 
 from feature_store.audit.lease import RunKey, release_lease, take_lease
 from feature_store.cli.commands import main
-from feature_store.errors import BadInput, LeaseTaken, NotReady
+from feature_store.errors import LeaseTaken, NotReady
 from feature_store.schema.planning.rehearsal import rehearse
 from tests.conftest import LiveStore
 from tests.feature_store.conftest import Database
@@ -99,7 +99,7 @@ def test_a_specification_that_does_not_follow_is_told(rehearsed, include):
     include.edit(
         _AI_FILE, "\nFROM ml.tom_features", ",\n    e.price * 2 AS twice\nFROM ml.tom_features"
     )
-    with pytest.raises(BadInput, match="lacks twice, which"):
+    with pytest.raises(NotReady, match="it lacks twice"):
         _rehearse(rehearsed, include)
 
 
