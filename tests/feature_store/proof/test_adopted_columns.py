@@ -9,11 +9,11 @@ import pytest
 
 from feature_store.audit.adopted import ADOPTED
 from feature_store.declarations.feature_sets import read_feature_sets
+from feature_store.declarations.folder_lint import folder_problems
 from feature_store.declarations.store_definition import read_store
-from feature_store.errors import BadInput, NotReady
+from feature_store.errors import NotReady
 from feature_store.proof.adopted_columns import unproven_columns
 from feature_store.schema.apply import apply
-from feature_store.schema.planning.plan import make_plan
 from feature_store.schema.readiness import check_ready
 from feature_store.schema.stamps.contract_stamp import stamp
 from tests.feature_store.schema.hand_built import OWNER
@@ -88,10 +88,9 @@ def test_a_run_does_not_start_with_such_a_specification(hand_built, include):
         check_ready(hand_built.connection, read_store(include.directory), include.settings)
 
 
-def test_what_a_text_shows_is_refused_by_plan_already(scratch, include):
+def test_what_a_text_shows_check_tells_without_a_database(include):
     text = (include.directory / _SPECIFICATION).read_text()
     (column,) = re.findall(r"^    \w+\.model$", text, re.MULTILINE)
     include.write(_SPECIFICATION, text.replace(f",\n{column}", ""))
-    store = read_store(include.directory)
-    with pytest.raises(BadInput, match=f"lacks model, which {F0} has"):
-        make_plan(scratch.connection, store, include.directory)
+    (told,) = folder_problems(include.directory)
+    assert f"lacks model, which {F0} has" in told
