@@ -219,8 +219,8 @@ def _no_session(problem: str, conn_id: str) -> CannotConnect:
     return ConnectionRefused(
         f"{ConnectionRefused.BEGINS}{answer[1].strip()}\n{problem}",
         readers=unchanged,
-        next_step="Let the server take the login (its rights, its password, its limit of "
-        f"connections), or correct the Airflow connection {conn_id!r}.",
+        next_step="Do what its answer names: wait until it has started, let it take the login (its "
+        f"rights, password, limit of connections), or correct the Airflow connection {conn_id!r}.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from statistics import median
 
 import httpx
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 from tests.feature_store.reporting.page.conftest import Airflow
 
 # Seconds, with time for a busy machine; an answer that waits for the crowd takes longer.
-_AT_ONCE = 10
+_AT_ONCE = 4
 _REPORT = "/api/report?dag_id=feature_store_refresh&run_id=scheduled__{}"
 
 
@@ -42,11 +43,14 @@ def test_while_reports_are_drawn_the_store_is_told(airflow, crowd):
     _report(airflow, 30)  # so that what draws is loaded
     asked = [crowd.submit(_report, airflow, night) for night in range(1, 13)]
     time.sleep(0.3)
+    took = []
     while not all(future.done() for future in asked):
         began = time.monotonic()
         assert airflow.get("/api/now").status_code == 200
-        assert time.monotonic() - began < _AT_ONCE
+        took.append(time.monotonic() - began)
         time.sleep(0.2)
+    # One may meet a machine that stands still. If they waited for reports, all would be late.
+    assert median(took) < _AT_ONCE, took
     unanswered = [r.text for r in (one.result() for one in asked) if r.status_code != 200]
     assert not unanswered, "\n".join(unanswered)
 
