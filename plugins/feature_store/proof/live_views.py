@@ -60,18 +60,14 @@ SELECT b.oid, b.name, b.is_plain, b.is_ours FROM below AS b
 
 def is_live(connection: Connection, relation: Relation) -> bool:
     """Whether it is a plain view with a specification, and either reads the user's tables."""
-    is_plain = relation.refresh is Refresh.NEVER
-    return (
-        is_plain
-        and relation.specification is not None
-        and bool(_tables_below(connection, relation))
-    )
+    return bool(_tables_below(connection, relation))
 
 
 def _tables_below(connection: Connection, relation: Relation) -> list[int]:
     """What a plain view and its specification read that is not the store's, each by its OID."""
-    asked = relation.specification.reads if relation.specification else frozenset()
-    names = [str(name) for name in (relation.name, *asked)]
+    if relation.refresh is not Refresh.NEVER or relation.specification is None:
+        return []
+    names = [str(name) for name in (relation.name, *relation.specification.reads)]
     rows = connection.execute(_READ_LIVE, (names,)).fetchall()
     return [oid for oid, _name, _is_plain, is_ours in rows if not is_ours]
 
@@ -112,12 +108,12 @@ def read_states(connection: Connection, relation: Relation) -> States | None:
     Returns:
         None if there is nothing to read, or one of the states cannot be read.
     """
-    if not is_live(connection, relation):
-        return None
-    (view,) = find_named(connection, relation.name)
     read = _tables_below(connection, relation)
+    if not read:
+        return None
+    owners = {view.owner for view in find_named(connection, relation.name)}
     states = {}
-    for table in find_relations(connection, with_children(connection, read), [view.owner]):
+    for table in find_relations(connection, with_children(connection, read), owners):
         if table.doubt or table.kind == "v":
             log.info("%s counts as changed: %s.", table.name, table.doubt or "it is a view")
             return None
