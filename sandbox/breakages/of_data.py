@@ -75,7 +75,7 @@ OF_DATA = (
         "the AI table has two different rows for a listing, and the refresh fails",
         Expected(
             failed=(GATE, "read.tom_features_v1_enriched_ai_clean_mv"),
-            subject="read.tom_features_v1_enriched_ai_clean_mv failed: duplicate key",
+            subject="read.tom_features_v1_enriched_ai_clean_mv failed: duplicate key (listing_id)…",
         ),
         before=sql(
             _DROP_AI_KEY,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from feature_store.connection import Connection
@@ -227,7 +228,7 @@ def _members(
     level = list(roots)
     while level:
         values = {"oids": level, "in_force": sorted(in_force)}
-        new = {m.oid: m for m in map(_member, connection.execute(_FACTS, values))}
+        new = {m.oid: m for m in map(_member, map(_frozen, connection.execute(_FACTS, values)))}
         for member in [m for m in new.values() if str(m.name) in leaves]:
             new[member.oid] = replace(member, query=None, reads=())
         members |= {oid: new[oid] for oid in level if oid in new}
@@ -236,6 +237,12 @@ def _members(
     return members
 
 
+def _frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
+# Cached, because `apply` reads the same relations once for each relation that it adopts.
+@lru_cache(maxsize=256)
 def _member(row: tuple[Any, ...]) -> Member:
     oid, schema, relation, kind, owner, access, asks, *rest = row
     columns, query, policies, generated, children, stored = rest

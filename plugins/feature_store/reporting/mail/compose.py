@@ -22,8 +22,8 @@ from feature_store.reporting.run.headline import unchecked, what_broke
 from feature_store.reporting.run.step import Step
 
 # A mail has at most two screens, on a phone too. The report, the log and `history` have the rest.
-# Rows shown of the first finding, and of each later one.
-_MOST_ROWS, _MOST_OF_OTHERS = 20, 3
+# Rows shown of a finding that is alone, of the first of several, and of each later one.
+_MOST_ROWS, _MOST_OF_FIRST, _MOST_OF_OTHERS = 20, 12, 3
 _MOST_COLUMNS = 8
 # Findings in full, and by name: of what broke, and of a warning in the mail about warnings.
 _MOST_FINDINGS, _MOST_NAMED = 2, 5
@@ -254,10 +254,11 @@ def _section(
 ) -> Iterator[Section]:
     """Findings under a heading: the first few in full, some more by name, the rest counted."""
     if found:
+        first = _MOST_ROWS if len(found) == 1 else _MOST_OF_FIRST
         yield Section(
             heading,
             tuple(
-                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
+                (f, _table(f.sample[: _MOST_OF_OTHERS if n else first], facts.key, clean))
                 for n, f in enumerate(found[:full])
             ),
             tuple(

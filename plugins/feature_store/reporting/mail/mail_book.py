@@ -117,4 +117,5 @@ def mailed_of_run(
     known = mailed(connection, verdict, channel.kind("failure"))
     place = {"task_ids": VERDICT, "dag_id": run.dag_id, "run_id": run.run_id}
     state = ti.xcom_pull(key=channel.mark, **place)
-    return Mailed(known.tries, known.told or state == _SENT, known.doubtful or state == _BEGUN)
+    doubtful = max(known.doubtful, int(state == _BEGUN))
+    return Mailed(known.tries, known.told or state == _SENT, doubtful)

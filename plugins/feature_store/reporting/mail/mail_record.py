@@ -1,8 +1,8 @@
 """What the record knows of mails: which were begun, and which were sent.
 
 A mail is begun before it is given to the server, and ended when the server has answered. If it was
-begun and never ended, nobody knows whether it arrived: it is sent once more, and says so. The
-database allows at most two mails for each verdict (``sql/audit``).
+begun and never ended, nobody knows whether it arrived: it is sent once more, and says so. One that
+the server refused did not arrive: it is sent again by each run of a week, until one is taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from feature_store.connection import Connection, one_row
 from feature_store.reporting.mail.delivery import Delivery, DeliveryState
 from feature_store.reporting.run.account import Account
 
-_MOST_LEFT = 5
+_MOST_LEFT, _MOST_DOUBTFUL = 5, 2
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Mailed:
     Attributes:
         tries: how many were begun.
         told: whether one of them was sent.
-        doubtful: whether nobody knows of one of them.
+        doubtful: of how many nobody knows whether they arrived.
     """
 
     tries: int = 0
     told: bool = False
-    doubtful: bool = False
+    doubtful: int = 0
 
     @property
     def enough(self) -> bool:
         """Whether no other mail may be sent."""
-        return self.told or self.tries >= 2  # as the table checks
+        return self.told or self.doubtful >= _MOST_DOUBTFUL
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def mailed(connection: Connection, verdict: int, kind: str) -> Mailed:
     row = one_row(
         connection,
         "SELECT count(*), coalesce(bool_or(m.sent), FALSE), "
-        "coalesce(bool_or(m.sent IS NULL), FALSE) "
+        "count(*) FILTER (WHERE m.sent IS NULL) "
         "FROM feature_store_audit.mail AS m "
         "WHERE m.verdict_event = %s AND m.kind = %s",
         (verdict, kind),
@@ -161,7 +161,8 @@ def untold_failures(connection: Connection, kind: str) -> tuple[Untold, ...]:
         "WHERE v.verdict = 'failed' AND v.verdict_at > now() - interval '7 days' "
         "AND v.event_id > coalesce(r.event_id, 0) "
         "AND NOT EXISTS (SELECT FROM feature_store_audit.mail AS m "
-        "WHERE m.verdict_event = v.event_id AND m.kind = %(kind)s AND (m.sent OR m.nth = 2)) "
+        "WHERE m.verdict_event = v.event_id AND m.kind = %(kind)s "
+        "HAVING bool_or(m.sent) OR count(*) FILTER (WHERE m.sent IS NULL) >= %(doubtful)s) "
         "AND (EXISTS (SELECT FROM feature_store_audit.mail AS m WHERE m.kind = %(kind)s) OR ("
         "v.event_id > coalesce((SELECT max(p.verdict_event) FROM feature_store_audit.run AS p "
         "WHERE p.verdict = 'passed'), 0) "
@@ -169,7 +170,7 @@ def untold_failures(connection: Connection, kind: str) -> tuple[Untold, ...]:
         "WHERE m.verdict_event = v.event_id AND m.kind = 'failure' AND m.kind <> %(kind)s "
         "AND m.sent))) "
         "ORDER BY v.event_id DESC LIMIT %(most)s",
-        {"kind": kind, "most": _MOST_LEFT},
+        {"kind": kind, "most": _MOST_LEFT, "doubtful": _MOST_DOUBTFUL},
     ).fetchall()
     return tuple(
         Untold(event, RunKey(dag_id, run_id), Account.read(account, problem), day, run_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import psycopg
@@ -20,6 +21,9 @@ _IN_SHORT = {
     "57014": "cancelled, or statement timeout",
     "57P": "connection lost, server going down or starting",
 }
+# How the server names a key and its values, in any language. It leaves them out for a role that may
+# not read the column.
+_KEY = re.compile(r"\(.+?\)=\(.*\)")
 
 
 def cause_of(error: BaseException) -> str:
@@ -64,10 +68,11 @@ def _short(error: psycopg.Error) -> str:
     if state is None:
         lost = isinstance(error, psycopg.OperationalError)
         return "connection lost" if lost else str(error).strip().partition("\n")[0]
-    for length in (5, 3, 2):
-        if state[:length] in _IN_SHORT:
-            return _IN_SHORT[state[:length]]
-    return error.diag.message_primary or str(error)
+    known = next((_IN_SHORT[state[:n]] for n in (5, 3, 2) if state[:n] in _IN_SHORT), None)
+    if known is None:
+        return error.diag.message_primary or str(error)
+    key = _KEY.search(error.diag.message_detail or "") if state == "23505" else None
+    return f"{known} {key.group()}" if key else known
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

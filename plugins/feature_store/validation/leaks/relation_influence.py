@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from feature_store.database.stored_queries.dependency_closure import Member
 from feature_store.database.stored_queries.node_tree import Node
@@ -35,8 +36,10 @@ class Row(Scope):
         return frozenset({(self._relation, number)})
 
 
+# Cached, because `apply` asks for the same relations once for each relation that it adopts.
+@lru_cache(maxsize=256)
 def trace(member: Member) -> Influences:
-    """Trace what reaches a relation's columns and rows, one step down."""
+    """Trace what reaches a relation's columns and rows, one step down. Do not change the result."""
     own = Row(member.oid)
     policies = [own.influences(tree) for tree in member.policies.values()]
     rows = NOTHING.union(*policies)

@@ -134,11 +134,13 @@ def test_long_inputs_are_shortened():
     assert "and 199 more" in mail.subject
     assert max(len(mail.text), len(mail.html)) < 60_000
     assert "(24 more columns)" in mail.text
-    # All rows of the first finding, three of the second; more are named, the rest is counted.
+    # Twelve rows of the first finding, three of the second; more are named, the rest is counted.
     shown = [line.split()[0] for line in mail.text.splitlines() if "ttt" in line]
-    assert shown == [*map(str, range(20)), "0", "1", "2"]
+    assert shown == [*map(str, range(12)), "0", "1", "2"]
     assert "and 198 more, in the report" in mail.text
     one = compose(facts(findings=(long,)))
+    shown = [line.split()[0] for line in one.text.splitlines() if "ttt" in line]
+    assert shown == [*map(str, range(20))], "a finding that is alone has all its rows"
     assert len(one.subject) <= 120
     assert one.subject.endswith("...")
 

@@ -167,6 +167,24 @@ def test_what_the_server_refuses_for_now_to_the_end_is_known_as_not_sent(
     assert (LATE in text, AGAIN in text) == (True, False)
 
 
+def test_a_mail_that_was_refused_night_after_night_is_sent_when_the_server_takes_mails_again(
+    db: Any, use: Any, monkeypatch: Any
+) -> None:
+    """What was refused did not arrive, however often that happens."""
+    monkeypatch.setenv("FEATURE_STORE_MAIL_TIMEOUT", "3")
+    full = use(BusyMailbox, unfiltered=99)
+    give_verdict()
+    prepare_next()
+    prepare_next("the one after that")
+    assert recorded(db) == [(1, False), (2, False), (3, False)]
+    full.unfiltered = 0
+    prepare_next("the third night")
+    prepare_next("the fourth night")
+    (text,) = texts(full)
+    assert (LATE in text, AGAIN in text) == (True, False)
+    assert recorded(db)[3:] == [(4, True)]
+
+
 @pytest.mark.parametrize(
     ("run_type", "words"),
     [
