@@ -65,7 +65,8 @@ class Server:
         """Create a database as a copy of another and return its connection string."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                # Quicker than by the log, which nobody replays here.
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )

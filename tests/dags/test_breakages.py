@@ -28,14 +28,18 @@ def lab(server, airflow_database, tmp_path_factory) -> Iterator[Lab]:
 # These differ from another breakage only in the proof or expectation that finds them. Tests of
 # those proofs and expectations cover them.
 _LIKE_ANOTHER = {
+    "bikes-duplicate-count",
     "bikes-feature-gone",
+    "bikes-flagged-count-forced-in",
     "bikes-other-specification",
     "count-off-by-one",
     "duplicate-ai-row",
     "feature-column-gone",
+    "feature-dropped",
     "median-off",
     "own-day-in-a-speed-anchor",
     "source-column-dropped",
+    "spam-let-through",
     "spam-token-odd",
     "spam-token-odd-forced-in",
 }

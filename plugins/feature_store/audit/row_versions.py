@@ -58,20 +58,20 @@ def find_relations(
         readers: the roles that read them besides the session's own. If a row-level policy applies
             to any of them, nobody can tell which rows they see.
     """
-    return _look_up(connection, list(oids), None, list(readers))
+    return _look_up(connection, list(oids), [], list(readers))
 
 
-def find_named(connection: Connection, name: Name) -> list[Found]:
-    """Look one relation up; several results if the transaction sees several versions of its entry.
+def find_named(connection: Connection, *names: Name) -> list[Found]:
+    """Look relations up; one is there twice if the transaction sees two versions of its entry.
 
     Raises:
-        psycopg.ProgrammingError: there is none of that name.
+        psycopg.ProgrammingError: there is none of such a name.
     """
-    return _look_up(connection, [], name.quoted, [])
+    return _look_up(connection, [], [name.quoted for name in names], []) if names else []
 
 
 def _look_up(
-    connection: Connection, oids: list[int], named: str | None, readers: list[int]
+    connection: Connection, oids: list[int], named: list[str], readers: list[int]
 ) -> list[Found]:
     rows = connection.execute(
         """
@@ -103,7 +103,7 @@ def _look_up(
         FROM pg_catalog.pg_class AS c
         INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
         LEFT JOIN pg_catalog.pg_am AS a ON c.relam = a.oid
-        WHERE c.oid = ANY(%(oids)s::oid[] || %(named)s::text::regclass::oid)
+        WHERE c.oid = ANY(%(oids)s::oid[] || %(named)s::text[]::regclass[]::oid[])
         ORDER BY n.nspname, c.relname
         """,
         {

@@ -172,7 +172,7 @@ def _lock(connection: Connection, reads: Reads) -> None:
 def _patience(connection: Connection) -> float:
     seconds: float = one_value(
         connection,
-        "SELECT setting::float / 1000 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'",
+        "SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8",
     )
     return seconds or math.inf
 

@@ -154,9 +154,8 @@ def _walk(connection: Connection, relation: Relation, last_states: LastStates) -
         else:
             tables.add(read.oid)
 
-    for name in asked_beside(relation):
-        for read in find_named(connection, name):
-            add(read)
+    for read in find_named(connection, *asked_beside(relation)):
+        add(read)
     while pending:
         view = pending.pop()
         query = read_stored_query(connection, view.oid)

@@ -39,7 +39,7 @@ class Channel:
 
     def has_enough(self, known: Mailed) -> bool:
         """Whether nothing more may be sent. A doubtful mail goes out once more, and says so."""
-        return known.enough or (self.name != "mail" and known.doubtful)
+        return known.enough or (self.name != "mail" and known.doubtful > 0)
 
     @property
     def mark(self) -> str:

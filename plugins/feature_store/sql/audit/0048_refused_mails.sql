@@ -4,4 +4,4 @@ ALTER TABLE feature_store_audit.mail_log
 DROP CONSTRAINT mail_log_nth_check,
 ADD CHECK (nth >= 1);
 COMMENT ON TABLE feature_store_audit.mail_log IS
-'A row before the mail server is given a mail, after it has taken sender and recipients. What a server refuses is sent again; what it took, or may have taken twice, is not.';
+'A row before the mail server is given a mail, after it has taken sender and recipients. What a server refuses is sent again.';
