@@ -7,4 +7,4 @@ tells people (`reporting`). The DAG is in ``dags/feature_store_refresh.py``.
 Packages import only from the floors below them: see ``[tool.importlinter]`` in ``pyproject.toml``.
 """
 
-__version__ = "0.18.0"
+__version__ = "0.19.0"
