@@ -19,6 +19,13 @@ from feature_store.text_format import bounded, bullets
 # lock timeout (55P03), a session that the server ended because it was idle (25P03).
 _TRANSIENT_CLASSES = ("08", "40", "53")
 _TRANSIENT_CODES = ("57P01", "57P02", "57P03", "55P03", "25P03")
+REMEDIES = {
+    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT. "
+    "Find out what slowed it down, or raise the timeout; then clear this task.",
+    "42501": "Grant the missing privilege to the role of the Airflow connection, then clear this "
+    "task.",
+}
+"""What to do where any statement of a task failed so, by SQLSTATE."""
 
 
 class StoreError(Exception):
@@ -99,6 +106,10 @@ class RunOver(NotReady):
     """The task's run ended before the task began to work."""
 
 
+class DuplicateKey(StoreError):
+    """A refresh met two rows with one key."""
+
+
 class RowsLost(StoreError):
     """Far fewer rows than were certified, and nobody has said that this is intended."""
 
@@ -152,6 +163,10 @@ class ConnectionRefused(CannotConnect):
 
     BEGINS = "The database refused the connection: "
     """What its first line begins with; the server's reason follows."""
+
+
+class IsStandby(CannotConnect):
+    """The server answers, and only reads: the primary is another one now."""
 
 
 def passes_on_its_own(error: BaseException) -> bool:

@@ -50,11 +50,12 @@ from feature_store.errors import BadInput, CannotConnect, StoreError, passes_on_
 from feature_store.schema.apply import apply
 from feature_store.schema.first_start import bootstrap
 from feature_store.schema.planning.plan import make_plan
+from feature_store.schema.source_problems import source_problems
 from feature_store.schema.stamps.contract_stamp import check
 from feature_store.schema.store_record import refuse_another
 from feature_store.settings import Settings
 from feature_store.store_address import addressed, as_here
-from feature_store.text_format import bounded
+from feature_store.text_format import bounded, bullets
 from feature_store.validation.history.acceptance import accept_history
 from feature_store.validation.leaks.gate_context import FAILURE
 from feature_store.validation.leaks.gates import check_gates
@@ -135,12 +136,15 @@ def _plan(
 ) -> int:
     include_dir = settings.include_dir
     plan = make_plan(connection, store, include_dir, options.replace, options.drop, options.sets)
+    sources = source_problems(connection, store.sources)
+    if sources:
+        print(f"Sources, not as sources.toml says: {len(sources)}\n{bullets(sources)}")
     print(plan)
     if plan.empty and not plan.problems:
         with suppress(psycopg.errors.InsufficientPrivilege):  # not everybody sees the stamps
             for words in what_is_to_stamp(connection, include_dir):
                 print(words)
-    return 1 if plan.problems else 0
+    return 1 if sources or plan.problems else 0
 
 
 def _apply(

@@ -21,7 +21,7 @@ from feature_store.connection import Connection, one_value
 from feature_store.database.connection_fields import read_extra, unusable
 from feature_store.database.pooling import refuse_shared_sessions
 from feature_store.database.silent_connections import client_options, server_settings
-from feature_store.errors import BadInput, CannotConnect, ConnectionRefused
+from feature_store.errors import BadInput, CannotConnect, ConnectionRefused, IsStandby
 from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -140,10 +140,10 @@ def refuse_standby(connection: Connection, settings: Settings) -> None:
     """Check that the server takes changes.
 
     Raises:
-        CannotConnect: it is a standby, as the old primary may be after a failover.
+        IsStandby: as the old primary may be after a failover.
     """
     if one_value(connection, "SELECT pg_catalog.pg_is_in_recovery()"):
-        raise CannotConnect(
+        raise IsStandby(
             f"The server at {connection.info.host}:{connection.info.port} is a standby, which only "
             "reads.",
             readers="nothing was changed.",

@@ -26,7 +26,7 @@ from feature_store.database.read_locks import find_reads, lock_reads
 from feature_store.database.side_by_side import Job
 from feature_store.declarations.specifications import Specification
 from feature_store.declarations.store_definition import Relation, Store
-from feature_store.errors import NotReady, StoreError, passes_on_its_own
+from feature_store.errors import REMEDIES, NotReady, StoreError, passes_on_its_own
 from feature_store.proof.comparison import compare
 from feature_store.proof.digest import other_than_compared
 from feature_store.proof.fit import collation_misfits, described, misfits
@@ -227,7 +227,11 @@ def _compare(
             f"{relation.name} could not be compared with its specification. This says nothing "
             f"about its rows: {error.diag.message_primary or error}",
             readers="the rows of the last refresh.",
-            next_step=f"Fix {specification.path} or what it reads, then clear this task.",
+            next_step=REMEDIES.get(
+                error.sqlstate or "",
+                f"Fix {specification.path} or what it reads, and stamp it (`bin/feature-store "
+                "stamp-proofs`); then clear this task.",
+            ),
         ) from error
 
 
@@ -237,7 +241,8 @@ def _refuse(relation: Relation, problems: list[str]) -> None:
             f"{relation.name} cannot be proven:",
             items=problems,
             readers="the rows of the last refresh.",
-            next_step="Restore or fix the file, then clear this task.",
+            next_step="Restore the file; or fix it, and stamp it (`bin/feature-store "
+            "stamp-proofs`). Then clear this task.",
         )
 
 

@@ -20,6 +20,8 @@ from feature_store.database.read_locks import Reads, lock_reads, reads_of
 from feature_store.declarations.dag_outline import Refresh
 from feature_store.declarations.store_definition import Relation
 from feature_store.errors import (
+    REMEDIES,
+    DuplicateKey,
     ExpectationsBroken,
     NotReady,
     RowsLost,
@@ -200,7 +202,9 @@ def _check_guards(connection: Connection, relation: Relation) -> None:
             f"{relation.name} was not refreshed, because its sources are not as they must be:",
             items=problems,
             readers=_what_readers_get(connection, relation),
-            next_step="Fix the above, then clear this task.",
+            next_step="Fix the above in the sources; a number that you raise must be stamped "
+            "(`bin/feature-store stamp-proofs`). Then run all again: what this relation reads must "
+            "be refreshed, too.",
         )
 
 
@@ -255,7 +259,8 @@ def _somebody_else(relation: Relation) -> psycopg.Error:
 
 def _explain(connection: Connection, relation: Relation, error: psycopg.Error) -> StoreError:
     details = [error.diag.message_primary or str(error), error.diag.message_detail]
-    return StoreError(
+    kind = DuplicateKey if error.sqlstate in _KEY_BROKEN else StoreError
+    return kind(
         f"{relation.name} was not refreshed: {' '.join(d for d in details if d)}",
         readers=_what_readers_get(connection, relation),
         next_step=_remedy(relation, error),
@@ -287,11 +292,8 @@ def _what_readers_get(connection: Connection, relation: Relation) -> str:
 _NEVER_FILLED = "ExecOpenScanRelation"
 _KEY_BROKEN = ("23505", "21000")
 _REMEDIES = {
+    **REMEDIES,
     "23505": "Find the rows with that key in the sources, fix them, then clear this task.",
     "21000": "Find the identical rows in the sources, fix them, then clear this task.",
     "55000": "Run `bin/feature-store plan`: the unique index that the refresh needs is not usable.",
-    "57014": "The statement was cancelled or took longer than FEATURE_STORE_STATEMENT_TIMEOUT. "
-    "Find out what slowed it down, or raise the timeout; then clear this task.",
-    "42501": "Grant the missing privilege to the role of the Airflow connection, then clear this "
-    "task.",
 }

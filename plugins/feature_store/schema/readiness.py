@@ -36,6 +36,11 @@ from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# What `plan` does not look at, so it is not named.
+_FIX = (
+    "Fix the above (`bin/feature-store grants` has every privilege that a run needs), then run "
+    "again."
+)
 # To salvage a damaged table; only a superuser can set them.
 _DAMAGE_UNSEEN = ("zero_damaged_pages", "ignore_checksum_failure")
 
@@ -55,11 +60,12 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
     """
     _refuse(server_problems(connection))
     check_access(connection, store.profile)
-    problems = [
+    of_plan = [
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ]
-    problems = problems or [
+    _refuse(of_plan, "Fix the above, see by `bin/feature-store plan` what is left, then run again.")
+    problems = [
         *refresh_problems(connection, store),
         *contract_problems(connection, store.profile.governed_schemas),
     ]
@@ -120,14 +126,13 @@ def check_code(
     _refuse(carried_code(connection, store, rules, only=[only] if only else None))
 
 
-def _refuse(problems: list[str]) -> None:
+def _refuse(problems: list[str], next_step: str = _FIX) -> None:
     if problems:
         raise NotReady(
             "The store cannot be refreshed:",
             items=problems,
             readers="the rows of the last refresh; nothing was changed.",
-            next_step="Fix the above (`bin/feature-store grants` has every privilege that a run "
-            "needs), check with `bin/feature-store plan`, then run again.",
+            next_step=next_step,
         )
 
 

@@ -124,6 +124,15 @@ def test_apply_on_a_blocked_store_returns_1(store_db, run):
     assert "\nReaders: what they had before.\n" in err
 
 
+def test_plan_names_sources_that_are_not_as_the_folder_says_and_returns_1(store_db, run):
+    """It is what a failed `prepare` sends people to."""
+    store_db.run('ALTER TABLE "iPhone".iphone_ai_enrich RENAME COLUMN sale_mode TO mode')
+    code, out, _ = run(store_db, "plan")
+    assert code == 1
+    assert "Sources, not as sources.toml says: 1\n" in out
+    assert "The source column iPhone.iphone_ai_enrich.sale_mode is missing." in out
+
+
 def test_apply_without_sources_returns_1(empty_db, run):
     err = _refused(run, empty_db, 1, "apply")
     assert "The source table iPhone.iphone_listings is missing." in err

@@ -15,7 +15,7 @@ from feature_store.connection import Connection, one_value
 from feature_store.database.planner_statistics import gather_statistics
 from feature_store.database.session import pin
 from feature_store.declarations.store_definition import Store
-from feature_store.errors import LeaseTaken, StoreError, passes_on_its_own
+from feature_store.errors import DuplicateKey, LeaseTaken, StoreError, passes_on_its_own
 from feature_store.refresh.refresh import refresh
 from feature_store.relation_name import Name
 from feature_store.settings import Settings
@@ -284,7 +284,7 @@ def test_bad_data_is_named_with_what_readers_still_get(
         'INSERT INTO "iPhone".iphone_ai_enrich (listing_id, can_ship) VALUES (1, true), (1, false)'
     )
 
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(DuplicateKey) as caught:
         refresh_one(target)
 
     assert not passes_on_its_own(caught.value)

@@ -187,7 +187,7 @@ def readers_have(readable: Sequence[RefreshFacts]) -> str:
             "the rows of earlier refreshes; this run has refreshed nothing. The newest of "
             f"{len(old)} relations was refreshed at {_moment(newest)}."
         )
-    lines = [f"new rows of this run, not certified: {_some(new)}."]
+    lines = [f"new rows of this run, not certified by it: {_some(new)}."]
     if old:
         newest = max(one.finished_at for one in old)
         kept = _some([one.relation for one in old])

@@ -6,27 +6,25 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from psycopg import sql
-
 from feature_store.declarations.dag_outline import Refresh
-from feature_store.declarations.expectations import KEY
-from feature_store.declarations.source_tables import Source
 from feature_store.declarations.store_definition import read_store
-from feature_store.declarations.suites import Check, suite_of
-from feature_store.errors import ConnectionRefused, StoreError
-from feature_store.relation_name import Name
+from feature_store.errors import (
+    ConnectionRefused,
+    DuplicateKey,
+    ExpectationsBroken,
+    StoreError,
+)
 from feature_store.reporting.run.account import Account, Cause
 from feature_store.reporting.run.facts import Finding
+from feature_store.reporting.run.repeated_keys import both_rows, repeated, seen_twice
 from feature_store.reporting.run.run_again import (
     STOPPED,
     PastRun,
     last_step,
-    relation_of,
     run_with,
     to_clear,
 )
 from feature_store.reporting.run.step import Step
-from feature_store.text_format import plural
 
 _REFUSED = ConnectionRefused.__name__
 _UNREACHABLE = {
@@ -38,7 +36,23 @@ _UNREACHABLE = {
     "CrashShutdown",
     "OperationalError",
 }
-_DUPLICATE = {"CardinalityViolation", "UniqueViolation"}
+# A database that answered, and said why not.
+_SHORT_OF = re.compile(
+    r"\(psycopg\.errors\.(DiskFull|OutOfMemory|InsufficientResources|LockNotAvailable|DeadlockDetected"
+    r"|SerializationFailure)\)"
+)
+_DUPLICATE = DuplicateKey.__name__
+_GUARDED = ExpectationsBroken.__name__
+_REFRESHES = "feature_store_audit.refresh"
+"""What an expectation about refreshes, not about rows, is of."""
+_LEFT_OUT = Step(
+    "A layer was left out of this run, or somebody else refreshed it. Nothing is known to be wrong "
+    "with its rows."
+)
+_BY_NOBODY = Step(
+    "If nobody stopped it, the log of the task that ran last, or of assert_contract, says where it "
+    "ended."
+)
 # The answer to each kind of failure that the verdict itself finds.
 _OF_KIND = {
     "ContractBroken": Step(
@@ -103,74 +117,99 @@ def next_steps(
     own = next((failed.cause for failed in account.failed if not failed.suite), None)
     kind = own.kind if own else account.kind
     differing = [finding for finding in critical if finding.compared is not None]
-    twice = _repeated(critical, include_dir)
-    seen = _seen_twice(critical, include_dir)
+    twice = repeated(critical, include_dir)
+    seen = seen_twice(critical, include_dir)
     steps = []
     # If tasks failed, the verdict says only that. What to clear comes last.
     silent = account.failed or account.kind == "NotReady"  # it already says: trigger a new run
     advice = own.next_step if own else "" if silent else account.next_step
-    lost = kind in _UNREACHABLE or any(t.cause.kind in _UNREACHABLE for t in account.failed)
+    also = [failed for failed in account.failed if failed.cause.kind in _UNREACHABLE]
+    lost = kind in _UNREACHABLE or (not own and also)
     # Where a suite found broken rows, they come first, whatever kept another suite from its work.
     if lost and (own or not critical):
         steps += [Step(advice)] if advice else []
         steps.append(_unreachable(account, findings))
-    elif kind in _DUPLICATE or twice or seen:
-        rows = {step.command: step for step in _both_rows(tasks, twice, include_dir)}
+    elif kind == _DUPLICATE or twice or seen:
+        rows = {step.command: step for step in both_rows(tasks, twice, include_dir)}
         steps += (rows | {step.command: step for _, step in seen}).values()
     elif kind in _OF_KIND and (own or kind != "NotReady") and not _says_more(own):
         steps.append(_OF_KIND[kind])
     # Rows that differ where a key is twice follow from that; to refresh them again would not help.
     doubled = {finding.relation for finding in (*twice, *(finding for finding, _ in seen))}
     follows = steps and differing and differing[0].relation in doubled
-    if differing and not own and not follows:
-        relation = differing[0].relation
-        return (
-            *steps,
-            run_with(
-                run, "refresh_unchanged", "Do not train on these rows. Refresh every relation again"
-            ),
-            Step(
-                f"If the rows differ again, the SQL of {relation} is wrong. Compare it with "
-                f"include/sql/specifications/{relation}.sql, which says what the rows should be."
-            ),
-        )
+    if differing and not own and not follows and not _is_plain(differing[0], include_dir):
+        return (*steps, *_anew(run, differing[0].relation))
     if kind == "RowsLost":
         words = "Load the missing rows. If they are meant to be gone"
         steps.append(run_with(run, "accept_shrink", words))
-    elif not steps and advice:
-        steps.append(Step(advice))
-    elif not steps and critical:
-        steps.append(Step("Fix the rows or the SQL. What is broken is listed below."))
-    elif not steps and account.was_stopped:
-        kind = STOPPED
+    elif not steps and (step := _otherwise(account, critical, advice)):
+        steps.append(step)
+        kind = STOPPED if step in (_LEFT_OUT, _BY_NOBODY) else kind
+    if own and also and not lost:
         steps.append(
-            Step(
-                "If nobody stopped it, the log of the task that ran last, or of assert_contract, "
-                "says where it ended."
-            )
+            Step(f"{also[0].task_id} lost the database. This says nothing about its data.")
         )
-    elif not steps and account.failed:
-        steps.append(Step("Read the task's log, linked below, and fix what it names."))
     return (*steps, *last_step(run, () if _needs_all(account, own) else tasks, kind))
+
+
+def _anew(run: PastRun, relation: str) -> Iterator[Step]:
+    """What to do where the rows of a layer are not those that its specification says."""
+    words = "Do not train on these rows. Refresh every relation again"
+    yield run_with(run, "refresh_unchanged", words)
+    yield Step(
+        f"If the rows differ again, the SQL of {relation} is wrong. Compare it with "
+        f"include/sql/specifications/{relation}.sql, which says what the rows should be."
+    )
+
+
+def _otherwise(account: Account, critical: Sequence[Finding], advice: str) -> Step | None:
+    """What to do where the kind of failure has no answer of its own."""
+    if advice:
+        return Step(advice)
+    if critical:
+        if all(finding.relation == _REFRESHES for finding in critical):
+            return _LEFT_OUT
+        return Step("Fix the rows or the SQL. What is broken is listed below.")
+    if account.was_stopped:
+        return _BY_NOBODY
+    if account.failed:
+        return Step("Read the task's log, linked below, and fix what it names.")
+    return None
+
+
+def _is_plain(finding: Finding, include_dir: Path) -> bool:
+    """Whether it is about a plain view, which no refresh changes."""
+    try:
+        found = [r for r in read_store(include_dir).relations if str(r.name) == finding.relation]
+    except StoreError:
+        return False  # prepare reports a folder that cannot be read
+    return any(relation.refresh is Refresh.NEVER for relation in found)
 
 
 def _needs_all(account: Account, own: Cause | None) -> bool:
     """Whether to clear the task that failed would be too little."""
     # A suite that was checked before proofs are stamped counts no longer.
     changed = "ProofsChanged" in (account.kind, *(failed.cause.kind for failed in account.failed))
-    return changed or (own is not None and _says_more(own) and "new run" in own.next_step)
+    if own is None or own.kind == _GUARDED:  # a guard also looks at what was refreshed before
+        return changed or own is not None
+    return changed or (_says_more(own) and "new run" in own.next_step)
 
 
 def _says_more(own: Cause | None) -> bool:
     """Whether what is not ready says itself what to do, and `plan` would not show it."""
     step = own.next_step if own and own.kind == "NotReady" else ""
-    return step != "" and "bin/feature-store" not in step
+    return step != "" and "bin/feature-store plan" not in step
 
 
 def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
-    """What to say where the database gave no session, or took it away."""
+    """What to say where the database gave no session, took it away, or had no room."""
+    observed = [finding.observed for finding in findings if finding.outcome == "error"]
+    short_of = next((text for text in observed if _SHORT_OF.search(text)), "")
+    if short_of and all(map(_SHORT_OF.search, observed)):
+        words = short_of.removesuffix(".")
+        return Step(f"The database could not do it: {words}. This says nothing about the data.")
     refused = _REFUSED in (account.kind, *(failed.cause.kind for failed in account.failed)) or any(
-        finding.observed.startswith(ConnectionRefused.BEGINS) for finding in findings
+        text.startswith(ConnectionRefused.BEGINS) for text in observed
     )
     said, now = (
         ("refused the connection", "takes one") if refused else ("did not answer", "answers")
@@ -178,92 +217,4 @@ def _unreachable(account: Account, findings: Sequence[Finding]) -> Step:
     return Step(
         f"The database {said}. This says nothing about the data. To see whether it {now} now:",
         "bin/feature-store status",
-    )
-
-
-def _both_rows(tasks: Sequence[str], twice: Sequence[Finding], include_dir: Path) -> Iterator[Step]:
-    """Queries for rows that share a key, one for each source of the relation with that key."""
-    try:
-        store = read_store(include_dir)
-    except StoreError:
-        return  # prepare reports a folder that cannot be read
-    names = {finding.relation for finding in twice}
-    refreshed = {relation_of(task) for task in tasks}
-    # What base layers read has a row for each edit, so a repeated key is normal there.
-    edits = {s for r in store.refreshed if r.refresh is Refresh.BLOCKING for s in r.sources}
-    for relation in store.refreshed:
-        if str(relation.name) not in names and relation.name.relation not in refreshed:
-            continue
-        keys = [tuple(sorted(key)) for key in relation.file.unique_indexes.values()]
-        mine = [f for f in twice if f.relation == str(relation.name) and f.sample]
-        keys += [tuple(sorted(f.sample[0])) for f in mine]
-        for source in store.sources:
-            for key in keys if source.name in relation.sources else ():
-                if source.name not in edits and source.columns.keys() >= set(key):
-                    words = f"To see the rows of {source.name} that share a key, if there are any:"
-                    yield Step(words, _twice(source.name, key))
-
-
-def _seen_twice(critical: Sequence[Finding], include_dir: Path) -> list[tuple[Finding, Step]]:
-    """What the store's own queries say of keys that a source has twice: the rows to delete.
-
-    Such a query is in the suite that checks keys, says which source it is about, and counts.
-    """
-    try:
-        keys_in = suite_of(include_dir, Check.KEYS)
-        found = [f for f in critical if f.suite == keys_in and f.compared is None and f.sample]
-        sources = read_store(include_dir).sources if found else ()
-    except StoreError:
-        return []  # prepare reports a folder that cannot be read
-    return [
-        (finding, step)
-        for finding in found
-        for source in sources
-        if _names(finding.expected, source)
-        for step in _to_delete(finding, source)
-    ]
-
-
-def _names(expected: str, source: Source) -> bool:
-    """Whether a sentence names a source, and not one whose name begins or ends alike."""
-    name = re.escape(str(source.name))
-    return re.search(rf"(?<![\w.]){name}(?!\.?\w)", expected.replace('"', "")) is not None
-
-
-def _to_delete(finding: Finding, source: Source) -> Iterator[Step]:
-    row = finding.sample[0]
-    # Sorted, as the record keeps no order of columns.
-    key = sorted(column for column in row if column in source.columns)
-    counts = [value for column, value in row.items() if column not in source.columns]
-    if not key or [isinstance(n, int) and n > 1 for n in counts] != [True]:
-        return
-    named = ", ".join(f"{column} {row[column]}" for column in key)
-    others = (finding.breaching or len(finding.sample)) - 1
-    more = f", and so on for {plural(others, 'more key')}" if others else ""
-    words = f"{source.name} has {counts[0]} rows for {named}{more}. Delete all but one:"
-    yield Step(words, _twice(source.name, key))
-
-
-def _repeated(critical: Sequence[Finding], include_dir: Path) -> list[Finding]:
-    """Findings of a key that is there twice. The same suite may also check other things."""
-    try:
-        keys_in = suite_of(include_dir, Check.KEYS)
-    except StoreError:
-        return []  # prepare reports a folder that cannot be read
-    return [
-        finding
-        for finding in critical
-        if finding.suite == keys_in and finding.expectation.startswith(KEY)
-    ]
-
-
-def _twice(source: Name, key: Sequence[str]) -> str:
-    columns = sql.SQL(", ").join(map(sql.Identifier, key))
-    return (
-        sql.SQL(
-            "SELECT * FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} "
-            "HAVING count(*) > 1) ORDER BY {1};"
-        )
-        .format(source.identifier, columns)
-        .as_string()
     )

@@ -113,6 +113,8 @@ def _backfill(run: PastRun, words: str, conf: Mapping[str, Any]) -> Step:
     """A backfill of one run alone. Airflow leaves out a run that it has, unless told otherwise."""
     # A conf is always given: without one the run would keep what it had.
     told = shlex.quote(json.dumps(conf))
+    # It takes none while another of the DAG is at work, also that of this run.
+    words = f"{words}, once the backfill under way has ended"
     if run.logical_date is None:
         return Step(f"{words}, with --reprocess-behavior failed --dag-run-conf {told}.")
     moment = shlex.quote(run.logical_date.isoformat())

@@ -160,7 +160,7 @@ def test_of_relations_that_readers_have_a_few_are_named_and_all_are_counted():
     new = [readable(f"ml.n{n}", True, moment) for n in range(5)]
     old = [readable(f"ml.o{n}", False, moment - timedelta(days=n)) for n in range(9)]
     assert readers_have([*old, *new]) == (
-        "new rows of this run, not certified: ml.n0, ml.n1 and 3 more.\n"
+        "new rows of this run, not certified by it: ml.n0, ml.n1 and 3 more.\n"
         "rows of earlier refreshes: ml.o0, ml.o1 and 7 more, the newest of 2026-06-29 03:21 UTC."
     )
 

@@ -79,7 +79,7 @@ def test_a_mail_arrives_once_with_both_parts(mailbox, airflow_conn, store_db):
         for words in (
             RUN,
             "23 of 100,000 rows compared differ",
-            f"new rows of this run, not certified: {E_VIEW}.",
+            f"new rows of this run, not certified by it: {E_VIEW}.",
             "rows of earlier refreshes: ml.sold_prices_v1_mv, the newest of 2026-06-29 01:22 UTC.",
             "nothing yet: no run has certified the store. require_certified raises.",
             f"/dags/{DAG}/runs/{RUN}/tasks/expectations.as_of_counts",

@@ -20,7 +20,10 @@ from feature_store.errors import (
     CheckInterrupted,
     ConnectionRefused,
     ContractBroken,
+    DuplicateKey,
+    ExpectationsBroken,
     HistoryLeak,
+    IsStandby,
     LeakFound,
     LogBroken,
     NotReady,
@@ -169,10 +172,14 @@ def test_of_a_duplicate_key_the_query_for_both_rows_is_told(scratch):
         'INSERT INTO "iPhone".iphone_ai_enrich (listing_id) VALUES (5), (5), (6)'
     )
     task = "read.tom_features_v1_enriched_ai_clean_mv"
-    cause = Cause.of(psycopg.errors.UniqueViolation("x"))
+    cause = Cause.of(DuplicateKey("x", next_step="Find the rows."))  # as a refresh raises it
     step, again = told(None, {task: "failed"}, Account(failed=(FailedTask(task, cause),))).steps
     assert [row[0] for row in scratch.rows(step.command)] == [5, 5]
     assert "airflow " in again.command
+    # No source of a base layer has its key: each edit of a listing is a row.
+    base = "base.tom_features_v1_mv"
+    words, again = told(None, {base: "failed"}, Account(failed=(FailedTask(base, cause),))).steps
+    assert words == Step("Find the rows.")
 
 
 @pytest.mark.parametrize(
@@ -442,3 +449,65 @@ def test_what_is_not_ready_says_itself_what_to_do_if_plan_would_not_show_it():
         plan, again = _steps(_failed(NotReady("x", next_step=step), "base.x"), tasks=("base.x",))
         assert plan.command == "bin/feature-store plan"
         assert "airflow tasks clear" in again.command
+
+
+def test_what_prepare_finds_and_plan_does_not_look_at_is_not_sent_to_plan():
+    words = "Fix the above (`bin/feature-store grants` has every privilege), then run again."
+    mend, again = _steps(_failed(NotReady("x", next_step=words), "prepare"), tasks=("prepare",))
+    assert mend == Step(words)
+    assert "--task-regex prepare --downstream" in again.command
+
+
+def test_after_a_guard_all_is_run_again_for_it_also_looks_at_what_was_refreshed_before():
+    refused = ExpectationsBroken("x", next_step="Fix the above in the sources.")
+    mend, again = _steps(_failed(refused, "read.y"), tasks=("prepare", "base.x", "read.y"))
+    assert (mend, again.command) == (Step(refused.next_step), NEW)
+    *_, again = _steps(_failed(refused, "read.y"), tasks=("read.y",), run_type="backfill")
+    assert again.command == f"airflow tasks clear {DAG} {CLEARED}"
+
+
+def test_a_task_that_lost_the_database_does_not_hide_what_another_one_found():
+    lost = FailedTask("read.b", Cause.of(CannotConnect("down")))
+    twice = FailedTask("read.a", Cause.of(DuplicateKey("x", next_step="Find the rows.")))
+    mend, beside, again = _steps(Account(failed=(twice, lost)), tasks=("read.a", "read.b"))
+    assert mend == Step("Find the rows.")
+    assert beside.words == "read.b lost the database. This says nothing about its data."
+    assert "--only-failed" in again.command
+
+
+def test_a_layer_that_was_left_out_is_not_told_as_wrong_rows():
+    left_out = finding(relation="feature_store_audit.refresh")
+    words, again = _steps(Account(), [left_out], tasks=("prepare",))
+    assert "Nothing is known to be wrong with its rows" in words.words
+    assert again.words.startswith("To go on")
+
+
+def test_rows_of_a_plain_view_that_differ_are_not_refreshed_again():
+    view = finding(relation="feature_store.v_device_meta_base_t0_v1", compared=5, breaching=1)
+    words = " ".join(f"{step.words} {step.command}" for step in _steps(Account(), [view]))
+    assert "refresh_unchanged" not in words
+    assert "Fix the rows or the SQL" in words
+
+
+def test_a_database_without_room_is_not_said_to_have_been_silent():
+    full = "(psycopg.errors.DiskFull) could not extend file"
+    account = Account(failed=(FailedTask("expectations.x", Cause("", "CheckInterrupted")),))
+    words, _ = _steps(account, [finding(outcome="error", observed=full)])
+    assert words.words.startswith(f"The database could not do it: {full}.")
+    lost = "(psycopg.errors.AdminShutdown) terminating connection"
+    found = [finding(outcome="error", observed=observed) for observed in (full, lost)]
+    words, _ = _steps(account, found)
+    assert words.words.startswith("The database did not answer.")
+
+
+def test_of_a_standby_it_is_said_how_to_find_the_primary_and_not_that_it_is_silent():
+    standby = IsStandby("It only reads.", next_step="Let the connection find the primary.")
+    mend, again = _steps(_failed(standby, "prepare"), tasks=("prepare",))
+    assert mend == Step(standby.next_step)
+    assert "--task-regex prepare --downstream" in again.command
+
+
+def test_a_backfill_is_created_again_once_the_one_under_way_has_ended():
+    """Airflow takes none while another of the DAG is at work."""
+    lost, _ = _steps(_failed(RowsLost("x"), "prepare"), run_type="backfill")
+    assert "once the backfill under way has ended" in lost.words
