@@ -85,11 +85,11 @@ def test_a_colleague_reads_what_the_reader_reads_and_nothing_is_left_open(
             connection.execute("DROP ROLE ann")
 
 
-def test_training_labels_know_nothing_from_after_the_embargo(rows, page):
+def test_training_labels_know_nothing_from_after_the_gap(rows, page):
     import pandas as pd
 
     day = rows["t0"].quantile(0.7).strftime("%Y-%m-%d")
-    train, validation = page["split"](rows, day, embargo_days=3)
+    train, validation = page["split"](rows, day, gap_days=3)
     start = pd.Timestamp(day, tz="UTC")
     known_until = start - pd.Timedelta(days=3)
     ends = train["t0"] + pd.to_timedelta(train["duration_hours"], unit="h")
