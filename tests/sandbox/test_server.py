@@ -60,11 +60,15 @@ def folder() -> Iterator[Path]:
             stop_server(data.parent)
 
 
+_NEWEST, *_OLDER = available_versions()
+_VERSIONS = [_NEWEST, *(pytest.param(version, marks=pytest.mark.slow) for version in _OLDER)]
+
+
 def modes(path: Path) -> dict[Path, int]:
     return {above: stat.S_IMODE(above.stat().st_mode) for above in (path, *path.parents)}
 
 
-@pytest.mark.parametrize("version", available_versions())
+@pytest.mark.parametrize("version", _VERSIONS)
 def test_the_socket_lies_in_a_folder_that_only_the_servers_user_may_enter(folder, version):
     data = folder / "data"
     start_server(data, version)
@@ -75,7 +79,7 @@ def test_the_socket_lies_in_a_folder_that_only_the_servers_user_may_enter(folder
 
 
 @AS_ROOT
-@pytest.mark.parametrize("version", available_versions())
+@pytest.mark.parametrize("version", _VERSIONS)
 def test_the_server_has_nothing_of_roots_not_even_a_group(folder, monkeypatch, version):
     monkeypatch.setenv("A_SECRET_OF_ROOTS", "x")
     before = os.getgroups()
