@@ -22,14 +22,14 @@ from feature_store.reporting.run.headline import unchecked, what_broke
 from feature_store.reporting.run.step import Step
 
 # A mail has at most two screens, on a phone too. The report, the log and `history` have the rest.
-# Rows shown of a finding that is alone, of the first of several, and of each later one.
-_MOST_ROWS, _MOST_OF_FIRST, _MOST_OF_OTHERS = 20, 12, 3
+# Rows shown of the first finding, and of each later one.
+_MOST_ROWS, _MOST_OF_OTHERS = 20, 3
 _MOST_COLUMNS = 8
 # Findings in full, and by name: of what broke, and of a warning in the mail about warnings.
-_MOST_FINDINGS, _MOST_NAMED = 2, 5
+_MOST_FINDINGS, _MOST_NAMED = 2, 4
 _MOST_REVIEWS = 10
 # Warnings and reviews in the mail of a failure, where they are not what it is about.
-_MOST_WARNINGS, _MOST_BESIDE = 2, 1
+_MOST_WARNINGS, _MOST_BESIDE = 1, 1
 _MOST_LINES, _MOST_TEXT = 8, 800
 _SUBJECT = 120
 _CELL = 48
@@ -254,11 +254,10 @@ def _section(
 ) -> Iterator[Section]:
     """Findings under a heading: the first few in full, some more by name, the rest counted."""
     if found:
-        first = _MOST_ROWS if len(found) == 1 else _MOST_OF_FIRST
         yield Section(
             heading,
             tuple(
-                (f, _table(f.sample[: _MOST_OF_OTHERS if n else first], facts.key, clean))
+                (f, _table(f.sample[: _MOST_OF_OTHERS if n else _MOST_ROWS], facts.key, clean))
                 for n, f in enumerate(found[:full])
             ),
             tuple(
