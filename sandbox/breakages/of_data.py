@@ -76,6 +76,7 @@ OF_DATA = (
         Expected(
             failed=(GATE, "read.tom_features_v1_enriched_ai_clean_mv"),
             subject="read.tom_features_v1_enriched_ai_clean_mv failed: duplicate key (listing_id)…",
+            mail_says=("To see the rows of iPhone.iphone_ai_enrich that share a key", "SELECT *"),
         ),
         before=sql(
             _DROP_AI_KEY,

@@ -36,7 +36,8 @@ from feature_store.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# What `plan` does not look at, so it is not named.
+_SEE_PLAN = "Fix the above, see by `bin/feature-store plan` what is left, then run again."
+# Of what `plan` does not look at: it would say that all is well.
 _FIX = (
     "Fix the above (`bin/feature-store grants` has every privilege that a run needs), then run "
     "again."
@@ -64,7 +65,7 @@ def check_ready(connection: Connection, store: Store, settings: Settings) -> Non
         *source_problems(connection, store.sources),
         *_definition_problems(connection, store, settings),
     ]
-    _refuse(of_plan, "Fix the above, see by `bin/feature-store plan` what is left, then run again.")
+    _refuse(of_plan, _SEE_PLAN)
     problems = [
         *refresh_problems(connection, store),
         *contract_problems(connection, store.profile.governed_schemas),
@@ -123,7 +124,7 @@ def check_code(
         NotReady: it would run some; the message names it.
     """
     rules = read_rules(settings.include_dir)
-    _refuse(carried_code(connection, store, rules, only=[only] if only else None))
+    _refuse(carried_code(connection, store, rules, only=[only] if only else None), _SEE_PLAN)
 
 
 def _refuse(problems: list[str], next_step: str = _FIX) -> None:

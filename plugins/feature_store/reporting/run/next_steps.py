@@ -190,9 +190,10 @@ def _needs_all(account: Account, own: Cause | None) -> bool:
     """Whether to clear the task that failed would be too little."""
     # A suite that was checked before proofs are stamped counts no longer.
     changed = "ProofsChanged" in (account.kind, *(failed.cause.kind for failed in account.failed))
-    if own is None or own.kind == _GUARDED:  # a guard also looks at what was refreshed before
-        return changed or own is not None
-    return changed or (_says_more(own) and "new run" in own.next_step)
+    if changed or own is None:
+        return changed
+    # A guard also looks at what was refreshed before.
+    return own.kind == _GUARDED or (_says_more(own) and "new run" in own.next_step)
 
 
 def _says_more(own: Cause | None) -> bool:
